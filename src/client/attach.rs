@@ -1,0 +1,268 @@
+//! Puts a token on a request: a function over the head, for each place a token can ride.
+
+use super::Error;
+use crate::{
+    AccessToken, TokenLocation,
+    location::ACCESS_TOKEN,
+    query::{self, Pair},
+    token::sensitive_header,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::{AUTHORIZATION, CACHE_CONTROL, Entry},
+    uri::PathAndQuery,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What is left as it is: the unreserved characters of RFC 3986 §2.3.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A token in the form in which it is attached.
+#[derive(Clone)]
+pub(super) enum Prepared {
+    Header(HeaderName, HeaderValue),
+    /// The whole pair, `access_token=…`.
+    Query(Box<str>),
+}
+
+/// What became of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attached {
+    Token,
+    /// A credential was there before and stays.
+    Untouched,
+}
+
+impl Prepared {
+    /// Makes `token` ready to ride at `location`.
+    pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
+        let too_long = |_| Error::placement("the token does not fit into a header");
+        Ok(match location {
+            TokenLocation::Bearer => Self::Header(AUTHORIZATION, token.bearer().clone()),
+            TokenLocation::Header(header) => {
+                let value = match header.scheme() {
+                    Some(scheme) => sensitive_header(&[scheme, " ", token.expose()]),
+                    None => sensitive_header(&[token.expose()]),
+                };
+                Self::Header(header.name().clone(), value.map_err(too_long)?)
+            }
+            TokenLocation::BasicUserName => {
+                if token.expose().contains(':') {
+                    return Err(Error::placement(
+                        "a token with a colon cannot be a Basic user name",
+                    ));
+                }
+                let user_pass = zeroize::Zeroizing::new(format!("{}:", token.expose()));
+                let encoded = zeroize::Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
+                let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
+                Self::Header(AUTHORIZATION, value)
+            }
+            TokenLocation::Query => {
+                let escaped = utf8_percent_encode(token.expose(), ESCAPED);
+                Self::Query(format!("{ACCESS_TOKEN}={escaped}").into())
+            }
+        })
+    }
+
+    /// The same in bytes of its own: what many threads clone at once is better not shared.
+    pub(super) fn deep_copy(&self) -> Self {
+        match self {
+            Self::Header(name, value) => {
+                let copy = value.to_str().ok().and_then(|text| sensitive_header(&[text]).ok());
+                Self::Header(name.clone(), copy.unwrap_or_else(|| value.clone()))
+            }
+            Self::Query(pair) => Self::Query(pair.clone()),
+        }
+    }
+
+    /// Puts the token on `request`. A credential that is there is kept, unless `overwrite`.
+    pub(super) fn attach<B>(
+        &self,
+        request: &mut Request<B>,
+        overwrite: bool,
+    ) -> Result<Attached, Error> {
+        match self {
+            Self::Header(name, value) => {
+                Ok(attach_header(request.headers_mut(), name, value, overwrite))
+            }
+            Self::Query(pair) => attach_query(request, pair, overwrite),
+        }
+    }
+}
+
+/// Whether `request` has a credential already, where `location` would put one. Two of them are
+/// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too.
+pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
+    match location {
+        TokenLocation::Bearer | TokenLocation::BasicUserName => {
+            request.headers().contains_key(AUTHORIZATION)
+        }
+        TokenLocation::Header(header) => request.headers().contains_key(header.name()),
+        TokenLocation::Query => {
+            request.headers().contains_key(AUTHORIZATION)
+                || request.uri().query().is_some_and(|query| {
+                    query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN))
+                })
+        }
+    }
+}
+
+fn attach_header(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    value: &HeaderValue,
+    overwrite: bool,
+) -> Attached {
+    match headers.entry(name) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(value.clone());
+            Attached::Token
+        }
+        Entry::Occupied(mut there) if overwrite => {
+            there.insert(value.clone());
+            Attached::Token
+        }
+        Entry::Occupied(_) => Attached::Untouched,
+    }
+}
+
+fn attach_query<B>(
+    request: &mut Request<B>,
+    pair: &str,
+    overwrite: bool,
+) -> Result<Attached, Error> {
+    if has_credential(request, &TokenLocation::Query) {
+        if !overwrite {
+            return Ok(Attached::Untouched);
+        }
+        request.headers_mut().remove(AUTHORIZATION);
+    }
+    let uri = with_pair(request.uri(), pair)?;
+    *request.uri_mut() = uri;
+    // RFC 6750 §2.3: the answer to a URI with a token must not be stored.
+    if let Entry::Vacant(vacant) = request.headers_mut().entry(CACHE_CONTROL) {
+        vacant.insert(HeaderValue::from_static("no-store"));
+    }
+    Ok(Attached::Token)
+}
+
+/// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
+/// that is there gives way.
+fn with_pair(uri: &Uri, pair: &str) -> Result<Uri, Error> {
+    let mut text = uri.path().to_owned();
+    let mut separator = '?';
+    for old in query::pairs(uri.query().unwrap_or_default()) {
+        if !old.is_named(ACCESS_TOKEN) {
+            text.push(separator);
+            text.push_str(Pair::raw(&old));
+            separator = '&';
+        }
+    }
+    if uri.query() == Some("") {
+        separator = '?';
+    }
+    text.push(separator);
+    text.push_str(pair);
+    let unfit = "the URI cannot take the token in its query";
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+    parts.path_and_query = Some(path_and_query.map_err(|_| Error::placement(unfit))?);
+    Uri::from_parts(parts).map_err(|_| Error::placement(unfit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(location: &TokenLocation, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        sent_with("T", location, uri, headers, false)
+    }
+
+    fn sent_with(
+        token: &str,
+        location: &TokenLocation,
+        uri: &str,
+        headers: &[(&str, &str)],
+        overwrite: bool,
+    ) -> Request<()> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).unwrap();
+        let token = AccessToken::new(token).unwrap();
+        let prepared = Prepared::new(&token, location).unwrap();
+        prepared.deep_copy().attach(&mut request, overwrite).unwrap();
+        request
+    }
+
+    #[test]
+    fn place_01_exactly_one_sensitive_header() {
+        let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
+        let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
+        assert_eq!(values, ["Bearer T"]);
+        assert!(values[0].is_sensitive());
+    }
+
+    #[test]
+    fn place_02_a_credential_is_kept_unless_overwriting_was_asked_for() {
+        let there = [("authorization", "Basic eDp5")];
+        for (overwrite, expected) in [(false, "Basic eDp5"), (true, "Bearer T")] {
+            let request = sent_with("T", &TokenLocation::Bearer, "/", &there, overwrite);
+            let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
+            assert_eq!(values, [expected]);
+        }
+        let request = sent_with("T", &TokenLocation::Query, "/?access_token=o&a", &there, true);
+        assert_eq!(request.uri(), "/?a&access_token=T");
+        assert!(!request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn place_03_the_query_keeps_every_byte() {
+        let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
+        assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
+        for (before, after) in [
+            ("/p", "/p?access_token=T"),
+            ("/p?", "/p?access_token=T"),
+            ("/p?&&a", "/p?&&a&access_token=T"),
+            ("/p?a=%2f%2F&", "/p?a=%2f%2F&&access_token=T"),
+        ] {
+            assert_eq!(sent(&TokenLocation::Query, before, &[]).uri(), after);
+        }
+        let request = sent_with("a+/=~.", &TokenLocation::Query, "/", &[], false);
+        assert_eq!(request.uri(), "/?access_token=a%2B%2F%3D~.");
+    }
+
+    #[test]
+    fn a_second_access_token_is_never_added() {
+        for there in ["/?access_token=o", "/?access%5Ftoken=o", "/?access_token"] {
+            assert_eq!(sent(&TokenLocation::Query, there, &[]).uri(), there);
+        }
+        let request = sent(&TokenLocation::Query, "/", &[("authorization", "Basic eDp5")]);
+        assert_eq!(request.uri(), "/");
+    }
+
+    #[test]
+    fn place_06_no_store_unless_the_caller_said_something() {
+        let request = sent(&TokenLocation::Query, "/", &[]);
+        assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
+        let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);
+        assert_eq!(request.headers()[CACHE_CONTROL], "no-cache");
+    }
+
+    #[test]
+    fn other_headers_and_the_basic_user_name() {
+        let raw = TokenLocation::header("X-Api-Key").unwrap();
+        let request = sent(&raw, "/", &[("authorization", "Basic eDp5")]);
+        assert_eq!(request.headers()["x-api-key"], "T");
+        assert!(request.headers()["x-api-key"].is_sensitive());
+        let scheme = TokenLocation::header_with_scheme("authorization", "Token").unwrap();
+        assert_eq!(sent(&scheme, "/", &[]).headers()[AUTHORIZATION], "Token T");
+
+        let basic = sent_with("mF_9.B5f-4.1JqM", &TokenLocation::BasicUserName, "/", &[], false);
+        assert_eq!(basic.headers()[AUTHORIZATION], "Basic bUZfOS5CNWYtNC4xSnFNOg==");
+        let colon = AccessToken::new("a:b").unwrap();
+        assert!(Prepared::new(&colon, &TokenLocation::BasicUserName).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+use super::{AddBearerService, Error, Origins, TokenSource, attach::Prepared};
+use crate::{AccessToken, ConfigError, TokenLocation};
+use std::{fmt, sync::Arc};
+use tower_layer::Layer;
+
+/// Puts an access token on every request of an HTTP client.
+///
+/// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
+///    call elsewhere fails before anything is sent.
+/// 2. A credential that is on the request already is left alone.
+/// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
+///    without holding a reservation of the inner service.
+///
+/// A clone, and every service made of it, shares the source of tokens.
+///
+/// # Defaults
+///
+/// `Authorization: Bearer`, a credential on the request is kept, a call to another origin is an
+/// error.
+///
+/// # Deployment
+///
+/// Above a layer that follows redirects ([`AddBearer`] inside of it) each hop is checked. A
+/// client that follows redirects by itself, below this layer, sends the token on to wherever it
+/// is redirected: switch that off there (`reqwest::redirect::Policy::none()`).
+///
+/// # Example
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::client::AddBearer;
+///
+/// let client = ServiceBuilder::new()
+///     .layer(AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?)
+///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+///
+/// # Example: in the query
+///
+/// ```
+/// use tower_oauth2::{TokenLocation, client::AddBearer};
+///
+/// let layer = AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?
+///     .at(TokenLocation::Query)?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[must_use]
+pub struct AddBearer<T = StaticToken> {
+    source: Arc<T>,
+    rules: Arc<Rules>,
+}
+
+/// What holds for every token of one layer.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) origins: Origins,
+    pub(super) location: TokenLocation,
+    pub(super) overwrite: bool,
+    pub(super) pass_elsewhere: bool,
+}
+
+/// The one token of [`AddBearer::bearer`], ready to be attached.
+#[derive(Clone)]
+pub struct StaticToken {
+    token: AccessToken,
+    pub(super) prepared: Prepared,
+}
+
+impl AddBearer<StaticToken> {
+    /// Attaches `token` to requests to `origins`.
+    ///
+    /// # Errors
+    ///
+    /// When the token is no [`AccessToken`], and when an origin is missing, not absolute, or
+    /// plain `http` to another machine: see [`Origins`].
+    pub fn bearer<A, O>(token: A, origins: O) -> Result<Self, ConfigError>
+    where
+        A: TryInto<AccessToken>,
+        A::Error: Into<ConfigError>,
+        O: TryInto<Origins>,
+        O::Error: Into<ConfigError>,
+    {
+        let token = token.try_into().map_err(Into::into)?;
+        let source = StaticToken::new(token, &TokenLocation::Bearer)?;
+        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+    }
+
+    /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
+    ///
+    /// # Errors
+    ///
+    /// When the token cannot ride there: one with a `:` is no Basic user name.
+    pub fn at(self, location: TokenLocation) -> Result<Self, ConfigError> {
+        let source = StaticToken::new(self.source.token.clone(), &location)?;
+        Ok(Self { source: Arc::new(source), ..self.change(|rules| rules.location = location) })
+    }
+}
+
+impl<T: TokenSource> AddBearer<T> {
+    /// Attaches what `source` gives to requests to `origins`.
+    ///
+    /// # Errors
+    ///
+    /// When an origin is missing, not absolute, or plain `http` to another machine: see
+    /// [`Origins`].
+    pub fn from_source<O>(source: T, origins: O) -> Result<Self, ConfigError>
+    where
+        O: TryInto<Origins>,
+        O::Error: Into<ConfigError>,
+    {
+        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+    }
+
+    /// Attaches the tokens there. Defaults to [`TokenLocation::Bearer`]. A token that cannot ride
+    /// there fails the call.
+    pub fn at(self, location: TokenLocation) -> Self {
+        self.change(|rules| rules.location = location)
+    }
+}
+
+impl<T> AddBearer<T> {
+    fn with(source: T, origins: Origins) -> Self {
+        let rules = Rules {
+            origins,
+            location: TokenLocation::Bearer,
+            overwrite: false,
+            pass_elsewhere: false,
+        };
+        Self { source: Arc::new(source), rules: Arc::new(rules) }
+    }
+
+    /// Replaces a credential that is on the request already. Defaults to leaving it alone.
+    pub fn overwriting_credentials(self) -> Self {
+        self.change(|rules| rules.overwrite = true)
+    }
+
+    /// Lets a call to another origin pass, without the token. Defaults to an error.
+    pub fn passing_other_origins(self) -> Self {
+        self.change(|rules| rules.pass_elsewhere = true)
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
+    }
+}
+
+impl<S, T> Layer<S> for AddBearer<T> {
+    type Service = AddBearerService<S, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AddBearerService::new(inner, self.source.clone(), self.rules.clone())
+    }
+}
+
+impl StaticToken {
+    fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, ConfigError> {
+        let prepared = Prepared::new(&token, location)
+            .map_err(|error: Error| ConfigError::new(error.to_string()))?;
+        Ok(Self { token, prepared })
+    }
+}
+
+impl fmt::Debug for StaticToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StaticToken").field(&self.token).finish()
+    }
+}
+
+impl<T> Clone for AddBearer<T> {
+    fn clone(&self) -> Self {
+        Self { source: self.source.clone(), rules: self.rules.clone() }
+    }
+}
+
+impl<T> fmt::Debug for AddBearer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddBearer").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}

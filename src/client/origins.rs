@@ -1,0 +1,154 @@
+use crate::{ConfigError, Origin};
+use http::Uri;
+
+/// The origins that a token is for. To any other it never goes.
+///
+/// The layer checks the URI of every call, so the rule holds for each hop of a redirect that a
+/// layer above follows. A URI without a host (tonic without `with_origin`, a bare connection)
+/// can only go where the connection goes, and passes.
+///
+/// Made of one origin or several; each is `https`, or `http` to the machine itself:
+///
+/// ```
+/// use tower_oauth2::client::Origins;
+///
+/// Origins::try_from("https://api.example")?;
+/// Origins::try_from(["https://api.example", "http://127.0.0.1:8080"])?;
+/// assert!(Origins::try_from("http://api.example").is_err());
+/// assert!(Origins::try_from("/api").is_err());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Origins {
+    listed: Box<[Origin]>,
+    any_https: bool,
+}
+
+impl Origins {
+    /// The listed origins.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, one is no absolute URL or has a path, or one is plain `http` to
+    /// another machine.
+    pub fn new<I>(origins: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let origins = Self::allow_plain_http(origins)?;
+        match origins.listed.iter().find(|origin| !origin.is_secure()) {
+            Some(origin) => Err(ConfigError::new(format!(
+                "{origin} is plain http to another machine; allow_plain_http takes it"
+            ))),
+            None => Ok(origins),
+        }
+    }
+
+    /// The listed origins, plain `http` to other machines among them: whoever is on the way
+    /// reads the token.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), plain `http` apart.
+    pub fn allow_plain_http<I>(origins: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let listed: Box<[Origin]> =
+            origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>()?;
+        if listed.is_empty() {
+            return Err(ConfigError::new("a token is for at least one origin"));
+        }
+        Ok(Self { listed, any_https: false })
+    }
+
+    /// Every `https` origin there is, and the machine itself. Under anything that follows
+    /// redirects this hands the token to whoever is redirected to.
+    #[must_use]
+    pub fn dangerous_any_https_origin() -> Self {
+        Self { listed: Box::default(), any_https: true }
+    }
+
+    /// Whether a request to `uri` may carry the token.
+    #[must_use]
+    pub fn allow(&self, uri: &Uri) -> bool {
+        uri.authority().is_none()
+            || self.listed.iter().any(|origin| origin.matches(uri))
+            || (self.any_https && Origin::of(uri).is_some_and(|origin| origin.is_secure()))
+    }
+}
+
+impl From<Origin> for Origins {
+    /// The one origin, whatever its scheme.
+    fn from(origin: Origin) -> Self {
+        Self { listed: Box::new([origin]), any_https: false }
+    }
+}
+
+impl TryFrom<&str> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origin: &str) -> Result<Self, ConfigError> {
+        Self::new([origin])
+    }
+}
+
+impl TryFrom<String> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origin: String) -> Result<Self, ConfigError> {
+        Self::new([origin])
+    }
+}
+
+impl TryFrom<&[&str]> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origins: &[&str]) -> Result<Self, ConfigError> {
+        Self::new(origins)
+    }
+}
+
+impl<const N: usize> TryFrom<[&str; N]> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origins: [&str; N]) -> Result<Self, ConfigError> {
+        Self::new(origins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(origins: &Origins, uri: &str) -> bool {
+        origins.allow(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn orig_04_an_origin_is_scheme_host_and_port() {
+        let origins = Origins::try_from("https://api.example.com").unwrap();
+        assert!(!allows(&origins, "https://api.example.com:8443/x"));
+        assert!(!allows(&origins, "http://api.example.com/x"));
+        assert!(allows(&origins, "https://api.example.com:443/x"));
+        assert!(allows(&origins, "/x"), "a bare connection's own origin");
+    }
+
+    #[test]
+    fn orig_03_any_https_origin_is_never_plain_http_to_another_machine() {
+        let origins = Origins::dangerous_any_https_origin();
+        assert!(allows(&origins, "https://whoever.example/"));
+        assert!(allows(&origins, "http://127.0.0.1:8080/"));
+        assert!(!allows(&origins, "http://api.example.com/"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_when_built() {
+        assert!(Origins::try_from("http://api.example").is_err());
+        assert!(Origins::allow_plain_http(["http://api.example"]).is_ok());
+        assert!(Origins::new::<[&str; 0]>([]).is_err());
+        assert!(Origins::try_from(["https://api.example", "relative"]).is_err());
+    }
+}

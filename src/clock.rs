@@ -1,0 +1,152 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// The time of a layer: a wall clock, a monotonic clock, and timers.
+///
+/// Defaults to the system's clocks and tokio's timers. Tests put a
+/// [`ManualClock`](crate::testing::ManualClock) in its place (feature `test-util`) and never wait.
+/// A clone shows the same time.
+#[derive(Clone, Default)]
+pub struct Clock {
+    /// Nothing is the system's: reading it is then a plain call.
+    replaced: Option<Arc<dyn Time>>,
+}
+
+/// What stands in for the system's clocks.
+pub(crate) trait Time: Send + Sync {
+    fn monotonic(&self) -> Instant;
+    fn wall(&self) -> SystemTime;
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+}
+
+impl Clock {
+    /// The system's clocks, and tokio's timers.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "made by ManualClock"))]
+    pub(crate) fn replaced(time: Arc<dyn Time>) -> Self {
+        Self { replaced: Some(time) }
+    }
+
+    /// A clock that only goes forward; whether it counts while the machine sleeps is the
+    /// system's choice.
+    #[must_use]
+    pub fn monotonic(&self) -> Instant {
+        match &self.replaced {
+            None => Instant::now(),
+            Some(time) => time.monotonic(),
+        }
+    }
+
+    /// The time of day, which may be set forward or back.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        match &self.replaced {
+            None => SystemTime::now(),
+            Some(time) => time.wall(),
+        }
+    }
+
+    /// Waits until [`monotonic`](Self::monotonic) shows `deadline`.
+    ///
+    /// # Panics
+    ///
+    /// With the system's clock outside of a tokio runtime, or in one whose timers are off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped timer has no effect.
+    pub fn sleep_until(&self, deadline: Instant) -> Sleep {
+        let timer = match &self.replaced {
+            None => Timer::System { sleep: tokio::time::sleep_until(deadline.into()) },
+            Some(time) => Timer::Replaced { sleep: time.sleep_until(deadline) },
+        };
+        Sleep { timer }
+    }
+
+    /// Waits for `duration`, or for ever where the clock cannot show its end.
+    ///
+    /// # Panics
+    ///
+    /// As [`sleep_until`](Self::sleep_until).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a dropped timer has no effect.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        match self.monotonic().checked_add(duration) {
+            Some(deadline) => self.sleep_until(deadline),
+            None => Sleep { timer: Timer::Never },
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.replaced.is_none() { "Clock(system)" } else { "Clock(replaced)" })
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A timer of a [`Clock`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Sleep {
+        #[pin]
+        timer: Timer,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = TimerProjection]
+    enum Timer {
+        System {
+            #[pin]
+            sleep: tokio::time::Sleep,
+        },
+        Replaced {
+            sleep: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+        },
+        Never,
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.project().timer.project() {
+            TimerProjection::System { sleep } => sleep.poll(cx),
+            TimerProjection::Replaced { sleep } => sleep.as_mut().poll(cx),
+            TimerProjection::Never => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_system_clock_waits_on_tokio_and_survives_a_duration_without_end() {
+        let clock = Clock::system();
+        clock.sleep(Duration::from_millis(1)).await;
+        let endless = clock.sleep(Duration::MAX);
+        let either = tokio::time::timeout(Duration::from_secs(3600), endless).await;
+        assert!(either.is_err());
+    }
+}

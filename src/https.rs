@@ -1,0 +1,103 @@
+//! The ready HTTPS client (feature `https`): hyper's pooling client over rustls, with the
+//! platform's own roots.
+
+use crate::Transport;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+impl Transport {
+    /// The default back channel: HTTP/1 and HTTP/2 over rustls (the aws-lc-rs provider), pooled,
+    /// trusting what the operating system trusts. It is built at the first fetch, so this does
+    /// no I/O.
+    ///
+    /// A machine without certificate authorities fails each fetch with an error that says so;
+    /// there is no fall-back to a bundled list. The next fetch tries anew.
+    pub fn https() -> Self {
+        Self::new(Https::default())
+    }
+}
+
+/// The client, once it was needed.
+#[derive(Clone, Default)]
+struct Https {
+    client: Arc<Mutex<Option<HttpsClient>>>,
+}
+
+impl Https {
+    fn client(&self) -> Result<HttpsClient, NoTls> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*client {
+            Some(client) => Ok(client.clone()),
+            None => Ok(client.insert(build()?).clone()),
+        }
+    }
+}
+
+fn build() -> Result<HttpsClient, NoTls> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(NoTls)?
+        .with_no_client_auth();
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .build();
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}
+
+impl Service<Request<Full<Bytes>>> for Https {
+    type Response = Response<hyper::body::Incoming>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let client = self.client();
+        Box::pin(async move { Ok(client?.request(request).await?) })
+    }
+}
+
+/// TLS cannot be set up on this machine.
+#[derive(Debug)]
+struct NoTls(rustls::Error);
+
+impl fmt::Display for NoTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "TLS cannot be set up: install the system's certificate authorities \
+             (on Debian and Alpine the package ca-certificates), or give a transport of your own",
+        )
+    }
+}
+
+impl Error for NoTls {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}

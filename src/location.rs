@@ -1,0 +1,166 @@
+use crate::ConfigError;
+use http::{HeaderName, header};
+use std::fmt;
+
+/// The name of the query parameter and form field of [RFC 6750 §2.2 and §2.3].
+///
+/// [RFC 6750 §2.2 and §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.2
+pub(crate) const ACCESS_TOKEN: &str = "access_token";
+
+/// Where a token rides in a request. The client layer puts it there, the server layer reads it
+/// there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenLocation {
+    /// `Authorization: Bearer TOKEN` ([RFC 6750 §2.1]), the one to prefer.
+    ///
+    /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    Bearer,
+    /// Another header or another scheme: see [`header`](Self::header) and
+    /// [`header_with_scheme`](Self::header_with_scheme).
+    Header(HeaderLocation),
+    /// The query parameter `access_token` ([RFC 6750 §2.3]). URIs are logged and cached on the
+    /// way: use it only where nothing else works.
+    ///
+    /// [RFC 6750 §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.3
+    Query,
+    /// The user name of `Authorization: Basic`, with an empty password ([RFC 7617]).
+    ///
+    /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
+    BasicUserName,
+}
+
+/// A header that carries the token, with a scheme before it or raw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderLocation {
+    name: HeaderName,
+    scheme: Option<Box<str>>,
+}
+
+impl HeaderLocation {
+    /// The header's name.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The scheme before the token; without one the whole value is the token.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+}
+
+impl TokenLocation {
+    /// The whole value of the header `name`, `X-Api-Key: TOKEN` for example.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no header name, or one that already means something else
+    /// (`Authorization`, `Cookie`, `Host`, framing headers).
+    pub fn header(name: &str) -> Result<Self, ConfigError> {
+        let name = header_name(name)?;
+        if name == header::AUTHORIZATION {
+            return Err(ConfigError::new("Authorization needs a scheme before the token"));
+        }
+        Ok(Self::Header(HeaderLocation { name, scheme: None }))
+    }
+
+    /// The header `name` with `scheme` and a space before the token, `Authorization: Token T` for
+    /// example. `Authorization` with `Bearer` is [`Bearer`](Self::Bearer).
+    ///
+    /// # Errors
+    ///
+    /// As [`header`](Self::header), and when `scheme` is no `auth-scheme` ([RFC 9110 §11.1]),
+    /// or is `Basic` or `DPoP` in `Authorization`, which are more than a token.
+    ///
+    /// [RFC 9110 §11.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.1
+    pub fn header_with_scheme(name: &str, scheme: &str) -> Result<Self, ConfigError> {
+        let name = header_name(name)?;
+        if !is_token(scheme.as_bytes()) {
+            return Err(ConfigError::new("the scheme of a token header is no auth-scheme"));
+        }
+        if name == header::AUTHORIZATION {
+            if scheme.eq_ignore_ascii_case("bearer") {
+                return Ok(Self::Bearer);
+            }
+            if scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("dpop") {
+                return Err(ConfigError::new("this scheme is not followed by a bare token"));
+            }
+        }
+        Ok(Self::Header(HeaderLocation { name, scheme: Some(scheme.into()) }))
+    }
+
+    /// A word for metrics and logs: `header`, `query`, `basic`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Bearer | Self::Header(_) => "header",
+            Self::Query => "query",
+            Self::BasicUserName => "basic",
+        }
+    }
+}
+
+impl fmt::Display for TokenLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer => f.write_str("the Authorization header"),
+            Self::Header(header) => write!(f, "the header {}", header.name),
+            Self::Query => f.write_str("the query"),
+            Self::BasicUserName => f.write_str("the Basic user name"),
+        }
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| ConfigError::new("the token header's name is no header name"))?;
+    let taken = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::COOKIE,
+        header::HOST,
+        header::SET_COOKIE,
+        header::TE,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::WWW_AUTHENTICATE,
+    ];
+    if taken.contains(&name) {
+        return Err(ConfigError::new(format!("the header {name} cannot carry a token")));
+    }
+    Ok(name)
+}
+
+/// `token` of [RFC 9110 §5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
+}
+
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_mean_something_else_are_refused() {
+        for name in ["authorization", "Cookie", "host", "content-length", "a b", ""] {
+            assert!(TokenLocation::header(name).is_err(), "{name:?}");
+        }
+        for scheme in ["", "a b", "Basic", "DPoP", "x\"y"] {
+            let made = TokenLocation::header_with_scheme("Authorization", scheme);
+            assert!(made.is_err(), "{scheme:?}");
+        }
+    }
+
+    #[test]
+    fn authorization_with_bearer_is_the_usual_place() {
+        let made = TokenLocation::header_with_scheme("AUTHORIZATION", "bearer").unwrap();
+        assert_eq!(made, TokenLocation::Bearer);
+    }
+}

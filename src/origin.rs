@@ -1,0 +1,188 @@
+//! Origins (RFC 6454): where a token may go, and which URLs are safe without TLS.
+
+use crate::ConfigError;
+use http::{Uri, uri::Scheme};
+use std::{fmt, net::IpAddr, str::FromStr};
+
+/// The origin of a resource: scheme, host and port ([RFC 6454 §4]).
+///
+/// [RFC 6454 §4]: https://www.rfc-editor.org/rfc/rfc6454#section-4
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    https: bool,
+    /// In lower case; an IPv6 address in its brackets.
+    host: Box<str>,
+    port: u16,
+    /// The authority as requests mostly spell it, so that the usual check is one comparison.
+    authority: Box<str>,
+}
+
+impl Origin {
+    /// The origin of `uri`, or nothing for a URI without authority or with another scheme than
+    /// `http` and `https`.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let https = is_https(uri)?;
+        let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+        let port = port_of(uri, https)?;
+        let authority = match port == default_port(https) {
+            true => host.clone().into_boxed_str(),
+            false => format!("{host}:{port}").into_boxed_str(),
+        };
+        Some(Self { https, host: host.into(), port, authority })
+    }
+
+    /// Whether a token may go there: `https`, or `http` to the machine itself.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.https || is_loopback(&self.host)
+    }
+
+    /// Whether `uri` is of this origin. Host names compare without case; a default port may be
+    /// written or not.
+    #[must_use]
+    pub fn matches(&self, uri: &Uri) -> bool {
+        let Some(authority) = uri.authority() else { return false };
+        if is_https(uri) != Some(self.https) {
+            return false;
+        }
+        authority.as_str() == &*self.authority
+            || (authority.host().eq_ignore_ascii_case(&self.host)
+                && port_of(uri, self.https) == Some(self.port))
+    }
+}
+
+/// `https://api.example`, with the port where it is not the scheme's own.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority)
+    }
+}
+
+/// Parses an absolute URL and keeps its origin; a path, a query or a user name is an error,
+/// because it would promise a narrower rule than there is.
+impl FromStr for Origin {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let uri: Uri =
+            text.parse().map_err(|_| ConfigError::new("an origin is no absolute http(s) URL"))?;
+        let origin = Self::of(&uri)
+            .ok_or_else(|| ConfigError::new("an origin is no absolute http(s) URL"))?;
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(ConfigError::new("an origin has no user name"));
+        }
+        if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
+            return Err(ConfigError::new("an origin has no path, query or fragment"));
+        }
+        Ok(origin)
+    }
+}
+
+/// The scheme, when it is one of the two.
+fn is_https(uri: &Uri) -> Option<bool> {
+    let scheme = uri.scheme()?;
+    if *scheme == Scheme::HTTPS {
+        Some(true)
+    } else if *scheme == Scheme::HTTP {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn default_port(https: bool) -> u16 {
+    if https { 443 } else { 80 }
+}
+
+/// The port in force; nothing when one is written that is no port.
+fn port_of(uri: &Uri, https: bool) -> Option<u16> {
+    let authority = uri.authority()?;
+    let host_and_port = authority.as_str().rsplit('@').next()?;
+    let after_host = host_and_port.get(authority.host().len()..)?;
+    match after_host.strip_prefix(':') {
+        None => after_host.is_empty().then(|| default_port(https)),
+        Some("") => Some(default_port(https)),
+        Some(port) => port.parse().ok(),
+    }
+}
+
+/// `localhost` and the loopback addresses; other names may resolve to anything.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str) -> Origin {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn default_ports_and_case_do_not_matter_and_everything_else_does() {
+        let api = origin("https://API.example.com");
+        for same in [
+            "https://api.example.com/x?y",
+            "https://api.example.com:443/",
+            "https://Api.Example.Com",
+            "https://api.example.com:/",
+        ] {
+            assert!(api.matches(&same.parse().unwrap()), "{same}");
+        }
+        for other in [
+            "http://api.example.com/",
+            "https://api.example.com:8443/",
+            "https://api.example.com.evil.example/",
+            "https://evil.example/api.example.com",
+            "https://api.example.com@evil.example/",
+            "https://api.example.com./",
+            "/api.example.com",
+            "ftp://api.example.com/",
+        ] {
+            assert!(!api.matches(&other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_user_name_in_the_called_uri_does_not_change_its_origin() {
+        let api = origin("https://api.example.com:8443");
+        assert!(api.matches(&"https://u:p@api.example.com:8443/".parse().unwrap()));
+        assert!(!api.matches(&"https://api.example.com:8443@evil.example/".parse().unwrap()));
+    }
+
+    #[test]
+    fn only_https_and_the_machine_itself_are_secure() {
+        for yes in
+            ["https://x.example", "http://localhost:1", "http://127.0.0.9", "http://[::1]:8080"]
+        {
+            assert!(origin(yes).is_secure(), "{yes}");
+        }
+        for no in ["http://x.example", "http://localhost.evil.example", "http://[::2]"] {
+            assert!(!origin(no).is_secure(), "{no}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_an_error() {
+        for bad in [
+            "",
+            "/x",
+            "api.example",
+            "https://",
+            "ftp://x",
+            "https://x/y",
+            "https://x/?q",
+            "https://u@x",
+            "https://x:99999",
+            "https://x/#f",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
+        }
+        assert_eq!(origin("https://X.example:443/").to_string(), "https://x.example");
+        assert_eq!(origin("http://[::1]:80").to_string(), "http://[::1]");
+    }
+}

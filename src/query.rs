@@ -1,0 +1,72 @@
+//! The pairs of a query, as both ends read them: split at `&`, the bytes kept.
+
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// One pair, raw.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair<'a> {
+    raw: &'a str,
+    name: &'a str,
+    value: Option<&'a str>,
+}
+
+/// The pairs of `query`, empty ones too: joined with `&` they give it back. An empty query has
+/// none.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
+    let count = if query.is_empty() { 0 } else { usize::MAX };
+    query.split('&').take(count).map(|raw| {
+        let (name, value) = match raw.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (raw, None),
+        };
+        Pair { raw, name, value }
+    })
+}
+
+impl<'a> Pair<'a> {
+    /// The bytes as they are.
+    pub(crate) fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// The value, still encoded; nothing where there is no `=`.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
+    pub(crate) fn value(&self) -> Option<&'a str> {
+        self.value
+    }
+
+    /// Whether the decoded name is `name`, however it is encoded.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.name == name
+            || (self.name.contains('%') && percent_decode_str(self.name).eq(name.bytes()))
+    }
+}
+
+/// `text` with its percent escapes decoded, and nothing where that is no UTF-8.
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
+pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(text).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_join_to_the_query_they_came_from() {
+        for query in ["a=1&&b&c=%2f=&", "&", "a", "=&=", "access_token=x"] {
+            let joined: Vec<_> = pairs(query).map(|pair| pair.raw()).collect();
+            assert_eq!(joined.join("&"), query);
+        }
+        assert_eq!(pairs("").count(), 0);
+    }
+
+    #[test]
+    fn an_encoded_name_is_the_same_name() {
+        let named: Vec<_> = pairs("access%5Ftoken=a&access_token2=b&xaccess_token&access_token")
+            .map(|pair| pair.is_named("access_token"))
+            .collect();
+        assert_eq!(named, [true, false, false, true]);
+    }
+}

@@ -1,0 +1,52 @@
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What [`fmt::Debug`] shows of anything secret.
+pub(crate) const REDACTED: &str = "[redacted]";
+
+/// The secret of an OAuth client ([RFC 6749 §2.3.1]).
+///
+/// It has no `Display`, no `Serialize` and no comparison, prints as `[redacted]`, and wipes its
+/// bytes when dropped.
+///
+/// ```
+/// use tower_oauth2::ClientSecret;
+///
+/// let secret = ClientSecret::new("s3cr3t");
+/// assert_eq!(format!("{secret:?}"), "ClientSecret([redacted])");
+/// ```
+///
+/// [RFC 6749 §2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+#[derive(Clone)]
+pub struct ClientSecret(Zeroizing<String>);
+
+impl ClientSecret {
+    /// Takes `secret` byte for byte: nothing is trimmed.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(Zeroizing::new(secret.into()))
+    }
+
+    /// The secret itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientSecret").field(&format_args!("{REDACTED}")).finish()
+    }
+}
+
+impl From<String> for ClientSecret {
+    fn from(secret: String) -> Self {
+        Self::new(secret)
+    }
+}
+
+impl From<&str> for ClientSecret {
+    fn from(secret: &str) -> Self {
+        Self::new(secret)
+    }
+}

@@ -1,0 +1,336 @@
+//! Finds the token of a request: a function over its head.
+
+use crate::{
+    ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
+    validate::Rejection,
+};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderName, Method, header::AUTHORIZATION};
+use std::{borrow::Cow, ops::Range};
+
+pub(super) const TWICE: &str = "a credential header is there more than once";
+pub(super) const SEVERAL: &str = "the access token is there in more than one way";
+pub(super) const SYNTAX: &str = "the access token is malformed";
+const TOO_LONG: &str = "the access token is too long";
+
+/// `token68` allows the padding to be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Where a layer reads tokens, grouped by what is read once.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    headers: Vec<HeaderSource>,
+    query: bool,
+}
+
+#[derive(Clone, Debug)]
+struct HeaderSource {
+    name: HeaderName,
+    readers: Vec<TokenLocation>,
+}
+
+/// A token and where it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    pub(super) token: Cow<'a, str>,
+    pub(super) place: Place,
+}
+
+/// What has to be known to clean up after the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Header(HeaderName, TokenLocation),
+    /// The pair's bytes in the query.
+    Query(Range<usize>),
+}
+
+impl Sources {
+    pub(super) fn new<I>(locations: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item = TokenLocation>,
+    {
+        let mut sources = Self { headers: Vec::new(), query: false };
+        for location in locations {
+            let name = match &location {
+                TokenLocation::Query => {
+                    sources.query = true;
+                    continue;
+                }
+                TokenLocation::Bearer | TokenLocation::BasicUserName => AUTHORIZATION,
+                TokenLocation::Header(header) => header.name().clone(),
+            };
+            match sources.headers.iter_mut().find(|source| source.name == name) {
+                None => sources.headers.push(HeaderSource { name, readers: vec![location] }),
+                Some(source) if source.readers.contains(&location) => {}
+                Some(source) => source.readers.push(location),
+            }
+        }
+        if sources.headers.is_empty() && !sources.query {
+            return Err(ConfigError::new("a token is read in at least one place"));
+        }
+        Ok(sources)
+    }
+
+    pub(super) fn read_basic(&self) -> bool {
+        let basic = TokenLocation::BasicUserName;
+        self.headers.iter().any(|source| source.readers.contains(&basic))
+    }
+}
+
+/// The token of the request, or nothing where none was presented in a way that is read.
+///
+/// # Errors
+///
+/// The refusal, where one was presented that is malformed or too long, twice, or in two ways.
+pub(super) fn extract<'a>(
+    head: RequestHead<'a>,
+    sources: &Sources,
+) -> Result<Option<Found<'a>>, Rejection> {
+    let mut found = None;
+    for source in &sources.headers {
+        let mut values = head.headers().get_all(&source.name).iter();
+        let Some(value) = values.next() else { continue };
+        if values.next().is_some() {
+            return Err(Rejection::malformed(TWICE));
+        }
+        let value = value.as_bytes().trim_ascii();
+        for reader in &source.readers {
+            if let Some(token) = read_header(value, reader)? {
+                let place = Place::Header(source.name.clone(), reader.clone());
+                only(&mut found, Found { token, place })?;
+                break;
+            }
+        }
+    }
+    if sources.query
+        && matches!(*head.method(), Method::GET | Method::HEAD)
+        && let Some(next) = read_query(head.uri().query().unwrap_or_default())?
+    {
+        only(&mut found, next)?;
+    }
+    Ok(found)
+}
+
+/// RFC 6750 §2: a client uses one way to present a token, not two.
+fn only<'a>(found: &mut Option<Found<'a>>, next: Found<'a>) -> Result<(), Rejection> {
+    match found.replace(next) {
+        None => Ok(()),
+        Some(_) => Err(Rejection::malformed(SEVERAL)),
+    }
+}
+
+/// The token of a header value, or nothing where it is empty or of another scheme.
+fn read_header<'a>(
+    value: &'a [u8],
+    location: &TokenLocation,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let scheme = match location {
+        TokenLocation::Bearer => "Bearer",
+        TokenLocation::BasicUserName => "Basic",
+        TokenLocation::Header(header) => match header.scheme() {
+            Some(scheme) => scheme,
+            None => return token(value).map(|token| Some(Cow::Borrowed(token))),
+        },
+        TokenLocation::Query => return Ok(None),
+    };
+    let Some(credentials) = after_scheme(value, scheme) else { return Ok(None) };
+    match location {
+        TokenLocation::BasicUserName => Ok(basic_user_name(credentials)?.map(Cow::Owned)),
+        _ => token(credentials).map(|token| Some(Cow::Borrowed(token))),
+    }
+}
+
+/// What follows `scheme` and its spaces, where the value is of that scheme (RFC 9110 §11.4).
+fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (own, rest) = value.split_at_checked(scheme.len())?;
+    if !own.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return None;
+    }
+    match rest.first() {
+        None | Some(b' ' | b'\t') => {
+            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            rest.get(spaces..)
+        }
+        Some(_) => None,
+    }
+}
+
+fn token(value: &[u8]) -> Result<&str, Rejection> {
+    if !b64token::is_valid(value) {
+        return Err(Rejection::malformed(SYNTAX));
+    }
+    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(SYNTAX))?;
+    if b64token::is_too_long(token) {
+        return Err(Rejection::invalid(TOO_LONG));
+    }
+    Ok(token)
+}
+
+/// The user name of Basic credentials with an empty password; with another password they are
+/// real Basic credentials, which are not read.
+fn basic_user_name(credentials: &[u8]) -> Result<Option<String>, Rejection> {
+    let malformed = || Rejection::malformed(SYNTAX);
+    let decoded = BASE64.decode(credentials).map_err(|_| malformed())?;
+    let mut user_pass = String::from_utf8(decoded).map_err(|_| malformed())?;
+    if user_pass.chars().any(char::is_control) {
+        return Err(malformed());
+    }
+    let (user, password) = user_pass.split_once(':').ok_or_else(malformed)?;
+    if !password.is_empty() {
+        return Ok(None);
+    }
+    let length = token(user.as_bytes())?.len();
+    user_pass.truncate(length);
+    Ok(Some(user_pass))
+}
+
+/// The token in the parameter `access_token`.
+fn read_query(query: &str) -> Result<Option<Found<'_>>, Rejection> {
+    let mut found = None;
+    let mut start = 0;
+    for pair in query::pairs(query) {
+        let range = start..start + pair.raw().len();
+        start = range.end + 1;
+        if pair.is_named(ACCESS_TOKEN) && found.replace((pair, range)).is_some() {
+            return Err(Rejection::malformed(SEVERAL));
+        }
+    }
+    let Some((pair, range)) = found else { return Ok(None) };
+    // A raw `+` is a space to one decoder and a plus to the next: refused, never guessed.
+    let value = pair.value().filter(|value| !value.contains('+'));
+    let value = value.and_then(query::decode).ok_or(Rejection::malformed(SYNTAX))?;
+    token(value.as_bytes())?;
+    Ok(Some(Found { token: value, place: Place::Query(range) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::RejectionKind;
+    use http::Request;
+
+    fn read(
+        sources: &[TokenLocation],
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Option<String>, RejectionKind> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, value.as_bytes());
+        }
+        let request = request.body(()).unwrap();
+        let sources = Sources::new(sources.iter().cloned()).unwrap();
+        match extract(RequestHead::of(&request), &sources) {
+            Ok(found) => Ok(found.map(|found| found.token.into_owned())),
+            Err(rejection) => Err(rejection.kind()),
+        }
+    }
+
+    fn all() -> [TokenLocation; 3] {
+        [TokenLocation::Bearer, TokenLocation::Query, TokenLocation::BasicUserName]
+    }
+
+    const MALFORMED: Result<Option<String>, RejectionKind> = Err(RejectionKind::Malformed);
+
+    fn token(text: &str) -> Result<Option<String>, RejectionKind> {
+        Ok(Some(text.to_owned()))
+    }
+
+    #[test]
+    fn the_authorization_header_position_by_position() {
+        let long = format!("Bearer {}", "a".repeat(16 * 1024 + 1));
+        for (value, expected) in [
+            ("Bearer abc", token("abc")),
+            ("bEARER   abc", token("abc")),
+            (" Bearer abc\t", token("abc")),
+            ("", Ok(None)),
+            (" ", Ok(None)),
+            ("Bearer", MALFORMED),
+            ("Bearer ", MALFORMED),
+            ("Bearer\tabc", MALFORMED),
+            ("Bearer abc def", MALFORMED),
+            ("Bearer a=b", MALFORMED),
+            ("Bearer abc, Bearer def", MALFORMED),
+            ("Bearer caf\u{e9}", MALFORMED),
+            ("Bearer: abc", Ok(None)),
+            ("Bearerabc", Ok(None)),
+            ("X Bearer abc", Ok(None)),
+            ("Digest abc", Ok(None)),
+            (long.as_str(), Err(RejectionKind::Invalid)),
+        ] {
+            let found = read(&[TokenLocation::Bearer], "/", &[("authorization", value)]);
+            assert_eq!(found, expected, "{value:.40}");
+        }
+    }
+
+    #[test]
+    fn the_basic_user_name_position_by_position() {
+        for (value, expected) in [
+            ("Basic YWJjOg==", token("abc")),
+            ("basic YWJjOg", token("abc")),
+            ("Basic YWJjOng=", Ok(None)),
+            ("Basic YWJjOjo=", Ok(None)),
+            ("Basic OmFiYw==", Ok(None)),
+            ("Basic Og==", MALFORMED),
+            ("Basic YWJj", MALFORMED),
+            ("Basic", MALFORMED),
+            ("Basic -_86", MALFORMED),
+            ("Basic Zm9vOmJhcg==, Bearer abc", MALFORMED),
+            ("Basic YWIKOg==", MALFORMED),
+        ] {
+            let found = read(&all(), "/", &[("authorization", value)]);
+            assert_eq!(found, expected, "{value}");
+        }
+        let unread = read(&[TokenLocation::Bearer], "/", &[("authorization", "Basic YWJjOg==")]);
+        assert_eq!(unread, Ok(None));
+    }
+
+    #[test]
+    fn the_query_position_by_position() {
+        for (uri, expected) in [
+            ("/?access_token=abc", token("abc")),
+            ("/?x&access%5Ftoken=a%2Bc&y", token("a+c")),
+            ("/?access_token=a+c", MALFORMED),
+            ("/?access_token=", MALFORMED),
+            ("/?access_token", MALFORMED),
+            ("/?access_token=a&access%5ftoken=a", MALFORMED),
+            ("/?access_token=%ff", MALFORMED),
+            ("/?access_token2=a&xaccess_token=b", Ok(None)),
+            ("/?", Ok(None)),
+        ] {
+            assert_eq!(read(&all(), uri, &[]), expected, "{uri}");
+        }
+        assert_eq!(read(&[TokenLocation::Bearer], "/?access_token=abc", &[]), Ok(None));
+    }
+
+    #[test]
+    fn two_ways_at_once_are_refused_and_a_malformed_one_is_never_skipped() {
+        let query = "/?access_token=abc";
+        for header in ["Bearer abc", "Bearer ", "Basic YWJjOg=="] {
+            assert_eq!(read(&all(), query, &[("authorization", header)]), MALFORMED);
+        }
+        assert_eq!(read(&all(), query, &[("authorization", "Negotiate x")]), token("abc"));
+        let twice = [("authorization", ""), ("authorization", "Bearer abc")];
+        assert_eq!(read(&all(), "/", &twice), MALFORMED);
+    }
+
+    #[test]
+    fn another_header_with_a_scheme_or_raw() {
+        let raw = [TokenLocation::header("x-api-key").unwrap()];
+        assert_eq!(read(&raw, "/", &[("X-Api-Key", "abc")]), token("abc"));
+        assert_eq!(read(&raw, "/", &[("X-Api-Key", "Bearer abc")]), MALFORMED);
+        assert_eq!(read(&raw, "/", &[("authorization", "Bearer abc")]), Ok(None));
+        let scheme = [TokenLocation::header_with_scheme("authorization", "Token").unwrap()];
+        assert_eq!(read(&scheme, "/", &[("authorization", "token abc")]), token("abc"));
+        assert_eq!(read(&scheme, "/", &[("authorization", "Bearer abc")]), Ok(None));
+    }
+}

@@ -1,0 +1,145 @@
+//! Turns a rejection into the answer of [RFC 6750 §3], or of gRPC.
+//!
+//! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
+
+use super::challenges::Challenges;
+use crate::validate::{Rejection, RejectionKind};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::time::Duration;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// What gRPC escapes in `grpc-message`: all but 0x20 to 0x7E, and the percent sign.
+const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
+
+/// The refusal, in the extensions of which `rejection` rides. `headers` are the request's.
+pub(super) fn response<R: Default>(
+    rejection: Rejection,
+    challenges: &Challenges,
+    headers: &HeaderMap,
+) -> Response<R> {
+    let mut response = Response::new(R::default());
+    let kind = rejection.kind();
+    let bearer = challenges.bearer(&rejection);
+    if let Some(bearer) = bearer {
+        response.headers_mut().append(WWW_AUTHENTICATE, bearer);
+    }
+    if let Some(basic) = challenges.basic(&rejection) {
+        response.headers_mut().append(WWW_AUTHENTICATE, basic);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if kind == RejectionKind::Unavailable {
+        let after = rejection.retry_after().unwrap_or(RETRY_AFTER_DEFAULT);
+        // Rounded up: who comes back early is refused again.
+        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    match grpc_content_type(headers) {
+        None => *response.status_mut() = kind.status(),
+        Some(content_type) => {
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, content_type.clone());
+            headers.insert(GRPC_STATUS, grpc_status(kind));
+            headers.insert(GRPC_MESSAGE, grpc_message(&rejection));
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("grpc-status, grpc-message, www-authenticate"),
+            );
+        }
+    }
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// The answer of a layer that stands where it cannot work.
+pub(super) fn misplaced<R: Default>() -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let reason = "RequireScope stands below no RequireToken";
+    response.extensions_mut().insert(Rejection::internal(reason));
+    response
+}
+
+/// The request's content type, where it is one of gRPC's.
+fn grpc_content_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let value = headers.get(CONTENT_TYPE)?;
+    let rest = strip_prefix(value.as_bytes(), b"application/grpc")?;
+    let rest =
+        strip_prefix(rest, b"-web-text").or_else(|| strip_prefix(rest, b"-web")).unwrap_or(rest);
+    matches!(rest.first(), None | Some(b'+' | b';' | b' ')).then_some(value)
+}
+
+fn strip_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+fn grpc_status(kind: RejectionKind) -> HeaderValue {
+    HeaderValue::from_static(match kind.status() {
+        StatusCode::FORBIDDEN => "7",
+        StatusCode::SERVICE_UNAVAILABLE => "14",
+        StatusCode::INTERNAL_SERVER_ERROR => "13",
+        _ => "16",
+    })
+}
+
+fn grpc_message(rejection: &Rejection) -> HeaderValue {
+    // The reason of an internal error is for the log alone.
+    let text = match rejection.kind() {
+        RejectionKind::Internal => "the access token could not be checked",
+        _ => rejection.description(),
+    };
+    let text: String = text.chars().take(crate::scrub::MAX_TEXT).collect();
+    let escaped = utf8_percent_encode(&text, GRPC_ESCAPED).to_string();
+    HeaderValue::try_from(escaped).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_grpc(content_type: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        grpc_content_type(&headers).is_some()
+    }
+
+    #[test]
+    fn grpc_is_recognised_exactly() {
+        for yes in [
+            "application/grpc",
+            "Application/GRPC+proto",
+            "application/grpc;x=y",
+            "application/grpc-web",
+            "application/grpc-web-text+proto",
+            "application/grpc ;x",
+        ] {
+            assert!(is_grpc(yes), "{yes}");
+        }
+        for no in ["application/grpcx", "application/grpc-webx", "application/json", "text/grpc"] {
+            assert!(!is_grpc(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn an_internal_error_is_not_described_to_the_caller() {
+        let challenges = Challenges::new("api", false).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, "application/grpc".parse().unwrap());
+        let rejection = Rejection::internal("the database said: relation users");
+        let response: Response<()> = response(rejection.clone(), &challenges, &headers);
+        assert_eq!(response.headers()[GRPC_STATUS], "13");
+        assert!(!format!("{:?}", response.headers()).contains("users"));
+        assert_eq!(response.extensions().get(), Some(&rejection));
+    }
+}

@@ -1,0 +1,109 @@
+//! What is done to a request whose token was good, and to the answer it gets.
+
+use super::extract::Place;
+use crate::TokenLocation;
+use http::{HeaderMap, HeaderValue, Request, Uri, header::CACHE_CONTROL, uri::PathAndQuery};
+use std::ops::Range;
+
+/// Cuts the token out of the URI, or marks its header sensitive, and says where it was.
+pub(super) fn clean<B>(request: &mut Request<B>, place: Place) -> TokenLocation {
+    match place {
+        Place::Header(name, location) => {
+            if let Some(value) = request.headers_mut().get_mut(name) {
+                value.set_sensitive(true);
+            }
+            location
+        }
+        Place::Query(pair) => {
+            if let Some(uri) = without_pair(request.uri(), pair) {
+                *request.uri_mut() = uri;
+            }
+            TokenLocation::Query
+        }
+    }
+}
+
+/// `uri` without the bytes of one pair and the `&` that goes with it, every other byte as it is.
+fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
+    let query = uri.query()?;
+    let before = query.get(..pair.start)?;
+    let after = query.get(pair.end..)?;
+    let (before, after) = match after.strip_prefix('&') {
+        Some(after) => (before, after),
+        None => (before.strip_suffix('&').unwrap_or(before), after),
+    };
+    let mut text = uri.path().to_owned();
+    if !before.is_empty() || !after.is_empty() {
+        text.push('?');
+        text.push_str(before);
+        text.push_str(after);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Keeps shared caches from storing the answer to a URI that held a token (RFC 6750 §2.3):
+/// `public` gives way to `private`, `no-store` and the other directives stay.
+pub(super) fn make_private(headers: &mut HeaderMap) {
+    let lines: Vec<_> =
+        headers.get_all(CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()).collect();
+    let directives: Vec<&str> = lines
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty() && !is(directive, "public"))
+        .collect();
+    if directives.iter().any(|one| is(one, "private") || is(one, "no-store")) {
+        return;
+    }
+    let mut value = String::from("private");
+    for directive in directives {
+        value.push_str(", ");
+        value.push_str(directive);
+    }
+    let private = HeaderValue::from_static("private");
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(value).unwrap_or(private));
+}
+
+fn is(directive: &str, name: &str) -> bool {
+    directive.eq_ignore_ascii_case(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_the_query_keeps_every_byte() {
+        for (before, pair, after) in [
+            ("/r?access_token=T", 0..14, "/r"),
+            ("/r?access_token=T&x=1", 0..14, "/r?x=1"),
+            ("/r?x=1&access_token=T", 4..18, "/r?x=1"),
+            ("/r?a=%2f&access_token=T&b=1+2&&c", 6..20, "/r?a=%2f&b=1+2&&c"),
+            ("https://h.example/r?access_token=T", 0..14, "https://h.example/r"),
+        ] {
+            let cut = without_pair(&before.parse().unwrap(), pair).unwrap();
+            assert_eq!(cut, after, "{before}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_made_private_and_never_less_strict() {
+        for (before, after) in [
+            (None, "private"),
+            (Some("public, max-age=60"), "private, max-age=60"),
+            (Some("max-age=60"), "private, max-age=60"),
+            (Some("no-store"), "no-store"),
+            (Some("Private, max-age=1"), "Private, max-age=1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(before) = before {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static(before));
+            }
+            make_private(&mut headers);
+            let values: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(values, [after]);
+        }
+    }
+}

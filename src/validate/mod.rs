@@ -1,0 +1,139 @@
+//! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
+//! crate.
+
+mod principal;
+mod rejection;
+mod static_tokens;
+
+pub use principal::{Principal, Validated};
+pub use rejection::{Rejection, RejectionKind};
+pub use static_tokens::StaticTokens;
+
+use crate::{AccessToken, Answer, RequestHead};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+/// What a validator finds: whose token it is, or why it is refused.
+///
+/// The claims are shared, so that a validator which keeps them hands them on without a copy.
+pub type Verdict<C> = Result<Arc<Validated<C>>, Rejection>;
+
+/// Judges the tokens that [`RequireToken`](crate::server::RequireToken) finds.
+///
+/// Implemented for closures from an [`AccessToken`] to a future of
+/// `Result<Validated<C>, Rejection>`:
+///
+/// ```
+/// use tower_oauth2::{
+///     AccessToken,
+///     server::RequireToken,
+///     validate::{Principal, Rejection, Validated},
+/// };
+///
+/// let layer = RequireToken::new("api", async |token: AccessToken| {
+///     match token.expose() {
+///         "mF_9.B5f-4.1JqM" => Ok(Validated::from(Principal::new("alice"))),
+///         _ => Err(Rejection::invalid("no such token")),
+///     }
+/// });
+/// # let _ = layer;
+/// ```
+///
+/// What cannot be decided is [`Rejection::unavailable`], never a verdict: a client that is told
+/// "invalid" throws its token away.
+pub trait ValidateToken: Send + Sync + 'static {
+    /// What is known of a good token beyond its [`Principal`]; `()` where that is all.
+    type Claims: Send + Sync + 'static;
+
+    /// The wait for a verdict that is not there at once. It owns what it needs.
+    type Future: Future<Output = Verdict<Self::Claims>> + Send + 'static;
+
+    /// Judges `token`, a `b64token` of at most 16 KiB that came with the request of this head.
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future>;
+
+    /// This validator behind a shared pointer, its type erased; only a verdict that has to be
+    /// waited for is boxed.
+    fn into_shared(self) -> SharedValidator<Self::Claims>
+    where
+        Self: Sized,
+    {
+        Arc::new(Boxed(self))
+    }
+}
+
+/// The future of an erased validator.
+pub type BoxVerdictFuture<C> = Pin<Box<dyn Future<Output = Verdict<C>> + Send>>;
+
+/// A validator of any type: what [`ValidateToken::into_shared`] makes.
+pub type SharedValidator<C = ()> = Arc<dyn ValidateToken<Claims = C, Future = BoxVerdictFuture<C>>>;
+
+impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
+    type Claims = V::Claims;
+    type Future = V::Future;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        (**self).validate(token, request)
+    }
+}
+
+/// A validator whose future is boxed, so that validators of different types have one type.
+#[derive(Clone, Debug)]
+pub struct Boxed<V>(V);
+
+impl<V: ValidateToken> ValidateToken for Boxed<V> {
+    type Claims = V::Claims;
+    type Future = BoxVerdictFuture<V::Claims>;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        let boxed = |future| Box::pin(future) as BoxVerdictFuture<V::Claims>;
+        self.0.validate(token, request).map_pending(boxed)
+    }
+}
+
+impl<F, Fut, C> ValidateToken for F
+where
+    F: Fn(AccessToken) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Validated<C>, Rejection>> + Send + 'static,
+    C: Send + Sync + 'static,
+{
+    type Claims = C;
+    type Future = FnFuture<Fut>;
+
+    fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<FnFuture<Fut>> {
+        match AccessToken::new(token) {
+            Ok(token) => Answer::Pending(FnFuture { future: self(token) }),
+            Err(error) => Answer::Ready(Err(Rejection::invalid(error.to_string()))),
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The future of a closure that is a [`ValidateToken`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FnFuture<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F, C> Future for FnFuture<F>
+where
+    F: Future<Output = Result<Validated<C>, Rejection>>,
+{
+    type Output = Verdict<C>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(ready!(self.project().future.poll(cx)).map(Arc::new))
+    }
+}
+
+impl<F> fmt::Debug for FnFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+use crate::ScopeSet;
+use std::time::SystemTime;
+
+/// Whose token it is and what it allows, in the same words for every validator.
+///
+/// ```
+/// use tower_oauth2::validate::Principal;
+///
+/// let alice = Principal::new("alice").with_scopes("read write".parse()?);
+/// assert_eq!(alice.subject(), Some("alice"));
+/// assert!(alice.scopes().contains("read"));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Principal {
+    subject: Option<Box<str>>,
+    client_id: Option<Box<str>>,
+    issuer: Option<Box<str>>,
+    token_id: Option<Box<str>>,
+    audience: Vec<Box<str>>,
+    scopes: ScopeSet,
+    expires_at: Option<SystemTime>,
+}
+
+impl Principal {
+    /// The principal of `subject`, with no scope and no expiry.
+    #[must_use]
+    pub fn new(subject: impl Into<Box<str>>) -> Self {
+        Self { subject: Some(subject.into()), ..Self::default() }
+    }
+
+    /// Of nobody in particular: a token that stands for a client alone.
+    #[must_use]
+    pub fn without_subject() -> Self {
+        Self::default()
+    }
+
+    /// Sets the scopes that the token grants.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Sets the client that the token was issued to.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: impl Into<Box<str>>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// Sets the issuer.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets the audience.
+    #[must_use]
+    pub fn with_audience<I>(mut self, audience: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.audience = audience.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the identifier of the token, its `jti`.
+    #[must_use]
+    pub fn with_token_id(mut self, token_id: impl Into<Box<str>>) -> Self {
+        self.token_id = Some(token_id.into());
+        self
+    }
+
+    /// Sets the instant from which the token is good no longer.
+    #[must_use]
+    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Whom the token speaks for (`sub`).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The client that the token was issued to (`client_id`).
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Who issued the token (`iss`).
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Whom the token is meant for (`aud`).
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.audience.iter().map(AsRef::as_ref)
+    }
+
+    /// The identifier of the token (`jti`).
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// What the token allows (`scope`).
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// The instant from which the token is good no longer (`exp`), where one is known.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+}
+
+/// A good token: its principal, and the validator's own claims beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validated<C = ()> {
+    principal: Principal,
+    claims: C,
+}
+
+impl<C> Validated<C> {
+    /// A good token of `principal` with `claims`.
+    #[must_use]
+    pub fn new(principal: Principal, claims: C) -> Self {
+        Self { principal, claims }
+    }
+
+    /// Whose token it is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What else the validator knows.
+    #[must_use]
+    pub fn claims(&self) -> &C {
+        &self.claims
+    }
+}
+
+impl From<Principal> for Validated {
+    fn from(principal: Principal) -> Self {
+        Self::new(principal, ())
+    }
+}

@@ -1,0 +1,209 @@
+use super::{Principal, Rejection, ValidateToken, Validated, Verdict};
+use crate::{Answer, Clock, ConfigError, RequestHead, b64token};
+use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Ready,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+use subtle::ConstantTimeEq;
+
+/// A fixed set of tokens, each with its principal, that may change while it is serving.
+///
+/// 1. Only the SHA-256 of a token is kept, and compared in constant time.
+/// 2. A token that is removed is refused from the next request on.
+/// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
+///    thousand tokens that change now and then.
+///
+/// A clone is the same set.
+///
+/// ```
+/// use tower_oauth2::{server::RequireToken, validate::{Principal, StaticTokens}};
+///
+/// let tokens = StaticTokens::new();
+/// tokens.insert("mF_9.B5f-4.1JqM", Principal::new("alice").with_scopes("read".parse()?))?;
+/// let layer = RequireToken::new("api", tokens.clone())?;
+///
+/// assert!(tokens.remove("mF_9.B5f-4.1JqM"), "destroyed");
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct StaticTokens {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tokens: ArcSwap<HashMap<Digest, Arc<Validated>>>,
+    clock: Clock,
+}
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, Eq)]
+struct Digest([u8; 32]);
+
+impl Digest {
+    fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl StaticTokens {
+    /// The empty set, which refuses every token.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// The empty set, expiry judged by the wall of `clock`.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared { tokens: ArcSwap::default(), clock }) }
+    }
+
+    /// Adds `token`, good for `principal` until the principal's expiry, and replaces what there
+    /// was under it.
+    ///
+    /// # Errors
+    ///
+    /// When `token` is no `b64token` ([RFC 6750 §2.1]) of at most 16 KiB: no request could
+    /// present it. The error does not repeat it.
+    ///
+    /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    pub fn insert(&self, token: &str, principal: Principal) -> Result<(), ConfigError> {
+        if !b64token::is_valid(token.as_bytes()) || b64token::is_too_long(token) {
+            return Err(ConfigError::new("the token is no b64token of RFC 6750 section 2.1"));
+        }
+        self.put(Digest::of(token), principal);
+        Ok(())
+    }
+
+    /// Adds the token whose SHA-256 this is, so that no configuration need hold the token.
+    pub fn insert_sha256(&self, digest: [u8; 32], principal: Principal) {
+        self.put(Digest(digest), principal);
+    }
+
+    /// Removes `token`; whether it was there.
+    pub fn remove(&self, token: &str) -> bool {
+        let digest = Digest::of(token);
+        self.change(|tokens| tokens.remove(&digest).is_some())
+    }
+
+    /// Removes every token of `subject`; how many there were.
+    pub fn remove_subject(&self, subject: &str) -> usize {
+        self.change(|tokens| {
+            let before = tokens.len();
+            tokens.retain(|_, token| token.principal().subject() != Some(subject));
+            before - tokens.len()
+        })
+    }
+
+    /// How many tokens there are, expired ones too.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.tokens.load().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn put(&self, digest: Digest, principal: Principal) {
+        let validated = Arc::new(Validated::from(principal));
+        self.change(|tokens| tokens.insert(digest, validated.clone()));
+    }
+
+    fn change<T>(&self, change: impl Fn(&mut HashMap<Digest, Arc<Validated>>) -> T) -> T {
+        let mut result = None;
+        self.shared.tokens.rcu(|tokens| {
+            let mut tokens = HashMap::clone(tokens);
+            result = Some(change(&mut tokens));
+            tokens
+        });
+        #[expect(clippy::expect_used, reason = "rcu calls its closure at least once")]
+        result.expect("the change was made")
+    }
+
+    fn verdict(&self, token: &str) -> Verdict<()> {
+        let tokens = self.shared.tokens.load();
+        let validated = tokens.get(&Digest::of(token)).ok_or(Rejection::unknown())?;
+        match validated.principal().expires_at() {
+            Some(expiry) if self.shared.clock.wall() >= expiry => Err(Rejection::expired()),
+            _ => Ok(validated.clone()),
+        }
+    }
+}
+
+impl Default for StaticTokens {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ValidateToken for StaticTokens {
+    type Claims = ();
+    type Future = Ready<Verdict<()>>;
+
+    fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
+        Answer::Ready(self.verdict(token))
+    }
+}
+
+impl fmt::Debug for StaticTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticTokens").field("tokens", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{testing::ManualClock, validate::RejectionKind};
+    use std::time::Duration;
+
+    fn kind(tokens: &StaticTokens, token: &str) -> Option<RejectionKind> {
+        tokens.verdict(token).err().map(|rejection| rejection.kind())
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_is_removed_or_expires() {
+        let manual = ManualClock::new();
+        let tokens = StaticTokens::with_clock(manual.clock());
+        let expiry = manual.clock().wall() + Duration::from_secs(60);
+        tokens.insert("a", Principal::new("alice").with_expiry(expiry)).unwrap();
+        tokens.insert("b", Principal::new("bob")).unwrap();
+        assert_eq!(kind(&tokens, "a"), None);
+        manual.advance(Duration::from_secs(60));
+        assert_eq!(kind(&tokens, "a"), Some(RejectionKind::Expired));
+        assert_eq!(kind(&tokens, "b"), None);
+        assert!(tokens.clone().remove("b") && !tokens.remove("b"));
+        assert_eq!(kind(&tokens, "b"), Some(RejectionKind::Invalid));
+    }
+
+    #[test]
+    fn a_digest_stands_for_its_token_and_a_subject_for_all_of_its_tokens() {
+        let tokens = StaticTokens::new();
+        tokens.insert_sha256(Digest::of("abc").0, Principal::new("alice"));
+        tokens.insert("def", Principal::new("alice")).unwrap();
+        assert_eq!(kind(&tokens, "abc"), None);
+        assert_eq!(tokens.remove_subject("alice"), 2);
+        assert!(tokens.is_empty());
+        assert!(tokens.insert("not a token", Principal::new("x")).is_err());
+    }
+}
