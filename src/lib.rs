@@ -1,7 +1,29 @@
 //! OAuth 2.0 access tokens as [`tower`] layers, for both ends of a call.
 //!
+//! | layer | for | does |
+//! |---|---|---|
+//! | [`AddBearer`](client::AddBearer) | clients | puts an access token on every request |
+//! | [`RequireToken`](server::RequireToken) | servers | lets only requests with a good token through |
+//! | [`RequireScope`](server::RequireScope) | servers | asks for more, on a route or a subtree |
+//!
+//! A layer never knows where a token comes from or who judges it: the client layer asks a
+//! [`TokenSource`](client::TokenSource), the server layer a
+//! [`ValidateToken`](validate::ValidateToken). Both are small traits that closures implement.
+//! What needs the network goes through a [`Transport`], which is any HTTP `Service`.
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! |---|---|---|
+//! | `client` | [`client`] | yes |
+//! | `server` | [`server`] and [`validate`] | yes |
+//! | `https` | [`Transport::https`] | yes |
+//! | `test-util` | [`testing`] | |
+//! | `full` | all but `test-util` | |
+//!
 //! [`tower`]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 #[cfg(any(feature = "client", feature = "server"))]
 mod answer;

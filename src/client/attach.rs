@@ -21,6 +21,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// A token in the form in which it is attached.
 #[derive(Clone)]
 pub(super) enum Prepared {
+    /// Apart from other headers, since its name is then known to the compiler.
+    Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
     /// The whole pair, `access_token=…`.
     Query(Box<str>),
@@ -39,13 +41,17 @@ impl Prepared {
     pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token does not fit into a header");
         Ok(match location {
-            TokenLocation::Bearer => Self::Header(AUTHORIZATION, token.bearer().clone()),
+            TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),
             TokenLocation::Header(header) => {
                 let value = match header.scheme() {
                     Some(scheme) => sensitive_header(&[scheme, " ", token.expose()]),
                     None => sensitive_header(&[token.expose()]),
                 };
-                Self::Header(header.name().clone(), value.map_err(too_long)?)
+                let value = value.map_err(too_long)?;
+                match header.name() {
+                    &AUTHORIZATION => Self::Authorization(value),
+                    name => Self::Header(name.clone(), value),
+                }
             }
             TokenLocation::BasicUserName => {
                 if token.expose().contains(':') {
@@ -56,7 +62,7 @@ impl Prepared {
                 let user_pass = zeroize::Zeroizing::new(format!("{}:", token.expose()));
                 let encoded = zeroize::Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
                 let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
-                Self::Header(AUTHORIZATION, value)
+                Self::Authorization(value)
             }
             TokenLocation::Query => {
                 let escaped = utf8_percent_encode(token.expose(), ESCAPED);
@@ -68,23 +74,34 @@ impl Prepared {
     /// The same in bytes of its own: what many threads clone at once is better not shared.
     pub(super) fn deep_copy(&self) -> Self {
         match self {
-            Self::Header(name, value) => {
-                let copy = value.to_str().ok().and_then(|text| sensitive_header(&[text]).ok());
-                Self::Header(name.clone(), copy.unwrap_or_else(|| value.clone()))
-            }
+            Self::Authorization(value) => Self::Authorization(copy_of(value)),
+            Self::Header(name, value) => Self::Header(name.clone(), copy_of(value)),
             Self::Query(pair) => Self::Query(pair.clone()),
         }
     }
 
     /// Puts the token on `request`. A credential that is there is kept, unless `overwrite`.
+    #[inline]
     pub(super) fn attach<B>(
         &self,
         request: &mut Request<B>,
         overwrite: bool,
     ) -> Result<Attached, Error> {
         match self {
+            Self::Authorization(value) => {
+                let headers = request.headers_mut();
+                // One look at the map instead of two; a value that was there is the rare case.
+                if headers.append(AUTHORIZATION, value.clone()) {
+                    return Ok(undo_append(headers, &AUTHORIZATION, overwrite));
+                }
+                Ok(Attached::Token)
+            }
             Self::Header(name, value) => {
-                Ok(attach_header(request.headers_mut(), name, value, overwrite))
+                let headers = request.headers_mut();
+                if headers.append(name, value.clone()) {
+                    return Ok(undo_append(headers, name, overwrite));
+                }
+                Ok(Attached::Token)
             }
             Self::Query(pair) => attach_query(request, pair, overwrite),
         }
@@ -108,23 +125,26 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
     }
 }
 
-fn attach_header(
-    headers: &mut HeaderMap,
-    name: &HeaderName,
-    value: &HeaderValue,
-    overwrite: bool,
-) -> Attached {
-    match headers.entry(name) {
-        Entry::Vacant(vacant) => {
-            vacant.insert(value.clone());
-            Attached::Token
-        }
-        Entry::Occupied(mut there) if overwrite => {
-            there.insert(value.clone());
-            Attached::Token
-        }
-        Entry::Occupied(_) => Attached::Untouched,
+/// Leaves of the values of `name` either those before the last, or the last alone.
+#[cold]
+fn undo_append(headers: &mut HeaderMap, name: &HeaderName, keep_last: bool) -> Attached {
+    let Entry::Occupied(there) = headers.entry(name) else { return Attached::Untouched };
+    let mut values: Vec<_> = there.remove_entry_mult().1.collect();
+    let last = values.pop();
+    if keep_last {
+        values.clear();
+        values.extend(last);
     }
+    values.into_iter().for_each(|value| {
+        headers.append(name, value);
+    });
+    if keep_last { Attached::Token } else { Attached::Untouched }
+}
+
+/// The same value in bytes of its own.
+fn copy_of(value: &HeaderValue) -> HeaderValue {
+    let copy = value.to_str().ok().and_then(|text| sensitive_header(&[text]).ok());
+    copy.unwrap_or_else(|| value.clone())
 }
 
 fn attach_query<B>(
@@ -208,10 +228,17 @@ mod tests {
     #[test]
     fn place_02_a_credential_is_kept_unless_overwriting_was_asked_for() {
         let there = [("authorization", "Basic eDp5")];
-        for (overwrite, expected) in [(false, "Basic eDp5"), (true, "Bearer T")] {
-            let request = sent_with("T", &TokenLocation::Bearer, "/", &there, overwrite);
-            let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
-            assert_eq!(values, [expected]);
+        let key = TokenLocation::header("x-api-key").unwrap();
+        for (location, name, token) in
+            [(TokenLocation::Bearer, "authorization", "Bearer T"), (key, "x-api-key", "T")]
+        {
+            let two = [(name, "Basic eDp5"), ("x", "y"), (name, "other")];
+            for (overwrite, expected) in [(false, &["Basic eDp5", "other"][..]), (true, &[token])] {
+                let request = sent_with("T", &location, "/", &two, overwrite);
+                let values: Vec<_> = request.headers().get_all(name).iter().collect();
+                assert_eq!(values, expected);
+                assert_eq!(request.headers()["x"], "y");
+            }
         }
         let request = sent_with("T", &TokenLocation::Query, "/?access_token=o&a", &there, true);
         assert_eq!(request.uri(), "/?a&access_token=T");

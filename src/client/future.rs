@@ -58,6 +58,7 @@ where
 {
     type Output = Result<R, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Warm { inner } => {

@@ -73,7 +73,12 @@ impl Origins {
 
     /// Whether a request to `uri` may carry the token.
     #[must_use]
+    #[inline]
     pub fn allow(&self, uri: &Uri) -> bool {
+        self.listed.iter().any(|origin| origin.is_spelled(uri)) || self.allow_respelled(uri)
+    }
+
+    fn allow_respelled(&self, uri: &Uri) -> bool {
         uri.authority().is_none()
             || self.listed.iter().any(|origin| origin.matches(uri))
             || (self.any_https && Origin::of(uri).is_some_and(|origin| origin.is_secure()))

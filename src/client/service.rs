@@ -41,6 +41,7 @@ struct Held {
 }
 
 impl Held {
+    #[inline]
     fn reuse(&mut self) -> &Prepared {
         if !self.own {
             self.prepared = self.prepared.deep_copy();

@@ -1,0 +1,137 @@
+//! Instructions a request, counted by callgrind: the same on a busy machine as on an idle one.
+//!
+//! `cargo bench --bench instructions` prints them and compares them with `instructions.txt`
+//! beside this file; `-- --write` writes that file. It needs valgrind.
+#![allow(missing_docs, reason = "a bench is no library")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its table")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench may fail")]
+
+mod support;
+
+use http::Request;
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    hint::black_box,
+    process::{Command, ExitCode},
+};
+use support::{answer, client, server};
+use tower::{Layer, Service};
+use tower_http::auth::AddAuthorizationLayer;
+use tower_oauth2::{
+    client::AddBearer,
+    server::RequireToken,
+    validate::{Principal, StaticTokens},
+};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+/// How far a count may be from the file's, as a part of it.
+const TOLERANCE: f64 = 0.03;
+const CALLS: u64 = 1_000;
+
+/// The cases, each after the bare service that it is compared with.
+const CASES: &[(&str, &str)] = &[
+    ("client/tower_http", "client/bare"),
+    ("add_bearer/static", "client/bare"),
+    ("require_token/static", "server/bare"),
+    ("require_token/none", "server/bare_none"),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => compare(&count_all()),
+        ["--write"] => {
+            let lines: String =
+                count_all().iter().map(|(case, count)| format!("{case} {count:.0}\n")).collect();
+            fs::write(FILE, lines).expect("the file can be written");
+            ExitCode::SUCCESS
+        }
+        [case, calls] => {
+            call(case, calls.parse().expect("a number of calls"));
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// What each layer adds to its bare service, in instructions a call.
+fn count_all() -> BTreeMap<&'static str, f64> {
+    CASES.iter().map(|(case, bare)| (*case, count(case) - count(bare))).collect()
+}
+
+/// The instructions of one call: those of twice as many calls less those of as many.
+fn count(case: &str) -> f64 {
+    (total(case, 2 * CALLS) - total(case, CALLS)) / CALLS as f64
+}
+
+fn total(case: &str, calls: u64) -> f64 {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe().expect("this program's path"))
+        .args([case, &calls.to_string()])
+        .output()
+        .expect("valgrind is installed");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, count) = collected.expect("callgrind prints what it collected");
+    count.trim().parse().expect("a number")
+}
+
+fn compare(counts: &BTreeMap<&str, f64>) -> ExitCode {
+    let kept = fs::read_to_string(FILE).unwrap_or_default();
+    let kept: BTreeMap<_, f64> = kept
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(case, count)| Some((case, count.parse().ok()?)))
+        .collect();
+    println!("| case | Δ instructions a call | kept | |\n|---|---|---|---|");
+    let mut good = true;
+    for (case, count) in counts {
+        let kept = kept.get(case).copied().unwrap_or_default();
+        let verdict = (count - kept).abs() <= TOLERANCE * kept;
+        good &= verdict;
+        println!(
+            "| {case} | {count:.0} | {kept:.0} | {} |",
+            if verdict { "same" } else { "OTHER" }
+        );
+    }
+    let ratio = counts["add_bearer/static"] / counts["client/tower_http"];
+    println!("\nadd_bearer/static as a ratio to tower-http: {ratio:.3}, target at most 1.01");
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn call(case: &str, calls: u64) {
+    let token = client::token();
+    let good = server::bearer(&token);
+    let tokens = StaticTokens::new();
+    tokens.insert(&token, Principal::new("alice")).unwrap();
+    let require = RequireToken::new("api", tokens).unwrap();
+    let add = AddBearer::bearer(token.as_str(), client::ORIGIN).unwrap();
+    let theirs = AddAuthorizationLayer::bearer(&token);
+    match case {
+        "client/bare" => repeat(client::Inner, client::request, calls),
+        "client/tower_http" => repeat(theirs.layer(client::Inner), client::request, calls),
+        "add_bearer/static" => repeat(add.layer(client::Inner), client::request, calls),
+        "server/bare" => repeat(server::Inner, || server::request(Some(&good)), calls),
+        "server/bare_none" => repeat(server::Inner, || server::request(None), calls),
+        "require_token/static" => {
+            repeat(require.layer(server::Inner), || server::request(Some(&good)), calls);
+        }
+        "require_token/none" => {
+            repeat(require.layer(server::Inner), || server::request(None), calls);
+        }
+        _ => panic!("no such case"),
+    }
+}
+
+fn repeat<S>(mut service: S, request: impl Fn() -> Request<()>, calls: u64)
+where
+    S: Service<Request<()>>,
+    S::Error: std::fmt::Debug,
+{
+    for _ in 0..calls {
+        black_box(answer(&mut service, request()));
+    }
+}

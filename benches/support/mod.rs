@@ -1,0 +1,134 @@
+//! Measures cases side by side in one run: their rounds are interleaved, so that a machine which
+//! slows down slows all of them, and only ratios are meant to be compared.
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench may fail"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
+
+pub mod client;
+pub mod server;
+
+use std::{
+    future::Future,
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Instant,
+};
+use tower::Service;
+
+const ROUNDS: usize = 41;
+const BATCH: u32 = 20_000;
+
+/// One row of the table.
+pub struct Case<'a> {
+    name: &'static str,
+    operation: Box<dyn FnMut() + 'a>,
+    future_size: usize,
+}
+
+impl<'a> Case<'a> {
+    /// Sends what `request` makes through `service`, and has `check` judge every answer.
+    pub fn new<S, Q>(
+        name: &'static str,
+        mut service: S,
+        request: impl Fn() -> Q + 'a,
+        check: impl Fn(&S::Response) -> bool + 'a,
+    ) -> Self
+    where
+        S: Service<Q> + 'a,
+        S::Error: std::fmt::Debug,
+    {
+        let future_size = size_of::<S::Future>();
+        let operation = Box::new(move || {
+            let response = black_box(answer(&mut service, request()));
+            assert!(check(&response), "{name}: another answer than expected");
+        });
+        Self { name, operation, future_size }
+    }
+}
+
+/// The answer of a service that never waits.
+pub fn answer<S: Service<Q>, Q>(service: &mut S, request: Q) -> S::Response
+where
+    S::Error: std::fmt::Debug,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(()))));
+    let mut future = pin!(service.call(request));
+    match future.as_mut().poll(&mut cx) {
+        Poll::Ready(answer) => answer.expect("the service answers"),
+        Poll::Pending => panic!("the service waits"),
+    }
+}
+
+/// What was measured of one case.
+pub struct Row {
+    pub name: &'static str,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+    pub allocations: f64,
+    pub future_size: usize,
+}
+
+/// Runs `cases`, the first of which is the bare service, and prints one line each.
+pub fn run(title: &str, mut cases: Vec<Case<'_>>) -> Vec<Row> {
+    let mut times = vec![Vec::with_capacity(ROUNDS); cases.len()];
+    for _ in 0..ROUNDS {
+        for (case, times) in cases.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            for _ in 0..BATCH {
+                (case.operation)();
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH));
+        }
+    }
+    let rows: Vec<Row> = cases
+        .iter_mut()
+        .zip(times)
+        .map(|(case, mut times)| {
+            times.sort_by(f64::total_cmp);
+            let counted = allocation_counter::measure(|| (0..100).for_each(|_| (case.operation)()));
+            Row {
+                name: case.name,
+                median: times[ROUNDS / 2],
+                min: times[0],
+                max: times[ROUNDS - 1],
+                allocations: counted.count_total as f64 / 100.0,
+                future_size: case.future_size,
+            }
+        })
+        .collect();
+    print(title, &rows);
+    rows
+}
+
+fn print(title: &str, rows: &[Row]) {
+    let bare = &rows[0];
+    println!("\n{title}\n");
+    println!("| case | ns (min, max) | Δ ns | Δ allocations | future, bytes |");
+    println!("|---|---|---|---|---|");
+    for row in rows {
+        println!(
+            "| {} | {:.0} ({:.0}, {:.0}) | {:.0} | {:.2} | {} |",
+            row.name,
+            row.median,
+            row.min,
+            row.max,
+            row.median - bare.median,
+            row.allocations - bare.allocations,
+            row.future_size,
+        );
+    }
+}
+
+/// Prints whether a target is met.
+pub fn target(text: &str, value: f64, limit: f64) {
+    let verdict = if value <= limit { "met" } else { "missed" };
+    println!("{verdict}: {text}: {value:.2}, target at most {limit:.2}");
+}
