@@ -1,7 +1,10 @@
 use crate::{ConfigError, secret::REDACTED};
 use bytes::Bytes;
 use http::HeaderValue;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
 use zeroize::Zeroizing;
 
 /// The longest token that is taken, in bytes.
@@ -32,6 +35,8 @@ pub struct AccessToken {
 struct Inner {
     text: Zeroizing<String>,
     bearer: HeaderValue,
+    /// See [`AccessToken::lease`].
+    lease: AtomicU64,
 }
 
 /// Bytes that are wiped when the last header value over them is dropped.
@@ -66,7 +71,7 @@ impl AccessToken {
             ));
         }
         let bearer = sensitive_header(&["Bearer ", text.as_str()])?;
-        Ok(Self { inner: Arc::new(Inner { text, bearer }) })
+        Ok(Self { inner: Arc::new(Inner { text, bearer, lease: AtomicU64::new(0) }) })
     }
 
     /// The token itself. Whoever calls this answers for where it goes.
@@ -79,6 +84,28 @@ impl AccessToken {
     #[must_use]
     pub fn bearer(&self) -> &HeaderValue {
         &self.inner.bearer
+    }
+
+    /// Until when the cache that holds this token lets it go out unasked, in nanoseconds of that
+    /// cache; zero is never. It lives in the token, so that whoever holds one need not look
+    /// anywhere else.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only caches lease"))]
+    pub(crate) fn lease(&self) -> &AtomicU64 {
+        &self.inner.lease
+    }
+
+    /// The same text as a token of its own, without a lease.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only caches lease"))]
+    pub(crate) fn detached(&self) -> Self {
+        let text = self.inner.text.clone();
+        let bearer = self.inner.bearer.clone();
+        Self { inner: Arc::new(Inner { text, bearer, lease: AtomicU64::new(0) }) }
+    }
+
+    /// Whether both are the same text.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients compare"))]
+    pub(crate) fn has_text_of(&self, other: &Self) -> bool {
+        self.is_same(other) || self.inner.text == other.inner.text
     }
 
     /// Whether both are one and the same token object, which says more than equal text: the

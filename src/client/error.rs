@@ -1,19 +1,26 @@
-use crate::{Origin, scrub};
-use std::{error::Error as StdError, fmt, sync::Arc};
+use crate::{Origin, TransportError, scrub, secrets::Secrets};
+use http::StatusCode;
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-/// Why a call could not be given a token.
+/// Why a call could not be given a token, or a token request brought none.
 ///
-/// It is what the client layer adds to the errors of the inner service, as a
-/// [`Box<dyn Error>`](tower_service::Service::Error); nothing was sent when it comes. A clone
-/// shares the contents. It holds no token, no secret and no query string.
+/// As an error of a layer it comes inside the service's
+/// [`Box<dyn Error>`](tower_service::Service::Error), and nothing was sent when it comes. All
+/// callers that waited for one fetch get the same failure ([`is_same`](Self::is_same)). It holds
+/// no token, no secret, no query string and no answer's body.
 #[derive(Clone)]
 pub struct Error {
-    inner: Arc<Inner>,
+    failure: Arc<Failure>,
+    next_try: Option<Duration>,
 }
 
-struct Inner {
+struct Failure {
     kind: ErrorKind,
     text: Box<str>,
+    code: Option<Box<str>>,
+    status: Option<StatusCode>,
+    retry_after: Option<Duration>,
+    cause: Option<Cause>,
 }
 
 /// The kinds of [`Error`].
@@ -25,13 +32,35 @@ pub enum ErrorKind {
     /// The token cannot ride where it should: a `:` in a Basic user name, a URI that would
     /// become too long.
     Placement,
-    /// The source of tokens failed.
+    /// The user's own source of tokens failed.
     Source,
+    /// The authorization server could not be reached, or did not answer in time.
+    Transport,
+    /// The authorization server refused; [`code`](Error::code) says why, where it said so.
+    Refused,
+    /// The answer of the authorization server cannot be used.
+    InvalidResponse,
+    /// The fetch ended without an answer: its runtime was shut down, or it panicked.
+    Aborted,
+    /// A token has to be fetched, and there is no tokio runtime to do it on.
+    NoRuntime,
+    /// The token is gone and cannot be fetched again: the user has to sign in.
+    SignInNeeded,
+    /// The answer to a sign-in is not one to this sign-in, or says that it failed.
+    SignIn,
+}
+
+/// What lies below an [`Error`]: the failure of the transport, rendered once.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    text: Box<str>,
 }
 
 impl Error {
-    fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
-        Self { inner: Arc::new(Inner { kind, text: text.into() }) }
+    pub(super) fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
+        let (code, status, retry_after, cause) = (None, None, None, None);
+        let failure = Failure { kind, text: text.into(), code, status, retry_after, cause };
+        Self { failure: Arc::new(failure), next_try: None }
     }
 
     /// The error of a user's own source: `error` is rendered once, bounded and on one line, and
@@ -55,26 +84,163 @@ impl Error {
         Self::new(ErrorKind::Placement, text)
     }
 
+    pub(super) fn transport(error: &TransportError, secrets: &Secrets) -> Self {
+        let cause = Cause { text: secrets.redact(&error.to_string()).into() };
+        let text = "the authorization server did not answer the token request";
+        Self::of(Failure {
+            cause: Some(cause),
+            ..Failure::new(ErrorKind::Transport, text.to_owned())
+        })
+    }
+
+    /// A refusal with the `error` and `error_description` that came with it.
+    pub(super) fn refused(
+        status: StatusCode,
+        code: Option<&str>,
+        description: Option<&str>,
+        secrets: &Secrets,
+    ) -> Self {
+        let shown = |text: &str| secrets.redact(&scrub::description(&secrets.redact(text)));
+        let code = code.map(shown);
+        let mut text = format!("the authorization server refused the token request ({status})");
+        for part in [code.clone(), description.map(shown)].into_iter().flatten() {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        Self::of(Failure {
+            code: code.map(Into::into),
+            status: Some(status),
+            ..Failure::new(ErrorKind::Refused, text)
+        })
+    }
+
+    pub(super) fn invalid_response(status: StatusCode, text: impl Into<String>) -> Self {
+        let text = format!("the token response cannot be used: {}", text.into());
+        Self::of(Failure {
+            status: Some(status),
+            ..Failure::new(ErrorKind::InvalidResponse, text)
+        })
+    }
+
+    pub(super) fn sign_in_needed() -> Self {
+        let text = "the access token is gone and cannot be fetched again: sign in again";
+        Self::new(ErrorKind::SignInNeeded, text)
+    }
+
+    fn of(failure: Failure) -> Self {
+        Self { failure: Arc::new(failure), next_try: None }
+    }
+
+    /// The same failure, and how long it is until the next try.
+    pub(super) fn with_next_try(&self, next_try: Duration) -> Self {
+        Self { failure: self.failure.clone(), next_try: Some(next_try) }
+    }
+
+    pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        if let Some(failure) = Arc::get_mut(&mut self.failure) {
+            failure.retry_after = retry_after;
+        }
+        self
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.inner.kind
+        self.failure.kind
+    }
+
+    /// The `error` code of the authorization server ([RFC 6749 §5.2]), where it sent one.
+    ///
+    /// [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.failure.code.as_deref()
+    }
+
+    /// The status of the authorization server's answer, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.failure.status
+    }
+
+    /// How long it is until the next try, or what the server asked for.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.next_try.or(self.failure.retry_after)
+    }
+
+    /// Whether the same may succeed later without anybody changing anything: transport failures,
+    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self.failure.kind {
+            ErrorKind::Transport
+            | ErrorKind::Source
+            | ErrorKind::InvalidResponse
+            | ErrorKind::Aborted
+            | ErrorKind::NoRuntime => true,
+            ErrorKind::Refused => self.failure.status.is_some_and(|status| {
+                status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
+            }),
+            ErrorKind::ForeignOrigin
+            | ErrorKind::Placement
+            | ErrorKind::SignInNeeded
+            | ErrorKind::SignIn => false,
+        }
+    }
+
+    /// Whether the user has to sign in again.
+    #[must_use]
+    pub fn is_sign_in_needed(&self) -> bool {
+        self.failure.kind == ErrorKind::SignInNeeded
+    }
+
+    /// Whether both are one failure: that of the same fetch.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.failure, &other.failure)
+    }
+}
+
+impl Failure {
+    fn new(kind: ErrorKind, text: String) -> Self {
+        let (code, status, retry_after, cause) = (None, None, None, None);
+        Self { kind, text: text.into(), code, status, retry_after, cause }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
-            .field("kind", &self.inner.kind)
-            .field("text", &self.inner.text)
+            .field("kind", &self.failure.kind)
+            .field("text", &self.failure.text)
+            .field("status", &self.failure.status)
+            .field("cause", &self.failure.cause)
+            .field("retry_after", &self.retry_after())
             .finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.inner.text)
+        f.write_str(&self.failure.text)?;
+        match self.next_try {
+            Some(wait) => write!(f, "; next try in {:.1} s", wait.as_secs_f64()),
+            None => Ok(()),
+        }
     }
 }
 
-impl StdError for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.failure.cause.as_ref().map(|cause| cause as _)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Cause {}

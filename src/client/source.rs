@@ -51,6 +51,15 @@ pub trait TokenSource: Send + Sync + 'static {
         true
     }
 
+    /// The resource refused `rejected`: it is not to be given out again. Whether another token may
+    /// be had, so that the call is worth repeating.
+    ///
+    /// Defaults to `false`.
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        let _ = rejected;
+        false
+    }
+
     /// This source behind a shared pointer, its type erased; only an answer that has to be
     /// waited for is boxed.
     fn into_shared(self) -> SharedTokenSource
@@ -81,6 +90,10 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
     fn is_warm(&self) -> bool {
         (**self).is_warm()
     }
+
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        (**self).reject(rejected)
+    }
 }
 
 /// A source whose future is boxed, so that sources of different types have one type.
@@ -100,6 +113,10 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
 
     fn is_warm(&self) -> bool {
         self.0.is_warm()
+    }
+
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        self.0.reject(rejected)
     }
 }
 

@@ -1,0 +1,476 @@
+use super::{
+    BoxTokenFuture, Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse,
+    TokenSource,
+    fetcher::{Fetcher, FromFn, Repeat, Session},
+    flight::{self, Waiter},
+    machine::{Ask, Failed, Fetched, Machine, Now},
+};
+use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::runtime::Handle;
+
+/// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
+/// another when it is rejected.
+///
+/// 1. Fresh: the token goes out. Stale: it goes out, and one fetch runs in the background.
+///    Expired or none: every caller waits for the same one fetch.
+/// 2. A fetch belongs to no caller: dropping one, or all, neither loses nor repeats it.
+/// 3. While a token is good, failing fetches disturb nobody. Without one, callers wait as long
+///    as their patience and then get the error, with the time until the next try.
+/// 4. How often the server is asked is bounded, whatever it answers.
+///
+/// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
+/// asked for; a fetch ends by itself within its deadline.
+///
+/// # Defaults
+///
+/// Those of [`RefreshPolicy`].
+///
+/// # Example
+///
+/// ```
+/// use tower_oauth2::{
+///     ClientAuthentication, Transport,
+///     client::{AddBearer, Grant, RefreshPolicy, TokenCache, TokenEndpoint},
+/// };
+///
+/// let endpoint = TokenEndpoint::new(
+///     "https://as.example/token",
+///     ClientAuthentication::basic("id", "secret"),
+///     Transport::https(),
+/// )?;
+/// let cache = TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default());
+/// let layer = AddBearer::from_source(cache, "https://api.example")?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenCache {
+    shared: Arc<Shared>,
+}
+
+/// What the clones of a cache share.
+///
+/// Everything that is decided is decided under `state`. Beside it there are two atomics, which
+/// only spare callers the lock: `warm`, a hint, and the lease inside the token that is held (see
+/// [`AccessToken::lease`]), which is written under the lock alone: set when the token is handed
+/// out, cleared before another takes its place. A reader that still sees the old lease sends a
+/// token that was good when the lease was given.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    warm: AtomicBool,
+    fetcher: Box<dyn Fetcher>,
+    policy: RefreshPolicy,
+    clock: Clock,
+    /// Where the nanoseconds of a lease are counted from.
+    base: Instant,
+    fetches: AtomicU64,
+}
+
+struct State {
+    machine: Machine,
+    token: Option<AccessToken>,
+    granted: Option<ScopeSet>,
+    flight: Option<flight::Joined>,
+    last_error: Option<Error>,
+}
+
+/// What a caller does next.
+pub(super) enum Next {
+    Take(Result<AccessToken, Error>),
+    Wait(flight::Joined),
+    AskAgainAt(Instant),
+}
+
+impl TokenCache {
+    /// Fetches by asking `endpoint` with `grant`, the same each time.
+    #[must_use]
+    pub fn new(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
+        Self::with_clock(endpoint, grant, policy, Clock::system())
+    }
+
+    /// The same, its time told by `clock`.
+    #[must_use]
+    pub fn with_clock(
+        endpoint: TokenEndpoint,
+        grant: Grant,
+        policy: RefreshPolicy,
+        clock: Clock,
+    ) -> Self {
+        Self::build(Box::new(Repeat { endpoint, grant }), policy, clock, true)
+    }
+
+    /// Fetches by asking `fetch`: any other library that gets tokens, or a grant of one's own.
+    #[must_use]
+    pub fn from_fn<F, Fut, E>(fetch: F, policy: RefreshPolicy, clock: Clock) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<TokenResponse, E>> + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    {
+        Self::build(Box::new(FromFn(fetch)), policy, clock, true)
+    }
+
+    /// Keeps the token of a sign-in, and renews it by its refresh token. Without one the token is
+    /// used until it is rejected, and from then on the error says that the user has to sign in;
+    /// [`store`](Self::store) takes the new token.
+    ///
+    #[must_use]
+    pub fn signed_in(
+        endpoint: TokenEndpoint,
+        response: &TokenResponse,
+        policy: RefreshPolicy,
+        clock: Clock,
+    ) -> Self {
+        let refresh_token = Mutex::new(None);
+        let grant = Grant::client_credentials();
+        let session = Session { endpoint, grant, refresh_token };
+        let cache = Self::build(Box::new(session), policy, clock, false);
+        cache.store(response);
+        cache
+    }
+
+    fn build(
+        fetcher: Box<dyn Fetcher>,
+        policy: RefreshPolicy,
+        clock: Clock,
+        refetchable: bool,
+    ) -> Self {
+        let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
+        let state =
+            State { machine, token: None, granted: None, flight: None, last_error: None };
+        let base = clock.monotonic();
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                warm: AtomicBool::new(false),
+                fetcher,
+                policy,
+                clock,
+                base,
+                fetches: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Puts a token in the place of the one that is held: that of a new sign-in.
+    pub fn store(&self, response: &TokenResponse) {
+        self.shared.store(response);
+    }
+
+    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
+    /// may try at once.
+    pub fn credential_changed(&self) {
+        self.shared.lock().machine.credential_changed();
+    }
+
+    /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
+    #[must_use]
+    pub fn status(&self) -> TokenStatus {
+        self.shared.status()
+    }
+}
+
+impl TokenSource for TokenCache {
+    type Future = BoxTokenFuture;
+
+    fn token(&self, _: RequestHead<'_>) -> Answer<BoxTokenFuture> {
+        let shared = &self.shared;
+        let now = shared.now();
+        let patience = shared.policy.patience;
+        let give_up = now.monotonic.checked_add(patience).unwrap_or(now.monotonic);
+        match shared.next(now, give_up) {
+            Next::Take(result) => Answer::Ready(result),
+            next => {
+                let waiter = Waiter::new(shared.clone(), give_up, patience.is_zero());
+                Answer::Pending(Box::pin(waiter.wait(next)))
+            }
+        }
+    }
+
+    fn is_current(&self, held: &AccessToken, _: RequestHead<'_>) -> bool {
+        let lease = held.lease().load(Ordering::Acquire);
+        lease != 0 && self.shared.nanos(self.shared.clock.monotonic()) < lease
+    }
+
+    fn is_warm(&self) -> bool {
+        self.shared.warm.load(Ordering::Relaxed)
+    }
+
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        self.shared.reject(rejected)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two writes, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { monotonic: self.clock.monotonic(), wall: self.clock.wall() }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn fetcher(&self) -> &dyn Fetcher {
+        &*self.fetcher
+    }
+
+    pub(super) fn fetch_deadline(&self) -> Duration {
+        self.policy.fetch_deadline
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.base);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Asks the machine, and starts the fetch that it wants.
+    pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
+        let mut launch = None;
+        let mut state = self.lock();
+        let ask = state.machine.ask(now, give_up);
+        let next = match ask {
+            Ask::Serve => self.serve(&state, now),
+            Ask::ServeAndFetch => {
+                // Without a runtime the token is still good, and the next call tries again.
+                launch = self.prepare(&mut state).ok();
+                self.serve(&state, now)
+            }
+            Ask::Fetch => match self.prepare(&mut state) {
+                Ok((prepared, joined)) => {
+                    launch = Some((prepared, joined.clone()));
+                    Next::Wait(joined)
+                }
+                Err(error) => Next::Take(Err(error)),
+            },
+            Ask::Join => match &state.flight {
+                Some(joined) => Next::Wait(joined.clone()),
+                None => Next::Take(Err(aborted())),
+            },
+            Ask::WaitUntil(instant) => Next::AskAgainAt(instant),
+            Ask::Fail { next_try } => {
+                let error = state.last_error.clone().unwrap_or_else(too_soon);
+                Next::Take(Err(error.with_next_try(next_try)))
+            }
+            Ask::Gone => Next::Take(Err(Error::sign_in_needed())),
+        };
+        if !matches!(ask, Ask::Serve | Ask::ServeAndFetch) {
+            self.warm.store(false, Ordering::Relaxed);
+        }
+        // Not under the lock: a runtime that is shutting down ends the task at once.
+        drop(state);
+        if let Some((launch, _)) = launch {
+            launch.spawn();
+        }
+        next
+    }
+
+    fn serve(&self, state: &State, now: Now) -> Next {
+        match &state.token {
+            Some(token) => {
+                let lease = state.machine.lease(now).map_or(0, |until| self.nanos(until));
+                token.lease().store(lease, Ordering::Release);
+                Next::Take(Ok(token.clone()))
+            }
+            None => Next::Take(Err(aborted())),
+        }
+    }
+
+    /// Makes the fetch, which reports to [`landed`](Self::landed) whatever becomes of it.
+    fn prepare(
+        self: &Arc<Self>,
+        state: &mut State,
+    ) -> Result<(flight::Launch, flight::Joined), Error> {
+        let Ok(handle) = Handle::try_current() else {
+            state.machine.not_started();
+            let text = "a token has to be fetched, which needs a tokio runtime";
+            return Err(Error::new(ErrorKind::NoRuntime, text));
+        };
+        self.fetches.fetch_add(1, Ordering::Relaxed);
+        let (launch, joined) = flight::Launch::new(handle, self.clone());
+        state.flight = Some(joined.clone());
+        Ok((launch, joined))
+    }
+
+    /// The fetch in flight ended: what its waiters get.
+    pub(super) fn landed(
+        &self,
+        result: Result<TokenResponse, Error>,
+    ) -> Result<AccessToken, Error> {
+        let refetchable = result.as_ref().is_ok_and(|response| self.fetcher.accept(response));
+        let now = self.now();
+        let mut state = self.lock();
+        state.flight = None;
+        let jitter = random::fraction();
+        let error = match result {
+            Ok(response) => {
+                let lifetime = response.lifetime();
+                match state.machine.fetched(now, lifetime, refetchable, jitter) {
+                    Fetched::Kept => return Ok(self.hold(&mut state, &response)),
+                    Fetched::Once => return Ok(response.access_token().clone()),
+                    Fetched::Superseded => match &state.token {
+                        Some(token) => return Ok(token.clone()),
+                        None => aborted(),
+                    },
+                    Fetched::Useless => {
+                        let text = "the token had expired when it came";
+                        Error::new(ErrorKind::InvalidResponse, text)
+                    }
+                }
+            }
+            Err(error) => {
+                let failed = match error.is_transient() {
+                    _ if error.is_sign_in_needed() => Failed::Gone,
+                    true => Failed::Transient,
+                    false => Failed::Permanent,
+                };
+                state.machine.failed(now, failed, error.retry_after(), jitter);
+                error
+            }
+        };
+        state.last_error = Some(error.clone());
+        Err(error)
+    }
+
+    fn store(&self, response: &TokenResponse) {
+        let refetchable = self.fetcher.accept(response);
+        let now = self.now();
+        let mut state = self.lock();
+        state.machine.stored(now, response.lifetime(), refetchable);
+        self.hold(&mut state, response);
+    }
+
+    fn hold(&self, state: &mut State, response: &TokenResponse) -> AccessToken {
+        self.retire(state);
+        // A token of its own: its lease is this cache's alone.
+        let token = response.access_token().detached();
+        state.token = Some(token.clone());
+        state.granted = response.scope().cloned();
+        state.last_error = None;
+        self.warm.store(true, Ordering::Relaxed);
+        token
+    }
+
+    fn retire(&self, state: &mut State) {
+        if let Some(old) = state.token.take() {
+            old.lease().store(0, Ordering::Release);
+        }
+        self.warm.store(false, Ordering::Relaxed);
+    }
+
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        match &state.token {
+            Some(held) if held.has_text_of(rejected) => {
+                self.retire(&mut state);
+                state.machine.rejected(now)
+            }
+            // Another has taken its place already, or is on its way.
+            Some(_) => true,
+            None => state.machine.is_fetching() || state.machine.is_refetchable(),
+        }
+    }
+
+    pub(super) fn next_try(&self) -> Option<Duration> {
+        self.lock().machine.next_try(self.now())
+    }
+
+    fn status(&self) -> TokenStatus {
+        let now = self.now();
+        let state = self.lock();
+        TokenStatus {
+            usable: state.machine.is_usable(now),
+            fresh: state.machine.is_fresh(now),
+            fetching: state.machine.is_fetching(),
+            expires_in: state.machine.expires_in(now),
+            granted: state.granted.clone(),
+            fetches: self.fetches.load(Ordering::Relaxed),
+            last_error: state.last_error.clone(),
+        }
+    }
+}
+
+fn aborted() -> Error {
+    flight::aborted()
+}
+
+fn too_soon() -> Error {
+    let text = "there is no token, and the next may not be fetched yet";
+    Error::new(ErrorKind::Transport, text)
+}
+
+/// A snapshot of a [`TokenCache`], without a secret.
+#[derive(Clone, Debug)]
+pub struct TokenStatus {
+    usable: bool,
+    fresh: bool,
+    fetching: bool,
+    expires_in: Option<Duration>,
+    granted: Option<ScopeSet>,
+    fetches: u64,
+    last_error: Option<Error>,
+}
+
+impl TokenStatus {
+    /// Whether there is a token that may be sent.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Whether there is one that need not be renewed yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// Whether a fetch is in flight.
+    #[must_use]
+    pub fn is_fetching(&self) -> bool {
+        self.fetching
+    }
+
+    /// How long the token is good; nothing where there is none, or no expiry is known.
+    #[must_use]
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// The scopes that were granted, where the server said so.
+    #[must_use]
+    pub fn granted(&self) -> Option<&ScopeSet> {
+        self.granted.as_ref()
+    }
+
+    /// How many fetches were started.
+    #[must_use]
+    pub fn fetches(&self) -> u64 {
+        self.fetches
+    }
+
+    /// Why the last fetch failed; nothing once one succeeded.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&Error> {
+        self.last_error.as_ref()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+use super::{Error, Grant, TokenResponse, token_response};
+use crate::{
+    ClientAuthentication, Clock, ConfigError, Origin, Transport, secrets::Secrets,
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    uri::PathAndQuery,
+};
+use http_body_util::Full;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use tower_service::Service;
+
+/// The longest `Retry-After` that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// The token endpoint of an authorization server, as a [`Service`] of [`Grant`]s
+/// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
+///
+/// Each call is one request; nothing is repeated and no redirect is followed. A clone shares the
+/// transport.
+///
+/// ```
+/// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+///
+/// let endpoint = TokenEndpoint::new(
+///     "https://as.example/token",
+///     ClientAuthentication::basic("id", "secret"),
+///     Transport::https(),
+/// )?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct TokenEndpoint {
+    url: Uri,
+    client: ClientAuthentication,
+    transport: Transport,
+    clock: Clock,
+}
+
+impl TokenEndpoint {
+    /// The endpoint at `url`, asked as `client` through `transport`.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
+    /// transport was told to allow).
+    pub fn new(
+        url: &str,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError> {
+        let url: Uri = url.parse().map_err(|_| ConfigError::new("the token URL is no URL"))?;
+        match Origin::of(&url) {
+            None => Err(ConfigError::new("the token URL is no absolute http(s) URL")),
+            Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
+                Err(ConfigError::new("the token URL is plain http to another machine"))
+            }
+            Some(_) => Ok(Self { url, client, transport, clock: Clock::system() }),
+        }
+    }
+
+    /// The clock that a `Retry-After` date is measured with. Defaults to the system's.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What makes two endpoints ask for different tokens.
+    pub(super) fn identity(&self) -> (String, Option<&str>) {
+        (self.url.to_string(), self.client.client_id())
+    }
+
+    /// Asks for a token.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is no token: see [`Error`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the request. Whether the server saw it is then unknown.
+    pub fn fetch(
+        &self,
+        grant: &Grant,
+    ) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
+        let mut secrets = Secrets::default();
+        let request = self.request(grant, &mut secrets);
+        let (transport, clock) = (self.transport.clone(), self.clock.clone());
+        async move {
+            let sent = transport.send(request?).await;
+            let response = sent.map_err(|error| Error::transport(&error, &secrets))?;
+            token_response::read(&response, &secrets)
+                .map_err(|error| error.with_retry_after(retry_after(&response, clock.wall())))
+        }
+    }
+
+    fn request(
+        &self,
+        grant: &Grant,
+        secrets: &mut Secrets,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let mut client = Vec::new();
+        let header = match grant.is_standard() {
+            true => self.client.apply(&mut client, secrets),
+            false => None,
+        };
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in grant.params(&client, secrets) {
+            form.append_pair(name, &value);
+        }
+        let form = form.finish();
+        let (url, body) = match self.client.is_query() && grant.is_standard() {
+            true => (with_query(&self.url, &form)?, String::new()),
+            false => (self.url.clone(), form),
+        };
+        let has_body = !body.is_empty();
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = url;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if has_body {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(CONTENT_TYPE, form);
+        }
+        if let Some((name, value)) = header {
+            headers.insert(name, value);
+        }
+        Ok(request)
+    }
+}
+
+/// `url` with `form` after its query, whose bytes stay as they are.
+fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
+    let text = match url.query() {
+        Some(query) if !query.is_empty() => format!("{}?{query}&{form}", url.path()),
+        _ => format!("{}?{form}", url.path()),
+    };
+    let unfit = || Error::placement("the token URL cannot take the parameters in its query");
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
+    Uri::from_parts(parts).map_err(|_| unfit())
+}
+
+/// `Retry-After` in either form ([RFC 9110 §10.2.3]), at most an hour; a date that is past is
+/// now.
+///
+/// [RFC 9110 §10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+fn retry_after(response: &Response<Bytes>, now: SystemTime) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+impl Service<Grant> for TokenEndpoint {
+    type Response = TokenResponse;
+    type Error = Error;
+    type Future = TokenFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, grant: Grant) -> TokenFuture {
+        TokenFuture { fetch: Box::pin(self.fetch(&grant)) }
+    }
+}
+
+/// The answer of a [`TokenEndpoint`].
+#[must_use = "futures do nothing unless polled"]
+pub struct TokenFuture {
+    fetch: Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>,
+}
+
+impl Future for TokenFuture {
+    type Output = Result<TokenResponse, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.fetch.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for TokenFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFuture").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("origin", &Origin::of(&self.url).map(|origin| origin.to_string()))
+            .field("client", &self.client)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,156 @@
+//! One fetch and those who wait for it.
+
+use super::{
+    Error, ErrorKind, TokenResponse,
+    cache::{Next, Shared},
+};
+use crate::AccessToken;
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
+use tokio::{runtime::Handle, sync::watch};
+
+/// What a fetch brought, for everybody who waited for it.
+type Outcome = Result<AccessToken, Error>;
+
+/// A place among those who wait.
+pub(super) type Joined = watch::Receiver<Option<Outcome>>;
+
+/// A fetch that belongs to no caller, before it is on its way.
+pub(super) struct Launch {
+    handle: Handle,
+    landing: Landing,
+}
+
+impl Launch {
+    pub(super) fn new(handle: Handle, shared: Arc<Shared>) -> (Self, Joined) {
+        let (sender, joined) = watch::channel(None);
+        let landing = Landing { shared, sender, landed: false };
+        (Self { handle, landing }, joined)
+    }
+
+    pub(super) fn spawn(self) {
+        let Self { handle, mut landing } = self;
+        handle.spawn(async move {
+            // Made in here, so that a panic of the source is one of this task.
+            let fetch = landing.shared.fetcher().fetch();
+            let clock = landing.shared.clock();
+            let deadline = clock.sleep(landing.shared.fetch_deadline());
+            let result = before(fetch, deadline).await.unwrap_or_else(|| {
+                Err(Error::new(ErrorKind::Transport, "the token request took too long"))
+            });
+            landing.land(result);
+        });
+    }
+}
+
+/// Ends the fetch for its waiters, whatever ends the task: its result, a panic, a runtime that
+/// is shut down.
+struct Landing {
+    shared: Arc<Shared>,
+    sender: watch::Sender<Option<Outcome>>,
+    landed: bool,
+}
+
+impl Landing {
+    fn land(&mut self, result: Result<TokenResponse, Error>) {
+        self.landed = true;
+        let outcome = self.shared.landed(result);
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.land(Err(aborted()));
+        }
+    }
+}
+
+pub(super) fn aborted() -> Error {
+    let text = "the token request was aborted: its runtime was shut down, or it panicked";
+    Error::new(ErrorKind::Aborted, text)
+}
+
+/// A caller without a token.
+pub(super) struct Waiter {
+    shared: Arc<Shared>,
+    give_up: Instant,
+    /// Waits for the fetch in flight however long it takes, and for nothing else.
+    one_fetch: bool,
+}
+
+impl Waiter {
+    pub(super) fn new(shared: Arc<Shared>, give_up: Instant, one_fetch: bool) -> Self {
+        Self { shared, give_up, one_fetch }
+    }
+
+    pub(super) async fn wait(self, mut next: Next) -> Outcome {
+        loop {
+            match next {
+                Next::Take(outcome) => return outcome,
+                Next::AskAgainAt(instant) => self.shared.clock().sleep_until(instant).await,
+                Next::Wait(joined) => match self.join(joined).await {
+                    Some(Err(error)) if error.is_transient() => {
+                        // Where the next try is too far away, this is the error of this attempt.
+                        next = match self.ask() {
+                            Next::Take(Err(_)) => return Err(self.annotated(&error)),
+                            next => next,
+                        };
+                        continue;
+                    }
+                    Some(outcome) => return outcome.map_err(|error| self.annotated(&error)),
+                    None => {
+                        let text = "no token came within the caller's patience";
+                        return Err(Error::new(ErrorKind::Transport, text));
+                    }
+                },
+            }
+            next = self.ask();
+        }
+    }
+
+    fn ask(&self) -> Next {
+        self.shared.next(self.shared.now(), self.give_up)
+    }
+
+    fn annotated(&self, error: &Error) -> Error {
+        match self.shared.next_try() {
+            Some(next_try) => error.with_next_try(next_try),
+            None => error.clone(),
+        }
+    }
+
+    /// What the fetch brought, or nothing where the patience ended first.
+    async fn join(&self, mut joined: Joined) -> Option<Outcome> {
+        let landed = async move {
+            match joined.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(aborted())),
+                Err(_) => Err(aborted()),
+            }
+        };
+        if self.one_fetch {
+            return Some(landed.await);
+        }
+        before(landed, self.shared.clock().sleep_until(self.give_up)).await
+    }
+}
+
+/// What `future` brings, or nothing where `deadline` ends first.
+pub(super) async fn before<F: Future>(
+    future: F,
+    deadline: impl Future<Output = ()>,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut deadline = pin!(deadline);
+    poll_fn(|cx| match Pin::as_mut(&mut future).poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Pin::as_mut(&mut deadline).poll(cx).map(|()| None),
+    })
+    .await
+}

@@ -1,0 +1,263 @@
+use super::sign_in::CodeVerifier;
+use crate::{ClientSecret, ConfigError, ScopeSet, location::is_token, secrets::Secrets};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// Names that a standard grant sets itself.
+const RESERVED: &[&str] = &[
+    "grant_type",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "audience",
+    "resource",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
+    "username",
+    "password",
+];
+
+/// What a client shows to get an access token
+/// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
+///
+/// ```
+/// use tower_oauth2::client::Grant;
+///
+/// let grant = Grant::client_credentials()
+///     .with_scopes("read write".parse()?)
+///     .with_audience("https://api.example");
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Grant {
+    /// Its `grant_type` first; secret values too, so all of them are wiped.
+    params: Vec<(&'static str, Zeroizing<String>)>,
+    own_form: Option<Vec<(String, ClientSecret)>>,
+    scopes: ScopeSet,
+    audience: Option<String>,
+    resources: Vec<String>,
+    extras: Vec<(String, ClientSecret)>,
+}
+
+impl Grant {
+    fn standard(params: &[(&'static str, &str)]) -> Self {
+        Self {
+            params: params.iter().map(|(name, v)| (*name, Zeroizing::new((*v).into()))).collect(),
+            own_form: None,
+            scopes: ScopeSet::empty(),
+            audience: None,
+            resources: Vec::new(),
+            extras: Vec::new(),
+        }
+    }
+
+    /// The client's own credentials
+    /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+    pub fn client_credentials() -> Self {
+        Self::standard(&[("grant_type", "client_credentials")])
+    }
+
+    /// A user's name and password, sent as a standard grant
+    /// ([RFC 6749 §4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.3)), which OAuth 2.1
+    /// has dropped. For an endpoint of its own see [`form`](Self::form).
+    pub fn password(username: &str, password: &ClientSecret) -> Self {
+        Self::standard(&[
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", password.expose()),
+        ])
+    }
+
+    /// A refresh token
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
+    pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
+        Self::standard(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ])
+    }
+
+    /// The code of a sign-in
+    /// ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)); [`SignIn`]
+    /// makes it.
+    ///
+    /// [`SignIn`]: super::SignIn
+    pub(super) fn authorization_code(
+        code: &str,
+        redirect_uri: &str,
+        verifier: Option<&CodeVerifier>,
+    ) -> Self {
+        let mut grant = Self::standard(&[
+            ("grant_type", "authorization_code"),
+            ("redirect_uri", redirect_uri),
+            ("code", code),
+        ]);
+        if let Some(verifier) = verifier {
+            grant.params.push(("code_verifier", Zeroizing::new(verifier.expose().into())));
+        }
+        grant
+    }
+
+    /// Any form: its fields and nothing else, for an endpoint that is no OAuth token endpoint.
+    /// The client does not authenticate with it.
+    ///
+    /// ```
+    /// use tower_oauth2::client::Grant;
+    ///
+    /// let log_in = Grant::form([("username", "alice"), ("password", "s3cr3t")]);
+    /// ```
+    pub fn form<N, V>(fields: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<ClientSecret>,
+    {
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { own_form: Some(fields.collect()), ..Self::standard(&[]) }
+    }
+
+    /// Asks for `scopes`. Defaults to none: the server decides.
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Asks for a token for `audience`, a parameter that many servers know.
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Asks for a token for `resource`, and may be called again for another
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute URI without a fragment.
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
+        let resource = resource.into();
+        let absolute = resource.split_once(':').is_some_and(|(scheme, rest)| {
+            is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
+        });
+        if !absolute {
+            return Err(ConfigError::new("a resource is an absolute URI without a fragment"));
+        }
+        self.resources.push(resource);
+        Ok(self)
+    }
+
+    /// Adds a parameter that this server wants beside the standard ones.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is empty, there already, or one that the grant sets itself.
+    pub fn with_param(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<ClientSecret>,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is set by the grant")));
+        }
+        if self.extras.iter().any(|(own, _)| *own == name) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
+        }
+        self.extras.push((name, value.into()));
+        Ok(self)
+    }
+
+    /// The scopes that are asked for.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// The same question with another credential: the scopes and targets of `self`.
+    pub(super) fn for_the_same(&self, mut other: Self) -> Self {
+        other.scopes = self.scopes.clone();
+        other.audience = self.audience.clone();
+        other.resources = self.resources.clone();
+        other.extras = self.extras.clone();
+        other
+    }
+
+    /// Whether the client authenticates with it.
+    pub(super) fn is_standard(&self) -> bool {
+        self.own_form.is_none()
+    }
+
+    /// Every parameter in its order, the client's between the grant's own and the rest; what
+    /// must not show in an error goes to `secrets`.
+    pub(super) fn params<'a>(
+        &'a self,
+        client: &'a [(&'static str, Zeroizing<String>)],
+        secrets: &mut Secrets,
+    ) -> Vec<(&'a str, String)> {
+        let mut all = Vec::new();
+        for (name, value) in client.iter().chain(&self.params) {
+            if !matches!(*name, "grant_type" | "client_id" | "redirect_uri" | "username") {
+                secrets.add(value);
+            }
+            all.push((*name, value.to_string()));
+        }
+        for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
+            secrets.add(value.expose());
+            all.push((name.as_str(), value.expose().to_owned()));
+        }
+        if !self.scopes.is_empty() {
+            all.push(("scope", self.scopes.to_string()));
+        }
+        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
+        all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
+        all
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.own_form.iter().flatten().map(|(name, _)| name.as_str());
+        let names: Vec<_> = self.params.iter().map(|(name, _)| *name).chain(own).collect();
+        f.debug_struct("Grant")
+            .field("params", &names)
+            .field("scopes", &self.scopes)
+            .field("audience", &self.audience)
+            .field("resources", &self.resources)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_10_a_reserved_name_is_an_error_that_names_it() {
+        for name in ["grant_type", "scope", "client_id", "client_secret", "resource"] {
+            let error = Grant::client_credentials().with_param(name, "x").unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let twice = Grant::client_credentials().with_param("a", "1").unwrap();
+        assert!(twice.with_param("a", "2").is_err());
+        let own = Grant::form([("grant_type", "x"), ("client_id", "y")]);
+        let names: Vec<_> =
+            own.params(&[], &mut Secrets::default()).into_iter().map(|(n, _)| n.to_owned()).collect();
+        assert_eq!(names, ["grant_type", "client_id"]);
+    }
+
+    #[test]
+    fn resources_are_absolute_and_repeat() {
+        let grant = Grant::client_credentials();
+        for bad in ["api", "/x", "https:", "https://x#f"] {
+            assert!(grant.clone().with_resource(bad).is_err(), "{bad}");
+        }
+        let two = grant.with_resource("https://a").unwrap().with_resource("urn:b").unwrap();
+        let params = two.params(&[], &mut Secrets::default());
+        let resources: Vec<_> = params.iter().filter(|(name, _)| *name == "resource").collect();
+        assert_eq!(resources.len(), 2);
+    }
+}

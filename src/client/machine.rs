@@ -1,0 +1,368 @@
+//! The refresh state machine: what to do at an instant, and what an event changes. It reads no
+//! clock, does no I/O and spawns nothing; whoever drives it does as it says.
+
+use super::policy::RefreshPolicy;
+use std::time::{Duration, Instant, SystemTime};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// The part of an outage's age after which the next try is due.
+const BACKOFF_PART: u32 = 5;
+const NEGATIVE_MIN: Duration = Duration::from_secs(1);
+const NEGATIVE_MAX: Duration = Duration::from_secs(10);
+/// How long the wall clock is not looked at.
+const WALL_LOOK: Duration = Duration::from_secs(1);
+
+/// An instant on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) monotonic: Instant,
+    pub(super) wall: SystemTime,
+}
+
+/// What a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The token goes out.
+    Serve,
+    /// The token goes out, and the driver starts a fetch.
+    ServeAndFetch,
+    /// The driver starts a fetch, and the caller waits for it.
+    Fetch,
+    /// The caller waits for the fetch in flight.
+    Join,
+    /// The caller waits until then and asks again.
+    WaitUntil(Instant),
+    /// There is none, and the next try is too far away.
+    Fail { next_try: Duration },
+    /// There is none, and none can be fetched.
+    Gone,
+}
+
+/// What becomes of a token that was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// It is the token now.
+    Kept,
+    /// It is for those who waited for it, and is not kept.
+    Once,
+    /// It is of no use; the fetch counts as failed.
+    Useless,
+    /// A newer one came in meanwhile.
+    Superseded,
+}
+
+/// Why a fetch failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    Transient,
+    Permanent,
+    /// No further fetch can succeed.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    policy: RefreshPolicy,
+    /// This instance's own, between 0 and 1.
+    jitter: f64,
+    token: Option<Token>,
+    flight: Option<Flight>,
+    outage: Option<Outage>,
+    last_start: Option<Instant>,
+    last_recovery: Option<Instant>,
+    /// The next start does not wait for the minimum interval.
+    recovering: bool,
+    refetchable: bool,
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    /// No bound: until rejected.
+    bounds: Option<Bounds>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    fresh_until: Instant,
+    usable_until: Instant,
+    wall_until: SystemTime,
+    expires_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    started: Instant,
+    /// The generation of the token when it started.
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    since: Instant,
+    next_try: Instant,
+    /// How many permanent refusals there were in a row.
+    refusals: u32,
+}
+
+impl Token {
+    fn is_usable(&self, now: Now) -> bool {
+        self.bounds.is_none_or(|bounds| {
+            now.monotonic < bounds.usable_until && now.wall < bounds.wall_until
+        })
+    }
+
+    fn is_fresh(&self, now: Now) -> bool {
+        self.is_usable(now)
+            && self.bounds.is_none_or(|bounds| now.monotonic < bounds.fresh_until)
+    }
+}
+
+impl Machine {
+    /// A machine without a token. `jitter` is between 0 and 1 and stays.
+    pub(super) fn new(policy: RefreshPolicy, jitter: f64, refetchable: bool) -> Self {
+        let jitter = if policy.jitter { jitter.clamp(0.0, 1.0) } else { 0.0 };
+        Self {
+            policy,
+            jitter,
+            token: None,
+            flight: None,
+            outage: None,
+            last_start: None,
+            last_recovery: None,
+            recovering: false,
+            refetchable,
+            generation: 0,
+        }
+    }
+
+    /// A caller asks who waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the
+    /// driver must report [`fetched`](Self::fetched) or [`failed`](Self::failed).
+    pub(super) fn ask(&mut self, now: Now, give_up: Instant) -> Ask {
+        if self.is_usable(now) {
+            let due = !self.is_fresh(now) && self.flight.is_none() && self.refetchable;
+            if due && self.next_start() <= Some(now.monotonic) {
+                self.start(now);
+                return Ask::ServeAndFetch;
+            }
+            return Ask::Serve;
+        }
+        if self.flight.is_some() {
+            return Ask::Join;
+        }
+        if !self.refetchable {
+            return Ask::Gone;
+        }
+        match self.next_start() {
+            Some(next) if next > now.monotonic => {
+                let refused = self.outage.is_some_and(|outage| outage.refusals > 0);
+                if refused || next > give_up {
+                    Ask::Fail { next_try: next.saturating_duration_since(now.monotonic) }
+                } else {
+                    Ask::WaitUntil(next)
+                }
+            }
+            _ => {
+                self.start(now);
+                Ask::Fetch
+            }
+        }
+    }
+
+    /// Takes back a start that could not be carried out.
+    pub(super) fn not_started(&mut self) {
+        self.flight = None;
+    }
+
+    /// The fetch in flight brought a token that is good for `lifetime` from when it was asked
+    /// for; nothing where the server did not say. `refetchable`: whether another can be fetched.
+    pub(super) fn fetched(
+        &mut self,
+        now: Now,
+        lifetime: Option<Duration>,
+        refetchable: bool,
+        jitter: f64,
+    ) -> Fetched {
+        let flight = self.flight.take();
+        let started = flight.map_or(now.monotonic, |flight| flight.started);
+        let stale_flight = flight.is_some_and(|flight| flight.generation != self.generation);
+        if stale_flight && self.is_usable(now) {
+            return Fetched::Superseded;
+        }
+        let lifetime = lifetime.or(refetchable.then_some(self.policy.default_lifetime));
+        let elapsed = now.monotonic.saturating_duration_since(started);
+        if lifetime.is_some_and(|lifetime| lifetime <= elapsed || lifetime.is_zero()) {
+            if self.is_usable(now) || lifetime.is_some_and(|lifetime| !lifetime.is_zero()) {
+                self.fail(now, started, Failed::Transient, None, jitter);
+                return Fetched::Useless;
+            }
+            self.outage = None;
+            return Fetched::Once;
+        }
+        self.refetchable = refetchable;
+        self.hold(now, started, lifetime);
+        Fetched::Kept
+    }
+
+    /// The fetch in flight failed; `retry_after` is what the server asked for, `jitter` is
+    /// between 0 and 1 and anew each time.
+    pub(super) fn failed(
+        &mut self,
+        now: Now,
+        failed: Failed,
+        retry_after: Option<Duration>,
+        jitter: f64,
+    ) {
+        let started = self.flight.take().map_or(now.monotonic, |flight| flight.started);
+        self.fail(now, started, failed, retry_after, jitter);
+    }
+
+    /// A token that came in from outside is the token now.
+    pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
+        self.refetchable = refetchable;
+        self.hold(now, now.monotonic, lifetime);
+    }
+
+    /// The resource rejected the token that is held; whether another may be had.
+    pub(super) fn rejected(&mut self, now: Now) -> bool {
+        self.token = None;
+        let rested = self.last_recovery.is_none_or(|last| {
+            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
+        });
+        if rested {
+            self.recovering = true;
+            self.last_recovery = Some(now.monotonic);
+        }
+        self.refetchable
+    }
+
+    /// The client has another secret now: what was refused before may be accepted.
+    pub(super) fn credential_changed(&mut self) {
+        self.outage = None;
+    }
+
+    /// Whether the token may go out.
+    pub(super) fn is_usable(&self, now: Now) -> bool {
+        self.token.is_some_and(|token| token.is_usable(now))
+    }
+
+    pub(super) fn is_fresh(&self, now: Now) -> bool {
+        self.token.is_some_and(|token| token.is_fresh(now))
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    pub(super) fn is_refetchable(&self) -> bool {
+        self.refetchable
+    }
+
+    /// How long it is until the next fetch may start, where it may not start at once.
+    pub(super) fn next_try(&self, now: Now) -> Option<Duration> {
+        let wait = self.next_start()?.saturating_duration_since(now.monotonic);
+        (self.refetchable && !wait.is_zero()).then_some(wait)
+    }
+
+    /// How long the token is good, where that is known.
+    pub(super) fn expires_in(&self, now: Now) -> Option<Duration> {
+        let bounds = self.token?.bounds?;
+        Some(bounds.expires_at.saturating_duration_since(now.monotonic))
+    }
+
+    /// Until when the token may go out without asking again: no later than the next thing that
+    /// this machine would do, and no longer than the wall clock may go unlooked at.
+    pub(super) fn lease(&self, now: Now) -> Option<Instant> {
+        if !self.is_usable(now) {
+            return None;
+        }
+        let look = now.monotonic.checked_add(WALL_LOOK)?;
+        let bounds = self.token.and_then(|token| token.bounds);
+        let waiting = self.flight.is_some() || !self.refetchable;
+        let next = match bounds {
+            None => look,
+            Some(bounds) if waiting => bounds.usable_until,
+            Some(bounds) if now.monotonic < bounds.fresh_until => bounds.fresh_until,
+            Some(bounds) => bounds.usable_until.min(self.next_start()?),
+        };
+        Some(next.min(look))
+    }
+
+    fn hold(&mut self, now: Now, started: Instant, lifetime: Option<Duration>) {
+        let bounds = lifetime.map(|lifetime| self.bounds(now, started, lifetime));
+        self.token = Some(Token { bounds });
+        self.generation = self.generation.wrapping_add(1);
+        self.outage = None;
+        self.recovering = false;
+    }
+
+    fn bounds(&self, now: Now, started: Instant, lifetime: Duration) -> Bounds {
+        let lead = lifetime.mul_f64(self.policy.lead_ratio).min(self.policy.lead_cap);
+        let margin = match self.policy.margin {
+            Some(margin) => margin.min(lifetime / 2),
+            None => Duration::from_secs(10).min(lead / 2),
+        };
+        let wait = lifetime.saturating_sub(lead);
+        let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(self.jitter));
+        let usable = lifetime.saturating_sub(margin);
+        // A lifetime is bounded when it is read; where a clock ends before it, it has ended.
+        let after = |wait| started.checked_add(wait).unwrap_or(started);
+        let elapsed = now.monotonic.saturating_duration_since(started);
+        let wall = now.wall.checked_add(usable.saturating_sub(elapsed));
+        Bounds {
+            fresh_until: after(fresh.min(usable)),
+            usable_until: after(usable),
+            wall_until: wall.unwrap_or(now.wall),
+            expires_at: after(lifetime),
+        }
+    }
+
+    fn start(&mut self, now: Now) {
+        self.flight = Some(Flight { started: now.monotonic, generation: self.generation });
+        self.last_start = Some(now.monotonic);
+        self.recovering = false;
+    }
+
+    /// The earliest start of a fetch; nothing is at once.
+    fn next_start(&self) -> Option<Instant> {
+        let pause = match self.recovering {
+            true => None,
+            false => {
+                self.last_start.and_then(|last| last.checked_add(self.policy.min_interval))
+            }
+        };
+        pause.max(self.outage.map(|outage| outage.next_try))
+    }
+
+    fn fail(
+        &mut self,
+        now: Now,
+        started: Instant,
+        failed: Failed,
+        retry_after: Option<Duration>,
+        jitter: f64,
+    ) {
+        let before = self.outage;
+        let since = before.map_or(started, |outage| outage.since);
+        let (refusals, pause) = match failed {
+            Failed::Gone => {
+                self.refetchable = false;
+                return;
+            }
+            Failed::Permanent => {
+                let refusals = before.map_or(0, |outage| outage.refusals).saturating_add(1);
+                let doublings = refusals.saturating_sub(1).min(8);
+                (refusals, (NEGATIVE_MIN * 2_u32.pow(doublings)).min(NEGATIVE_MAX))
+            }
+            Failed::Transient => {
+                let age = now.monotonic.saturating_duration_since(since);
+                let pause = (age / BACKOFF_PART).clamp(BACKOFF_MIN, BACKOFF_MAX);
+                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0))
+            }
+        };
+        let pause = pause.max(retry_after.unwrap_or_default());
+        let next_try = now.monotonic.checked_add(pause).unwrap_or(now.monotonic);
+        self.outage = Some(Outage { since, next_try, refusals });
+    }
+}

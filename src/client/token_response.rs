@@ -1,0 +1,202 @@
+//! The tolerant reader of token responses
+//! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
+
+use super::Error;
+use crate::{AccessToken, ClientSecret, ScopeSet, scrub, secrets::Secrets};
+use bytes::Bytes;
+use http::{Response, header};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::{fmt, time::Duration};
+
+/// The longest lifetime that is believed: ten years.
+pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A good answer of a token endpoint.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_oauth2::{AccessToken, client::TokenResponse};
+///
+/// let response = TokenResponse::new(AccessToken::new("mF_9.B5f-4.1JqM")?)
+///     .with_lifetime(Duration::from_secs(600));
+/// assert_eq!(response.lifetime(), Some(Duration::from_secs(600)));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenResponse {
+    access_token: AccessToken,
+    lifetime: Option<Duration>,
+    refresh_token: Option<ClientSecret>,
+    scope: Option<ScopeSet>,
+    members: Map<String, Value>,
+}
+
+impl TokenResponse {
+    /// An answer that holds `access_token` and nothing else.
+    #[must_use]
+    pub fn new(access_token: AccessToken) -> Self {
+        Self { access_token, lifetime: None, refresh_token: None, scope: None, members: Map::new() }
+    }
+
+    /// Sets how long the token is good from when it was asked for (`expires_in`); at most ten
+    /// years are believed.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime.min(MAX_LIFETIME));
+        self
+    }
+
+    /// Sets the refresh token.
+    #[must_use]
+    pub fn with_refresh_token(mut self, refresh_token: impl Into<ClientSecret>) -> Self {
+        self.refresh_token = Some(refresh_token.into());
+        self
+    }
+
+    /// The access token.
+    #[must_use]
+    pub fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    /// How long the token is good, where the server said so.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// The refresh token, where there is one.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&ClientSecret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// The scopes that were granted, where the server said so; otherwise they are those that
+    /// were asked for ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+    #[must_use]
+    pub fn scope(&self) -> Option<&ScopeSet> {
+        self.scope.as_ref()
+    }
+
+    /// The member `name`, whatever the server sent there; nothing where it is absent or no `T`.
+    #[must_use]
+    pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.members.get(name)?.clone()).ok()
+    }
+}
+
+/// Shows what is there, never a token: members of other names may be tokens too.
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("access_token", &self.access_token)
+            .field("lifetime", &self.lifetime)
+            .field("refresh_token", &self.refresh_token)
+            .field("scope", &self.scope)
+            .field("members", &self.members.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// Reads the answer to a token request.
+///
+/// # Errors
+///
+/// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
+pub(super) fn read(
+    response: &Response<Bytes>,
+    secrets: &Secrets,
+) -> Result<TokenResponse, Error> {
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(redirected(response, secrets));
+    }
+    let members = members(response);
+    let error = members.as_ref().and_then(|members| text(members, "error"));
+    if !status.is_success() || error.is_some() {
+        let description = members.as_ref().and_then(|members| text(members, "error_description"));
+        return Err(Error::refused(status, error, description, secrets));
+    }
+    let invalid = |text: &str| Error::invalid_response(status, text);
+    let Some(mut members) = members else {
+        return Err(invalid("it is neither a JSON object nor the form it declares"));
+    };
+    // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
+    match text(&members, "token_type") {
+        Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
+            let kind = secrets.redact(&scrub::description(kind));
+            return Err(invalid(&format!("the token type {kind} is not supported")));
+        }
+        _ => {}
+    }
+    let Some(Value::String(token)) = members.remove("access_token") else {
+        return Err(invalid("missing access_token"));
+    };
+    if token.is_empty() {
+        return Err(invalid("missing access_token"));
+    }
+    let access_token = AccessToken::new(token).map_err(|error| invalid(&error.to_string()))?;
+    let refresh_token = match members.remove("refresh_token") {
+        Some(Value::String(token)) if !token.is_empty() => Some(ClientSecret::new(token)),
+        _ => None,
+    };
+    let lifetime = members.get("expires_in").and_then(seconds);
+    let scope = members.get("scope").and_then(scope);
+    Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members })
+}
+
+/// A redirect is never followed: it would take the secret along.
+fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
+    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let to = to.map(|to| to.split(['?', '#']).next().unwrap_or_default());
+    let to = to.map(|to| format!("it redirects to {to}, which is not followed"));
+    let text = to.unwrap_or_else(|| "it redirects, which is not followed".into());
+    Error::refused(response.status(), None, Some(&secrets.redact(&text)), secrets)
+}
+
+/// The members of the body: JSON whatever is declared, a form where one is declared.
+fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
+    let body = response.body();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
+        return Some(members);
+    }
+    let declared = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = declared.split(';').next()?.trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then(|| {
+        let pairs = form_urlencoded::parse(body);
+        pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
+    })
+}
+
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    members.get(name)?.as_str()
+}
+
+/// `expires_in` as the servers of the world write it: a number, a float, a text. Fractions are
+/// cut, negative is zero, and what is no number is as if it were absent.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if !seconds.is_finite() {
+        return None;
+    }
+    let cut = Duration::try_from_secs_f64(seconds.max(0.0).trunc());
+    Some(cut.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME))
+}
+
+/// `scope` as one text or as an array of texts; anything else is as if it were absent.
+fn scope(value: &Value) -> Option<ScopeSet> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Array(scopes) => {
+            let scopes: Option<Vec<_>> = scopes.iter().map(Value::as_str).collect();
+            ScopeSet::new(scopes?).ok()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,130 @@
+//! How a client shows an authorization server who it is
+//! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
+
+use crate::{ClientSecret, secrets::Secrets, token::sensitive_header};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderValue, header::AUTHORIZATION};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// How a client authenticates at the token endpoint.
+///
+/// ```
+/// use tower_oauth2::ClientAuthentication;
+///
+/// let usual = ClientAuthentication::basic("id", "secret");
+/// let without_a_secret = ClientAuthentication::public("id");
+/// assert!(!format!("{usual:?}").contains("secret"));
+/// ```
+#[derive(Clone)]
+pub struct ClientAuthentication {
+    client_id: Option<Box<str>>,
+    secret: Option<ClientSecret>,
+    method: Method,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    Basic { raw: bool },
+    Post,
+    Query,
+    None,
+}
+
+impl ClientAuthentication {
+    fn with_secret(
+        client_id: impl Into<Box<str>>,
+        secret: impl Into<ClientSecret>,
+        method: Method,
+    ) -> Self {
+        Self { client_id: Some(client_id.into()), secret: Some(secret.into()), method }
+    }
+
+    /// `Authorization: Basic`, id and secret form-encoded first as
+    /// [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says.
+    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+        Self::with_secret(client_id, secret, Method::Basic { raw: false })
+    }
+
+    /// `Authorization: Basic` of id and secret as they are, for servers that do not decode them.
+    pub fn basic_raw(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+        Self::with_secret(client_id, secret, Method::Basic { raw: true })
+    }
+
+    /// `client_id` and `client_secret` in the body.
+    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+        Self::with_secret(client_id, secret, Method::Post)
+    }
+
+    /// Every parameter, `client_id` and `client_secret` among them, in the query of the URL, and
+    /// an empty body. URLs are logged on the way: only for servers that take nothing else.
+    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+        Self::with_secret(client_id, secret, Method::Query)
+    }
+
+    /// A public client: `client_id` in the body, no secret.
+    pub fn public(client_id: impl Into<Box<str>>) -> Self {
+        Self { client_id: Some(client_id.into()), secret: None, method: Method::Post }
+    }
+
+    /// Nothing at all, for an endpoint that knows no clients.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { client_id: None, secret: None, method: Method::None }
+    }
+
+    /// The identifier of the client, where there is one.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Whether the parameters of a request go into the query.
+    pub(crate) fn is_query(&self) -> bool {
+        self.method == Method::Query
+    }
+
+    /// Adds what shows who the client is: parameters to `params`, or the header that is given
+    /// back. What must not show in an error goes to `secrets`.
+    pub(crate) fn apply(
+        &self,
+        params: &mut Vec<(&'static str, Zeroizing<String>)>,
+        secrets: &mut Secrets,
+    ) -> Option<(http::HeaderName, HeaderValue)> {
+        let client_id = self.client_id.as_deref()?;
+        let secret = self.secret.as_ref().map(ClientSecret::expose);
+        secrets.add(secret.unwrap_or_default());
+        match (self.method, secret) {
+            (Method::Basic { raw }, Some(secret)) => {
+                let encoded = |text: &str| match raw {
+                    true => text.to_owned(),
+                    false => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+                };
+                let pair = format!("{}:{}", encoded(client_id), encoded(secret));
+                let pair = Zeroizing::new(pair);
+                secrets.add(&pair);
+                let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+                // Base64 fits into any header.
+                Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
+            }
+            (Method::None, _) => None,
+            (Method::Basic { .. } | Method::Post | Method::Query, secret) => {
+                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
+                if let Some(secret) = secret {
+                    params.push(("client_secret", Zeroizing::new(secret.to_owned())));
+                }
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientAuthentication")
+            .field("client_id", &self.client_id)
+            .field("secret", &self.secret)
+            .field("method", &self.method)
+            .finish()
+    }
+}
