@@ -42,22 +42,25 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     description(&without_queries(&text))
 }
 
-/// Cuts what follows a `?` up to the end of the word.
+/// Cuts query strings and user names out of the URLs of `text`, each up to the end of its word:
+/// whatever else may end a URL in prose may also stand in a query.
 fn without_queries(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut cutting = false;
-    for char in text.chars() {
-        if char.is_whitespace() || matches!(char, ')' | '>' | '"' | '\'') {
-            cutting = false;
-        }
-        if !cutting {
-            kept.push(char);
-        }
-        if char == '?' {
-            cutting = true;
-        }
-    }
-    kept
+    let words = text.split_inclusive(char::is_whitespace).map(|word| {
+        let (url, cut) = match word.split_once('?') {
+            Some((url, query)) => (url, query.ends_with(char::is_whitespace)),
+            None => return without_user(word),
+        };
+        format!("{}?{}", without_user(url), if cut { " " } else { "" })
+    });
+    words.collect()
+}
+
+/// Cuts the user name and password out of `scheme://user:password@host`.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
@@ -66,10 +69,14 @@ mod tests {
     use std::io;
 
     #[test]
-    fn queries_are_cut_and_the_rest_is_kept() {
-        let error =
-            io::Error::other("error for (https://as.example/t?client_secret=hunter2): reset");
-        assert_eq!(chain(&error), "error for (https://as.example/t?): reset");
+    fn queries_and_user_names_are_cut_and_the_rest_is_kept() {
+        for (text, clean) in [
+            ("for (https://as.example/t?secret=x): reset", "for (https://as.example/t? reset"),
+            ("at /t?a=')b&secret=x and more?", "at /t? and more?"),
+            ("https://id:secret@as.example/t@v refused", "https://as.example/t@v refused"),
+        ] {
+            assert_eq!(chain(&io::Error::other(text)), clean);
+        }
     }
 
     #[test]

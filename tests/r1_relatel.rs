@@ -32,7 +32,7 @@ async fn r1_the_three_calls_of_the_documentation_are_answered() {
 }
 
 #[tokio::test]
-async fn r1_each_way_carries_any_token_and_leaves_none_in_what_the_handler_sees() {
+async fn r1_each_way_carries_any_token_and_the_handler_finds_none_in_its_uri() {
     let api = relatel().await;
     for (token, subject) in [(ALICE, "alice"), (BOB, "bob")] {
         api.assert_admits(&Presented::in_header(token), subject).await;

@@ -1,4 +1,5 @@
 //! R2, the Firmafon REST API v2, offered: Relatel's API under another brand.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 #[path = "support/calls_api.rs"]
 mod calls_api;

@@ -32,9 +32,10 @@ use tower_oauth2::{
 const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Users, their passwords, and their rights.
-const USERS: [(&str, &str, &str); 2] = [
+const USERS: [(&str, &str, &str); 3] = [
     ("alice", "p&ss w=rd+%", "projects:read projects:write projects:delete"),
     ("bob", "hunter2", "projects:read"),
+    ("carol", "hunter3", "projects:read projects:write"),
 ];
 
 #[derive(Clone)]
@@ -110,11 +111,12 @@ async fn post_form(server: &Server, form: &str) -> Reply {
 /// Logs in with a form, and gives the `Authorization` line for what follows.
 async fn authorization(server: &Server, form: &str) -> String {
     let answer: Value = serde_json::from_str(&post_form(server, form).await.body).unwrap();
-    format!("Authorization: Bearer {}", answer["access_token"].as_str().unwrap())
+    format!("Authorization: Bearer {}", answer.get("access_token").unwrap().as_str().unwrap())
 }
 
 const ALICE: &str = "username=alice&password=p%26ss+w%3Drd%2B%25";
 const BOB: &str = "username=bob&password=hunter2";
+const CAROL: &str = "password=hunter3&username=carol";
 
 #[tokio::test]
 async fn r4_logging_in_gives_a_token_that_opens_the_api() {
@@ -167,19 +169,21 @@ async fn r4_the_api_takes_neither_a_password_nor_a_token_outside_of_the_header()
 async fn r4_a_token_has_the_rights_of_the_user_who_logged_in() {
     let server = Platform::new().serve().await;
     let alice = authorization(&server, ALICE).await;
-    let bob = authorization(&server, BOB).await;
     assert_eq!(server.send("POST /projects", &[&alice]).await.status, 201);
 
-    let reply = server.send("GET /projects", &[&bob]).await;
-    assert_eq!((reply.status, reply.body.as_str()), (200, "the projects of bob"));
-    let reply = server.send("POST /projects", &[&bob]).await;
     let challenge = concat!(
         r#"Bearer realm="platform", error="insufficient_scope", "#,
         r#"error_description="the access token does not grant what this request needs", "#,
         r#"scope="projects:write projects:delete""#,
     );
-    assert_eq!((reply.status, reply.challenges()), (403, vec![challenge]));
-    assert_eq!(reply.values("cache-control"), ["no-store"]);
+    for (form, projects) in [(BOB, "the projects of bob"), (CAROL, "the projects of carol")] {
+        let line = authorization(&server, form).await;
+        let reply = server.send("GET /projects", &[&line]).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, projects));
+        let reply = server.send("POST /projects", &[&line]).await;
+        assert_eq!((reply.status, reply.challenges()), (403, vec![challenge]));
+        assert_eq!(reply.values("cache-control"), ["no-store"]);
+    }
 }
 
 #[tokio::test]

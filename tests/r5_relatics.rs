@@ -6,7 +6,10 @@
 mod raw;
 
 use axum::{Extension, Router, routing::get};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use raw::{Reply, Server};
 use serde_json::{Value, json};
 use std::{
@@ -93,11 +96,15 @@ impl Realm {
             return Err(Rejection::unknown());
         }
         let claims = payload(token.expose()).ok_or(Rejection::not_mine())?;
-        let text = |name: &str| claims[name].as_str().unwrap_or_default().to_owned();
+        let text =
+            |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         if text("typ") != "Bearer" {
             return Err(Rejection::invalid("this is no access token"));
         }
-        let expiry = claims["exp"].as_u64().ok_or(Rejection::invalid("there is no expiry"))?;
+        let expiry = claims
+            .get("exp")
+            .and_then(Value::as_u64)
+            .ok_or(Rejection::invalid("there is no expiry"))?;
         let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(expiry);
         if self.clock.clock().wall() >= expiry {
             return Err(Rejection::expired());
@@ -176,7 +183,8 @@ async fn r5_the_token_rides_in_the_request_headers_and_nowhere_else() {
     let realm = Realm::new();
     let server = realm.serve().await;
     let token = realm.issue(|_| ());
-    let basic = format!("Authorization: Basic {}", BASE64_URL_SAFE_NO_PAD.encode(&token));
+    let user = BASE64_STANDARD.encode(format!("{token}:"));
+    let basic = format!("Authorization: Basic {user}");
     let in_query = format!("GET /data?access_token={token}");
     for (head, lines) in [("GET /data", [basic.as_str()].as_slice()), (&in_query, &[])] {
         let reply = server.send(head, lines).await;

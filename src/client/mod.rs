@@ -14,4 +14,4 @@ pub use future::ResponseFuture;
 pub use layer::{AddBearer, StaticToken};
 pub use origins::Origins;
 pub use service::AddBearerService;
-pub use source::{BoxTokenFuture, Boxed, FnFuture, FromRequest, SharedTokenSource, TokenSource};
+pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};

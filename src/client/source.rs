@@ -98,7 +98,7 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
 
 /// A source whose future is boxed, so that sources of different types have one type.
 #[derive(Clone, Debug)]
-pub struct Boxed<T>(pub(crate) T);
+struct Boxed<T>(T);
 
 impl<T: TokenSource> TokenSource for Boxed<T> {
     type Future = BoxTokenFuture;

@@ -44,6 +44,9 @@ pub type Verdict<C> = Result<Arc<Validated<C>>, Rejection>;
 /// # let _ = layer;
 /// ```
 ///
+/// An `async` closure that captures something is no `Fn`; write
+/// `move |token| { let database = database.clone(); async move { … } }`.
+///
 /// What cannot be decided is [`Rejection::unavailable`], never a verdict: a client that is told
 /// "invalid" throws its token away.
 pub trait ValidateToken: Send + Sync + 'static {
@@ -83,7 +86,7 @@ impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
 
 /// A validator whose future is boxed, so that validators of different types have one type.
 #[derive(Clone, Debug)]
-pub struct Boxed<V>(V);
+struct Boxed<V>(V);
 
 impl<V: ValidateToken> ValidateToken for Boxed<V> {
     type Claims = V::Claims;

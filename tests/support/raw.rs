@@ -1,6 +1,6 @@
 //! A service on a loopback socket, and HTTP/1.1 requests to it as plain text.
 #![allow(dead_code, reason = "every test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use bytes::Bytes;
 use http::{Request, Response};
