@@ -30,6 +30,8 @@ mod answer;
 #[cfg(feature = "server")]
 mod b64token;
 mod challenge;
+#[cfg(feature = "client")]
+mod client_auth;
 #[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod clock;
 mod error;
@@ -41,10 +43,14 @@ mod location;
 mod origin;
 #[cfg(any(feature = "client", feature = "server"))]
 mod query;
+#[cfg(feature = "client")]
+mod random;
 mod scope;
 #[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod scrub;
 mod secret;
+#[cfg(feature = "client")]
+mod secrets;
 mod token;
 #[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod transport;
@@ -61,6 +67,8 @@ pub mod validate;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
+#[cfg(feature = "client")]
+pub use client_auth::ClientAuthentication;
 #[cfg(any(feature = "client", feature = "server", feature = "https"))]
 pub use clock::{Clock, Sleep};
 pub use error::ConfigError;

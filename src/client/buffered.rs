@@ -38,6 +38,10 @@ where
     type Body = ReplayBody<B>;
     type Copy = ReplayBody<B>;
 
+    fn once(&self, body: B) -> ReplayBody<B> {
+        self.split(body).0
+    }
+
     fn split(&self, body: B) -> (ReplayBody<B>, Option<ReplayBody<B>>) {
         let state = State { source: body, kept: Kept::default(), limit: self.limit, lost: false };
         let state = Arc::new(Mutex::new(state));

@@ -145,8 +145,7 @@ impl TokenCache {
         refetchable: bool,
     ) -> Self {
         let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
-        let state =
-            State { machine, token: None, granted: None, flight: None, last_error: None };
+        let state = State { machine, token: None, granted: None, flight: None, last_error: None };
         let base = clock.monotonic();
         Self {
             shared: Arc::new(Shared {
@@ -203,6 +202,10 @@ impl TokenSource for TokenCache {
 
     fn is_warm(&self) -> bool {
         self.shared.warm.load(Ordering::Relaxed)
+    }
+
+    fn recovers(&self) -> bool {
+        true
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {

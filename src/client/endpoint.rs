@@ -1,7 +1,5 @@
 use super::{Error, Grant, TokenResponse, token_response};
-use crate::{
-    ClientAuthentication, Clock, ConfigError, Origin, Transport, secrets::Secrets,
-};
+use crate::{ClientAuthentication, Clock, ConfigError, Origin, Transport, secrets::Secrets};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -74,11 +72,6 @@ impl TokenEndpoint {
         self
     }
 
-    /// What makes two endpoints ask for different tokens.
-    pub(super) fn identity(&self) -> (String, Option<&str>) {
-        (self.url.to_string(), self.client.client_id())
-    }
-
     /// Asks for a token.
     ///
     /// # Errors
@@ -103,11 +96,7 @@ impl TokenEndpoint {
         }
     }
 
-    fn request(
-        &self,
-        grant: &Grant,
-        secrets: &mut Secrets,
-    ) -> Result<Request<Full<Bytes>>, Error> {
+    fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
         let mut client = Vec::new();
         let header = match grant.is_standard() {
             true => self.client.apply(&mut client, secrets),
@@ -140,12 +129,12 @@ impl TokenEndpoint {
 }
 
 /// `url` with `form` after its query, whose bytes stay as they are.
-fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
+pub(super) fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
     let text = match url.query() {
         Some(query) if !query.is_empty() => format!("{}?{query}&{form}", url.path()),
         _ => format!("{}?{form}", url.path()),
     };
-    let unfit = || Error::placement("the token URL cannot take the parameters in its query");
+    let unfit = || Error::placement("the URL cannot take the parameters in its query");
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
     Uri::from_parts(parts).map_err(|_| unfit())

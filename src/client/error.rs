@@ -116,15 +116,36 @@ impl Error {
 
     pub(super) fn invalid_response(status: StatusCode, text: impl Into<String>) -> Self {
         let text = format!("the token response cannot be used: {}", text.into());
-        Self::of(Failure {
-            status: Some(status),
-            ..Failure::new(ErrorKind::InvalidResponse, text)
-        })
+        Self::of(Failure { status: Some(status), ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
     pub(super) fn sign_in_needed() -> Self {
         let text = "the access token is gone and cannot be fetched again: sign in again";
         Self::new(ErrorKind::SignInNeeded, text)
+    }
+
+    /// The user, or the server, said no to a sign-in.
+    pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
+        let code = scrub::description(code);
+        let mut text = format!("the sign-in was refused: {code}");
+        if let Some(description) = description {
+            text.push_str(": ");
+            text.push_str(&scrub::description(description));
+        }
+        Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
+    }
+
+    /// An error of the exchange of a code, which is never sent twice.
+    pub(super) fn of_exchange(self) -> Self {
+        let text = format!("{}; the sign-in has to begin anew", self.failure.text);
+        Self::of(Failure {
+            kind: self.failure.kind,
+            text: text.into(),
+            code: self.failure.code.clone(),
+            status: self.failure.status,
+            retry_after: self.failure.retry_after,
+            cause: self.failure.cause.clone(),
+        })
     }
 
     fn of(failure: Failure) -> Self {

@@ -1,4 +1,8 @@
-use super::Error;
+use super::{
+    Error,
+    recover::{Recover, note_insufficient_scope},
+};
+use http::Response;
 use std::{
     error::Error as StdError,
     fmt,
@@ -26,6 +30,7 @@ pin_project_lite::pin_project! {
         Warm {
             #[pin]
             inner: F,
+            recover: Option<Box<dyn Recover<R>>>,
         },
         /// Something has to be waited for first.
         Cold {
@@ -38,8 +43,8 @@ pin_project_lite::pin_project! {
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    pub(super) fn warm(inner: F) -> Self {
-        Self { state: State::Warm { inner } }
+    pub(super) fn warm(inner: F, recover: Option<Box<dyn Recover<R>>>) -> Self {
+        Self { state: State::Warm { inner, recover } }
     }
 
     pub(super) fn cold(waiting: Cold<R>) -> Self {
@@ -51,25 +56,52 @@ impl<F, R> ResponseFuture<F, R> {
     }
 }
 
-impl<F, R, E> Future for ResponseFuture<F, R>
+impl<F, R, E> Future for ResponseFuture<F, Response<R>>
 where
-    F: Future<Output = Result<R, E>>,
+    F: Future<Output = Result<Response<R>, E>>,
     E: Into<BoxError>,
 {
-    type Output = Result<R, BoxError>;
+    type Output = Result<Response<R>, BoxError>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Warm { inner } => {
-                Poll::Ready(ready!(inner.poll(cx)).map_err(Into::into))
+        let mut state = self.project().state;
+        if let StateProjection::Warm { inner, recover } = state.as_mut().project() {
+            let mut response = ready!(inner.poll(cx)).map_err(Into::into)?;
+            if let Some(recover) = recover.take() {
+                response = match recover.answered(response) {
+                    Ok(response) => response,
+                    Err(waiting) => {
+                        state.set(State::Cold { waiting });
+                        return state.poll_cold(cx);
+                    }
+                };
             }
-            StateProjection::Cold { waiting } => waiting.as_mut().poll(cx),
+            note_insufficient_scope(&mut response);
+            return Poll::Ready(Ok(response));
+        }
+        state.poll_cold(cx)
+    }
+}
+
+impl<F, R> State<F, Response<R>> {
+    #[cold]
+    fn poll_cold(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        match self.project() {
+            StateProjection::Cold { waiting } => {
+                let mut response = ready!(waiting.as_mut().poll(cx))?;
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
             StateProjection::Failed { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(error.into())),
                 // Polled after its end, which a future may answer with never ending.
                 None => Poll::Pending,
             },
+            StateProjection::Warm { .. } => Poll::Pending,
         }
     }
 }

@@ -244,8 +244,11 @@ mod tests {
         let twice = Grant::client_credentials().with_param("a", "1").unwrap();
         assert!(twice.with_param("a", "2").is_err());
         let own = Grant::form([("grant_type", "x"), ("client_id", "y")]);
-        let names: Vec<_> =
-            own.params(&[], &mut Secrets::default()).into_iter().map(|(n, _)| n.to_owned()).collect();
+        let names: Vec<_> = own
+            .params(&[], &mut Secrets::default())
+            .into_iter()
+            .map(|(n, _)| n.to_owned())
+            .collect();
         assert_eq!(names, ["grant_type", "client_id"]);
     }
 

@@ -1,5 +1,7 @@
-use super::{AddBearerService, Error, Origins, TokenSource, attach::Prepared};
-use crate::{AccessToken, ConfigError, TokenLocation};
+use super::{
+    AddBearerService, Error, Known, Origins, TokenSource, attach::Prepared, recover::Rejections,
+};
+use crate::{AccessToken, Clock, ConfigError, TokenLocation};
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
@@ -49,9 +51,10 @@ use tower_layer::Layer;
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 #[must_use]
-pub struct AddBearer<T = StaticToken> {
+pub struct AddBearer<T = StaticToken, P = Known> {
     source: Arc<T>,
     rules: Arc<Rules>,
+    replay: P,
 }
 
 /// What holds for every token of one layer.
@@ -61,6 +64,8 @@ pub(super) struct Rules {
     pub(super) location: TokenLocation,
     pub(super) overwrite: bool,
     pub(super) pass_elsewhere: bool,
+    pub(super) rejections: Rejections,
+    pub(super) clock: Clock,
 }
 
 /// The one token of [`AddBearer::bearer`], ready to be attached.
@@ -114,11 +119,35 @@ impl<T: TokenSource> AddBearer<T> {
     {
         Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
     }
+}
 
+impl<T: TokenSource, P> AddBearer<T, P> {
     /// Attaches the tokens there. Defaults to [`TokenLocation::Bearer`]. A token that cannot ride
     /// there fails the call.
     pub fn at(self, location: TokenLocation) -> Self {
         self.change(|rules| rules.location = location)
+    }
+
+    /// Returns a rejection to the caller at once: no copy of a request is kept, and the source is
+    /// not told. Defaults to telling it, and repeating the call once with another token.
+    pub fn without_recovery(self) -> Self {
+        self.change(|rules| rules.rejections = Rejections::None)
+    }
+
+    /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
+    /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
+    pub fn recovering_from_invalid_token_only(self) -> Self {
+        self.change(|rules| rules.rejections = Rejections::InvalidToken)
+    }
+
+    /// Has `replay` say which bodies are sent again after a rejection. Defaults to [`Known`].
+    pub fn with_replay<Q>(self, replay: Q) -> AddBearer<T, Q> {
+        AddBearer { source: self.source, rules: self.rules, replay }
+    }
+
+    /// The clock by which reading a rejected answer ends. Defaults to the system's.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.change(|rules| rules.clock = clock)
     }
 }
 
@@ -129,8 +158,20 @@ impl<T> AddBearer<T> {
             location: TokenLocation::Bearer,
             overwrite: false,
             pass_elsewhere: false,
+            rejections: Rejections::Any,
+            clock: Clock::system(),
         };
-        Self { source: Arc::new(source), rules: Arc::new(rules) }
+        Self { source: Arc::new(source), rules: Arc::new(rules), replay: Known }
+    }
+}
+
+impl<T, P> AddBearer<T, P> {
+    pub(super) fn source(&self) -> &T {
+        &self.source
+    }
+
+    pub(super) fn with_source(self, source: T) -> Self {
+        Self { source: Arc::new(source), ..self }
     }
 
     /// Replaces a credential that is on the request already. Defaults to leaving it alone.
@@ -149,11 +190,12 @@ impl<T> AddBearer<T> {
     }
 }
 
-impl<S, T> Layer<S> for AddBearer<T> {
-    type Service = AddBearerService<S, T>;
+impl<S, T, P: Clone> Layer<S> for AddBearer<T, P> {
+    type Service = AddBearerService<S, T, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AddBearerService::new(inner, self.source.clone(), self.rules.clone())
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        AddBearerService::new(inner, source, rules, self.replay.clone())
     }
 }
 
@@ -171,13 +213,14 @@ impl fmt::Debug for StaticToken {
     }
 }
 
-impl<T> Clone for AddBearer<T> {
+impl<T, P: Clone> Clone for AddBearer<T, P> {
     fn clone(&self) -> Self {
-        Self { source: self.source.clone(), rules: self.rules.clone() }
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        Self { source, rules, replay: self.replay.clone() }
     }
 }
 
-impl<T> fmt::Debug for AddBearer<T> {
+impl<T, P> fmt::Debug for AddBearer<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddBearer").field("rules", &self.rules).finish_non_exhaustive()
     }

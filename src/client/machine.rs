@@ -114,8 +114,7 @@ impl Token {
     }
 
     fn is_fresh(&self, now: Now) -> bool {
-        self.is_usable(now)
-            && self.bounds.is_none_or(|bounds| now.monotonic < bounds.fresh_until)
+        self.is_usable(now) && self.bounds.is_none_or(|bounds| now.monotonic < bounds.fresh_until)
     }
 }
 
@@ -328,9 +327,7 @@ impl Machine {
     fn next_start(&self) -> Option<Instant> {
         let pause = match self.recovering {
             true => None,
-            false => {
-                self.last_start.and_then(|last| last.checked_add(self.policy.min_interval))
-            }
+            false => self.last_start.and_then(|last| last.checked_add(self.policy.min_interval)),
         };
         pause.max(self.outage.map(|outage| outage.next_try))
     }

@@ -1,17 +1,40 @@
 //! For clients: [`AddBearer`] puts an access token on every request, and a [`TokenSource`] says
-//! where the token comes from.
+//! where the token comes from; [`ClientCredentialsRefresh`] is both for the usual case.
 
 mod attach;
+mod buffered;
+mod cache;
+mod endpoint;
 mod error;
+mod fetcher;
+mod flight;
 mod future;
+mod grant;
 mod layer;
+mod machine;
 mod origins;
+mod policy;
+mod recover;
+mod refresh;
+mod replay;
 mod service;
+mod sign_in;
 mod source;
+mod token_response;
 
-pub use error::{Error, ErrorKind};
+pub use buffered::{Buffered, ReplayBody};
+pub use cache::{TokenCache, TokenStatus};
+pub use endpoint::{TokenEndpoint, TokenFuture};
+pub use error::{Cause, Error, ErrorKind};
 pub use future::ResponseFuture;
+pub use grant::Grant;
 pub use layer::{AddBearer, StaticToken};
 pub use origins::Origins;
+pub use policy::RefreshPolicy;
+pub use recover::InsufficientScope;
+pub use refresh::ClientCredentialsRefresh;
+pub use replay::{Cloned, Known, Never, ReplayPolicy};
 pub use service::AddBearerService;
+pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
+pub use token_response::TokenResponse;

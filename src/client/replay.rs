@@ -22,6 +22,9 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
     /// What is kept for the second time.
     type Copy: Send + 'static;
 
+    /// The body that the inner service gets, where nothing need be kept.
+    fn once(&self, body: B) -> Self::Body;
+
     /// Splits `body` into what is sent now and what is kept, where something can be.
     fn split(&self, body: B) -> (Self::Body, Option<Self::Copy>);
 
@@ -45,6 +48,10 @@ pub struct Cloned;
 impl<B: Body + Default + Send + 'static> ReplayPolicy<B> for Known {
     type Body = B;
     type Copy = B;
+
+    fn once(&self, body: B) -> B {
+        body
+    }
 
     fn split(&self, body: B) -> (B, Option<B>) {
         let copy = if body.is_end_stream() {
@@ -74,6 +81,10 @@ impl<B: Send + 'static> ReplayPolicy<B> for Never {
     type Body = B;
     type Copy = B;
 
+    fn once(&self, body: B) -> B {
+        body
+    }
+
     fn split(&self, body: B) -> (B, Option<B>) {
         (body, None)
     }
@@ -86,6 +97,10 @@ impl<B: Send + 'static> ReplayPolicy<B> for Never {
 impl<B: Clone + Send + 'static> ReplayPolicy<B> for Cloned {
     type Body = B;
     type Copy = B;
+
+    fn once(&self, body: B) -> B {
+        body
+    }
 
     fn split(&self, body: B) -> (B, Option<B>) {
         let copy = body.clone();

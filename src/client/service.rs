@@ -1,10 +1,12 @@
 use super::{
-    Error, ResponseFuture, StaticToken, TokenSource,
+    Error, Known, ReplayPolicy, ResponseFuture, StaticToken, TokenSource,
     attach::{Prepared, has_credential},
     layer::Rules,
+    recover::{Recover, Rejections, Repeat},
 };
 use crate::{AccessToken, Answer, RequestHead};
-use http::Request;
+use http::{Request, Response};
+use http_body::Body;
 use std::{
     error::Error as StdError,
     fmt,
@@ -21,10 +23,11 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A clone shares the source of tokens, and keeps a header value of its own: one shared by all
 /// threads is what they would wait for.
-pub struct AddBearerService<S, T = StaticToken> {
+pub struct AddBearerService<S, T = StaticToken, P = Known> {
     inner: S,
     source: Arc<T>,
     rules: Arc<Rules>,
+    replay: P,
     held: Option<Held>,
     /// Whether `inner` was polled ready and not called since.
     reserved: bool,
@@ -51,9 +54,9 @@ impl Held {
     }
 }
 
-impl<S, T> AddBearerService<S, T> {
-    pub(super) fn new(inner: S, source: Arc<T>, rules: Arc<Rules>) -> Self {
-        Self { inner, source, rules, held: None, reserved: false }
+impl<S, T, P> AddBearerService<S, T, P> {
+    pub(super) fn new(inner: S, source: Arc<T>, rules: Arc<Rules>, replay: P) -> Self {
+        Self { inner, source, rules, replay, held: None, reserved: false }
     }
 
     /// The inner service.
@@ -72,9 +75,9 @@ impl<S, T> AddBearerService<S, T> {
     }
 }
 
-impl<S, B> Service<Request<B>> for AddBearerService<S, StaticToken>
+impl<S, P, B, R> Service<Request<B>> for AddBearerService<S, StaticToken, P>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
     S::Error: Into<BoxError>,
 {
     type Response = S::Response;
@@ -103,22 +106,24 @@ where
         } else if !rules.pass_elsewhere {
             return ResponseFuture::failed(Error::foreign_origin(request.uri()));
         }
-        ResponseFuture::warm(self.inner.call(request))
+        ResponseFuture::warm(self.inner.call(request), None)
     }
 }
 
-impl<S, T, B> Service<Request<B>> for AddBearerService<S, T>
+impl<S, T, P, B, R> Service<Request<B>> for AddBearerService<S, T, P>
 where
     T: TokenSource,
-    S: Service<Request<B>> + Clone + Send + 'static,
+    P: ReplayPolicy<B>,
+    P::Body: Send,
+    S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
-    S::Response: 'static,
     B: Send + 'static,
+    R: Body + Send + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<R>;
     type Error = BoxError;
-    type Future = ResponseFuture<S::Future, S::Response>;
+    type Future = ResponseFuture<S::Future, Response<R>>;
 
     /// Reserves the inner service only while a token is at hand, and never waits for one: a
     /// request that is not known yet cannot be timed out, shed or steered elsewhere.
@@ -130,26 +135,18 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let attached = match self.token_for(&request) {
-            Token::None => Ok(()),
-            Token::Held => match &mut self.held {
-                Some(held) => held.reuse().attach(&mut request, self.rules.overwrite).map(drop),
-                None => Ok(()),
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.token_for(&request) {
+            Token::None => {
+                let request = request.map(|body| self.replay.once(body));
+                self.send(Outgoing { request, recover: None })
+            }
+            Token::Held | Token::Given => match self.outgoing(request) {
+                Ok(outgoing) => self.send(outgoing),
+                Err(error) => self.fail(error),
             },
-            Token::Given(prepared) => prepared.attach(&mut request, self.rules.overwrite).map(drop),
-            Token::Awaited(token) => return self.call_later(request, Some(token)),
-            Token::Failed(error) => Err(error),
-        };
-        match attached {
-            Ok(()) if mem::take(&mut self.reserved) => {
-                ResponseFuture::warm(self.inner.call(request))
-            }
-            Ok(()) => self.call_later(request, None),
-            Err(error) => {
-                self.give_back();
-                ResponseFuture::failed(error)
-            }
+            Token::Awaited(token) => self.call_later(request, token),
+            Token::Failed(error) => self.fail(error),
         }
     }
 }
@@ -158,14 +155,22 @@ where
 enum Token<F> {
     /// Nothing: it has a credential, or goes elsewhere.
     None,
-    /// What this clone holds.
+    /// What this clone holds, and held before.
     Held,
-    Given(Prepared),
+    /// What this clone holds since just now.
+    Given,
     Awaited(F),
     Failed(Error),
 }
 
-impl<S, T: TokenSource> AddBearerService<S, T> {
+/// A request with its token.
+struct Outgoing<B, R> {
+    request: Request<B>,
+    /// Where the call can be repeated.
+    recover: Option<Box<dyn Recover<R>>>,
+}
+
+impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     fn token_for<B>(&mut self, request: &Request<B>) -> Token<T::Future> {
         let rules = &*self.rules;
         if !rules.origins.allow(request.uri()) {
@@ -189,40 +194,109 @@ impl<S, T: TokenSource> AddBearerService<S, T> {
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
                 Ok(prepared) => {
-                    if self.source.is_current(&token, head) {
-                        let prepared = prepared.clone();
-                        self.held = Some(Held { token: Some(token), prepared, own: false });
-                    }
-                    Token::Given(prepared)
+                    self.held = Some(Held { token: Some(token), prepared, own: false });
+                    Token::Given
                 }
             },
         }
     }
 
-    /// Calls a fresh clone of the inner service, once there is a token and it is ready. This
-    /// service keeps no reservation meanwhile: the wait must not use up what others need.
-    fn call_later<B>(
+    /// Puts the token that this clone holds on `request`.
+    fn outgoing<B, R>(
         &mut self,
         mut request: Request<B>,
-        token: Option<T::Future>,
-    ) -> ResponseFuture<S::Future, S::Response>
+    ) -> Result<Outgoing<P::Body, Response<R>>, Error>
     where
-        S: Service<Request<B>> + Clone + Send + 'static,
+        P: ReplayPolicy<B>,
+        P::Body: Send,
+        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
         B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let Some(held) = &mut self.held else {
+            return Ok(Outgoing {
+                request: request.map(|body| self.replay.once(body)),
+                recover: None,
+            });
+        };
+        let rules = &self.rules;
+        let recovers = rules.rejections != Rejections::None && self.source.recovers();
+        let Some(token) = held.token.clone().filter(|_| recovers) else {
+            held.reuse().attach(&mut request, rules.overwrite)?;
+            let request = request.map(|body| self.replay.once(body));
+            return Ok(Outgoing { request, recover: None });
+        };
+        let (parts, body) = request.into_parts();
+        let (body, kept) = self.replay.split(body);
+        let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
+        let mut request = Request::from_parts(parts, body);
+        held.reuse().attach(&mut request, rules.overwrite)?;
+        let recover: Box<dyn Recover<Response<R>>> = Box::new(Repeat::<S, T, P, B> {
+            inner: self.inner.clone(),
+            source: self.source.clone(),
+            rules: rules.clone(),
+            replay: self.replay.clone(),
+            token,
+            copy,
+        });
+        Ok(Outgoing { request, recover: Some(recover) })
+    }
+
+    /// Calls the inner service: at once where it is reserved, otherwise once it is ready.
+    fn send<B, R>(
+        &mut self,
+        outgoing: Outgoing<B, Response<R>>,
+    ) -> ResponseFuture<S::Future, Response<R>>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Send + 'static,
+    {
+        if mem::take(&mut self.reserved) {
+            return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
+        }
+        let inner = self.inner.clone();
+        ResponseFuture::cold(Box::pin(call_when_ready(inner, outgoing)))
+    }
+
+    /// Calls a fresh clone of this service once there is a token. No reservation is kept
+    /// meanwhile: the wait must not use up what others need.
+    fn call_later<B, R>(
+        &mut self,
+        request: Request<B>,
+        token: T::Future,
+    ) -> ResponseFuture<S::Future, Response<R>>
+    where
+        P: ReplayPolicy<B>,
+        P::Body: Send,
+        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Body + Send + 'static,
     {
         self.give_back();
-        let mut inner = self.inner.clone();
-        let rules = self.rules.clone();
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
         ResponseFuture::cold(Box::pin(async move {
-            if let Some(token) = token {
-                let prepared = Prepared::new(&token.await?, &rules.location)?;
-                prepared.attach(&mut request, rules.overwrite)?;
-            }
-            poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
-            inner.call(request).await.map_err(Into::into)
+            let token = token.await?;
+            let prepared = Prepared::new(&token, &fresh.rules.location)?;
+            fresh.held = Some(Held { token: Some(token), prepared, own: true });
+            let outgoing = fresh.outgoing(request)?;
+            call_when_ready(fresh.inner, outgoing).await
         }))
+    }
+
+    fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
+    where
+        S: Clone,
+    {
+        self.give_back();
+        ResponseFuture::failed(error)
     }
 
     /// Puts a clone, which holds no reservation, in the place of the inner service.
@@ -235,14 +309,34 @@ impl<S, T: TokenSource> AddBearerService<S, T> {
     }
 }
 
-impl<S: Clone, T> Clone for AddBearerService<S, T> {
-    fn clone(&self) -> Self {
-        // A clone of a ready service is not ready, and holds no copy of its own.
-        Self::new(self.inner.clone(), self.source.clone(), self.rules.clone())
+async fn call_when_ready<S, B, R>(
+    mut inner: S,
+    outgoing: Outgoing<B, Response<R>>,
+) -> Result<Response<R>, BoxError>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+{
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+    let response = inner.call(outgoing.request).await.map_err(Into::into)?;
+    match outgoing.recover {
+        None => Ok(response),
+        Some(recover) => match recover.answered(response) {
+            Ok(response) => Ok(response),
+            Err(repeated) => repeated.await,
+        },
     }
 }
 
-impl<S: fmt::Debug, T> fmt::Debug for AddBearerService<S, T> {
+impl<S: Clone, T, P: Clone> Clone for AddBearerService<S, T, P> {
+    fn clone(&self) -> Self {
+        // A clone of a ready service is not ready, and holds no copy of its own.
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        Self::new(self.inner.clone(), source, rules, self.replay.clone())
+    }
+}
+
+impl<S: fmt::Debug, T, P> fmt::Debug for AddBearerService<S, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddBearerService")
             .field("inner", &self.inner)

@@ -51,6 +51,14 @@ pub trait TokenSource: Send + Sync + 'static {
         true
     }
 
+    /// Whether [`reject`](Self::reject) can ever help, so that a copy of the request is worth its
+    /// cost.
+    ///
+    /// Defaults to `false`.
+    fn recovers(&self) -> bool {
+        false
+    }
+
     /// The resource refused `rejected`: it is not to be given out again. Whether another token may
     /// be had, so that the call is worth repeating.
     ///
@@ -91,6 +99,10 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
         (**self).is_warm()
     }
 
+    fn recovers(&self) -> bool {
+        (**self).recovers()
+    }
+
     fn reject(&self, rejected: &AccessToken) -> bool {
         (**self).reject(rejected)
     }
@@ -113,6 +125,10 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
 
     fn is_warm(&self) -> bool {
         self.0.is_warm()
+    }
+
+    fn recovers(&self) -> bool {
+        self.0.recovers()
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {

@@ -104,10 +104,7 @@ impl fmt::Debug for TokenResponse {
 /// # Errors
 ///
 /// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
-pub(super) fn read(
-    response: &Response<Bytes>,
-    secrets: &Secrets,
-) -> Result<TokenResponse, Error> {
+pub(super) fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Error> {
     let status = response.status();
     if status.is_redirection() {
         return Err(redirected(response, secrets));

@@ -1,0 +1,201 @@
+use super::{
+    AddBearer, AddBearerService, Grant, Known, Origins, RefreshPolicy, TokenCache, TokenEndpoint,
+};
+use crate::{ClientSecret, Clock, ConfigError, ScopeSet, TokenLocation};
+use std::fmt;
+use tower_layer::Layer;
+
+/// Gets an access token by the client credentials grant, puts it on every request, keeps it
+/// fresh, and gets another when it is rejected.
+///
+/// It is [`AddBearer`] with a [`TokenCache`] as its source: see there for what is attached where,
+/// and when a token is fetched. Nothing is fetched before the first call.
+///
+/// A clone, and every service made of it, shares the token. Setters make a new cache: call them
+/// before the layer is used.
+///
+/// # Defaults
+///
+/// `Authorization: Bearer`; no scope is asked for; a call that is rejected with 401 is repeated
+/// once with another token, if its body is whole ([`Known`]); [`RefreshPolicy`].
+///
+/// # Deployment
+///
+/// While there is no token, calls wait for it without using up what limits stand below this
+/// layer. Bound those who wait by a limit above it.
+///
+/// # Example
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::{
+///     ClientAuthentication, Transport,
+///     client::{ClientCredentialsRefresh, TokenEndpoint},
+/// };
+///
+/// let endpoint = TokenEndpoint::new(
+///     "https://as.example/token",
+///     ClientAuthentication::basic("id", "secret"),
+///     Transport::https(),
+/// )?;
+/// let client = ServiceBuilder::new()
+///     .layer(ClientCredentialsRefresh::new(endpoint, "https://api.example")?)
+///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[must_use]
+pub struct ClientCredentialsRefresh<P = Known> {
+    endpoint: TokenEndpoint,
+    grant: Grant,
+    policy: RefreshPolicy,
+    clock: Clock,
+    layer: AddBearer<TokenCache, P>,
+}
+
+impl ClientCredentialsRefresh {
+    /// Gets tokens from `endpoint` for requests to `origins`.
+    ///
+    /// # Errors
+    ///
+    /// When an origin is missing, not absolute, or plain `http` to another machine: see
+    /// [`Origins`].
+    pub fn new<O>(endpoint: TokenEndpoint, origins: O) -> Result<Self, ConfigError>
+    where
+        O: TryInto<Origins>,
+        O::Error: Into<ConfigError>,
+    {
+        let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
+        let cache = TokenCache::new(endpoint.clone(), grant.clone(), policy.clone());
+        let layer = AddBearer::from_source(cache, origins)?;
+        Ok(Self { endpoint, grant, policy, clock: Clock::system(), layer })
+    }
+}
+
+impl<P> ClientCredentialsRefresh<P> {
+    /// Asks for `scopes`. Defaults to none: the server decides.
+    pub fn with_scopes(self, scopes: ScopeSet) -> Self {
+        let grant = self.grant.clone().with_scopes(scopes);
+        Self { grant, ..self }.rebuilt()
+    }
+
+    /// Asks for a token for `audience`. Defaults to none.
+    pub fn with_audience(self, audience: impl Into<String>) -> Self {
+        let grant = self.grant.clone().with_audience(audience);
+        Self { grant, ..self }.rebuilt()
+    }
+
+    /// Asks for a token for `resource`, and may be called again for another.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grant::with_resource`].
+    pub fn with_resource(self, resource: impl Into<String>) -> Result<Self, ConfigError> {
+        let grant = self.grant.clone().with_resource(resource)?;
+        Ok(Self { grant, ..self }.rebuilt())
+    }
+
+    /// Adds a parameter to the token request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grant::with_param`].
+    pub fn with_param(
+        self,
+        name: impl Into<String>,
+        value: impl Into<ClientSecret>,
+    ) -> Result<Self, ConfigError> {
+        let grant = self.grant.clone().with_param(name, value)?;
+        Ok(Self { grant, ..self }.rebuilt())
+    }
+
+    /// When to fetch, and how long to wait. Defaults to [`RefreshPolicy::default`].
+    pub fn with_policy(self, policy: RefreshPolicy) -> Self {
+        Self { policy, ..self }.rebuilt()
+    }
+
+    /// The clock that tells the token's age. Defaults to the system's.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        let layer = self.layer.with_clock(clock.clone());
+        Self { clock, layer, ..self }.rebuilt()
+    }
+
+    /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
+    pub fn at(self, location: TokenLocation) -> Self {
+        Self { layer: self.layer.at(location), ..self }
+    }
+
+    /// Replaces a credential that is on the request already. Defaults to leaving it alone.
+    pub fn overwriting_credentials(self) -> Self {
+        Self { layer: self.layer.overwriting_credentials(), ..self }
+    }
+
+    /// Lets a call to another origin pass, without the token. Defaults to an error.
+    pub fn passing_other_origins(self) -> Self {
+        Self { layer: self.layer.passing_other_origins(), ..self }
+    }
+
+    /// As [`AddBearer::without_recovery`].
+    pub fn without_recovery(self) -> Self {
+        Self { layer: self.layer.without_recovery(), ..self }
+    }
+
+    /// As [`AddBearer::recovering_from_invalid_token_only`].
+    pub fn recovering_from_invalid_token_only(self) -> Self {
+        Self { layer: self.layer.recovering_from_invalid_token_only(), ..self }
+    }
+
+    /// As [`AddBearer::with_replay`].
+    pub fn with_replay<Q>(self, replay: Q) -> ClientCredentialsRefresh<Q> {
+        let Self { endpoint, grant, policy, clock, layer } = self;
+        let layer = layer.with_replay(replay);
+        ClientCredentialsRefresh { endpoint, grant, policy, clock, layer }
+    }
+
+    /// The cache that the services of this layer share.
+    #[must_use]
+    pub fn cache(&self) -> &TokenCache {
+        self.layer.source()
+    }
+
+    fn rebuilt(mut self) -> Self {
+        let (endpoint, grant) = (self.endpoint.clone(), self.grant.clone());
+        let cache =
+            TokenCache::with_clock(endpoint, grant, self.policy.clone(), self.clock.clone());
+        self.layer = self.layer.with_source(cache);
+        self
+    }
+}
+
+impl<S, P: Clone> Layer<S> for ClientCredentialsRefresh<P> {
+    type Service = AddBearerService<S, TokenCache, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.layer.layer(inner)
+    }
+}
+
+impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
+    fn clone(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            grant: self.grant.clone(),
+            policy: self.policy.clone(),
+            clock: self.clock.clone(),
+            layer: self.layer.clone(),
+        }
+    }
+}
+
+impl<P> fmt::Debug for ClientCredentialsRefresh<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentialsRefresh")
+            .field("endpoint", &self.endpoint)
+            .field("grant", &self.grant)
+            .field("policy", &self.policy)
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
+}

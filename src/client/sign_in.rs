@@ -1,0 +1,351 @@
+//! Signing a user in by the authorization code grant: values in, values out.
+
+use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse};
+use crate::{ClientSecret, Clock, ConfigError, Origin, ScopeSet, random, secret::REDACTED};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::Uri;
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Signs a user in by the authorization code grant with PKCE
+/// ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1),
+/// [RFC 7636](https://www.rfc-editor.org/rfc/rfc7636)).
+///
+/// [`begin`](Self::begin) gives the URL to send the browser to, and a [`PendingSignIn`] to keep
+/// until it comes back; [`finish`](Self::finish) checks what came back and exchanges the code.
+///
+/// # Defaults
+///
+/// A random `state` that must come back, PKCE with S256, ten minutes to sign in.
+///
+/// # Example
+///
+/// ```
+/// use tower_oauth2::{
+///     ClientAuthentication, Transport,
+///     client::{SignIn, TokenEndpoint},
+/// };
+///
+/// let endpoint = TokenEndpoint::new(
+///     "https://as.example/token",
+///     ClientAuthentication::basic("id", "secret"),
+///     Transport::https(),
+/// )?;
+/// let sign_in =
+///     SignIn::new(endpoint, "id", "https://as.example/authorize", "https://app.example/callback")?;
+/// let (url, pending) = sign_in.begin()?;
+/// assert!(url.to_string().starts_with("https://as.example/authorize?response_type=code&"));
+/// # let _ = pending;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SignIn {
+    endpoint: TokenEndpoint,
+    client_id: Box<str>,
+    authorize_url: Uri,
+    redirect_uri: Box<str>,
+    scopes: ScopeSet,
+    issuer: Issuer,
+    pkce: bool,
+    state_may_miss: bool,
+    lifetime: Duration,
+    clock: Clock,
+}
+
+/// What is known of RFC 9207's `iss`.
+#[derive(Clone, Debug)]
+struct Issuer {
+    expected: Option<Box<str>>,
+    promised: bool,
+}
+
+impl SignIn {
+    /// Sends browsers to `authorize_url`, from where they come back to `redirect_uri`; the code
+    /// that they bring is exchanged at `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// When `authorize_url` is no absolute `https` URL (or `http` to the machine itself), or
+    /// `redirect_uri` is no absolute URI without a fragment.
+    pub fn new(
+        endpoint: TokenEndpoint,
+        client_id: impl Into<Box<str>>,
+        authorize_url: &str,
+        redirect_uri: &str,
+    ) -> Result<Self, ConfigError> {
+        let authorize_url: Uri = authorize_url
+            .parse()
+            .map_err(|_| ConfigError::new("the authorization URL is no URL"))?;
+        if !Origin::of(&authorize_url).is_some_and(|origin| origin.is_secure()) {
+            return Err(ConfigError::new("the authorization URL is no absolute https URL"));
+        }
+        let absolute = redirect_uri.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some());
+        if !absolute || redirect_uri.contains('#') {
+            return Err(ConfigError::new("the redirect URI is no absolute URI"));
+        }
+        Ok(Self {
+            endpoint,
+            client_id: client_id.into(),
+            authorize_url,
+            redirect_uri: redirect_uri.into(),
+            scopes: ScopeSet::empty(),
+            issuer: Issuer { expected: None, promised: false },
+            pkce: true,
+            state_may_miss: false,
+            lifetime: Duration::from_secs(10 * 60),
+            clock: Clock::system(),
+        })
+    }
+
+    /// Asks for `scopes`. Defaults to none: the server decides.
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Compares the `iss` of an answer, where there is one, with `issuer`
+    /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)); `promised`: the server's metadata
+    /// say that it always sends one, so that an answer without it is refused.
+    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>, promised: bool) -> Self {
+        self.issuer = Issuer { expected: Some(issuer.into()), promised };
+        self
+    }
+
+    /// Sends no PKCE challenge, for servers that choke on it.
+    pub fn without_pkce(mut self) -> Self {
+        self.pkce = false;
+        self
+    }
+
+    /// Accepts an answer without `state`, for servers that do not return it. Whoever can make the
+    /// user's browser open a URL can then sign them in as somebody else. A `state` that does come
+    /// is compared all the same.
+    pub fn dangerous_allow_missing_state(mut self) -> Self {
+        self.state_may_miss = true;
+        self
+    }
+
+    /// How long the user has. Defaults to ten minutes.
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The clock that tells how long the user took. Defaults to the system's.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The URL to send the browser to, and what to keep until it comes back.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers, or the URL becomes too long.
+    pub fn begin(&self) -> Result<(Uri, PendingSignIn), Error> {
+        let verifier = if self.pkce { Some(CodeVerifier::random()?) } else { None };
+        self.begin_with(verifier)
+    }
+
+    fn begin_with(&self, verifier: Option<CodeVerifier>) -> Result<(Uri, PendingSignIn), Error> {
+        let state = random_text()?;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("response_type", "code");
+        query.append_pair("client_id", &self.client_id);
+        query.append_pair("redirect_uri", &self.redirect_uri);
+        query.append_pair("state", &state);
+        if !self.scopes.is_empty() {
+            query.append_pair("scope", &self.scopes.to_string());
+        }
+        if let Some(verifier) = &verifier {
+            query.append_pair("code_challenge", &verifier.challenge());
+            query.append_pair("code_challenge_method", "S256");
+        }
+        let url = super::endpoint::with_query(&self.authorize_url, &query.finish())?;
+        let begun = self.clock.wall();
+        let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
+        Ok((url, PendingSignIn { state, verifier, expires_at }))
+    }
+
+    /// Checks the URI that the browser came back to, and exchanges its code for a token. The code
+    /// is sent once; after an error the sign-in has to begin anew.
+    ///
+    /// # Errors
+    ///
+    /// When the answer is not one to `pending`, came too late, or says that the sign-in failed;
+    /// no request is sent then. When the exchange fails.
+    pub async fn finish(
+        &self,
+        pending: PendingSignIn,
+        callback: &Uri,
+    ) -> Result<TokenResponse, Error> {
+        let code = self.check(&pending, callback)?;
+        let grant = Grant::authorization_code(&code, &self.redirect_uri, pending.verifier.as_ref());
+        self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)
+    }
+
+    /// The code in `callback`, where everything about it is right.
+    fn check(&self, pending: &PendingSignIn, callback: &Uri) -> Result<Zeroizing<String>, Error> {
+        let refused = |text: &str| Err(Error::new(ErrorKind::SignIn, text));
+        let answer = Callback::read(callback)?;
+        match &answer.state {
+            Some(state) if bool::from(state.as_bytes().ct_eq(pending.state.as_bytes())) => {}
+            None if self.state_may_miss => {}
+            Some(_) => return refused("the answer is to another sign-in: its state differs"),
+            None => return refused("the answer has no state"),
+        }
+        match (&answer.issuer, &self.issuer.expected) {
+            (Some(issuer), Some(expected)) if **issuer != **expected => {
+                return refused("the answer is from another issuer");
+            }
+            (None, Some(_)) if self.issuer.promised => {
+                return refused("the answer names no issuer, which the server promised");
+            }
+            _ => {}
+        }
+        if self.clock.wall() >= pending.expires_at {
+            return refused("the sign-in took too long");
+        }
+        match (answer.code, answer.error) {
+            (Some(_), Some(_)) => refused("the answer has both a code and an error"),
+            (None, None) => refused("the answer has no code"),
+            (None, Some(error)) => {
+                Err(Error::sign_in_refused(&error, answer.description.as_deref()))
+            }
+            (Some(code), None) if code.is_empty() => refused("the answer has an empty code"),
+            (Some(code), None) => Ok(Zeroizing::new(code)),
+        }
+    }
+}
+
+/// What a callback says; every parameter at most once.
+#[derive(Default)]
+struct Callback {
+    code: Option<String>,
+    state: Option<String>,
+    issuer: Option<String>,
+    error: Option<String>,
+    description: Option<String>,
+}
+
+impl Callback {
+    fn read(uri: &Uri) -> Result<Self, Error> {
+        let mut callback = Self::default();
+        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+            let slot = match &*name {
+                "code" => &mut callback.code,
+                "state" => &mut callback.state,
+                "iss" => &mut callback.issuer,
+                "error" => &mut callback.error,
+                "error_description" => &mut callback.description,
+                _ => continue,
+            };
+            if slot.replace(value.into_owned()).is_some() {
+                let text = format!("the answer has the parameter {name} twice");
+                return Err(Error::new(ErrorKind::SignIn, text));
+            }
+        }
+        Ok(callback)
+    }
+}
+
+/// A sign-in under way: what the answer is compared with. It is used up by
+/// [`SignIn::finish`].
+///
+/// It is secret: whoever has it and the callback is the user. Keep it on the server, or in an
+/// encrypted cookie as [`to_secret_string`](Self::to_secret_string).
+pub struct PendingSignIn {
+    state: Zeroizing<String>,
+    verifier: Option<CodeVerifier>,
+    expires_at: SystemTime,
+}
+
+impl PendingSignIn {
+    /// All of it as one text, which [`FromStr`] reads.
+    #[must_use]
+    pub fn to_secret_string(&self) -> ClientSecret {
+        let expiry = self.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let verifier = self.verifier.as_ref().map_or("", CodeVerifier::expose);
+        ClientSecret::new(format!("{expiry}.{}.{verifier}", *self.state))
+    }
+
+    /// From when on the answer comes too late.
+    #[must_use]
+    pub fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+impl FromStr for PendingSignIn {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let wrong = || ConfigError::new("this is no pending sign-in");
+        let mut parts = text.splitn(3, '.');
+        let (Some(expiry), Some(state), Some(verifier)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        let expiry = Duration::from_secs(expiry.parse().map_err(|_| wrong())?);
+        let expires_at = UNIX_EPOCH.checked_add(expiry).ok_or_else(wrong)?;
+        if state.is_empty() {
+            return Err(wrong());
+        }
+        let verifier = match verifier {
+            "" => None,
+            verifier => Some(CodeVerifier::new(verifier).ok_or_else(wrong)?),
+        };
+        Ok(Self { state: Zeroizing::new(state.to_owned()), verifier, expires_at })
+    }
+}
+
+impl fmt::Debug for PendingSignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingSignIn")
+            .field("state", &format_args!("{REDACTED}"))
+            .field("verifier", &format_args!("{REDACTED}"))
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// A PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
+pub(super) struct CodeVerifier(Zeroizing<String>);
+
+impl CodeVerifier {
+    fn random() -> Result<Self, Error> {
+        Ok(Self(random_text()?))
+    }
+
+    /// 43 to 128 unreserved characters.
+    fn new(text: &str) -> Option<Self> {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
+        good.then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn challenge(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
+    }
+}
+
+/// 43 characters that nobody can guess.
+fn random_text() -> Result<Zeroizing<String>, Error> {
+    let bytes = Zeroizing::new(
+        random::secret()
+            .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,
+    );
+    Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
+}
