@@ -1,15 +1,16 @@
-//! What `AddBearer` costs a request: the bare service, tower-http's layer, ours, in one run.
+//! What `AddBearer` and `ClientCredentialsRefresh` cost a request: the bare service, tower-http's
+//! layer, ours, in one run.
 //!
 //! `cargo bench --bench add_bearer`
 #![allow(missing_docs, reason = "a bench is no library")]
 
 mod support;
 
-use http::Response;
+use http::HeaderValue;
 use support::{
     Case,
-    client::{Inner, ORIGIN, request, token},
-    run, target,
+    client::{CloneHead, Inner, ORIGIN, has, request, token, warm},
+    run, slow_down, target,
 };
 use tower::Layer;
 use tower_http::auth::AddAuthorizationLayer;
@@ -17,29 +18,46 @@ use tower_oauth2::{AccessToken, TokenLocation, client::AddBearer};
 
 fn main() {
     let token = token();
+    let theirs = AddAuthorizationLayer::bearer(&token);
     let ours = AddBearer::bearer(token.as_str(), ORIGIN).unwrap();
     let query = ours.clone().at(TokenLocation::Query).unwrap();
     let source = AddBearer::from_source(AccessToken::new(token.as_str()).unwrap(), ORIGIN).unwrap();
-    let has = |response: &Response<bool>| *response.body();
+    let on = warm();
+    let off = on.clone().without_recovery();
+    let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+    let by_hand = CloneHead { value, inner: Inner };
     let rows = run(
         "add_bearer",
         vec![
-            Case::new("bare service", Inner, request, |response| !response.body()),
-            Case::new(
-                "tower-http AddAuthorization::bearer",
-                AddAuthorizationLayer::bearer(&token).layer(Inner),
-                request,
-                has,
-            ),
+            Case::new("bare service", Inner, request, |response| !has(response)),
+            Case::new("tower-http AddAuthorization::bearer", theirs.layer(Inner), request, has),
             Case::new("add_bearer/static", ours.layer(Inner), request, has),
+            Case::new("client_credentials/warm/recovery_off", off.layer(Inner), request, has),
+            Case::new("by hand: clone the head, box it, insert", by_hand, request, has),
+            Case::new("client_credentials/warm/recovery_on", on.layer(Inner), request, has),
             Case::new("add_bearer/source", source.layer(Inner), request, has),
             Case::new("add_bearer/static/query", query.layer(Inner), request, has),
         ],
     );
-    let delta = |index: usize| rows[index].median - rows[0].median;
+    let (bare, theirs_row) = (&rows[0], &rows[1]);
+    let delta = |index: usize| rows[index].median - bare.median;
+    let allocations = |index: usize| rows[index].allocations - bare.allocations;
     println!();
-    target("add_bearer/static, Δ time as a ratio to tower-http", delta(2) / delta(1), 1.01);
-    target("add_bearer/static, allocations", rows[2].allocations - rows[0].allocations, 0.0);
-    let grown = rows[2].future_size as f64 - rows[0].future_size as f64;
-    target("add_bearer/static, bytes that the future grows by", grown, 16.0);
+    target("static, Δ time as a ratio to tower-http", delta(2) / delta(1), 1.01);
+    target("static, allocations", allocations(2), 0.0);
+    target("warm, recovery off, Δ time as a ratio to tower-http", delta(3) / delta(1), 1.12);
+    target("warm, recovery off, allocations", allocations(3), 0.0);
+    target("warm, recovery on, allocations", allocations(5), 3.0);
+    target("warm, recovery on, Δ time as a ratio to by hand", delta(5) / delta(4), 1.1);
+    let grown = (rows[5].future_size - theirs_row.future_size) as f64;
+    target("bytes that the future grows by", grown, 16.0);
+    println!();
+    let slow = slow_down(|| warm().without_recovery().layer(Inner), request);
+    let shared = off.layer(Inner);
+    let two = slow_down(|| shared.clone(), request);
+    println!("two threads, each a cache of its own: {slow:.2} times the time of one");
+    target("two threads on one token, slow-down as a ratio to that", two / slow, 1.1);
+    let static_one = ours.layer(Inner);
+    let two = slow_down(|| static_one.clone(), request);
+    target("two threads on one static token, the same", two / slow, 1.1);
 }

@@ -127,6 +127,52 @@ fn print(title: &str, rows: &[Row]) {
     }
 }
 
+/// How much longer a call takes on two threads at once, each with a service that `make` gives,
+/// than on one.
+pub fn slow_down<S, Q>(make: impl Fn() -> S, request: fn() -> Q) -> f64
+where
+    S: Service<Q> + Send,
+    S::Error: std::fmt::Debug,
+    Q: 'static,
+{
+    let mut ratios: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let one = busy(vec![make()], request);
+            let two = busy(vec![make(), make()], request);
+            two / one
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios[ROUNDS / 2]
+}
+
+/// Seconds until each of `services`, on a thread of its own, has answered its calls.
+fn busy<S, Q>(services: Vec<S>, request: fn() -> Q) -> f64
+where
+    S: Service<Q> + Send,
+    S::Error: std::fmt::Debug,
+{
+    let start = std::sync::Barrier::new(services.len());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = services
+            .into_iter()
+            .map(|mut service| {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    let begun = Instant::now();
+                    for _ in 0..BATCH {
+                        black_box(answer(&mut service, request()));
+                    }
+                    begun.elapsed().as_secs_f64()
+                })
+            })
+            .collect();
+        let times = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+        times.fold(0.0, f64::max)
+    })
+}
+
 /// Prints whether a target is met.
 pub fn target(text: &str, value: f64, limit: f64) {
     let verdict = if value <= limit { "met" } else { "missed" };

@@ -1,0 +1,58 @@
+//! Every case of `tests/cases/client.json` in the areas that are built has a test named after it.
+
+use serde_json::Value;
+use std::{fs, path::Path};
+
+const AREAS: &[&str] = &[
+    "backoff",
+    "cancel",
+    "client-auth",
+    "clock",
+    "error-body",
+    "expiry",
+    "failure",
+    "origin",
+    "parse",
+    "placement",
+    "redact",
+    "refresh-race",
+    "retry-401",
+    "sign-in",
+    "tower",
+];
+
+/// The names of the test functions in `directory`, and below it.
+fn test_names(directory: &Path, names: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            test_names(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(path).unwrap();
+            let functions = text.split("fn ").skip(1);
+            names.extend(functions.filter_map(|rest| rest.split_once('(')).map(|(n, _)| n.into()));
+        }
+    }
+}
+
+#[test]
+fn every_case_has_a_test_whose_name_ends_in_its_id() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = fs::read_to_string(root.join("tests/cases/client.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&cases).unwrap();
+    let mut names = Vec::new();
+    test_names(&root.join("src"), &mut names);
+    test_names(&root.join("tests"), &mut names);
+    let area = |case: &Value| case["area"].as_str().unwrap().to_owned();
+    let missing: Vec<_> = cases
+        .iter()
+        .filter(|case| AREAS.contains(&area(case).as_str()))
+        .map(|case| case["id"].as_str().unwrap().to_lowercase())
+        .filter(|id| {
+            let end = format!("_{}", id.replace('-', "_"));
+            !names.iter().any(|name| name.ends_with(&end))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test for {missing:?}");
+    assert!(AREAS.iter().all(|one| cases.iter().any(|case| area(case) == *one)));
+}
