@@ -18,7 +18,7 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `test-util` | [`testing`] | |
+//! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
 //! | `full` | all but `test-util` | |
 //!
 //! [`tower`]: https://docs.rs/tower
@@ -30,7 +30,7 @@ mod answer;
 #[cfg(feature = "server")]
 mod b64token;
 mod challenge;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
+#[cfg(any(feature = "client", feature = "server", feature = "https", feature = "test-util"))]
 mod clock;
 mod error;
 #[cfg(any(feature = "client", feature = "server"))]
@@ -39,7 +39,7 @@ mod head;
 mod https;
 mod location;
 mod origin;
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(any(feature = "client", feature = "server", feature = "test-util"))]
 mod query;
 mod scope;
 #[cfg(any(feature = "client", feature = "server", feature = "https"))]
@@ -53,7 +53,7 @@ mod transport;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod server;
-#[cfg(all(feature = "test-util", any(feature = "client", feature = "server", feature = "https")))]
+#[cfg(feature = "test-util")]
 pub mod testing;
 #[cfg(feature = "server")]
 pub mod validate;
@@ -61,7 +61,7 @@ pub mod validate;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
+#[cfg(any(feature = "client", feature = "server", feature = "https", feature = "test-util"))]
 pub use clock::{Clock, Sleep};
 pub use error::ConfigError;
 #[cfg(any(feature = "client", feature = "server"))]

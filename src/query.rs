@@ -6,6 +6,10 @@ use std::borrow::Cow;
 /// One pair, raw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair<'a> {
+    #[cfg_attr(
+        not(any(feature = "client", feature = "server")),
+        allow(dead_code, reason = "only the ends of a call keep bytes")
+    )]
     raw: &'a str,
     name: &'a str,
     value: Option<&'a str>,
@@ -26,12 +30,19 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
 
 impl<'a> Pair<'a> {
     /// The bytes as they are.
+    #[cfg_attr(
+        not(any(feature = "client", feature = "server")),
+        allow(dead_code, reason = "only the ends of a call keep bytes")
+    )]
     pub(crate) fn raw(&self) -> &'a str {
         self.raw
     }
 
     /// The value, still encoded; nothing where there is no `=`.
-    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
+    #[cfg_attr(
+        not(any(feature = "server", feature = "test-util")),
+        allow(dead_code, reason = "only servers read values")
+    )]
     pub(crate) fn value(&self) -> Option<&'a str> {
         self.value
     }
@@ -44,7 +55,10 @@ impl<'a> Pair<'a> {
 }
 
 /// `text` with its percent escapes decoded, and nothing where that is no UTF-8.
-#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
+#[cfg_attr(
+    not(any(feature = "server", feature = "test-util")),
+    allow(dead_code, reason = "only servers read values")
+)]
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
