@@ -18,66 +18,60 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `test-util` | [`testing`] | |
+//! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
 //! | `full` | all but `test-util` | |
 //!
 //! [`tower`]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "client", feature = "server")),
+    allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
+)]
 
-#[cfg(any(feature = "client", feature = "server"))]
 mod answer;
 #[cfg(feature = "server")]
 mod b64token;
 mod challenge;
 #[cfg(feature = "client")]
 mod client_auth;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod clock;
 mod error;
-#[cfg(any(feature = "client", feature = "server"))]
 mod head;
 #[cfg(feature = "https")]
 mod https;
 mod location;
 mod origin;
-#[cfg(any(feature = "client", feature = "server"))]
 mod query;
 #[cfg(feature = "client")]
 mod random;
 mod scope;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod scrub;
 mod secret;
 #[cfg(feature = "client")]
 mod secrets;
 mod token;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
 mod transport;
 
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "server")]
 pub mod server;
-#[cfg(all(feature = "test-util", any(feature = "client", feature = "server", feature = "https")))]
+#[cfg(feature = "test-util")]
 pub mod testing;
 #[cfg(feature = "server")]
 pub mod validate;
 
-#[cfg(any(feature = "client", feature = "server"))]
 pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
 #[cfg(feature = "client")]
 pub use client_auth::ClientAuthentication;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
 pub use clock::{Clock, Sleep};
 pub use error::ConfigError;
-#[cfg(any(feature = "client", feature = "server"))]
 pub use head::RequestHead;
 pub use location::{HeaderLocation, TokenLocation};
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;
 pub use token::AccessToken;
-#[cfg(any(feature = "client", feature = "server", feature = "https"))]
 pub use transport::{Transport, TransportError, TransportErrorKind};

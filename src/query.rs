@@ -31,7 +31,6 @@ impl<'a> Pair<'a> {
     }
 
     /// The value, still encoded; nothing where there is no `=`.
-    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
     pub(crate) fn value(&self) -> Option<&'a str> {
         self.value
     }
@@ -44,7 +43,6 @@ impl<'a> Pair<'a> {
 }
 
 /// `text` with its percent escapes decoded, and nothing where that is no UTF-8.
-#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only servers read values"))]
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }

@@ -89,13 +89,11 @@ impl AccessToken {
     /// Until when the cache that holds this token lets it go out unasked, in nanoseconds of that
     /// cache; zero is never. It lives in the token, so that whoever holds one need not look
     /// anywhere else.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only caches lease"))]
     pub(crate) fn lease(&self) -> &AtomicU64 {
         &self.inner.lease
     }
 
     /// The same text as a token of its own, without a lease.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only caches lease"))]
     pub(crate) fn detached(&self) -> Self {
         let text = self.inner.text.clone();
         let bearer = self.inner.bearer.clone();
@@ -103,7 +101,6 @@ impl AccessToken {
     }
 
     /// Whether both are the same text.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients compare"))]
     pub(crate) fn has_text_of(&self, other: &Self) -> bool {
         self.is_same(other) || self.inner.text == other.inner.text
     }

@@ -118,7 +118,6 @@ impl Transport {
         self
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only endpoints ask"))]
     pub(crate) fn allows_plain_http(&self) -> bool {
         self.plain_http
     }

@@ -8,7 +8,7 @@ use base64::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header::AUTHORIZATION};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ use tower_oauth2::{
         FromRequest, Origins, TokenSource,
     },
     server::{Authenticated, RequireScope, RequireToken},
-    testing::ManualClock,
+    testing::{AuthorizationServer, ManualClock, RegisteredClient},
     validate::{Principal, Rejection, StaticTokens, ValidateToken, Validated},
 };
 
@@ -669,4 +669,37 @@ async fn asking_for_a_scope_does_not_show_the_token() {
         assert_eq!(response.status(), status);
         assert_clean("the answer", &response);
     }
+}
+
+#[tokio::test]
+async fn a_server_for_tests_shows_no_secret_of_its_clients_and_users() {
+    let server = AuthorizationServer::new();
+    let client = RegisteredClient::confidential("app", SECRET);
+    assert_clean("testing::RegisteredClient", &client);
+    let error = client.clone().with_redirect_uri(SECRET).unwrap_err();
+    assert_clean_error("ConfigError", &error);
+    assert_clean_error("ConfigError", &server.set_extra_member(SECRET, SECRET).unwrap_err());
+    server.register_client(client);
+    server.register_user("alice", SECRET, ScopeSet::empty());
+    assert_clean("testing::BoundServer", &server.bind().await.unwrap());
+
+    let secret = percent_encoded();
+    let client = format!("client_id=app&client_secret={secret}");
+    let grant = format!("/token?{client}&grant_type=password&username=alice&password={secret}");
+    let request = Request::post(grant).body(Full::<Bytes>::default()).unwrap();
+    let answer = server.clone().call(request);
+    assert_clean("testing::ResponseFuture", &answer);
+    let body = answer.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    assert_clean("testing::IssuedToken", &server.introspect(token).unwrap());
+    assert_clean("testing::AuthorizationServer", &server);
+    assert!(!format!("{server:?}").contains(token));
+    assert_clean("testing::IssuedTokens", &server.validator());
+
+    server.set_extra_member("x", &format!("\"{SECRET}\"")).unwrap();
+    server.always(Response::new(SECRET.into()));
+    assert_clean("testing::AuthorizationServer", &server);
+    let seen = server.last_token_request();
+    assert!(leak(&format!("{seen:?}")).is_some(), "there is something to show");
 }

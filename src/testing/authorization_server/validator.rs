@@ -1,0 +1,103 @@
+use super::{AuthorizationServer, state::Fallen};
+use crate::{
+    Answer, RequestHead,
+    validate::{Principal, Rejection, ValidateToken, Validated, Verdict},
+};
+use std::{future::Ready, sync::Arc};
+
+/// Judges the tokens that an [`AuthorizationServer`] issued, at once and without a request to it:
+/// what [`AuthorizationServer::validator`] gives.
+#[derive(Clone, Debug)]
+pub struct IssuedTokens {
+    server: AuthorizationServer,
+}
+
+impl AuthorizationServer {
+    /// A validator for a resource server in the same test. A token that is revoked or expired
+    /// here is refused there from the next request on.
+    ///
+    /// ```
+    /// use tower_oauth2::{server::RequireToken, testing::AuthorizationServer};
+    ///
+    /// let server = AuthorizationServer::new();
+    /// let layer = RequireToken::new("api", server.validator())?;
+    /// # let _ = layer;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn validator(&self) -> IssuedTokens {
+        IssuedTokens { server: self.clone() }
+    }
+}
+
+impl IssuedTokens {
+    fn verdict(&self, token: &str) -> Verdict<()> {
+        let now = self.server.clock().wall();
+        let state = self.server.lock();
+        let issued = state.standing(token, now).map_err(|fallen| match fallen {
+            Fallen::Unknown => Rejection::unknown(),
+            Fallen::Expired => Rejection::expired(),
+            Fallen::Revoked => Rejection::revoked(),
+        })?;
+        let principal = issued.subject().map_or_else(Principal::without_subject, Principal::new);
+        let mut principal = principal.with_scopes(issued.scopes().clone());
+        if let Some(client_id) = issued.client_id() {
+            principal = principal.with_client_id(client_id);
+        }
+        if let Some(expiry) = issued.expires_at() {
+            principal = principal.with_expiry(expiry);
+        }
+        Ok(Arc::new(Validated::from(principal)))
+    }
+}
+
+impl ValidateToken for IssuedTokens {
+    type Claims = ();
+    type Future = Ready<Verdict<()>>;
+
+    fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
+        Answer::Ready(self.verdict(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{
+            ManualClock, RegisteredClient,
+            authorization_server::support::{json, post},
+        },
+        validate::RejectionKind,
+    };
+    use std::time::Duration;
+
+    #[test]
+    fn a_token_is_judged_as_the_server_would() {
+        let manual = ManualClock::new();
+        let server = AuthorizationServer::with_clock(manual.clock());
+        server.register_client(RegisteredClient::confidential("app", "s"));
+        server.register_user("alice", "pw", "read".parse().unwrap());
+        let validator = server.validator();
+        let issue = |form: &str| {
+            let form = format!("{form}&client_id=app&client_secret=s");
+            json(&post(&server, "/token", &form))["access_token"].as_str().unwrap().to_owned()
+        };
+        let users = issue("grant_type=password&username=alice&password=pw");
+        let clients = issue("grant_type=client_credentials");
+
+        let validated = validator.verdict(&users).unwrap();
+        let expiry = manual.clock().wall() + Duration::from_secs(3600);
+        let alice = Principal::new("alice").with_scopes("read".parse().unwrap());
+        let alice = alice.with_client_id("app").with_expiry(expiry);
+        assert_eq!(validated.principal(), &alice);
+        assert_eq!(validator.verdict(&clients).unwrap().principal().subject(), None);
+
+        let kind = |token: &str| validator.verdict(token).unwrap_err().kind();
+        server.revoke(&users);
+        manual.advance(Duration::from_secs(3600));
+        assert_eq!(kind(&users), RejectionKind::Revoked);
+        assert_eq!(kind(&clients), RejectionKind::Expired);
+        assert_eq!(kind("unknown"), RejectionKind::Invalid);
+    }
+}
