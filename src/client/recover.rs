@@ -3,7 +3,7 @@
 
 use super::{ReplayPolicy, TokenSource, attach::Prepared, future::Cold, layer::Rules};
 use crate::{AccessToken, Challenge, Clock, RequestHead, ScopeSet};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body;
 use std::{
     error::Error as StdError,
@@ -21,6 +21,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// again.
 const DRAIN_BYTES: usize = 16 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The scopes that a resource asked for when it refused a token with 403 `insufficient_scope`
 /// ([RFC 6750 §3.1]): an extension of the response.
@@ -64,7 +66,7 @@ impl Rejections {
 /// A trailers-only answer with `grpc-status: 16`. Trailers after a body come too late.
 fn is_grpc_unauthenticated<R>(response: &Response<R>) -> bool {
     response.status() == StatusCode::OK
-        && response.headers().get("grpc-status").is_some_and(|status| status == "16")
+        && response.headers().get(GRPC_STATUS).is_some_and(|status| status == "16")
 }
 
 /// The `Bearer` challenge that says `error`.
@@ -75,12 +77,13 @@ fn bearer_error(headers: &HeaderMap, error: &str) -> Option<Challenge> {
 }
 
 /// Puts [`InsufficientScope`] on a response that says so.
+#[inline]
 pub(super) fn note_insufficient_scope<R>(response: &mut Response<R>) {
-    if response.status() == StatusCode::FORBIDDEN
-        && let Some(challenge) = bearer_error(response.headers(), "insufficient_scope")
-    {
-        let scopes = challenge.scope().unwrap_or_default();
-        response.extensions_mut().insert(InsufficientScope { scopes });
+    if response.status() == StatusCode::FORBIDDEN {
+        let challenge = bearer_error(response.headers(), "insufficient_scope");
+        let scopes = challenge.map(|challenge| challenge.scope().unwrap_or_default());
+        let noted = scopes.map(|scopes| InsufficientScope { scopes });
+        noted.map(|noted| response.extensions_mut().insert(noted));
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{
     Error, Known, ReplayPolicy, ResponseFuture, StaticToken, TokenSource,
-    attach::{Prepared, has_credential},
+    attach::{Attached, Prepared, has_credential},
     layer::Rules,
     recover::{Recover, Rejections, Repeat},
 };
@@ -136,12 +136,21 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.reserved && self.holds_token_for(&request) {
+            return match self.outgoing(request) {
+                Ok(outgoing) => {
+                    self.reserved = false;
+                    ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover)
+                }
+                Err(error) => self.fail(error),
+            };
+        }
         match self.token_for(&request) {
             Token::None => {
                 let request = request.map(|body| self.replay.once(body));
                 self.send(Outgoing { request, recover: None })
             }
-            Token::Held | Token::Given => match self.outgoing(request) {
+            Token::Held => match self.outgoing(request) {
                 Ok(outgoing) => self.send(outgoing),
                 Err(error) => self.fail(error),
             },
@@ -155,10 +164,8 @@ where
 enum Token<F> {
     /// Nothing: it has a credential, or goes elsewhere.
     None,
-    /// What this clone holds, and held before.
+    /// What this clone holds.
     Held,
-    /// What this clone holds since just now.
-    Given,
     Awaited(F),
     Failed(Error),
 }
@@ -171,6 +178,15 @@ struct Outgoing<B, R> {
 }
 
 impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
+    /// Whether the token of an earlier call may go on this one. A credential that the request
+    /// has is noticed when the token is attached.
+    #[inline]
+    fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
+        let held = self.held.as_ref().and_then(|held| held.token.as_ref());
+        self.rules.origins.allow(request.uri())
+            && held.is_some_and(|held| self.source.is_current(held, RequestHead::of(request)))
+    }
+
     fn token_for<B>(&mut self, request: &Request<B>) -> Token<T::Future> {
         let rules = &*self.rules;
         if !rules.origins.allow(request.uri()) {
@@ -182,26 +198,22 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         if !rules.overwrite && has_credential(request, &rules.location) {
             return Token::None;
         }
-        let head = RequestHead::of(request);
-        let held = self.held.as_ref().and_then(|held| held.token.as_ref());
-        if held.is_some_and(|token| self.source.is_current(token, head)) {
-            return Token::Held;
-        }
         self.held = None;
-        match self.source.token(head) {
+        match self.source.token(RequestHead::of(request)) {
             Answer::Pending(future) => Token::Awaited(future),
             Answer::Ready(Err(error)) => Token::Failed(error),
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
                 Ok(prepared) => {
                     self.held = Some(Held { token: Some(token), prepared, own: false });
-                    Token::Given
+                    Token::Held
                 }
             },
         }
     }
 
     /// Puts the token that this clone holds on `request`.
+    #[inline]
     fn outgoing<B, R>(
         &mut self,
         mut request: Request<B>,
@@ -215,33 +227,33 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         B: Send + 'static,
         R: Body + Send + 'static,
     {
+        let rules = &*self.rules;
         let Some(held) = &mut self.held else {
-            return Ok(Outgoing {
-                request: request.map(|body| self.replay.once(body)),
-                recover: None,
-            });
-        };
-        let rules = &self.rules;
-        let recovers = rules.rejections != Rejections::None && self.source.recovers();
-        let Some(token) = held.token.clone().filter(|_| recovers) else {
-            held.reuse().attach(&mut request, rules.overwrite)?;
             let request = request.map(|body| self.replay.once(body));
             return Ok(Outgoing { request, recover: None });
         };
+        if rules.rejections == Rejections::None || !self.source.recovers() {
+            held.reuse().attach(&mut request, rules.overwrite)?;
+            let request = request.map(|body| self.replay.once(body));
+            return Ok(Outgoing { request, recover: None });
+        }
         let (parts, body) = request.into_parts();
         let (body, kept) = self.replay.split(body);
         let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
         let mut request = Request::from_parts(parts, body);
-        held.reuse().attach(&mut request, rules.overwrite)?;
-        let recover: Box<dyn Recover<Response<R>>> = Box::new(Repeat::<S, T, P, B> {
-            inner: self.inner.clone(),
-            source: self.source.clone(),
-            rules: rules.clone(),
-            replay: self.replay.clone(),
-            token,
-            copy,
+        let attached = held.reuse().attach(&mut request, rules.overwrite)?;
+        let token = held.token.clone().filter(|_| attached == Attached::Token);
+        let recover = token.map(|token| -> Box<dyn Recover<Response<R>>> {
+            Box::new(Repeat::<S, T, P, B> {
+                inner: self.inner.clone(),
+                source: self.source.clone(),
+                rules: self.rules.clone(),
+                replay: self.replay.clone(),
+                token,
+                copy,
+            })
         });
-        Ok(Outgoing { request, recover: Some(recover) })
+        Ok(Outgoing { request, recover })
     }
 
     /// Calls the inner service: at once where it is reserved, otherwise once it is ready.
