@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench add_bearer`
 #![allow(missing_docs, reason = "a bench is no library")]
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench may fail")]
 
 mod support;
 

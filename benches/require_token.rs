@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench require_token`
 #![allow(missing_docs, reason = "a bench is no library")]
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench may fail")]
 #![allow(deprecated, reason = "tower-http deprecates its own bearer check; it is the counterpart")]
 
 mod support;

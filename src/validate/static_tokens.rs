@@ -192,7 +192,8 @@ mod tests {
         manual.advance(Duration::from_secs(60));
         assert_eq!(kind(&tokens, "a"), Some(RejectionKind::Expired));
         assert_eq!(kind(&tokens, "b"), None);
-        assert!(tokens.clone().remove("b") && !tokens.remove("b"));
+        let clone = tokens.clone();
+        assert!(clone.remove("b") && !tokens.remove("b"));
         assert_eq!(kind(&tokens, "b"), Some(RejectionKind::Invalid));
     }
 
