@@ -462,7 +462,7 @@ async fn walk_source<T: TokenSource>(layer: AddBearer<T>) {
 async fn sources_of_tokens_show_none() {
     let api = "https://api.example";
     let asked = || future::ready(Ok::<_, ConfigError>(token()));
-    let by_request = FromRequest(move |_: RequestHead<'_>| asked());
+    let by_request = FromRequest::new(move |_: RequestHead<'_>| asked());
     assert_clean("client::FromRequest", &by_request);
     let request = get(api);
     let pending = asked.token(RequestHead::of(&request));

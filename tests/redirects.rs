@@ -16,7 +16,7 @@ use std::{
     future::ready,
     sync::{Arc, Mutex},
 };
-use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_oauth2::{
     AccessToken, TokenLocation,
@@ -203,6 +203,20 @@ async fn a_way_that_comes_back_is_not_followed_to_the_other_host_orig_02() {
             seen.iter().map(|hop| hop.uri.host().unwrap()).collect::<Vec<_>>(),
             ["api.example"]
         );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_just_sent_the_token_home_sends_none_elsewhere() {
+    let network = Network::default();
+    for mut client in clients(&network, true) {
+        // The same clone, which still holds the token ready to be attached.
+        for uri in [START, START, ELSEWHERE[0], START] {
+            let request = Request::get(uri).body(Body::default()).unwrap();
+            client.ready().await.unwrap().call(request).await.unwrap();
+        }
+        let seen = network.seen();
+        assert_eq!(seen.iter().map(tokens_on).collect::<Vec<_>>(), [1, 1, 0, 1]);
     }
 }
 

@@ -13,6 +13,10 @@ use tower_layer::Layer;
 /// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
 ///    without holding a reservation of the inner service.
 ///
+/// A call that fails here leaves the inner service reserved until the next call or until the
+/// service is dropped, where the token is static: nothing else could be had without asking the
+/// inner service to be `Clone`.
+///
 /// A clone, and every service made of it, shares the source of tokens.
 ///
 /// # Defaults

@@ -108,6 +108,14 @@ impl TryFrom<String> for Origins {
     }
 }
 
+impl TryFrom<Vec<String>> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origins: Vec<String>) -> Result<Self, ConfigError> {
+        Self::new(origins)
+    }
+}
+
 impl TryFrom<&[&str]> for Origins {
     type Error = ConfigError;
 

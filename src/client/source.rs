@@ -11,8 +11,9 @@ use std::{
 
 /// Where [`AddBearer`](super::AddBearer) gets its tokens from.
 ///
-/// Implemented for closures: `async || Ok(token)` is a source that is asked at every call.
-/// For a source that looks at the request, see [`FromRequest`]; for one behind a pointer, see
+/// Implemented for closures: `async || Ok(token)` is a source that is asked at every call. (An
+/// `async` closure that captures something is no `Fn`; write
+/// `move || { let store = store.clone(); async move { … } }`.) For a source that looks at the request, see [`FromRequest`]; for one behind a pointer, see
 /// [`into_shared`](Self::into_shared).
 ///
 /// ```
@@ -168,8 +169,34 @@ where
 
 /// A closure over the head of the request as a [`TokenSource`]: the user in its extensions may
 /// decide whose token it is.
+///
+/// ```
+/// use tower_oauth2::{AccessToken, ConfigError, client::{AddBearer, FromRequest}};
+///
+/// #[derive(Clone)]
+/// struct TokenOfUser(AccessToken);
+///
+/// let source = FromRequest::new(|request| {
+///     let token = request.extensions().get().map(|TokenOfUser(token)| token.clone());
+///     async { token.ok_or("nobody is signed in") }
+/// });
+/// let layer = AddBearer::from_source(source, "https://api.example")?;
+/// # Ok::<(), ConfigError>(())
+/// ```
 #[derive(Clone)]
-pub struct FromRequest<F>(pub F);
+pub struct FromRequest<F> {
+    token: F,
+}
+
+impl<F> FromRequest<F> {
+    /// Asks `token`, which owns what it needs of the head once it has returned.
+    pub fn new<Fut>(token: F) -> Self
+    where
+        F: Fn(RequestHead<'_>) -> Fut,
+    {
+        Self { token }
+    }
+}
 
 impl<F, Fut, E> TokenSource for FromRequest<F>
 where
@@ -180,7 +207,7 @@ where
     type Future = FnFuture<Fut>;
 
     fn token(&self, request: RequestHead<'_>) -> Answer<FnFuture<Fut>> {
-        Answer::Pending(FnFuture { future: (self.0)(request) })
+        Answer::Pending(FnFuture { future: (self.token)(request) })
     }
 
     fn is_warm(&self) -> bool {

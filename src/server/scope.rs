@@ -16,7 +16,8 @@ use tower_service::Service;
 /// It stands below a [`RequireToken`](super::RequireToken), on a route or on a subtree; without
 /// one above it, every request is answered with 500. A token that grants too little is refused
 /// with 403 `insufficient_scope` and one challenge that names all the scopes
-/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
+/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). A refusal leaves the
+/// inner service reserved until the next call or until the service is dropped.
 ///
 /// ```
 /// use axum::{Router, routing::{get, post}};

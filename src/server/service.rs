@@ -87,11 +87,10 @@ where
                 }
             },
         };
-        ResponseFuture::refused(refuse::response(
-            rejection,
-            &settings.challenges,
-            request.headers(),
-        ))
+        let refusal = refuse::response(rejection, &settings.challenges, request.headers());
+        // A clone holds no reservation: who is refused uses up nothing that others wait for.
+        self.inner = self.inner.clone();
+        ResponseFuture::refused(refusal)
     }
 }
 
