@@ -5,7 +5,7 @@ use super::Error;
 use crate::{AccessToken, ClientSecret, ScopeSet, scrub, secrets::Secrets};
 use bytes::Bytes;
 use http::{Response, header};
-use serde::de::DeserializeOwned;
+use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
 
