@@ -43,6 +43,7 @@ mod https;
 mod location;
 mod origin;
 mod query;
+mod race;
 #[cfg(feature = "client")]
 mod random;
 mod scope;

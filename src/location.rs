@@ -28,6 +28,38 @@ pub enum TokenLocation {
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     BasicUserName,
+    /// The form field `access_token` of a POST, PUT or PATCH ([RFC 6750 §2.2]). Servers only, and
+    /// only below a [`BufferForm`](crate::server::BufferForm).
+    ///
+    /// [RFC 6750 §2.2]: https://www.rfc-editor.org/rfc/rfc6750#section-2.2
+    Form,
+    /// A cookie: see [`cookie`](Self::cookie). Servers only.
+    Cookie(LocationName),
+    /// A WebSocket subprotocol: see [`websocket_protocol`](Self::websocket_protocol). Servers
+    /// only.
+    WebSocketProtocol(LocationName),
+    /// The WebSocket subprotocol after one of a fixed name: see
+    /// [`websocket_protocol_pair`](Self::websocket_protocol_pair). Servers only.
+    WebSocketProtocolPair(LocationName),
+}
+
+/// The name by which a token is found: of a cookie, or the beginning of a subprotocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocationName(Box<str>);
+
+impl LocationName {
+    fn new(name: &str) -> Result<Self, ConfigError> {
+        match is_token(name.as_bytes()) {
+            true => Ok(Self(name.into())),
+            false => Err(ConfigError::new("the name of a token's place is no token")),
+        }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A header that carries the token, with a scheme before it or raw.
@@ -91,13 +123,47 @@ impl TokenLocation {
         Ok(Self::Header(HeaderLocation { name, scheme: Some(scheme.into()) }))
     }
 
-    /// A word for metrics and logs: `header`, `query`, `basic`.
+    /// The cookie `name`. Browsers send cookies along with requests that another site makes them
+    /// send: [`RequireToken`](crate::server::RequireToken) refuses those.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no cookie name.
+    pub fn cookie(name: &str) -> Result<Self, ConfigError> {
+        LocationName::new(name).map(Self::Cookie)
+    }
+
+    /// A subprotocol of a WebSocket upgrade that is `prefix` and the token in base64url without
+    /// padding, as Kubernetes has it (`base64url.bearer.authorization.k8s.io.`). It is for
+    /// browsers, which cannot set a header there.
+    ///
+    /// # Errors
+    ///
+    /// When `prefix` is no token.
+    pub fn websocket_protocol(prefix: &str) -> Result<Self, ConfigError> {
+        LocationName::new(prefix).map(Self::WebSocketProtocol)
+    }
+
+    /// The subprotocol after `name` in a WebSocket upgrade. `name` itself stays, for the
+    /// application to accept.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no token.
+    pub fn websocket_protocol_pair(name: &str) -> Result<Self, ConfigError> {
+        LocationName::new(name).map(Self::WebSocketProtocolPair)
+    }
+
+    /// A word for metrics and logs: `header`, `query`, `basic`, `form`, `cookie`, `websocket`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Bearer | Self::Header(_) => "header",
             Self::Query => "query",
             Self::BasicUserName => "basic",
+            Self::Form => "form",
+            Self::Cookie(_) => "cookie",
+            Self::WebSocketProtocol(_) | Self::WebSocketProtocolPair(_) => "websocket",
         }
     }
 }
@@ -109,6 +175,11 @@ impl fmt::Display for TokenLocation {
             Self::Header(header) => write!(f, "the header {}", header.name),
             Self::Query => f.write_str("the query"),
             Self::BasicUserName => f.write_str("the Basic user name"),
+            Self::Form => f.write_str("the form"),
+            Self::Cookie(name) => write!(f, "the cookie {}", name.0),
+            Self::WebSocketProtocol(_) | Self::WebSocketProtocolPair(_) => {
+                f.write_str("the WebSocket subprotocol")
+            }
         }
     }
 }

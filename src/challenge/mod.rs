@@ -56,6 +56,13 @@ impl Challenge {
         Self { scheme: "Bearer".into(), token68: None, params: Vec::new() }
     }
 
+    /// A `Basic` challenge ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)), without
+    /// parameters.
+    #[must_use]
+    pub fn basic() -> Self {
+        Self { scheme: "Basic".into(), token68: None, params: Vec::new() }
+    }
+
     /// Adds a parameter, after those that are there.
     ///
     /// # Errors
@@ -76,6 +83,12 @@ impl Challenge {
         }
         self.params.push((name.into(), value.into()));
         Ok(self)
+    }
+
+    /// Adds a parameter that is known to be new; what cannot be written becomes `?`.
+    pub(crate) fn push(&mut self, name: &'static str, value: &str) {
+        let printable = |char| if matches!(char, ' '..='~') { char } else { '?' };
+        self.params.push((name.to_owned(), value.chars().map(printable).collect()));
     }
 
     /// The scheme, as it was written. Schemes compare without case: see

@@ -64,6 +64,12 @@ impl Prepared {
                 let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
                 Self::Authorization(value)
             }
+            TokenLocation::Form
+            | TokenLocation::Cookie(_)
+            | TokenLocation::WebSocketProtocol(_)
+            | TokenLocation::WebSocketProtocolPair(_) => {
+                return Err(Error::placement("a client does not put a token there"));
+            }
             TokenLocation::Query => {
                 let escaped = utf8_percent_encode(token.expose(), ESCAPED);
                 Self::Query(format!("{ACCESS_TOKEN}={escaped}").into())
@@ -116,6 +122,10 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
             request.headers().contains_key(AUTHORIZATION)
         }
         TokenLocation::Header(header) => request.headers().contains_key(header.name()),
+        TokenLocation::Form
+        | TokenLocation::Cookie(_)
+        | TokenLocation::WebSocketProtocol(_)
+        | TokenLocation::WebSocketProtocolPair(_) => false,
         TokenLocation::Query => {
             request.headers().contains_key(AUTHORIZATION)
                 || request.uri().query().is_some_and(|query| {

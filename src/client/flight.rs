@@ -4,14 +4,8 @@ use super::{
     Error, ErrorKind, TokenResponse,
     cache::{Next, Shared},
 };
-use crate::AccessToken;
-use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Instant,
-};
+use crate::{AccessToken, race::before};
+use std::{sync::Arc, time::Instant};
 use tokio::{runtime::Handle, sync::watch};
 
 /// What a fetch brought, for everybody who waited for it.
@@ -139,18 +133,4 @@ impl Waiter {
         }
         before(landed, self.shared.clock().sleep_until(self.give_up)).await
     }
-}
-
-/// What `future` brings, or nothing where `deadline` ends first.
-pub(super) async fn before<F: Future>(
-    future: F,
-    deadline: impl Future<Output = ()>,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut deadline = pin!(deadline);
-    poll_fn(|cx| match Pin::as_mut(&mut future).poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Pin::as_mut(&mut deadline).poll(cx).map(|()| None),
-    })
-    .await
 }

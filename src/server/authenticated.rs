@@ -1,9 +1,10 @@
-use super::layer::Settings;
+use super::settings::Settings;
 use crate::{
-    TokenLocation,
-    validate::{Principal, Validated},
+    Clock, TokenLocation,
+    race::before,
+    validate::{Principal, Revocation, Validated},
 };
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, future::Future, sync::Arc, time::SystemTime};
 
 /// What [`RequireToken`](super::RequireToken) hands on in the request's extensions: whose token
 /// it is, what the validator knows beyond that, and where the token was.
@@ -29,11 +30,16 @@ pub struct Authenticated {
 /// [`RequireScope`](super::RequireScope) needs to know none.
 trait Erased: Any + Send + Sync {
     fn principal(&self) -> &Principal;
+    fn revocation(&self) -> Option<&Revocation>;
 }
 
 impl<C: Send + Sync + 'static> Erased for Validated<C> {
     fn principal(&self) -> &Principal {
         Validated::principal(self)
+    }
+
+    fn revocation(&self) -> Option<&Revocation> {
+        Validated::revocation(self)
     }
 }
 
@@ -66,8 +72,84 @@ impl Authenticated {
         &self.location
     }
 
+    /// Waits until the token is good no longer: for streams and sockets that outlive the check
+    /// at their beginning. A token without expiry that is never revoked keeps it waiting for
+    /// ever. The future holds nothing of the request.
+    ///
+    /// # Panics
+    ///
+    /// Where the token has an expiry: outside of a tokio runtime, or in one whose timers are off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is lost by dropping the future.
+    pub fn ended(&self) -> impl Future<Output = TokenEnd> + Send + use<> {
+        let revocation = self.validated.revocation().cloned();
+        let expires_at = self.principal().expires_at();
+        let clock = self.settings.clock.clone();
+        async move {
+            let expired = expired(clock, expires_at);
+            match revocation {
+                Some(revocation) => match before(revocation.revoked(), expired).await {
+                    Some(()) => TokenEnd::Revoked,
+                    None => TokenEnd::Expired,
+                },
+                None => {
+                    expired.await;
+                    TokenEnd::Expired
+                }
+            }
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+}
+
+/// Why a token is good no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenEnd {
+    /// Its time is over.
+    Expired,
+    /// It was taken back.
+    Revoked,
+}
+
+/// Waits until the wall clock shows `expires_at`, at most an hour at a time: it may be set.
+async fn expired(clock: Clock, expires_at: Option<SystemTime>) {
+    let Some(expires_at) = expires_at else { return std::future::pending().await };
+    while let Ok(left) = expires_at.duration_since(clock.wall()) {
+        if left.is_zero() {
+            break;
+        }
+        clock.sleep(left.min(LOOK)).await;
+    }
+}
+
+const LOOK: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+
+/// What an optional [`RequireToken`](super::RequireToken) hands on in the request's extensions in
+/// place of an [`Authenticated`], where no token was presented.
+#[derive(Clone)]
+pub struct Anonymous {
+    settings: Arc<Settings>,
+}
+
+impl Anonymous {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self { settings }
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+}
+
+impl fmt::Debug for Anonymous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Anonymous").finish_non_exhaustive()
     }
 }
 

@@ -1,16 +1,103 @@
 //! The challenges of one layer, made once.
 
-use super::extract::{SEVERAL, SYNTAX, TWICE};
+use super::{
+    extract::{SEVERAL, SYNTAX, TWICE},
+    metadata,
+};
 use crate::{
-    Challenge, ConfigError, scrub,
+    Challenge, ConfigError, ScopeSet, scrub,
     validate::{Rejection, RejectionKind},
 };
 use http::HeaderValue;
 
+/// What the challenges of a layer say beside the error.
+#[derive(Clone, Debug)]
+pub(super) struct Says {
+    realm: Box<str>,
+    pub(super) resource: Option<Resource>,
+    pub(super) scope_hint: ScopeSet,
+    pub(super) error_uri: Option<Box<str>>,
+    /// Why a token is refused.
+    pub(super) details: bool,
+    pub(super) exposed: bool,
+}
+
+/// A protected resource, and where its metadata are.
+#[derive(Clone, Debug)]
+pub(super) struct Resource {
+    pub(super) identifier: Box<str>,
+    metadata_url: Box<str>,
+}
+
+impl Resource {
+    pub(super) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
+        let metadata_url = metadata::url_of(&identifier)?.to_string().into();
+        Ok(Self { identifier, metadata_url })
+    }
+}
+
+impl Says {
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+        Challenge::bearer().with_param("realm", &realm)?;
+        Ok(Self {
+            realm,
+            resource: None,
+            scope_hint: ScopeSet::empty(),
+            error_uri: None,
+            details: true,
+            exposed: false,
+        })
+    }
+
+    /// `Bearer` with what every challenge of the layer says.
+    fn base(&self) -> Challenge {
+        let mut challenge = Challenge::bearer();
+        challenge.push("realm", &self.realm);
+        if let Some(resource) = &self.resource {
+            challenge.push("resource_metadata", &resource.metadata_url);
+        }
+        challenge
+    }
+
+    fn missing(&self) -> Challenge {
+        let mut challenge = self.base();
+        if !self.scope_hint.is_empty() {
+            challenge.push("scope", &self.scope_hint.to_string());
+        }
+        challenge
+    }
+
+    /// The challenge of a refusal that has an `error`.
+    fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
+        let mut challenge = self.base();
+        challenge.push("error", error);
+        let description = scrub::description(rejection.description());
+        if self.details && !description.is_empty() {
+            challenge.push("error_description", &description);
+        }
+        if let Some(error_uri) = &self.error_uri {
+            challenge.push("error_uri", error_uri);
+        }
+        if !rejection.scopes().is_empty() {
+            challenge.push("scope", &rejection.scopes().to_string());
+        }
+        for (name, value) in rejection.params() {
+            challenge.push(name, value);
+        }
+        challenge
+    }
+
+    fn basic(&self) -> HeaderValue {
+        let mut challenge = Challenge::basic();
+        challenge.push("realm", &self.realm);
+        challenge.push("charset", "UTF-8");
+        challenge.to_header_value()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Challenges {
-    /// `Bearer` and what every challenge of the layer says.
-    base: Challenge,
+    says: Says,
     missing: HeaderValue,
     /// Made for the rejections that come with the crate: the usual refusal formats nothing.
     prebuilt: Vec<(Rejection, HeaderValue)>,
@@ -19,12 +106,7 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
-    pub(super) fn new(realm: &str, read_basic: bool) -> Result<Self, ConfigError> {
-        let base = Challenge::bearer().with_param("realm", realm)?;
-        let basic = Challenge::new("Basic")?
-            .with_param("realm", realm)?
-            .with_param("charset", "UTF-8")?
-            .to_header_value();
+    pub(super) fn new(says: &Says, read_basic: bool) -> Self {
         let usual = [
             Rejection::malformed(TWICE),
             Rejection::malformed(SEVERAL),
@@ -34,18 +116,17 @@ impl Challenges {
             Rejection::expired(),
             Rejection::revoked(),
         ];
-        let mut challenges = Self {
-            missing: base.to_header_value(),
-            base,
-            prebuilt: Vec::new(),
-            basic: read_basic.then_some(basic),
-        };
-        for rejection in usual {
-            if let Some(value) = challenges.format(&rejection) {
-                challenges.prebuilt.push((rejection, value));
-            }
+        let built = usual.into_iter().filter_map(|rejection| {
+            let error = rejection.kind().error_code()?;
+            let value = says.error(error, &rejection).to_header_value();
+            Some((rejection, value))
+        });
+        Self {
+            says: says.clone(),
+            missing: says.missing().to_header_value(),
+            prebuilt: built.collect(),
+            basic: read_basic.then(|| says.basic()),
         }
-        Ok(challenges)
     }
 
     /// The `Bearer` challenge of a refusal, where it has one.
@@ -53,31 +134,28 @@ impl Challenges {
         if rejection.kind() == RejectionKind::Missing {
             return Some(self.missing.clone());
         }
+        let error = rejection.kind().error_code()?;
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
             usual.kind() == rejection.kind() && usual.description() == rejection.description()
         });
         match prebuilt {
             Some((_, value)) => Some(value.clone()),
-            None => self.format(rejection),
+            None => Some(self.says.error(error, rejection).to_header_value()),
         }
     }
 
     /// The `Basic` challenge beside it, where one is due.
     pub(super) fn basic(&self, rejection: &Rejection) -> Option<HeaderValue> {
-        let unauthorized = rejection.kind().status() == http::StatusCode::UNAUTHORIZED;
-        self.basic.clone().filter(|_| unauthorized)
+        let asks = rejection.kind().status() == http::StatusCode::UNAUTHORIZED
+            && rejection.kind() != RejectionKind::InsufficientAuthentication;
+        self.basic.clone().filter(|_| asks)
     }
 
-    fn format(&self, rejection: &Rejection) -> Option<HeaderValue> {
-        let error = rejection.kind().error_code()?;
-        let description = scrub::description(rejection.description());
-        let mut challenge = self.base.clone().with_param("error", error).ok()?;
-        if !description.is_empty() {
-            challenge = challenge.with_param("error_description", &description).ok()?;
-        }
-        if !rejection.scopes().is_empty() {
-            challenge = challenge.with_param("scope", &rejection.scopes().to_string()).ok()?;
-        }
-        Some(challenge.to_header_value())
+    pub(super) fn are_terse(&self) -> bool {
+        !self.says.details
+    }
+
+    pub(super) fn are_exposed(&self) -> bool {
+        self.says.exposed
     }
 }

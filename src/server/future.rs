@@ -1,5 +1,13 @@
-use super::{extract::Place, layer::Settings, refuse, service::admit, strip};
-use crate::validate::ValidateToken;
+use super::{
+    decide::{self, Presented},
+    refuse,
+    settings::Settings,
+    strip,
+};
+use crate::{
+    Sleep,
+    validate::{Rejection, ValidateToken},
+};
 use http::{Request, Response};
 use std::{
     fmt,
@@ -50,10 +58,29 @@ pin_project_lite::pin_project! {
 /// What waits for a verdict.
 pub(super) struct Waiting<S, B> {
     /// Polled ready.
-    pub(super) inner: S,
-    pub(super) request: Request<B>,
-    pub(super) place: Place,
-    pub(super) settings: Arc<Settings>,
+    inner: S,
+    request: Request<B>,
+    presented: Presented,
+    settings: Arc<Settings>,
+    /// Nothing where there is no runtime to wake up by.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S, B> Waiting<S, B> {
+    pub(super) fn new(
+        inner: S,
+        request: Request<B>,
+        presented: Presented,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let runtime = tokio::runtime::Handle::try_current().is_ok();
+        let deadline = runtime.then(|| Box::pin(settings.clock.sleep(settings.timeout)));
+        Self { inner, request, presented, settings, deadline }
+    }
+
+    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+    }
 }
 
 impl<S, V, B> ResponseFuture<S, V, B>
@@ -86,22 +113,25 @@ where
         loop {
             let next = match self.as_mut().project().state.project() {
                 StateProjection::Validating { verdict, waiting } => {
-                    let verdict = ready!(verdict.poll(cx));
+                    let Some(pending) = waiting.as_mut() else { return Poll::Pending };
+                    let verdict = match verdict.poll(cx) {
+                        Poll::Ready(verdict) => verdict,
+                        Poll::Pending if pending.is_too_late(cx) => {
+                            Err(Rejection::unavailable(None))
+                        }
+                        Poll::Pending => return Poll::Pending,
+                    };
                     // Taken once: the state is replaced below.
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, mut request, place, settings } = *waiting;
-                    match verdict {
-                        Ok(validated) => {
-                            let private = admit(&mut request, place, validated, settings);
-                            State::Calling { inner: inner.call(request), private }
+                    let Waiting { mut inner, mut request, presented, settings, .. } = *waiting;
+                    match decide::by_verdict(&settings, &mut request, presented, verdict) {
+                        Ok(private) => State::Calling { inner: inner.call(request), private },
+                        Err(rejection) => {
+                            let challenges = &settings.challenges;
+                            let headers = request.headers();
+                            let response = refuse::response(rejection, challenges, headers);
+                            State::Refused { response: Some(response) }
                         }
-                        Err(rejection) => State::Refused {
-                            response: Some(refuse::response(
-                                rejection,
-                                &settings.challenges,
-                                request.headers(),
-                            )),
-                        },
                     }
                 }
                 StateProjection::Calling { inner, private } => {

@@ -1,6 +1,12 @@
-use super::{RequireTokenService, challenges::Challenges, extract::Sources};
-use crate::{ConfigError, TokenLocation, validate::ValidateToken};
-use std::{fmt, sync::Arc};
+use super::{
+    AuditEvent, RequireTokenService, ResourceMetadata,
+    audit::Auditor,
+    challenges::Resource,
+    settings::{Mode, Settings},
+    strip::Strip,
+};
+use crate::{Clock, ConfigError, ScopeSet, TokenLocation, validate::ValidateToken};
+use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Lets only requests with a good access token through to an HTTP service.
@@ -72,14 +78,6 @@ pub struct RequireToken<V> {
     settings: Arc<Settings>,
 }
 
-/// What holds for every request of one layer.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    realm: Box<str>,
-    pub(super) sources: Sources,
-    pub(super) challenges: Challenges,
-}
-
 impl<V: ValidateToken> RequireToken<V> {
     /// Has tokens judged by `validator`, and names `realm` in challenges.
     ///
@@ -87,10 +85,13 @@ impl<V: ValidateToken> RequireToken<V> {
     ///
     /// When `realm` holds anything but printable ASCII.
     pub fn new(realm: impl Into<Box<str>>, validator: V) -> Result<Self, ConfigError> {
-        let settings = Settings::new(realm.into(), [TokenLocation::Bearer])?;
+        let settings = Settings::new(realm.into())?;
         Ok(Self { validator: Arc::new(validator), settings: Arc::new(settings) })
     }
+}
 
+/// Where tokens are read, and what becomes of them.
+impl<V> RequireToken<V> {
     /// Looks for the token in `locations`, and only there. Defaults to
     /// [`TokenLocation::Bearer`]. The query is read of GET and HEAD requests only.
     ///
@@ -101,20 +102,167 @@ impl<V: ValidateToken> RequireToken<V> {
     where
         I: IntoIterator<Item = TokenLocation>,
     {
-        let settings = Settings::new(self.settings.realm.clone(), locations)?;
-        self.settings = Arc::new(settings);
+        self.settings_mut().read_from(locations)?;
         Ok(self)
+    }
+
+    /// Reads the query of requests of any method. Defaults to GET and HEAD.
+    pub fn reading_query_on_any_method(mut self) -> Self {
+        self.settings_mut().sources.query_on_any_method = true;
+        self
+    }
+
+    /// The passwords with which a Basic user name is a token. Defaults to the empty one.
+    pub fn with_basic_passwords<I>(mut self, passwords: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        let passwords = passwords.into_iter().map(Into::into).collect();
+        self.settings_mut().sources.basic_passwords = passwords;
+        self
+    }
+
+    /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
+    /// looks at no other. Whoever is in front of this server may look at another. Defaults to
+    /// refusing such requests.
+    pub fn dangerous_first_token_wins(mut self) -> Self {
+        self.settings_mut().sources.first_wins = true;
+        self
+    }
+
+    /// Takes the token of a cookie that another site made a browser send with a request that may
+    /// change something. Defaults to refusing such requests with 403.
+    pub fn dangerous_allow_cross_site_cookies(mut self) -> Self {
+        self.settings_mut().sources.cross_site_cookies = true;
+        self
+    }
+
+    /// Takes the token out of the request wherever it was. Defaults to the query and the
+    /// WebSocket subprotocol; elsewhere it stays, marked sensitive. A form is never rewritten.
+    pub fn stripping_tokens(mut self) -> Self {
+        self.settings_mut().strip = Strip::Everything;
+        self
+    }
+
+    /// Leaves the token in the request wherever it was, the query included: the inner service
+    /// must not log URIs.
+    pub fn keeping_tokens(mut self) -> Self {
+        self.settings_mut().strip = Strip::Nothing;
+        self
     }
 }
 
-impl Settings {
-    fn new<I>(realm: Box<str>, locations: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator<Item = TokenLocation>,
-    {
-        let sources = Sources::new(locations)?;
-        let challenges = Challenges::new(&realm, sources.read_basic())?;
-        Ok(Self { realm, sources, challenges })
+/// Who passes without a good token, and how long a verdict may take.
+impl<V> RequireToken<V> {
+    /// Lets requests through that present no token, with an [`Anonymous`](super::Anonymous) in
+    /// their extensions. A token that is presented must be good. Credentials of a scheme that is
+    /// not read count as none, `DPoP` excepted.
+    pub fn optional(mut self) -> Self {
+        self.settings_mut().mode = Mode::Optional;
+        self
+    }
+
+    /// Lets requests through whose token is not good, as if they had none. Those that cannot be
+    /// judged, or are malformed, are refused still.
+    pub fn dangerous_pass_bad_tokens_as_anonymous(mut self) -> Self {
+        self.settings_mut().mode = Mode::Lenient;
+        self
+    }
+
+    /// Lets CORS preflights through: `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`, and nothing else that is `OPTIONS`. Browsers send no
+    /// credentials with them. Not needed where a CORS layer stands above this one.
+    pub fn passing_cors_preflights(mut self) -> Self {
+        self.settings_mut().preflights_pass = true;
+        self
+    }
+
+    /// How long the validator may take; after that the answer is 503. Defaults to 10 s.
+    pub fn with_validator_timeout(mut self, timeout: Duration) -> Self {
+        self.settings_mut().timeout = timeout;
+        self
+    }
+
+    /// The clock of the time-out, of [`Authenticated::ended`](super::Authenticated::ended) and of
+    /// policies. Defaults to the system's.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.settings_mut().clock = clock;
+        self
+    }
+}
+
+/// What refusals say, and to whom.
+impl<V> RequireToken<V> {
+    /// Names this API as a protected resource: challenges point to its metadata
+    /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), which
+    /// [`resource_metadata`](Self::resource_metadata) serves.
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute `https` URL without a fragment.
+    pub fn with_resource(mut self, resource: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+        let resource = Resource::new(resource.into())?;
+        self.settings_mut().say(|says| says.resource = Some(resource));
+        Ok(self)
+    }
+
+    /// The metadata of this protected resource, as it is configured so far.
+    ///
+    /// # Errors
+    ///
+    /// Before [`with_resource`](Self::with_resource).
+    pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
+        let missing = || ConfigError::new("metadata are those of a resource: see with_resource");
+        let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
+        ResourceMetadata::new(&resource.identifier, self.settings.sources.locations())
+    }
+
+    /// Names the scopes to ask for where no token was presented.
+    pub fn with_scope_hint(mut self, scopes: ScopeSet) -> Self {
+        self.settings_mut().say(|says| says.scope_hint = scopes);
+        self
+    }
+
+    /// Points to a page about errors (`error_uri`, RFC 6750 §3).
+    ///
+    /// # Errors
+    ///
+    /// When `uri` is no absolute URI.
+    pub fn with_error_uri(mut self, uri: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+        let uri = uri.into();
+        let allowed = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
+        if uri.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some())
+            && uri.bytes().all(allowed)
+        {
+            self.settings_mut().say(|says| says.error_uri = Some(uri));
+            return Ok(self);
+        }
+        Err(ConfigError::new("the error URI is no absolute URI"))
+    }
+
+    /// Tells callers no more than that a token is not good: whether it is unknown, expired or
+    /// revoked looks alike. Defaults to telling.
+    pub fn terse(mut self) -> Self {
+        self.settings_mut().say(|says| says.details = false);
+        self
+    }
+
+    /// Lets pages of other origins read the challenge
+    /// (`Access-Control-Expose-Headers: WWW-Authenticate`).
+    pub fn exposing_challenges(mut self) -> Self {
+        self.settings_mut().say(|says| says.exposed = true);
+        self
+    }
+
+    /// Tells `hook` of every decision. It runs while the request waits: let it be quick.
+    pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.settings_mut().auditor = Some(Auditor::new(hook));
+        self
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
     }
 }
 

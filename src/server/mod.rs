@@ -1,18 +1,34 @@
 //! For servers: [`RequireToken`] takes the access token of every request, has it judged, and
-//! refuses or hands on; [`RequireScope`] asks for more on a route.
+//! refuses or hands on; [`RequireScope`] and other policies ask for more on a route.
 
+mod answered;
+mod audit;
 mod authenticated;
 mod challenges;
+mod decide;
 mod extract;
+mod form;
 mod future;
 mod layer;
+mod metadata;
+mod policy;
 mod refuse;
+mod render;
 mod scope;
 mod service;
+mod settings;
+mod step_up;
 mod strip;
 
-pub use authenticated::Authenticated;
+pub use answered::AnsweredFuture;
+pub use audit::{AuditEvent, TokenId};
+pub use authenticated::{Anonymous, Authenticated, TokenEnd};
+pub use form::{BufferForm, BufferFormFuture, BufferFormService};
 pub use future::ResponseFuture;
 pub use layer::RequireToken;
-pub use scope::{RequireScope, RequireScopeFuture, RequireScopeService};
+pub use metadata::{ResourceMetadata, ResourceMetadataService};
+pub use policy::{Policy, RequirePolicy, RequirePolicyService};
+pub use render::{RenderRefusals, RenderRefusalsFuture, RenderRefusalsService};
+pub use scope::RequireScope;
 pub use service::RequireTokenService;
+pub use step_up::StepUp;

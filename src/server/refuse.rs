@@ -27,47 +27,49 @@ pub(super) fn response<R: Default>(
     challenges: &Challenges,
     headers: &HeaderMap,
 ) -> Response<R> {
-    let mut response = Response::new(R::default());
-    let kind = rejection.kind();
     let bearer = challenges.bearer(&rejection);
-    if let Some(bearer) = bearer {
-        response.headers_mut().append(WWW_AUTHENTICATE, bearer);
+    let basic = challenges.basic(&rejection);
+    let exposed = challenges.are_exposed() && bearer.is_some();
+    let mut response = plain(rejection.terse(challenges.are_terse()));
+    for challenge in bearer.into_iter().chain(basic) {
+        response.headers_mut().append(WWW_AUTHENTICATE, challenge);
     }
-    if let Some(basic) = challenges.basic(&rejection) {
-        response.headers_mut().append(WWW_AUTHENTICATE, basic);
+    if let Some(content_type) = grpc_content_type(headers) {
+        make_grpc(&mut response, content_type);
+    } else if exposed {
+        let exposed = HeaderValue::from_static("WWW-Authenticate");
+        response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
+    response
+}
+
+/// The refusal without a challenge.
+pub(super) fn plain<R: Default>(rejection: Rejection) -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() = rejection.kind().status();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if kind == RejectionKind::Unavailable {
+    if rejection.kind() == RejectionKind::Unavailable {
         let after = rejection.retry_after().unwrap_or(RETRY_AFTER_DEFAULT);
         // Rounded up: who comes back early is refused again.
         let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
-    match grpc_content_type(headers) {
-        None => *response.status_mut() = kind.status(),
-        Some(content_type) => {
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, content_type.clone());
-            headers.insert(GRPC_STATUS, grpc_status(kind));
-            headers.insert(GRPC_MESSAGE, grpc_message(&rejection));
-            headers.insert(
-                ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("grpc-status, grpc-message, www-authenticate"),
-            );
-        }
-    }
     response.extensions_mut().insert(rejection);
     response
 }
 
-/// The answer of a layer that stands where it cannot work.
-pub(super) fn misplaced<R: Default>() -> Response<R> {
-    let mut response = Response::new(R::default());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let reason = "RequireScope stands below no RequireToken";
-    response.extensions_mut().insert(Rejection::internal(reason));
-    response
+/// Puts the refusal into gRPC's words: 200 and trailers only.
+fn make_grpc<R>(response: &mut Response<R>, content_type: &HeaderValue) {
+    let rejection = response.extensions().get::<Rejection>();
+    let message = rejection.map(|rejection| grpc_message(rejection.told()));
+    let status = grpc_status(response.status());
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type.clone());
+    headers.insert(GRPC_STATUS, status);
+    headers.insert(GRPC_MESSAGE, message.unwrap_or(HeaderValue::from_static("")));
+    let exposed = HeaderValue::from_static("grpc-status, grpc-message, www-authenticate");
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
 /// The request's content type, where it is one of gRPC's.
@@ -84,21 +86,17 @@ fn strip_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-fn grpc_status(kind: RejectionKind) -> HeaderValue {
-    HeaderValue::from_static(match kind.status() {
+fn grpc_status(status: StatusCode) -> HeaderValue {
+    HeaderValue::from_static(match status {
         StatusCode::FORBIDDEN => "7",
-        StatusCode::SERVICE_UNAVAILABLE => "14",
+        StatusCode::PAYLOAD_TOO_LARGE => "8",
         StatusCode::INTERNAL_SERVER_ERROR => "13",
+        StatusCode::SERVICE_UNAVAILABLE => "14",
         _ => "16",
     })
 }
 
-fn grpc_message(rejection: &Rejection) -> HeaderValue {
-    // The reason of an internal error is for the log alone.
-    let text = match rejection.kind() {
-        RejectionKind::Internal => "the access token could not be checked",
-        _ => rejection.description(),
-    };
+fn grpc_message(text: &str) -> HeaderValue {
     let text: String = text.chars().take(crate::scrub::MAX_TEXT).collect();
     let escaped = utf8_percent_encode(&text, GRPC_ESCAPED).to_string();
     HeaderValue::try_from(escaped).unwrap_or(HeaderValue::from_static(""))
@@ -107,6 +105,7 @@ fn grpc_message(rejection: &Rejection) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::challenges::Says;
 
     fn is_grpc(content_type: &str) -> bool {
         let mut headers = HeaderMap::new();
@@ -133,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_internal_error_is_not_described_to_the_caller() {
-        let challenges = Challenges::new("api", false).unwrap();
+        let challenges = Challenges::new(&Says::new("api".into()).unwrap(), false);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, "application/grpc".parse().unwrap());
         let rejection = Rejection::internal("the database said: relation users");

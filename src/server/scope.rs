@@ -1,23 +1,14 @@
-use super::{Authenticated, refuse};
+use super::{Authenticated, Policy, policy::RequirePolicyService};
 use crate::{ConfigError, ScopeSet, validate::Rejection};
-use http::{Request, Response};
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 use tower_layer::Layer;
-use tower_service::Service;
 
 /// Lets only requests through whose token grants certain scopes.
 ///
 /// It stands below a [`RequireToken`](super::RequireToken), on a route or on a subtree; without
 /// one above it, every request is answered with 500. A token that grants too little is refused
 /// with 403 `insufficient_scope` and one challenge that names all the scopes
-/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). A refusal leaves the
-/// inner service reserved until the next call or until the service is dropped.
+/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
 ///
 /// ```
 /// use axum::{Router, routing::{get, post}};
@@ -30,10 +21,13 @@ use tower_service::Service;
 ///     .route_layer(RequireToken::new("api", StaticTokens::new())?);
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
+///
+/// It is a [`RequirePolicy`](super::RequirePolicy): see there for what holds for all of them.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RequireScope {
-    scopes: Arc<ScopeSet>,
+    /// Any of these, each of which is all of its scopes.
+    alternatives: Arc<Vec<ScopeSet>>,
 }
 
 impl RequireScope {
@@ -47,122 +41,51 @@ impl RequireScope {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let scopes = ScopeSet::new(scopes)?;
-        if scopes.is_empty() {
-            return Err(ConfigError::new("RequireScope needs at least one scope"));
+        Ok(Self { alternatives: Arc::new(vec![some(scopes)?]) })
+    }
+
+    /// Or for every one of `scopes`. A refusal names the scopes of the first alternative.
+    ///
+    /// # Errors
+    ///
+    /// As [`all_of`](Self::all_of).
+    pub fn or_all_of<I>(mut self, scopes: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        Arc::make_mut(&mut self.alternatives).push(some(scopes)?);
+        Ok(self)
+    }
+}
+
+fn some<I>(scopes: I) -> Result<ScopeSet, ConfigError>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    let scopes = ScopeSet::new(scopes)?;
+    match scopes.is_empty() {
+        true => Err(ConfigError::new("RequireScope needs at least one scope")),
+        false => Ok(scopes),
+    }
+}
+
+impl Policy for RequireScope {
+    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
+        let granted = authenticated.principal().scopes();
+        if self.alternatives.iter().any(|scopes| granted.contains_all(scopes)) {
+            return Ok(());
         }
-        Ok(Self { scopes: Arc::new(scopes) })
+        let first = self.alternatives.first().cloned().unwrap_or_default();
+        Err(Rejection::insufficient_scope(first))
     }
 }
 
 impl<S> Layer<S> for RequireScope {
-    type Service = RequireScopeService<S>;
+    type Service = RequirePolicyService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireScopeService { inner, scopes: self.scopes.clone() }
-    }
-}
-
-/// The service of [`RequireScope`].
-#[derive(Clone, Debug)]
-pub struct RequireScopeService<S> {
-    inner: S,
-    scopes: Arc<ScopeSet>,
-}
-
-impl<S> RequireScopeService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-
-    fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let Some(authenticated) = request.extensions().get::<Authenticated>() else {
-            return Some(refuse::misplaced());
-        };
-        if authenticated.principal().scopes().contains_all(&self.scopes) {
-            return None;
-        }
-        let rejection = Rejection::insufficient_scope(ScopeSet::clone(&self.scopes));
-        let challenges = &authenticated.settings().challenges;
-        Some(refuse::response(rejection, challenges, request.headers()))
-    }
-}
-
-impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Default,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = RequireScopeFuture<S::Future, Response<R>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = match self.refusal(&request) {
-            Some(response) => State::Refused { response: Some(response) },
-            None => State::Calling { inner: self.inner.call(request) },
-        };
-        RequireScopeFuture { state }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// The answer of the inner service, or a refusal.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct RequireScopeFuture<F, R> {
-        #[pin]
-        state: State<F, R>,
-    }
-}
-
-pin_project_lite::pin_project! {
-    #[project = StateProjection]
-    enum State<F, R> {
-        Calling {
-            #[pin]
-            inner: F,
-        },
-        Refused {
-            response: Option<R>,
-        },
-    }
-}
-
-impl<F, R, E> Future for RequireScopeFuture<F, R>
-where
-    F: Future<Output = Result<R, E>>,
-{
-    type Output = Result<R, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Calling { inner } => inner.poll(cx),
-            StateProjection::Refused { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
-                // Polled after its end, which a future may answer with never ending.
-                None => Poll::Pending,
-            },
-        }
-    }
-}
-
-impl<F, R> fmt::Debug for RequireScopeFuture<F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireScopeFuture").finish_non_exhaustive()
+        RequirePolicyService { inner, policy: self.clone() }
     }
 }

@@ -1,15 +1,16 @@
 use super::{
-    Authenticated,
-    extract::{Place, extract},
+    Anonymous, Authenticated,
+    decide::{self, Presented},
+    extract::extract,
     future::{ResponseFuture, Waiting},
-    layer::Settings,
-    refuse, strip,
+    refuse,
+    settings::Settings,
 };
-use crate::{
-    Answer, RequestHead, TokenLocation,
-    validate::{ValidateToken, Validated},
+use crate::{Answer, RequestHead, validate::ValidateToken};
+use http::{
+    Method, Request, Response,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
-use http::{Request, Response};
 use std::{
     fmt, mem,
     sync::Arc,
@@ -62,49 +63,52 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // Whatever an outer layer put there, only this layer's own verdict counts below it.
         request.extensions_mut().remove::<Authenticated>();
+        request.extensions_mut().remove::<Anonymous>();
         let settings = &self.settings;
         let head = RequestHead::of(&request);
-        let rejection = match extract(head, &settings.sources) {
-            Ok(None) => crate::validate::Rejection::missing(),
-            Err(rejection) => rejection,
-            Ok(Some(found)) => match self.validator.validate(&found.token, head) {
-                Answer::Ready(Err(rejection)) => rejection,
-                Answer::Ready(Ok(validated)) => {
-                    let place = found.place;
-                    let private = admit(&mut request, place, validated, settings.clone());
-                    return ResponseFuture::calling(self.inner.call(request), private);
+        if settings.preflights_pass && is_preflight(head) {
+            return ResponseFuture::calling(self.inner.call(request), false);
+        }
+        let decided = match extract(head, &settings.sources) {
+            Err(rejection) => Err(decide::refused(settings, rejection, None)),
+            Ok(None) => decide::without_token(settings, &mut request),
+            Ok(Some(found)) => {
+                let verdict = self.validator.validate(&found.token, head);
+                let presented = Presented::new(found, settings);
+                match verdict {
+                    Answer::Ready(verdict) => {
+                        decide::by_verdict(settings, &mut request, presented, verdict)
+                    }
+                    Answer::Pending(verdict) => {
+                        let clone = self.inner.clone();
+                        // The service that was polled ready is the one to call; the clone is not.
+                        let inner = mem::replace(&mut self.inner, clone);
+                        let settings = settings.clone();
+                        let waiting = Waiting::new(inner, request, presented, settings);
+                        return ResponseFuture::validating(verdict, waiting);
+                    }
                 }
-                Answer::Pending(verdict) => {
-                    let place = found.place;
-                    let clone = self.inner.clone();
-                    // The service that was polled ready is the one to call; the clone is not.
-                    let inner = mem::replace(&mut self.inner, clone);
-                    let settings = settings.clone();
-                    return ResponseFuture::validating(
-                        verdict,
-                        Waiting { inner, request, place, settings },
-                    );
-                }
-            },
+            }
         };
-        let refusal = refuse::response(rejection, &settings.challenges, request.headers());
-        // A clone holds no reservation: who is refused uses up nothing that others wait for.
-        self.inner = self.inner.clone();
-        ResponseFuture::refused(refusal)
+        match decided {
+            Ok(private) => ResponseFuture::calling(self.inner.call(request), private),
+            Err(rejection) => {
+                let challenges = &settings.challenges;
+                let refusal = refuse::response(rejection, challenges, request.headers());
+                // A clone holds no reservation: who is refused uses up nothing that others wait
+                // for.
+                self.inner = self.inner.clone();
+                ResponseFuture::refused(refusal)
+            }
+        }
     }
 }
 
-/// Makes `request` ready for the inner service; whether the answer must be made private.
-pub(super) fn admit<B, C: Send + Sync + 'static>(
-    request: &mut Request<B>,
-    place: Place,
-    validated: Arc<Validated<C>>,
-    settings: Arc<Settings>,
-) -> bool {
-    let location = strip::clean(request, place);
-    let private = location == TokenLocation::Query;
-    request.extensions_mut().insert(Authenticated::new(validated, location, settings));
-    private
+/// A CORS preflight, exactly ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
+fn is_preflight(head: RequestHead<'_>) -> bool {
+    *head.method() == Method::OPTIONS
+        && head.headers().contains_key(ORIGIN)
+        && head.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl<S: Clone, V> Clone for RequireTokenService<S, V> {

@@ -1,25 +1,52 @@
 //! What is done to a request whose token was good, and to the answer it gets.
 
 use super::extract::Place;
-use crate::TokenLocation;
-use http::{HeaderMap, HeaderValue, Request, Uri, header::CACHE_CONTROL, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::{CACHE_CONTROL, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
+    uri::PathAndQuery,
+};
 use std::ops::Range;
 
-/// Cuts the token out of the URI, or marks its header sensitive, and says where it was.
-pub(super) fn clean<B>(request: &mut Request<B>, place: Place) -> TokenLocation {
+/// What is taken out of a request before the inner service sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strip {
+    /// What would leak where it is: the query's pair, the WebSocket subprotocol.
+    Exposed,
+    Everything,
+    Nothing,
+}
+
+/// Takes the token out of `request`, or marks its header sensitive.
+pub(super) fn clean<B>(request: &mut Request<B>, place: Place, strip: Strip) {
     match place {
-        Place::Header(name, location) => {
-            if let Some(value) = request.headers_mut().get_mut(name) {
-                value.set_sensitive(true);
-            }
-            location
+        Place::Header(name) if strip == Strip::Everything => {
+            request.headers_mut().remove(name);
         }
-        Place::Query(pair) => {
+        Place::Header(name) => mark_sensitive(request.headers_mut(), &name),
+        Place::Query(pair) if strip != Strip::Nothing => {
             if let Some(uri) = without_pair(request.uri(), pair) {
                 *request.uri_mut() = uri;
             }
-            TokenLocation::Query
         }
+        Place::Cookie(rest) if strip == Strip::Everything => {
+            request.headers_mut().remove(COOKIE);
+            if let Some(rest) = rest {
+                request.headers_mut().insert(COOKIE, rest);
+            }
+        }
+        Place::Cookie(_) => mark_sensitive(request.headers_mut(), &COOKIE),
+        Place::WebSocket(rest) if strip != Strip::Nothing => {
+            request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, rest);
+        }
+        Place::WebSocket(_) => mark_sensitive(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL),
+        Place::Query(_) | Place::Form => {}
+    }
+}
+
+fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
+    if let Entry::Occupied(mut values) = headers.entry(name) {
+        values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }
 

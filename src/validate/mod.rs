@@ -3,10 +3,12 @@
 
 mod principal;
 mod rejection;
+mod revocation;
 mod static_tokens;
 
 pub use principal::{Principal, Validated};
 pub use rejection::{Rejection, RejectionKind};
+pub use revocation::Revocation;
 pub use static_tokens::StaticTokens;
 
 use crate::{AccessToken, Answer, RequestHead};

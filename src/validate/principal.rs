@@ -1,3 +1,4 @@
+use super::Revocation;
 use crate::ScopeSet;
 use std::time::SystemTime;
 
@@ -20,6 +21,8 @@ pub struct Principal {
     audience: Vec<Box<str>>,
     scopes: ScopeSet,
     expires_at: Option<SystemTime>,
+    acr: Option<Box<str>>,
+    authenticated_at: Option<SystemTime>,
 }
 
 impl Principal {
@@ -81,6 +84,18 @@ impl Principal {
         self
     }
 
+    /// Sets how the user authenticated (`acr`), and when (`auth_time`).
+    #[must_use]
+    pub fn with_authentication(
+        mut self,
+        acr: Option<&str>,
+        authenticated_at: Option<SystemTime>,
+    ) -> Self {
+        self.acr = acr.map(Into::into);
+        self.authenticated_at = authenticated_at;
+        self
+    }
+
     /// Whom the token speaks for (`sub`).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
@@ -110,6 +125,18 @@ impl Principal {
         self.token_id.as_deref()
     }
 
+    /// How the user authenticated (`acr`).
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
+    }
+
+    /// When the user authenticated (`auth_time`).
+    #[must_use]
+    pub fn authenticated_at(&self) -> Option<SystemTime> {
+        self.authenticated_at
+    }
+
     /// What the token allows (`scope`).
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
@@ -124,17 +151,29 @@ impl Principal {
 }
 
 /// A good token: its principal, and the validator's own claims beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Validated<C = ()> {
     principal: Principal,
     claims: C,
+    revocation: Option<Revocation>,
 }
 
 impl<C> Validated<C> {
     /// A good token of `principal` with `claims`.
     #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
-        Self { principal, claims }
+        Self { principal, claims, revocation: None }
+    }
+
+    /// Makes the guard of a request with this token end when `revocation` says so.
+    #[must_use]
+    pub fn with_revocation(mut self, revocation: Revocation) -> Self {
+        self.revocation = Some(revocation);
+        self
+    }
+
+    pub(crate) fn revocation(&self) -> Option<&Revocation> {
+        self.revocation.as_ref()
     }
 
     /// Whose token it is.

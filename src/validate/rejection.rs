@@ -12,6 +12,10 @@ pub struct Rejection {
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
     scopes: ScopeSet,
+    /// Further parameters of the challenge.
+    params: Vec<(&'static str, String)>,
+    /// Whether the caller is told no more than that the token is not good.
+    terse: bool,
 }
 
 /// The kinds of [`Rejection`].
@@ -33,6 +37,14 @@ pub enum RejectionKind {
     Revoked,
     /// The token is good, but not for this: 403 `insufficient_scope`.
     InsufficientScope,
+    /// The token is good, but its user has to authenticate anew or in another way: 401
+    /// `insufficient_user_authentication`
+    /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
+    InsufficientAuthentication,
+    /// Another site made the browser send its cookie: 403, no challenge.
+    CrossSite,
+    /// The form that may hold the token is longer than allowed: 413, no challenge.
+    TooLarge,
     /// Nobody can tell at the moment: 503 and `Retry-After`, no challenge.
     Unavailable,
     /// The validator failed by its own fault: 500, no challenge.
@@ -48,7 +60,9 @@ impl RejectionKind {
             Self::Missing | Self::NotMine | Self::Invalid | Self::Expired | Self::Revoked => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::InsufficientAuthentication => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -63,7 +77,12 @@ impl RejectionKind {
             Self::Malformed => Some("invalid_request"),
             Self::NotMine | Self::Invalid | Self::Expired | Self::Revoked => Some("invalid_token"),
             Self::InsufficientScope => Some("insufficient_scope"),
-            Self::Missing | Self::Unavailable | Self::Internal => None,
+            Self::InsufficientAuthentication => Some("insufficient_user_authentication"),
+            Self::Missing
+            | Self::CrossSite
+            | Self::TooLarge
+            | Self::Unavailable
+            | Self::Internal => None,
         }
     }
 
@@ -78,6 +97,9 @@ impl RejectionKind {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientAuthentication => "insufficient_authentication",
+            Self::CrossSite => "cross_site",
+            Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -91,6 +113,8 @@ impl Rejection {
             description: Cow::Borrowed(description),
             retry_after: None,
             scopes: ScopeSet::empty(),
+            params: Vec::new(),
+            terse: false,
         }
     }
 
@@ -102,7 +126,31 @@ impl Rejection {
         Self::of(RejectionKind::Malformed, description)
     }
 
-    pub(crate) fn insufficient_scope(scopes: ScopeSet) -> Self {
+    pub(crate) const fn cross_site() -> Self {
+        Self::of(RejectionKind::CrossSite, "another site sent this request")
+    }
+
+    pub(crate) const fn too_large() -> Self {
+        Self::of(RejectionKind::TooLarge, "the form is longer than allowed")
+    }
+
+    /// The token's user has to authenticate anew: with one of `acr_values` where there is one, and
+    /// not longer than `max_age` ago.
+    #[must_use]
+    pub fn insufficient_authentication(
+        acr_values: Option<&str>,
+        max_age: Option<Duration>,
+    ) -> Self {
+        let description = "the access token's user has to authenticate anew";
+        let mut params = Vec::new();
+        params.extend(acr_values.map(|values| ("acr_values", values.to_owned())));
+        params.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
+        Self { params, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
+    }
+
+    /// The token does not grant `scopes`, all of which this request needs.
+    #[must_use]
+    pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
         Self { scopes, ..Self::of(RejectionKind::InsufficientScope, description) }
     }
@@ -172,6 +220,33 @@ impl Rejection {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// What the caller may be told: nothing of an internal error, and in terse mode nothing of
+    /// why a token is not good.
+    #[must_use]
+    pub fn told(&self) -> &str {
+        match self.kind {
+            RejectionKind::Internal => "the access token could not be checked",
+            RejectionKind::NotMine
+            | RejectionKind::Invalid
+            | RejectionKind::Expired
+            | RejectionKind::Revoked
+                if self.terse =>
+            {
+                "the access token is not good"
+            }
+            _ => &self.description,
+        }
+    }
+
+    pub(crate) fn terse(mut self, terse: bool) -> Self {
+        self.terse = terse;
+        self
+    }
+
+    pub(crate) fn params(&self) -> &[(&'static str, String)] {
+        &self.params
     }
 
     /// The scopes that the request needs, where they are what is missing.

@@ -1,4 +1,4 @@
-use super::{Principal, Rejection, ValidateToken, Validated, Verdict};
+use super::{Principal, Rejection, Revocation, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, ConfigError, RequestHead, b64token};
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
@@ -14,7 +14,8 @@ use subtle::ConstantTimeEq;
 /// A fixed set of tokens, each with its principal, that may change while it is serving.
 ///
 /// 1. Only the SHA-256 of a token is kept, and compared in constant time.
-/// 2. A token that is removed is refused from the next request on.
+/// 2. A token that is removed is refused from the next request on, and ends the guards of the
+///    requests that are under way with it.
 /// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
 ///    thousand tokens that change now and then.
 ///
@@ -100,16 +101,12 @@ impl StaticTokens {
     /// Removes `token`; whether it was there.
     pub fn remove(&self, token: &str) -> bool {
         let digest = Digest::of(token);
-        self.change(|tokens| tokens.remove(&digest).is_some())
+        self.take(|own, _| *own == digest) > 0
     }
 
     /// Removes every token of `subject`; how many there were.
     pub fn remove_subject(&self, subject: &str) -> usize {
-        self.change(|tokens| {
-            let before = tokens.len();
-            tokens.retain(|_, token| token.principal().subject() != Some(subject));
-            before - tokens.len()
-        })
+        self.take(|_, principal| principal.subject() == Some(subject))
     }
 
     /// How many tokens there are, expired ones too.
@@ -125,8 +122,20 @@ impl StaticTokens {
     }
 
     fn put(&self, digest: Digest, principal: Principal) {
-        let validated = Arc::new(Validated::from(principal));
-        self.change(|tokens| tokens.insert(digest, validated.clone()));
+        let validated = Validated::from(principal).with_revocation(Revocation::new());
+        let validated = Arc::new(validated);
+        let replaced = self.change(|tokens| tokens.insert(digest, validated.clone()));
+        replaced.iter().for_each(|old| revoke(old));
+    }
+
+    /// Takes out what `taken` says, tells the requests that are under way with it, and counts it.
+    fn take(&self, taken: impl Fn(&Digest, &Principal) -> bool) -> usize {
+        let gone: Vec<_> = self.change(|tokens| {
+            let gone = tokens.extract_if(|digest, token| taken(digest, token.principal()));
+            gone.map(|(_, token)| token).collect()
+        });
+        gone.iter().for_each(|token| revoke(token));
+        gone.len()
     }
 
     fn change<T>(&self, change: impl Fn(&mut HashMap<Digest, Arc<Validated>>) -> T) -> T {
@@ -147,6 +156,12 @@ impl StaticTokens {
             Some(expiry) if self.shared.clock.wall() >= expiry => Err(Rejection::expired()),
             _ => Ok(validated.clone()),
         }
+    }
+}
+
+fn revoke(token: &Validated) {
+    if let Some(revocation) = token.revocation() {
+        revocation.revoke();
     }
 }
 

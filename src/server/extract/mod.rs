@@ -1,5 +1,9 @@
 //! Finds the token of a request: a function over its head.
 
+mod cookie;
+mod websocket;
+
+use super::form::FormToken;
 use crate::{
     ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
     validate::Rejection,
@@ -8,7 +12,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use http::{HeaderName, Method, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Method, header::AUTHORIZATION};
 use std::{borrow::Cow, ops::Range};
 
 pub(super) const TWICE: &str = "a credential header is there more than once";
@@ -22,32 +26,38 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Where a layer reads tokens, grouped by what is read once.
+/// Where a layer reads tokens, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
-    headers: Vec<HeaderSource>,
-    query: bool,
-}
-
-#[derive(Clone, Debug)]
-struct HeaderSource {
-    name: HeaderName,
-    readers: Vec<TokenLocation>,
+    locations: Vec<TokenLocation>,
+    /// The password that makes a Basic user name a token.
+    pub(super) basic_passwords: Vec<Box<str>>,
+    pub(super) query_on_any_method: bool,
+    /// Takes the first of several tokens rather than refuse.
+    pub(super) first_wins: bool,
+    pub(super) cross_site_cookies: bool,
 }
 
 /// A token and where it was.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Found<'a> {
     pub(super) token: Cow<'a, str>,
+    pub(super) location: TokenLocation,
     pub(super) place: Place,
 }
 
 /// What has to be known to clean up after the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Place {
-    Header(HeaderName, TokenLocation),
+    /// The whole line of a header.
+    Header(HeaderName),
     /// The pair's bytes in the query.
     Query(Range<usize>),
+    Form,
+    /// The cookies without it, where there are others.
+    Cookie(Option<HeaderValue>),
+    /// The subprotocols without it.
+    WebSocket(HeaderValue),
 }
 
 impl Sources {
@@ -55,31 +65,39 @@ impl Sources {
     where
         I: IntoIterator<Item = TokenLocation>,
     {
-        let mut sources = Self { headers: Vec::new(), query: false };
-        for location in locations {
-            let name = match &location {
-                TokenLocation::Query => {
-                    sources.query = true;
-                    continue;
-                }
-                TokenLocation::Bearer | TokenLocation::BasicUserName => AUTHORIZATION,
-                TokenLocation::Header(header) => header.name().clone(),
-            };
-            match sources.headers.iter_mut().find(|source| source.name == name) {
-                None => sources.headers.push(HeaderSource { name, readers: vec![location] }),
-                Some(source) if source.readers.contains(&location) => {}
-                Some(source) => source.readers.push(location),
-            }
-        }
-        if sources.headers.is_empty() && !sources.query {
-            return Err(ConfigError::new("a token is read in at least one place"));
-        }
+        let mut sources = Self {
+            locations: Vec::new(),
+            basic_passwords: vec!["".into()],
+            query_on_any_method: false,
+            first_wins: false,
+            cross_site_cookies: false,
+        };
+        sources.set_locations(locations)?;
         Ok(sources)
     }
 
+    pub(super) fn set_locations<I>(&mut self, locations: I) -> Result<(), ConfigError>
+    where
+        I: IntoIterator<Item = TokenLocation>,
+    {
+        self.locations.clear();
+        for location in locations {
+            if !self.locations.contains(&location) {
+                self.locations.push(location);
+            }
+        }
+        match self.locations.is_empty() {
+            true => Err(ConfigError::new("a token is read in at least one place")),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn locations(&self) -> &[TokenLocation] {
+        &self.locations
+    }
+
     pub(super) fn read_basic(&self) -> bool {
-        let basic = TokenLocation::BasicUserName;
-        self.headers.iter().any(|source| source.readers.contains(&basic))
+        self.locations.contains(&TokenLocation::BasicUserName)
     }
 }
 
@@ -92,36 +110,87 @@ pub(super) fn extract<'a>(
     head: RequestHead<'a>,
     sources: &Sources,
 ) -> Result<Option<Found<'a>>, Rejection> {
-    let mut found = None;
-    for source in &sources.headers {
-        let mut values = head.headers().get_all(&source.name).iter();
-        let Some(value) = values.next() else { continue };
-        if values.next().is_some() {
-            return Err(Rejection::malformed(TWICE));
+    let mut found: Option<Found<'a>> = None;
+    for location in &sources.locations {
+        let Some(next) = read(head, location, sources)? else { continue };
+        if sources.first_wins {
+            return Ok(Some(next));
         }
-        let value = value.as_bytes().trim_ascii();
-        for reader in &source.readers {
-            if let Some(token) = read_header(value, reader)? {
-                let place = Place::Header(source.name.clone(), reader.clone());
-                only(&mut found, Found { token, place })?;
-                break;
-            }
+        // RFC 6750 §2: a client uses one way to present a token, not two.
+        if found.replace(next).is_some() {
+            return Err(Rejection::malformed(SEVERAL));
         }
-    }
-    if sources.query
-        && matches!(*head.method(), Method::GET | Method::HEAD)
-        && let Some(next) = read_query(head.uri().query().unwrap_or_default())?
-    {
-        only(&mut found, next)?;
     }
     Ok(found)
 }
 
-/// RFC 6750 §2: a client uses one way to present a token, not two.
-fn only<'a>(found: &mut Option<Found<'a>>, next: Found<'a>) -> Result<(), Rejection> {
-    match found.replace(next) {
-        None => Ok(()),
-        Some(_) => Err(Rejection::malformed(SEVERAL)),
+fn read<'a>(
+    head: RequestHead<'a>,
+    location: &TokenLocation,
+    sources: &Sources,
+) -> Result<Option<Found<'a>>, Rejection> {
+    let (token, place) = match location {
+        TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Header(_) => {
+            let name = match location {
+                TokenLocation::Header(header) => header.name(),
+                _ => &AUTHORIZATION,
+            };
+            let Some(value) = only_value(head, name)? else { return Ok(None) };
+            let Some(token) = read_header(value, location, sources)? else { return Ok(None) };
+            (token, Place::Header(name.clone()))
+        }
+        TokenLocation::Query => {
+            if !sources.query_on_any_method && !matches!(*head.method(), Method::GET | Method::HEAD)
+            {
+                return Ok(None);
+            }
+            let query = head.uri().query().unwrap_or_default();
+            let Some((token, pair)) = read_query(query)? else { return Ok(None) };
+            (token, Place::Query(pair))
+        }
+        TokenLocation::Form => {
+            let Some(token) = FormToken::of(head)? else { return Ok(None) };
+            (Cow::Borrowed(token_in(token.as_bytes())?), Place::Form)
+        }
+        TokenLocation::Cookie(name) => {
+            let Some(cookie) = cookie::read(head, name.as_str())? else { return Ok(None) };
+            if !sources.cross_site_cookies && cookie::is_cross_site(head) {
+                return Err(Rejection::cross_site());
+            }
+            cookie
+        }
+        TokenLocation::WebSocketProtocol(prefix) => {
+            match websocket::read_prefixed(head, prefix.as_str())? {
+                Some(found) => found,
+                None => return Ok(None),
+            }
+        }
+        TokenLocation::WebSocketProtocolPair(name) => {
+            match websocket::read_pair(head, name.as_str())? {
+                Some(found) => found,
+                None => return Ok(None),
+            }
+        }
+    };
+    Ok(Some(Found { token, location: location.clone(), place }))
+}
+
+/// Whether the request has credentials of a scheme for access tokens that is not read: they are
+/// never nobody's.
+pub(super) fn has_unread_token(head: RequestHead<'_>) -> bool {
+    head.headers()
+        .get_all(AUTHORIZATION)
+        .iter()
+        .any(|value| after_scheme(value.as_bytes().trim_ascii(), "DPoP").is_some())
+}
+
+/// The value of the header `name`, which may be there once, without the space around it.
+fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a [u8]>, Rejection> {
+    let mut values = head.headers().get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match values.next() {
+        Some(_) => Err(Rejection::malformed(TWICE)),
+        None => Ok(Some(value.as_bytes().trim_ascii())),
     }
 }
 
@@ -129,23 +198,25 @@ fn only<'a>(found: &mut Option<Found<'a>>, next: Found<'a>) -> Result<(), Reject
 fn read_header<'a>(
     value: &'a [u8],
     location: &TokenLocation,
+    sources: &Sources,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
     if value.is_empty() {
         return Ok(None);
     }
     let scheme = match location {
-        TokenLocation::Bearer => "Bearer",
         TokenLocation::BasicUserName => "Basic",
         TokenLocation::Header(header) => match header.scheme() {
             Some(scheme) => scheme,
-            None => return token(value).map(|token| Some(Cow::Borrowed(token))),
+            None => return token_in(value).map(|token| Some(Cow::Borrowed(token))),
         },
-        TokenLocation::Query => return Ok(None),
+        _ => "Bearer",
     };
     let Some(credentials) = after_scheme(value, scheme) else { return Ok(None) };
     match location {
-        TokenLocation::BasicUserName => Ok(basic_user_name(credentials)?.map(Cow::Owned)),
-        _ => token(credentials).map(|token| Some(Cow::Borrowed(token))),
+        TokenLocation::BasicUserName => {
+            Ok(basic_user_name(credentials, &sources.basic_passwords)?.map(Cow::Owned))
+        }
+        _ => token_in(credentials).map(|token| Some(Cow::Borrowed(token))),
     }
 }
 
@@ -164,7 +235,8 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     }
 }
 
-fn token(value: &[u8]) -> Result<&str, Rejection> {
+/// `value`, which is to be a token and nothing else.
+fn token_in(value: &[u8]) -> Result<&str, Rejection> {
     if !b64token::is_valid(value) {
         return Err(Rejection::malformed(SYNTAX));
     }
@@ -175,9 +247,12 @@ fn token(value: &[u8]) -> Result<&str, Rejection> {
     Ok(token)
 }
 
-/// The user name of Basic credentials with an empty password; with another password they are
-/// real Basic credentials, which are not read.
-fn basic_user_name(credentials: &[u8]) -> Result<Option<String>, Rejection> {
+/// The user name of Basic credentials with one of `passwords`; with another they are real Basic
+/// credentials, which are not read.
+fn basic_user_name(
+    credentials: &[u8],
+    passwords: &[Box<str>],
+) -> Result<Option<String>, Rejection> {
     let malformed = || Rejection::malformed(SYNTAX);
     let decoded = BASE64.decode(credentials).map_err(|_| malformed())?;
     let mut user_pass = String::from_utf8(decoded).map_err(|_| malformed())?;
@@ -185,16 +260,17 @@ fn basic_user_name(credentials: &[u8]) -> Result<Option<String>, Rejection> {
         return Err(malformed());
     }
     let (user, password) = user_pass.split_once(':').ok_or_else(malformed)?;
-    if !password.is_empty() {
+    if !passwords.iter().any(|own| **own == *password) {
         return Ok(None);
     }
-    let length = token(user.as_bytes())?.len();
+    let length = token_in(user.as_bytes())?.len();
     user_pass.truncate(length);
     Ok(Some(user_pass))
 }
 
-/// The token in the parameter `access_token`.
-fn read_query(query: &str) -> Result<Option<Found<'_>>, Rejection> {
+/// The token in the parameter `access_token`, and the bytes of its pair.
+#[expect(clippy::type_complexity, reason = "a pair, named by its one caller")]
+fn read_query(query: &str) -> Result<Option<(Cow<'_, str>, Range<usize>)>, Rejection> {
     let mut found = None;
     let mut start = 0;
     for pair in query::pairs(query) {
@@ -208,8 +284,8 @@ fn read_query(query: &str) -> Result<Option<Found<'_>>, Rejection> {
     // A raw `+` is a space to one decoder and a plus to the next: refused, never guessed.
     let value = pair.value().filter(|value| !value.contains('+'));
     let value = value.and_then(query::decode).ok_or(Rejection::malformed(SYNTAX))?;
-    token(value.as_bytes())?;
-    Ok(Some(Found { token: value, place: Place::Query(range) }))
+    token_in(value.as_bytes())?;
+    Ok(Some((value, range)))
 }
 
 #[cfg(test)]

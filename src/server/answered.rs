@@ -1,0 +1,62 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+pin_project_lite::pin_project! {
+    /// The answer of the inner service, or one that the layer had at once.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct AnsweredFuture<F, R> {
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<F, R> {
+        Calling {
+            #[pin]
+            inner: F,
+        },
+        Answered {
+            response: Option<R>,
+        },
+    }
+}
+
+impl<F, R> AnsweredFuture<F, R> {
+    pub(super) fn calling(inner: F) -> Self {
+        Self { state: State::Calling { inner } }
+    }
+
+    pub(super) fn answered(response: R) -> Self {
+        Self { state: State::Answered { response: Some(response) } }
+    }
+}
+
+impl<F, R, E> Future for AnsweredFuture<F, R>
+where
+    F: Future<Output = Result<R, E>>,
+{
+    type Output = Result<R, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Calling { inner } => Poll::Ready(ready!(inner.poll(cx))),
+            StateProjection::Answered { response } => match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                // Polled after its end, which a future may answer with never ending.
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, R> fmt::Debug for AnsweredFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnsweredFuture").finish_non_exhaustive()
+    }
+}

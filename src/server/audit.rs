@@ -1,0 +1,78 @@
+//! One event a decision, for whoever keeps books.
+
+use crate::{
+    TokenLocation,
+    validate::{Principal, RejectionKind},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+/// What a [`RequireToken`](super::RequireToken) decided about one request. It holds no token.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AuditEvent<'a> {
+    /// Why the request was refused; nothing where it was let through.
+    pub refused: Option<RejectionKind>,
+    /// The reason in words, where there is one: for the log, not for the caller.
+    pub reason: &'a str,
+    /// Where the token was; nothing where none was found.
+    pub location: Option<&'a TokenLocation>,
+    /// Whose token it was, where it was good.
+    pub principal: Option<&'a Principal>,
+    /// A fingerprint of the token, the same for the same token as long as the process lives, and
+    /// of no use anywhere else.
+    pub token_id: Option<TokenId>,
+}
+
+/// The fingerprint of a token: 16 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenId(u64);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenId({self})")
+    }
+}
+
+/// The hook, and the key of its fingerprints.
+#[derive(Clone)]
+pub(super) struct Auditor {
+    hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
+    key: [u64; 2],
+}
+
+impl Auditor {
+    pub(super) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+        let random = RandomState::new();
+        Self { hook: Arc::new(hook), key: [random.hash_one(0_u8), random.hash_one(1_u8)] }
+    }
+
+    pub(super) fn token_id(&self, token: &str) -> TokenId {
+        let mut hash = Sha256::new();
+        self.key.iter().for_each(|part| hash.update(part.to_le_bytes()));
+        hash.update(token.as_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
+        TokenId(id.unwrap_or_default())
+    }
+
+    pub(super) fn note(&self, event: &AuditEvent<'_>) {
+        (self.hook)(event);
+    }
+}
+
+impl fmt::Debug for Auditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auditor").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! The document that tells clients how to get a token for this API
+//! ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
+
+use super::AnsweredFuture;
+use crate::{ConfigError, Origin, ScopeSet, TokenLocation};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE},
+};
+use serde_json::{Map, Value, json};
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// Serves the metadata of a protected resource at its well-known path, to everybody, and passes
+/// every other request on: it stands above the [`RequireToken`](super::RequireToken) that made
+/// it.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::{server::RequireToken, validate::StaticTokens};
+///
+/// let require = RequireToken::new("api", StaticTokens::new())?
+///     .with_resource("https://api.example")?;
+/// let metadata = require
+///     .resource_metadata()?
+///     .with_authorization_servers(["https://as.example"])?;
+/// let app: Router = Router::new().route("/calls", get(|| async { "the calls" }));
+/// let app = ServiceBuilder::new().layer(metadata).layer(require).service(app);
+/// # let _ = app;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ResourceMetadata {
+    path: Box<str>,
+    document: Map<String, Value>,
+}
+
+/// The URL of the metadata of `resource`: the well-known path goes between host and path
+/// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+pub(super) fn url_of(resource: &str) -> Result<Uri, ConfigError> {
+    let wrong = || ConfigError::new("the resource is no absolute https URL without a fragment");
+    let uri: Uri = resource.parse().map_err(|_| wrong())?;
+    if !Origin::of(&uri).is_some_and(|origin| origin.is_secure()) || resource.contains('#') {
+        return Err(wrong());
+    }
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    let path = format!("{WELL_KNOWN}{path}{query}");
+    parts.path_and_query = Some(path.parse().map_err(|_| wrong())?);
+    Uri::from_parts(parts).map_err(|_| wrong())
+}
+
+impl ResourceMetadata {
+    pub(super) fn new(resource: &str, locations: &[TokenLocation]) -> Result<Self, ConfigError> {
+        let mut methods: Vec<&str> = Vec::new();
+        for location in locations {
+            let method = match location {
+                TokenLocation::Bearer => "header",
+                TokenLocation::Query => "query",
+                TokenLocation::Form => "body",
+                _ => continue,
+            };
+            methods.push(method);
+        }
+        let mut document = Map::new();
+        document.insert("resource".into(), resource.into());
+        document.insert("bearer_methods_supported".into(), json!(methods));
+        Ok(Self { path: url_of(resource)?.path().into(), document })
+    }
+
+    /// Names the authorization servers whose tokens are taken, by their issuer identifiers.
+    ///
+    /// # Errors
+    ///
+    /// When one is no absolute `https` URL.
+    pub fn with_authorization_servers<I>(self, issuers: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let issuers: Vec<String> = issuers.into_iter().map(|one| one.as_ref().into()).collect();
+        for issuer in &issuers {
+            let uri: Option<Uri> = issuer.parse().ok();
+            if !uri.and_then(|uri| Origin::of(&uri)).is_some_and(|origin| origin.is_secure()) {
+                return Err(ConfigError::new("an issuer is no absolute https URL"));
+            }
+        }
+        Ok(self.with_list("authorization_servers", issuers))
+    }
+
+    /// Names the scopes that requests may need.
+    pub fn with_scopes(self, scopes: &ScopeSet) -> Self {
+        let scopes = scopes.iter().map(ToString::to_string).collect();
+        self.with_list("scopes_supported", scopes)
+    }
+
+    /// RFC 9728 §3.2: a list without elements is left out.
+    fn with_list(mut self, name: &str, list: Vec<String>) -> Self {
+        if list.is_empty() {
+            self.document.remove(name);
+        } else {
+            self.document.insert(name.into(), json!(list));
+        }
+        self
+    }
+
+    /// The answer to a request for the document.
+    fn answer<R: From<Bytes> + Default>(&self, method: &Method) -> Response<R> {
+        let mut response = Response::new(R::default());
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        match *method {
+            Method::GET | Method::HEAD => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                if *method == Method::GET {
+                    // Names and texts only, which always are JSON.
+                    let document = serde_json::to_vec(&self.document).unwrap_or_default();
+                    *response.body_mut() = R::from(Bytes::from(document));
+                }
+            }
+            Method::OPTIONS => {
+                headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+                headers
+                    .insert("access-control-allow-methods", HeaderValue::from_static("GET, HEAD"));
+                headers.insert("access-control-allow-headers", HeaderValue::from_static("*"));
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
+            _ => {
+                headers.insert(ALLOW, HeaderValue::from_static(ALLOWED));
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            }
+        }
+        response
+    }
+}
+
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
+impl<S> Layer<S> for ResourceMetadata {
+    type Service = ResourceMetadataService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ResourceMetadataService { inner, metadata: self.clone() }
+    }
+}
+
+/// The service of [`ResourceMetadata`].
+#[derive(Clone, Debug)]
+pub struct ResourceMetadataService<S> {
+    inner: S,
+    metadata: ResourceMetadata,
+}
+
+impl<S> ResourceMetadataService<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for ResourceMetadataService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: From<Bytes> + Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = AnsweredFuture<S::Future, Response<R>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path() == &*self.metadata.path {
+            AnsweredFuture::answered(self.metadata.answer(request.method()))
+        } else {
+            AnsweredFuture::calling(self.inner.call(request))
+        }
+    }
+}

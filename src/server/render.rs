@@ -1,0 +1,158 @@
+use crate::validate::Rejection;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+type Renderer = Arc<dyn Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync>;
+
+/// Gives refusals a body: those of every layer of this crate that stands below it.
+///
+/// Status, challenges and all other headers stay as they are. gRPC's refusals have no body, and
+/// get none.
+///
+/// ```
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::{server::{RenderRefusals, RequireToken}, validate::StaticTokens};
+///
+/// let layers = ServiceBuilder::new()
+///     .layer(RenderRefusals::problem_json())
+///     .layer(RequireToken::new("api", StaticTokens::new())?);
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RenderRefusals {
+    renderer: Renderer,
+}
+
+impl RenderRefusals {
+    /// Renders each refusal by `render`: its content type and its body. What the caller may know
+    /// is [`Rejection::told`].
+    pub fn new(
+        render: impl Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
+    ) -> Self {
+        Self { renderer: Arc::new(render) }
+    }
+
+    /// Renders `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)):
+    /// `title`, `status` and `detail`.
+    pub fn problem_json() -> Self {
+        Self::new(|rejection| {
+            let status = rejection.kind().status();
+            let problem = serde_json::json!({
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "detail": rejection.told(),
+            });
+            let json = HeaderValue::from_static("application/problem+json");
+            (json, Bytes::from(problem.to_string()))
+        })
+    }
+}
+
+impl<S> Layer<S> for RenderRefusals {
+    type Service = RenderRefusalsService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RenderRefusalsService { inner, renderer: self.renderer.clone() }
+    }
+}
+
+/// The service of [`RenderRefusals`].
+#[derive(Clone)]
+pub struct RenderRefusalsService<S> {
+    inner: S,
+    renderer: Renderer,
+}
+
+impl<S> RenderRefusalsService<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for RenderRefusalsService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: From<Bytes>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = RenderRefusalsFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        RenderRefusalsFuture { inner: self.inner.call(request), renderer: self.renderer.clone() }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The answer of the inner service, with a body where it is a refusal.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RenderRefusalsFuture<F> {
+        #[pin]
+        inner: F,
+        renderer: Renderer,
+    }
+}
+
+impl<F, R, E> Future for RenderRefusalsFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: From<Bytes>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        if !response.headers().contains_key("grpc-status")
+            && let Some(rejection) = response.extensions().get::<Rejection>()
+        {
+            let (content_type, body) = (this.renderer)(rejection);
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+            *response.body_mut() = R::from(body);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for RenderRefusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderRefusals").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for RenderRefusalsService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderRefusalsService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Debug for RenderRefusalsFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenderRefusalsFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! What holds for every request of one layer.
+
+use super::{
+    audit::Auditor,
+    challenges::{Challenges, Says},
+    extract::Sources,
+    strip::Strip,
+};
+use crate::{Clock, ConfigError, TokenLocation};
+use std::time::Duration;
+
+/// What becomes of a request without a good token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Required,
+    /// Passes where nothing was presented.
+    Optional,
+    /// Passes where nothing good was presented.
+    Lenient,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    says: Says,
+    pub(super) challenges: Challenges,
+    pub(super) sources: Sources,
+    pub(super) mode: Mode,
+    pub(super) strip: Strip,
+    pub(super) preflights_pass: bool,
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
+    pub(super) auditor: Option<Auditor>,
+}
+
+impl Settings {
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+        let sources = Sources::new([TokenLocation::Bearer])?;
+        let says = Says::new(realm)?;
+        let challenges = Challenges::new(&says, sources.read_basic());
+        Ok(Self {
+            says,
+            challenges,
+            sources,
+            mode: Mode::Required,
+            strip: Strip::Exposed,
+            preflights_pass: false,
+            timeout: Duration::from_secs(10),
+            clock: Clock::system(),
+            auditor: None,
+        })
+    }
+
+    /// Reads tokens in `locations`, and only there.
+    pub(super) fn read_from<I>(&mut self, locations: I) -> Result<(), ConfigError>
+    where
+        I: IntoIterator<Item = TokenLocation>,
+    {
+        self.sources.set_locations(locations)?;
+        self.say(|_| {});
+        Ok(())
+    }
+
+    /// Changes what challenges say.
+    pub(super) fn say(&mut self, change: impl FnOnce(&mut Says)) {
+        change(&mut self.says);
+        self.challenges = Challenges::new(&self.says, self.sources.read_basic());
+    }
+
+    pub(super) fn says(&self) -> &Says {
+        &self.says
+    }
+}
