@@ -41,6 +41,8 @@ mod head;
 #[cfg(feature = "https")]
 mod https;
 mod location;
+#[cfg(feature = "server")]
+mod observe;
 mod origin;
 mod query;
 mod race;

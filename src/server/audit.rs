@@ -15,7 +15,9 @@ use std::{
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {
-    /// Why the request was refused; nothing where it was let through.
+    /// Whether the request was let through.
+    pub allowed: bool,
+    /// What was wrong with the token, or with the lack of one; nothing where all was well.
     pub refused: Option<RejectionKind>,
     /// The reason in words, where there is one: for the log, not for the caller.
     pub reason: &'a str,

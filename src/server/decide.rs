@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     RequestHead, TokenLocation,
+    observe::{self, Outcome},
     validate::{Rejection, RejectionKind, Validated, Verdict},
 };
 use http::Request;
@@ -41,7 +42,7 @@ pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B
         return Err(refused(settings, Rejection::missing(), None));
     }
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
-    note(settings, None, None, None);
+    note(Outcome::Anonymous, settings, None, None, None);
     Ok(false)
 }
 
@@ -55,7 +56,7 @@ pub(super) fn by_verdict<B, C: Send + Sync + 'static>(
     match verdict {
         Ok(validated) => Ok(admit(settings, request, presented, validated)),
         Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
-            note(settings, None, Some(&presented), None);
+            note(Outcome::Anonymous, settings, Some(&rejection), Some(&presented), None);
             let private = matches!(presented.place, Place::Query(_));
             strip::clean(request, presented.place, settings.strip);
             request.extensions_mut().insert(Anonymous::new(settings.clone()));
@@ -71,7 +72,7 @@ pub(super) fn refused(
     rejection: Rejection,
     presented: Option<&Presented>,
 ) -> Rejection {
-    note(settings, Some(&rejection), presented, None);
+    note(Outcome::Rejected, settings, Some(&rejection), presented, None);
     rejection
 }
 
@@ -82,7 +83,8 @@ fn admit<B, C: Send + Sync + 'static>(
     presented: Presented,
     validated: Arc<Validated<C>>,
 ) -> bool {
-    note(settings, None, Some(&presented), Some(validated.principal()));
+    let principal = validated.principal();
+    note(Outcome::Accepted, settings, None, Some(&presented), Some(principal));
     let private = matches!(presented.place, Place::Query(_));
     strip::clean(request, presented.place, settings.strip);
     let authenticated = Authenticated::new(validated, presented.location, settings.clone());
@@ -91,13 +93,16 @@ fn admit<B, C: Send + Sync + 'static>(
 }
 
 fn note(
+    outcome: Outcome,
     settings: &Settings,
     refused: Option<&Rejection>,
     presented: Option<&Presented>,
     principal: Option<&crate::validate::Principal>,
 ) {
+    observe::decided(outcome, refused, presented.map(|presented| &presented.location));
     if let Some(auditor) = &settings.auditor {
         auditor.note(&AuditEvent {
+            allowed: outcome != Outcome::Rejected,
             refused: refused.map(Rejection::kind),
             reason: refused.map_or("", Rejection::description),
             location: presented.map(|presented| &presented.location),

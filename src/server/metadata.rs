@@ -92,17 +92,17 @@ impl ResourceMetadata {
                 return Err(ConfigError::new("an issuer is no absolute https URL"));
             }
         }
-        Ok(self.with_list("authorization_servers", issuers))
+        Ok(self.with_list("authorization_servers", &issuers))
     }
 
     /// Names the scopes that requests may need.
     pub fn with_scopes(self, scopes: &ScopeSet) -> Self {
-        let scopes = scopes.iter().map(ToString::to_string).collect();
-        self.with_list("scopes_supported", scopes)
+        let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+        self.with_list("scopes_supported", &scopes)
     }
 
     /// RFC 9728 §3.2: a list without elements is left out.
-    fn with_list(mut self, name: &str, list: Vec<String>) -> Self {
+    fn with_list(mut self, name: &str, list: &[String]) -> Self {
         if list.is_empty() {
             self.document.remove(name);
         } else {

@@ -7,6 +7,8 @@ mod authenticated;
 mod challenges;
 mod decide;
 mod extract;
+#[cfg(feature = "axum")]
+mod extractors;
 mod form;
 mod future;
 mod layer;
@@ -23,6 +25,8 @@ mod strip;
 pub use answered::AnsweredFuture;
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};
+#[cfg(feature = "axum")]
+pub use extractors::{Claims, ExtractorRefusal};
 pub use form::{BufferForm, BufferFormFuture, BufferFormService};
 pub use future::ResponseFuture;
 pub use layer::RequireToken;

@@ -1,0 +1,127 @@
+//! axum's extractors (feature `axum`).
+
+use super::{Anonymous, Authenticated, refuse};
+use crate::validate::Rejection;
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+use std::{convert::Infallible, fmt, marker::PhantomData, ops::Deref};
+
+/// The refusal of an extractor: 401 with the layer's challenge where nothing was presented to an
+/// optional [`RequireToken`](super::RequireToken), 500 where there is none above.
+#[derive(Debug)]
+pub struct ExtractorRefusal {
+    response: Box<Response>,
+}
+
+impl ExtractorRefusal {
+    fn new(response: Response) -> Self {
+        Self { response: Box::new(response) }
+    }
+}
+
+impl IntoResponse for ExtractorRefusal {
+    fn into_response(self) -> Response {
+        *self.response
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractorRefusal> {
+        if let Some(authenticated) = parts.extensions.get::<Self>() {
+            return Ok(authenticated.clone());
+        }
+        let response: Response<Body> = match parts.extensions.get::<Anonymous>() {
+            Some(anonymous) => {
+                let challenges = &anonymous.settings().challenges;
+                refuse::response(Rejection::missing(), challenges, &parts.headers)
+            }
+            None => {
+                let reason = "an extractor stands below no RequireToken";
+                refuse::plain(Rejection::internal(reason))
+            }
+        };
+        Err(ExtractorRefusal::new(response))
+    }
+}
+
+/// Nothing where nothing was presented, or where no [`RequireToken`](super::RequireToken) is
+/// above.
+impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// The validator's own claims, as an extractor: 500 where they are of another type.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_oauth2::{
+///     AccessToken,
+///     server::{Claims, RequireToken},
+///     validate::{Principal, Rejection, Validated},
+/// };
+///
+/// struct Tenant(String);
+///
+/// async fn tenant(claims: Claims<Tenant>) -> String {
+///     claims.0.clone()
+/// }
+///
+/// let judge = async |_: AccessToken| {
+///     Ok::<_, Rejection>(Validated::new(Principal::new("alice"), Tenant("acme".into())))
+/// };
+/// let app: Router = Router::new()
+///     .route("/tenant", get(tenant))
+///     .route_layer(RequireToken::new("api", judge)?);
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+pub struct Claims<C> {
+    authenticated: Authenticated,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<C> Claims<C> {
+    /// Whose claims they are.
+    #[must_use]
+    pub fn authenticated(&self) -> &Authenticated {
+        &self.authenticated
+    }
+}
+
+impl<C: Send + Sync + 'static> Deref for Claims<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        #[expect(clippy::expect_used, reason = "looked up when it was extracted")]
+        self.authenticated.claims().expect("the claims are of this type")
+    }
+}
+
+impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
+        let authenticated =
+            <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        if authenticated.claims::<C>().is_none() {
+            let reason = "the validator's claims are of another type than the handler's";
+            return Err(ExtractorRefusal::new(refuse::plain(Rejection::internal(reason))));
+        }
+        Ok(Self { authenticated, claims: PhantomData })
+    }
+}
+
+impl<C> fmt::Debug for Claims<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims").field("authenticated", &self.authenticated).finish()
+    }
+}
