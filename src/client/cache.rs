@@ -79,6 +79,7 @@ struct State {
     machine: Machine,
     token: Option<AccessToken>,
     granted: Option<ScopeSet>,
+    withheld: ScopeSet,
     flight: Option<flight::Joined>,
     last_error: Option<Error>,
 }
@@ -145,7 +146,14 @@ impl TokenCache {
         refetchable: bool,
     ) -> Self {
         let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
-        let state = State { machine, token: None, granted: None, flight: None, last_error: None };
+        let state = State {
+            machine,
+            token: None,
+            granted: None,
+            withheld: ScopeSet::empty(),
+            flight: None,
+            last_error: None,
+        };
         let base = clock.monotonic();
         Self {
             shared: Arc::new(Shared {
@@ -362,6 +370,12 @@ impl Shared {
         let token = response.access_token().detached();
         state.token = Some(token.clone());
         state.granted = response.scope().cloned();
+        state.withheld = match (self.fetcher.scopes(), response.scope()) {
+            (Some(asked), Some(granted)) => {
+                asked.iter().filter(|scope| !granted.contains(scope.as_str())).cloned().collect()
+            }
+            _ => ScopeSet::empty(),
+        };
         state.last_error = None;
         self.warm.store(true, Ordering::Relaxed);
         token
@@ -401,6 +415,7 @@ impl Shared {
             fetching: state.machine.is_fetching(),
             expires_in: state.machine.expires_in(now),
             granted: state.granted.clone(),
+            withheld: state.withheld.clone(),
             fetches: self.fetches.load(Ordering::Relaxed),
             last_error: state.last_error.clone(),
         }
@@ -424,6 +439,7 @@ pub struct TokenStatus {
     fetching: bool,
     expires_in: Option<Duration>,
     granted: Option<ScopeSet>,
+    withheld: ScopeSet,
     fetches: u64,
     last_error: Option<Error>,
 }
@@ -457,6 +473,13 @@ impl TokenStatus {
     #[must_use]
     pub fn granted(&self) -> Option<&ScopeSet> {
         self.granted.as_ref()
+    }
+
+    /// The scopes that were asked for and not granted: calls that need them will be refused. Empty
+    /// where the server did not say, which means all of them.
+    #[must_use]
+    pub fn withheld(&self) -> &ScopeSet {
+        &self.withheld
     }
 
     /// How many fetches were started.

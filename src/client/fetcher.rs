@@ -2,7 +2,7 @@
 //! refresh token, or a user's own closure.
 
 use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse};
-use crate::ClientSecret;
+use crate::{ClientSecret, ScopeSet};
 use std::{
     error::Error as StdError,
     future::Future,
@@ -14,6 +14,11 @@ pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>
 
 pub(super) trait Fetcher: Send + Sync {
     fn fetch(&self) -> Fetch;
+
+    /// The scopes that it asks for; none where that is not known.
+    fn scopes(&self) -> Option<&ScopeSet> {
+        None
+    }
 
     /// Looks at a good answer, and says whether another token can be fetched after it.
     fn accept(&self, response: &TokenResponse) -> bool;
@@ -28,6 +33,10 @@ pub(super) struct Repeat {
 impl Fetcher for Repeat {
     fn fetch(&self) -> Fetch {
         Box::pin(self.endpoint.fetch(&self.grant))
+    }
+
+    fn scopes(&self) -> Option<&ScopeSet> {
+        Some(self.grant.scopes())
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {
@@ -58,6 +67,10 @@ impl Fetcher for Session {
                 if refused { Error::sign_in_needed() } else { error }
             })
         })
+    }
+
+    fn scopes(&self) -> Option<&ScopeSet> {
+        Some(self.grant.scopes())
     }
 
     fn accept(&self, response: &TokenResponse) -> bool {
