@@ -89,8 +89,8 @@ impl TokenEndpoint {
         let request = self.request(grant, &mut secrets);
         let (transport, clock) = (self.transport.clone(), self.clock.clone());
         async move {
-            let sent = transport.send(request?).await;
-            let response = sent.map_err(|error| Error::transport(&error, &secrets))?;
+            let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
+            let response = sent.map_err(|error| Error::transport(&error))?;
             token_response::read(&response, &secrets)
                 .map_err(|error| error.with_retry_after(retry_after(&response, clock.wall())))
         }
