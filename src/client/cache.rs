@@ -3,7 +3,7 @@ use super::{
     TokenSource,
     fetcher::{Fetcher, FromFn, Repeat, Session},
     flight::{self, Waiter},
-    machine::{Ask, Failed, Fetched, Machine, Now},
+    machine::{self, Ask, Failed, Fetched, Machine, Now},
 };
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
 use std::{
@@ -185,7 +185,7 @@ impl TokenSource for TokenCache {
         let shared = &self.shared;
         let now = shared.now();
         let patience = shared.policy.patience;
-        let give_up = now.monotonic.checked_add(patience).unwrap_or(now.monotonic);
+        let give_up = machine::after(now.monotonic, patience);
         match shared.next(now, give_up) {
             Next::Take(result) => Answer::Ready(result),
             next => {

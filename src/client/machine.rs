@@ -1,7 +1,7 @@
 //! The refresh state machine: what to do at an instant, and what an event changes. It reads no
 //! clock, does no I/O and spawns nothing; whoever drives it does as it says.
 
-use super::policy::RefreshPolicy;
+use super::{policy::RefreshPolicy, token_response::MAX_LIFETIME};
 use std::time::{Duration, Instant, SystemTime};
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -18,6 +18,12 @@ const WALL_LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Now {
     pub(super) monotonic: Instant,
     pub(super) wall: SystemTime,
+}
+
+/// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
+/// wait without end must not end at once.
+pub(super) fn after(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
 }
 
 /// What a caller is told.
@@ -276,7 +282,7 @@ impl Machine {
         if !self.is_usable(now) {
             return None;
         }
-        let look = now.monotonic.checked_add(WALL_LOOK)?;
+        let look = after(now.monotonic, WALL_LOOK);
         let bounds = self.token.and_then(|token| token.bounds);
         let waiting = self.flight.is_some() || !self.refetchable;
         let next = match bounds {
@@ -297,6 +303,7 @@ impl Machine {
     }
 
     fn bounds(&self, now: Now, started: Instant, lifetime: Duration) -> Bounds {
+        let lifetime = lifetime.min(MAX_LIFETIME);
         let lead = lifetime.mul_f64(self.policy.lead_ratio).min(self.policy.lead_cap);
         let margin = match self.policy.margin {
             Some(margin) => margin.min(lifetime / 2),
@@ -305,15 +312,13 @@ impl Machine {
         let wait = lifetime.saturating_sub(lead);
         let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(self.jitter));
         let usable = lifetime.saturating_sub(margin);
-        // A lifetime is bounded when it is read; where a clock ends before it, it has ended.
-        let after = |wait| started.checked_add(wait).unwrap_or(started);
         let elapsed = now.monotonic.saturating_duration_since(started);
         let wall = now.wall.checked_add(usable.saturating_sub(elapsed));
         Bounds {
-            fresh_until: after(fresh.min(usable)),
-            usable_until: after(usable),
+            fresh_until: after(started, fresh.min(usable)),
+            usable_until: after(started, usable),
             wall_until: wall.unwrap_or(now.wall),
-            expires_at: after(lifetime),
+            expires_at: after(started, lifetime),
         }
     }
 
@@ -327,7 +332,7 @@ impl Machine {
     fn next_start(&self) -> Option<Instant> {
         let pause = match self.recovering {
             true => None,
-            false => self.last_start.and_then(|last| last.checked_add(self.policy.min_interval)),
+            false => self.last_start.map(|last| after(last, self.policy.min_interval)),
         };
         pause.max(self.outage.map(|outage| outage.next_try))
     }
@@ -359,7 +364,7 @@ impl Machine {
             }
         };
         let pause = pause.max(retry_after.unwrap_or_default());
-        let next_try = now.monotonic.checked_add(pause).unwrap_or(now.monotonic);
+        let next_try = after(now.monotonic, pause);
         self.outage = Some(Outage { since, next_try, refusals });
     }
 }
