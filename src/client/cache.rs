@@ -168,7 +168,8 @@ impl TokenCache {
     /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
     /// may try at once.
     pub fn credential_changed(&self) {
-        self.shared.lock().machine.credential_changed();
+        let now = self.shared.now();
+        self.shared.lock().machine.credential_changed(now);
     }
 
     /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.

@@ -75,10 +75,7 @@ pub(super) struct Machine {
     token: Option<Token>,
     flight: Option<Flight>,
     outage: Option<Outage>,
-    last_start: Option<Instant>,
-    last_recovery: Option<Instant>,
-    /// The next start does not wait for the minimum interval.
-    recovering: bool,
+    starts: Starts,
     refetchable: bool,
     generation: u64,
 }
@@ -102,6 +99,20 @@ struct Flight {
     started: Instant,
     /// The generation of the token when it started.
     generation: u64,
+    /// The client has another secret since.
+    outdated: bool,
+    /// What there was before it.
+    before: Starts,
+}
+
+/// When fetches were started.
+#[derive(Clone, Copy, Debug, Default)]
+struct Starts {
+    last: Option<Instant>,
+    /// The last that was hurried.
+    last_hurried: Option<Instant>,
+    /// The next does not wait for the minimum interval.
+    hurry: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,9 +145,7 @@ impl Machine {
             token: None,
             flight: None,
             outage: None,
-            last_start: None,
-            last_recovery: None,
-            recovering: false,
+            starts: Starts::default(),
             refetchable,
             generation: 0,
         }
@@ -175,9 +184,11 @@ impl Machine {
         }
     }
 
-    /// Takes back a start that could not be carried out.
+    /// Takes back a start that could not be carried out: it delays none that can.
     pub(super) fn not_started(&mut self) {
-        self.flight = None;
+        if let Some(flight) = self.flight.take() {
+            self.starts = flight.before;
+        }
     }
 
     /// The fetch in flight brought a token that is good for `lifetime` from when it was asked
@@ -219,7 +230,11 @@ impl Machine {
         retry_after: Option<Duration>,
         jitter: f64,
     ) {
-        let started = self.flight.take().map_or(now.monotonic, |flight| flight.started);
+        let flight = self.flight.take();
+        if flight.is_some_and(|flight| flight.outdated) {
+            return;
+        }
+        let started = flight.map_or(now.monotonic, |flight| flight.started);
         self.fail(now, started, failed, retry_after, jitter);
     }
 
@@ -232,19 +247,18 @@ impl Machine {
     /// The resource rejected the token that is held; whether another may be had.
     pub(super) fn rejected(&mut self, now: Now) -> bool {
         self.token = None;
-        let rested = self.last_recovery.is_none_or(|last| {
-            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
-        });
-        if rested {
-            self.recovering = true;
-            self.last_recovery = Some(now.monotonic);
-        }
+        self.hurry(now);
         self.refetchable
     }
 
-    /// The client has another secret now: what was refused before may be accepted.
-    pub(super) fn credential_changed(&mut self) {
+    /// The client has another secret now: what was refused before may be accepted, and a refusal
+    /// that is still to come says nothing.
+    pub(super) fn credential_changed(&mut self, now: Now) {
         self.outage = None;
+        if let Some(flight) = &mut self.flight {
+            flight.outdated = true;
+        }
+        self.hurry(now);
     }
 
     /// Whether the token may go out.
@@ -299,7 +313,7 @@ impl Machine {
         self.token = Some(Token { bounds });
         self.generation = self.generation.wrapping_add(1);
         self.outage = None;
-        self.recovering = false;
+        self.starts.hurry = false;
     }
 
     fn bounds(&self, now: Now, started: Instant, lifetime: Duration) -> Bounds {
@@ -323,16 +337,25 @@ impl Machine {
     }
 
     fn start(&mut self, now: Now) {
-        self.flight = Some(Flight { started: now.monotonic, generation: self.generation });
-        self.last_start = Some(now.monotonic);
-        self.recovering = false;
+        let (started, before) = (now.monotonic, self.starts);
+        let generation = self.generation;
+        self.flight = Some(Flight { started, generation, outdated: false, before });
+        let last_hurried = if before.hurry { Some(started) } else { before.last_hurried };
+        self.starts = Starts { last: Some(started), last_hurried, hurry: false };
+    }
+
+    /// Lets the next start not wait for the minimum interval, unless one within it did not.
+    fn hurry(&mut self, now: Now) {
+        self.starts.hurry |= self.starts.last_hurried.is_none_or(|last| {
+            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
+        });
     }
 
     /// The earliest start of a fetch; nothing is at once.
     fn next_start(&self) -> Option<Instant> {
-        let pause = match self.recovering {
+        let pause = match self.starts.hurry {
             true => None,
-            false => self.last_start.map(|last| after(last, self.policy.min_interval)),
+            false => self.starts.last.map(|last| after(last, self.policy.min_interval)),
         };
         pause.max(self.outage.map(|outage| outage.next_try))
     }
