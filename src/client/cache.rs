@@ -83,6 +83,13 @@ struct State {
     last_error: Option<Error>,
 }
 
+impl State {
+    /// The token that is held, where it may go out.
+    fn usable(&self, now: Now) -> Option<AccessToken> {
+        self.token.clone().filter(|_| self.machine.is_usable(now))
+    }
+}
+
 /// What a caller does next.
 pub(super) enum Next {
     Take(Result<AccessToken, Error>),
@@ -130,9 +137,9 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let refresh_token = Mutex::new(None);
+        let refresh_tokens = Mutex::default();
         let grant = Grant::client_credentials();
-        let session = Session { endpoint, grant, refresh_token };
+        let session = Session { endpoint, grant, refresh_tokens };
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache
@@ -160,7 +167,8 @@ impl TokenCache {
         }
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in.
+    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
+    /// comes with it, and a fetch in flight for the old one changes neither.
     pub fn store(&self, response: &TokenResponse) {
         self.shared.store(response);
     }
@@ -314,21 +322,21 @@ impl Shared {
         &self,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
-        let refetchable = result.as_ref().is_ok_and(|response| self.fetcher.accept(response));
         let now = self.now();
         let mut state = self.lock();
         state.flight = None;
         let jitter = random::fraction();
         let error = match result {
             Ok(response) => {
-                let lifetime = response.lifetime();
+                let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(&response));
                 match state.machine.fetched(now, lifetime, refetchable, jitter) {
                     Fetched::Kept => return Ok(self.hold(&mut state, &response)),
                     Fetched::Once => return Ok(response.access_token().clone()),
-                    Fetched::Superseded => match &state.token {
-                        Some(token) => return Ok(token.clone()),
-                        None => aborted(),
-                    },
+                    Fetched::Superseded => {
+                        let text = "another token took its place, and is not good any more";
+                        let lost = || Error::new(ErrorKind::Aborted, text);
+                        return state.usable(now).ok_or_else(lost);
+                    }
                     Fetched::Useless => {
                         let text = "the token had expired when it came";
                         Error::new(ErrorKind::InvalidResponse, text)
@@ -346,13 +354,14 @@ impl Shared {
             }
         };
         state.last_error = Some(error.clone());
-        Err(error)
+        // A token that came in from outside meanwhile is as good to those who waited.
+        state.usable(now).ok_or(error)
     }
 
     fn store(&self, response: &TokenResponse) {
-        let refetchable = self.fetcher.accept(response);
         let now = self.now();
         let mut state = self.lock();
+        let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
     }

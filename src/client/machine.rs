@@ -54,7 +54,7 @@ pub(super) enum Fetched {
     Once,
     /// It is of no use; the fetch counts as failed.
     Useless,
-    /// A newer one came in meanwhile.
+    /// One came in from outside meanwhile, and stays.
     Superseded,
 }
 
@@ -77,7 +77,6 @@ pub(super) struct Machine {
     outage: Option<Outage>,
     starts: Starts,
     refetchable: bool,
-    generation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +96,8 @@ struct Bounds {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     started: Instant,
-    /// The generation of the token when it started.
-    generation: u64,
+    /// A token came in from outside since.
+    overtaken: bool,
     /// The client has another secret since.
     outdated: bool,
     /// What there was before it.
@@ -147,7 +146,6 @@ impl Machine {
             outage: None,
             starts: Starts::default(),
             refetchable,
-            generation: 0,
         }
     }
 
@@ -201,11 +199,10 @@ impl Machine {
         jitter: f64,
     ) -> Fetched {
         let flight = self.flight.take();
-        let started = flight.map_or(now.monotonic, |flight| flight.started);
-        let stale_flight = flight.is_some_and(|flight| flight.generation != self.generation);
-        if stale_flight && self.is_usable(now) {
+        if flight.is_some_and(|flight| flight.overtaken) {
             return Fetched::Superseded;
         }
+        let started = flight.map_or(now.monotonic, |flight| flight.started);
         let lifetime = lifetime.or(refetchable.then_some(self.policy.default_lifetime));
         let elapsed = now.monotonic.saturating_duration_since(started);
         if lifetime.is_some_and(|lifetime| lifetime <= elapsed || lifetime.is_zero()) {
@@ -231,15 +228,18 @@ impl Machine {
         jitter: f64,
     ) {
         let flight = self.flight.take();
-        if flight.is_some_and(|flight| flight.outdated) {
+        if flight.is_some_and(|flight| flight.overtaken || flight.outdated) {
             return;
         }
         let started = flight.map_or(now.monotonic, |flight| flight.started);
         self.fail(now, started, failed, retry_after, jitter);
     }
 
-    /// A token that came in from outside is the token now.
+    /// A token that came in from outside is the token now, whatever a fetch in flight brings.
     pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
+        if let Some(flight) = &mut self.flight {
+            flight.overtaken = true;
+        }
         self.refetchable = refetchable;
         self.hold(now, now.monotonic, lifetime);
     }
@@ -311,7 +311,6 @@ impl Machine {
     fn hold(&mut self, now: Now, started: Instant, lifetime: Option<Duration>) {
         let bounds = lifetime.map(|lifetime| self.bounds(now, started, lifetime));
         self.token = Some(Token { bounds });
-        self.generation = self.generation.wrapping_add(1);
         self.outage = None;
         self.starts.hurry = false;
     }
@@ -338,8 +337,7 @@ impl Machine {
 
     fn start(&mut self, now: Now) {
         let (started, before) = (now.monotonic, self.starts);
-        let generation = self.generation;
-        self.flight = Some(Flight { started, generation, outdated: false, before });
+        self.flight = Some(Flight { started, overtaken: false, outdated: false, before });
         let last_hurried = if before.hurry { Some(started) } else { before.last_hurried };
         self.starts = Starts { last: Some(started), last_hurried, hurry: false };
     }
