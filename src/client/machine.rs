@@ -20,6 +20,15 @@ pub(super) struct Now {
     pub(super) wall: SystemTime,
 }
 
+impl Now {
+    /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
+    /// sleeps, the other may be set back.
+    fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
+    }
+}
+
 /// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
 /// wait without end must not end at once.
 pub(super) fn after(instant: Instant, wait: Duration) -> Instant {
@@ -95,7 +104,7 @@ struct Bounds {
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    started: Instant,
+    started: Now,
     /// A token came in from outside since.
     overtaken: bool,
     /// The client has another secret since.
@@ -202,19 +211,22 @@ impl Machine {
         if flight.is_some_and(|flight| flight.overtaken) {
             return Fetched::Superseded;
         }
-        let started = flight.map_or(now.monotonic, |flight| flight.started);
+        let started = flight.map_or(now, |flight| flight.started);
         let lifetime = lifetime.or(refetchable.then_some(self.policy.default_lifetime));
-        let elapsed = now.monotonic.saturating_duration_since(started);
-        if lifetime.is_some_and(|lifetime| lifetime <= elapsed || lifetime.is_zero()) {
-            if self.is_usable(now) || lifetime.is_some_and(|lifetime| !lifetime.is_zero()) {
-                self.fail(now, started, Failed::Transient, None, jitter);
-                return Fetched::Useless;
-            }
+        let token = self.token_of(started, lifetime);
+        let usable = self.is_usable(now);
+        if !usable && lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
             self.outage = None;
             return Fetched::Once;
         }
+        let expired = lifetime.is_some_and(|lifetime| lifetime <= now.since(started));
+        // One within its safety margin is better than none, and worse than one that may go out.
+        if expired || usable && !token.is_usable(now) {
+            self.fail(now, started.monotonic, Failed::Transient, None, jitter);
+            return Fetched::Useless;
+        }
         self.refetchable = refetchable;
-        self.hold(now, started, lifetime);
+        self.hold(token);
         Fetched::Kept
     }
 
@@ -231,8 +243,8 @@ impl Machine {
         if flight.is_some_and(|flight| flight.overtaken || flight.outdated) {
             return;
         }
-        let started = flight.map_or(now.monotonic, |flight| flight.started);
-        self.fail(now, started, failed, retry_after, jitter);
+        let started = flight.map_or(now, |flight| flight.started);
+        self.fail(now, started.monotonic, failed, retry_after, jitter);
     }
 
     /// A token that came in from outside is the token now, whatever a fetch in flight brings.
@@ -241,7 +253,7 @@ impl Machine {
             flight.overtaken = true;
         }
         self.refetchable = refetchable;
-        self.hold(now, now.monotonic, lifetime);
+        self.hold(self.token_of(now, lifetime));
     }
 
     /// The resource rejected the token that is held; whether another may be had.
@@ -308,14 +320,17 @@ impl Machine {
         Some(next.min(look))
     }
 
-    fn hold(&mut self, now: Now, started: Instant, lifetime: Option<Duration>) {
-        let bounds = lifetime.map(|lifetime| self.bounds(now, started, lifetime));
-        self.token = Some(Token { bounds });
+    fn hold(&mut self, token: Token) {
+        self.token = Some(token);
         self.outage = None;
         self.starts.hurry = false;
     }
 
-    fn bounds(&self, now: Now, started: Instant, lifetime: Duration) -> Bounds {
+    fn token_of(&self, started: Now, lifetime: Option<Duration>) -> Token {
+        Token { bounds: lifetime.map(|lifetime| self.bounds(started, lifetime)) }
+    }
+
+    fn bounds(&self, started: Now, lifetime: Duration) -> Bounds {
         let lifetime = lifetime.min(MAX_LIFETIME);
         let lead = lifetime.mul_f64(self.policy.lead_ratio).min(self.policy.lead_cap);
         let margin = match self.policy.margin {
@@ -325,21 +340,19 @@ impl Machine {
         let wait = lifetime.saturating_sub(lead);
         let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(self.jitter));
         let usable = lifetime.saturating_sub(margin);
-        let elapsed = now.monotonic.saturating_duration_since(started);
-        let wall = now.wall.checked_add(usable.saturating_sub(elapsed));
         Bounds {
-            fresh_until: after(started, fresh.min(usable)),
-            usable_until: after(started, usable),
-            wall_until: wall.unwrap_or(now.wall),
-            expires_at: after(started, lifetime),
+            fresh_until: after(started.monotonic, fresh.min(usable)),
+            usable_until: after(started.monotonic, usable),
+            wall_until: started.wall.checked_add(usable).unwrap_or(started.wall),
+            expires_at: after(started.monotonic, lifetime),
         }
     }
 
     fn start(&mut self, now: Now) {
-        let (started, before) = (now.monotonic, self.starts);
-        self.flight = Some(Flight { started, overtaken: false, outdated: false, before });
-        let last_hurried = if before.hurry { Some(started) } else { before.last_hurried };
-        self.starts = Starts { last: Some(started), last_hurried, hurry: false };
+        let (started, before) = (Some(now.monotonic), self.starts);
+        self.flight = Some(Flight { started: now, overtaken: false, outdated: false, before });
+        let last_hurried = if before.hurry { started } else { before.last_hurried };
+        self.starts = Starts { last: started, last_hurried, hurry: false };
     }
 
     /// Lets the next start not wait for the minimum interval, unless one within it did not.
