@@ -96,7 +96,7 @@ impl Waiter {
                 Next::Take(outcome) => return outcome,
                 Next::AskAgainAt(instant) => self.shared.clock().sleep_until(instant).await,
                 Next::Wait(joined) => match self.join(joined).await {
-                    Some(Err(error)) if error.is_transient() => {
+                    Some(Err(error)) if error.is_transient() && !self.is_over() => {
                         // Where the next try is too far away, this is the error of this attempt.
                         next = match self.ask() {
                             Next::Take(Err(_)) => return Err(self.annotated(&error)),
@@ -113,6 +113,12 @@ impl Waiter {
             }
             next = self.ask();
         }
+    }
+
+    /// Whether the patience has ended: whoever was slow to look keeps the error of the attempt
+    /// that it waited for, and causes no other.
+    fn is_over(&self) -> bool {
+        self.shared.now().monotonic >= self.give_up
     }
 
     fn ask(&self) -> Next {
