@@ -16,7 +16,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
@@ -306,11 +305,7 @@ impl Shared {
         self: &Arc<Self>,
         state: &mut State,
     ) -> Result<(flight::Launch, flight::Joined), Error> {
-        let Ok(handle) = Handle::try_current() else {
-            state.machine.not_started();
-            let text = "a token has to be fetched, which needs a tokio runtime";
-            return Err(Error::new(ErrorKind::NoRuntime, text));
-        };
+        let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let (launch, joined) = flight::Launch::new(handle, self.clone());
         state.flight = Some(joined.clone());

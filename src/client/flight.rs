@@ -77,6 +77,14 @@ pub(super) fn aborted() -> Error {
     Error::new(ErrorKind::Aborted, text)
 }
 
+/// Where a fetch, and the timers of those who wait for one, run.
+pub(super) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        let text = "a token has to be fetched, which needs a tokio runtime";
+        Error::new(ErrorKind::NoRuntime, text)
+    })
+}
+
 /// A caller without a token.
 pub(super) struct Waiter {
     shared: Arc<Shared>,
@@ -92,6 +100,10 @@ impl Waiter {
 
     pub(super) async fn wait(self, mut next: Next) -> Outcome {
         loop {
+            if !matches!(next, Next::Take(_)) {
+                // Not where the call was made: this may be polled elsewhere.
+                runtime()?;
+            }
             match next {
                 Next::Take(outcome) => return outcome,
                 Next::AskAgainAt(instant) => self.shared.clock().sleep_until(instant).await,
