@@ -8,6 +8,9 @@ const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The part of an outage's age after which the next try is due.
 const BACKOFF_PART: u32 = 5;
+/// The part of a pause that jitter takes off. A pause is at least a tenth of the age that the
+/// outage has at its end.
+const BACKOFF_JITTER: f64 = 0.4;
 const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 /// How long the wall clock is not looked at.
@@ -394,7 +397,7 @@ impl Machine {
             Failed::Transient => {
                 let age = now.monotonic.saturating_duration_since(since);
                 let pause = (age / BACKOFF_PART).clamp(BACKOFF_MIN, BACKOFF_MAX);
-                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0))
+                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * BACKOFF_JITTER))
             }
         };
         let pause = pause.max(retry_after.unwrap_or_default());
