@@ -312,15 +312,16 @@ impl Machine {
             return None;
         }
         let look = after(now.monotonic, WALL_LOOK);
-        let bounds = self.token.and_then(|token| token.bounds);
-        let waiting = self.flight.is_some() || !self.refetchable;
-        let next = match bounds {
-            None => look,
-            Some(bounds) if waiting => bounds.usable_until,
-            Some(bounds) if now.monotonic < bounds.fresh_until => bounds.fresh_until,
-            Some(bounds) => bounds.usable_until.min(self.next_start()?),
+        let Some(bounds) = self.token?.bounds else { return Some(look) };
+        let next = if self.flight.is_some() || !self.refetchable {
+            bounds.usable_until
+        } else if now.monotonic < bounds.fresh_until {
+            bounds.fresh_until
+        } else {
+            bounds.usable_until.min(self.next_start()?)
         };
-        Some(next.min(look))
+        let wall = bounds.wall_until.duration_since(now.wall).unwrap_or_default();
+        Some(next.min(look).min(after(now.monotonic, wall)))
     }
 
     fn hold(&mut self, token: Token) {
