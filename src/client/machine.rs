@@ -215,7 +215,7 @@ impl Machine {
             return Fetched::Superseded;
         }
         let started = flight.map_or(now, |flight| flight.started);
-        let lifetime = lifetime.or(refetchable.then_some(self.policy.default_lifetime));
+        let lifetime = self.lifetime(lifetime, refetchable);
         let token = self.token_of(started, lifetime);
         let usable = self.is_usable(now);
         if !usable && lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
@@ -256,7 +256,7 @@ impl Machine {
             flight.overtaken = true;
         }
         self.refetchable = refetchable;
-        self.hold(self.token_of(now, lifetime));
+        self.hold(self.token_of(now, self.lifetime(lifetime, refetchable)));
     }
 
     /// The resource rejected the token that is held; whether another may be had.
@@ -328,6 +328,10 @@ impl Machine {
         self.token = Some(token);
         self.outage = None;
         self.starts.hurry = false;
+    }
+
+    fn lifetime(&self, told: Option<Duration>, refetchable: bool) -> Option<Duration> {
+        told.or(refetchable.then_some(self.policy.default_lifetime))
     }
 
     fn token_of(&self, started: Now, lifetime: Option<Duration>) -> Token {
