@@ -1,7 +1,7 @@
 //! What a cache fetches with: a grant that can be repeated, a session that is renewed by its
 //! refresh token, or a user's own closure.
 
-use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse};
+use super::{Error, Grant, TokenEndpoint, TokenResponse};
 use crate::ClientSecret;
 use std::{
     error::Error as StdError,
@@ -74,9 +74,10 @@ impl Fetcher for Session {
         let fetch = self.endpoint.fetch(&grant);
         Box::pin(async move {
             fetch.await.map_err(|error| {
-                let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
-                // RFC 6749 §5.2: a refresh token that is refused stays so.
-                if refused { Error::sign_in_needed() } else { error }
+                // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
+                // refused may be let in again.
+                let gone = error.code() == Some("invalid_grant") && !error.is_transient();
+                if gone { Error::sign_in_needed() } else { error }
             })
         })
     }
