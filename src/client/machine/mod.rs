@@ -410,3 +410,6 @@ impl Machine {
         self.outage = Some(Outage { since, next_try, refusals });
     }
 }
+
+#[cfg(test)]
+mod tests;
