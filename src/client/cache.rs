@@ -3,7 +3,7 @@ use super::{
     TokenSource,
     fetcher::{Fetcher, FromFn, Repeat, Session},
     flight::{self, Waiter},
-    machine::{Ask, Failed, Fetched, Machine, Now},
+    machine::{self, Ask, Failed, Fetched, Machine, Now},
 };
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
 use std::{
@@ -16,7 +16,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
@@ -84,6 +83,13 @@ struct State {
     last_error: Option<Error>,
 }
 
+impl State {
+    /// The token that is held, where it may go out.
+    fn usable(&self, now: Now) -> Option<AccessToken> {
+        self.token.clone().filter(|_| self.machine.is_usable(now))
+    }
+}
+
 /// What a caller does next.
 pub(super) enum Next {
     Take(Result<AccessToken, Error>),
@@ -131,9 +137,9 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let refresh_token = Mutex::new(None);
+        let refresh_tokens = Mutex::default();
         let grant = Grant::client_credentials();
-        let session = Session { endpoint, grant, refresh_token };
+        let session = Session { endpoint, grant, refresh_tokens };
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache
@@ -168,7 +174,8 @@ impl TokenCache {
         }
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in.
+    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
+    /// comes with it, and a fetch in flight for the old one changes neither.
     pub fn store(&self, response: &TokenResponse) {
         self.shared.store(response);
     }
@@ -176,7 +183,8 @@ impl TokenCache {
     /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
     /// may try at once.
     pub fn credential_changed(&self) {
-        self.shared.lock().machine.credential_changed();
+        let now = self.shared.now();
+        self.shared.lock().machine.credential_changed(now);
     }
 
     /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
@@ -193,7 +201,7 @@ impl TokenSource for TokenCache {
         let shared = &self.shared;
         let now = shared.now();
         let patience = shared.policy.patience;
-        let give_up = now.monotonic.checked_add(patience).unwrap_or(now.monotonic);
+        let give_up = machine::after(now.monotonic, patience);
         match shared.next(now, give_up) {
             Next::Take(result) => Answer::Ready(result),
             next => {
@@ -305,11 +313,7 @@ impl Shared {
         self: &Arc<Self>,
         state: &mut State,
     ) -> Result<(flight::Launch, flight::Joined), Error> {
-        let Ok(handle) = Handle::try_current() else {
-            state.machine.not_started();
-            let text = "a token has to be fetched, which needs a tokio runtime";
-            return Err(Error::new(ErrorKind::NoRuntime, text));
-        };
+        let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let (launch, joined) = flight::Launch::new(handle, self.clone());
         state.flight = Some(joined.clone());
@@ -321,21 +325,21 @@ impl Shared {
         &self,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
-        let refetchable = result.as_ref().is_ok_and(|response| self.fetcher.accept(response));
         let now = self.now();
         let mut state = self.lock();
         state.flight = None;
         let jitter = random::fraction();
         let error = match result {
             Ok(response) => {
-                let lifetime = response.lifetime();
+                let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(&response));
                 match state.machine.fetched(now, lifetime, refetchable, jitter) {
                     Fetched::Kept => return Ok(self.hold(&mut state, &response)),
                     Fetched::Once => return Ok(response.access_token().clone()),
-                    Fetched::Superseded => match &state.token {
-                        Some(token) => return Ok(token.clone()),
-                        None => aborted(),
-                    },
+                    Fetched::Superseded => {
+                        let text = "another token took its place, and is not good any more";
+                        let lost = || Error::new(ErrorKind::Aborted, text);
+                        return state.usable(now).ok_or_else(lost);
+                    }
                     Fetched::Useless => {
                         let text = "the token had expired when it came";
                         Error::new(ErrorKind::InvalidResponse, text)
@@ -353,13 +357,14 @@ impl Shared {
             }
         };
         state.last_error = Some(error.clone());
-        Err(error)
+        // A token that came in from outside meanwhile is as good to those who waited.
+        state.usable(now).ok_or(error)
     }
 
     fn store(&self, response: &TokenResponse) {
-        let refetchable = self.fetcher.accept(response);
         let now = self.now();
         let mut state = self.lock();
+        let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
     }

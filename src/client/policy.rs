@@ -75,7 +75,8 @@ impl RefreshPolicy {
     }
 
     /// The least time between the starts of two fetches, whatever the server says; the first
-    /// fetch after a rejection does not wait for it. Defaults to 1 s.
+    /// fetch after a rejection, or after the credential changed, does not wait for it, once in
+    /// that time. Defaults to 1 s.
     pub fn with_min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self
