@@ -1,3 +1,4 @@
+use super::token_response::MAX_LIFETIME;
 use std::time::Duration;
 
 /// When a [`TokenCache`](super::TokenCache) fetches, how long its callers wait, and how long a
@@ -81,9 +82,9 @@ impl RefreshPolicy {
     }
 
     /// How long a token is good whose lifetime the server does not tell, where it can be fetched
-    /// again; one that cannot is good until it is rejected. Defaults to 5 min.
+    /// again, at most ten years; one that cannot is good until it is rejected. Defaults to 5 min.
     pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
-        self.default_lifetime = lifetime;
+        self.default_lifetime = lifetime.min(MAX_LIFETIME);
         self
     }
 }
