@@ -331,7 +331,10 @@ impl Shared {
                 let lifetime = response.lifetime();
                 match state.machine.fetched(now, lifetime, refetchable, jitter) {
                     Fetched::Kept => return Ok(self.hold(&mut state, &response)),
-                    Fetched::Once => return Ok(response.access_token().clone()),
+                    Fetched::Once => {
+                        state.last_error = None;
+                        return Ok(response.access_token().clone());
+                    }
                     Fetched::Superseded => match &state.token {
                         Some(token) => return Ok(token.clone()),
                         None => aborted(),
