@@ -68,6 +68,18 @@ async fn after_a_lifetime_of_zero_a_caller_without_patience_fails_at_once_parse_
 }
 
 #[tokio::test]
+async fn a_token_with_a_lifetime_of_zero_ends_an_outage_parse_05() {
+    let script = Script::of([Reply::status(503), Reply::token("T", 0)]);
+    let caller = impatient(&script);
+    assert_eq!(caller.call().await.unwrap_err().status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    caller.advance(SECOND).await;
+    assert_eq!(caller.call().await.unwrap(), "Bearer T");
+    assert!(caller.status().last_error().is_none(), "{:?}", caller.status());
+    let error = caller.call().await.unwrap_err();
+    assert_eq!(error.status(), None, "the outage is over, it is only too soon: {error}");
+}
+
+#[tokio::test]
 async fn a_lifetime_of_null_is_as_if_it_were_absent_parse_06() {
     let policy = || RefreshPolicy::default().with_default_lifetime(Duration::from_secs(77));
     for body in [r#"{"access_token":"T"}"#, r#"{"access_token":"T","expires_in":null}"#] {
@@ -101,7 +113,9 @@ async fn without_a_lifetime_the_default_of_the_policy_holds_parse_07() {
     let script = Script::of([Reply::json(r#"{"access_token":"T"}"#)]);
     for (default, lifetime) in [(Duration::from_secs(120), 120), (Duration::MAX, 315_360_000)] {
         let lifetime = Duration::from_secs(lifetime);
-        let policy = RefreshPolicy::default().with_default_lifetime(default);
+        // Without patience, so that a token which is of no use is an error and no wait.
+        let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+        let policy = policy.with_default_lifetime(default);
         let (caller, before) = (Caller::new(&script, policy), script.asked());
         for _ in 0..2 {
             assert_eq!(caller.call().await.unwrap(), "Bearer T");

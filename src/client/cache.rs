@@ -334,7 +334,10 @@ impl Shared {
                 let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(&response));
                 match state.machine.fetched(now, lifetime, refetchable, jitter) {
                     Fetched::Kept => return Ok(self.hold(&mut state, &response)),
-                    Fetched::Once => return Ok(response.access_token().clone()),
+                    Fetched::Once => {
+                        state.last_error = None;
+                        return Ok(response.access_token().clone());
+                    }
                     Fetched::Superseded => {
                         let text = "another token took its place, and is not good any more";
                         let lost = || Error::new(ErrorKind::Aborted, text);
