@@ -201,6 +201,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         self.held = None;
         match self.source.token(RequestHead::of(request)) {
             Answer::Pending(future) => Token::Awaited(future),
+            Answer::Ready(Err(_)) if rules.pass_without => Token::None,
             Answer::Ready(Err(error)) => Token::Failed(error),
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
@@ -295,9 +296,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let (source, rules) = (self.source.clone(), self.rules.clone());
         let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
         ResponseFuture::cold(Box::pin(async move {
-            let token = token.await?;
-            let prepared = Prepared::new(&token, &fresh.rules.location)?;
-            fresh.held = Some(Held { token: Some(token), prepared, own: true });
+            match token.await {
+                Err(_) if fresh.rules.pass_without => {}
+                token => {
+                    let token = token?;
+                    let prepared = Prepared::new(&token, &fresh.rules.location)?;
+                    fresh.held = Some(Held { token: Some(token), prepared, own: true });
+                }
+            }
             let outgoing = fresh.outgoing(request)?;
             call_when_ready(fresh.inner, outgoing).await
         }))

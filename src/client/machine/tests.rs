@@ -69,8 +69,9 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (-30_000..30_000_i64).prop_map(Event::Set),
         4 => (maybe(), mostly())
             .prop_map(|(lifetime, refetchable)| Event::Fetched { lifetime, refetchable }),
-        3 => (failed, maybe(), 0.0..=1.0)
-            .prop_map(|(failed, retry_after, jitter)| Event::Failed { failed, retry_after, jitter }),
+        3 => (failed, maybe(), 0.0..=1.0).prop_map(|(failed, retry_after, jitter)| {
+            Event::Failed { failed, retry_after, jitter }
+        }),
         2 => Just(Event::Rejected),
         1 => (maybe(), mostly())
             .prop_map(|(lifetime, refetchable)| Event::Stored { lifetime, refetchable }),
