@@ -151,7 +151,9 @@ where
             return Ok(response);
         };
         let mut request = head.map(|()| body);
-        prepared.attach(&mut request, rules.overwrite)?;
+        if prepared.attach(&mut request, rules.overwrite).is_err() {
+            return Ok(response);
+        }
         drain(response.into_body(), &rules.clock).await;
         poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
         inner.call(request).await.map_err(Into::into)
@@ -172,7 +174,8 @@ async fn drain<R: Body>(body: R, clock: &Clock) {
             match Pin::as_mut(&mut body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
-                    match left.checked_sub(length) {
+                    // An empty frame counts too: there may be no end of them.
+                    match left.checked_sub(length.max(1)) {
                         Some(rest) => left = rest,
                         None => return Poll::Ready(()),
                     }
