@@ -61,9 +61,12 @@ where
         (first, Some(ReplayBody { reader: Reader::Waiting(shared) }))
     }
 
+    fn is_whole(&self, copy: &ReplayBody<B>) -> bool {
+        copy.with_kept(|kept| kept.is_some_and(|kept| !kept.lost))
+    }
+
     fn again(&self, copy: ReplayBody<B>) -> Option<ReplayBody<B>> {
-        let whole = copy.with_kept(|kept| kept.is_some_and(|kept| !kept.lost));
-        whole.then_some(copy)
+        self.is_whole(&copy).then_some(copy)
     }
 }
 

@@ -118,7 +118,7 @@ where
         if !self.rules.rejections.contain(&response) || !self.source.reject(&self.token) {
             return Ok(response);
         }
-        match self.copy.is_some() {
+        match self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy)) {
             true => Err(Box::pin(self.repeat(response))),
             false => Ok(response),
         }
