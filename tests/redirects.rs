@@ -40,7 +40,7 @@ const ELSEWHERE: [&str; 7] = [
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Body = Full<Bytes>;
-type Client = BoxCloneService<Request<Body>, Response<()>, BoxError>;
+type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
 /// A network of redirects, which remembers the requests that it got.
 #[derive(Clone, Default)]
@@ -61,8 +61,8 @@ impl Network {
         Self::default().redirecting("/start", 302, location)
     }
 
-    fn answer(&self, request: Request<Body>) -> Response<()> {
-        let mut response = Response::new(());
+    fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let mut response = Response::new(Body::default());
         if let Some((status, location)) = self.redirects.get(request.uri().path()) {
             *response.status_mut() = *status;
             response.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
@@ -78,7 +78,7 @@ impl Network {
 }
 
 /// Calls [`START`] through `client`, following redirects.
-async fn start(client: Client) -> Result<Response<()>, BoxError> {
+async fn start(client: Client) -> Result<Response<Body>, BoxError> {
     let mut request = Request::get(START).body(Body::default()).unwrap();
     *request.headers_mut() = own_headers();
     FollowRedirectLayer::new().layer(client).oneshot(request).await
