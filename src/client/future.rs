@@ -32,14 +32,18 @@ pin_project_lite::pin_project! {
             inner: F,
             recover: Option<Box<dyn Recover<R>>>,
         },
-        /// Something has to be waited for first.
-        Cold {
-            waiting: Cold<R>,
-        },
-        Failed {
-            error: Option<Error>,
+        Later {
+            later: Later<R>,
         },
     }
+}
+
+/// Apart from [`State`], and its error boxed, so that all of it takes no more room than a call
+/// at once: the discriminants hide in pointers.
+enum Later<R> {
+    /// Something has to be waited for first.
+    Cold(Cold<R>),
+    Failed(Option<Box<Error>>),
 }
 
 impl<F, R> ResponseFuture<F, R> {
@@ -48,11 +52,11 @@ impl<F, R> ResponseFuture<F, R> {
     }
 
     pub(super) fn cold(waiting: Cold<R>) -> Self {
-        Self { state: State::Cold { waiting } }
+        Self { state: State::Later { later: Later::Cold(waiting) } }
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Self { state: State::Failed { error: Some(error) } }
+        Self { state: State::Later { later: Later::Failed(Some(Box::new(error))) } }
     }
 }
 
@@ -72,7 +76,7 @@ where
                 response = match recover.answered(response) {
                     Ok(response) => response,
                     Err(waiting) => {
-                        state.set(State::Cold { waiting });
+                        state.set(State::Later { later: Later::Cold(waiting) });
                         return state.poll_cold(cx);
                     }
                 };
@@ -90,18 +94,18 @@ impl<F, R> State<F, Response<R>> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<R>, BoxError>> {
-        match self.project() {
-            StateProjection::Cold { waiting } => {
+        let StateProjection::Later { later } = self.project() else { return Poll::Pending };
+        match later {
+            Later::Cold(waiting) => {
                 let mut response = ready!(waiting.as_mut().poll(cx))?;
                 note_insufficient_scope(&mut response);
                 Poll::Ready(Ok(response))
             }
-            StateProjection::Failed { error } => match error.take() {
-                Some(error) => Poll::Ready(Err(error.into())),
+            Later::Failed(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
                 // Polled after its end, which a future may answer with never ending.
                 None => Poll::Pending,
             },
-            StateProjection::Warm { .. } => Poll::Pending,
         }
     }
 }

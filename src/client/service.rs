@@ -272,7 +272,9 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         if mem::take(&mut self.reserved) {
             return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
         }
-        let inner = self.inner.clone();
+        // This one may stand in a queue for a permit already, which it would be given and keep.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
         ResponseFuture::cold(Box::pin(call_when_ready(inner, outgoing)))
     }
 
