@@ -4,6 +4,7 @@ use super::{
     fetcher::{Fetcher, FromFn, Repeat, Session},
     flight::{self, Waiter},
     machine::{self, Ask, Failed, Fetched, Machine, Now},
+    status::TokenStatus,
 };
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
 use std::{
@@ -437,70 +438,6 @@ fn aborted() -> Error {
 fn too_soon() -> Error {
     let text = "there is no token, and the next may not be fetched yet";
     Error::new(ErrorKind::Transport, text)
-}
-
-/// A snapshot of a [`TokenCache`], without a secret.
-#[derive(Clone, Debug)]
-pub struct TokenStatus {
-    usable: bool,
-    fresh: bool,
-    fetching: bool,
-    expires_in: Option<Duration>,
-    granted: Option<ScopeSet>,
-    withheld: ScopeSet,
-    fetches: u64,
-    last_error: Option<Error>,
-}
-
-impl TokenStatus {
-    /// Whether there is a token that may be sent.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.usable
-    }
-
-    /// Whether there is one that need not be renewed yet.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// Whether a fetch is in flight.
-    #[must_use]
-    pub fn is_fetching(&self) -> bool {
-        self.fetching
-    }
-
-    /// How long the token is good; nothing where there is none, or no expiry is known.
-    #[must_use]
-    pub fn expires_in(&self) -> Option<Duration> {
-        self.expires_in
-    }
-
-    /// The scopes that were granted, where the server said so.
-    #[must_use]
-    pub fn granted(&self) -> Option<&ScopeSet> {
-        self.granted.as_ref()
-    }
-
-    /// The scopes that were asked for and not granted: calls that need them will be refused. Empty
-    /// where the server did not say, which means all of them.
-    #[must_use]
-    pub fn withheld(&self) -> &ScopeSet {
-        &self.withheld
-    }
-
-    /// How many fetches were started.
-    #[must_use]
-    pub fn fetches(&self) -> u64 {
-        self.fetches
-    }
-
-    /// Why the last fetch failed; nothing once one succeeded.
-    #[must_use]
-    pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_ref()
-    }
 }
 
 impl fmt::Debug for TokenCache {

@@ -362,7 +362,7 @@ proptest! {
             run.take(&Event::Ask { patience: Duration::ZERO, runtime: true });
             run.take(&Event::Pass(Duration::from_millis(step)));
         }
-        let seconds = (run.now.monotonic - begin).as_secs() as usize + 1;
+        let seconds = usize::try_from((run.now.monotonic - begin).as_secs()).unwrap() + 1;
         prop_assert!(run.starts.len() <= 2 * seconds, "{} in {seconds} s", run.starts.len());
     }
 }
