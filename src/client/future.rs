@@ -70,25 +70,43 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        if let StateProjection::Warm { inner, recover } = state.as_mut().project() {
-            let mut response = ready!(inner.poll(cx)).map_err(Into::into)?;
-            if let Some(recover) = recover.take() {
-                response = match recover.answered(response) {
-                    Ok(response) => response,
-                    Err(waiting) => {
-                        state.set(State::Later { later: Later::Cold(waiting) });
-                        return state.poll_cold(cx);
-                    }
-                };
+        let StateProjection::Warm { inner, recover } = state.as_mut().project() else {
+            return state.poll_cold(cx);
+        };
+        match inner.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(recover) = recover.take() {
+                    return state.answered(recover, response, cx);
+                }
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
             }
-            note_insufficient_scope(&mut response);
-            return Poll::Ready(Ok(response));
         }
-        state.poll_cold(cx)
     }
 }
 
 impl<F, R> State<F, Response<R>> {
+    /// A call that could be repeated has its answer.
+    fn answered(
+        mut self: Pin<&mut Self>,
+        recover: Box<dyn Recover<Response<R>>>,
+        response: Response<R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        match recover.answered(response) {
+            Ok(mut response) => {
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
+            Err(waiting) => {
+                self.set(Self::Later { later: Later::Cold(waiting) });
+                self.poll_cold(cx)
+            }
+        }
+    }
+
     #[cold]
     fn poll_cold(
         self: Pin<&mut Self>,
