@@ -32,6 +32,7 @@ impl Clock {
         Self::default()
     }
 
+    #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "made by ManualClock"))]
     pub(crate) fn replaced(time: Arc<dyn Time>) -> Self {
         Self { replaced: Some(time) }
     }
