@@ -4,7 +4,7 @@ use super::Error;
 use crate::{
     AccessToken, TokenLocation,
     location::ACCESS_TOKEN,
-    query::{self, Pair},
+    query::{self, ESCAPED, Pair},
     token::sensitive_header,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -13,10 +13,7 @@ use http::{
     header::{AUTHORIZATION, CACHE_CONTROL, Entry},
     uri::PathAndQuery,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// What is left as it is: the unreserved characters of RFC 3986 §2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use percent_encoding::utf8_percent_encode;
 
 /// A token in the form in which it is attached.
 #[derive(Clone)]
@@ -228,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn place_01_exactly_one_sensitive_header() {
+    fn exactly_one_sensitive_header_place_01() {
         let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
         let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
         assert_eq!(values, ["Bearer T"]);
@@ -236,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn place_02_a_credential_is_kept_unless_overwriting_was_asked_for() {
+    fn a_credential_is_kept_unless_overwriting_was_asked_for_place_02() {
         let there = [("authorization", "Basic eDp5")];
         let key = TokenLocation::header("x-api-key").unwrap();
         for (location, name, token) in
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn place_03_the_query_keeps_every_byte() {
+    fn the_query_keeps_every_byte_place_03() {
         let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
         assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
         for (before, after) in [
@@ -281,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn place_06_no_store_unless_the_caller_said_something() {
+    fn no_store_unless_the_caller_said_something_place_06() {
         let request = sent(&TokenLocation::Query, "/", &[]);
         assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
         let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);

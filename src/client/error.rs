@@ -21,6 +21,8 @@ struct Failure {
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// What failed was the exchange of a code, which is never sent twice.
+    spent_code: bool,
 }
 
 /// The kinds of [`Error`].
@@ -58,9 +60,7 @@ pub struct Cause {
 
 impl Error {
     pub(super) fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
-        let (code, status, retry_after, cause) = (None, None, None, None);
-        let failure = Failure { kind, text: text.into(), code, status, retry_after, cause };
-        Self { failure: Arc::new(failure), next_try: None }
+        Self::of(Failure::new(kind, text))
     }
 
     /// The error of a user's own source: `error` is rendered once, bounded and on one line, and
@@ -68,7 +68,9 @@ impl Error {
     pub fn from_source(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(own) => *own,
-            Err(foreign) => Self::new(ErrorKind::Source, scrub::chain(foreign.as_ref())),
+            Err(foreign) => {
+                Self::new(ErrorKind::Source, scrub::chain(foreign.as_ref(), str::to_owned))
+            }
         }
     }
 
@@ -84,13 +86,11 @@ impl Error {
         Self::new(ErrorKind::Placement, text)
     }
 
-    pub(super) fn transport(error: &TransportError, secrets: &Secrets) -> Self {
-        let cause = Cause { text: secrets.redact(&error.to_string()).into() };
+    /// The failure of the transport, which was asked to keep the secrets of the attempt out of it.
+    pub(super) fn transport(error: &TransportError) -> Self {
+        let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
-        Self::of(Failure {
-            cause: Some(cause),
-            ..Failure::new(ErrorKind::Transport, text.to_owned())
-        })
+        Self::of(Failure { cause: Some(cause), ..Failure::new(ErrorKind::Transport, text) })
     }
 
     /// A refusal with the `error` and `error_description` that came with it.
@@ -100,7 +100,7 @@ impl Error {
         description: Option<&str>,
         secrets: &Secrets,
     ) -> Self {
-        let shown = |text: &str| secrets.redact(&scrub::description(&secrets.redact(text)));
+        let shown = |text: &str| secrets.scrub(text);
         let code = code.map(shown);
         let mut text = format!("the authorization server refused the token request ({status})");
         for part in [code.clone(), description.map(shown)].into_iter().flatten() {
@@ -135,16 +135,15 @@ impl Error {
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 
-    /// An error of the exchange of a code, which is never sent twice.
+    /// An error of the exchange of a code.
     pub(super) fn of_exchange(self) -> Self {
         let text = format!("{}; the sign-in has to begin anew", self.failure.text);
         Self::of(Failure {
-            kind: self.failure.kind,
             text: text.into(),
             code: self.failure.code.clone(),
-            status: self.failure.status,
-            retry_after: self.failure.retry_after,
             cause: self.failure.cause.clone(),
+            spent_code: true,
+            ..*self.failure
         })
     }
 
@@ -191,10 +190,12 @@ impl Error {
     }
 
     /// Whether the same may succeed later without anybody changing anything: transport failures,
-    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says.
+    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says. Nothing
+    /// of the kind helps a sign-in, whose code is never sent twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
+            _ if self.failure.spent_code => false,
             ErrorKind::Transport
             | ErrorKind::Source
             | ErrorKind::InvalidResponse
@@ -210,10 +211,12 @@ impl Error {
         }
     }
 
-    /// Whether the user has to sign in again.
+    /// Whether the user has to sign in again: the token is gone for good, or a sign-in failed,
+    /// for whatever reason.
     #[must_use]
     pub fn is_sign_in_needed(&self) -> bool {
-        self.failure.kind == ErrorKind::SignInNeeded
+        let kind = self.failure.kind;
+        self.failure.spent_code || matches!(kind, ErrorKind::SignInNeeded | ErrorKind::SignIn)
     }
 
     /// Whether both are one failure: that of the same fetch.
@@ -224,9 +227,9 @@ impl Error {
 }
 
 impl Failure {
-    fn new(kind: ErrorKind, text: String) -> Self {
+    fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
         let (code, status, retry_after, cause) = (None, None, None, None);
-        Self { kind, text: text.into(), code, status, retry_after, cause }
+        Self { kind, text: text.into(), code, status, retry_after, cause, spent_code: false }
     }
 }
 
