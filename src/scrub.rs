@@ -8,21 +8,31 @@ pub(crate) const MAX_TEXT: usize = 512;
 /// `text` in the characters of `error_description` (RFC 6750 §3), at most [`MAX_TEXT`] of them:
 /// quotes become apostrophes, everything else outside becomes `?`.
 pub(crate) fn description(text: &str) -> String {
-    text.chars()
-        .take(MAX_TEXT)
-        .map(|char| match char {
-            '"' => '\'',
-            '\\' => '/',
-            ' '..='~' => char,
-            _ => '?',
-        })
-        .collect()
+    text.chars().take(MAX_TEXT).map(plain).collect()
 }
 
-/// The messages of `error` and of everything below it, joined, with every query string cut.
+/// [`description`] of a text that `redact` takes the secrets out of: while they are whole, so
+/// before a character is replaced or the end cut off, and again after, since what was replaced may
+/// have become one.
+pub(crate) fn redacted(text: &str, redact: impl Fn(&str) -> String) -> String {
+    let plain: String = redact(text).chars().map(plain).collect();
+    description(&redact(&plain))
+}
+
+fn plain(char: char) -> char {
+    match char {
+        '"' => '\'',
+        '\\' => '/',
+        ' '..='~' => char,
+        _ => '?',
+    }
+}
+
+/// The messages of `error` and of everything below it, joined, without what `redact` takes out,
+/// and with every query string cut.
 ///
 /// HTTP clients print the URL of a failed call in their errors, and a query may hold a secret.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static), redact: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -39,7 +49,7 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         }
         next = error.source();
     }
-    description(&without_queries(&text))
+    redacted(&without_queries(&redact(&text)), redact)
 }
 
 /// Cuts query strings and user names out of the URLs of `text`, each up to the end of its word:
@@ -48,19 +58,24 @@ fn without_queries(text: &str) -> String {
     let words = text.split_inclusive(char::is_whitespace).map(|word| {
         let (url, cut) = match word.split_once('?') {
             Some((url, query)) => (url, query.ends_with(char::is_whitespace)),
-            None => return without_user(word),
+            None => return without_users(word),
         };
-        format!("{}?{}", without_user(url), if cut { " " } else { "" })
+        format!("{}?{}", without_users(url), if cut { " " } else { "" })
     });
     words.collect()
 }
 
-/// Cuts the user name and password out of `scheme://user:password@host`.
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+/// Cuts the user name and password out of every `scheme://user:password@host`.
+pub(crate) fn without_users(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (authority, path) = part.split_at(part.find('/').unwrap_or(part.len()));
+        clean.push_str("://");
+        clean.push_str(authority.rsplit('@').next().unwrap_or_default());
+        clean.push_str(path);
+    }
+    clean
 }
 
 #[cfg(test)]
@@ -74,8 +89,23 @@ mod tests {
             ("for (https://as.example/t?secret=x): reset", "for (https://as.example/t? reset"),
             ("at /t?a=')b&secret=x and more?", "at /t? and more?"),
             ("https://id:secret@as.example/t@v refused", "https://as.example/t@v refused"),
+            ("https://a/b;via=http://id:secret@proxy:1/", "https://a/b;via=http://proxy:1/"),
         ] {
-            assert_eq!(chain(&io::Error::other(text)), clean);
+            assert_eq!(chain(&io::Error::other(text), str::to_owned), clean);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_before_the_text_is_cut_or_its_characters_are_replaced() {
+        for secret in ["quo\"ted", "se?cret", "secret"] {
+            let redact = |text: &str| text.replace(secret, "X");
+            for before in [0, MAX_TEXT - 3] {
+                let text = format!("{} {secret} after", "y".repeat(before));
+                for clean in [redacted(&text, redact), chain(&io::Error::other(text), redact)] {
+                    assert!(clean.contains(" X") && !clean.contains("se"), "{clean}");
+                    assert!(!clean.contains("quo") && clean.len() <= MAX_TEXT, "{clean}");
+                }
+            }
         }
     }
 

@@ -137,6 +137,18 @@ impl Transport {
         &self,
         request: Request<Full<Bytes>>,
     ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<> {
+        self.send_without(request, str::to_owned)
+    }
+
+    /// As [`send`](Self::send), with an error out of which `redact` takes what is secret.
+    pub(crate) fn send_without<F>(
+        &self,
+        request: Request<Full<Bytes>>,
+        redact: F,
+    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F>
+    where
+        F: Fn(&str) -> String + Send + Sync,
+    {
         let allowed = self.check(&request);
         let this = self.clone();
         async move {
@@ -145,7 +157,7 @@ impl Transport {
             let mut deadline = pin!(this.clock.sleep(this.deadline));
             poll_fn(|cx| {
                 if let Poll::Ready(exchanged) = exchange.as_mut().poll(cx) {
-                    return Poll::Ready(exchanged.map_err(TransportError::from));
+                    return Poll::Ready(exchanged.map_err(|failure| failure.render(&redact)));
                 }
                 deadline.as_mut().poll(cx).map(|()| Err(TransportErrorKind::TimedOut.into()))
             })
@@ -257,13 +269,13 @@ impl From<TransportErrorKind> for TransportError {
     }
 }
 
-impl From<Failure> for TransportError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::TooLarge => TransportErrorKind::TooLarge.into(),
-            Failure::Service(error) => Self {
+impl Failure {
+    fn render(self, redact: impl Fn(&str) -> String) -> TransportError {
+        match self {
+            Self::TooLarge => TransportErrorKind::TooLarge.into(),
+            Self::Service(error) => TransportError {
                 kind: TransportErrorKind::Service,
-                text: scrub::chain(error.as_ref()).into(),
+                text: scrub::chain(error.as_ref(), redact).into(),
             },
         }
     }

@@ -1,23 +1,32 @@
-//! R2, the Firmafon REST API v2, offered: Relatel's API under another brand.
+//! R2, the Firmafon REST API v2, offered and called: Relatel's API under another brand.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 #[path = "support/calls_api.rs"]
 mod calls_api;
 #[path = "support/raw.rs"]
 mod raw;
+#[path = "support/sign_in.rs"]
+mod sign_in;
+#[path = "support/system.rs"]
+mod system;
 
 use calls_api::{ALICE, BOB, CallsApi, Presented, UNKNOWN};
+use system::{ApiClient, JUDGES, System};
+use tower::Layer;
 use tower_oauth2::{
     Clock, TokenLocation,
+    client::AddBearer,
     validate::{Principal, StaticTokens},
 };
+
+const LOCATIONS: [TokenLocation; 3] =
+    [TokenLocation::Query, TokenLocation::BasicUserName, TokenLocation::Bearer];
 
 /// A token that alice made by hand in the web interface.
 const ONE_OFF: &str = "one-off~7f3a";
 
 async fn firmafon() -> CallsApi {
-    let locations = [TokenLocation::Query, TokenLocation::BasicUserName, TokenLocation::Bearer];
-    let api = CallsApi::start("firmafon", locations, Clock::system()).await;
+    let api = CallsApi::start("firmafon", LOCATIONS, Clock::system()).await;
     api.tokens.insert(ONE_OFF, Principal::new("alice")).unwrap();
     api
 }
@@ -57,4 +66,35 @@ async fn r2_all_tokens_of_a_user_are_refused_on_the_connection_in_use_once_they_
     let reply = api.server.send("GET /api/v2/calls", &[&line]).await;
     api.assert_refused(&reply, 401, UNKNOWN);
     api.assert_admits(&Presented::in_query(BOB), "bob").await;
+}
+
+#[tokio::test]
+async fn r2_one_sign_in_serves_every_call_until_its_token_is_destroyed_in_mid_use() {
+    for judge in JUDGES {
+        for location in LOCATIONS {
+            System::of_calls(judge, &LOCATIONS).await.assert_ends_in_mid_use(location).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r2_a_one_off_token_needs_no_sign_in_and_its_refusal_reaches_the_caller() {
+    let api = firmafon().await;
+    let origin = api.server.origin();
+    let uri = format!("{origin}/api/v2/calls");
+    let http = system::http();
+    let mut clients = LOCATIONS.map(|location| {
+        let layer = AddBearer::bearer(ONE_OFF, origin.as_str()).unwrap().at(location).unwrap();
+        ApiClient::new(layer.layer(http.clone()))
+    });
+    for client in &mut clients {
+        let reply = system::call(client, &uri).await.unwrap();
+        assert!(reply.body().starts_with("alice by "), "{reply:?}");
+    }
+    assert!(api.tokens.remove(ONE_OFF));
+    for client in &mut clients {
+        for _ in 0..2 {
+            assert_eq!(system::call(client, &uri).await.unwrap().status(), 401);
+        }
+    }
 }

@@ -1,20 +1,27 @@
-//! R3, the earlier Firmafon REST API v2, offered: header and query, but no Basic.
+//! R3, the earlier Firmafon REST API v2, offered and called: header and query, but no Basic.
 
 #[path = "support/calls_api.rs"]
 mod calls_api;
 #[path = "support/raw.rs"]
 mod raw;
+#[path = "support/sign_in.rs"]
+mod sign_in;
+#[path = "support/system.rs"]
+mod system;
 
 use calls_api::{ALICE, BOB, CallsApi, EXPIRED, Presented, UNKNOWN};
 use std::time::Duration;
+use system::{JUDGES, System};
 use tower_oauth2::{
     Clock, TokenLocation,
     testing::ManualClock,
     validate::{Principal, StaticTokens},
 };
 
+const LOCATIONS: [TokenLocation; 2] = [TokenLocation::Bearer, TokenLocation::Query];
+
 async fn earlier_firmafon(clock: Clock) -> CallsApi {
-    CallsApi::start("firmafon", [TokenLocation::Bearer, TokenLocation::Query], clock).await
+    CallsApi::start("firmafon", LOCATIONS, clock).await
 }
 
 #[tokio::test]
@@ -78,4 +85,24 @@ async fn r3_each_token_expires_at_its_own_time_on_the_connection_in_use() {
     let line = format!("Authorization: Bearer {BOB}");
     let reply = api.server.send("GET /api/v2/calls", &[&line]).await;
     api.assert_refused(&reply, 401, EXPIRED);
+}
+
+#[tokio::test]
+async fn r3_one_sign_in_serves_every_call_until_its_token_is_destroyed_in_mid_use() {
+    for judge in JUDGES {
+        for location in LOCATIONS {
+            System::of_calls(judge, &LOCATIONS).await.assert_ends_in_mid_use(location).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r3_a_client_that_presents_a_good_token_by_basic_is_refused() {
+    for judge in JUDGES {
+        let system = System::of_calls(judge, &LOCATIONS).await;
+        let cache = system.cache_of(&system.alice_signs_in().await);
+        let mut client = system.client(&cache, TokenLocation::BasicUserName);
+        assert_eq!(system.call(&mut client).await.unwrap().status(), 401);
+        system.assert_requests(1, 1);
+    }
 }

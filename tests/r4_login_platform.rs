@@ -1,9 +1,11 @@
-//! R4, a platform with a log-in endpoint, offered: a user name and a password give an opaque
-//! token with the rights of that user.
+//! R4, a platform with a log-in endpoint, offered and called: a user name and a password give an
+//! opaque token with the rights of that user.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 #[path = "support/raw.rs"]
 mod raw;
+#[path = "support/system.rs"]
+mod system;
 
 use axum::{
     Extension, Json, Router,
@@ -22,8 +24,11 @@ use std::{
     },
     time::Duration,
 };
+use system::{ApiClient, JUDGES, Judge, System};
+use tower::Layer;
 use tower_oauth2::{
-    ConfigError,
+    ClientAuthentication, ConfigError, TokenLocation, Transport,
+    client::{AddBearer, Error, ErrorKind, Grant, RefreshPolicy, TokenCache, TokenEndpoint},
     server::{Authenticated, RequireScope, RequireToken},
     testing::ManualClock,
     validate::{Principal, StaticTokens},
@@ -215,4 +220,137 @@ async fn r4_a_token_is_refused_once_its_expires_in_has_passed_and_logging_in_hel
 
     let bob = authorization(&server, BOB).await;
     assert_eq!(server.send("GET /projects", &[&bob]).await.status, 200);
+}
+
+/// What alice shows the platform.
+fn alice() -> Grant {
+    Grant::form([("username", "alice"), ("password", "p&ss w=rd+%")])
+}
+
+/// A platform with its own authorization server.
+async fn platform(judge: Judge) -> System {
+    let system = System::start(judge, &[TokenLocation::Bearer]).await;
+    for (name, password, rights) in USERS {
+        system.authorization.register_user(name, password, rights.parse().unwrap());
+    }
+    system
+}
+
+/// Logs in with `grant` when a token is needed. Renews at the same moment in every run.
+fn cache(system: &System, grant: Grant) -> TokenCache {
+    let endpoint = system.endpoint("/authorization", ClientAuthentication::none());
+    let policy = RefreshPolicy::default().with_jitter(false);
+    TokenCache::with_clock(endpoint, grant, policy, system.clock.clock())
+}
+
+#[tokio::test]
+async fn r4_a_client_logs_in_with_the_form_of_the_documentation_and_nothing_else() {
+    let system = platform(Judge::Documented).await;
+    let mut client = system.client(&cache(&system, alice()), TokenLocation::Bearer);
+    system.assert_requests(0, 0);
+    system.assert_called(&mut client, "alice").await;
+    let sent = system.authorization.last_token_request().unwrap();
+    assert_eq!((sent.method().as_str(), sent.uri().path()), ("POST", "/authorization"));
+    assert_eq!((sent.body(), sent.uri().query()), (&ALICE.into(), None));
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(sent.headers().get(header::CONTENT_TYPE).unwrap(), form);
+    assert_eq!(sent.headers().get(header::AUTHORIZATION), None);
+}
+
+#[tokio::test]
+async fn r4_one_log_in_serves_every_call_until_its_token_expires() {
+    for judge in JUDGES {
+        let system = platform(judge).await;
+        let mut client = system.client(&cache(&system, alice()), TokenLocation::Bearer);
+        system.assert_used_until_it_expires(&mut client, "alice", LIFETIME).await;
+    }
+}
+
+#[tokio::test]
+async fn r4_a_token_near_its_end_is_renewed_while_calls_go_on_with_it() {
+    for judge in JUDGES {
+        let system = platform(judge).await;
+        let cache = cache(&system, alice());
+        let mut client = system.client(&cache, TokenLocation::Bearer);
+        // A lead is five minutes at most.
+        let age = LIFETIME - Duration::from_secs(300);
+        system.assert_renewed_in_use((&mut client, &cache), "alice", age).await;
+    }
+}
+
+#[tokio::test]
+async fn r4_a_destroyed_token_is_replaced_by_logging_in_and_the_call_succeeds() {
+    for judge in JUDGES {
+        let system = platform(judge).await;
+        let mut client = system.client(&cache(&system, alice()), TokenLocation::Bearer);
+        system.assert_replaced_once_destroyed(&mut client, "alice").await;
+    }
+}
+
+/// `error` is the verdict on a wrong password, which no repetition changes.
+fn assert_wrong_password(error: &Error) {
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false));
+    assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED));
+    assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
+}
+
+#[tokio::test]
+async fn r4_a_wrong_password_is_tried_once_in_its_window_and_never_calls_the_api() {
+    for judge in JUDGES {
+        let system = platform(judge).await;
+        let wrong = Grant::form([("username", "alice"), ("password", "hunter2")]);
+        let mut client = system.client(&cache(&system, wrong), TokenLocation::Bearer);
+        // The window is doubled each time: 1 s, 2 s.
+        for (token_requests, window) in [(1, 1), (2, 2)] {
+            for _ in 0..4 {
+                let error = system.call(&mut client).await.unwrap_err();
+                assert_wrong_password(&error);
+                assert!(error.retry_after() <= Some(Duration::from_secs(window)));
+            }
+            system.clock.advance(Duration::from_secs(window) - Duration::from_millis(1));
+            assert_wrong_password(&system.call(&mut client).await.unwrap_err());
+            system.assert_requests(token_requests, 0);
+            system.clock.advance(Duration::from_millis(1));
+        }
+
+        // Never for ever: once it is the password, a call succeeds.
+        system.authorization.register_user("alice", "hunter2", "projects:read".parse().unwrap());
+        system.assert_called(&mut client, "alice").await;
+        system.assert_requests(3, 1);
+    }
+}
+
+/// The platform above, whose tokens are a set of this crate, called by this crate's client.
+#[tokio::test]
+async fn r4_both_halves_of_this_crate_agree_on_expiry_and_destruction() {
+    let platform = Platform::new();
+    let server = platform.serve().await;
+    let http = system::http();
+    let client = |form: [(&str, &str); 2]| {
+        let url = format!("{}/authorization", server.origin());
+        let transport = Transport::new(http.clone());
+        let endpoint = TokenEndpoint::new(&url, ClientAuthentication::none(), transport).unwrap();
+        let (policy, clock) = (RefreshPolicy::default(), platform.clock.clock());
+        let cache = TokenCache::with_clock(endpoint, Grant::form(form), policy, clock);
+        let layer = AddBearer::from_source(cache, server.origin()).unwrap();
+        ApiClient::new(layer.layer(http.clone()))
+    };
+    let projects = format!("{}/projects", server.origin());
+    let mut bob = client([("username", "bob"), ("password", "hunter2")]);
+    let mut assert_log_ins = async |log_ins: u32| {
+        for _ in 0..3 {
+            let reply = system::call(&mut bob, &projects).await.unwrap();
+            assert_eq!(reply.body(), "the projects of bob");
+        }
+        assert_eq!(platform.issued.load(Ordering::Relaxed), log_ins);
+    };
+    assert_log_ins(1).await;
+    platform.clock.advance(LIFETIME);
+    assert_log_ins(2).await;
+    platform.tokens.remove_subject("bob");
+    assert_log_ins(3).await;
+
+    // Another refusal than OAuth's, with a body of its own.
+    let mut wrong = client([("username", "bob"), ("password", "hunter3")]);
+    assert_wrong_password(&system::call(&mut wrong, &projects).await.unwrap_err());
 }

@@ -4,7 +4,7 @@ use super::Error;
 use crate::{
     AccessToken, TokenLocation,
     location::ACCESS_TOKEN,
-    query::{self, Pair},
+    query::{self, ESCAPED, Pair},
     token::sensitive_header,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -13,10 +13,7 @@ use http::{
     header::{AUTHORIZATION, CACHE_CONTROL, Entry},
     uri::PathAndQuery,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// What is left as it is: the unreserved characters of RFC 3986 §2.3.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use percent_encoding::utf8_percent_encode;
 
 /// A token in the form in which it is attached.
 #[derive(Clone)]

@@ -3,7 +3,7 @@ use crate::{ClientAuthentication, Clock, ConfigError, Origin, Transport, secrets
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
-    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
     uri::PathAndQuery,
 };
 use http_body_util::Full;
@@ -89,8 +89,8 @@ impl TokenEndpoint {
         let request = self.request(grant, &mut secrets);
         let (transport, clock) = (self.transport.clone(), self.clock.clone());
         async move {
-            let sent = transport.send(request?).await;
-            let response = sent.map_err(|error| Error::transport(&error, &secrets))?;
+            let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
+            let response = sent.map_err(|error| Error::transport(&error))?;
             token_response::read(&response, &secrets)
                 .map_err(|error| error.with_retry_after(retry_after(&response, clock.wall())))
         }
@@ -120,6 +120,9 @@ impl TokenEndpoint {
         if has_body {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, form);
+        } else {
+            // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if let Some((name, value)) = header {
             headers.insert(name, value);

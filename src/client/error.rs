@@ -68,7 +68,9 @@ impl Error {
     pub fn from_source(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(own) => *own,
-            Err(foreign) => Self::new(ErrorKind::Source, scrub::chain(foreign.as_ref())),
+            Err(foreign) => {
+                Self::new(ErrorKind::Source, scrub::chain(foreign.as_ref(), str::to_owned))
+            }
         }
     }
 
@@ -84,8 +86,9 @@ impl Error {
         Self::new(ErrorKind::Placement, text)
     }
 
-    pub(super) fn transport(error: &TransportError, secrets: &Secrets) -> Self {
-        let cause = Cause { text: secrets.redact(&error.to_string()).into() };
+    /// The failure of the transport, which was asked to keep the secrets of the attempt out of it.
+    pub(super) fn transport(error: &TransportError) -> Self {
+        let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
         Self::of(Failure {
             cause: Some(cause),
@@ -100,7 +103,7 @@ impl Error {
         description: Option<&str>,
         secrets: &Secrets,
     ) -> Self {
-        let shown = |text: &str| secrets.redact(&scrub::description(&secrets.redact(text)));
+        let shown = |text: &str| secrets.scrub(text);
         let code = code.map(shown);
         let mut text = format!("the authorization server refused the token request ({status})");
         for part in [code.clone(), description.map(shown)].into_iter().flatten() {

@@ -122,7 +122,7 @@ pub(super) fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<Toke
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
     match text(&members, "token_type") {
         Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
-            let kind = secrets.redact(&scrub::description(kind));
+            let kind = secrets.scrub(kind);
             return Err(invalid(&format!("the token type {kind} is not supported")));
         }
         _ => {}
@@ -146,10 +146,16 @@ pub(super) fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<Toke
 /// A redirect is never followed: it would take the secret along.
 fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
     let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    let to = to.map(|to| to.split(['?', '#']).next().unwrap_or_default());
-    let to = to.map(|to| format!("it redirects to {to}, which is not followed"));
-    let text = to.unwrap_or_else(|| "it redirects, which is not followed".into());
-    Error::refused(response.status(), None, Some(&secrets.redact(&text)), secrets)
+    let text = match to {
+        Some(to) => {
+            // While it is whole: a secret may hold what the rest is cut at.
+            let to = secrets.redact(to);
+            let to = scrub::without_users(to.split(['?', '#']).next().unwrap_or_default());
+            format!("it redirects to {to}, which is not followed")
+        }
+        None => "it redirects, which is not followed".into(),
+    };
+    Error::refused(response.status(), None, Some(&text), secrets)
 }
 
 /// The members of the body: JSON whatever is declared, a form where one is declared.
