@@ -249,7 +249,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Lets pages of other origins read the challenge
-    /// (`Access-Control-Expose-Headers: WWW-Authenticate`).
+    /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal).
     pub fn exposing_challenges(mut self) -> Self {
         self.settings_mut().say(|says| says.exposed = true);
         self

@@ -29,14 +29,13 @@ pub(super) fn response<R: Default>(
 ) -> Response<R> {
     let bearer = challenges.bearer(&rejection);
     let basic = challenges.basic(&rejection);
-    let exposed = challenges.are_exposed() && bearer.is_some();
     let mut response = plain(rejection.terse(challenges.are_terse()));
     for challenge in bearer.into_iter().chain(basic) {
         response.headers_mut().append(WWW_AUTHENTICATE, challenge);
     }
     if let Some(content_type) = grpc_content_type(headers) {
         make_grpc(&mut response, content_type);
-    } else if exposed {
+    } else if challenges.are_exposed() {
         let exposed = HeaderValue::from_static("WWW-Authenticate");
         response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
