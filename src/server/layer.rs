@@ -207,7 +207,8 @@ impl<V> RequireToken<V> {
         Ok(self)
     }
 
-    /// The metadata of this protected resource, as it is configured so far.
+    /// The metadata of this protected resource, as it is configured so far: where tokens are read,
+    /// and the scopes of [`with_scope_hint`](Self::with_scope_hint).
     ///
     /// # Errors
     ///
@@ -215,7 +216,9 @@ impl<V> RequireToken<V> {
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
         let missing = || ConfigError::new("metadata are those of a resource: see with_resource");
         let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
-        ResourceMetadata::new(&resource.identifier, self.settings.sources.locations())
+        let locations = self.settings.sources.locations();
+        let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
+        Ok(metadata.with_scopes(&self.settings.says().scope_hint))
     }
 
     /// Names the scopes to ask for where no token was presented.
