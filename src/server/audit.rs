@@ -11,7 +11,8 @@ use std::{
     sync::Arc,
 };
 
-/// What a [`RequireToken`](super::RequireToken) decided about one request. It holds no token.
+/// What a [`RequireToken`](super::RequireToken) decided about one request, or a policy below it
+/// that refused. It holds no token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {

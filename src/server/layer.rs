@@ -124,8 +124,8 @@ impl<V> RequireToken<V> {
     }
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
-    /// looks at no other. Whoever is in front of this server may look at another. Defaults to
-    /// refusing such requests.
+    /// judges no other. Whoever is in front of this server may look at another. The others are
+    /// taken out like the first. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self
@@ -258,7 +258,7 @@ impl<V> RequireToken<V> {
         self
     }
 
-    /// Tells `hook` of every decision. It runs while the request waits: let it be quick.
+    /// Tells `hook` of every decision, those of policies below too. It runs while the request waits: let it be quick.
     pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         self.settings_mut().auditor = Some(Auditor::new(hook));
         self

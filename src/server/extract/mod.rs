@@ -108,26 +108,29 @@ impl Sources {
 ///
 /// # Errors
 ///
-/// The refusal, where one was presented that is malformed or too long, twice, or in two ways.
-pub(super) fn extract<'a>(
+/// The refusal, where one was presented that is malformed or too long, twice, or in two ways; and
+/// the place, where it is one.
+pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
-    sources: &Sources,
-) -> Result<Option<Found<'a>>, Rejection> {
+    sources: &'s Sources,
+) -> Result<Option<Found<'a>>, (Rejection, Option<&'s TokenLocation>)> {
     let mut found: Option<Found<'a>> = None;
     for location in &sources.locations {
-        let Some(next) = read(head, location, sources)? else { continue };
+        let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
+        let Some(next) = next else { continue };
         if sources.first_wins {
             return Ok(Some(next));
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
         if found.replace(next).is_some() {
-            return Err(Rejection::malformed(SEVERAL));
+            return Err((Rejection::malformed(SEVERAL), None));
         }
     }
     Ok(found)
 }
 
-fn read<'a>(
+/// The token in one place.
+pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
     sources: &Sources,
@@ -347,7 +350,7 @@ mod tests {
         let sources = Sources::new(sources.iter().cloned()).unwrap();
         match extract(RequestHead::of(&request), &sources) {
             Ok(found) => Ok(found.map(|found| found.token.into_owned())),
-            Err(rejection) => Err(rejection.kind()),
+            Err((rejection, _)) => Err(rejection.kind()),
         }
     }
 
