@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench stampede`
 #![allow(missing_docs, reason = "a bench is no library")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench may fail")]
+#![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod support;
 

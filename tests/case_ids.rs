@@ -1,4 +1,5 @@
 //! Every case of `tests/cases/client.json` in the areas that are built has a test named after it.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use serde_json::Value;
 use std::{fs, path::Path};

@@ -110,9 +110,14 @@ impl Case {
             Value::Object(object) => object,
             _ => Map::new(),
         };
-        let (request, config, expect) = (object("request"), object("config"), object("expect"));
+        let (request, mut config, mut expect) =
+            (object("request"), object("config"), object("expect"));
+        let vars = case["vars"].take();
+        for value in config.values_mut().chain(expect.values_mut()) {
+            text::expand_everywhere(value, &vars);
+        }
         let id = case["id"].as_str().unwrap_or("a case without id").to_owned();
-        Self { id, request, vars: case["vars"].take(), config, expect }
+        Self { id, request, vars, config, expect }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -153,10 +158,10 @@ impl Case {
     ///
     /// # Errors
     ///
-    /// What is wrong with the case.
+    /// What is wrong with the case, as `expected …, got …`.
     pub(crate) fn request(&self) -> Result<Request, String> {
         if let Some(name) = self.request.keys().find(|name| !REQUEST.contains(&name.as_str())) {
-            return Err(format!("a request without {name:?}"));
+            return Err(format!("expected a request, got one with {name:?}"));
         }
         let text = |name: &str, default: &str| match self.request.get(name) {
             None | Some(Value::Null) => Ok(default.to_owned()),
@@ -164,7 +169,7 @@ impl Case {
         };
         let mut headers = Vec::new();
         for pair in self.request.get("headers").and_then(Value::as_array).into_iter().flatten() {
-            let name = pair[0].as_str().ok_or("header names that are texts")?;
+            let name = pair[0].as_str().ok_or(format!("expected a header, got {pair}"))?;
             headers.push((name.to_owned(), text::expanded(&pair[1], &self.vars)?));
         }
         let (method, uri) = (text("method", "GET")?, text("uri", "/")?);

@@ -8,7 +8,7 @@ use tower_oauth2::{ConfigError, TokenLocation};
 pub(crate) enum BuildError {
     /// The crate refuses the configuration.
     Refused(String),
-    /// The case says what no case can say.
+    /// The case says what no case can say: `expected …, got …`.
     Case(String),
 }
 
@@ -85,7 +85,7 @@ impl<'a> Config<'a> {
 }
 
 pub(crate) fn unknown(name: &str, value: &Value) -> BuildError {
-    BuildError::Case(format!("a known value of config.{name}, got {value}"))
+    BuildError::Case(format!("expected a known value of config.{name}, got {value}"))
 }
 
 fn source(source: &Value) -> Result<TokenLocation, BuildError> {

@@ -100,7 +100,9 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
 }
 
 fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {
-    let wrong = |what: &str| BuildError::Case(format!("a request with its {what}"));
+    let wrong = |what: &str| {
+        BuildError::Case(format!("expected a request, got one whose {what} is no such thing"))
+    };
     let method = http::Method::from_bytes(sent.method.as_bytes()).map_err(|_| wrong("method"))?;
     let mut request = http::Request::new(Body::from(sent.body.clone()));
     *request.method_mut() = method;
@@ -134,7 +136,7 @@ async fn in_time(
     tokio::select! {
         biased;
         Ok(response) = answer => Ok(response),
-        () = passing => Err(BuildError::Case("an answer within a minute".into())),
+        () = passing => Err(BuildError::Case("expected an answer, got none within a minute".into())),
     }
 }
 

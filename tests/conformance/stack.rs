@@ -161,12 +161,16 @@ fn metadata(
     if config.get("resource").is_none() {
         return match servers.is_empty() {
             true => Ok(None),
-            false => Err(BuildError::Case("a resource with its authorization servers".into())),
+            false => Err(BuildError::Case("expected a config.resource, got none".into())),
         };
     }
     let metadata = require.resource_metadata()?.with_authorization_servers(servers)?;
-    let mut scopes = texts(config, "scope_hint")?;
-    scopes.extend(texts(config, "require_scopes")?);
+    let required = texts(config, "require_scopes")?;
+    if required.is_empty() {
+        return Ok(Some(metadata));
+    }
+    // The layer does not know of the policies below it.
+    let scopes = texts(config, "scope_hint")?.into_iter().chain(required);
     Ok(Some(metadata.with_scopes(&ScopeSet::new(scopes)?)))
 }
 
@@ -200,7 +204,7 @@ fn policies(config: &Config<'_>, inner: Boxed) -> Result<Boxed, BuildError> {
 fn inner(config: &Config<'_>) -> Result<(Boxed, Arc<Mutex<Vec<Seen>>>), BuildError> {
     let status = config.number("inner_status")?.map_or(Ok(200), u16::try_from);
     let status = status.ok().and_then(|status| StatusCode::from_u16(status).ok());
-    let status = status.ok_or_else(|| BuildError::Case("an inner_status".into()))?;
+    let status = status.ok_or_else(|| unknown("inner_status", &config.0["inner_status"]))?;
     let headers = config.headers("inner_response_headers")?;
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let mut inner = Inner { status, headers, is_ready: true, seen: seen.clone() };
@@ -233,7 +237,7 @@ async fn claims_of(subject: &'static str) -> Authenticated {
 /// The time of the case.
 fn wall(config: &Config<'_>) -> Result<SystemTime, BuildError> {
     let now = config.text("now")?.unwrap_or("2026-01-01T00:00:00Z");
-    let wrong = || BuildError::Case("config.now as 2026-01-01T00:00:00Z".into());
+    let wrong = || unknown("now", &now.into());
     let digits: Option<Vec<u64>> = now
         .strip_suffix('Z')
         .map(|now| now.split(['-', 'T', ':']).map(|part| part.parse().ok()))

@@ -10,21 +10,38 @@ const MINTED: &[&str] = &["JWT", "AT", "PROOF"];
 ///
 /// # Errors
 ///
-/// What is wrong with the text.
+/// What is wrong with the text, as `expected …, got …`.
 pub(crate) fn expanded(text: &Value, vars: &Value) -> Result<String, String> {
-    let text = text.as_str().ok_or("texts in the request")?;
+    let text = text.as_str().ok_or_else(|| format!("expected a text, got {text}"))?;
     let text = replaced(text, "{{repeat:", "}}", |form| {
-        let (repeated, count) = form.rsplit_once(':').ok_or("{{repeat:X:N}}")?;
-        let count: usize = count.parse().map_err(|_| "{{repeat:X:N}}, N a number")?;
+        let parts = form.rsplit_once(':').and_then(|(text, n)| Some((text, n.parse().ok()?)));
+        let (repeated, count) =
+            parts.ok_or(format!("expected {{{{repeat:X:N}}}}, got {form:?}"))?;
         Ok(Some(repeated.repeat(count)))
     })?;
     replaced(&text, "${", "}", |name| match vars[name]["literal"].as_str() {
         Some(literal) => Ok(Some(literal.to_owned())),
         None if MINTED.iter().any(|minted| name.starts_with(minted)) => {
-            Err(format!("a literal, since nothing mints ${{{name}}}"))
+            Err(format!("expected a literal for ${{{name}}}, got {}", vars[name]))
         }
         None => Ok(None),
     })
+}
+
+/// Expands every text in `value`, as far as that can be done.
+pub(crate) fn expand_everywhere(value: &mut Value, vars: &Value) {
+    match value {
+        Value::String(_) => {
+            if let Ok(text) = expanded(value, vars) {
+                *value = text.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| expand_everywhere(item, vars)),
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| expand_everywhere(member, vars));
+        }
+        _ => {}
+    }
 }
 
 /// `text` with what stands between `start` and `end` replaced, where `replace` knows it.
