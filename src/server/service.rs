@@ -109,8 +109,8 @@ where
     }
 }
 
-/// A preflight that was let through: an extension that tells policies below. What it carries no
-/// token for, browsers ask again with one.
+/// A preflight that was let through: an extension that tells the policies below of it. The request
+/// proper follows, with its token.
 #[derive(Clone, Copy)]
 pub(super) struct Preflight;
 
