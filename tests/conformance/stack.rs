@@ -29,13 +29,16 @@ use tower_oauth2::{
 
 pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
+/// What happened, in its order.
+pub(crate) type Log<T> = Arc<Mutex<Vec<T>>>;
+
 /// A stack, and what can be seen of it.
 pub(crate) struct Stack {
     pub(crate) service: Boxed,
     pub(crate) clock: ManualClock,
     pub(crate) validator: Fixture,
-    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
-    pub(crate) audited: Arc<Mutex<Vec<Value>>>,
+    pub(crate) seen: Log<Seen>,
+    pub(crate) audited: Log<Value>,
 }
 
 /// Builds the stack of `config`, from the inside to the outside.
@@ -53,7 +56,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
     let accepted: HashSet<_> = texts(config, "accept_tokens")?.into_iter().collect();
     let hostile = config.text("hostile_error_text")?.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
     let validator = Fixture::new(&clock.clock(), accepted, hostile.to_owned());
-    let audited = Arc::default();
+    let audited = Log::default();
     let require = require_token(config, validator.clone(), &clock, &audited)?;
     let metadata = metadata(config, &require)?;
 
@@ -96,7 +99,7 @@ fn require_token(
     config: &Config<'_>,
     validator: Fixture,
     clock: &ManualClock,
-    audited: &Arc<Mutex<Vec<Value>>>,
+    audited: &Log<Value>,
 ) -> Result<RequireToken<Fixture>, BuildError> {
     let audited = audited.clone();
     let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
@@ -201,12 +204,12 @@ fn policies(config: &Config<'_>, inner: Boxed) -> Result<Boxed, BuildError> {
     Ok(service)
 }
 
-fn inner(config: &Config<'_>) -> Result<(Boxed, Arc<Mutex<Vec<Seen>>>), BuildError> {
+fn inner(config: &Config<'_>) -> Result<(Boxed, Log<Seen>), BuildError> {
     let status = config.number("inner_status")?.map_or(Ok(200), u16::try_from);
     let status = status.ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.ok_or_else(|| unknown("inner_status", &config.0["inner_status"]))?;
     let headers = config.headers("inner_response_headers")?;
-    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let seen = Log::default();
     let mut inner = Inner { status, headers, is_ready: true, seen: seen.clone() };
     let service = match config.text("inner")? {
         None => boxed(inner),
