@@ -41,6 +41,8 @@ mod error;
 mod head;
 #[cfg(feature = "https")]
 mod https;
+#[cfg(feature = "server")]
+mod keyed;
 mod location;
 #[cfg(feature = "server")]
 mod observe;

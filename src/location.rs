@@ -24,10 +24,15 @@ pub enum TokenLocation {
     ///
     /// [RFC 6750 §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.3
     Query,
+    /// A query parameter of another name: see [`query_parameter`](Self::query_parameter). Servers
+    /// only.
+    QueryParameter(LocationName),
     /// The user name of `Authorization: Basic`, with an empty password ([RFC 7617]).
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     BasicUserName,
+    /// The password of a fixed user: see [`basic_password`](Self::basic_password). Servers only.
+    BasicPassword(LocationName),
     /// The form field `access_token` of a POST, PUT or PATCH ([RFC 6750 §2.2]). Servers only, and
     /// only below a [`BufferForm`](crate::server::BufferForm).
     ///
@@ -43,7 +48,8 @@ pub enum TokenLocation {
     WebSocketProtocolPair(LocationName),
 }
 
-/// The name by which a token is found: of a cookie, or the beginning of a subprotocol.
+/// The name by which a token is found: of a cookie, a query parameter or a user, or the beginning
+/// of a subprotocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocationName(Box<str>);
 
@@ -123,6 +129,36 @@ impl TokenLocation {
         Ok(Self::Header(HeaderLocation { name, scheme: Some(scheme.into()) }))
     }
 
+    /// The query parameter `name`, for callers that know it by another name than `access_token`,
+    /// which is [`Query`](Self::Query).
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no token ([RFC 9110 §5.6.2]).
+    ///
+    /// [RFC 9110 §5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
+    pub fn query_parameter(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            ACCESS_TOKEN => Ok(Self::Query),
+            _ => LocationName::new(name).map(Self::QueryParameter),
+        }
+    }
+
+    /// The password of `Authorization: Basic` with the user name `user`, which may be empty
+    /// ([RFC 7617]). Other users are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// When `user` holds a colon or a control character: no request could present it.
+    ///
+    /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
+    pub fn basic_password(user: &str) -> Result<Self, ConfigError> {
+        match user.contains(|char: char| char == ':' || char.is_control()) {
+            true => Err(ConfigError::new("the user holds what no Basic user name can")),
+            false => Ok(Self::BasicPassword(LocationName(user.into()))),
+        }
+    }
+
     /// The cookie `name`. Browsers send cookies along with requests that another site makes them
     /// send: [`RequireToken`](crate::server::RequireToken) refuses those.
     ///
@@ -159,8 +195,8 @@ impl TokenLocation {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Bearer | Self::Header(_) => "header",
-            Self::Query => "query",
-            Self::BasicUserName => "basic",
+            Self::Query | Self::QueryParameter(_) => "query",
+            Self::BasicUserName | Self::BasicPassword(_) => "basic",
             Self::Form => "form",
             Self::Cookie(_) => "cookie",
             Self::WebSocketProtocol(_) | Self::WebSocketProtocolPair(_) => "websocket",
@@ -174,7 +210,9 @@ impl fmt::Display for TokenLocation {
             Self::Bearer => f.write_str("the Authorization header"),
             Self::Header(header) => write!(f, "the header {}", header.name),
             Self::Query => f.write_str("the query"),
+            Self::QueryParameter(name) => write!(f, "the query parameter {}", name.0),
             Self::BasicUserName => f.write_str("the Basic user name"),
+            Self::BasicPassword(user) => write!(f, "the Basic password of {}", user.0),
             Self::Form => f.write_str("the form"),
             Self::Cookie(name) => write!(f, "the cookie {}", name.0),
             Self::WebSocketProtocol(_) | Self::WebSocketProtocolPair(_) => {
@@ -230,8 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_what_may_stand_before_the_colon() {
+        for user in ["", "x-token-auth", "J\u{fc}rgen"] {
+            assert!(TokenLocation::basic_password(user).is_ok(), "{user:?}");
+        }
+        for user in ["a:b", "a\n"] {
+            assert!(TokenLocation::basic_password(user).is_err(), "{user:?}");
+        }
+    }
+
+    #[test]
     fn authorization_with_bearer_is_the_usual_place() {
         let made = TokenLocation::header_with_scheme("AUTHORIZATION", "bearer").unwrap();
         assert_eq!(made, TokenLocation::Bearer);
+        assert_eq!(TokenLocation::query_parameter("access_token"), Ok(TokenLocation::Query));
     }
 }

@@ -62,6 +62,8 @@ impl Prepared {
                 Self::Authorization(value)
             }
             TokenLocation::Form
+            | TokenLocation::QueryParameter(_)
+            | TokenLocation::BasicPassword(_)
             | TokenLocation::Cookie(_)
             | TokenLocation::WebSocketProtocol(_)
             | TokenLocation::WebSocketProtocolPair(_) => {
@@ -120,6 +122,8 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
         }
         TokenLocation::Header(header) => request.headers().contains_key(header.name()),
         TokenLocation::Form
+        | TokenLocation::QueryParameter(_)
+        | TokenLocation::BasicPassword(_)
         | TokenLocation::Cookie(_)
         | TokenLocation::WebSocketProtocol(_)
         | TokenLocation::WebSocketProtocolPair(_) => false,

@@ -2,16 +2,13 @@
 
 use crate::{
     TokenLocation,
+    keyed::Key,
     validate::{Principal, RejectionKind},
 };
-use sha2::{Digest, Sha256};
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
-/// What a [`RequireToken`](super::RequireToken) decided about one request. It holds no token.
+/// What a [`RequireToken`](super::RequireToken) decided about one request, or a policy below it
+/// that refused. It holds no token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {
@@ -50,20 +47,16 @@ impl fmt::Debug for TokenId {
 #[derive(Clone)]
 pub(super) struct Auditor {
     hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
-    key: [u64; 2],
+    key: Key,
 }
 
 impl Auditor {
     pub(super) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        let random = RandomState::new();
-        Self { hook: Arc::new(hook), key: [random.hash_one(0_u8), random.hash_one(1_u8)] }
+        Self { hook: Arc::new(hook), key: Key::random() }
     }
 
     pub(super) fn token_id(&self, token: &str) -> TokenId {
-        let mut hash = Sha256::new();
-        self.key.iter().for_each(|part| hash.update(part.to_le_bytes()));
-        hash.update(token.as_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
+        let digest = self.key.digest(token.as_bytes());
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
     }

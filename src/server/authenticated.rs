@@ -1,4 +1,4 @@
-use super::settings::Settings;
+use super::{TokenId, decide::Whose, settings::Settings};
 use crate::{
     Clock, TokenLocation,
     race::before,
@@ -23,6 +23,7 @@ use std::{any::Any, fmt, future::Future, sync::Arc, time::SystemTime};
 pub struct Authenticated {
     validated: Arc<dyn Erased>,
     location: TokenLocation,
+    token_id: Option<TokenId>,
     settings: Arc<Settings>,
 }
 
@@ -47,9 +48,10 @@ impl Authenticated {
     pub(super) fn new<C: Send + Sync + 'static>(
         validated: Arc<Validated<C>>,
         location: TokenLocation,
+        token_id: Option<TokenId>,
         settings: Arc<Settings>,
     ) -> Self {
-        Self { validated, location, settings }
+        Self { validated, location, token_id, settings }
     }
 
     /// Whose token it is, and what it allows.
@@ -102,8 +104,14 @@ impl Authenticated {
         }
     }
 
-    pub(super) fn settings(&self) -> &Arc<Settings> {
+    pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What an audit of a decision about this token says of it.
+    pub(super) fn whose(&self) -> Whose<'_> {
+        let (location, principal) = (Some(&self.location), Some(self.principal()));
+        Whose { location, token_id: self.token_id, principal }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{
     Anonymous, AuditEvent, Authenticated, TokenId,
-    extract::{Found, Place, has_unread_token},
+    extract::{self, Found, Place, has_unread_token},
     settings::{Mode, Settings},
     strip,
 };
 use crate::{
     RequestHead, TokenLocation,
     observe::{self, Outcome},
-    validate::{Rejection, RejectionKind, Validated, Verdict},
+    validate::{Principal, Rejection, RejectionKind, Validated, Verdict},
 };
 use http::Request;
 use std::sync::Arc;
@@ -33,16 +33,31 @@ impl Presented {
     }
 }
 
+/// Whose token a decision is about, as far as that is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Whose<'a> {
+    pub(super) location: Option<&'a TokenLocation>,
+    pub(super) token_id: Option<TokenId>,
+    pub(super) principal: Option<&'a Principal>,
+}
+
+impl<'a> From<&'a Presented> for Whose<'a> {
+    fn from(presented: &'a Presented) -> Self {
+        let (location, token_id) = (Some(&presented.location), presented.token_id);
+        Self { location, token_id, principal: None }
+    }
+}
+
 /// Passes or refuses; whether an answer must be made private.
 pub(super) type Decided = Result<bool, Rejection>;
 
 /// Nothing was presented that is read.
 pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B>) -> Decided {
     if settings.mode == Mode::Required || has_unread_token(RequestHead::of(request)) {
-        return Err(refused(settings, Rejection::missing(), None));
+        return Err(refused(settings, Rejection::missing(), Whose::default()));
     }
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
-    note(Outcome::Anonymous, settings, None, None, None);
+    note(Outcome::Anonymous, settings, None, Whose::default());
     Ok(false)
 }
 
@@ -56,24 +71,36 @@ pub(super) fn by_verdict<B, C: Send + Sync + 'static>(
     match verdict {
         Ok(validated) => Ok(admit(settings, request, presented, validated)),
         Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
-            note(Outcome::Anonymous, settings, Some(&rejection), Some(&presented), None);
-            let private = matches!(presented.place, Place::Query(_));
-            strip::clean(request, presented.place, settings.strip);
+            note(Outcome::Anonymous, settings, Some(&rejection), Whose::from(&presented));
+            let private = clean(settings, request, presented.place);
             request.extensions_mut().insert(Anonymous::new(settings.clone()));
             Ok(private)
         }
-        Err(rejection) => Err(refused(settings, rejection, Some(&presented))),
+        Err(rejection) => Err(refused(settings, rejection, Whose::from(&presented))),
     }
 }
 
-/// Keeps books of a refusal.
-pub(super) fn refused(
-    settings: &Settings,
-    rejection: Rejection,
-    presented: Option<&Presented>,
-) -> Rejection {
-    note(Outcome::Rejected, settings, Some(&rejection), presented, None);
+/// Keeps books of a refusal, by this layer or by what stands below it.
+pub(super) fn refused(settings: &Settings, rejection: Rejection, whose: Whose<'_>) -> Rejection {
+    note(Outcome::Rejected, settings, Some(&rejection), whose);
     rejection
+}
+
+/// Takes the token out of `request`; whether the answer must be made private.
+fn clean<B>(settings: &Settings, request: &mut Request<B>, place: Place) -> bool {
+    let sources = &settings.sources;
+    let mut private = matches!(place, Place::Query(_));
+    strip::clean(request, place, settings.strip);
+    if sources.first_wins {
+        // The others are tokens too, and would leak where they are.
+        for location in sources.locations() {
+            let other = extract::read(RequestHead::of(request), location, sources);
+            let Ok(Some(Found { place, .. })) = other else { continue };
+            private |= matches!(place, Place::Query(_));
+            strip::clean(request, place, settings.strip);
+        }
+    }
+    private
 }
 
 /// Makes `request` ready for the inner service.
@@ -83,31 +110,25 @@ fn admit<B, C: Send + Sync + 'static>(
     presented: Presented,
     validated: Arc<Validated<C>>,
 ) -> bool {
-    let principal = validated.principal();
-    note(Outcome::Accepted, settings, None, Some(&presented), Some(principal));
-    let private = matches!(presented.place, Place::Query(_));
-    strip::clean(request, presented.place, settings.strip);
-    let authenticated = Authenticated::new(validated, presented.location, settings.clone());
+    let principal = Some(validated.principal());
+    note(Outcome::Accepted, settings, None, Whose { principal, ..Whose::from(&presented) });
+    let Presented { location, place, token_id } = presented;
+    let private = clean(settings, request, place);
+    let authenticated = Authenticated::new(validated, location, token_id, settings.clone());
     request.extensions_mut().insert(authenticated);
     private
 }
 
-fn note(
-    outcome: Outcome,
-    settings: &Settings,
-    refused: Option<&Rejection>,
-    presented: Option<&Presented>,
-    principal: Option<&crate::validate::Principal>,
-) {
-    observe::decided(outcome, refused, presented.map(|presented| &presented.location));
+fn note(outcome: Outcome, settings: &Settings, refused: Option<&Rejection>, whose: Whose<'_>) {
+    observe::decided(outcome, refused, whose.location);
     if let Some(auditor) = &settings.auditor {
         auditor.note(&AuditEvent {
             allowed: outcome != Outcome::Rejected,
             refused: refused.map(Rejection::kind),
             reason: refused.map_or("", Rejection::description),
-            location: presented.map(|presented| &presented.location),
-            principal,
-            token_id: presented.and_then(|presented| presented.token_id),
+            location: whose.location,
+            principal: whose.principal,
+            token_id: whose.token_id,
         });
     }
 }

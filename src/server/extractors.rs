@@ -1,6 +1,10 @@
 //! axum's extractors (feature `axum`).
 
-use super::{Anonymous, Authenticated, refuse};
+use super::{
+    Anonymous, Authenticated,
+    decide::{self, Whose},
+    refuse,
+};
 use crate::validate::Rejection;
 use axum_core::{
     body::Body,
@@ -38,13 +42,11 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
         }
         let response: Response<Body> = match parts.extensions.get::<Anonymous>() {
             Some(anonymous) => {
-                let challenges = &anonymous.settings().challenges;
-                refuse::response(Rejection::missing(), challenges, &parts.headers)
+                let settings = anonymous.settings();
+                let rejection = decide::refused(settings, Rejection::missing(), Whose::default());
+                refuse::response(rejection, &settings.challenges, &parts.headers)
             }
-            None => {
-                let reason = "an extractor stands below no RequireToken";
-                refuse::plain(Rejection::internal(reason))
-            }
+            None => refuse::misplaced("an extractor stands below no RequireToken"),
         };
         Err(ExtractorRefusal::new(response))
     }
@@ -114,7 +116,7 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
             <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         if authenticated.claims::<C>().is_none() {
             let reason = "the validator's claims are of another type than the handler's";
-            return Err(ExtractorRefusal::new(refuse::plain(Rejection::internal(reason))));
+            return Err(ExtractorRefusal::new(refuse::misplaced(reason)));
         }
         Ok(Self { authenticated, claims: PhantomData })
     }

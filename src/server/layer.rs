@@ -124,8 +124,8 @@ impl<V> RequireToken<V> {
     }
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
-    /// looks at no other. Whoever is in front of this server may look at another. Defaults to
-    /// refusing such requests.
+    /// judges no other. Whoever is in front of this server may look at another. The others are
+    /// taken out like the first. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self
@@ -207,7 +207,8 @@ impl<V> RequireToken<V> {
         Ok(self)
     }
 
-    /// The metadata of this protected resource, as it is configured so far.
+    /// The metadata of this protected resource, as it is configured so far: where tokens are read,
+    /// and the scopes of [`with_scope_hint`](Self::with_scope_hint).
     ///
     /// # Errors
     ///
@@ -215,7 +216,9 @@ impl<V> RequireToken<V> {
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
         let missing = || ConfigError::new("metadata are those of a resource: see with_resource");
         let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
-        ResourceMetadata::new(&resource.identifier, self.settings.sources.locations())
+        let locations = self.settings.sources.locations();
+        let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
+        Ok(metadata.with_scopes(&self.settings.says().scope_hint))
     }
 
     /// Names the scopes to ask for where no token was presented.
@@ -249,13 +252,13 @@ impl<V> RequireToken<V> {
     }
 
     /// Lets pages of other origins read the challenge
-    /// (`Access-Control-Expose-Headers: WWW-Authenticate`).
+    /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal).
     pub fn exposing_challenges(mut self) -> Self {
         self.settings_mut().say(|says| says.exposed = true);
         self
     }
 
-    /// Tells `hook` of every decision. It runs while the request waits: let it be quick.
+    /// Tells `hook` of every decision, those of policies below too. It runs while the request waits: let it be quick.
     pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         self.settings_mut().auditor = Some(Auditor::new(hook));
         self

@@ -1,4 +1,9 @@
-use super::{Anonymous, AnsweredFuture, Authenticated, refuse};
+use super::{
+    Anonymous, AnsweredFuture, Authenticated,
+    decide::{self, Whose},
+    refuse,
+    service::Preflight,
+};
 use crate::validate::Rejection;
 use http::{Request, Response};
 use std::{
@@ -34,8 +39,8 @@ where
 ///
 /// It stands below a [`RequireToken`](super::RequireToken), on a route or on a subtree; without
 /// one above it, every request is answered with 500. Below an optional one, a request without a
-/// token is refused with 401. A refusal leaves the inner service reserved until the next call or
-/// until the service is dropped.
+/// token is refused with 401. A CORS preflight that it let through passes. A refusal leaves the
+/// inner service reserved until the next call or until the service is dropped.
 ///
 /// ```
 /// use tower_oauth2::{server::{Authenticated, RequirePolicy}, validate::Rejection};
@@ -93,18 +98,16 @@ impl<S, P> RequirePolicyService<S, P> {
 impl<S, P: Policy> RequirePolicyService<S, P> {
     fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
         let extensions = request.extensions();
-        let (rejection, settings) = match extensions.get::<Authenticated>() {
-            Some(authenticated) => {
-                (self.policy.check(authenticated).err()?, &**authenticated.settings())
-            }
-            None => match extensions.get::<Anonymous>() {
-                Some(anonymous) => (Rejection::missing(), anonymous.settings()),
-                None => {
-                    let reason = "a policy stands below no RequireToken";
-                    return Some(refuse::plain(Rejection::internal(reason)));
-                }
-            },
+        let (rejection, settings, whose) = if let Some(own) = extensions.get::<Authenticated>() {
+            (self.policy.check(own).err()?, own.settings(), own.whose())
+        } else if let Some(anonymous) = extensions.get::<Anonymous>() {
+            (Rejection::missing(), anonymous.settings(), Whose::default())
+        } else if extensions.get::<Preflight>().is_some() {
+            return None;
+        } else {
+            return Some(refuse::misplaced("a policy stands below no RequireToken"));
         };
+        let rejection = decide::refused(settings, rejection, whose);
         Some(refuse::response(rejection, &settings.challenges, request.headers()))
     }
 }

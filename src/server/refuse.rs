@@ -3,7 +3,10 @@
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
 use super::challenges::Challenges;
-use crate::validate::{Rejection, RejectionKind};
+use crate::{
+    observe::{self, Outcome},
+    validate::{Rejection, RejectionKind},
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
@@ -29,14 +32,13 @@ pub(super) fn response<R: Default>(
 ) -> Response<R> {
     let bearer = challenges.bearer(&rejection);
     let basic = challenges.basic(&rejection);
-    let exposed = challenges.are_exposed() && bearer.is_some();
     let mut response = plain(rejection.terse(challenges.are_terse()));
     for challenge in bearer.into_iter().chain(basic) {
         response.headers_mut().append(WWW_AUTHENTICATE, challenge);
     }
     if let Some(content_type) = grpc_content_type(headers) {
         make_grpc(&mut response, content_type);
-    } else if exposed {
+    } else if challenges.are_exposed() {
         let exposed = HeaderValue::from_static("WWW-Authenticate");
         response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
@@ -56,6 +58,13 @@ pub(super) fn plain<R: Default>(rejection: Rejection) -> Response<R> {
     }
     response.extensions_mut().insert(rejection);
     response
+}
+
+/// The refusal of what stands where it cannot do its work, recorded for whoever runs the server.
+pub(super) fn misplaced<R: Default>(reason: &'static str) -> Response<R> {
+    let rejection = Rejection::internal(reason);
+    observe::decided(Outcome::Rejected, Some(&rejection), None);
+    plain(rejection)
 }
 
 /// Puts the refusal into gRPC's words: 200 and trailers only.

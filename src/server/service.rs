@@ -1,6 +1,6 @@
 use super::{
     Anonymous, Authenticated,
-    decide::{self, Presented},
+    decide::{self, Presented, Whose},
     extract::extract,
     future::{ResponseFuture, Waiting},
     refuse,
@@ -64,13 +64,18 @@ where
         // Whatever an outer layer put there, only this layer's own verdict counts below it.
         request.extensions_mut().remove::<Authenticated>();
         request.extensions_mut().remove::<Anonymous>();
+        request.extensions_mut().remove::<Preflight>();
         let settings = &self.settings;
         let head = RequestHead::of(&request);
         if settings.preflights_pass && is_preflight(head) {
+            request.extensions_mut().insert(Preflight);
             return ResponseFuture::calling(self.inner.call(request), false);
         }
         let decided = match extract(head, &settings.sources) {
-            Err(rejection) => Err(decide::refused(settings, rejection, None)),
+            Err((rejection, location)) => {
+                let whose = Whose { location, ..Whose::default() };
+                Err(decide::refused(settings, rejection, whose))
+            }
             Ok(None) => decide::without_token(settings, &mut request),
             Ok(Some(found)) => {
                 let verdict = self.validator.validate(&found.token, head);
@@ -103,6 +108,11 @@ where
         }
     }
 }
+
+/// A preflight that was let through: an extension that tells the policies below of it. The request
+/// proper follows, with its token.
+#[derive(Clone, Copy)]
+pub(super) struct Preflight;
 
 /// A CORS preflight, exactly ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
 fn is_preflight(head: RequestHead<'_>) -> bool {

@@ -70,7 +70,8 @@ impl Principal {
         self
     }
 
-    /// Sets the identifier of the token, its `jti`.
+    /// Sets the identifier of the token, its `jti`; for a token without one, what its owner calls
+    /// it.
     #[must_use]
     pub fn with_token_id(mut self, token_id: impl Into<Box<str>>) -> Self {
         self.token_id = Some(token_id.into());

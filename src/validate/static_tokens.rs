@@ -1,5 +1,5 @@
 use super::{Principal, Rejection, Revocation, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, ConfigError, RequestHead, b64token};
+use crate::{Answer, Clock, ConfigError, RequestHead, b64token, keyed::Key};
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -13,13 +13,16 @@ use subtle::ConstantTimeEq;
 
 /// A fixed set of tokens, each with its principal, that may change while it is serving.
 ///
-/// 1. Only the SHA-256 of a token is kept, and compared in constant time.
+/// 1. Only a digest of a token is kept, under a key that is random per process, and compared in
+///    constant time. A configuration need not hold a token either: see
+///    [`insert_hashed`](Self::insert_hashed).
 /// 2. A token that is removed is refused from the next request on, and ends the guards of the
 ///    requests that are under way with it.
 /// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
 ///    thousand tokens that change now and then.
 ///
-/// A clone is the same set.
+/// A clone is the same set. To tell from which of several tokens a request came, while they are
+/// being replaced for example, give each [a name](Principal::with_token_id).
 ///
 /// ```
 /// use tower_oauth2::{server::RequireToken, validate::{Principal, StaticTokens}};
@@ -38,16 +41,21 @@ pub struct StaticTokens {
 
 struct Shared {
     tokens: ArcSwap<HashMap<Digest, Arc<Validated>>>,
+    key: Key,
     clock: Clock,
 }
 
-/// The SHA-256 of a token.
+/// The digest of the SHA-256 of a token, under the key of its set.
 #[derive(Clone, Copy, Eq)]
 struct Digest([u8; 32]);
 
-impl Digest {
-    fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+impl Shared {
+    fn digest(&self, token: &str) -> Digest {
+        self.digest_of_sha256(Sha256::digest(token.as_bytes()).into())
+    }
+
+    fn digest_of_sha256(&self, sha256: [u8; 32]) -> Digest {
+        Digest(self.key.digest(&sha256))
     }
 }
 
@@ -73,7 +81,8 @@ impl StaticTokens {
     /// The empty set, expiry judged by the wall of `clock`.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
-        Self { shared: Arc::new(Shared { tokens: ArcSwap::default(), clock }) }
+        let (tokens, key) = (ArcSwap::default(), Key::random());
+        Self { shared: Arc::new(Shared { tokens, key, clock }) }
     }
 
     /// Adds `token`, good for `principal` until the principal's expiry, and replaces what there
@@ -89,18 +98,32 @@ impl StaticTokens {
         if !b64token::is_valid(token.as_bytes()) || b64token::is_too_long(token) {
             return Err(ConfigError::new("the token is no b64token of RFC 6750 section 2.1"));
         }
-        self.put(Digest::of(token), principal);
+        self.put(self.shared.digest(token), principal);
         Ok(())
     }
 
-    /// Adds the token whose SHA-256 this is, so that no configuration need hold the token.
-    pub fn insert_sha256(&self, digest: [u8; 32], principal: Principal) {
-        self.put(Digest(digest), principal);
+    /// Adds the token whose SHA-256 this is.
+    pub fn insert_sha256(&self, sha256: [u8; 32], principal: Principal) {
+        self.put(self.shared.digest_of_sha256(sha256), principal);
+    }
+
+    /// Adds the token that `hashed` stands for: `sha256:` and the 64 hexadecimal digits of the
+    /// token's SHA-256, so that no configuration need hold the token. Neither that text nor its
+    /// digits are the token.
+    ///
+    /// # Errors
+    ///
+    /// When `hashed` is of another form.
+    pub fn insert_hashed(&self, hashed: &str, principal: Principal) -> Result<(), ConfigError> {
+        let sha256 = hashed.strip_prefix("sha256:").and_then(from_hex);
+        let wrong = || ConfigError::new("a hashed token is `sha256:` and 64 hexadecimal digits");
+        self.insert_sha256(sha256.ok_or_else(wrong)?, principal);
+        Ok(())
     }
 
     /// Removes `token`; whether it was there.
     pub fn remove(&self, token: &str) -> bool {
-        let digest = Digest::of(token);
+        let digest = self.shared.digest(token);
         self.take(|own, _| *own == digest) > 0
     }
 
@@ -151,12 +174,24 @@ impl StaticTokens {
 
     fn verdict(&self, token: &str) -> Verdict<()> {
         let tokens = self.shared.tokens.load();
-        let validated = tokens.get(&Digest::of(token)).ok_or(Rejection::unknown())?;
+        let validated = tokens.get(&self.shared.digest(token)).ok_or(Rejection::unknown())?;
         match validated.principal().expires_at() {
             Some(expiry) if self.shared.clock.wall() >= expiry => Err(Rejection::expired()),
             _ => Ok(validated.clone()),
         }
     }
+}
+
+/// The bytes that 64 hexadecimal digits stand for.
+fn from_hex(digits: &str) -> Option<[u8; 32]> {
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 fn revoke(token: &Validated) {
@@ -215,11 +250,24 @@ mod tests {
     #[test]
     fn a_digest_stands_for_its_token_and_a_subject_for_all_of_its_tokens() {
         let tokens = StaticTokens::new();
-        tokens.insert_sha256(Digest::of("abc").0, Principal::new("alice"));
+        tokens.insert_sha256(Sha256::digest("abc").into(), Principal::new("alice"));
         tokens.insert("def", Principal::new("alice")).unwrap();
         assert_eq!(kind(&tokens, "abc"), None);
         assert_eq!(tokens.remove_subject("alice"), 2);
         assert!(tokens.is_empty());
         assert!(tokens.insert("not a token", Principal::new("x")).is_err());
+    }
+
+    #[test]
+    fn digests_are_kept_under_a_key_of_each_set_static_001() {
+        let digests = || {
+            let tokens = StaticTokens::new();
+            tokens.insert("abc", Principal::new("alice")).unwrap();
+            let tokens = tokens.shared.tokens.load();
+            tokens.keys().map(|digest| digest.0).collect::<Vec<_>>()
+        };
+        let (one, other) = (digests(), digests());
+        assert_ne!(one, other);
+        assert_ne!(one, [<[u8; 32]>::from(Sha256::digest("abc"))]);
     }
 }

@@ -97,7 +97,10 @@ impl Sources {
     }
 
     pub(super) fn read_basic(&self) -> bool {
-        self.locations.contains(&TokenLocation::BasicUserName)
+        let basic = |location: &TokenLocation| {
+            matches!(location, TokenLocation::BasicUserName | TokenLocation::BasicPassword(_))
+        };
+        self.locations.iter().any(basic)
     }
 }
 
@@ -105,32 +108,38 @@ impl Sources {
 ///
 /// # Errors
 ///
-/// The refusal, where one was presented that is malformed or too long, twice, or in two ways.
-pub(super) fn extract<'a>(
+/// The refusal, where one was presented that is malformed or too long, twice, or in two ways; and
+/// the place, where it is one.
+pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
-    sources: &Sources,
-) -> Result<Option<Found<'a>>, Rejection> {
+    sources: &'s Sources,
+) -> Result<Option<Found<'a>>, (Rejection, Option<&'s TokenLocation>)> {
     let mut found: Option<Found<'a>> = None;
     for location in &sources.locations {
-        let Some(next) = read(head, location, sources)? else { continue };
+        let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
+        let Some(next) = next else { continue };
         if sources.first_wins {
             return Ok(Some(next));
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
         if found.replace(next).is_some() {
-            return Err(Rejection::malformed(SEVERAL));
+            return Err((Rejection::malformed(SEVERAL), None));
         }
     }
     Ok(found)
 }
 
-fn read<'a>(
+/// The token in one place.
+pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
     sources: &Sources,
 ) -> Result<Option<Found<'a>>, Rejection> {
     let (token, place) = match location {
-        TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Header(_) => {
+        TokenLocation::Bearer
+        | TokenLocation::BasicUserName
+        | TokenLocation::BasicPassword(_)
+        | TokenLocation::Header(_) => {
             let name = match location {
                 TokenLocation::Header(header) => header.name(),
                 _ => &AUTHORIZATION,
@@ -139,13 +148,17 @@ fn read<'a>(
             let Some(token) = read_header(value, location, sources)? else { return Ok(None) };
             (token, Place::Header(name.clone()))
         }
-        TokenLocation::Query => {
+        TokenLocation::Query | TokenLocation::QueryParameter(_) => {
+            let name = match location {
+                TokenLocation::QueryParameter(name) => name.as_str(),
+                _ => ACCESS_TOKEN,
+            };
             if !sources.query_on_any_method && !matches!(*head.method(), Method::GET | Method::HEAD)
             {
                 return Ok(None);
             }
             let query = head.uri().query().unwrap_or_default();
-            let Some((token, pair)) = read_query(query)? else { return Ok(None) };
+            let Some((token, pair)) = read_query(query, name)? else { return Ok(None) };
             (token, Place::Query(pair))
         }
         TokenLocation::Form => {
@@ -204,7 +217,7 @@ fn read_header<'a>(
         return Ok(None);
     }
     let scheme = match location {
-        TokenLocation::BasicUserName => "Basic",
+        TokenLocation::BasicUserName | TokenLocation::BasicPassword(_) => "Basic",
         TokenLocation::Header(header) => match header.scheme() {
             Some(scheme) => scheme,
             None => return token_in(value).map(|token| Some(Cow::Borrowed(token))),
@@ -215,6 +228,9 @@ fn read_header<'a>(
     match location {
         TokenLocation::BasicUserName => {
             Ok(basic_user_name(credentials, &sources.basic_passwords)?.map(Cow::Owned))
+        }
+        TokenLocation::BasicPassword(user) => {
+            Ok(basic_password(credentials, user.as_str(), sources)?.map(Cow::Owned))
         }
         _ => token_in(credentials).map(|token| Some(Cow::Borrowed(token))),
     }
@@ -253,13 +269,8 @@ fn basic_user_name(
     credentials: &[u8],
     passwords: &[Box<str>],
 ) -> Result<Option<String>, Rejection> {
-    let malformed = || Rejection::malformed(SYNTAX);
-    let decoded = BASE64.decode(credentials).map_err(|_| malformed())?;
-    let mut user_pass = String::from_utf8(decoded).map_err(|_| malformed())?;
-    if user_pass.chars().any(char::is_control) {
-        return Err(malformed());
-    }
-    let (user, password) = user_pass.split_once(':').ok_or_else(malformed)?;
+    let mut user_pass = user_pass(credentials)?;
+    let (user, password) = split(&user_pass)?;
     if !passwords.iter().any(|own| **own == *password) {
         return Ok(None);
     }
@@ -268,15 +279,47 @@ fn basic_user_name(
     Ok(Some(user_pass))
 }
 
-/// The token in the parameter `access_token`, and the bytes of its pair.
+/// The password of the Basic credentials of `user`. Without one they may be a token in the user
+/// name, where that is read.
+fn basic_password(
+    credentials: &[u8],
+    user: &str,
+    sources: &Sources,
+) -> Result<Option<String>, Rejection> {
+    let user_pass = user_pass(credentials)?;
+    let (own, password) = split(&user_pass)?;
+    let is_user_name = sources.locations.contains(&TokenLocation::BasicUserName)
+        && sources.basic_passwords.iter().any(|one| **one == *password);
+    if own != user || is_user_name {
+        return Ok(None);
+    }
+    token_in(password.as_bytes()).map(|token| Some(token.to_owned()))
+}
+
+/// `user-pass` of [RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2).
+fn user_pass(credentials: &[u8]) -> Result<String, Rejection> {
+    let decoded = BASE64.decode(credentials).ok();
+    let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
+    let text = text.filter(|text| !text.chars().any(char::is_control));
+    text.ok_or(Rejection::malformed(SYNTAX))
+}
+
+fn split(user_pass: &str) -> Result<(&str, &str), Rejection> {
+    user_pass.split_once(':').ok_or(Rejection::malformed(SYNTAX))
+}
+
+/// The token in the parameter `name`, and the bytes of its pair.
 #[expect(clippy::type_complexity, reason = "a pair, named by its one caller")]
-fn read_query(query: &str) -> Result<Option<(Cow<'_, str>, Range<usize>)>, Rejection> {
+fn read_query<'a>(
+    query: &'a str,
+    name: &str,
+) -> Result<Option<(Cow<'a, str>, Range<usize>)>, Rejection> {
     let mut found = None;
     let mut start = 0;
     for pair in query::pairs(query) {
         let range = start..start + pair.raw().len();
         start = range.end + 1;
-        if pair.is_named(ACCESS_TOKEN) && found.replace((pair, range)).is_some() {
+        if pair.is_named(name) && found.replace((pair, range)).is_some() {
             return Err(Rejection::malformed(SEVERAL));
         }
     }
@@ -307,7 +350,7 @@ mod tests {
         let sources = Sources::new(sources.iter().cloned()).unwrap();
         match extract(RequestHead::of(&request), &sources) {
             Ok(found) => Ok(found.map(|found| found.token.into_owned())),
-            Err(rejection) => Err(rejection.kind()),
+            Err((rejection, _)) => Err(rejection.kind()),
         }
     }
 
@@ -368,6 +411,39 @@ mod tests {
         }
         let unread = read(&[TokenLocation::Bearer], "/", &[("authorization", "Basic YWJjOg==")]);
         assert_eq!(unread, Ok(None));
+    }
+
+    #[test]
+    fn the_basic_password_of_one_user_position_by_position() {
+        let password = TokenLocation::basic_password("x-token").unwrap();
+        let [alone, beside] =
+            [vec![password.clone()], vec![TokenLocation::BasicUserName, password]];
+        for (user_pass, expected, beside_the_user_name) in [
+            ("x-token:abc", token("abc"), token("abc")),
+            ("x-token:a:b", MALFORMED, MALFORMED),
+            ("x-token:", MALFORMED, token("x-token")),
+            ("x-tokens:abc", Ok(None), Ok(None)),
+            ("abc:", Ok(None), token("abc")),
+            ("x-token", MALFORMED, MALFORMED),
+        ] {
+            let value = format!("Basic {}", BASE64.encode(user_pass));
+            let headers = [("authorization", value.as_str())];
+            assert_eq!(read(&alone, "/", &headers), expected, "{user_pass}");
+            assert_eq!(read(&beside, "/", &headers), beside_the_user_name, "{user_pass}");
+        }
+    }
+
+    #[test]
+    fn a_query_parameter_of_another_name() {
+        let locations = [TokenLocation::query_parameter("jwt").unwrap()];
+        for (uri, expected) in [
+            ("/?jwt=abc&access_token=x", token("abc")),
+            ("/?j%77t=abc", token("abc")),
+            ("/?jwt=a&jwt=a", MALFORMED),
+            ("/?access_token=abc", Ok(None)),
+        ] {
+            assert_eq!(read(&locations, uri, &[]), expected, "{uri}");
+        }
     }
 
     #[test]

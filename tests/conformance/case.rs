@@ -1,0 +1,178 @@
+//! One case, and which of its members are known here.
+
+use crate::text;
+use serde_json::{Map, Value};
+
+/// The members of `config` that are known. Those of validators that do not exist yet are not.
+const CONFIG: &[&str] = &[
+    "accept_tokens",
+    "allow_status",
+    "authorization_servers",
+    "basic_passwords",
+    "cookie_csrf",
+    "cors_preflight",
+    "error_details",
+    "error_uri",
+    "expose_challenge",
+    "form_limit",
+    "hostile_error_text",
+    "inner",
+    "inner_response_headers",
+    "inner_status",
+    "max_auth_age",
+    "mode",
+    "multiple",
+    "now",
+    "outer_inserts_claims",
+    "query_methods",
+    "realm",
+    "require_acr",
+    "require_scopes",
+    "resource",
+    "scope_hint",
+    "sources",
+    "strip",
+    "validator",
+    "validator_timeout_ms",
+];
+
+/// Validators that do not exist yet.
+const VALIDATORS: &[&str] = &["jwt", "introspection", "cached(jwt)+revocation", "slow"];
+
+/// The members of `expect` that are known.
+const EXPECT: &[&str] = &[
+    "audit",
+    "body_empty",
+    "build_error",
+    "claims",
+    "content_type",
+    "dropped",
+    "each_param_at_most_once",
+    "extension",
+    "extension_absent",
+    "grpc_message_ascii",
+    "grpc_status",
+    "header_sensitive",
+    "inner_body_intact",
+    "inner_called",
+    "inner_header",
+    "inner_headers_absent",
+    "inner_uri",
+    "json",
+    "json_absent",
+    "json_contains",
+    "log_escaped",
+    "log_must_not_contain",
+    "metric",
+    "poll_ready",
+    "response_headers",
+    "response_headers_contains",
+    "response_headers_present",
+    "retry_after",
+    "same_response_as",
+    "scopes",
+    "shared_refresh_survives",
+    "span_must_not_contain",
+    "status",
+    "token",
+    "validator_called",
+    "www_authenticate_absent",
+    "www_authenticate_contains",
+    "www_authenticate_exact",
+    "www_authenticate_fields",
+    "www_authenticate_parses",
+    "www_authenticate_regex",
+    "www_authenticate_valid",
+];
+
+/// What a request may consist of; another member is a failure of the case.
+const REQUEST: &[&str] = &["body", "headers", "method", "uri"];
+
+pub(crate) struct Case {
+    id: String,
+    request: Map<String, Value>,
+    vars: Value,
+    config: Map<String, Value>,
+    expect: Map<String, Value>,
+}
+
+/// A request, its text forms expanded.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) uri: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Case {
+    pub(crate) fn new(mut case: Value) -> Self {
+        let mut object = |name: &str| match case[name].take() {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        };
+        let (request, mut config, mut expect) =
+            (object("request"), object("config"), object("expect"));
+        let vars = case["vars"].take();
+        for value in config.values_mut().chain(expect.values_mut()) {
+            text::expand_everywhere(value, &vars);
+        }
+        let id = case["id"].as_str().unwrap_or("a case without id").to_owned();
+        Self { id, request, vars, config, expect }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
+    pub(crate) fn expect(&self) -> &Map<String, Value> {
+        &self.expect
+    }
+
+    /// A scenario in words is a test of its own.
+    pub(crate) fn is_for_the_runner(&self) -> bool {
+        !self.expect.contains_key("steps")
+    }
+
+    /// Why the case is skipped: the members that are not known here.
+    pub(crate) fn unknown_members(&self) -> Vec<String> {
+        let unknown = |part: &str, members: &Map<String, Value>, known: &[&str]| {
+            let names = members.keys().filter(|name| !known.contains(&name.as_str()));
+            names.map(|name| format!("no {part}.{name}")).collect::<Vec<_>>()
+        };
+        let validator = self.config.get("validator").and_then(Value::as_str);
+        let mut reasons: Vec<_> = validator
+            .filter(|validator| VALIDATORS.contains(validator))
+            .map(|validator| format!("no validator {validator:?}"))
+            .into_iter()
+            .collect();
+        reasons.extend(unknown("config", &self.config, CONFIG));
+        reasons.extend(unknown("expect", &self.expect, EXPECT));
+        reasons
+    }
+
+    /// The request to send.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the case, as `expected …, got …`.
+    pub(crate) fn request(&self) -> Result<Request, String> {
+        if let Some(name) = self.request.keys().find(|name| !REQUEST.contains(&name.as_str())) {
+            return Err(format!("expected a request, got one with {name:?}"));
+        }
+        let text = |name: &str, default: &str| match self.request.get(name) {
+            None | Some(Value::Null) => Ok(default.to_owned()),
+            Some(value) => text::expanded(value, &self.vars),
+        };
+        let mut headers = Vec::new();
+        for pair in self.request.get("headers").and_then(Value::as_array).into_iter().flatten() {
+            let name = pair[0].as_str().ok_or(format!("expected a header, got {pair}"))?;
+            headers.push((name.to_owned(), text::expanded(&pair[1], &self.vars)?));
+        }
+        let (method, uri) = (text("method", "GET")?, text("uri", "/")?);
+        Ok(Request { method, uri, headers, body: text("body", "")? })
+    }
+}

@@ -1,0 +1,115 @@
+//! The validator and the inner service of every case.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
+use http_body_util::{BodyExt, Full};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    future::{Future, pending},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower::Service;
+use tower_oauth2::{
+    Answer, Clock, RequestHead,
+    validate::{BoxVerdictFuture, Principal, Rejection, StaticTokens, ValidateToken},
+};
+
+pub(crate) type Body = Full<Bytes>;
+
+/// The static validator, and what it was asked.
+#[derive(Clone)]
+pub(crate) struct Fixture {
+    tokens: StaticTokens,
+    /// Valid too, whether or not a request could present them.
+    accepted: HashSet<String>,
+    hostile: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Fixture {
+    pub(crate) fn new(clock: &Clock, accepted: HashSet<String>, hostile: String) -> Self {
+        let tokens = StaticTokens::with_clock(clock.clone());
+        let principal = |subject: &str, scopes: &str| {
+            Principal::new(subject).with_scopes(scopes.parse().unwrap())
+        };
+        let past = clock.wall() - Duration::from_secs(60);
+        for (token, principal) in [
+            ("mF_9.B5f-4.1JqM", principal("alice", "read")),
+            ("tok-rw", principal("bob", "read write")),
+            ("tok-expired", principal("carol", "read").with_expiry(past)),
+        ] {
+            tokens.insert(token, principal).unwrap();
+        }
+        Self { tokens, accepted, hostile, asked: Arc::default() }
+    }
+
+    /// What the validator was given, so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl ValidateToken for Fixture {
+    type Claims = ();
+    type Future = BoxVerdictFuture<()>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        self.asked.lock().unwrap().push(token.to_owned());
+        if self.accepted.contains(token) {
+            return Answer::Ready(Ok(Arc::new(Principal::new("somebody").into())));
+        }
+        Answer::Ready(Err(match token {
+            "tok-revoked" => Rejection::revoked(),
+            "tok-down" => Rejection::unavailable(None),
+            "tok-timeout" => return Answer::Pending(Box::pin(pending())),
+            "tok-bug" => Rejection::internal("the fixture is broken"),
+            "tok-hostile" => Rejection::invalid(self.hostile.clone()),
+            _ => {
+                return self.tokens.validate(token, head).map_pending(|ready| Box::pin(ready) as _);
+            }
+        }))
+    }
+}
+
+/// A request as the inner service got it.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+}
+
+/// Records its requests, and answers all of them alike.
+#[derive(Clone)]
+pub(crate) struct Inner {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) is_ready: bool,
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Service<Request<Body>> for Inner {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if self.is_ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let inner = self.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            inner.seen.lock().unwrap().push(Seen { head, body });
+            let mut response = Response::new(Body::default());
+            *response.status_mut() = inner.status;
+            *response.headers_mut() = inner.headers;
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! Sends the request of a case through its stack.
+
+use crate::{
+    case::{Case, Request},
+    config::{BuildError, Config},
+    fixture::{Body, Seen},
+    observed::{self, Captured, Counter},
+    stack::{self, Boxed},
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use metrics_util::debugging::DebuggingRecorder;
+use serde_json::Value;
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tower::{Service, ServiceExt};
+use tower_oauth2::testing::ManualClock;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// How much time passes in the stack while nothing else happens, and when that is too much.
+const TICK: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What became of a case.
+pub(crate) struct Outcome {
+    pub(crate) response: Option<Answered>,
+    /// What the stack answered before any call, where that was all that was asked.
+    pub(crate) readiness: Option<&'static str>,
+    pub(crate) token_asked: Vec<String>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) audited: Vec<Value>,
+    pub(crate) counters: Vec<Counter>,
+    pub(crate) logged: Vec<String>,
+    pub(crate) sent: Request,
+}
+
+/// A response, its body read.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: http::Extensions,
+    pub(crate) body: Bytes,
+}
+
+/// Runs the request of `case` under the configuration of `under`.
+///
+/// # Errors
+///
+/// When the stack cannot be built.
+pub(crate) fn run(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::registry().with(captured.clone());
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let outcome = metrics::with_local_recorder(&recorder, || {
+        tracing::subscriber::with_default(subscriber, || runtime.block_on(answer(case, under)))
+    });
+    let logged = captured.0.lock().unwrap().clone();
+    Ok(Outcome { counters: observed::counters(&snapshotter), logged, ..outcome? })
+}
+
+async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
+    let sent = case.request().map_err(BuildError::Case)?;
+    let mut stack = stack::build(&Config(under.config())).await?;
+    let expect = under.expect();
+    let mut readiness = None;
+    let mut response = None;
+    if expect.contains_key("poll_ready") {
+        let mut context = Context::from_waker(Waker::noop());
+        readiness = Some(match stack.service.poll_ready(&mut context) {
+            Poll::Ready(_) => "Ready",
+            Poll::Pending => "Pending",
+        });
+    } else {
+        let is_dropped = expect.get("dropped") == Some(&Value::Bool(true));
+        if is_dropped {
+            drop_after_one_poll(stack.service.clone(), http_request(&sent)?);
+        }
+        if !is_dropped || expect.contains_key("shared_refresh_survives") {
+            let answered = stack.service.oneshot(http_request(&sent)?);
+            response = Some(read(in_time(&stack.clock, answered).await?).await);
+        }
+    }
+    let token_asked = stack.validator.asked();
+    let seen = stack.seen.lock().unwrap().clone();
+    let audited = stack.audited.lock().unwrap().clone();
+    let (counters, logged) = Default::default();
+    Ok(Outcome { response, readiness, token_asked, seen, audited, counters, logged, sent })
+}
+
+fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {
+    let wrong = |what: &str| {
+        BuildError::Case(format!("expected a request, got one whose {what} is no such thing"))
+    };
+    let method = http::Method::from_bytes(sent.method.as_bytes()).map_err(|_| wrong("method"))?;
+    let mut request = http::Request::new(Body::from(sent.body.clone()));
+    *request.method_mut() = method;
+    *request.uri_mut() = sent.uri.parse().map_err(|_| wrong("URI"))?;
+    for (name, value) in &sent.headers {
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(name))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(name))?;
+        request.headers_mut().append(header, value);
+    }
+    Ok(request)
+}
+
+fn drop_after_one_poll(service: Boxed, request: http::Request<Body>) {
+    let mut future = pin!(service.oneshot(request));
+    let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+}
+
+/// The answer, while the time of the stack goes on.
+async fn in_time(
+    clock: &ManualClock,
+    answer: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Result<Response<Body>, BuildError> {
+    let passing = async {
+        let mut passed = Duration::ZERO;
+        while passed < PATIENCE {
+            tokio::time::sleep(TICK).await;
+            clock.advance(TICK);
+            passed += TICK;
+        }
+    };
+    tokio::select! {
+        biased;
+        Ok(response) = answer => Ok(response),
+        () = passing => Err(BuildError::Case("expected an answer, got none within a minute".into())),
+    }
+}
+
+async fn read(response: Response<Body>) -> Answered {
+    let (head, body) = response.into_parts();
+    let Ok(body) = body.collect().await;
+    let (status, headers, extensions) = (head.status, head.headers, head.extensions);
+    Answered { status, headers, extensions, body: body.to_bytes() }
+}

@@ -1,0 +1,259 @@
+//! Builds the stack of a `config`.
+
+use crate::{
+    config::{BuildError, Config, unknown},
+    fixture::{Body, Fixture, Inner, Seen},
+    observed,
+};
+use http::{Request, Response, StatusCode};
+use serde_json::Value;
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    future::ready,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+use tower::{
+    Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn, util::BoxCloneSyncService,
+};
+use tower_oauth2::{
+    AccessToken, ScopeSet, TokenLocation,
+    server::{
+        Authenticated, BufferForm, RequirePolicy, RequireScope, RequireToken, ResourceMetadata,
+        StepUp,
+    },
+    testing::ManualClock,
+    validate::{Principal, Rejection, Validated},
+};
+
+pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// What happened, in its order.
+pub(crate) type Log<T> = Arc<Mutex<Vec<T>>>;
+
+/// A stack, and what can be seen of it.
+pub(crate) struct Stack {
+    pub(crate) service: Boxed,
+    pub(crate) clock: ManualClock,
+    pub(crate) validator: Fixture,
+    pub(crate) seen: Log<Seen>,
+    pub(crate) audited: Log<Value>,
+}
+
+/// Builds the stack of `config`, from the inside to the outside.
+pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
+    match config.get("validator").unwrap_or(&Value::Null) {
+        // No constructor takes no validator.
+        Value::Null if config.get("validator").is_some() => {
+            return Err(BuildError::Refused("there is no layer without a validator".into()));
+        }
+        Value::Null => {}
+        Value::String(name) if name == "static" => {}
+        other => return Err(unknown("validator", other)),
+    }
+    let clock = ManualClock::at(wall(config)?);
+    let accepted: HashSet<_> = texts(config, "accept_tokens")?.into_iter().collect();
+    let hostile = config.text("hostile_error_text")?.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
+    let validator = Fixture::new(&clock.clock(), accepted, hostile.to_owned());
+    let audited = Log::default();
+    let require = require_token(config, validator.clone(), &clock, &audited)?;
+    let metadata = metadata(config, &require)?;
+
+    let (inner, seen) = inner(config)?;
+    let guarded = boxed(require.layer(policies(config, inner)?));
+    let mut service = match config.sources()?.contains(&TokenLocation::Form) {
+        true => boxed(buffer_form(config)?.layer(guarded)),
+        false => guarded,
+    };
+    if let Some(metadata) = metadata {
+        service = boxed(metadata.layer(service));
+    }
+    if config.flag("outer_inserts_claims")?.unwrap_or_default() {
+        let foreign = claims_of("mallory").await;
+        service = boxed(service.map_request(move |mut request: Request<Body>| {
+            request.extensions_mut().insert(foreign.clone());
+            request
+        }));
+    }
+    Ok(Stack { service, clock, validator, seen, audited })
+}
+
+fn boxed<S>(service: S) -> Boxed
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    BoxCloneSyncService::new(service)
+}
+
+fn texts(config: &Config<'_>, name: &str) -> Result<Vec<String>, BuildError> {
+    Ok(config.texts(name)?.unwrap_or_default())
+}
+
+fn require_token(
+    config: &Config<'_>,
+    validator: Fixture,
+    clock: &ManualClock,
+    audited: &Log<Value>,
+) -> Result<RequireToken<Fixture>, BuildError> {
+    let audited = audited.clone();
+    let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
+        .with_clock(clock.clock())
+        .with_audit(move |event| audited.lock().unwrap().push(observed::audit(event)))
+        .read_from(config.sources()?)?;
+    if config.is("query_methods", "any")? {
+        require = require.reading_query_on_any_method();
+    }
+    if config.is("multiple", "first_wins")? {
+        require = require.dangerous_first_token_wins();
+    }
+    require = match config.flag("strip")? {
+        None => require,
+        Some(true) => require.stripping_tokens(),
+        Some(false) => require.keeping_tokens(),
+    };
+    let passwords = |value: &Value| -> Option<Vec<String>> {
+        value.as_array()?.iter().map(|one| one.as_str().map(Into::into)).collect()
+    };
+    if let Some(passwords) = config.read("basic_passwords", passwords)? {
+        require = require.with_basic_passwords(passwords);
+    }
+    if config.flag("cookie_csrf")? == Some(false) {
+        require = require.dangerous_allow_cross_site_cookies();
+    }
+    if let Some(resource) = config.text("resource")? {
+        require = require.with_resource(resource)?;
+    }
+    if let Some(hint) = config.texts("scope_hint")? {
+        require = require.with_scope_hint(ScopeSet::new(hint)?);
+    }
+    if let Some(uri) = config.text("error_uri")? {
+        require = require.with_error_uri(uri)?;
+    }
+    if config.flag("error_details")? == Some(false) {
+        require = require.terse();
+    }
+    if config.flag("expose_challenge")? == Some(true) {
+        require = require.exposing_challenges();
+    }
+    if config.flag("cors_preflight")? == Some(true) {
+        require = require.passing_cors_preflights();
+    }
+    if let Some(limit) = config.number("validator_timeout_ms")? {
+        require = require.with_validator_timeout(Duration::from_millis(limit));
+    }
+    Ok(match config.text("mode")? {
+        None | Some("required") => require,
+        Some("optional") => require.optional(),
+        Some("lenient") => require.dangerous_pass_bad_tokens_as_anonymous(),
+        Some(other) => return Err(unknown("mode", &other.into())),
+    })
+}
+
+/// The metadata of the resource, where the case names one.
+fn metadata(
+    config: &Config<'_>,
+    require: &RequireToken<Fixture>,
+) -> Result<Option<ResourceMetadata>, BuildError> {
+    let servers = texts(config, "authorization_servers")?;
+    if config.get("resource").is_none() {
+        return match servers.is_empty() {
+            true => Ok(None),
+            false => Err(BuildError::Case("expected a config.resource, got none".into())),
+        };
+    }
+    let metadata = require.resource_metadata()?.with_authorization_servers(servers)?;
+    let required = texts(config, "require_scopes")?;
+    if required.is_empty() {
+        return Ok(Some(metadata));
+    }
+    // The layer does not know of the policies below it.
+    let scopes = texts(config, "scope_hint")?.into_iter().chain(required);
+    Ok(Some(metadata.with_scopes(&ScopeSet::new(scopes)?)))
+}
+
+fn buffer_form(config: &Config<'_>) -> Result<BufferForm, BuildError> {
+    let limit = config.number("form_limit")?;
+    let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(limit.map_or_else(BufferForm::default, BufferForm::new))
+}
+
+/// The policies of the case above `inner`.
+fn policies(config: &Config<'_>, inner: Boxed) -> Result<Boxed, BuildError> {
+    let mut service = inner;
+    let scopes = texts(config, "require_scopes")?;
+    if !scopes.is_empty() {
+        service = boxed(RequireScope::all_of(scopes)?.layer(service));
+    }
+    let (acr, max_age) = (config.text("require_acr")?, config.number("max_auth_age")?);
+    if acr.is_some() || max_age.is_some() {
+        let mut step_up = StepUp::default();
+        if let Some(acr) = acr {
+            step_up = step_up.with_acr(acr);
+        }
+        if let Some(max_age) = max_age {
+            step_up = step_up.with_max_age(Duration::from_secs(max_age));
+        }
+        service = boxed(RequirePolicy::new(step_up).layer(service));
+    }
+    Ok(service)
+}
+
+fn inner(config: &Config<'_>) -> Result<(Boxed, Log<Seen>), BuildError> {
+    let status = config.number("inner_status")?.map_or(Ok(200), u16::try_from);
+    let status = status.ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.ok_or_else(|| unknown("inner_status", &config.0["inner_status"]))?;
+    let headers = config.headers("inner_response_headers")?;
+    let seen = Log::default();
+    let mut inner = Inner { status, headers, is_ready: true, seen: seen.clone() };
+    let service = match config.text("inner")? {
+        None => boxed(inner),
+        Some("ConcurrencyLimit(1)") => boxed(ConcurrencyLimit::new(inner, 1)),
+        Some("never_ready") => {
+            inner.is_ready = false;
+            boxed(inner)
+        }
+        Some(other) => return Err(unknown("inner", &other.into())),
+    };
+    Ok((service, seen))
+}
+
+/// The claims of `subject` as the crate makes them.
+async fn claims_of(subject: &'static str) -> Authenticated {
+    let judge = move |_: AccessToken| async move {
+        Ok::<_, Rejection>(Validated::from(Principal::new(subject)))
+    };
+    let claims = service_fn(|request: Request<()>| {
+        let claims = request.extensions().get::<Authenticated>().cloned();
+        ready(Ok::<_, Infallible>(Response::new(claims)))
+    });
+    let request = Request::get("/").header("authorization", "Bearer x").body(()).unwrap();
+    let outer = RequireToken::new("outer", judge).unwrap();
+    outer.layer(claims).oneshot(request).await.unwrap().into_body().unwrap()
+}
+
+/// The time of the case.
+fn wall(config: &Config<'_>) -> Result<SystemTime, BuildError> {
+    let now = config.text("now")?.unwrap_or("2026-01-01T00:00:00Z");
+    let wrong = || unknown("now", &now.into());
+    let digits: Option<Vec<u64>> = now
+        .strip_suffix('Z')
+        .map(|now| now.split(['-', 'T', ':']).map(|part| part.parse().ok()))
+        .and_then(Iterator::collect);
+    let Some([year, month, day, hour, minute, second]) =
+        digits.as_deref().and_then(|digits| <[u64; 6]>::try_from(digits).ok())
+    else {
+        return Err(wrong());
+    };
+    // Days since the epoch of the proleptic Gregorian calendar, the year beginning in March.
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}

@@ -1,0 +1,78 @@
+//! The cases of `tests/cases/server.json` that are scenarios in words (`steps`), each a test whose
+//! name ends in its id. Those that are data are run by `tests/conformance.rs`.
+//!
+//! `static-001` looks at what a set keeps: it is in `src/validate/static_tokens.rs`. The others
+//! need validators that do not exist yet:
+//!
+//! - introspection: `intro-001`, `-005`, `-007` to `-011`, `-013` to `-015`, `-018` to `-020`,
+//!   `-022`, `-025`, `-026`, `-028`;
+//! - keys that are fetched: `jwks-001`, `-003`, `-004`, `-007`, `-009`, `-011`, `-012`, `-014` to
+//!   `-017`, `-019`, `-021`;
+//! - cached JWTs beside a list of revocations: `rev-001`, `-002`, `-006`. That a static token which
+//!   is removed ends the guards of its requests is in `tests/require_token.rs`.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+
+use http::{Request, Response, StatusCode};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_oauth2::{
+    server::{Authenticated, RequireToken},
+    validate::{Principal, StaticTokens},
+};
+
+/// The name of the token that the handler is told, or the status of the refusal.
+async fn label(tokens: &StaticTokens, token: &str) -> Result<String, StatusCode> {
+    fn handler(request: Request<()>) -> Ready<Result<Response<String>, Infallible>> {
+        let authenticated = request.extensions().get::<Authenticated>().unwrap();
+        let label = authenticated.principal().token_id().unwrap_or_default();
+        ready(Ok(Response::new(label.to_owned())))
+    }
+    let header = format!("Bearer {token}");
+    let request = Request::get("/r").header("authorization", header).body(()).unwrap();
+    let layer = RequireToken::new("api", tokens.clone()).unwrap();
+    let response = layer.layer(service_fn(handler)).oneshot(request).await.unwrap();
+    match response.status() {
+        StatusCode::OK => Ok(response.into_body()),
+        status => Err(status),
+    }
+}
+
+#[test]
+fn an_empty_token_is_not_taken_static_002() {
+    let tokens = StaticTokens::new();
+    for token in ["", " ", "\t", " \r\n", "tok rw"] {
+        assert!(tokens.insert(token, Principal::new("bob")).is_err(), "{token:?}");
+    }
+    assert!(tokens.is_empty());
+}
+
+#[tokio::test]
+async fn the_handler_is_told_which_of_the_tokens_it_was_static_004() {
+    let tokens = StaticTokens::new();
+    for (token, label) in [("tok-old", "2025"), ("tok-new", "2026")] {
+        tokens.insert(token, Principal::new("bob").with_token_id(label)).unwrap();
+    }
+    assert_eq!(label(&tokens, "tok-old").await, Ok("2025".into()));
+    assert_eq!(label(&tokens, "tok-new").await, Ok("2026".into()));
+}
+
+#[tokio::test]
+async fn the_operator_never_stores_the_token_static_005() {
+    // printf tok-rw | sha256sum
+    let hex = "422f1528a09105319b815781713a4beac6f6eab8e963e5947350656b3a716ddb";
+    let hashed = format!("sha256:{hex}");
+    let tokens = StaticTokens::new();
+    tokens.insert_hashed(&hashed, Principal::new("bob")).unwrap();
+    assert_eq!(label(&tokens, "tok-rw").await, Ok(String::new()));
+    assert_eq!(label(&tokens, hex).await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(label(&tokens, &hashed).await, Err(StatusCode::BAD_REQUEST));
+    let upper = format!("sha256:{}", hex.to_uppercase());
+    tokens.insert_hashed(&upper, Principal::new("bob")).unwrap();
+    assert_eq!(tokens.len(), 1);
+    for wrong in [hex, "sha256:", &hashed[..70], "sha512:00", &hashed.replace('a', "+")] {
+        assert!(tokens.insert_hashed(wrong, Principal::new("bob")).is_err(), "{wrong}");
+    }
+}
