@@ -36,6 +36,8 @@ const CASES: &[(&str, &str)] = &[
     ("client_credentials/recovery_on", "client/bare"),
     ("require_token/static", "server/bare"),
     ("require_token/none", "server/bare_none"),
+    ("require_token/malformed", "server/bare"),
+    ("require_token/unknown", "server/bare"),
 ];
 
 fn main() -> ExitCode {
@@ -110,6 +112,7 @@ fn compare(counts: &BTreeMap<&str, f64>) -> ExitCode {
 fn call(case: &str, calls: u64) {
     let token = client::token();
     let good = server::bearer(&token);
+    let (malformed, unknown) = (server::bearer("two words"), server::bearer("unknown"));
     let tokens = StaticTokens::new();
     tokens.insert(&token, Principal::new("alice")).unwrap();
     let require = RequireToken::new("api", tokens).unwrap();
@@ -133,6 +136,12 @@ fn call(case: &str, calls: u64) {
         }
         "require_token/none" => {
             repeat(require.layer(server::Inner), || server::request(None), calls);
+        }
+        "require_token/malformed" => {
+            repeat(require.layer(server::Inner), || server::request(Some(&malformed)), calls);
+        }
+        "require_token/unknown" => {
+            repeat(require.layer(server::Inner), || server::request(Some(&unknown)), calls);
         }
         _ => panic!("no such case"),
     }

@@ -5,7 +5,7 @@
 //! | [`AddBearer`](client::AddBearer) | clients | puts an access token on every request |
 //! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | clients | the same with a token that it fetches and keeps fresh |
 //! | [`RequireToken`](server::RequireToken) | servers | lets only requests with a good token through |
-//! | [`RequireScope`](server::RequireScope) | servers | asks for more, on a route or a subtree |
+//! | [`RequirePolicy`](server::RequirePolicy), [`RequireScope`](server::RequireScope) | servers | asks for more, on a route or a subtree |
 //!
 //! A layer never knows where a token comes from or who judges it: the client layer asks a
 //! [`TokenSource`](client::TokenSource), the server layer a

@@ -25,6 +25,7 @@ use tower_oauth2::{
 
 /// The name of the token that the handler is told, or the status of the refusal.
 async fn label(tokens: &StaticTokens, token: &str) -> Result<String, StatusCode> {
+    #[expect(clippy::needless_pass_by_value, reason = "the shape of a service")]
     fn handler(request: Request<()>) -> Ready<Result<Response<String>, Infallible>> {
         let authenticated = request.extensions().get::<Authenticated>().unwrap();
         let label = authenticated.principal().token_id().unwrap_or_default();
