@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 /// ```
 /// use tower_oauth2::ClientAuthentication;
 ///
-/// let usual = ClientAuthentication::basic("id", "secret");
+/// let usual = ClientAuthentication::basic("id", "s3cr3t");
 /// let without_a_secret = ClientAuthentication::public("id");
-/// assert!(!format!("{usual:?}").contains("secret"));
+/// assert!(!format!("{usual:?}").contains("s3cr3t"));
 /// ```
 #[derive(Clone)]
 pub struct ClientAuthentication {

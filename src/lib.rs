@@ -3,6 +3,7 @@
 //! | layer | for | does |
 //! |---|---|---|
 //! | [`AddBearer`](client::AddBearer) | clients | puts an access token on every request |
+//! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | clients | the same with a token that it fetches and keeps fresh |
 //! | [`RequireToken`](server::RequireToken) | servers | lets only requests with a good token through |
 //! | [`RequireScope`](server::RequireScope) | servers | asks for more, on a route or a subtree |
 //!

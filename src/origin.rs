@@ -42,9 +42,11 @@ impl Origin {
     /// whether it [`matches`](Self::matches).
     #[inline]
     pub(crate) fn is_spelled(&self, uri: &Uri) -> bool {
-        let scheme = if self.https { "https" } else { "http" };
-        uri.scheme_str() == Some(scheme)
-            && uri.authority().is_some_and(|authority| authority.as_str() == &*self.authority)
+        let scheme = match self.https {
+            true => uri.scheme_str() == Some("https"),
+            false => uri.scheme_str() == Some("http"),
+        };
+        scheme && uri.authority().is_some_and(|authority| authority.as_str() == &*self.authority)
     }
 
     /// Whether `uri` is of this origin. Host names compare without case; a default port may be

@@ -1,5 +1,5 @@
 use crate::ConfigError;
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 /// One scope: a `scope-token` of [RFC 6749 §3.3], case-sensitive.
 ///
@@ -134,9 +134,9 @@ impl Eq for ScopeSet {}
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        let mut set = Self::empty();
-        scopes.into_iter().for_each(|scope| set.insert(scope));
-        set
+        // Not one by one against all before: a peer may send a hundred thousand of them.
+        let mut seen = HashSet::new();
+        Self(scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect())
     }
 }
 
@@ -183,5 +183,14 @@ mod tests {
         assert_ne!(one, ScopeSet::new(["a", "c"]).unwrap());
         assert_eq!(one.to_string(), "b a");
         assert!(" ".parse::<ScopeSet>().unwrap().is_empty());
+    }
+
+    /// One against all before takes more than a minute.
+    #[test]
+    fn as_many_scopes_as_a_token_response_can_hold_are_read_at_once() {
+        let all: Vec<_> = (0..150_000).map(|scope| scope.to_string()).collect();
+        let set: ScopeSet = format!("{} 7 8", all.join(" ")).parse().unwrap();
+        assert_eq!(set.len(), all.len());
+        assert_eq!(set.iter().last().unwrap().as_str(), "149999");
     }
 }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn place_01_exactly_one_sensitive_header() {
+    fn exactly_one_sensitive_header_place_01() {
         let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
         let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
         assert_eq!(values, ["Bearer T"]);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn place_02_a_credential_is_kept_unless_overwriting_was_asked_for() {
+    fn a_credential_is_kept_unless_overwriting_was_asked_for_place_02() {
         let there = [("authorization", "Basic eDp5")];
         let key = TokenLocation::header("x-api-key").unwrap();
         for (location, name, token) in
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn place_03_the_query_keeps_every_byte() {
+    fn the_query_keeps_every_byte_place_03() {
         let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
         assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
         for (before, after) in [
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn place_06_no_store_unless_the_caller_said_something() {
+    fn no_store_unless_the_caller_said_something_place_06() {
         let request = sent(&TokenLocation::Query, "/", &[]);
         assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
         let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);

@@ -3,7 +3,8 @@ use super::{
     TokenSource,
     fetcher::{Fetcher, FromFn, Repeat, Session},
     flight::{self, Waiter},
-    machine::{Ask, Failed, Fetched, Machine, Now},
+    machine::{self, Ask, Failed, Fetched, Machine, Now},
+    status::TokenStatus,
 };
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
 use std::{
@@ -16,7 +17,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::runtime::Handle;
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
@@ -79,8 +79,16 @@ struct State {
     machine: Machine,
     token: Option<AccessToken>,
     granted: Option<ScopeSet>,
+    withheld: ScopeSet,
     flight: Option<flight::Joined>,
     last_error: Option<Error>,
+}
+
+impl State {
+    /// The token that is held, where it may go out.
+    fn usable(&self, now: Now) -> Option<AccessToken> {
+        self.token.clone().filter(|_| self.machine.is_usable(now))
+    }
 }
 
 /// What a caller does next.
@@ -130,9 +138,9 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let refresh_token = Mutex::new(None);
+        let refresh_tokens = Mutex::default();
         let grant = Grant::client_credentials();
-        let session = Session { endpoint, grant, refresh_token };
+        let session = Session { endpoint, grant, refresh_tokens };
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache
@@ -145,7 +153,14 @@ impl TokenCache {
         refetchable: bool,
     ) -> Self {
         let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
-        let state = State { machine, token: None, granted: None, flight: None, last_error: None };
+        let state = State {
+            machine,
+            token: None,
+            granted: None,
+            withheld: ScopeSet::empty(),
+            flight: None,
+            last_error: None,
+        };
         let base = clock.monotonic();
         Self {
             shared: Arc::new(Shared {
@@ -160,7 +175,8 @@ impl TokenCache {
         }
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in.
+    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
+    /// comes with it, and a fetch in flight for the old one changes neither.
     pub fn store(&self, response: &TokenResponse) {
         self.shared.store(response);
     }
@@ -168,7 +184,8 @@ impl TokenCache {
     /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
     /// may try at once.
     pub fn credential_changed(&self) {
-        self.shared.lock().machine.credential_changed();
+        let now = self.shared.now();
+        self.shared.lock().machine.credential_changed(now);
     }
 
     /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
@@ -185,7 +202,7 @@ impl TokenSource for TokenCache {
         let shared = &self.shared;
         let now = shared.now();
         let patience = shared.policy.patience;
-        let give_up = now.monotonic.checked_add(patience).unwrap_or(now.monotonic);
+        let give_up = machine::after(now.monotonic, patience);
         match shared.next(now, give_up) {
             Next::Take(result) => Answer::Ready(result),
             next => {
@@ -297,11 +314,7 @@ impl Shared {
         self: &Arc<Self>,
         state: &mut State,
     ) -> Result<(flight::Launch, flight::Joined), Error> {
-        let Ok(handle) = Handle::try_current() else {
-            state.machine.not_started();
-            let text = "a token has to be fetched, which needs a tokio runtime";
-            return Err(Error::new(ErrorKind::NoRuntime, text));
-        };
+        let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let (launch, joined) = flight::Launch::new(handle, self.clone());
         state.flight = Some(joined.clone());
@@ -313,21 +326,24 @@ impl Shared {
         &self,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
-        let refetchable = result.as_ref().is_ok_and(|response| self.fetcher.accept(response));
         let now = self.now();
         let mut state = self.lock();
         state.flight = None;
         let jitter = random::fraction();
         let error = match result {
             Ok(response) => {
-                let lifetime = response.lifetime();
+                let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(&response));
                 match state.machine.fetched(now, lifetime, refetchable, jitter) {
                     Fetched::Kept => return Ok(self.hold(&mut state, &response)),
-                    Fetched::Once => return Ok(response.access_token().clone()),
-                    Fetched::Superseded => match &state.token {
-                        Some(token) => return Ok(token.clone()),
-                        None => aborted(),
-                    },
+                    Fetched::Once => {
+                        state.last_error = None;
+                        return Ok(response.access_token().clone());
+                    }
+                    Fetched::Superseded => {
+                        let text = "another token took its place, and is not good any more";
+                        let lost = || Error::new(ErrorKind::Aborted, text);
+                        return state.usable(now).ok_or_else(lost);
+                    }
                     Fetched::Useless => {
                         let text = "the token had expired when it came";
                         Error::new(ErrorKind::InvalidResponse, text)
@@ -345,13 +361,14 @@ impl Shared {
             }
         };
         state.last_error = Some(error.clone());
-        Err(error)
+        // A token that came in from outside meanwhile is as good to those who waited.
+        state.usable(now).ok_or(error)
     }
 
     fn store(&self, response: &TokenResponse) {
-        let refetchable = self.fetcher.accept(response);
         let now = self.now();
         let mut state = self.lock();
+        let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
     }
@@ -362,6 +379,12 @@ impl Shared {
         let token = response.access_token().detached();
         state.token = Some(token.clone());
         state.granted = response.scope().cloned();
+        state.withheld = match (self.fetcher.scopes(), response.scope()) {
+            (Some(asked), Some(granted)) => {
+                asked.iter().filter(|scope| !granted.contains(scope.as_str())).cloned().collect()
+            }
+            _ => ScopeSet::empty(),
+        };
         state.last_error = None;
         self.warm.store(true, Ordering::Relaxed);
         token
@@ -401,6 +424,7 @@ impl Shared {
             fetching: state.machine.is_fetching(),
             expires_in: state.machine.expires_in(now),
             granted: state.granted.clone(),
+            withheld: state.withheld.clone(),
             fetches: self.fetches.load(Ordering::Relaxed),
             last_error: state.last_error.clone(),
         }
@@ -414,62 +438,6 @@ fn aborted() -> Error {
 fn too_soon() -> Error {
     let text = "there is no token, and the next may not be fetched yet";
     Error::new(ErrorKind::Transport, text)
-}
-
-/// A snapshot of a [`TokenCache`], without a secret.
-#[derive(Clone, Debug)]
-pub struct TokenStatus {
-    usable: bool,
-    fresh: bool,
-    fetching: bool,
-    expires_in: Option<Duration>,
-    granted: Option<ScopeSet>,
-    fetches: u64,
-    last_error: Option<Error>,
-}
-
-impl TokenStatus {
-    /// Whether there is a token that may be sent.
-    #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.usable
-    }
-
-    /// Whether there is one that need not be renewed yet.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.fresh
-    }
-
-    /// Whether a fetch is in flight.
-    #[must_use]
-    pub fn is_fetching(&self) -> bool {
-        self.fetching
-    }
-
-    /// How long the token is good; nothing where there is none, or no expiry is known.
-    #[must_use]
-    pub fn expires_in(&self) -> Option<Duration> {
-        self.expires_in
-    }
-
-    /// The scopes that were granted, where the server said so.
-    #[must_use]
-    pub fn granted(&self) -> Option<&ScopeSet> {
-        self.granted.as_ref()
-    }
-
-    /// How many fetches were started.
-    #[must_use]
-    pub fn fetches(&self) -> u64 {
-        self.fetches
-    }
-
-    /// Why the last fetch failed; nothing once one succeeded.
-    #[must_use]
-    pub fn last_error(&self) -> Option<&Error> {
-        self.last_error.as_ref()
-    }
 }
 
 impl fmt::Debug for TokenCache {

@@ -21,6 +21,8 @@ struct Failure {
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
+    /// What failed was the exchange of a code, which is never sent twice.
+    spent_code: bool,
 }
 
 /// The kinds of [`Error`].
@@ -58,9 +60,7 @@ pub struct Cause {
 
 impl Error {
     pub(super) fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
-        let (code, status, retry_after, cause) = (None, None, None, None);
-        let failure = Failure { kind, text: text.into(), code, status, retry_after, cause };
-        Self { failure: Arc::new(failure), next_try: None }
+        Self::of(Failure::new(kind, text))
     }
 
     /// The error of a user's own source: `error` is rendered once, bounded and on one line, and
@@ -90,10 +90,7 @@ impl Error {
     pub(super) fn transport(error: &TransportError) -> Self {
         let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
-        Self::of(Failure {
-            cause: Some(cause),
-            ..Failure::new(ErrorKind::Transport, text.to_owned())
-        })
+        Self::of(Failure { cause: Some(cause), ..Failure::new(ErrorKind::Transport, text) })
     }
 
     /// A refusal with the `error` and `error_description` that came with it.
@@ -138,16 +135,15 @@ impl Error {
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 
-    /// An error of the exchange of a code, which is never sent twice.
+    /// An error of the exchange of a code.
     pub(super) fn of_exchange(self) -> Self {
         let text = format!("{}; the sign-in has to begin anew", self.failure.text);
         Self::of(Failure {
-            kind: self.failure.kind,
             text: text.into(),
             code: self.failure.code.clone(),
-            status: self.failure.status,
-            retry_after: self.failure.retry_after,
             cause: self.failure.cause.clone(),
+            spent_code: true,
+            ..*self.failure
         })
     }
 
@@ -194,10 +190,12 @@ impl Error {
     }
 
     /// Whether the same may succeed later without anybody changing anything: transport failures,
-    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says.
+    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says. Nothing
+    /// of the kind helps a sign-in, whose code is never sent twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
+            _ if self.failure.spent_code => false,
             ErrorKind::Transport
             | ErrorKind::Source
             | ErrorKind::InvalidResponse
@@ -213,10 +211,12 @@ impl Error {
         }
     }
 
-    /// Whether the user has to sign in again.
+    /// Whether the user has to sign in again: the token is gone for good, or a sign-in failed,
+    /// for whatever reason.
     #[must_use]
     pub fn is_sign_in_needed(&self) -> bool {
-        self.failure.kind == ErrorKind::SignInNeeded
+        let kind = self.failure.kind;
+        self.failure.spent_code || matches!(kind, ErrorKind::SignInNeeded | ErrorKind::SignIn)
     }
 
     /// Whether both are one failure: that of the same fetch.
@@ -227,9 +227,9 @@ impl Error {
 }
 
 impl Failure {
-    fn new(kind: ErrorKind, text: String) -> Self {
+    fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
         let (code, status, retry_after, cause) = (None, None, None, None);
-        Self { kind, text: text.into(), code, status, retry_after, cause }
+        Self { kind, text: text.into(), code, status, retry_after, cause, spent_code: false }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a cache fetches with: a grant that can be repeated, a session that is renewed by its
 //! refresh token, or a user's own closure.
 
-use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse};
-use crate::ClientSecret;
+use super::{Error, Grant, TokenEndpoint, TokenResponse};
+use crate::{ClientSecret, ScopeSet};
 use std::{
     error::Error as StdError,
     future::Future,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
@@ -15,8 +15,19 @@ pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>
 pub(super) trait Fetcher: Send + Sync {
     fn fetch(&self) -> Fetch;
 
-    /// Looks at a good answer, and says whether another token can be fetched after it.
+    /// The scopes that it asks for; none where that is not known.
+    fn scopes(&self) -> Option<&ScopeSet> {
+        None
+    }
+
+    /// Looks at a good answer to a fetch, and says whether another token can be fetched after it.
+    /// It is called under the lock of the cache.
     fn accept(&self, response: &TokenResponse) -> bool;
+
+    /// The same for an answer that came in from outside: that of another sign-in.
+    fn adopt(&self, response: &TokenResponse) -> bool {
+        self.accept(response)
+    }
 }
 
 /// Asks for the same again each time.
@@ -30,6 +41,10 @@ impl Fetcher for Repeat {
         Box::pin(self.endpoint.fetch(&self.grant))
     }
 
+    fn scopes(&self) -> Option<&ScopeSet> {
+        Some(self.grant.scopes())
+    }
+
     fn accept(&self, _: &TokenResponse) -> bool {
         true
     }
@@ -40,32 +55,63 @@ pub(super) struct Session {
     pub(super) endpoint: TokenEndpoint,
     /// The scopes and targets of the sign-in.
     pub(super) grant: Grant,
-    pub(super) refresh_token: Mutex<Option<ClientSecret>>,
+    pub(super) refresh_tokens: Mutex<RefreshTokens>,
+}
+
+#[derive(Default)]
+pub(super) struct RefreshTokens {
+    newest: Option<ClientSecret>,
+    /// What the last fetch was made with.
+    sent: Option<ClientSecret>,
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, RefreshTokens> {
+        self.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Fetcher for Session {
     fn fetch(&self) -> Fetch {
-        let newest = self.refresh_token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(refresh_token) = newest else {
+        let mut tokens = self.lock();
+        tokens.sent = tokens.newest.clone();
+        let Some(refresh_token) = tokens.newest.clone() else {
             return Box::pin(async { Err(Error::sign_in_needed()) });
         };
+        drop(tokens);
         let grant = self.grant.for_the_same(Grant::refresh_token(&refresh_token));
         let fetch = self.endpoint.fetch(&grant);
         Box::pin(async move {
             fetch.await.map_err(|error| {
-                let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
-                // RFC 6749 §5.2: a refresh token that is refused stays so.
-                if refused { Error::sign_in_needed() } else { error }
+                // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
+                // refused may be let in again.
+                let gone = error.code() == Some("invalid_grant") && !error.is_transient();
+                if gone { Error::sign_in_needed() } else { error }
             })
         })
     }
 
+    fn scopes(&self) -> Option<&ScopeSet> {
+        Some(self.grant.scopes())
+    }
+
+    /// A rotated token takes the place of the one that was sent, never that of another sign-in
+    /// which came in meanwhile.
     fn accept(&self, response: &TokenResponse) -> bool {
-        let mut newest = self.refresh_token.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rotated) = response.refresh_token() {
-            *newest = Some(rotated.clone());
+        let mut tokens = self.lock();
+        let RefreshTokens { newest, sent } = &*tokens;
+        let sent = sent.as_ref().map(ClientSecret::expose);
+        let current = sent == newest.as_ref().map(ClientSecret::expose);
+        if let Some(rotated) = response.refresh_token().filter(|_| current) {
+            tokens.newest = Some(rotated.clone());
         }
-        newest.is_some()
+        tokens.newest.is_some()
+    }
+
+    fn adopt(&self, response: &TokenResponse) -> bool {
+        let mut tokens = self.lock();
+        tokens.newest = response.refresh_token().cloned();
+        tokens.newest.is_some()
     }
 }
 

@@ -71,6 +71,14 @@ pub(super) fn aborted() -> Error {
     Error::new(ErrorKind::Aborted, text)
 }
 
+/// Where a fetch, and the timers of those who wait for one, run.
+pub(super) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        let text = "a token has to be fetched, which needs a tokio runtime";
+        Error::new(ErrorKind::NoRuntime, text)
+    })
+}
+
 /// A caller without a token.
 pub(super) struct Waiter {
     shared: Arc<Shared>,
@@ -86,11 +94,15 @@ impl Waiter {
 
     pub(super) async fn wait(self, mut next: Next) -> Outcome {
         loop {
+            if !matches!(next, Next::Take(_)) {
+                // Not where the call was made: this may be polled elsewhere.
+                runtime()?;
+            }
             match next {
                 Next::Take(outcome) => return outcome,
                 Next::AskAgainAt(instant) => self.shared.clock().sleep_until(instant).await,
                 Next::Wait(joined) => match self.join(joined).await {
-                    Some(Err(error)) if error.is_transient() => {
+                    Some(Err(error)) if error.is_transient() && !self.is_over() => {
                         // Where the next try is too far away, this is the error of this attempt.
                         next = match self.ask() {
                             Next::Take(Err(_)) => return Err(self.annotated(&error)),
@@ -107,6 +119,12 @@ impl Waiter {
             }
             next = self.ask();
         }
+    }
+
+    /// Whether the patience has ended: whoever was slow to look keeps the error of the attempt
+    /// that it waited for, and causes no other.
+    fn is_over(&self) -> bool {
+        self.shared.now().monotonic >= self.give_up
     }
 
     fn ask(&self) -> Next {

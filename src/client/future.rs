@@ -32,14 +32,18 @@ pin_project_lite::pin_project! {
             inner: F,
             recover: Option<Box<dyn Recover<R>>>,
         },
-        /// Something has to be waited for first.
-        Cold {
-            waiting: Cold<R>,
-        },
-        Failed {
-            error: Option<Error>,
+        Later {
+            later: Later<R>,
         },
     }
+}
+
+/// Apart from [`State`], and its error boxed, so that all of it takes no more room than a call
+/// at once: the discriminants hide in pointers.
+enum Later<R> {
+    /// Something has to be waited for first.
+    Cold(Cold<R>),
+    Failed(Option<Box<Error>>),
 }
 
 impl<F, R> ResponseFuture<F, R> {
@@ -48,11 +52,11 @@ impl<F, R> ResponseFuture<F, R> {
     }
 
     pub(super) fn cold(waiting: Cold<R>) -> Self {
-        Self { state: State::Cold { waiting } }
+        Self { state: State::Later { later: Later::Cold(waiting) } }
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Self { state: State::Failed { error: Some(error) } }
+        Self { state: State::Later { later: Later::Failed(Some(Box::new(error))) } }
     }
 }
 
@@ -66,42 +70,60 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        if let StateProjection::Warm { inner, recover } = state.as_mut().project() {
-            let mut response = ready!(inner.poll(cx)).map_err(Into::into)?;
-            if let Some(recover) = recover.take() {
-                response = match recover.answered(response) {
-                    Ok(response) => response,
-                    Err(waiting) => {
-                        state.set(State::Cold { waiting });
-                        return state.poll_cold(cx);
-                    }
-                };
+        let StateProjection::Warm { inner, recover } = state.as_mut().project() else {
+            return state.poll_cold(cx);
+        };
+        match inner.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(recover) = recover.take() {
+                    return state.answered(recover, response, cx);
+                }
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
             }
-            note_insufficient_scope(&mut response);
-            return Poll::Ready(Ok(response));
         }
-        state.poll_cold(cx)
     }
 }
 
 impl<F, R> State<F, Response<R>> {
+    /// A call that could be repeated has its answer.
+    fn answered(
+        mut self: Pin<&mut Self>,
+        recover: Box<dyn Recover<Response<R>>>,
+        response: Response<R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        match recover.answered(response) {
+            Ok(mut response) => {
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
+            Err(waiting) => {
+                self.set(Self::Later { later: Later::Cold(waiting) });
+                self.poll_cold(cx)
+            }
+        }
+    }
+
     #[cold]
     fn poll_cold(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<R>, BoxError>> {
-        match self.project() {
-            StateProjection::Cold { waiting } => {
+        let StateProjection::Later { later } = self.project() else { return Poll::Pending };
+        match later {
+            Later::Cold(waiting) => {
                 let mut response = ready!(waiting.as_mut().poll(cx))?;
                 note_insufficient_scope(&mut response);
                 Poll::Ready(Ok(response))
             }
-            StateProjection::Failed { error } => match error.take() {
-                Some(error) => Poll::Ready(Err(error.into())),
+            Later::Failed(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
                 // Polled after its end, which a future may answer with never ending.
                 None => Poll::Pending,
             },
-            StateProjection::Warm { .. } => Poll::Pending,
         }
     }
 }

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auth_10_a_reserved_name_is_an_error_that_names_it() {
+    fn a_reserved_name_is_an_error_that_names_it_auth_10() {
         for name in ["grant_type", "scope", "client_id", "client_secret", "resource"] {
             let error = Grant::client_credentials().with_param(name, "x").unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -68,6 +68,7 @@ pub(super) struct Rules {
     pub(super) location: TokenLocation,
     pub(super) overwrite: bool,
     pub(super) pass_elsewhere: bool,
+    pub(super) pass_without: bool,
     pub(super) rejections: Rejections,
     pub(super) clock: Clock,
 }
@@ -138,6 +139,13 @@ impl<T: TokenSource, P> AddBearer<T, P> {
         self.change(|rules| rules.rejections = Rejections::None)
     }
 
+    /// Lets a call pass without a token where none can be had: the resource then sees an anonymous
+    /// caller, whose rights may be others. Defaults to the source's error, and the inner service
+    /// is not called.
+    pub fn passing_without_token(self) -> Self {
+        self.change(|rules| rules.pass_without = true)
+    }
+
     /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
     /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
     pub fn recovering_from_invalid_token_only(self) -> Self {
@@ -162,6 +170,7 @@ impl<T> AddBearer<T> {
             location: TokenLocation::Bearer,
             overwrite: false,
             pass_elsewhere: false,
+            pass_without: false,
             rejections: Rejections::Any,
             clock: Clock::system(),
         };

@@ -20,10 +20,11 @@ mod replay;
 mod service;
 mod sign_in;
 mod source;
+mod status;
 mod token_response;
 
 pub use buffered::{Buffered, ReplayBody};
-pub use cache::{TokenCache, TokenStatus};
+pub use cache::TokenCache;
 pub use endpoint::{TokenEndpoint, TokenFuture};
 pub use error::{Cause, Error, ErrorKind};
 pub use future::ResponseFuture;
@@ -37,4 +38,5 @@ pub use replay::{Cloned, Known, Never, ReplayPolicy};
 pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
+pub use status::TokenStatus;
 pub use token_response::TokenResponse;

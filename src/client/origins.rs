@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn orig_04_an_origin_is_scheme_host_and_port() {
+    fn an_origin_is_scheme_host_and_port_orig_04() {
         let origins = Origins::try_from("https://api.example.com").unwrap();
         assert!(!allows(&origins, "https://api.example.com:8443/x"));
         assert!(!allows(&origins, "http://api.example.com/x"));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn orig_03_any_https_origin_is_never_plain_http_to_another_machine() {
+    fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
         let origins = Origins::dangerous_any_https_origin();
         assert!(allows(&origins, "https://whoever.example/"));
         assert!(allows(&origins, "http://127.0.0.1:8080/"));

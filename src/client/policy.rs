@@ -1,3 +1,4 @@
+use super::token_response::MAX_LIFETIME;
 use std::time::Duration;
 
 /// When a [`TokenCache`](super::TokenCache) fetches, how long its callers wait, and how long a
@@ -74,16 +75,17 @@ impl RefreshPolicy {
     }
 
     /// The least time between the starts of two fetches, whatever the server says; the first
-    /// fetch after a rejection does not wait for it. Defaults to 1 s.
+    /// fetch after a rejection, or after the credential changed, does not wait for it, once in
+    /// that time. Defaults to 1 s.
     pub fn with_min_interval(mut self, interval: Duration) -> Self {
         self.min_interval = interval;
         self
     }
 
     /// How long a token is good whose lifetime the server does not tell, where it can be fetched
-    /// again; one that cannot is good until it is rejected. Defaults to 5 min.
+    /// again, at most ten years; one that cannot is good until it is rejected. Defaults to 5 min.
     pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
-        self.default_lifetime = lifetime;
+        self.default_lifetime = lifetime.min(MAX_LIFETIME);
         self
     }
 }

@@ -121,7 +121,7 @@ where
         if !self.rules.rejections.contain(&response) || !self.source.reject(&self.token) {
             return Ok(response);
         }
-        match self.copy.is_some() {
+        match self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy)) {
             true => Err(Box::pin(self.repeat(response))),
             false => Ok(response),
         }
@@ -154,7 +154,9 @@ where
             return Ok(response);
         };
         let mut request = head.map(|()| body);
-        prepared.attach(&mut request, rules.overwrite)?;
+        if prepared.attach(&mut request, rules.overwrite).is_err() {
+            return Ok(response);
+        }
         drain(response.into_body(), &rules.clock).await;
         poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
         inner.call(request).await.map_err(Into::into)
@@ -175,7 +177,8 @@ async fn drain<R: Body>(body: R, clock: &Clock) {
             match Pin::as_mut(&mut body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
-                    match left.checked_sub(length) {
+                    // An empty frame counts too: there may be no end of them.
+                    match left.checked_sub(length.max(1)) {
                         Some(rest) => left = rest,
                         None => return Poll::Ready(()),
                     }

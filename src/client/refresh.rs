@@ -137,6 +137,11 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { layer: self.layer.passing_other_origins(), ..self }
     }
 
+    /// As [`AddBearer::passing_without_token`].
+    pub fn passing_without_token(self) -> Self {
+        Self { layer: self.layer.passing_without_token(), ..self }
+    }
+
     /// As [`AddBearer::without_recovery`].
     pub fn without_recovery(self) -> Self {
         Self { layer: self.layer.without_recovery(), ..self }

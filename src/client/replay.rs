@@ -28,6 +28,14 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
     /// Splits `body` into what is sent now and what is kept, where something can be.
     fn split(&self, body: B) -> (Self::Body, Option<Self::Copy>);
 
+    /// Whether what was kept is enough so far, so that another token is worth waiting for.
+    ///
+    /// Defaults to `true`.
+    fn is_whole(&self, copy: &Self::Copy) -> bool {
+        let _ = copy;
+        true
+    }
+
     /// The body once more, where what was kept is enough.
     fn again(&self, copy: Self::Copy) -> Option<Self::Body>;
 }

@@ -135,8 +135,19 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if self.reserved && self.holds_token_for(&request) {
+            // Not by way of `outgoing`: moving a request costs as much as attaching the token.
+            if !self.recovers() {
+                return match self.attach_held(&mut request) {
+                    Ok(()) => {
+                        self.reserved = false;
+                        let request = request.map(|body| self.replay.once(body));
+                        ResponseFuture::warm(self.inner.call(request), None)
+                    }
+                    Err(error) => self.fail(error),
+                };
+            }
             return match self.outgoing(request) {
                 Ok(outgoing) => {
                     self.reserved = false;
@@ -187,6 +198,20 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             && held.is_some_and(|held| self.source.is_current(held, RequestHead::of(request)))
     }
 
+    /// Whether a call is repeated when its token is rejected.
+    #[inline]
+    fn recovers(&self) -> bool {
+        self.rules.rejections != Rejections::None && self.source.recovers()
+    }
+
+    #[inline]
+    fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
+        match &mut self.held {
+            Some(held) => held.reuse().attach(request, self.rules.overwrite).map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn token_for<B>(&mut self, request: &Request<B>) -> Token<T::Future> {
         let rules = &*self.rules;
         if !rules.origins.allow(request.uri()) {
@@ -201,6 +226,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         self.held = None;
         match self.source.token(RequestHead::of(request)) {
             Answer::Pending(future) => Token::Awaited(future),
+            Answer::Ready(Err(_)) if rules.pass_without => Token::None,
             Answer::Ready(Err(error)) => Token::Failed(error),
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
@@ -227,21 +253,17 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         B: Send + 'static,
         R: Body + Send + 'static,
     {
-        let rules = &*self.rules;
-        let Some(held) = &mut self.held else {
+        let recovers = self.recovers();
+        let Some(held) = self.held.as_mut().filter(|_| recovers) else {
+            self.attach_held(&mut request)?;
             let request = request.map(|body| self.replay.once(body));
             return Ok(Outgoing { request, recover: None });
         };
-        if rules.rejections == Rejections::None || !self.source.recovers() {
-            held.reuse().attach(&mut request, rules.overwrite)?;
-            let request = request.map(|body| self.replay.once(body));
-            return Ok(Outgoing { request, recover: None });
-        }
         let (parts, body) = request.into_parts();
         let (body, kept) = self.replay.split(body);
         let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
         let mut request = Request::from_parts(parts, body);
-        let attached = held.reuse().attach(&mut request, rules.overwrite)?;
+        let attached = held.reuse().attach(&mut request, self.rules.overwrite)?;
         let token = held.token.clone().filter(|_| attached == Attached::Token);
         let recover = token.map(|token| -> Box<dyn Recover<Response<R>>> {
             Box::new(Repeat::<S, T, P, B> {
@@ -271,7 +293,9 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         if mem::take(&mut self.reserved) {
             return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
         }
-        let inner = self.inner.clone();
+        // This one may stand in a queue for a permit already, which it would be given and keep.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
         ResponseFuture::cold(Box::pin(call_when_ready(inner, outgoing)))
     }
 
@@ -295,9 +319,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let (source, rules) = (self.source.clone(), self.rules.clone());
         let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
         ResponseFuture::cold(Box::pin(async move {
-            let token = token.await?;
-            let prepared = Prepared::new(&token, &fresh.rules.location)?;
-            fresh.held = Some(Held { token: Some(token), prepared, own: true });
+            match token.await {
+                Err(_) if fresh.rules.pass_without => {}
+                token => {
+                    let token = token?;
+                    let prepared = Prepared::new(&token, &fresh.rules.location)?;
+                    fresh.held = Some(Held { token: Some(token), prepared, own: true });
+                }
+            }
             let outgoing = fresh.outgoing(request)?;
             call_when_ready(fresh.inner, outgoing).await
         }))

@@ -37,8 +37,8 @@ use zeroize::Zeroizing;
 ///     ClientAuthentication::basic("id", "secret"),
 ///     Transport::https(),
 /// )?;
-/// let sign_in =
-///     SignIn::new(endpoint, "id", "https://as.example/authorize", "https://app.example/callback")?;
+/// let callback = "https://app.example/callback";
+/// let sign_in = SignIn::new(endpoint, "id", "https://as.example/authorize", callback)?;
 /// let (url, pending) = sign_in.begin()?;
 /// assert!(url.to_string().starts_with("https://as.example/authorize?response_type=code&"));
 /// # let _ = pending;
@@ -348,4 +348,91 @@ fn random_text() -> Result<Zeroizing<String>, Error> {
             .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,
     );
     Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ClientAuthentication, Transport};
+    use proptest::prelude::*;
+
+    fn sign_in() -> SignIn {
+        let unused = tower::service_fn(async |_| {
+            Err::<http::Response<http_body_util::Full<bytes::Bytes>>, _>("no request is sent here")
+        });
+        let client = ClientAuthentication::public("id");
+        let endpoint =
+            TokenEndpoint::new("https://as.example/token", client, Transport::new(unused));
+        SignIn::new(endpoint.unwrap(), "id", "https://as.example/authorize", "https://app.example/")
+            .unwrap()
+    }
+
+    fn assert_same(one: &PendingSignIn, other: &PendingSignIn) {
+        assert_eq!(one.state, other.state);
+        assert_eq!(one.expires_at, other.expires_at);
+        let verifier = |pending: &PendingSignIn| pending.verifier.as_ref().map(|it| it.0.clone());
+        assert_eq!(verifier(one), verifier(other));
+    }
+
+    fn round_trip(pending: &PendingSignIn) -> PendingSignIn {
+        pending.to_secret_string().expose().parse().unwrap()
+    }
+
+    #[test]
+    fn the_challenge_is_that_of_rfc_7636_appendix_b_code_02() {
+        let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let (url, _) = sign_in().begin_with(verifier).unwrap();
+        let challenge = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\
+                         &code_challenge_method=S256";
+        assert!(url.query().unwrap().ends_with(challenge), "{url}");
+    }
+
+    #[test]
+    fn a_pending_sign_in_that_was_begun_is_the_same_after_a_round_trip() {
+        for sign_in in [sign_in(), sign_in().without_pkce()] {
+            let (_, mut pending) = sign_in.begin().unwrap();
+            let read = round_trip(&pending);
+            assert!(pending.expires_at.duration_since(read.expires_at).unwrap().as_secs() == 0);
+            pending.expires_at = read.expires_at;
+            assert_same(&pending, &read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_pending_sign_in_is_an_error() {
+        let verifier = "v".repeat(43);
+        let beyond = format!("{}.state.{verifier}", u64::MAX);
+        for bad in ["", "1", "1.state", "1..", "-1.state.", "x.state.", "1.state.short", &beyond] {
+            assert!(bad.parse::<PendingSignIn>().is_err(), "{bad}");
+        }
+        assert!(format!("1.state.{verifier}").parse::<PendingSignIn>().is_ok());
+        for odd in ["v".repeat(129), format!("{verifier} "), "\u{e9}".repeat(43)] {
+            assert!(format!("1.state.{odd}").parse::<PendingSignIn>().is_err(), "{odd}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pending_sign_in_is_the_same_after_a_round_trip(
+            state in "[A-Za-z0-9_-]{1,43}",
+            verifier in prop::option::of("[A-Za-z0-9._~-]{43,128}"),
+            expiry in 0..=u64::from(u32::MAX) << 8,
+        ) {
+            let pending = PendingSignIn {
+                state: Zeroizing::new(state),
+                verifier: verifier.map(|text| CodeVerifier::new(&text).unwrap()),
+                expires_at: UNIX_EPOCH + Duration::from_secs(expiry),
+            };
+            assert_same(&pending, &round_trip(&pending));
+        }
+
+        #[test]
+        fn what_can_be_read_is_the_same_after_a_round_trip(
+            text in "([0-9+]{1,20}|\\PC{0,4})\\.?\\PC{0,9}\\.?([A-Za-z0-9._~-]{43}|\\PC{0,9})",
+        ) {
+            if let Ok(pending) = text.parse::<PendingSignIn>() {
+                assert_same(&pending, &round_trip(&pending));
+            }
+        }
+    }
 }

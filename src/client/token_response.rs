@@ -173,8 +173,9 @@ fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
     })
 }
 
+/// The text of a member; an empty one is as if it were absent.
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    members.get(name)?.as_str()
+    members.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
 /// `expires_in` as the servers of the world write it: a number, a float, a text. Fractions are
@@ -201,5 +202,112 @@ fn scope(value: &Value) -> Option<ScopeSet> {
             ScopeSet::new(scopes?).ok()
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    fn response(status: u16, content_type: &[u8], body: Vec<u8>) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status.try_into().unwrap();
+        if let Ok(value) = HeaderValue::from_bytes(content_type) {
+            response.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
+        response
+    }
+
+    /// JSON of every type, most of it numbers of every size.
+    fn value() -> impl Strategy<Value = String> {
+        let number = "-?[0-9]{1,25}(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,4})?";
+        prop_oneof![
+            4 => number,
+            2 => number.prop_map(|text| format!("\"{text}\"")),
+            2 => "[ -!#-\\[\\]-~]{0,9}".prop_map(|text| format!("\"{text}\"")),
+            1 => prop::sample::select(vec![
+                "null", "true", "{}", r#"["a","b c"]"#, "[1]", r#""NaN""#, r#""\ud800""#, r#""\n""#,
+            ]).prop_map(String::from),
+        ]
+    }
+
+    /// Objects of the members that are looked at, with whatever in them.
+    fn object() -> impl Strategy<Value = Vec<u8>> {
+        let names = "(access_token|token_type|expires_in|scope|refresh_token|error|x)";
+        let token = r#""access_token":"T""#;
+        let members = prop::collection::vec((names, value()), 0..6);
+        (any::<bool>(), any::<bool>(), members).prop_map(move |(bom, good, members)| {
+            let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+            let all: Vec<_> = members.chain(good.then(|| token.to_owned())).collect();
+            format!("{}{{{}}}", if bom { "\u{feff}" } else { "" }, all.join(",")).into_bytes()
+        })
+    }
+
+    fn form() -> impl Strategy<Value = Vec<u8>> {
+        "(access_token=[a-z%0-9]{0,4}&)?(expires_in=-?[0-9e.]{0,30}&)?(error=[a-z]{0,3})?"
+            .prop_map(String::into_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_a_bounded_error_or_a_token_of_a_bounded_lifetime(
+            status in prop_oneof![2 => Just(200), 1 => 100..=999_u16],
+            content_type in prop_oneof![
+                Just(b"application/x-www-form-urlencoded;a=b".to_vec()),
+                prop::collection::vec(any::<u8>(), 0..40),
+            ],
+            body in prop_oneof![
+                4 => object(),
+                2 => form(),
+                1 => prop::collection::vec(any::<u8>(), 0..80),
+            ],
+        ) {
+            match read(&response(status, &content_type, body), &Secrets::default()) {
+                Ok(response) => {
+                    prop_assert!((200..300).contains(&status));
+                    prop_assert!(!response.access_token().expose().is_empty());
+                    prop_assert!(response.lifetime().is_none_or(|life| life <= MAX_LIFETIME));
+                }
+                Err(error) => {
+                    prop_assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+                    prop_assert!(error.to_string().len() <= 3 * scrub::MAX_TEXT);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_any_size_is_a_lifetime_from_zero_to_the_cap() {
+        let seconds = |text: &str| seconds(&serde_json::from_str(text).unwrap());
+        for (text, lifetime) in [
+            ("315360000", Some(MAX_LIFETIME)),
+            ("315360001", Some(MAX_LIFETIME)),
+            ("1e300", Some(MAX_LIFETIME)),
+            ("\"18446744073709551616\"", Some(MAX_LIFETIME)),
+            ("-1", Some(Duration::ZERO)),
+            ("-1e300", Some(Duration::ZERO)),
+            ("0.9", Some(Duration::ZERO)),
+            ("\" 60 \"", Some(Duration::from_secs(60))),
+            ("\"1e999\"", None),
+            ("\"NaN\"", None),
+            ("\"soon\"", None),
+            ("true", None),
+        ] {
+            assert_eq!(seconds(text), lifetime, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_text_is_as_if_it_were_absent() {
+        let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
+        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).unwrap();
+        assert!(read.refresh_token().is_none());
+        let empty = br#"{"error":"","error_description":""}"#;
+        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default());
+        let error = refused.unwrap_err();
+        assert_eq!(error.code(), None);
+        assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");
     }
 }

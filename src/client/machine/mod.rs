@@ -1,13 +1,16 @@
 //! The refresh state machine: what to do at an instant, and what an event changes. It reads no
 //! clock, does no I/O and spawns nothing; whoever drives it does as it says.
 
-use super::policy::RefreshPolicy;
+use super::{policy::RefreshPolicy, token_response::MAX_LIFETIME};
 use std::time::{Duration, Instant, SystemTime};
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// The part of an outage's age after which the next try is due.
 const BACKOFF_PART: u32 = 5;
+/// The part of a pause that jitter takes off. A pause is at least a tenth of the age that the
+/// outage has at its end.
+const BACKOFF_JITTER: f64 = 0.4;
 const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 /// How long the wall clock is not looked at.
@@ -18,6 +21,21 @@ const WALL_LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Now {
     pub(super) monotonic: Instant,
     pub(super) wall: SystemTime,
+}
+
+impl Now {
+    /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
+    /// sleeps, the other may be set back.
+    fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
+    }
+}
+
+/// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
+/// wait without end must not end at once.
+pub(super) fn after(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
 }
 
 /// What a caller is told.
@@ -48,7 +66,7 @@ pub(super) enum Fetched {
     Once,
     /// It is of no use; the fetch counts as failed.
     Useless,
-    /// A newer one came in meanwhile.
+    /// One came in from outside meanwhile, and stays.
     Superseded,
 }
 
@@ -69,12 +87,8 @@ pub(super) struct Machine {
     token: Option<Token>,
     flight: Option<Flight>,
     outage: Option<Outage>,
-    last_start: Option<Instant>,
-    last_recovery: Option<Instant>,
-    /// The next start does not wait for the minimum interval.
-    recovering: bool,
+    starts: Starts,
     refetchable: bool,
-    generation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +107,23 @@ struct Bounds {
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    started: Instant,
-    /// The generation of the token when it started.
-    generation: u64,
+    started: Now,
+    /// A token came in from outside since.
+    overtaken: bool,
+    /// The client has another secret since.
+    outdated: bool,
+    /// What there was before it.
+    before: Starts,
+}
+
+/// When fetches were started.
+#[derive(Clone, Copy, Debug, Default)]
+struct Starts {
+    last: Option<Instant>,
+    /// The last that was hurried.
+    last_hurried: Option<Instant>,
+    /// The next does not wait for the minimum interval.
+    hurry: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,11 +156,8 @@ impl Machine {
             token: None,
             flight: None,
             outage: None,
-            last_start: None,
-            last_recovery: None,
-            recovering: false,
+            starts: Starts::default(),
             refetchable,
-            generation: 0,
         }
     }
 
@@ -169,9 +194,11 @@ impl Machine {
         }
     }
 
-    /// Takes back a start that could not be carried out.
+    /// Takes back a start that could not be carried out: it delays none that can.
     pub(super) fn not_started(&mut self) {
-        self.flight = None;
+        if let Some(flight) = self.flight.take() {
+            self.starts = flight.before;
+        }
     }
 
     /// The fetch in flight brought a token that is good for `lifetime` from when it was asked
@@ -184,23 +211,25 @@ impl Machine {
         jitter: f64,
     ) -> Fetched {
         let flight = self.flight.take();
-        let started = flight.map_or(now.monotonic, |flight| flight.started);
-        let stale_flight = flight.is_some_and(|flight| flight.generation != self.generation);
-        if stale_flight && self.is_usable(now) {
+        if flight.is_some_and(|flight| flight.overtaken) {
             return Fetched::Superseded;
         }
-        let lifetime = lifetime.or(refetchable.then_some(self.policy.default_lifetime));
-        let elapsed = now.monotonic.saturating_duration_since(started);
-        if lifetime.is_some_and(|lifetime| lifetime <= elapsed || lifetime.is_zero()) {
-            if self.is_usable(now) || lifetime.is_some_and(|lifetime| !lifetime.is_zero()) {
-                self.fail(now, started, Failed::Transient, None, jitter);
-                return Fetched::Useless;
-            }
+        let started = flight.map_or(now, |flight| flight.started);
+        let lifetime = self.lifetime(lifetime, refetchable);
+        let token = self.token_of(started, lifetime);
+        let usable = self.is_usable(now);
+        if !usable && lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
             self.outage = None;
             return Fetched::Once;
         }
+        let expired = lifetime.is_some_and(|lifetime| lifetime <= now.since(started));
+        // One within its safety margin is better than none, and worse than one that may go out.
+        if expired || usable && !token.is_usable(now) {
+            self.fail(now, started.monotonic, Failed::Transient, None, jitter);
+            return Fetched::Useless;
+        }
         self.refetchable = refetchable;
-        self.hold(now, started, lifetime);
+        self.hold(token);
         Fetched::Kept
     }
 
@@ -213,32 +242,38 @@ impl Machine {
         retry_after: Option<Duration>,
         jitter: f64,
     ) {
-        let started = self.flight.take().map_or(now.monotonic, |flight| flight.started);
-        self.fail(now, started, failed, retry_after, jitter);
+        let flight = self.flight.take();
+        if flight.is_some_and(|flight| flight.overtaken || flight.outdated) {
+            return;
+        }
+        let started = flight.map_or(now, |flight| flight.started);
+        self.fail(now, started.monotonic, failed, retry_after, jitter);
     }
 
-    /// A token that came in from outside is the token now.
+    /// A token that came in from outside is the token now, whatever a fetch in flight brings.
     pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
+        if let Some(flight) = &mut self.flight {
+            flight.overtaken = true;
+        }
         self.refetchable = refetchable;
-        self.hold(now, now.monotonic, lifetime);
+        self.hold(self.token_of(now, self.lifetime(lifetime, refetchable)));
     }
 
     /// The resource rejected the token that is held; whether another may be had.
     pub(super) fn rejected(&mut self, now: Now) -> bool {
         self.token = None;
-        let rested = self.last_recovery.is_none_or(|last| {
-            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
-        });
-        if rested {
-            self.recovering = true;
-            self.last_recovery = Some(now.monotonic);
-        }
+        self.hurry(now);
         self.refetchable
     }
 
-    /// The client has another secret now: what was refused before may be accepted.
-    pub(super) fn credential_changed(&mut self) {
+    /// The client has another secret now: what was refused before may be accepted, and a refusal
+    /// that is still to come says nothing.
+    pub(super) fn credential_changed(&mut self, now: Now) {
         self.outage = None;
+        if let Some(flight) = &mut self.flight {
+            flight.outdated = true;
+        }
+        self.hurry(now);
     }
 
     /// Whether the token may go out.
@@ -276,27 +311,35 @@ impl Machine {
         if !self.is_usable(now) {
             return None;
         }
-        let look = now.monotonic.checked_add(WALL_LOOK)?;
-        let bounds = self.token.and_then(|token| token.bounds);
-        let waiting = self.flight.is_some() || !self.refetchable;
-        let next = match bounds {
-            None => look,
-            Some(bounds) if waiting => bounds.usable_until,
-            Some(bounds) if now.monotonic < bounds.fresh_until => bounds.fresh_until,
-            Some(bounds) => bounds.usable_until.min(self.next_start()?),
+        let look = after(now.monotonic, WALL_LOOK);
+        let Some(bounds) = self.token?.bounds else { return Some(look) };
+        let next = if self.flight.is_some() || !self.refetchable {
+            bounds.usable_until
+        } else if now.monotonic < bounds.fresh_until {
+            bounds.fresh_until
+        } else {
+            bounds.usable_until.min(self.next_start()?)
         };
-        Some(next.min(look))
+        let wall = bounds.wall_until.duration_since(now.wall).unwrap_or_default();
+        Some(next.min(look).min(after(now.monotonic, wall)))
     }
 
-    fn hold(&mut self, now: Now, started: Instant, lifetime: Option<Duration>) {
-        let bounds = lifetime.map(|lifetime| self.bounds(now, started, lifetime));
-        self.token = Some(Token { bounds });
-        self.generation = self.generation.wrapping_add(1);
+    fn hold(&mut self, token: Token) {
+        self.token = Some(token);
         self.outage = None;
-        self.recovering = false;
+        self.starts.hurry = false;
     }
 
-    fn bounds(&self, now: Now, started: Instant, lifetime: Duration) -> Bounds {
+    fn lifetime(&self, told: Option<Duration>, refetchable: bool) -> Option<Duration> {
+        told.or(refetchable.then_some(self.policy.default_lifetime))
+    }
+
+    fn token_of(&self, started: Now, lifetime: Option<Duration>) -> Token {
+        Token { bounds: lifetime.map(|lifetime| self.bounds(started, lifetime)) }
+    }
+
+    fn bounds(&self, started: Now, lifetime: Duration) -> Bounds {
+        let lifetime = lifetime.min(MAX_LIFETIME);
         let lead = lifetime.mul_f64(self.policy.lead_ratio).min(self.policy.lead_cap);
         let margin = match self.policy.margin {
             Some(margin) => margin.min(lifetime / 2),
@@ -305,29 +348,33 @@ impl Machine {
         let wait = lifetime.saturating_sub(lead);
         let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(self.jitter));
         let usable = lifetime.saturating_sub(margin);
-        // A lifetime is bounded when it is read; where a clock ends before it, it has ended.
-        let after = |wait| started.checked_add(wait).unwrap_or(started);
-        let elapsed = now.monotonic.saturating_duration_since(started);
-        let wall = now.wall.checked_add(usable.saturating_sub(elapsed));
         Bounds {
-            fresh_until: after(fresh.min(usable)),
-            usable_until: after(usable),
-            wall_until: wall.unwrap_or(now.wall),
-            expires_at: after(lifetime),
+            fresh_until: after(started.monotonic, fresh.min(usable)),
+            usable_until: after(started.monotonic, usable),
+            wall_until: started.wall.checked_add(usable).unwrap_or(started.wall),
+            expires_at: after(started.monotonic, lifetime),
         }
     }
 
     fn start(&mut self, now: Now) {
-        self.flight = Some(Flight { started: now.monotonic, generation: self.generation });
-        self.last_start = Some(now.monotonic);
-        self.recovering = false;
+        let (started, before) = (Some(now.monotonic), self.starts);
+        self.flight = Some(Flight { started: now, overtaken: false, outdated: false, before });
+        let last_hurried = if before.hurry { started } else { before.last_hurried };
+        self.starts = Starts { last: started, last_hurried, hurry: false };
+    }
+
+    /// Lets the next start not wait for the minimum interval, unless one within it did not.
+    fn hurry(&mut self, now: Now) {
+        self.starts.hurry |= self.starts.last_hurried.is_none_or(|last| {
+            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
+        });
     }
 
     /// The earliest start of a fetch; nothing is at once.
     fn next_start(&self) -> Option<Instant> {
-        let pause = match self.recovering {
+        let pause = match self.starts.hurry {
             true => None,
-            false => self.last_start.and_then(|last| last.checked_add(self.policy.min_interval)),
+            false => self.starts.last.map(|last| after(last, self.policy.min_interval)),
         };
         pause.max(self.outage.map(|outage| outage.next_try))
     }
@@ -355,11 +402,14 @@ impl Machine {
             Failed::Transient => {
                 let age = now.monotonic.saturating_duration_since(since);
                 let pause = (age / BACKOFF_PART).clamp(BACKOFF_MIN, BACKOFF_MAX);
-                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0))
+                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * BACKOFF_JITTER))
             }
         };
         let pause = pause.max(retry_after.unwrap_or_default());
-        let next_try = now.monotonic.checked_add(pause).unwrap_or(now.monotonic);
+        let next_try = after(now.monotonic, pause);
         self.outage = Some(Outage { since, next_try, refusals });
     }
 }
+
+#[cfg(test)]
+mod tests;
