@@ -1,5 +1,9 @@
 //! Scopes, closures and step-up below a `RequireToken`, and without one.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is the verdict of a test"
+)]
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};

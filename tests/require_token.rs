@@ -1,5 +1,9 @@
 //! What `RequireToken` and the layers around it do that no case in `tests/cases/server.json` shows.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is the verdict of a test"
+)]
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
