@@ -25,6 +25,8 @@ mod run;
 mod stack;
 #[path = "conformance/text.rs"]
 mod text;
+#[path = "conformance/values.rs"]
+mod values;
 
 use case::Case;
 use std::{env, fs, panic, process::ExitCode};

@@ -13,10 +13,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use http::{Request, Response, StatusCode};
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-};
+use std::convert::Infallible;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
     server::{Authenticated, RequireToken},
@@ -25,11 +22,10 @@ use tower_oauth2::{
 
 /// The name of the token that the handler is told, or the status of the refusal.
 async fn label(tokens: &StaticTokens, token: &str) -> Result<String, StatusCode> {
-    #[expect(clippy::needless_pass_by_value, reason = "the shape of a service")]
-    fn handler(request: Request<()>) -> Ready<Result<Response<String>, Infallible>> {
+    async fn handler(request: Request<()>) -> Result<Response<String>, Infallible> {
         let authenticated = request.extensions().get::<Authenticated>().unwrap();
         let label = authenticated.principal().token_id().unwrap_or_default();
-        ready(Ok(Response::new(label.to_owned())))
+        Ok(Response::new(label.to_owned()))
     }
     let header = format!("Bearer {token}");
     let request = Request::get("/r").header("authorization", header).body(()).unwrap();

@@ -168,7 +168,11 @@ impl Case {
             Some(value) => text::expanded(value, &self.vars),
         };
         let mut headers = Vec::new();
-        for pair in self.request.get("headers").and_then(Value::as_array).into_iter().flatten() {
+        let pairs = match self.request.get("headers") {
+            None => &Vec::new(),
+            Some(pairs) => pairs.as_array().ok_or(format!("expected headers, got {pairs}"))?,
+        };
+        for pair in pairs {
             let name = pair[0].as_str().ok_or(format!("expected a header, got {pair}"))?;
             headers.push((name.to_owned(), text::expanded(&pair[1], &self.vars)?));
         }

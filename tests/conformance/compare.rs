@@ -6,6 +6,7 @@ use crate::{
     config::BuildError,
     fixture::Seen,
     run::{Answered, Outcome, run},
+    values::{contained, equal, has_members, holds, joined, object, same_set, texts},
 };
 use http::{Extensions, HeaderMap, header};
 use regex::Regex;
@@ -196,7 +197,7 @@ fn response(wrong: &mut Mismatches, name: &str, expected: &Value, answer: &Answe
         }
         "response_headers" => same_headers(wrong, &says, expected, headers),
         "response_headers_contains" => {
-            for (name, parts) in expected.as_object().into_iter().flatten() {
+            for (name, parts) in object(expected) {
                 let value = joined(headers, name).unwrap_or_default().to_lowercase();
                 let has = texts(parts).iter().all(|part| value.contains(&part.to_lowercase()));
                 wrong.check(has && headers.contains_key(name), &says, value);
@@ -295,33 +296,12 @@ fn status(outcome: &Outcome) -> Option<u16> {
     outcome.response.as_ref().map(|answer| answer.status.as_u16())
 }
 
-/// A list of texts; a text alone is a list of one.
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(Into::into).collect(),
-        Value::String(text) => vec![text.clone()],
-        _ => panic!("a text or a list of texts is no {value}"),
-    }
-}
-
-/// The lines of the header `name`, joined.
-fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines: Vec<_> =
-        headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
-    (!lines.is_empty()).then(|| lines.join(", "))
-}
-
 /// The whole values of headers; null is one that is not there.
 fn same_headers(wrong: &mut Mismatches, says: &str, expected: &Value, headers: &HeaderMap) {
-    let expected = expected.as_object().expect("names and values of headers");
-    for (name, value) in expected {
+    for (name, value) in object(expected) {
         let got = joined(headers, name);
         wrong.check(got.as_deref() == value.as_str(), says, (name, got));
     }
-}
-
-fn holds(text: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
 /// Whether an extension is there, or not there, by what it means.
@@ -359,26 +339,6 @@ fn claims(seen: &Seen) -> Value {
     there.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
 }
 
-/// Whether `got` has the members of `expected`, each of them by `same`.
-fn has_members(expected: &Value, got: &Value, same: impl Fn(&Value, &Value) -> bool) -> bool {
-    let members = expected.as_object().expect("an object");
-    got.is_object() && members.iter().all(|(name, value)| same(value, &got[name]))
-}
-
-fn equal(expected: &Value, got: &Value) -> bool {
-    expected == got
-}
-
-/// Equal, arrays as sets.
-fn contained(expected: &Value, got: &Value) -> bool {
-    expected == got || same_set(expected, got)
-}
-
-fn same_set(expected: &Value, got: &Value) -> bool {
-    let (Some(expected), Some(got)) = (expected.as_array(), got.as_array()) else { return false };
-    expected.iter().all(|one| got.contains(one)) && got.iter().all(|one| expected.contains(one))
-}
-
 /// Whether there is one event with these members.
 fn is_audited(expected: &Value, outcome: &Outcome) -> bool {
     let tokens = &outcome.token_asked;
@@ -396,7 +356,7 @@ fn is_audited(expected: &Value, outcome: &Outcome) -> bool {
 
 /// Whether one increment has these labels.
 fn is_counted(expected: &Value, outcome: &Outcome) -> bool {
-    let expected = expected.as_object().expect("labels and their values");
+    let expected = object(expected);
     let has_labels = |labels: &std::collections::BTreeMap<String, String>| {
         expected.iter().all(|(name, value)| labels.get(name).map(String::as_str) == value.as_str())
     };
