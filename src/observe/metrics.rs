@@ -1,19 +1,101 @@
 use super::Outcome;
 use metrics::{Key, Label, Level, Metadata, with_recorder};
+use std::sync::LazyLock;
 
 const METADATA: Metadata<'static> =
     Metadata::new("tower_oauth2", Level::INFO, Some(module_path!()));
 
+const OUTCOMES: [Outcome; 3] = [Outcome::Accepted, Outcome::Anonymous, Outcome::Rejected];
+const REASONS: [&str; 13] = [
+    "none",
+    "missing",
+    "malformed",
+    "not_mine",
+    "invalid",
+    "expired",
+    "revoked",
+    "insufficient_scope",
+    "insufficient_authentication",
+    "cross_site",
+    "too_large",
+    "unavailable",
+    "internal",
+];
+const SOURCES: [&str; 7] = ["none", "header", "query", "basic", "form", "cookie", "websocket"];
+
+/// Made once, so that counting makes nothing: by outcome, reason and source, in their order.
+static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let words = OUTCOMES.iter().flat_map(|outcome| {
+        let reasons = REASONS.iter();
+        reasons.flat_map(move |reason| SOURCES.iter().map(move |source| (outcome, reason, source)))
+    });
+    words.map(|(outcome, reason, source)| key(*outcome, reason, source)).collect()
+});
+
+fn key(outcome: Outcome, reason: &'static str, source: &'static str) -> Key {
+    let labels = vec![
+        Label::from_static_parts("outcome", outcome.as_str()),
+        Label::from_static_parts("reason", reason),
+        Label::from_static_parts("source", source),
+    ];
+    Key::from_parts("tower_oauth2_decisions_total", labels)
+}
+
+/// Where the key of these words is.
+fn place(outcome: Outcome, reason: &str, source: &str) -> Option<usize> {
+    let outcome = OUTCOMES.iter().position(|own| *own == outcome)?;
+    let reason = REASONS.iter().position(|own| *own == reason)?;
+    let source = SOURCES.iter().position(|own| *own == source)?;
+    Some((outcome * REASONS.len() + reason) * SOURCES.len() + source)
+}
+
 /// Counts one decision in `tower_oauth2_decisions_total`, by outcome, reason and source. All
 /// three are words of fixed lists.
 pub(super) fn decided(outcome: Outcome, reason: &'static str, source: &'static str) {
-    with_recorder(|recorder| {
-        let labels = [
-            Label::from_static_parts("outcome", outcome.as_str()),
-            Label::from_static_parts("reason", reason),
-            Label::from_static_parts("source", source),
-        ];
-        let key = Key::from_parts("tower_oauth2_decisions_total", labels.to_vec());
-        recorder.register_counter(&key, &METADATA).increment(1);
+    let made = place(outcome, reason, source).and_then(|place| KEYS.get(place));
+    with_recorder(|recorder| match made {
+        Some(key) => recorder.register_counter(key, &METADATA).increment(1),
+        None => {
+            let key = key(outcome, reason, source);
+            recorder.register_counter(&key, &METADATA).increment(1);
+        }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TokenLocation, validate::RejectionKind};
+
+    #[test]
+    fn the_key_that_was_made_is_the_key_of_its_words_and_every_word_has_one() {
+        for outcome in OUTCOMES {
+            for reason in REASONS {
+                for source in SOURCES {
+                    let made = place(outcome, reason, source).and_then(|place| KEYS.get(place));
+                    assert_eq!(made, Some(&key(outcome, reason, source)));
+                }
+            }
+        }
+        for kind in [
+            RejectionKind::Missing,
+            RejectionKind::Malformed,
+            RejectionKind::NotMine,
+            RejectionKind::Invalid,
+            RejectionKind::Expired,
+            RejectionKind::Revoked,
+            RejectionKind::InsufficientScope,
+            RejectionKind::InsufficientAuthentication,
+            RejectionKind::CrossSite,
+            RejectionKind::TooLarge,
+            RejectionKind::Unavailable,
+            RejectionKind::Internal,
+        ] {
+            assert!(REASONS.contains(&kind.as_str()), "{kind:?}");
+        }
+        let name = TokenLocation::cookie("at").unwrap();
+        for location in [TokenLocation::Bearer, TokenLocation::Query, TokenLocation::Form, name] {
+            assert!(SOURCES.contains(&location.kind()), "{location}");
+        }
+    }
 }
