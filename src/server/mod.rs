@@ -21,6 +21,7 @@ mod service;
 mod settings;
 mod step_up;
 mod strip;
+mod until;
 
 pub use answered::AnsweredFuture;
 pub use audit::{AuditEvent, TokenId};
@@ -36,3 +37,4 @@ pub use render::{RenderRefusals, RenderRefusalsFuture, RenderRefusalsService};
 pub use scope::RequireScope;
 pub use service::RequireTokenService;
 pub use step_up::StepUp;
+pub use until::{EndWithToken, EndWithTokenBody, EndWithTokenFuture, EndWithTokenService};

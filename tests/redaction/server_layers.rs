@@ -21,8 +21,8 @@ use tower::{Layer, ServiceExt};
 use tower_oauth2::{
     AccessToken, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, Claims, RenderRefusals, RequirePolicy, RequireToken,
-        StepUp,
+        Anonymous, Authenticated, BufferForm, Claims, EndWithToken, RenderRefusals, RequirePolicy,
+        RequireToken, StepUp,
     },
     validate::{Principal, Rejection, Revocation, StaticTokens, Validated},
 };
@@ -210,4 +210,16 @@ async fn the_end_of_a_token_is_told_without_it() {
     assert!(tokens.remove(SECRET));
     assert_clean("server::TokenEnd", &ended.await);
     assert_clean("validate::Revocation", &Revocation::new());
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_token_does_not_show_it() {
+    let layer = EndWithToken::new();
+    assert_clean("server::EndWithToken", &layer);
+    let mut service = layer.layer(guard(false).layer(Keep::default()));
+    assert_clean("server::EndWithTokenService", &service);
+    let answer = call(&mut service, presenting(TokenLocation::Query).await).await;
+    assert_clean("server::EndWithTokenFuture", &answer);
+    let body = answer.await.unwrap().into_body();
+    assert_clean("server::EndWithTokenBody", &body);
 }
