@@ -127,9 +127,10 @@ fn print(title: &str, rows: &[Row]) {
     }
 }
 
-/// How much longer a call takes on two threads at once, each with a service that `make` gives,
-/// than on one.
-pub fn slow_down<S, Q>(make: impl Fn() -> S, request: fn() -> Q) -> f64
+/// How much longer two threads take with services that share, from `shared`, than with services
+/// that share nothing, from `own`. Both are measured in turn, since two threads of one machine are
+/// not always as fast as one.
+pub fn sharing<S, Q>(own: impl Fn() -> S, shared: impl Fn() -> S, request: fn() -> Q) -> f64
 where
     S: Service<Q> + Send,
     S::Error: std::fmt::Debug,
@@ -137,9 +138,8 @@ where
 {
     let mut ratios: Vec<_> = (0..ROUNDS)
         .map(|_| {
-            let one = busy(vec![make()], request);
-            let two = busy(vec![make(), make()], request);
-            two / one
+            let apart = busy(vec![own(), own()], request);
+            busy(vec![shared(), shared()], request) / apart
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
