@@ -7,8 +7,8 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_oauth2::{
     AccessToken,
-    server::{Authenticated, Claims, RequireToken},
-    validate::{Principal, Rejection, RejectionKind, ValidateToken, Validated},
+    server::{Authenticated, Claims, RequireToken, RequiredScope, Scoped},
+    validate::{Principal, Rejection, RejectionKind, StaticTokens, ValidateToken, Validated},
 };
 
 /// The validator's own claims.
@@ -124,4 +124,34 @@ async fn claims_of_another_type_are_a_mistake_of_the_program() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let rejection = response.extensions().get::<Rejection>().unwrap();
     assert!(rejection.description().contains("another type"), "{rejection}");
+}
+
+struct Write;
+
+impl RequiredScope for Write {
+    const SCOPE: &'static str = "write";
+}
+
+#[tokio::test]
+async fn a_scope_that_a_handler_asks_for_is_granted_or_named() {
+    let tokens = StaticTokens::new();
+    for (token, scopes) in [("reader", "read"), ("writer", "read write")] {
+        let principal = Principal::new(token).with_scopes(scopes.parse().unwrap());
+        tokens.insert(token, principal).unwrap();
+    }
+    let handler = async |who: Scoped<Write>| who.principal().subject().unwrap().to_owned();
+    let app: Router = Router::new()
+        .route("/", get(handler))
+        .route_layer(RequireToken::new("api", tokens).unwrap());
+    let call = async |token: &str| {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    };
+    assert_eq!(call("writer").await.status(), StatusCode::OK);
+    let refusal = call("reader").await;
+    assert_eq!(refusal.status(), StatusCode::FORBIDDEN);
+    let challenge = refusal.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+    assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+    assert!(challenge.ends_with("scope=\"write\""), "{challenge}");
+    assert_eq!(call("nobody").await.status(), StatusCode::UNAUTHORIZED);
 }

@@ -5,7 +5,7 @@ use super::{
     decide::{self, Whose},
     refuse,
 };
-use crate::validate::Rejection;
+use crate::{ScopeSet, validate::Rejection};
 use axum_core::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -125,5 +125,73 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
 impl<C> fmt::Debug for Claims<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims").field("authenticated", &self.authenticated).finish()
+    }
+}
+
+/// A scope as a type, for [`Scoped`].
+pub trait RequiredScope {
+    /// The scope: one `scope-token` of RFC 6749 §3.3.
+    const SCOPE: &'static str;
+}
+
+/// An [`Authenticated`] whose token grants the scope of `T`, as an extractor: 403
+/// `insufficient_scope` where it does not.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_oauth2::{
+///     server::{RequireToken, RequiredScope, Scoped},
+///     validate::StaticTokens,
+/// };
+///
+/// struct Write;
+///
+/// impl RequiredScope for Write {
+///     const SCOPE: &'static str = "write";
+/// }
+///
+/// async fn change(who: Scoped<Write>) -> String {
+///     format!("{:?} may write", who.principal().subject())
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/calls", post(change))
+///     .route_layer(RequireToken::new("api", StaticTokens::new())?);
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+pub struct Scoped<T> {
+    authenticated: Authenticated,
+    scope: PhantomData<fn() -> T>,
+}
+
+impl<T> Deref for Scoped<T> {
+    type Target = Authenticated;
+
+    fn deref(&self) -> &Authenticated {
+        &self.authenticated
+    }
+}
+
+impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
+        let authenticated =
+            <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        if authenticated.principal().scopes().contains(T::SCOPE) {
+            return Ok(Self { authenticated, scope: PhantomData });
+        }
+        let settings = authenticated.settings();
+        // A constant that is no scope is left out of the challenge; it is refused all the same.
+        let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
+        let rejection = decide::refused(settings, missing, authenticated.whose());
+        let response = refuse::response(rejection, &settings.challenges, &parts.headers);
+        Err(ExtractorRefusal::new(response))
+    }
+}
+
+impl<T> fmt::Debug for Scoped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scoped").field("authenticated", &self.authenticated).finish()
     }
 }

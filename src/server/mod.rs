@@ -27,7 +27,7 @@ pub use answered::AnsweredFuture;
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};
 #[cfg(feature = "axum")]
-pub use extractors::{Claims, ExtractorRefusal};
+pub use extractors::{Claims, ExtractorRefusal, RequiredScope, Scoped};
 pub use form::{BufferForm, BufferFormFuture, BufferFormService};
 pub use future::ResponseFuture;
 pub use layer::RequireToken;

@@ -22,7 +22,7 @@ use tower_oauth2::{
     AccessToken, TokenLocation,
     server::{
         Anonymous, Authenticated, BufferForm, Claims, EndWithToken, RenderRefusals, RequirePolicy,
-        RequireToken, StepUp,
+        RequireToken, RequiredScope, Scoped, StepUp,
     },
     validate::{Principal, Rejection, Revocation, StaticTokens, Validated},
 };
@@ -179,11 +179,18 @@ async fn the_metadata_of_a_resource_show_no_token_of_its_requests() {
 /// What only the validator knows: a program that prints it has asked for it.
 struct Secret(#[expect(dead_code, reason = "it must not be printed")] &'static str);
 
+struct Read;
+
+impl RequiredScope for Read {
+    const SCOPE: &'static str = "read";
+}
+
 #[tokio::test]
 async fn what_a_handler_is_given_shows_no_token() {
     let keep = Keep::default();
     let judge = async |_: AccessToken| {
-        let validated = Validated::new(Principal::new("alice"), Secret(SECRET));
+        let reader = Principal::new("alice").with_scopes("read".parse().unwrap());
+        let validated = Validated::new(reader, Secret(SECRET));
         Ok::<_, Rejection>(validated.with_revocation(Revocation::new()))
     };
     let layer = RequireToken::new("api", judge).unwrap();
@@ -191,6 +198,8 @@ async fn what_a_handler_is_given_shows_no_token() {
     let (mut head, ()) = keep.last().into_parts();
     let claims = Claims::<Secret>::from_request_parts(&mut head, &()).await.unwrap();
     assert_clean("server::Claims", &claims);
+    let reader = Scoped::<Read>::from_request_parts(&mut head, &()).await.unwrap();
+    assert_clean("server::Scoped", &reader);
     let who = <Authenticated as OptionalFromRequestParts<()>>::from_request_parts(&mut head, &());
     assert_clean("server::Authenticated", &who.await.unwrap().unwrap());
 
