@@ -38,9 +38,13 @@ mod challenge;
 mod client_auth;
 mod clock;
 mod error;
+#[cfg(feature = "server")]
+mod flight;
 mod head;
 #[cfg(feature = "https")]
 mod https;
+#[cfg(feature = "jwt")]
+mod jose;
 #[cfg(feature = "server")]
 mod keyed;
 mod location;
@@ -75,6 +79,8 @@ pub use client_auth::ClientAuthentication;
 pub use clock::{Clock, Sleep};
 pub use error::ConfigError;
 pub use head::RequestHead;
+#[cfg(feature = "jwt")]
+pub use jose::{Algorithm, SigningKey};
 pub use location::{HeaderLocation, TokenLocation};
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};

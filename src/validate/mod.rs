@@ -18,6 +18,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 /// What a validator finds: whose token it is, or why it is refused.
@@ -61,6 +62,36 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// Judges `token`, a `b64token` of at most 16 KiB that came with the request of this head.
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future>;
 
+    /// Splits `token` into what is kept beside a cached verdict and compared byte for byte, and
+    /// what is kept as a keyed digest alone. Defaults to all of it being secret, which is right for
+    /// an opaque token; a signed one is of no use without its signature.
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        ("", token)
+    }
+
+    /// Judges once more, at `now`, a token that was found good before: whatever follows from time
+    /// alone. A cache asks at each hit. Defaults to refusing from the principal's expiry on.
+    ///
+    /// # Errors
+    ///
+    /// When the token is good no longer.
+    fn recheck(
+        &self,
+        validated: &Validated<Self::Claims>,
+        now: SystemTime,
+    ) -> Result<(), Rejection> {
+        match validated.principal().expires_at() {
+            Some(expiry) if now >= expiry => Err(Rejection::expired()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A number that changes when verdicts of before may hold no longer, because keys changed for
+    /// example: a cache then forgets them. Defaults to never.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// This validator behind a shared pointer, its type erased; only a verdict that has to be
     /// waited for is boxed.
     fn into_shared(self) -> SharedValidator<Self::Claims>
@@ -84,6 +115,18 @@ impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
         (**self).validate(token, request)
     }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        (**self).split(token)
+    }
+
+    fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        (**self).recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        (**self).generation()
+    }
 }
 
 /// A validator whose future is boxed, so that validators of different types have one type.
@@ -97,6 +140,18 @@ impl<V: ValidateToken> ValidateToken for Boxed<V> {
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
         let boxed = |future| Box::pin(future) as BoxVerdictFuture<V::Claims>;
         self.0.validate(token, request).map_pending(boxed)
+    }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        self.0.split(token)
+    }
+
+    fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        self.0.recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.generation()
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Rejection {
     params: Vec<(&'static str, String)>,
     /// Whether the caller is told no more than that the token is not good.
     terse: bool,
+    /// Whether it is found out again sooner than a cache would tell.
+    transient: bool,
 }
 
 /// The kinds of [`Rejection`].
@@ -115,7 +117,39 @@ impl Rejection {
             scopes: ScopeSet::empty(),
             params: Vec::new(),
             terse: false,
+            transient: false,
         }
+    }
+
+    /// The token is not good, and its signature was not looked at, or is wrong: the caller is told
+    /// the same in either case, so that a forger learns nothing of what would fit. `description`
+    /// is for the log.
+    #[cfg(feature = "jwt")]
+    pub(crate) const fn unverified(description: &'static str) -> Self {
+        let mut rejection = Self::of(RejectionKind::Invalid, description);
+        rejection.terse = true;
+        rejection
+    }
+
+    /// Keeps it out of caches: what refuses is cheap to find out, or may be otherwise at once.
+    #[must_use]
+    pub const fn not_cached(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
+    /// Whether a cache may keep it: a verdict on the token, and not marked
+    /// [`not_cached`](Self::not_cached).
+    #[must_use]
+    pub const fn is_cacheable(&self) -> bool {
+        let verdict = matches!(
+            self.kind,
+            RejectionKind::NotMine
+                | RejectionKind::Invalid
+                | RejectionKind::Expired
+                | RejectionKind::Revoked
+        );
+        verdict && !self.transient
     }
 
     pub(crate) const fn missing() -> Self {
@@ -241,7 +275,7 @@ impl Rejection {
     }
 
     pub(crate) fn terse(mut self, terse: bool) -> Self {
-        self.terse = terse;
+        self.terse |= terse;
         self
     }
 

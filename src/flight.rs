@@ -1,0 +1,101 @@
+//! A task that belongs to no caller, and those who wait for what it brings.
+
+use std::future::Future;
+use tokio::{runtime::Handle, sync::watch};
+
+/// A place among those who wait. A clone is another one.
+pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
+
+impl<U: Clone> Joined<U> {
+    /// What the task brought.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the task goes on.
+    pub(crate) async fn wait(mut self) -> Option<U> {
+        // The landing sends before it is dropped, so the channel does not close empty.
+        self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
+    }
+}
+
+impl<U> Clone for Joined<U> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// A task before it is on its way. What it brings, or nothing where it was aborted, goes through
+/// `land` first, which thus runs once whatever ends the task: its result, a panic, a runtime that
+/// is shut down.
+pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
+    landing: Landing<T, U, L>,
+}
+
+struct Landing<T, U, L: FnOnce(Option<T>) -> U> {
+    land: Option<L>,
+    result: Option<T>,
+    sender: watch::Sender<Option<U>>,
+}
+
+impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
+    pub(crate) fn new(land: L) -> (Self, Joined<U>) {
+        let (sender, joined) = watch::channel(None);
+        (Self { landing: Landing { land: Some(land), result: None, sender } }, Joined(joined))
+    }
+
+    /// Starts the task. Where the runtime is shutting down, it lands within this call: hold no
+    /// lock that `land` takes.
+    pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+        U: Send + Sync + 'static,
+        L: Send + 'static,
+    {
+        let mut landing = self.landing;
+        runtime.spawn(async move {
+            landing.result = Some(future.await);
+            drop(landing);
+        });
+    }
+}
+
+impl<T, U, L: FnOnce(Option<T>) -> U> Drop for Landing<T, U, L> {
+    fn drop(&mut self) {
+        if let Some(land) = self.land.take() {
+            self.sender.send_replace(Some(land(self.result.take())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn all_who_wait_get_what_it_brought_even_if_all_but_one_left() {
+        let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
+        let other = joined.clone();
+        drop(joined);
+        launch.spawn(&Handle::current(), async { 1 });
+        assert_eq!(other.clone().wait().await, Some(Some(2)));
+        assert_eq!(other.wait().await, Some(Some(2)));
+    }
+
+    #[test]
+    fn a_task_that_is_aborted_lands_all_the_same() {
+        let (launch, joined) = Launch::new(|result: Option<u8>| result);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        launch.spawn(runtime.handle(), pending());
+        drop(runtime);
+        assert_eq!(tokio_test::block_on(joined.wait()), Some(None));
+    }
+
+    #[tokio::test]
+    async fn a_panic_lands() {
+        let (launch, joined) = Launch::new(|result: Option<u8>| result);
+        launch.spawn(&Handle::current(), async { panic!("of the task") });
+        assert_eq!(joined.wait().await, Some(None));
+    }
+}

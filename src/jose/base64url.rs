@@ -1,0 +1,35 @@
+//! Base64url as JOSE wants it ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)):
+//! no padding, no white space, and one spelling for the same bytes.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+/// The bytes that `text` stands for; nothing where it has a bit more or less than they need.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// As [`decode`], into `buffer`; nothing where they do not fit.
+pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let len = BASE64_URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()?;
+    buffer.get(..len)
+}
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_spelling() {
+        assert_eq!(decode("YQ"), Some(b"a".to_vec()));
+        for other in ["YQ==", "YR", "YQ=", "Y Q", "YQ\n", "+/", "Y", "_/"] {
+            assert_eq!(decode(other), None, "{other:?}");
+        }
+        let mut buffer = [0; 8];
+        assert_eq!(decode_into("YWJj", &mut buffer), Some(&b"abc"[..]));
+        assert_eq!(decode_into(&encode(&[0; 9]), &mut buffer), None);
+    }
+}

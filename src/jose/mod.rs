@@ -1,0 +1,27 @@
+//! The envelope around signatures: compact JWS ([RFC 7515]), JWK and JWK sets ([RFC 7517]), over
+//! aws-lc-rs, whose parsed keys are kept (feature `jwt`).
+//!
+//! 1. Base64url without padding and without a second spelling of the same bytes; JSON without
+//!    members that are there twice.
+//! 2. A key is bound to the algorithms that it may be used with when it is parsed, and one that
+//!    is too short is refused there.
+//! 3. What a token brings along (`jwk`, `jku`, `x5c`, `x5u`) is never used.
+//!
+//! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
+//! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+
+mod algorithm;
+pub(crate) mod base64url;
+mod compact;
+mod header;
+mod key_set;
+pub(crate) mod members;
+mod signing;
+mod verifying;
+
+pub use algorithm::Algorithm;
+pub(crate) use compact::Compact;
+pub(crate) use header::Header;
+pub(crate) use key_set::KeySet;
+pub use signing::SigningKey;
+pub(crate) use verifying::VerifyingKey;
