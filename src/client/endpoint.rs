@@ -1,5 +1,8 @@
-use super::{Error, Grant, TokenResponse, token_response};
-use crate::{ClientAuthentication, Clock, ConfigError, Origin, Transport, secrets::Secrets};
+use super::{Error, ErrorKind, Grant, TokenResponse, token_response};
+use crate::{
+    ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
+    secrets::Secrets,
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, Uri,
@@ -99,7 +102,11 @@ impl TokenEndpoint {
     fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
         let mut client = Vec::new();
         let header = match grant.is_standard() {
-            true => self.client.apply(&mut client, secrets),
+            true => {
+                let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
+                let applied = self.client.apply(asked, &mut client, secrets);
+                applied.map_err(|text| Error::new(ErrorKind::Source, text))?
+            }
             false => None,
         };
         let mut form = form_urlencoded::Serializer::new(String::new());
