@@ -16,8 +16,14 @@ mod exchange;
 mod faults;
 mod form;
 mod issued;
+#[cfg(feature = "jwt")]
+mod jwts;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_jwts.rs"]
+mod jwts;
 mod knobs;
 mod log_in;
+mod published;
 mod registered;
 mod revoke;
 mod seen;
@@ -31,6 +37,8 @@ mod validator;
 pub use bind::BoundServer;
 pub use exchange::ResponseFuture;
 pub use issued::IssuedToken;
+#[cfg(feature = "jwt")]
+pub use jwts::JwtFormat;
 pub use registered::RegisteredClient;
 #[cfg(feature = "server")]
 pub use validator::IssuedTokens;
@@ -63,6 +71,8 @@ use tower_service::Service;
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
 /// - `POST …/revoke` revokes ([RFC 7009]).
+/// - `GET …/jwks` and `GET …/certs` show the keys of JWTs, and `GET …/.well-known/…` the metadata
+///   ([RFC 8414], OpenID Connect Discovery), where the server has an issuer identifier.
 ///
 /// Codes are good once and for ten minutes. A code or a refresh token that is used a second time
 /// takes every token of its grant with it ([RFC 9700 §4.14]).
@@ -133,6 +143,7 @@ use tower_service::Service;
 /// ```
 ///
 /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+/// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {
