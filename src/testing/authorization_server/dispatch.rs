@@ -63,7 +63,7 @@ impl AuthorizationServer {
             Endpoint::Authorize => return authorize::answer(&mut state, now, head).into(),
             Endpoint::Keys => return published::keys(&state),
             Endpoint::Metadata => return published::metadata(&state).into(),
-            Endpoint::Revoke => return revoke::answer(&mut state, head, body).into(),
+            Endpoint::Revoke => return revoke::answer(&mut state, now, head, body).into(),
             Endpoint::Token => token::answer,
             Endpoint::LogIn => log_in::answer,
         };

@@ -8,6 +8,11 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 mod answer;
+#[cfg(feature = "jwt")]
+mod assertions;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_assertions.rs"]
+mod assertions;
 mod authorize;
 mod bind;
 mod client_auth;
@@ -67,7 +72,7 @@ use tower_service::Service;
 /// - `GET …/authorize` approves at once: 302 with a code, with PKCE (`S256`) or without.
 /// - `POST …/token` knows the grants `client_credentials`, `authorization_code`, `refresh_token`
 ///   and `password`. The client authenticates by Basic, in the body, or in the query of a request
-///   without a body; a public one only names itself.
+///   without a body, or by an assertion that it signs; a public one only names itself.
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
 /// - `POST …/revoke` revokes ([RFC 7009]).

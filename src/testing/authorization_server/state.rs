@@ -7,7 +7,7 @@ use super::{
 use crate::ScopeSet;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 use zeroize::Zeroizing;
@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) seen: Seen,
     pub(super) jwts: Jwts,
+    /// The assertions that were used, by their client and `jti`.
+    pub(super) assertions: HashSet<(Box<str>, Box<str>)>,
     codes: HashMap<String, Code>,
     access_tokens: HashMap<String, Access>,
     refresh_tokens: HashMap<String, Refresh>,
