@@ -189,7 +189,7 @@ impl Jwks {
         }
         let key = VerifyingKey::symmetric(algorithm, secret.into().expose().as_bytes())
             .map_err(|why| ConfigError::new(format!("the shared secret cannot be used: {why}")))?;
-        Ok(Self::of(Source::Secret(KeySet::of(key))))
+        Ok(Self::of(Source::Secret(algorithm, KeySet::of(key))))
     }
 
     fn remote(place: Place, transport: &Transport) -> Self {
@@ -316,14 +316,14 @@ impl Jwks {
     /// What tokens by these keys may be signed with.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         match &self.shared.source {
-            Source::Secret(keys) => keys.algorithms().collect(),
+            Source::Secret(algorithm, _) => vec![*algorithm],
             _ => Algorithm::ASYMMETRIC.into(),
         }
     }
 
     /// Whether whoever checks a token could have made it.
     pub(crate) fn is_symmetric(&self) -> bool {
-        matches!(self.shared.source, Source::Secret(_))
+        matches!(self.shared.source, Source::Secret(..))
     }
 }
 
