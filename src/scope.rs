@@ -16,20 +16,25 @@ impl Scope {
     /// ASCII.
     pub fn new(scope: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let scope = scope.into();
-        if scope.is_empty() {
-            return Err(ConfigError::new("a scope is empty"));
-        }
-        if scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
-            Ok(Self(scope))
-        } else {
-            Err(ConfigError::new("a scope holds a character outside of RFC 6749 section 3.3"))
-        }
+        check(&scope)?;
+        Ok(Self(scope))
     }
 
     /// The scope as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whether `scope` is a `scope-token`.
+fn check(scope: &str) -> Result<(), ConfigError> {
+    if scope.is_empty() {
+        return Err(ConfigError::new("a scope is empty"));
+    }
+    match scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
+        true => Ok(()),
+        false => Err(ConfigError::new("a scope holds a character outside of RFC 6749 section 3.3")),
     }
 }
 
@@ -65,13 +70,19 @@ impl FromStr for Scope {
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct ScopeSet(Vec<Scope>);
+pub struct ScopeSet {
+    /// The wire form: one text, so that a set is one allocation however many scopes it has.
+    text: String,
+}
+
+/// Up to how many scopes each is compared with all before it.
+const FEW: usize = 16;
 
 impl ScopeSet {
     /// The set without a scope.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Vec::new())
+        Self { text: String::new() }
     }
 
     /// Parses each of `scopes` as one [`Scope`].
@@ -84,43 +95,111 @@ impl ScopeSet {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        scopes.into_iter().map(|scope| Scope::new(scope.as_ref())).collect()
+        let mut set = Builder::default();
+        for scope in scopes {
+            check(scope.as_ref())?;
+            set.add(scope.as_ref());
+        }
+        Ok(set.set)
     }
 
     /// Adds `scope`, unless it is there.
-    pub fn insert(&mut self, scope: Scope) {
-        if !self.0.contains(&scope) {
-            self.0.push(scope);
+    pub fn insert(&mut self, scope: &Scope) {
+        if !self.contains(scope.as_str()) {
+            self.push(scope.as_str());
         }
+    }
+
+    /// Those that `kept` says.
+    pub(crate) fn filtered(&self, kept: impl Fn(&str) -> bool) -> Self {
+        let mut set = Self::empty();
+        self.iter().filter(|scope| kept(scope)).for_each(|scope| set.push(scope));
+        set
+    }
+
+    /// These, and then those of `other` that are not among them.
+    pub(crate) fn joined(self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        let mut set = Builder::of(self);
+        other.iter().for_each(|scope| set.add(scope));
+        set.set
+    }
+
+    fn push(&mut self, scope: &str) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(scope);
     }
 
     /// Whether `scope` is one of them.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.iter().any(|own| own.as_str() == scope)
+        self.iter().any(|own| own == scope)
     }
 
     /// Whether all of `other` are among them.
     #[must_use]
     pub fn contains_all(&self, other: &Self) -> bool {
-        other.iter().all(|scope| self.contains(scope.as_str()))
+        other.iter().all(|scope| self.contains(scope))
     }
 
-    /// The scopes in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
-        self.0.iter()
+    /// The scopes in their order, each a `scope-token`.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        // The empty text has one empty part.
+        self.text.split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// The wire form: separated by one space, and empty where there is none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.iter().count()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
+    }
+}
+
+/// A set that grows: not one by one against all before, since a peer may send a hundred thousand
+/// scopes.
+#[derive(Default)]
+struct Builder {
+    set: ScopeSet,
+    count: usize,
+    many: HashSet<Box<str>>,
+}
+
+impl Builder {
+    fn of(set: ScopeSet) -> Self {
+        Self { count: set.len(), set, many: HashSet::new() }
+    }
+
+    fn add(&mut self, scope: &str) {
+        if self.count < FEW {
+            if self.set.contains(scope) {
+                return;
+            }
+        } else {
+            if self.many.is_empty() {
+                self.many = self.set.iter().map(Into::into).collect();
+            }
+            if !self.many.insert(scope.into()) {
+                return;
+            }
+        }
+        self.count += 1;
+        self.set.push(scope);
     }
 }
 
@@ -134,9 +213,9 @@ impl Eq for ScopeSet {}
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        // Not one by one against all before: a peer may send a hundred thousand of them.
-        let mut seen = HashSet::new();
-        Self(scopes.into_iter().filter(|scope| seen.insert(scope.clone())).collect())
+        let mut set = Builder::default();
+        scopes.into_iter().for_each(|scope| set.add(scope.as_str()));
+        set.set
     }
 }
 
@@ -145,20 +224,19 @@ impl FromStr for ScopeSet {
     type Err = ConfigError;
 
     fn from_str(scopes: &str) -> Result<Self, ConfigError> {
-        Self::new(scopes.split(' ').filter(|scope| !scope.is_empty()))
+        let mut set = Builder::default();
+        set.set.text.reserve_exact(scopes.len());
+        for scope in scopes.split(' ').filter(|scope| !scope.is_empty()) {
+            check(scope)?;
+            set.add(scope);
+        }
+        Ok(set.set)
     }
 }
 
-/// The wire form: separated by one space.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, scope) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(scope.as_str())?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
@@ -191,6 +269,6 @@ mod tests {
         let all: Vec<_> = (0..150_000).map(|scope| scope.to_string()).collect();
         let set: ScopeSet = format!("{} 7 8", all.join(" ")).parse().unwrap();
         assert_eq!(set.len(), all.len());
-        assert_eq!(set.iter().last().unwrap().as_str(), "149999");
+        assert_eq!(set.iter().last().unwrap(), "149999");
     }
 }

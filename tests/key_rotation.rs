@@ -155,7 +155,8 @@ async fn keys_that_cannot_be_had_for_a_while_are_never_a_401() {
     let down = Response::builder().status(503).body(Bytes::new()).unwrap();
     system.server.fail_keys(down);
     // Longer than the keys may be kept.
-    all_good(&system.load(3, &[known.clone(), system.token()]).await);
+    let other = system.token();
+    all_good(&system.load(3, &[known.clone(), other]).await);
     // A key that was made meanwhile: nobody can tell whether it is the server's.
     system.server.rotate_key(key(1));
     let unknown = system.token();

@@ -380,9 +380,7 @@ impl Shared {
         state.token = Some(token.clone());
         state.granted = response.scope().cloned();
         state.withheld = match (self.fetcher.scopes(), response.scope()) {
-            (Some(asked), Some(granted)) => {
-                asked.iter().filter(|scope| !granted.contains(scope.as_str())).cloned().collect()
-            }
+            (Some(asked), Some(granted)) => asked.filtered(|scope| !granted.contains(scope)),
             _ => ScopeSet::empty(),
         };
         state.last_error = None;

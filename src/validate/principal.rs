@@ -18,12 +18,21 @@ pub struct Principal {
     client_id: Option<Box<str>>,
     issuer: Option<Arc<str>>,
     token_id: Option<Box<str>>,
-    audience: Vec<Box<str>>,
+    audience: Audience,
     scopes: ScopeSet,
     issued_at: Option<SystemTime>,
     expires_at: Option<SystemTime>,
     acr: Option<Box<str>>,
     authenticated_at: Option<SystemTime>,
+}
+
+/// Mostly one, which is then an allocation less.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Audience {
+    #[default]
+    None,
+    One(Box<str>),
+    Many(Vec<Box<str>>),
 }
 
 impl Principal {
@@ -67,7 +76,14 @@ impl Principal {
         I: IntoIterator,
         I::Item: Into<Box<str>>,
     {
-        self.audience = audience.into_iter().map(Into::into).collect();
+        let mut audience = audience.into_iter().map(Into::into);
+        self.audience = match (audience.next(), audience.next()) {
+            (None, _) => Audience::None,
+            (Some(one), None) => Audience::One(one),
+            (Some(one), Some(two)) => {
+                Audience::Many([one, two].into_iter().chain(audience).collect())
+            }
+        };
         self
     }
 
@@ -125,7 +141,12 @@ impl Principal {
 
     /// Whom the token is meant for (`aud`).
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(AsRef::as_ref)
+        let audience = match &self.audience {
+            Audience::None => &[],
+            Audience::One(one) => std::slice::from_ref(one),
+            Audience::Many(many) => many.as_slice(),
+        };
+        audience.iter().map(AsRef::as_ref)
     }
 
     /// The identifier of the token (`jti`).

@@ -124,7 +124,7 @@ fn narrow(asked: &ScopeSet, allowed: &ScopeSet) -> Result<ScopeSet, Refusal> {
 }
 
 fn both(one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
-    one.iter().filter(|scope| other.contains(scope.as_str())).cloned().collect()
+    one.filtered(|scope| other.contains(scope))
 }
 
 #[cfg(test)]

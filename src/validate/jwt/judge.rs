@@ -239,11 +239,7 @@ fn scopes(claims: &Claims<'_>) -> Result<ScopeSet, Rejection> {
             Texts::One(text) => text.parse().map_err(wrong)?,
             Texts::Many(list) => ScopeSet::new(list).map_err(wrong)?,
         };
-        if all.is_empty() {
-            all = scopes;
-        } else {
-            scopes.iter().for_each(|scope| all.insert(scope.clone()));
-        }
+        all = all.joined(scopes);
     }
     Ok(all)
 }
