@@ -10,6 +10,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
 
 pub mod client;
+pub mod jwt;
 pub mod server;
 
 use std::{

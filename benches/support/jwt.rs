@@ -1,0 +1,149 @@
+//! Tokens, and the validators that judge them.
+
+use aws_lc_rs::{
+    hmac,
+    rsa::PublicKeyComponents,
+    signature::{self, ParsedPublicKey},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderValue, Request, Response, header};
+use serde_json::{Value, json};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use tower::Service;
+use tower_oauth2::{
+    Algorithm, SigningKey,
+    testing::{AuthorizationServer, JwtFormat},
+    validate::{Cached, Jwks, JwtValidator, TrustedIssuer},
+};
+
+use super::server::{Body, bearer};
+
+const ISSUER: &str = "https://as.example";
+const AUDIENCE: &str = "https://api.example";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// One algorithm: a token of nine claims, two that are bad, and who judges them.
+pub struct Subject {
+    pub good: HeaderValue,
+    pub expired: HeaderValue,
+    pub forged: HeaderValue,
+    pub raw: Raw,
+    validator: JwtValidator,
+}
+
+impl Subject {
+    pub fn new(algorithm: Algorithm) -> Self {
+        let server = AuthorizationServer::new();
+        let (key, keys) = match algorithm.is_symmetric() {
+            true => (
+                SigningKey::symmetric(algorithm, SECRET).unwrap(),
+                Jwks::shared_secret(algorithm, SECRET).unwrap(),
+            ),
+            false => {
+                let key = SigningKey::generate(algorithm).unwrap().with_key_id("key-1");
+                let set = format!("{{\"keys\":[{}]}}", key.public_jwk().unwrap());
+                (key, Jwks::fixed(&set).unwrap())
+            }
+        };
+        let raw = Raw::new(algorithm, key.public_jwk().as_deref());
+        server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);
+        let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE]);
+        let good = token(&server, 3600);
+        let mut forged = good.clone().into_bytes();
+        let place = forged.len() - 40;
+        forged[place] = if forged[place] == b'A' { b'B' } else { b'A' };
+        Self {
+            expired: bearer(&token(&server, -3600)),
+            forged: bearer(&String::from_utf8(forged).unwrap()),
+            good: bearer(&good),
+            raw,
+            validator: JwtValidator::new(issuer).unwrap(),
+        }
+    }
+
+    pub fn validator(&self) -> JwtValidator {
+        self.validator.clone()
+    }
+
+    pub fn cached(&self) -> Cached<JwtValidator> {
+        Cached::new(self.validator()).with_ttl(Duration::from_secs(3600))
+    }
+}
+
+fn token(server: &AuthorizationServer, lifetime: i64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    let claims = json!({
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "5f0e7c1a-9a64-4f0f-a6a5-6a3f3a0d5b3e",
+        "client_id": "c005aef4-88d4-42d5-937e-290e4bb19661",
+        "jti": "b7c3a1de-5f2f-4b52-8d7b-000000000001",
+        "iat": now - 7200,
+        "exp": now + lifetime,
+        "scope": "read write",
+        "tenant": "a tenant of some length, as they are",
+    });
+    server.mint("at+jwt", &claims.to_string()).unwrap()
+}
+
+/// Verifies the signature with the library alone, its key parsed beforehand, and answers 200.
+#[derive(Clone)]
+pub enum Raw {
+    Public(ParsedPublicKey),
+    Secret(hmac::Key),
+}
+
+impl Raw {
+    fn new(algorithm: Algorithm, jwk: Option<&str>) -> Self {
+        let jwk: Value = serde_json::from_str(jwk.unwrap_or("null")).unwrap();
+        let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        match algorithm {
+            Algorithm::Rs256 => {
+                let key = PublicKeyComponents { n: bytes("n"), e: bytes("e") };
+                let key = key.to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256);
+                Self::Public(key.unwrap())
+            }
+            Algorithm::Es256 => {
+                let point = [vec![4], bytes("x"), bytes("y")].concat();
+                let curve = &signature::ECDSA_P256_SHA256_FIXED;
+                Self::Public(ParsedPublicKey::new(curve, point).unwrap())
+            }
+            Algorithm::EdDsa => {
+                Self::Public(ParsedPublicKey::new(&signature::ED25519, bytes("x")).unwrap())
+            }
+            _ => Self::Secret(hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes())),
+        }
+    }
+}
+
+impl Service<Request<()>> for Raw {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let token = request.headers()[header::AUTHORIZATION].to_str().unwrap();
+        let (message, signature) = token["Bearer ".len()..].rsplit_once('.').unwrap();
+        let mut buffer = [0; 1026];
+        let len = BASE64_URL_SAFE_NO_PAD.decode_slice(signature, &mut buffer).unwrap();
+        let good = match self {
+            Self::Public(key) => key.verify_sig(message.as_bytes(), &buffer[..len]).is_ok(),
+            Self::Secret(key) => hmac::verify(key, message.as_bytes(), &buffer[..len]).is_ok(),
+        };
+        let mut response = Response::new(Body::default());
+        if !good {
+            *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+        }
+        ready(Ok(response))
+    }
+}
