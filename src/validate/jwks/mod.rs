@@ -189,7 +189,7 @@ impl Jwks {
         }
         let key = VerifyingKey::symmetric(algorithm, secret.into().expose().as_bytes())
             .map_err(|why| ConfigError::new(format!("the shared secret cannot be used: {why}")))?;
-        Ok(Self::of(Source::Secret(KeySet::of(key))))
+        Ok(Self::of(Source::Secret(algorithm, KeySet::of(key))))
     }
 
     fn remote(place: Place, transport: &Transport) -> Self {
@@ -313,9 +313,17 @@ impl Jwks {
         self.shared.generation.load(Ordering::Acquire)
     }
 
+    /// What the keys may be used with, as far as that is known before they are there.
+    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
+        match &self.shared.source {
+            Source::Secret(algorithm, _) => vec![*algorithm],
+            Source::Fixed(_) | Source::Remote(_) => Algorithm::ASYMMETRIC.to_vec(),
+        }
+    }
+
     /// Whether whoever checks a token could have made it.
     pub(crate) fn is_symmetric(&self) -> bool {
-        matches!(self.shared.source, Source::Secret(_))
+        matches!(self.shared.source, Source::Secret(..))
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Shared {
 pub(super) enum Source {
     Fixed(KeySet),
     /// One key, which is a secret and has no name.
-    Secret(KeySet),
+    Secret(Algorithm, KeySet),
     Remote(Remote),
 }
 
@@ -56,7 +56,7 @@ impl Shared {
     pub(super) fn new(source: Source, settings: Settings) -> Self {
         let (keys, standing) = match &source {
             Source::Fixed(keys) => (keys.clone(), Standing::Fixed),
-            Source::Secret(keys) => (keys.clone(), Standing::Secret),
+            Source::Secret(_, keys) => (keys.clone(), Standing::Secret),
             Source::Remote(_) => (KeySet::default(), Standing::Absent),
         };
         let state = State {
