@@ -1,10 +1,10 @@
 //! How a client shows an authorization server who it is
 //! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use crate::{ClientSecret, secrets::Secrets, token::sensitive_header};
+use crate::{ClientSecret, assertion::Assertion, secrets::Secrets, token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderValue, header::AUTHORIZATION};
-use std::fmt;
+use http::{HeaderValue, Uri, header::AUTHORIZATION};
+use std::{fmt, time::SystemTime};
 use zeroize::Zeroizing;
 
 /// How a client authenticates at the token endpoint.
@@ -23,13 +23,26 @@ pub struct ClientAuthentication {
     method: Method,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Method {
     Basic { raw: bool },
     Post,
     Query,
+    Assertion(Assertion),
     None,
 }
+
+/// `client_assertion_type` of [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A request in which a client shows who it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) endpoint: &'a Uri,
+    pub(crate) now: SystemTime,
+}
+
+type Header = (http::HeaderName, HeaderValue);
 
 impl ClientAuthentication {
     fn with_secret(
@@ -81,42 +94,72 @@ impl ClientAuthentication {
 
     /// Whether the parameters of a request go into the query.
     pub(crate) fn is_query(&self) -> bool {
-        self.method == Method::Query
+        matches!(self.method, Method::Query)
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
+    pub(crate) fn asserted(client_id: Box<str>, assertion: Assertion) -> Self {
+        let method = Method::Assertion(assertion);
+        Self { client_id: Some(client_id), secret: None, method }
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
+    pub(crate) fn assertion_mut(&mut self) -> Option<&mut Assertion> {
+        match &mut self.method {
+            Method::Assertion(assertion) => Some(assertion),
+            _ => None,
+        }
     }
 
     /// Adds what shows who the client is: parameters to `params`, or the header that is given
     /// back. What must not show in an error goes to `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// When an assertion cannot be signed.
     pub(crate) fn apply(
         &self,
+        asked: Asked<'_>,
         params: &mut Vec<(&'static str, Zeroizing<String>)>,
         secrets: &mut Secrets,
-    ) -> Option<(http::HeaderName, HeaderValue)> {
-        let client_id = self.client_id.as_deref()?;
+    ) -> Result<Option<Header>, &'static str> {
+        let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
         let secret = self.secret.as_ref().map(ClientSecret::expose);
         secrets.add(secret.unwrap_or_default());
-        match (self.method, secret) {
+        match (&self.method, secret) {
             (Method::Basic { raw }, Some(secret)) => {
-                let encoded = |text: &str| match raw {
-                    true => text.to_owned(),
-                    false => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
-                };
-                let pair = format!("{}:{}", encoded(client_id), encoded(secret));
-                let pair = Zeroizing::new(pair);
-                secrets.add(&pair);
-                let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
-                // Base64 fits into any header.
-                Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
+                return Ok(basic(client_id, secret, *raw, secrets));
             }
-            (Method::None, _) => None,
+            (Method::None, _) => {}
+            (Method::Assertion(assertion), _) => {
+                let endpoint = asked.endpoint.to_string();
+                let assertion = assertion.sign(client_id, &endpoint, asked.now)?;
+                secrets.add(&assertion);
+                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
+                params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));
+                params.push(("client_assertion", assertion));
+            }
             (Method::Basic { .. } | Method::Post | Method::Query, secret) => {
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 if let Some(secret) = secret {
                     params.push(("client_secret", Zeroizing::new(secret.to_owned())));
                 }
-                None
             }
         }
+        Ok(None)
     }
+}
+
+fn basic(client_id: &str, secret: &str, raw: bool, secrets: &mut Secrets) -> Option<Header> {
+    let encoded = |text: &str| match raw {
+        true => text.to_owned(),
+        false => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+    };
+    let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(secret)));
+    secrets.add(&pair);
+    let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    // Base64 fits into any header.
+    Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
 }
 
 impl fmt::Debug for ClientAuthentication {

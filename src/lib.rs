@@ -31,6 +31,11 @@
 )]
 
 mod answer;
+#[cfg(all(feature = "client", feature = "jwt"))]
+mod assertion;
+#[cfg(all(feature = "client", not(feature = "jwt")))]
+#[path = "no_assertion.rs"]
+mod assertion;
 #[cfg(feature = "server")]
 mod b64token;
 mod challenge;

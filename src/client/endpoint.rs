@@ -1,7 +1,7 @@
-use super::{Error, Grant, TokenResponse, token_response};
+use super::{Error, ErrorKind, Grant, TokenResponse, token_response};
 use crate::{
-    ClientAuthentication, Clock, ConfigError, Origin, Transport, retry_after::retry_after,
-    secrets::Secrets,
+    ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
+    retry_after::retry_after, secrets::Secrets,
 };
 use bytes::Bytes;
 use http::{
@@ -99,7 +99,11 @@ impl TokenEndpoint {
     fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
         let mut client = Vec::new();
         let header = match grant.is_standard() {
-            true => self.client.apply(&mut client, secrets),
+            true => {
+                let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
+                let applied = self.client.apply(asked, &mut client, secrets);
+                applied.map_err(|text| Error::new(ErrorKind::Source, text))?
+            }
             false => None,
         };
         let mut form = form_urlencoded::Serializer::new(String::new());

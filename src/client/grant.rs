@@ -200,7 +200,10 @@ impl Grant {
     ) -> Vec<(&'a str, String)> {
         let mut all = Vec::new();
         for (name, value) in client.iter().chain(&self.params) {
-            if !matches!(*name, "grant_type" | "client_id" | "redirect_uri" | "username") {
+            if !matches!(
+                *name,
+                "grant_type" | "client_id" | "client_assertion_type" | "redirect_uri" | "username"
+            ) {
                 secrets.add(value);
             }
             all.push((*name, value.to_string()));

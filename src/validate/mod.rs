@@ -3,6 +3,8 @@
 
 #[cfg(feature = "jwt")]
 mod jwks;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod principal;
 mod rejection;
 mod revocation;
@@ -10,6 +12,8 @@ mod static_tokens;
 
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
+#[cfg(feature = "jwt")]
+pub use jwt::{JwtFuture, JwtValidator, TrustedIssuer};
 pub use principal::{Principal, Validated};
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;

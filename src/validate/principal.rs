@@ -1,6 +1,6 @@
 use super::Revocation;
 use crate::ScopeSet;
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 /// Whose token it is and what it allows, in the same words for every validator.
 ///
@@ -16,10 +16,11 @@ use std::time::SystemTime;
 pub struct Principal {
     subject: Option<Box<str>>,
     client_id: Option<Box<str>>,
-    issuer: Option<Box<str>>,
+    issuer: Option<Arc<str>>,
     token_id: Option<Box<str>>,
     audience: Vec<Box<str>>,
     scopes: ScopeSet,
+    issued_at: Option<SystemTime>,
     expires_at: Option<SystemTime>,
     acr: Option<Box<str>>,
     authenticated_at: Option<SystemTime>,
@@ -54,7 +55,7 @@ impl Principal {
 
     /// Sets the issuer.
     #[must_use]
-    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+    pub fn with_issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
@@ -75,6 +76,13 @@ impl Principal {
     #[must_use]
     pub fn with_token_id(mut self, token_id: impl Into<Box<str>>) -> Self {
         self.token_id = Some(token_id.into());
+        self
+    }
+
+    /// Sets when the token was issued.
+    #[must_use]
+    pub fn with_issued_at(mut self, issued_at: SystemTime) -> Self {
+        self.issued_at = Some(issued_at);
         self
     }
 
@@ -142,6 +150,12 @@ impl Principal {
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
+    }
+
+    /// When the token was issued (`iat`), where that is known.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<SystemTime> {
+        self.issued_at
     }
 
     /// The instant from which the token is good no longer (`exp`), where one is known.

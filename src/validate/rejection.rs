@@ -131,6 +131,12 @@ impl Rejection {
         rejection
     }
 
+    /// Tells the caller no more than that the token is not good.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn untold(self) -> Self {
+        self.terse(true)
+    }
+
     /// Keeps it out of caches: what refuses is cheap to find out, or may be otherwise at once.
     #[must_use]
     pub const fn not_cached(mut self) -> Self {

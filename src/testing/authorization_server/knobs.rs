@@ -1,4 +1,4 @@
-use super::AuthorizationServer;
+use super::{AuthorizationServer, faults::Fault};
 use crate::ConfigError;
 use serde_json::Value;
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub(super) struct Settings {
     pub(super) denial: bool,
     pub(super) state_returned: bool,
     pub(super) issuer: Option<String>,
+    pub(super) keys_max_age: Duration,
+    pub(super) keys_latency: Duration,
+    pub(super) keys_fault: Option<Fault>,
 }
 
 impl Default for Settings {
@@ -34,6 +37,9 @@ impl Default for Settings {
             denial: false,
             state_returned: true,
             issuer: None,
+            keys_max_age: Duration::from_secs(300),
+            keys_latency: Duration::ZERO,
+            keys_fault: None,
         }
     }
 }
@@ -131,8 +137,9 @@ impl AuthorizationServer {
         self.lock().settings.state_returned = returned;
     }
 
-    /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included.
-    /// Defaults to none, and no parameter.
+    /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included,
+    /// and that the metadata are of. Defaults to none, and no parameter; the metadata are then of
+    /// the issuer of JWTs, where there is one.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
     pub fn set_issuer(&self, issuer: Option<&str>) {

@@ -12,6 +12,7 @@ pub(super) struct Seen {
     pub(super) token_requests: usize,
     authorize_requests: usize,
     revocations: usize,
+    key_requests: usize,
     kept: VecDeque<Request<Bytes>>,
 }
 
@@ -20,6 +21,8 @@ impl Seen {
         match endpoint {
             Endpoint::Authorize => self.authorize_requests += 1,
             Endpoint::Revoke => self.revocations += 1,
+            Endpoint::Keys => self.key_requests += 1,
+            Endpoint::Metadata => {}
             Endpoint::Token | Endpoint::LogIn => {
                 self.token_requests += 1;
                 if self.kept.len() == MAX_KEPT {
@@ -61,6 +64,12 @@ impl AuthorizationServer {
     #[must_use]
     pub fn revocations(&self) -> usize {
         self.lock().seen.revocations
+    }
+
+    /// How many requests came to `…/jwks` and `…/certs`.
+    #[must_use]
+    pub fn key_requests(&self) -> usize {
+        self.lock().seen.key_requests
     }
 
     /// The newest request to `…/token` or `…/authorization` as it came, with every credential in

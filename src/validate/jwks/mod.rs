@@ -313,11 +313,11 @@ impl Jwks {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    /// What the keys may be used with, as far as that is known before they are there.
+    /// What tokens by these keys may be signed with.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         match &self.shared.source {
             Source::Secret(algorithm, _) => vec![*algorithm],
-            Source::Fixed(_) | Source::Remote(_) => Algorithm::ASYMMETRIC.to_vec(),
+            _ => Algorithm::ASYMMETRIC.into(),
         }
     }
 
