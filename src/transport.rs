@@ -123,7 +123,10 @@ impl Transport {
     }
 
     /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "for key sets"))]
+    #[cfg_attr(
+        not(any(feature = "client", feature = "jwt")),
+        allow(dead_code, reason = "for what reads documents")
+    )]
     pub(crate) fn at_most(&self, max_body: usize) -> Self {
         Self { max_body: self.max_body.min(max_body), ..self.clone() }
     }
