@@ -127,8 +127,9 @@ impl Transport {
         not(any(feature = "client", feature = "jwt")),
         allow(dead_code, reason = "for what reads documents")
     )]
-    pub(crate) fn at_most(&self, max_body: usize) -> Self {
-        Self { max_body: self.max_body.min(max_body), ..self.clone() }
+    pub(crate) fn at_most(mut self, max_body: usize) -> Self {
+        self.max_body = self.max_body.min(max_body);
+        self
     }
 
     /// The time of day by the clock of the deadline.

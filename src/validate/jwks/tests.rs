@@ -6,7 +6,7 @@ use http::{
     header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
 };
 use http_body_util::Full;
-use std::{convert::Infallible, sync::Mutex};
+use std::{collections::HashMap, convert::Infallible, sync::Mutex};
 use tokio::{sync::watch, task::yield_now};
 
 const URL: &str = "https://as.example/jwks";
@@ -39,7 +39,7 @@ fn answer(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
 /// A server that gives the same answer at each path, when its gate is open.
 #[derive(Clone)]
 struct Server {
-    answers: Arc<Mutex<Vec<(String, Response<Bytes>)>>>,
+    answers: Arc<Mutex<HashMap<String, Response<Bytes>>>>,
     asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
     gate: watch::Sender<bool>,
     clock: ManualClock,
@@ -62,9 +62,7 @@ impl Server {
     }
 
     fn say(&self, path: &str, answer: Response<Bytes>) {
-        let mut answers = self.answers.lock().unwrap();
-        answers.retain(|(own, _)| own != path);
-        answers.push((path.to_owned(), answer));
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
     }
 
     fn transport(&self) -> Transport {
@@ -76,8 +74,7 @@ impl Server {
                 this.asked.lock().unwrap().push((path.clone(), request.headers().clone()));
                 this.gate.subscribe().wait_for(|open| *open).await.unwrap();
                 let answers = this.answers.lock().unwrap();
-                let said = answers.iter().find(|(own, _)| *own == path);
-                let said = said.map_or_else(|| answer(404, ""), |(_, answer)| answer.clone());
+                let said = answers.get(&path).cloned().unwrap_or_else(|| answer(404, ""));
                 Ok::<_, Infallible>(said.map(Full::new))
             }
         });
