@@ -14,8 +14,10 @@ mod algorithm;
 pub(crate) mod base64url;
 mod compact;
 mod header;
+mod jwk;
 mod key_set;
 pub(crate) mod members;
+mod public_key;
 mod signing;
 mod verifying;
 
