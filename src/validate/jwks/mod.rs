@@ -157,7 +157,7 @@ impl Jwks {
     pub fn fetched(url: &str, transport: Transport) -> Result<Self, ConfigError> {
         let url = fetchable(url, transport.allows_plain_http())
             .map_err(|why| ConfigError::new(format!("the URL of the key set {why}")))?;
-        Ok(Self::remote(Place::Url(url), &transport))
+        Ok(Self::remote(Place::Url(url), transport))
     }
 
     /// The keys of `issuer`, wherever its
@@ -170,7 +170,7 @@ impl Jwks {
     /// [`fetched`](Self::fetched)) without query and fragment.
     pub fn discovered(issuer: &str, transport: Transport) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        Ok(Self::remote(Place::Issuer(issuer.into()), &transport))
+        Ok(Self::remote(Place::Issuer(issuer.into()), transport))
     }
 
     /// The one key of an authorization server that shares `secret` with this resource. Whoever can
@@ -192,7 +192,7 @@ impl Jwks {
         Ok(Self::of(Source::Secret(algorithm, KeySet::of(key))))
     }
 
-    fn remote(place: Place, transport: &Transport) -> Self {
+    fn remote(place: Place, transport: Transport) -> Self {
         Self::of(Source::Remote(Remote { place, transport: transport.at_most(MAX_KEY_SET) }))
     }
 

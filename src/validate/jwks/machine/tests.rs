@@ -177,12 +177,13 @@ proptest! {
                 }
                 Event::Ask { known, waited } => {
                     let usable = good.is_some_and(|good| now - good < 24 * HOUR);
+                    let served = usable && known;
                     let ask = machine.ask(now, known, waited);
                     match ask {
-                        Ask::Keys => prop_assert!(usable && known),
-                        Ask::KeysAndFetch => prop_assert!(usable && known && !flying),
-                        Ask::Fetch => prop_assert!(!flying && !waited && !(usable && known)),
-                        Ask::Join => prop_assert!(flying && !waited && !(usable && known)),
+                        Ask::Keys => prop_assert!(served),
+                        Ask::KeysAndFetch => prop_assert!(served && !flying),
+                        Ask::Fetch => prop_assert!(!flying && !waited && !served),
+                        Ask::Join => prop_assert!(flying && !waited && !served),
                         Ask::Unknown => prop_assert!(usable && !known && !failed),
                         Ask::Unavailable(_) => prop_assert!(!usable || (failed && !known)),
                     }
