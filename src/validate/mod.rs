@@ -1,6 +1,8 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
+#[cfg(feature = "cache")]
+mod cached;
 #[cfg(feature = "jwt")]
 mod jwks;
 #[cfg(feature = "jwt")]
@@ -10,6 +12,8 @@ mod rejection;
 mod revocation;
 mod static_tokens;
 
+#[cfg(feature = "cache")]
+pub use cached::{Cached, CachedFuture};
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[cfg(feature = "jwt")]

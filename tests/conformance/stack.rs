@@ -2,7 +2,7 @@
 
 use crate::{
     config::{BuildError, Config, unknown},
-    fixture::{Body, Fixed, Fixture, Inner, Judge, Seen},
+    fixture::{Body, Fixed, Fixture, Inner, Judge, Seen, Slow},
     jwt::{self, Outbound},
     observed,
 };
@@ -25,7 +25,7 @@ use tower_oauth2::{
         StepUp,
     },
     testing::ManualClock,
-    validate::{Principal, Rejection, Validated},
+    validate::{Cached, Principal, Rejection, SharedValidator, ValidateToken, Validated},
 };
 
 pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -48,7 +48,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
     let clock = ManualClock::at(config.now()?);
     let (validator, outbound) = match config.get("validator").map(|name| name.as_str().ok_or(name))
     {
-        None | Some(Ok("static")) => {
+        None | Some(Ok("static" | "slow")) => {
             let accepted: HashSet<_> = texts(config, "accept_tokens")?.into_iter().collect();
             let hostile = config.text("hostile_error_text")?;
             let hostile = hostile.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
@@ -66,7 +66,13 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
         Some(_) => return Err(unknown("validator", &config.0["validator"])),
     };
     let audited = Log::default();
-    let require = require_token(config, validator.clone(), &clock, &audited)?;
+    let judge = if config.get("validator").and_then(Value::as_str) == Some("slow") {
+        let slow = Slow::new(validator.clone(), clock.clock());
+        Cached::new(slow).with_clock(clock.clock()).into_shared()
+    } else {
+        validator.clone().into_shared()
+    };
+    let require = require_token(config, judge, &clock, &audited)?;
     let metadata = metadata(config, &require)?;
 
     let (inner, seen) = inner(config)?;
@@ -106,10 +112,10 @@ fn texts(config: &Config<'_>, name: &str) -> Result<Vec<String>, BuildError> {
 
 fn require_token(
     config: &Config<'_>,
-    validator: Fixture,
+    validator: SharedValidator<Value>,
     clock: &ManualClock,
     audited: &Log<Value>,
-) -> Result<RequireToken<Fixture>, BuildError> {
+) -> Result<RequireToken<SharedValidator<Value>>, BuildError> {
     let audited = audited.clone();
     let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
         .with_clock(clock.clock())
@@ -167,7 +173,7 @@ fn require_token(
 /// The metadata of the resource, where the case names one.
 fn metadata(
     config: &Config<'_>,
-    require: &RequireToken<Fixture>,
+    require: &RequireToken<SharedValidator<Value>>,
 ) -> Result<Option<ResourceMetadata>, BuildError> {
     let servers = texts(config, "authorization_servers")?;
     if config.get("resource").is_none() {
