@@ -1,5 +1,5 @@
-//! Runs cases that are data against the public API: `tests/cases/server.json`, or the file that
-//! the variable `CONFORMANCE_CASES` names.
+//! Runs cases that are data against the public API: `tests/cases/server.json` and its neighbours in
+//! `tests/cases/jwt_more.json`, or the one file that the variable `CONFORMANCE_CASES` names.
 //!
 //! One line a failed case, one line a skipped case, and last the counts. A case is skipped only
 //! where its `config` or `expect` holds a member that is not known here.
@@ -15,10 +15,22 @@ mod challenge;
 mod compare;
 #[path = "conformance/config.rs"]
 mod config;
+#[path = "conformance/der.rs"]
+mod der;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/issuers.rs"]
+mod issuers;
+#[path = "conformance/jwt.rs"]
+mod jwt;
+#[path = "conformance/keys.rs"]
+mod keys;
+#[path = "conformance/mint.rs"]
+mod mint;
 #[path = "conformance/observed.rs"]
 mod observed;
+#[path = "conformance/raw.rs"]
+mod raw;
 #[path = "conformance/run.rs"]
 mod run;
 #[path = "conformance/stack.rs"]
@@ -29,41 +41,76 @@ mod text;
 mod values;
 
 use case::Case;
-use std::{env, fs, panic, process::ExitCode};
+use std::{env, fmt, fs, panic, path::Path, process::ExitCode};
+
+/// The cases, and neighbours of them.
+const CASES: &str = "tests/cases/server.json";
+const MORE: &str = "tests/cases/jwt_more.json";
 
 fn main() -> ExitCode {
     // The test runners that list first and run then find no test to list.
     if env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
-    let file = env::var_os("CONFORMANCE_CASES").unwrap_or("tests/cases/server.json".into());
-    let text = fs::read_to_string(&file).expect("the file of cases can be read");
+    // A panic is told in the line of its case.
+    panic::set_hook(Box::new(|_| {}));
+    let counts = match env::var_os("CONFORMANCE_CASES") {
+        Some(file) => vec![run_all(Path::new(&file))],
+        None => {
+            let counts = run_all(Path::new(CASES));
+            let more = run_all(Path::new(MORE));
+            println!("{MORE}: {more}");
+            vec![more, counts]
+        }
+    };
+    // Last, what tells of the cases alone.
+    counts.last().iter().for_each(|counts| println!("{counts}"));
+    match counts.iter().all(|counts| counts.failed == 0) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { passed, failed, skipped } = self;
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+/// Runs the cases of `file`, and prints a line for each that fails or is skipped.
+fn run_all(file: &Path) -> Counts {
+    let text = fs::read_to_string(file).expect("the file of cases can be read");
     let cases: Vec<Case> = serde_json::from_str::<Vec<serde_json::Value>>(&text)
         .expect("the file of cases is an array")
         .into_iter()
         .map(Case::new)
         .collect();
-    // A panic is told in the line of its case.
-    panic::set_hook(Box::new(|_| {}));
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    let mut counts = Counts::default();
     for case in cases.iter().filter(|case| case.is_for_the_runner()) {
         let unknown = case.unknown_members();
         if !unknown.is_empty() {
-            skipped += 1;
+            counts.skipped += 1;
             println!("{}: skipped: {}", case.id(), unknown.join(", "));
             continue;
         }
         let wrong = panic::catch_unwind(|| compare::mismatches(case, &cases));
         let wrong = wrong.unwrap_or_else(|panicked| vec![told(&*panicked)]);
         if wrong.is_empty() {
-            passed += 1;
+            counts.passed += 1;
         } else {
-            failed += 1;
+            counts.failed += 1;
             println!("{}: {}", case.id(), wrong.join("; "));
         }
     }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    counts
 }
 
 /// A panic as a mismatch.

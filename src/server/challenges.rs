@@ -71,7 +71,7 @@ impl Says {
     fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
         let mut challenge = self.base();
         challenge.push("error", error);
-        let description = scrub::description(rejection.description());
+        let description = scrub::description(rejection.told());
         if self.details && !description.is_empty() {
             challenge.push("error_description", &description);
         }
@@ -115,6 +115,7 @@ impl Challenges {
             Rejection::unknown(),
             Rejection::expired(),
             Rejection::revoked(),
+            Rejection::unverified(""),
         ];
         let built = usual.into_iter().filter_map(|rejection| {
             let error = rejection.kind().error_code()?;
@@ -136,7 +137,7 @@ impl Challenges {
         }
         let error = rejection.kind().error_code()?;
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
-            usual.kind() == rejection.kind() && usual.description() == rejection.description()
+            usual.kind() == rejection.kind() && usual.told() == rejection.told()
         });
         match prebuilt {
             Some((_, value)) => Some(value.clone()),
@@ -157,5 +158,28 @@ impl Challenges {
 
     pub(super) fn are_exposed(&self) -> bool {
         self.says.exposed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_token_was_refused_before_its_signature_is_told_no_caller() {
+        let says = Says::new("api".into()).unwrap();
+        let challenges = Challenges::new(&says, false);
+        let told = |description| {
+            let rejection = Rejection::unverified(description);
+            (challenges.bearer(&rejection), says.error("invalid_token", &rejection))
+        };
+        let (prebuilt, made) = told("the issuer is not trusted");
+        let (other, _) = told("the signature is wrong");
+        assert_eq!(prebuilt, Some(made.to_header_value()));
+        assert_eq!(prebuilt, other);
+        let text = prebuilt.unwrap();
+        assert!(
+            text.to_str().unwrap().contains("error_description=\"the access token is not good\"")
+        );
     }
 }

@@ -124,7 +124,6 @@ impl Rejection {
     /// The token is not good, and its signature was not looked at, or is wrong: the caller is told
     /// the same in either case, so that a forger learns nothing of what would fit. `description`
     /// is for the log.
-    #[cfg(feature = "jwt")]
     pub(crate) const fn unverified(description: &'static str) -> Self {
         let mut rejection = Self::of(RejectionKind::Invalid, description);
         rejection.terse = true;

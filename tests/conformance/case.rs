@@ -1,12 +1,20 @@
 //! One case, and which of its members are known here.
 
-use crate::text;
+use crate::{
+    config::{BuildError, Config},
+    issuers,
+    mint::Mint,
+    text::Vars,
+};
 use serde_json::{Map, Value};
+use std::time::SystemTime;
 
 /// The members of `config` that are known. Those of validators that do not exist yet are not.
 const CONFIG: &[&str] = &[
     "accept_tokens",
+    "algorithms",
     "allow_status",
+    "audience",
     "authorization_servers",
     "basic_passwords",
     "cookie_csrf",
@@ -19,16 +27,25 @@ const CONFIG: &[&str] = &[
     "inner",
     "inner_response_headers",
     "inner_status",
+    "issuer",
+    "issuers",
+    "jwks",
+    "leeway_s",
     "max_auth_age",
+    "max_lifetime_s",
+    "max_stale_s",
+    "max_token_age_s",
     "mode",
     "multiple",
     "now",
     "outer_inserts_claims",
+    "profile",
     "query_methods",
     "realm",
     "require_acr",
     "require_scopes",
     "resource",
+    "scope_claims",
     "scope_hint",
     "sources",
     "strip",
@@ -37,7 +54,7 @@ const CONFIG: &[&str] = &[
 ];
 
 /// Validators that do not exist yet.
-const VALIDATORS: &[&str] = &["jwt", "introspection", "cached(jwt)+revocation"];
+const VALIDATORS: &[&str] = &["introspection", "cached(jwt)+revocation"];
 
 /// The members of `expect` that are known.
 const EXPECT: &[&str] = &[
@@ -61,9 +78,11 @@ const EXPECT: &[&str] = &[
     "json",
     "json_absent",
     "json_contains",
+    "jwks_fetches",
     "log_escaped",
     "log_must_not_contain",
     "metric",
+    "outbound_hosts_exclude",
     "poll_ready",
     "response_headers",
     "response_headers_contains",
@@ -91,7 +110,7 @@ const REQUEST: &[&str] = &["body", "headers", "method", "uri"];
 pub(crate) struct Case {
     id: String,
     request: Map<String, Value>,
-    vars: Value,
+    vars: Result<Vars, String>,
     config: Map<String, Value>,
     expect: Map<String, Value>,
 }
@@ -112,9 +131,11 @@ impl Case {
         };
         let (request, mut config, mut expect) =
             (object("request"), object("config"), object("expect"));
-        let vars = case["vars"].take();
+        let vars = vars(&case["vars"], &config);
         for value in config.values_mut().chain(expect.values_mut()) {
-            text::expand_everywhere(value, &vars);
+            if let Ok(vars) = &vars {
+                vars.expand_everywhere(value);
+            }
         }
         let id = case["id"].as_str().unwrap_or("a case without id").to_owned();
         Self { id, request, vars, config, expect }
@@ -163,9 +184,10 @@ impl Case {
         if let Some(name) = self.request.keys().find(|name| !REQUEST.contains(&name.as_str())) {
             return Err(format!("expected a request, got one with {name:?}"));
         }
+        let vars = self.vars.as_ref().map_err(Clone::clone)?;
         let text = |name: &str, default: &str| match self.request.get(name) {
             None | Some(Value::Null) => Ok(default.to_owned()),
-            Some(value) => text::expanded(value, &self.vars),
+            Some(value) => vars.expanded(value),
         };
         let mut headers = Vec::new();
         let pairs = match self.request.get("headers") {
@@ -174,9 +196,19 @@ impl Case {
         };
         for pair in pairs {
             let name = pair[0].as_str().ok_or(format!("expected a header, got {pair}"))?;
-            headers.push((name.to_owned(), text::expanded(&pair[1], &self.vars)?));
+            headers.push((name.to_owned(), vars.expanded(&pair[1])?));
         }
         let (method, uri) = (text("method", "GET")?, text("uri", "/")?);
         Ok(Request { method, uri, headers, body: text("body", "")? })
     }
+}
+
+/// The tokens of a case, minted for what its `config` says.
+fn vars(vars: &Value, config: &Map<String, Value>) -> Result<Vars, String> {
+    let now = match Config(config).now() {
+        Ok(now) => now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(),
+        Err(BuildError::Case(wrong) | BuildError::Refused(wrong)) => return Err(wrong),
+    };
+    let issuers = issuers::issuers(config)?;
+    Vars::new(vars, |recipe| Mint { issuers: &issuers, now }.token(recipe))
 }

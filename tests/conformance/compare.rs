@@ -100,6 +100,15 @@ fn member(wrong: &mut Mismatches, name: &str, expected: &Value, outcome: &Outcom
             let survives = asked == 1 && status(outcome) == Some(200);
             wrong.check(*expected == survives, says, (asked, status(outcome)));
         }
+        "jwks_fetches" => {
+            let fetches = outcome.outbound.fetches();
+            wrong.check(*expected == fetches, says, fetches);
+        }
+        "outbound_hosts_exclude" => {
+            let hosts = outcome.outbound.hosts();
+            let met = texts(expected).into_iter().find(|host| hosts.contains(host));
+            wrong.check(met.is_none(), says, met);
+        }
         "audit" => wrong.check(is_audited(expected, outcome), says, &outcome.audited),
         "metric" => wrong.check(is_counted(expected, outcome), says, &outcome.counters),
         "span_must_not_contain" | "log_must_not_contain" => {
@@ -126,7 +135,11 @@ fn member(wrong: &mut Mismatches, name: &str, expected: &Value, outcome: &Outcom
         "claims" | "scopes" => {
             let claims = outcome.seen.last().map(claims).unwrap_or_default();
             let holds = match name {
-                "claims" => has_members(expected, &claims, equal),
+                // As the principal tells it, or as the token did.
+                "claims" => object(expected).iter().all(|(name, value)| {
+                    let told = outcome.seen.last().and_then(told);
+                    *value == claims[name] || told.is_some_and(|told| *value == told[name])
+                }),
                 _ => {
                     let scopes = claims["scope"].as_str().unwrap_or_default();
                     let scopes: Vec<_> = scopes.split_whitespace().collect();
@@ -331,12 +344,18 @@ fn claims(seen: &Seen) -> Value {
         ("iss", json!(principal.issuer())),
         ("aud", json!(audience)),
         ("jti", json!(principal.token_id())),
+        ("iat", json!(principal.issued_at().and_then(seconds))),
         ("exp", json!(principal.expires_at().and_then(seconds))),
         ("acr", json!(principal.acr())),
         ("auth_time", json!(principal.authenticated_at().and_then(seconds))),
     ];
     let there = claims.into_iter().filter(|(_, value)| !value.is_null());
     there.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
+}
+
+/// The claims of the token itself.
+fn told(seen: &Seen) -> Option<&Value> {
+    seen.head.extensions.get::<Authenticated>()?.claims::<Value>()
 }
 
 /// Whether there is one event with these members.

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use std::time::{Duration, SystemTime};
 use tower_oauth2::{ConfigError, TokenLocation};
 
 /// Why no stack is built.
@@ -61,6 +62,32 @@ impl<'a> Config<'a> {
             Value::Array(items) => items.iter().map(|one| one.as_str().map(Into::into)).collect(),
             _ => None,
         })
+    }
+
+    /// A number of seconds, which may have a fraction.
+    pub(crate) fn seconds(&self, name: &str) -> Result<Option<Duration>, BuildError> {
+        self.read(name, |value| Duration::try_from_secs_f64(value.as_f64()?).ok())
+    }
+
+    /// The time of the case.
+    pub(crate) fn now(&self) -> Result<SystemTime, BuildError> {
+        let now = self.text("now")?.unwrap_or("2026-01-01T00:00:00Z");
+        let wrong = || unknown("now", &now.into());
+        let digits: Option<Vec<u64>> = now
+            .strip_suffix('Z')
+            .map(|now| now.split(['-', 'T', ':']).map(|part| part.parse().ok()))
+            .and_then(Iterator::collect);
+        let Some([year, month, day, hour, minute, second]) =
+            digits.as_deref().and_then(|digits| <[u64; 6]>::try_from(digits).ok())
+        else {
+            return Err(wrong());
+        };
+        // Days since the epoch of the proleptic Gregorian calendar, the year beginning in March.
+        let year = if month <= 2 { year - 1 } else { year };
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
+        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+        Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 
     pub(crate) fn headers(&self, name: &str) -> Result<HeaderMap, BuildError> {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Full};
+use serde_json::Value;
 use std::{
     collections::HashSet,
     convert::Infallible,
@@ -15,22 +16,63 @@ use std::{
 use tower::Service;
 use tower_oauth2::{
     Answer, Clock, RequestHead,
-    validate::{BoxVerdictFuture, Principal, Rejection, StaticTokens, ValidateToken},
+    validate::{
+        BoxVerdictFuture, JwtValidator, Principal, Rejection, StaticTokens, ValidateToken,
+        Validated,
+    },
 };
 
 pub(crate) type Body = Full<Bytes>;
 
-/// The static validator, and what it was asked.
+/// A validator, and what it was asked.
 #[derive(Clone)]
 pub(crate) struct Fixture {
+    judge: Judge,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Judge {
+    Fixed(Fixed),
+    Jwt(JwtValidator<Value>),
+}
+
+impl Fixture {
+    pub(crate) fn new(judge: Judge) -> Self {
+        Self { judge, asked: Arc::default() }
+    }
+
+    /// What the validator was given, so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl ValidateToken for Fixture {
+    type Claims = Value;
+    type Future = BoxVerdictFuture<Value>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        self.asked.lock().unwrap().push(token.to_owned());
+        match &self.judge {
+            Judge::Fixed(tokens) => tokens.validate(token, head),
+            Judge::Jwt(validator) => {
+                validator.validate(token, head).map_pending(|verdict| Box::pin(verdict) as _)
+            }
+        }
+    }
+}
+
+/// The static validator of every case that names no other.
+#[derive(Clone)]
+pub(crate) struct Fixed {
     tokens: StaticTokens,
     /// Valid too, whether or not a request could present them.
     accepted: HashSet<String>,
     hostile: String,
-    asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Fixture {
+impl Fixed {
     pub(crate) fn new(clock: &Clock, accepted: HashSet<String>, hostile: String) -> Self {
         let tokens = StaticTokens::with_clock(clock.clone());
         let principal = |subject: &str, scopes: &str| {
@@ -44,23 +86,13 @@ impl Fixture {
         ] {
             tokens.insert(token, principal).unwrap();
         }
-        Self { tokens, accepted, hostile, asked: Arc::default() }
+        Self { tokens, accepted, hostile }
     }
 
-    /// What the validator was given, so far.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl ValidateToken for Fixture {
-    type Claims = ();
-    type Future = BoxVerdictFuture<()>;
-
-    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
-        self.asked.lock().unwrap().push(token.to_owned());
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<BoxVerdictFuture<Value>> {
+        let validated = |principal: Principal| Arc::new(Validated::new(principal, Value::Null));
         if self.accepted.contains(token) {
-            return Answer::Ready(Ok(Arc::new(Principal::new("somebody").into())));
+            return Answer::Ready(Ok(validated(Principal::new("somebody"))));
         }
         Answer::Ready(Err(match token {
             "tok-revoked" => Rejection::revoked(),
@@ -68,8 +100,15 @@ impl ValidateToken for Fixture {
             "tok-timeout" => return Answer::Pending(Box::pin(pending())),
             "tok-bug" => Rejection::internal("the fixture is broken"),
             "tok-hostile" => Rejection::invalid(self.hostile.clone()),
+            // It never has to be waited for.
             _ => {
-                return self.tokens.validate(token, head).map_pending(|ready| Box::pin(ready) as _);
+                return match self.tokens.validate(token, head) {
+                    Answer::Ready(Ok(known)) => {
+                        Answer::Ready(Ok(validated(known.principal().clone())))
+                    }
+                    Answer::Ready(Err(rejection)) => Answer::Ready(Err(rejection)),
+                    Answer::Pending(_) => Answer::Pending(Box::pin(pending())),
+                };
             }
         }))
     }
@@ -88,8 +127,8 @@ impl Slow {
 }
 
 impl ValidateToken for Slow {
-    type Claims = ();
-    type Future = BoxVerdictFuture<()>;
+    type Claims = Value;
+    type Future = BoxVerdictFuture<Value>;
 
     fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
         let verdict = self.fixture.validate(token, head).wait();

@@ -4,6 +4,7 @@ use crate::{
     case::{Case, Request},
     config::{BuildError, Config},
     fixture::{Body, Seen},
+    jwt::Outbound,
     observed::{self, Captured, Counter},
     stack::{self, Boxed},
 };
@@ -37,6 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) audited: Vec<Value>,
     pub(crate) counters: Vec<Counter>,
     pub(crate) logged: Vec<String>,
+    pub(crate) outbound: Outbound,
     pub(crate) sent: Request,
 }
 
@@ -71,8 +73,8 @@ pub(crate) fn run(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
 }
 
 async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
-    let sent = case.request().map_err(BuildError::Case)?;
     let mut stack = stack::build(&Config(under.config())).await?;
+    let sent = case.request().map_err(BuildError::Case)?;
     let expect = under.expect();
     let mut readiness = None;
     let (mut response, mut seen_dropped) = (None, None);
@@ -98,7 +100,17 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
     let seen = seen_dropped.unwrap_or_else(|| stack.seen.lock().unwrap().clone());
     let audited = stack.audited.lock().unwrap().clone();
     let (counters, logged) = Default::default();
-    Ok(Outcome { response, readiness, token_asked, seen, audited, counters, logged, sent })
+    Ok(Outcome {
+        response,
+        readiness,
+        token_asked,
+        seen,
+        audited,
+        counters,
+        logged,
+        outbound: stack.outbound,
+        sent,
+    })
 }
 
 fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {

@@ -2,7 +2,8 @@
 
 use crate::{
     config::{BuildError, Config, unknown},
-    fixture::{Body, Fixture, Inner, Seen, Slow},
+    fixture::{Body, Fixed, Fixture, Inner, Judge, Seen, Slow},
+    jwt::{self, Outbound},
     observed,
 };
 use http::{Request, Response, StatusCode};
@@ -12,7 +13,7 @@ use std::{
     convert::Infallible,
     future::ready,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tower::{
     Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn, util::BoxCloneSyncService,
@@ -37,25 +38,33 @@ pub(crate) struct Stack {
     pub(crate) service: Boxed,
     pub(crate) clock: ManualClock,
     pub(crate) validator: Fixture,
+    pub(crate) outbound: Outbound,
     pub(crate) seen: Log<Seen>,
     pub(crate) audited: Log<Value>,
 }
 
 /// Builds the stack of `config`, from the inside to the outside.
 pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
-    match config.get("validator").unwrap_or(&Value::Null) {
+    let clock = ManualClock::at(config.now()?);
+    let (validator, outbound) = match config.get("validator").map(|name| name.as_str().ok_or(name))
+    {
+        None | Some(Ok("static" | "slow")) => {
+            let accepted: HashSet<_> = texts(config, "accept_tokens")?.into_iter().collect();
+            let hostile = config.text("hostile_error_text")?;
+            let hostile = hostile.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
+            let tokens = Fixed::new(&clock.clock(), accepted, hostile.to_owned());
+            (Fixture::new(Judge::Fixed(tokens)), Outbound::default())
+        }
+        Some(Ok("jwt")) => {
+            let (validator, outbound) = jwt::validator(config, &clock.clock())?;
+            (Fixture::new(Judge::Jwt(validator)), outbound)
+        }
         // No constructor takes no validator.
-        Value::Null if config.get("validator").is_some() => {
+        Some(Err(Value::Null)) => {
             return Err(BuildError::Refused("there is no layer without a validator".into()));
         }
-        Value::Null => {}
-        Value::String(name) if name == "static" || name == "slow" => {}
-        other => return Err(unknown("validator", other)),
-    }
-    let clock = ManualClock::at(wall(config)?);
-    let accepted: HashSet<_> = texts(config, "accept_tokens")?.into_iter().collect();
-    let hostile = config.text("hostile_error_text")?.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
-    let validator = Fixture::new(&clock.clock(), accepted, hostile.to_owned());
+        Some(_) => return Err(unknown("validator", &config.0["validator"])),
+    };
     let audited = Log::default();
     let judge = if config.get("validator").and_then(Value::as_str) == Some("slow") {
         let slow = Slow::new(validator.clone(), clock.clock());
@@ -82,7 +91,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
             request
         }));
     }
-    Ok(Stack { service, clock, validator, seen, audited })
+    Ok(Stack { service, clock, validator, outbound, seen, audited })
 }
 
 fn boxed<S>(service: S) -> Boxed
@@ -103,10 +112,10 @@ fn texts(config: &Config<'_>, name: &str) -> Result<Vec<String>, BuildError> {
 
 fn require_token(
     config: &Config<'_>,
-    validator: SharedValidator,
+    validator: SharedValidator<Value>,
     clock: &ManualClock,
     audited: &Log<Value>,
-) -> Result<RequireToken<SharedValidator>, BuildError> {
+) -> Result<RequireToken<SharedValidator<Value>>, BuildError> {
     let audited = audited.clone();
     let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
         .with_clock(clock.clock())
@@ -164,7 +173,7 @@ fn require_token(
 /// The metadata of the resource, where the case names one.
 fn metadata(
     config: &Config<'_>,
-    require: &RequireToken<SharedValidator>,
+    require: &RequireToken<SharedValidator<Value>>,
 ) -> Result<Option<ResourceMetadata>, BuildError> {
     let servers = texts(config, "authorization_servers")?;
     if config.get("resource").is_none() {
@@ -241,25 +250,4 @@ async fn claims_of(subject: &'static str) -> Authenticated {
     let request = Request::get("/").header("authorization", "Bearer x").body(()).unwrap();
     let outer = RequireToken::new("outer", judge).unwrap();
     outer.layer(claims).oneshot(request).await.unwrap().into_body().unwrap()
-}
-
-/// The time of the case.
-fn wall(config: &Config<'_>) -> Result<SystemTime, BuildError> {
-    let now = config.text("now")?.unwrap_or("2026-01-01T00:00:00Z");
-    let wrong = || unknown("now", &now.into());
-    let digits: Option<Vec<u64>> = now
-        .strip_suffix('Z')
-        .map(|now| now.split(['-', 'T', ':']).map(|part| part.parse().ok()))
-        .and_then(Iterator::collect);
-    let Some([year, month, day, hour, minute, second]) =
-        digits.as_deref().and_then(|digits| <[u64; 6]>::try_from(digits).ok())
-    else {
-        return Err(wrong());
-    };
-    // Days since the epoch of the proleptic Gregorian calendar, the year beginning in March.
-    let year = if month <= 2 { year - 1 } else { year };
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }

@@ -1,47 +1,78 @@
 //! The text forms of cases.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 
-/// The forms that only a validator of JWTs mints.
-const MINTED: &[&str] = &["JWT", "AT", "PROOF"];
+/// The forms that only a validator of bound tokens needs.
+const BOUND: &[&str] = &["AT", "PROOF"];
 
-/// `text` with `{{repeat:X:N}}` written out and `${NAME}` replaced by the literal of that name in
-/// `vars`.
+/// The texts that `${NAME}` stands for.
+#[derive(Default)]
+pub(crate) struct Vars(BTreeMap<String, String>);
+
+impl Vars {
+    /// The tokens of `vars`, minted by `mint`. A name stands for one token in the whole case.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with one of them, as `expected …, got …`.
+    pub(crate) fn new(
+        vars: &Value,
+        mint: impl Fn(&Value) -> Result<String, String>,
+    ) -> Result<Self, String> {
+        let vars = match vars {
+            Value::Null => return Ok(Self::default()),
+            vars => vars.as_object().ok_or_else(|| format!("expected vars, got {vars}"))?,
+        };
+        let minted = vars.iter().map(|(name, recipe)| Ok((name.clone(), mint(recipe)?)));
+        minted.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// `text` with `{{repeat:X:N}}` written out and `${NAME}` replaced.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, as `expected …, got …`.
+    pub(crate) fn expanded(&self, text: &Value) -> Result<String, String> {
+        let text = text.as_str().ok_or_else(|| format!("expected a text, got {text}"))?;
+        replaced(&repeated(text)?, "${", "}", |name| match self.0.get(name) {
+            Some(text) => Ok(Some(text.clone())),
+            None if name == "JWT" || BOUND.iter().any(|bound| name.starts_with(bound)) => {
+                Err(format!("expected a token for ${{{name}}}, got none"))
+            }
+            None => Ok(None),
+        })
+    }
+
+    /// Expands every text in `value`, as far as that can be done.
+    pub(crate) fn expand_everywhere(&self, value: &mut Value) {
+        match value {
+            Value::String(_) => {
+                if let Ok(text) = self.expanded(value) {
+                    *value = text.into();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.expand_everywhere(item)),
+            Value::Object(members) => {
+                members.values_mut().for_each(|member| self.expand_everywhere(member));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `text` with `{{repeat:X:N}}` written out.
 ///
 /// # Errors
 ///
-/// What is wrong with the text, as `expected …, got …`.
-pub(crate) fn expanded(text: &Value, vars: &Value) -> Result<String, String> {
-    let text = text.as_str().ok_or_else(|| format!("expected a text, got {text}"))?;
-    let text = replaced(text, "{{repeat:", "}}", |form| {
+/// As `expected …, got …`.
+pub(crate) fn repeated(text: &str) -> Result<String, String> {
+    replaced(text, "{{repeat:", "}}", |form| {
         let parts = form.rsplit_once(':').and_then(|(text, n)| Some((text, n.parse().ok()?)));
         let (repeated, count) =
             parts.ok_or(format!("expected {{{{repeat:X:N}}}}, got {form:?}"))?;
         Ok(Some(repeated.repeat(count)))
-    })?;
-    replaced(&text, "${", "}", |name| match vars[name]["literal"].as_str() {
-        Some(literal) => Ok(Some(literal.to_owned())),
-        None if MINTED.iter().any(|minted| name.starts_with(minted)) => {
-            Err(format!("expected a literal for ${{{name}}}, got {}", vars[name]))
-        }
-        None => Ok(None),
     })
-}
-
-/// Expands every text in `value`, as far as that can be done.
-pub(crate) fn expand_everywhere(value: &mut Value, vars: &Value) {
-    match value {
-        Value::String(_) => {
-            if let Ok(text) = expanded(value, vars) {
-                *value = text.into();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| expand_everywhere(item, vars)),
-        Value::Object(members) => {
-            members.values_mut().for_each(|member| expand_everywhere(member, vars));
-        }
-        _ => {}
-    }
 }
 
 /// `text` with what stands between `start` and `end` replaced, where `replace` knows it.
