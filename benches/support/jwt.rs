@@ -102,7 +102,8 @@ pub enum Raw {
 impl Raw {
     fn new(algorithm: Algorithm, jwk: Option<&str>) -> Self {
         let jwk: Value = serde_json::from_str(jwk.unwrap_or("null")).unwrap();
-        let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+        let bytes =
+            |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
         match algorithm {
             Algorithm::Rs256 => {
                 let key = PublicKeyComponents { n: bytes("n"), e: bytes("e") };

@@ -78,15 +78,20 @@ pub struct Row {
 }
 
 /// Runs `cases`, the first of which is the bare service, and prints one line each.
-pub fn run(title: &str, mut cases: Vec<Case<'_>>) -> Vec<Row> {
+pub fn run(title: &str, cases: Vec<Case<'_>>) -> Vec<Row> {
+    run_batches(title, BATCH, cases)
+}
+
+/// As [`run`], with `batch` calls a round.
+pub fn run_batches(title: &str, batch: u32, mut cases: Vec<Case<'_>>) -> Vec<Row> {
     let mut times = vec![Vec::with_capacity(ROUNDS); cases.len()];
     for _ in 0..ROUNDS {
         for (case, times) in cases.iter_mut().zip(&mut times) {
             let start = Instant::now();
-            for _ in 0..BATCH {
+            for _ in 0..batch {
                 (case.operation)();
             }
-            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH));
+            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(batch));
         }
     }
     let rows: Vec<Row> = cases
