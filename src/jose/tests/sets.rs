@@ -129,7 +129,7 @@ fn what_is_no_set_is_refused() {
 fn sets_are_the_same_where_keys_names_and_algorithms_are() {
     for algorithm in Algorithm::ASYMMETRIC {
         let jwk = named(algorithm, "a");
-        let one = set(&[jwk.clone()]);
+        let one = set(std::slice::from_ref(&jwk));
         assert!(one.is_same(&set(&[with(jwk.clone(), "unknown", 1), json!({})])), "{algorithm}");
         let stranger = SigningKey::generate(algorithm).unwrap().with_key_id("a");
         let stranger = serde_json::from_str(&stranger.public_jwk().unwrap()).unwrap();
