@@ -4,11 +4,16 @@
 mod principal;
 mod rejection;
 mod revocation;
+mod revocations;
 mod static_tokens;
 
 pub use principal::{Principal, Validated};
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
+pub use revocations::{
+    Revocable, RevocableFuture, RevocationChanges, RevocationList, Revocations, RevocationsFull,
+    TokenFingerprint,
+};
 pub use static_tokens::StaticTokens;
 
 use crate::{AccessToken, Answer, RequestHead};

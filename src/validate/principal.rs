@@ -1,6 +1,7 @@
-use super::Revocation;
+use super::{Revocation, revocations::Listed};
 use crate::ScopeSet;
-use std::{sync::Arc, time::SystemTime};
+use crate::race::before;
+use std::{future::pending, sync::Arc, time::SystemTime};
 
 /// Whose token it is and what it allows, in the same words for every validator.
 ///
@@ -171,13 +172,14 @@ pub struct Validated<C = ()> {
     principal: Principal,
     claims: C,
     revocation: Option<Revocation>,
+    listed: Listed,
 }
 
 impl<C> Validated<C> {
     /// A good token of `principal` with `claims`.
     #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
-        Self { principal, claims, revocation: None }
+        Self { principal, claims, revocation: None, listed: Listed::default() }
     }
 
     /// Makes the guard of a request with this token end when `revocation` says so.
@@ -189,6 +191,21 @@ impl<C> Validated<C> {
 
     pub(crate) fn revocation(&self) -> Option<&Revocation> {
         self.revocation.as_ref()
+    }
+
+    pub(super) fn listed(&self) -> &Listed {
+        &self.listed
+    }
+
+    /// Waits until the token is taken back, by its validator or by a list above it.
+    pub(crate) async fn revoked(&self) {
+        let own = async {
+            match &self.revocation {
+                Some(revocation) => revocation.revoked().await,
+                None => pending().await,
+            }
+        };
+        before(own, self.listed.revoked(&self.principal)).await;
     }
 
     /// Whose token it is.
