@@ -5,7 +5,7 @@
 use super::challenges::Challenges;
 use crate::{
     observe::{self, Outcome},
-    validate::{Rejection, RejectionKind},
+    validate::{RETRY_AFTER_DEFAULT, Rejection, RejectionKind},
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -14,15 +14,12 @@ use http::{
     },
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use std::time::Duration;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// What gRPC escapes in `grpc-message`: all but 0x20 to 0x7E, and the percent sign.
 const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
-
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
 /// The refusal, in the extensions of which `rejection` rides. `headers` are the request's.
 pub(super) fn response<R: Default>(

@@ -1,13 +1,19 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
+mod chain;
 mod principal;
 mod rejection;
 mod revocation;
 mod revocations;
 mod static_tokens;
 
+pub use chain::{
+    FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Route, RouteFuture, Routes, When,
+    first_of, is_jwt, prefix,
+};
 pub use principal::{Principal, Validated};
+pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
 pub use revocations::{
@@ -95,6 +101,17 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// example: a cache then forgets them. Defaults to never.
     fn generation(&self) -> u64 {
         0
+    }
+
+    /// This validator with its claims turned into what `map` makes of them: to put validators of
+    /// different claims into one chain, say, as the variants of an enum.
+    fn map_claims<F, D>(self, map: F) -> MapClaims<Self, F>
+    where
+        Self: Sized,
+        F: Fn(&Self::Claims) -> D + Send + Sync + 'static,
+        D: Send + Sync + 'static,
+    {
+        MapClaims::new(self, map)
     }
 
     /// This validator behind a shared pointer, its type erased; only a verdict that has to be
