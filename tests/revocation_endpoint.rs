@@ -1,5 +1,9 @@
 //! Where clients give tokens back, as RFC 7009 says.
-#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is the verdict of a test"
+)]
 
 use axum::{Router, routing::get};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -9,7 +13,6 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use std::{
-    future::Future,
     io,
     pin::Pin,
     sync::{Arc, Mutex},

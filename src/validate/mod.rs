@@ -9,8 +9,8 @@ mod revocations;
 mod static_tokens;
 
 pub use chain::{
-    FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Route, RouteFuture, Routes, When,
-    first_of, is_jwt, prefix,
+    FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Otherwise, Route, RouteFuture,
+    Routes, When, first_of, is_jwt, prefix,
 };
 pub use principal::{Principal, Validated};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;

@@ -70,13 +70,16 @@ impl<R: Routes> Route<R> {
     }
 
     /// Has `validator` judge all other tokens.
-    pub fn otherwise<V>(self, validator: V) -> Route<When<R, fn(&str) -> bool, V>>
+    pub fn otherwise<V>(self, validator: V) -> Route<Otherwise<R, V>>
     where
         V: ValidateToken<Claims = R::Claims>,
     {
         self.when(|_| true, validator)
     }
 }
+
+/// The last route of a [`Route`], which every token takes that no other is for.
+pub type Otherwise<R, V> = When<R, fn(&str) -> bool, V>;
 
 /// Routes one after the other.
 pub trait Routes: sealed::Sealed + Send + Sync + 'static {
