@@ -1,6 +1,8 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
+#[cfg(feature = "cache")]
+mod cached;
 mod chain;
 mod principal;
 mod rejection;
@@ -8,6 +10,8 @@ mod revocation;
 mod revocations;
 mod static_tokens;
 
+#[cfg(feature = "cache")]
+pub use cached::{Cached, CachedFuture};
 pub use chain::{
     FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Otherwise, Route, RouteFuture,
     Routes, When, first_of, is_jwt, prefix,
