@@ -12,7 +12,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Waker},
     time::{Duration, SystemTime},
@@ -24,58 +24,12 @@ use tower_oauth2::{
     server::{Authenticated, EndWithToken, RequireToken, TokenEnd},
     testing::ManualClock,
     validate::{
-        Principal, Rejection, RejectionKind, Revocable, RevocationChanges, RevocationList,
+        Cached, Principal, Rejection, RejectionKind, Revocable, RevocationChanges, RevocationList,
         Revocations, StaticTokens, TokenFingerprint, ValidateToken, Validated, Verdict,
     },
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// A cache that keeps good verdicts for ever, unless the generation below changes.
-struct Memo<V: ValidateToken> {
-    inner: V,
-    kept: Arc<Mutex<Kept<V::Claims>>>,
-}
-
-type Kept<C> = (u64, HashMap<String, Arc<Validated<C>>>);
-
-impl<V: ValidateToken> Memo<V> {
-    fn new(inner: V) -> Self {
-        Self { inner, kept: Arc::new(Mutex::new((0, HashMap::new()))) }
-    }
-}
-
-impl<V: ValidateToken> ValidateToken for Memo<V> {
-    type Claims = V::Claims;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Verdict<V::Claims>> + Send>>;
-
-    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
-        let generation = self.inner.generation();
-        {
-            let mut kept = self.kept.lock().unwrap();
-            if kept.0 != generation {
-                *kept = (generation, HashMap::new());
-            }
-            if let Some(validated) = kept.1.get(token) {
-                return Answer::Ready(Ok(validated.clone()));
-            }
-        }
-        let (kept, token) = (self.kept.clone(), token.to_owned());
-        let verdict = self.inner.validate(&token, request);
-        Answer::Pending(Box::pin(async move {
-            let validated = verdict.wait().await?;
-            let mut kept = kept.lock().unwrap();
-            if kept.0 == generation {
-                kept.1.insert(token, validated.clone());
-            }
-            Ok(validated)
-        }))
-    }
-
-    fn generation(&self) -> u64 {
-        self.inner.generation()
-    }
-}
 
 /// Tokens are `subject.iat.jti`, `-` where there is none of it; the issuer is `as`.
 async fn judge(token: AccessToken) -> Result<Validated, Rejection> {
@@ -133,7 +87,7 @@ async fn a_revoked_token_is_refused_at_once_though_the_cache_has_it_rev_001() {
         }
     };
     let revocations = Revocations::new();
-    let validator = Revocable::new(Memo::new(counted), revocations.clone());
+    let validator = Revocable::new(Cached::new(counted), revocations.clone());
     let mut service = RequireToken::new("api", validator).unwrap().layer(service_fn(ok));
     for _ in 0..2 {
         assert_eq!(status(&mut service, "bob.1.j1").await, StatusCode::OK);
@@ -149,7 +103,7 @@ async fn a_revoked_token_is_refused_at_once_though_the_cache_has_it_rev_001() {
 #[tokio::test]
 async fn who_logs_out_everywhere_keeps_the_tokens_of_later_rev_002() {
     let revocations = Revocations::new();
-    let validator = Revocable::new(Memo::new(judge), revocations.clone());
+    let validator = Revocable::new(Cached::new(judge), revocations.clone());
     let mut service = RequireToken::new("api", validator).unwrap().layer(service_fn(ok));
     let tokens = ["bob.99.a", "bob.-.b", "bob.100.c", "bob.101.d", "alice.99.e", "alice.-.f"];
     for token in tokens {
@@ -189,7 +143,7 @@ async fn a_guard_resolves_when_its_token_id_or_subject_is_revoked_rev_006() {
     ];
     for (number, way) in ways.into_iter().enumerate() {
         let revocations = Revocations::new();
-        let validator = revocations.guard(Memo::new(judge));
+        let validator = revocations.guard(Cached::new(judge));
         let kept = Arc::new(Mutex::new(None));
         let require = RequireToken::new("api", validator).unwrap();
         let mut service = require.layer(service_fn(keeping(&kept)));
@@ -218,7 +172,7 @@ async fn a_guard_resolves_when_its_token_id_or_subject_is_revoked_rev_006() {
 #[tokio::test]
 async fn a_stream_ends_when_its_token_is_revoked_rev_006() {
     let revocations = Revocations::new();
-    let require = RequireToken::new("api", revocations.guard(Memo::new(judge))).unwrap();
+    let require = RequireToken::new("api", revocations.guard(Cached::new(judge))).unwrap();
     let layers = ServiceBuilder::new().layer(require).layer(EndWithToken::new()).into_inner();
     let events = service_fn(|_: Request<()>| {
         let (sender, body) = tokio::sync::mpsc::unbounded_channel::<()>();
@@ -282,19 +236,56 @@ async fn a_verdict_that_is_being_fetched_does_not_survive_a_revocation() {
         assert_eq!(kind(&validator, "bob.1.j1").await, Some(RejectionKind::Revoked));
     }
     let (go, list) = (Arc::new(Notify::new()), Revocations::new());
-    check(list.guard(Memo::new(slow(&go))), list, &go).await;
+    check(list.guard(Cached::new(slow(&go))), list, &go).await;
     let (go, list) = (Arc::new(Notify::new()), Revocations::new());
-    check(Memo::new(list.guard(slow(&go))), list, &go).await;
+    check(Cached::new(list.guard(slow(&go))), list, &go).await;
 }
 
 #[tokio::test]
 async fn below_a_cache_a_revocation_makes_it_forget() {
     let list = Revocations::new();
-    let validator = Memo::new(list.guard(judge));
+    let validator = Cached::new(list.guard(judge));
     assert_eq!(kind(&validator, "bob.1.j1").await, None);
     assert_eq!(kind(&validator, "bob.1.j1").await, None);
     list.revoke_token("bob.1.j1", None).unwrap();
     assert_eq!(kind(&validator, "bob.1.j1").await, Some(RejectionKind::Revoked));
+}
+
+/// How long a destroyed token works: no longer, unless nobody tells the cache that keeps it.
+#[tokio::test]
+async fn a_destroyed_token_works_no_longer_than_its_validator_says() {
+    const TTL: Duration = Duration::from_secs(60);
+    let manual = ManualClock::new();
+    let known = Arc::new(AtomicBool::new(true));
+    let server = || {
+        let known = known.clone();
+        move |token| {
+            let known = known.load(Ordering::Relaxed);
+            async move { if known { judge(token).await } else { Err(Rejection::unknown()) } }
+        }
+    };
+    let untold = Cached::new(server()).with_clock(manual.clock()).with_ttl(TTL);
+    let list = Revocations::new().with_clock(manual.clock());
+    let told = list.guard(Cached::new(server()).with_clock(manual.clock()).with_ttl(TTL));
+    let tokens = StaticTokens::new();
+    tokens.insert("bob.1.j1", Principal::new("bob")).unwrap();
+    let removed = Cached::new(tokens.clone()).with_clock(manual.clock()).with_ttl(TTL);
+    for good in [kind(&untold, "bob.1.j1").await, kind(&told, "bob.1.j1").await] {
+        assert_eq!(good, None);
+    }
+    assert_eq!(kind(&removed, "bob.1.j1").await, None);
+
+    known.store(false, Ordering::Relaxed);
+    list.revoke_id(Some("as"), "j1", None).unwrap();
+    tokens.remove("bob.1.j1");
+    assert_eq!(kind(&told, "bob.1.j1").await, Some(RejectionKind::Revoked));
+    // Its verdict says that it was taken back, also to a cache.
+    assert_eq!(kind(&removed, "bob.1.j1").await, Some(RejectionKind::Revoked));
+    assert_eq!(kind(&tokens, "bob.1.j1").await, Some(RejectionKind::Invalid));
+    manual.advance(TTL - Duration::from_secs(1));
+    assert_eq!(kind(&untold, "bob.1.j1").await, None, "nobody told");
+    manual.advance(Duration::from_secs(1));
+    assert_eq!(kind(&untold, "bob.1.j1").await, Some(RejectionKind::Invalid));
 }
 
 /// A validator that keeps its verdicts hands out the same one: what guards need is added once.
@@ -399,7 +390,7 @@ impl RevocationList for Told {
 async fn another_list_stands_in_for_revocations() {
     let told = Told::default();
     let kept = Arc::new(Mutex::new(None));
-    let require = RequireToken::new("api", Revocable::new(Memo::new(judge), told.clone()));
+    let require = RequireToken::new("api", Revocable::new(Cached::new(judge), told.clone()));
     let mut service = require.unwrap().layer(service_fn(keeping(&kept)));
     assert_eq!(status(&mut service, "bob.1.j").await, StatusCode::OK);
     let mut ended = tokio_test::task::spawn(kept.lock().unwrap().take().unwrap().ended());
