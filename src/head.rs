@@ -25,6 +25,16 @@ impl<'a> RequestHead<'a> {
         }
     }
 
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "a chain keeps heads"))]
+    pub(crate) fn new(
+        method: &'a Method,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        extensions: &'a Extensions,
+    ) -> Self {
+        Self { method, uri, headers, extensions }
+    }
+
     /// The method.
     #[must_use]
     pub fn method(&self) -> &'a Method {

@@ -6,6 +6,8 @@
 mod jose;
 #[path = "redaction/keys.rs"]
 mod keys;
+#[path = "redaction/revocation.rs"]
+mod revocation;
 #[path = "redaction/server_layers.rs"]
 mod server_layers;
 #[path = "redaction/token_engine.rs"]
@@ -264,6 +266,7 @@ fn every_public_type_is_walked_here() {
         include_str!("redaction.rs"),
         include_str!("redaction/keys.rs"),
         include_str!("redaction/jose.rs"),
+        include_str!("redaction/revocation.rs"),
         include_str!("redaction/server_layers.rs"),
         include_str!("redaction/token_engine.rs")
     );

@@ -7,9 +7,10 @@
 //! - introspection: `intro-001`, `-005`, `-007` to `-011`, `-013` to `-015`, `-018` to `-020`,
 //!   `-022`, `-025`, `-026`, `-028`;
 //! - keys that are fetched: `jwks-001`, `-003`, `-004`, `-007`, `-009`, `-011`, `-012`, `-014` to
-//!   `-017`, `-019`, `-021`;
-//! - cached JWTs beside a list of revocations: `rev-001`, `-002`, `-006`. That a static token which
-//!   is removed ends the guards of its requests is in `tests/require_token.rs`.
+//!   `-017`, `-019`, `-021`.
+//!
+//! `rev-001`, `-002` and `-006` are in `tests/revocation.rs`. That a static token which is removed
+//! ends the guards of its requests is in `tests/require_token.rs`.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use http::{Request, Response, StatusCode};

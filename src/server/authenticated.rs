@@ -2,9 +2,9 @@ use super::{TokenId, decide::Whose, settings::Settings};
 use crate::{
     Clock, TokenLocation,
     race::before,
-    validate::{Principal, Revocation, Validated},
+    validate::{Principal, Validated},
 };
-use std::{any::Any, fmt, future::Future, sync::Arc, time::SystemTime};
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 /// What [`RequireToken`](super::RequireToken) hands on in the request's extensions: whose token
 /// it is, what the validator knows beyond that, and where the token was.
@@ -31,7 +31,7 @@ pub struct Authenticated {
 /// [`RequireScope`](super::RequireScope) needs to know none.
 trait Erased: Any + Send + Sync {
     fn principal(&self) -> &Principal;
-    fn revocation(&self) -> Option<&Revocation>;
+    fn revoked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 impl<C: Send + Sync + 'static> Erased for Validated<C> {
@@ -39,8 +39,8 @@ impl<C: Send + Sync + 'static> Erased for Validated<C> {
         Validated::principal(self)
     }
 
-    fn revocation(&self) -> Option<&Revocation> {
-        Validated::revocation(self)
+    fn revoked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Validated::revoked(self))
     }
 }
 
@@ -86,20 +86,13 @@ impl Authenticated {
     ///
     /// Cancel safe: nothing is lost by dropping the future.
     pub fn ended(&self) -> impl Future<Output = TokenEnd> + Send + use<> {
-        let revocation = self.validated.revocation().cloned();
-        let expires_at = self.principal().expires_at();
+        let validated = self.validated.clone();
         let clock = self.settings.clock.clone();
         async move {
-            let expired = expired(clock, expires_at);
-            match revocation {
-                Some(revocation) => match before(revocation.revoked(), expired).await {
-                    Some(()) => TokenEnd::Revoked,
-                    None => TokenEnd::Expired,
-                },
-                None => {
-                    expired.await;
-                    TokenEnd::Expired
-                }
+            let expired = expired(clock, validated.principal().expires_at());
+            match before(validated.revoked(), expired).await {
+                Some(()) => TokenEnd::Revoked,
+                None => TokenEnd::Expired,
             }
         }
     }

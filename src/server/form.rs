@@ -103,7 +103,7 @@ impl FormToken {
     }
 }
 
-fn is_form(head: RequestHead<'_>) -> bool {
+pub(super) fn is_form(head: RequestHead<'_>) -> bool {
     let has_body = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
     let declared = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = declared.and_then(|value| value.split(';').next()).unwrap_or_default();
@@ -165,12 +165,9 @@ where
             state: State::Buffering {
                 buffering: Box::pin(async move {
                     let (parts, body) = request.into_parts();
-                    let form = match Limited::new(body, limit).collect().await {
-                        Ok(form) => form.to_bytes(),
-                        Err(error) if error.is::<LengthLimitError>() => {
-                            return Ok(refuse::plain(Rejection::too_large()));
-                        }
-                        Err(_) => return Ok(refuse::plain(Rejection::malformed(BROKEN))),
+                    let form = match collect(body, limit).await {
+                        Ok(form) => form,
+                        Err(rejection) => return Ok(refuse::plain(rejection)),
                     };
                     let token = FormToken::read(&form);
                     let mut request = Request::from_parts(parts, B::from(form));
@@ -179,6 +176,19 @@ where
                 }),
             },
         }
+    }
+}
+
+/// All of `body`, where it is not longer than `limit` bytes.
+pub(super) async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Rejection>
+where
+    B: Body,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    match Limited::new(body, limit).collect().await {
+        Ok(form) => Ok(form.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Rejection::too_large()),
+        Err(_) => Err(Rejection::malformed(BROKEN)),
     }
 }
 

@@ -16,6 +16,7 @@ mod metadata;
 mod policy;
 mod refuse;
 mod render;
+mod revocation_endpoint;
 mod scope;
 mod service;
 mod settings;
@@ -34,6 +35,10 @@ pub use layer::RequireToken;
 pub use metadata::{ResourceMetadata, ResourceMetadataService};
 pub use policy::{Policy, RequirePolicy, RequirePolicyService};
 pub use render::{RenderRefusals, RenderRefusalsFuture, RenderRefusalsService};
+pub use revocation_endpoint::{
+    ClientCredentials, EndpointBody, IntoRevocations, RevocationEndpoint, RevocationEndpointFuture,
+    RevocationError, RevokeRequest,
+};
 pub use scope::RequireScope;
 pub use service::RequireTokenService;
 pub use step_up::StepUp;

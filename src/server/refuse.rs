@@ -5,7 +5,7 @@
 use super::challenges::Challenges;
 use crate::{
     observe::{self, Outcome},
-    validate::{Rejection, RejectionKind},
+    validate::{RETRY_AFTER_DEFAULT, Rejection, RejectionKind},
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -21,8 +21,6 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// What gRPC escapes in `grpc-message`: all but 0x20 to 0x7E, and the percent sign.
 const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
-
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
 /// The refusal, in the extensions of which `rejection` rides. `headers` are the request's.
 pub(super) fn response<R: Default>(
@@ -51,13 +49,18 @@ pub(super) fn plain<R: Default>(rejection: Rejection) -> Response<R> {
     *response.status_mut() = rejection.kind().status();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if rejection.kind() == RejectionKind::Unavailable {
-        let after = rejection.retry_after().unwrap_or(RETRY_AFTER_DEFAULT);
-        // Rounded up: who comes back early is refused again.
-        let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        response.headers_mut().insert(RETRY_AFTER, retry_after(rejection.retry_after()));
     }
     response.extensions_mut().insert(rejection);
     response
+}
+
+/// When to come back, in whole seconds.
+pub(super) fn retry_after(after: Option<Duration>) -> HeaderValue {
+    let after = after.unwrap_or(RETRY_AFTER_DEFAULT);
+    // Rounded up: who comes back early is refused again.
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+    HeaderValue::from(seconds.max(1))
 }
 
 /// The refusal of what stands where it cannot do its work, recorded for whoever runs the server.

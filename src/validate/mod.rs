@@ -3,6 +3,7 @@
 
 #[cfg(feature = "cache")]
 mod cached;
+mod chain;
 #[cfg(feature = "jwt")]
 mod jwks;
 #[cfg(feature = "jwt")]
@@ -10,17 +11,27 @@ mod jwt;
 mod principal;
 mod rejection;
 mod revocation;
+mod revocations;
 mod static_tokens;
 
 #[cfg(feature = "cache")]
 pub use cached::{Cached, CachedFuture};
+pub use chain::{
+    FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Otherwise, Route, RouteFuture,
+    Routes, When, first_of, is_jwt, prefix,
+};
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[cfg(feature = "jwt")]
 pub use jwt::{JwtFuture, JwtValidator, TrustedIssuer};
 pub use principal::{Principal, Validated};
+pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
+pub use revocations::{
+    Revocable, RevocableFuture, RevocationChanges, RevocationList, Revocations, RevocationsFull,
+    TokenFingerprint,
+};
 pub use static_tokens::StaticTokens;
 
 use crate::{AccessToken, Answer, RequestHead};
@@ -102,6 +113,17 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// example: a cache then forgets them. Defaults to never.
     fn generation(&self) -> u64 {
         0
+    }
+
+    /// This validator with its claims turned into what `map` makes of them: to put validators of
+    /// different claims into one chain, say, as the variants of an enum.
+    fn map_claims<F, D>(self, map: F) -> MapClaims<Self, F>
+    where
+        Self: Sized,
+        F: Fn(&Self::Claims) -> D + Send + Sync + 'static,
+        D: Send + Sync + 'static,
+    {
+        MapClaims::new(self, map)
     }
 
     /// This validator behind a shared pointer, its type erased; only a verdict that has to be

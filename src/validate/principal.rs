@@ -1,6 +1,7 @@
-use super::Revocation;
+use super::{Revocation, revocations::Listed};
 use crate::ScopeSet;
-use std::{sync::Arc, time::SystemTime};
+use crate::race::before;
+use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
 
 /// Whose token it is and what it allows, in the same words for every validator.
 ///
@@ -192,13 +193,16 @@ pub struct Validated<C = ()> {
     principal: Principal,
     claims: C,
     revocation: Option<Revocation>,
+    listed: Listed,
+    /// The verdict that this one was made of, where its claims were mapped.
+    origin: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<C> Validated<C> {
     /// A good token of `principal` with `claims`.
     #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
-        Self { principal, claims, revocation: None }
+        Self { principal, claims, revocation: None, listed: Listed::default(), origin: None }
     }
 
     /// Makes the guard of a request with this token end when `revocation` says so.
@@ -210,6 +214,40 @@ impl<C> Validated<C> {
 
     pub(crate) fn revocation(&self) -> Option<&Revocation> {
         self.revocation.as_ref()
+    }
+
+    /// The same of the same token, with other claims.
+    pub(super) fn of_origin<D: Send + Sync + 'static>(
+        origin: Arc<Validated<D>>,
+        claims: C,
+    ) -> Self {
+        Self {
+            principal: origin.principal.clone(),
+            claims,
+            revocation: origin.revocation.clone(),
+            listed: origin.listed.clone(),
+            origin: Some(origin),
+        }
+    }
+
+    /// What it was made of, where that had claims of this type.
+    pub(super) fn origin<D: 'static>(&self) -> Option<&Validated<D>> {
+        self.origin.as_deref()?.downcast_ref()
+    }
+
+    pub(super) fn listed(&self) -> &Listed {
+        &self.listed
+    }
+
+    /// Waits until the token is taken back, by its validator or by a list above it.
+    pub(crate) async fn revoked(&self) {
+        let own = async {
+            match &self.revocation {
+                Some(revocation) => revocation.revoked().await,
+                None => pending().await,
+            }
+        };
+        before(own, self.listed.revoked(&self.principal)).await;
     }
 
     /// Whose token it is.

@@ -1,6 +1,9 @@
 use crate::ScopeSet;
 use http::StatusCode;
-use std::{borrow::Cow, error::Error, fmt, time::Duration};
+use std::{borrow::Cow, cmp::Reverse, error::Error, fmt, time::Duration};
+
+/// When to try again, where nobody knows better.
+pub(crate) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
 /// Why a request is refused.
 ///
@@ -16,6 +19,8 @@ pub struct Rejection {
     params: Vec<(&'static str, String)>,
     /// Whether the caller is told no more than that the token is not good.
     terse: bool,
+    /// Whether it is about a token that the validator knows as its own.
+    recognised: bool,
     /// Whether it is found out again sooner than a cache would tell.
     transient: bool,
 }
@@ -117,6 +122,10 @@ impl Rejection {
             scopes: ScopeSet::empty(),
             params: Vec::new(),
             terse: false,
+            recognised: !matches!(
+                kind,
+                RejectionKind::NotMine | RejectionKind::Unavailable | RejectionKind::Internal
+            ),
             transient: false,
         }
     }
@@ -207,10 +216,39 @@ impl Rejection {
         Self { description, ..Self::of(RejectionKind::Invalid, "") }
     }
 
-    /// The token is not known.
+    /// The token is not known: not good, unless [another validator](crate::validate::FirstOf) knows
+    /// it.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self::of(RejectionKind::Invalid, "the access token is not known")
+        let mut rejection = Self::of(RejectionKind::Invalid, "the access token is not known");
+        rejection.recognised = false;
+        rejection
+    }
+
+    /// Whether no other validator need be asked: this one knows the token as its own.
+    pub(super) fn is_final(&self) -> bool {
+        self.recognised
+    }
+
+    /// What two validators say together, of which neither finds the token good.
+    pub(super) fn or(self, other: Self) -> Self {
+        let recognised = self.recognised || other.recognised;
+        let transient = self.transient || other.transient;
+        let said = if other.weight() > self.weight() { other } else { self };
+        Self { recognised, transient, ..said }
+    }
+
+    /// What of several is said: that nobody can tell comes before any verdict, and an outage that
+    /// is over soon before one that takes longer.
+    fn weight(&self) -> (u8, Reverse<Duration>) {
+        let (weight, retry_after) = match self.kind {
+            RejectionKind::NotMine => (0, None),
+            RejectionKind::Invalid if !self.recognised => (1, None),
+            RejectionKind::Internal => (3, None),
+            RejectionKind::Unavailable => (4, self.retry_after.or(Some(RETRY_AFTER_DEFAULT))),
+            _ => (2, None),
+        };
+        (weight, Reverse(retry_after.unwrap_or_default()))
     }
 
     /// The token has expired.

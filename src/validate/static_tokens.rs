@@ -16,8 +16,8 @@ use subtle::ConstantTimeEq;
 /// 1. Only a digest of a token is kept, under a key that is random per process, and compared in
 ///    constant time. A configuration need not hold a token either: see
 ///    [`insert_hashed`](Self::insert_hashed).
-/// 2. A token that is removed is refused from the next request on, and ends the guards of the
-///    requests that are under way with it.
+/// 2. A token that is removed is refused from the next request on: it works no longer at all, but
+///    below a cache of verdicts. It ends the guards of the requests that are under way with it.
 /// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
 ///    thousand tokens that change now and then.
 ///

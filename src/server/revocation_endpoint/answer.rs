@@ -1,0 +1,150 @@
+//! What a client is told.
+
+use crate::{
+    server::refuse,
+    validate::{Rejection, RejectionKind},
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    error::Error,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// Why a token is not revoked: an error of
+/// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) or
+/// [RFC 7009 §2.2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.2.1), or 503.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationError {
+    status: StatusCode,
+    code: Option<&'static str>,
+    description: &'static str,
+    retry_after: Option<Duration>,
+}
+
+impl RevocationError {
+    const fn of(status: StatusCode, code: &'static str, description: &'static str) -> Self {
+        Self { status, code: Some(code), description, retry_after: None }
+    }
+
+    pub(super) const fn invalid_request(description: &'static str) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    pub(super) const fn method() -> Self {
+        let description = "tokens are given back with POST";
+        Self { code: None, ..Self::of(StatusCode::METHOD_NOT_ALLOWED, "", description) }
+    }
+
+    /// Of a form that was not read.
+    pub(super) fn unread(rejection: &Rejection) -> Self {
+        match rejection.kind() {
+            RejectionKind::TooLarge => Self::of(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "invalid_request",
+                "the form is longer than allowed",
+            ),
+            _ => Self::invalid_request("the form could not be read to its end"),
+        }
+    }
+
+    /// It is no client, or not the one that it says: 401.
+    #[must_use]
+    pub const fn invalid_client() -> Self {
+        let description = "the client is not known, or its secret is another";
+        Self::of(StatusCode::UNAUTHORIZED, "invalid_client", description)
+    }
+
+    /// The token was issued to another client, or this one may not revoke: 400.
+    #[must_use]
+    pub const fn unauthorized_client() -> Self {
+        let description = "the client may not revoke this token";
+        Self::of(StatusCode::BAD_REQUEST, "unauthorized_client", description)
+    }
+
+    /// Tokens of this kind cannot be revoked: 400.
+    #[must_use]
+    pub const fn unsupported_token_type() -> Self {
+        let description = "tokens of this type are not revoked";
+        Self::of(StatusCode::BAD_REQUEST, "unsupported_token_type", description)
+    }
+
+    /// It is not known whether the token is revoked: the client must take it as still good, and ask
+    /// again after `retry_after`, by default 5 s.
+    #[must_use]
+    pub const fn unavailable(retry_after: Option<Duration>) -> Self {
+        let description = "the token cannot be revoked at the moment";
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: None, description, retry_after }
+    }
+}
+
+impl fmt::Display for RevocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description)
+    }
+}
+
+impl Error for RevocationError {}
+
+pub(super) fn response(result: Result<(), RevocationError>) -> Response<EndpointBody> {
+    let mut response = Response::new(EndpointBody::default());
+    if let Err(error) = result {
+        *response.status_mut() = error.status;
+        let headers = response.headers_mut();
+        match error.status {
+            StatusCode::UNAUTHORIZED => {
+                let challenge =
+                    HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, refuse::retry_after(error.retry_after));
+            }
+            _ => {}
+        }
+        if let Some(code) = error.code {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let json = json!({ "error": code, "error_description": error.description });
+            *response.body_mut() = EndpointBody(Full::from(json.to_string()));
+        }
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The body of an answer of a [`RevocationEndpoint`](super::RevocationEndpoint).
+#[derive(Clone, Debug, Default)]
+pub struct EndpointBody(Full<Bytes>);
+
+impl Body for EndpointBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

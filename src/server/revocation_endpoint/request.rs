@@ -1,0 +1,147 @@
+//! What a client sends.
+
+use super::RevocationError;
+use crate::{ClientSecret, query, secret::REDACTED};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, header::AUTHORIZATION};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The credentials of a client, not looked at yet.
+pub struct ClientCredentials {
+    client_id: Box<str>,
+    secret: Option<ClientSecret>,
+}
+
+impl ClientCredentials {
+    /// The client that it says it is.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The secret that it knows, where it showed one that is not empty.
+    #[must_use]
+    pub fn secret(&self) -> Option<&ClientSecret> {
+        self.secret.as_ref()
+    }
+
+    /// Of the header or the form.
+    pub(super) fn read(headers: &HeaderMap, form: &mut Form) -> Result<Self, RevocationError> {
+        let named = form.take("client_id")?;
+        let posted = form.take("client_secret")?;
+        let mut authorization = headers.get_all(AUTHORIZATION).iter();
+        let (client_id, secret) = match authorization.next() {
+            None => (named, posted),
+            Some(_) if posted.is_some() || authorization.next().is_some() => {
+                return Err(RevocationError::invalid_request(TWO_WAYS));
+            }
+            Some(value) => {
+                let (user, password) =
+                    basic(value.as_bytes()).ok_or_else(RevocationError::invalid_client)?;
+                if named.is_some_and(|named| *named != *user) {
+                    return Err(RevocationError::invalid_request(TWO_WAYS));
+                }
+                (Some(user), Some(password))
+            }
+        };
+        let given = |text: &Zeroizing<String>| !text.is_empty();
+        let client_id = client_id.filter(given).ok_or_else(RevocationError::invalid_client)?;
+        let secret = secret.filter(given).map(|secret| ClientSecret::from(secret.as_str()));
+        Ok(Self { client_id: client_id.as_str().into(), secret })
+    }
+}
+
+const TWO_WAYS: &str = "the client authenticates in two ways";
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("client_id", &self.client_id)
+            .field("secret", &self.secret)
+            .finish()
+    }
+}
+
+type Pair = (Zeroizing<String>, Zeroizing<String>);
+
+/// User name and password, each form-encoded below the base64.
+fn basic(value: &[u8]) -> Option<Pair> {
+    let (scheme, credentials) = value.split_at_checked("Basic ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") {
+        return None;
+    }
+    let decoded = Zeroizing::new(BASE64_STANDARD.decode(credentials.trim_ascii()).ok()?);
+    let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+    let decoded = |text: &str| {
+        let text = Zeroizing::new(text.replace('+', " "));
+        Some(Zeroizing::new(query::decode(&text)?.into_owned()))
+    };
+    Some((decoded(user)?, decoded(password)?))
+}
+
+/// A token that a client gives back.
+pub struct RevokeRequest {
+    token: Zeroizing<String>,
+    hint: Option<Box<str>>,
+    client_id: Box<str>,
+}
+
+impl RevokeRequest {
+    /// The token, of whatever characters it was sent. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose_token(&self) -> &str {
+        &self.token
+    }
+
+    /// What kind of token it is (`token_type_hint`), as far as the client knows: `access_token`,
+    /// `refresh_token` or another. It is a hint on where to look first, no more.
+    #[must_use]
+    pub fn token_type_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The client, which has authenticated.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+}
+
+impl fmt::Debug for RevokeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevokeRequest")
+            .field("token", &format_args!("{REDACTED}"))
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decoded names and values.
+pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
+
+impl Form {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(bytes);
+        Self(pairs.map(|(name, value)| (name.into(), value.into_owned().into())).collect())
+    }
+
+    /// Takes the one value of `name` out.
+    fn take(&mut self, name: &str) -> Result<Option<Zeroizing<String>>, RevocationError> {
+        let mut values = self.0.extract_if(.., |(own, _)| own == name);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value.map(|(_, value)| value)),
+            _ => Err(RevocationError::invalid_request("a parameter is there more than once")),
+        }
+    }
+
+    pub(super) fn into_request(
+        mut self,
+        client_id: Box<str>,
+    ) -> Result<RevokeRequest, RevocationError> {
+        let token = self.take("token")?.filter(|token| !token.is_empty());
+        let token = token.ok_or(RevocationError::invalid_request("token is missing"))?;
+        let hint = self.take("token_type_hint")?.map(|hint| hint.as_str().into());
+        Ok(RevokeRequest { token, hint, client_id })
+    }
+}

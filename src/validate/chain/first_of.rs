@@ -1,0 +1,268 @@
+use super::both;
+use crate::{
+    Answer, RequestHead,
+    validate::{Rejection, ValidateToken, Validated, Verdict},
+};
+use http::{Extensions, HeaderMap, Method, Uri};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+use zeroize::Zeroizing;
+
+/// Has `first` judge a token, and `second` those that `first` does not know.
+///
+/// See [`FirstOf`].
+pub fn first_of<A, B>(first: A, second: B) -> FirstOf<A, B>
+where
+    A: ValidateToken,
+    B: ValidateToken<Claims = A::Claims>,
+{
+    FirstOf { first, second: Arc::new(second) }
+}
+
+/// Two validators of the same claims, asked one after the other.
+///
+/// | the first says | then |
+/// |---|---|
+/// | good | it is good |
+/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown) | the second decides; where it does not know the token either, it is refused as invalid |
+/// | anything else of the token: invalid, expired, revoked … | that is the answer: it knows the token as its own |
+/// | [`unavailable`](Rejection::unavailable), [`internal`](Rejection::internal) | the second is asked, and may find it good; else nobody can tell, whatever the second says |
+///
+/// An outage never becomes a 401. Where both are unavailable the caller may come back after the
+/// shorter of the two times; where one is unavailable and one fails, the answer is unavailable.
+///
+/// Nesting to the left or to the right is the same: `first_of(a, first_of(b, c))`. For a list that
+/// is known at run time, fold [`SharedValidator`](crate::validate::SharedValidator)s; for claims of
+/// different types, [`map_claims`](ValidateToken::map_claims) to a common one.
+///
+/// Trying shows the tokens of one validator to the other. Where it can be told from the token who
+/// judges it, a [`Route`](super::Route) asks nobody else.
+///
+/// A cache of verdicts belongs around each of the two. Around
+/// both it is right, but stricter: what it kept is refused as soon as either validator would, at a
+/// [recheck](ValidateToken::recheck), refuse it.
+///
+/// A clone shares the validators as these do.
+///
+/// ```
+/// use tower_oauth2::{
+///     AccessToken,
+///     server::RequireToken,
+///     validate::{Principal, Rejection, StaticTokens, Validated, first_of},
+/// };
+///
+/// let robots = StaticTokens::new();
+/// robots.insert("mF_9.B5f-4.1JqM", Principal::new("robot"))?;
+/// let people = async |token: AccessToken| match token.expose() {
+///     "2YotnFZFEjr1zCsicMWpAA" => Ok(Validated::from(Principal::new("alice"))),
+///     _ => Err(Rejection::unknown()),
+/// };
+/// let layer = RequireToken::new("api", first_of(robots, people))?;
+/// # let _ = layer;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[must_use]
+pub struct FirstOf<A, B> {
+    first: A,
+    second: Arc<B>,
+}
+
+impl<A, B> ValidateToken for FirstOf<A, B>
+where
+    A: ValidateToken,
+    B: ValidateToken<Claims = A::Claims>,
+{
+    type Claims = A::Claims;
+    type Future = FirstOfFuture<A, B>;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        match self.first.validate(token, request) {
+            Answer::Ready(verdict) => match next(verdict) {
+                Next::Decided(verdict) => Answer::Ready(verdict),
+                Next::Ask(before) => ask(&*self.second, token, request, before),
+            },
+            Answer::Pending(verdict) => {
+                let second = self.second.clone();
+                let question = Box::new(Question { second, presented: Kept::of(token, request) });
+                let state = State::First { verdict, question: Some(question) };
+                Answer::Pending(FirstOfFuture { state })
+            }
+        }
+    }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        let (one, other) = (self.first.split(token), self.second.split(token));
+        // Where they do not agree, all of it is the secret of one of them.
+        if one == other { one } else { ("", token) }
+    }
+
+    fn recheck(&self, validated: &Validated<A::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        // It is not known which of them found it good.
+        self.first.recheck(validated, now)?;
+        self.second.recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        both(self.first.generation(), self.second.generation())
+    }
+}
+
+/// What follows from the verdict of the first.
+enum Next<C> {
+    Decided(Verdict<C>),
+    /// The second is asked; nobody else finds it good, so far.
+    Ask(Rejection),
+}
+
+fn next<C>(verdict: Verdict<C>) -> Next<C> {
+    match verdict {
+        Err(rejection) if !rejection.is_final() => Next::Ask(rejection),
+        verdict => Next::Decided(verdict),
+    }
+}
+
+fn ask<A, B>(
+    second: &B,
+    token: &str,
+    request: RequestHead<'_>,
+    before: Rejection,
+) -> Answer<FirstOfFuture<A, B>>
+where
+    A: ValidateToken,
+    B: ValidateToken<Claims = A::Claims>,
+{
+    match second.validate(token, request) {
+        Answer::Ready(verdict) => Answer::Ready(verdict.map_err(|own| before.or(own))),
+        Answer::Pending(verdict) => {
+            let state = State::Second { verdict, before: Some(before) };
+            Answer::Pending(FirstOfFuture { state })
+        }
+    }
+}
+
+/// What the second is asked once the first has its verdict.
+struct Question<B> {
+    second: Arc<B>,
+    presented: Kept,
+}
+
+/// A token and the head that it came with, kept while the first takes its time.
+struct Kept {
+    token: Zeroizing<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+}
+
+impl Kept {
+    fn of(token: &str, head: RequestHead<'_>) -> Self {
+        Self {
+            token: Zeroizing::new(token.to_owned()),
+            method: head.method().clone(),
+            uri: head.uri().clone(),
+            headers: head.headers().clone(),
+            extensions: head.extensions().clone(),
+        }
+    }
+
+    fn head(&self) -> RequestHead<'_> {
+        RequestHead::new(&self.method, &self.uri, &self.headers, &self.extensions)
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The verdict of a [`FirstOf`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FirstOfFuture<A, B>
+    where
+        A: ValidateToken,
+        B: ValidateToken,
+    {
+        #[pin]
+        state: State<A, B>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<A, B>
+    where
+        A: ValidateToken,
+        B: ValidateToken,
+    {
+        First {
+            #[pin]
+            verdict: A::Future,
+            // Boxed: a head is large, and only a verdict that takes I/O gets here.
+            question: Option<Box<Question<B>>>,
+        },
+        Second {
+            #[pin]
+            verdict: B::Future,
+            before: Option<Rejection>,
+        },
+    }
+}
+
+impl<A, B> Future for FirstOfFuture<A, B>
+where
+    A: ValidateToken,
+    B: ValidateToken<Claims = A::Claims>,
+{
+    type Output = Verdict<A::Claims>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let state = match self.as_mut().project().state.project() {
+                StateProjection::First { verdict, question } => {
+                    let verdict = ready!(verdict.poll(cx));
+                    // Taken once: the state is replaced below.
+                    let Some(question) = question.take() else { return Poll::Pending };
+                    let before = match next(verdict) {
+                        Next::Decided(verdict) => return Poll::Ready(verdict),
+                        Next::Ask(before) => before,
+                    };
+                    let Question { second, presented } = &*question;
+                    match ask::<A, B>(second, &presented.token, presented.head(), before) {
+                        Answer::Ready(verdict) => return Poll::Ready(verdict),
+                        Answer::Pending(FirstOfFuture { state }) => state,
+                    }
+                }
+                StateProjection::Second { verdict, before } => {
+                    let verdict = ready!(verdict.poll(cx));
+                    let before = before.take();
+                    return Poll::Ready(verdict.map_err(|own| match before {
+                        Some(before) => before.or(own),
+                        None => own,
+                    }));
+                }
+            };
+            self.as_mut().project().state.set(state);
+        }
+    }
+}
+
+impl<A: Clone, B> Clone for FirstOf<A, B> {
+    fn clone(&self) -> Self {
+        Self { first: self.first.clone(), second: self.second.clone() }
+    }
+}
+
+impl<A: fmt::Debug, B: fmt::Debug> fmt::Debug for FirstOf<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FirstOf").field(&self.first).field(&self.second).finish()
+    }
+}
+
+impl<A: ValidateToken, B: ValidateToken> fmt::Debug for FirstOfFuture<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstOfFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+use crate::{
+    Answer, RequestHead,
+    validate::{Rejection, ValidateToken, Validated, Verdict},
+};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+/// A validator whose claims are turned into others: what [`ValidateToken::map_claims`] makes.
+///
+/// Each good verdict is made anew, with a copy of its principal: below a cache that happens once
+/// for each token.
+pub struct MapClaims<V, F> {
+    validator: V,
+    map: Arc<F>,
+}
+
+impl<V, F> MapClaims<V, F> {
+    pub(in crate::validate) fn new(validator: V, map: F) -> Self {
+        Self { validator, map: Arc::new(map) }
+    }
+}
+
+impl<V, F, D> ValidateToken for MapClaims<V, F>
+where
+    V: ValidateToken,
+    F: Fn(&V::Claims) -> D + Send + Sync + 'static,
+    D: Send + Sync + 'static,
+{
+    type Claims = D;
+    type Future = MapClaimsFuture<V::Future, F>;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        match self.validator.validate(token, request) {
+            Answer::Ready(verdict) => Answer::Ready(mapped(verdict, &*self.map)),
+            Answer::Pending(verdict) => {
+                Answer::Pending(MapClaimsFuture { verdict, map: self.map.clone() })
+            }
+        }
+    }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        self.validator.split(token)
+    }
+
+    fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {
+        match validated.origin() {
+            Some(origin) => self.validator.recheck(origin, now),
+            // Another validator's, beside this one in a chain: it judges for itself.
+            None => Ok(()),
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.validator.generation()
+    }
+}
+
+fn mapped<C, D>(verdict: Verdict<C>, map: impl Fn(&C) -> D) -> Verdict<D>
+where
+    C: Send + Sync + 'static,
+{
+    let validated = verdict?;
+    let claims = map(validated.claims());
+    Ok(Arc::new(Validated::of_origin(validated, claims)))
+}
+
+pin_project_lite::pin_project! {
+    /// The verdict of a [`MapClaims`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct MapClaimsFuture<F, M> {
+        #[pin]
+        verdict: F,
+        map: Arc<M>,
+    }
+}
+
+impl<F, M, C, D> Future for MapClaimsFuture<F, M>
+where
+    F: Future<Output = Verdict<C>>,
+    M: Fn(&C) -> D,
+    C: Send + Sync + 'static,
+{
+    type Output = Verdict<D>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(mapped(ready!(this.verdict.poll(cx)), &**this.map))
+    }
+}
+
+impl<V: Clone, F> Clone for MapClaims<V, F> {
+    fn clone(&self) -> Self {
+        Self { validator: self.validator.clone(), map: self.map.clone() }
+    }
+}
+
+impl<V: fmt::Debug, F> fmt::Debug for MapClaims<V, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapClaims").field("validator", &self.validator).finish_non_exhaustive()
+    }
+}
+
+impl<F, M> fmt::Debug for MapClaimsFuture<F, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapClaimsFuture").finish_non_exhaustive()
+    }
+}

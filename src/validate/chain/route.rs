@@ -1,0 +1,279 @@
+use super::both;
+use crate::{
+    Answer, RequestHead,
+    validate::{Rejection, ValidateToken, Validated, Verdict},
+};
+use std::{
+    fmt,
+    future::{Future, Ready},
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::SystemTime,
+};
+
+/// Sends each token to the validator that is meant for tokens of its kind, and to no other.
+///
+/// 1. The first route whose predicate says yes is the one. Its verdict is the verdict.
+/// 2. A token that no route is for is [not mine](Rejection::not_mine): refused as invalid.
+/// 3. A predicate must depend on the token alone. What it reads there is not verified: whoever made
+///    the token chose it, and it decides no more than who is asked.
+///
+/// The validators have the same claims; [`map_claims`](ValidateToken::map_claims) brings others to
+/// them. What a cache around a `Route` kept is refused as soon as one of the validators would, at a
+/// [recheck](ValidateToken::recheck), refuse it: a cache belongs around each of them.
+///
+/// A clone shares the validators as these do.
+///
+/// ```
+/// use tower_oauth2::{
+///     server::RequireToken,
+///     validate::{Route, StaticTokens, is_jwt, prefix},
+/// };
+///
+/// let (keys, opaque) = (StaticTokens::new(), StaticTokens::new());
+/// # let jwts = StaticTokens::new();
+/// let route = Route::new().when(prefix("sk_"), keys).when(is_jwt, jwts).otherwise(opaque);
+/// let layer = RequireToken::new("api", route)?;
+/// # let _ = layer;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Route<R> {
+    routes: R,
+}
+
+impl<C> Route<NoRoute<C>> {
+    /// Without a route: every token is not mine.
+    pub fn new() -> Self {
+        Self { routes: NoRoute(PhantomData) }
+    }
+}
+
+impl<C> Default for Route<NoRoute<C>> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: Routes> Route<R> {
+    /// Has `validator` judge the tokens of which `predicate` says yes, and none before it does.
+    pub fn when<P, V>(self, predicate: P, validator: V) -> Route<When<R, P, V>>
+    where
+        P: Fn(&str) -> bool + Send + Sync + 'static,
+        V: ValidateToken<Claims = R::Claims>,
+    {
+        let predicate = Arc::new(predicate);
+        Route { routes: When { before: self.routes, predicate, validator } }
+    }
+
+    /// Has `validator` judge all other tokens.
+    pub fn otherwise<V>(self, validator: V) -> Route<Otherwise<R, V>>
+    where
+        V: ValidateToken<Claims = R::Claims>,
+    {
+        self.when(|_| true, validator)
+    }
+}
+
+/// The last route of a [`Route`], which every token takes that no other is for.
+pub type Otherwise<R, V> = When<R, fn(&str) -> bool, V>;
+
+/// Routes one after the other.
+pub trait Routes: sealed::Sealed + Send + Sync + 'static {
+    /// The claims of every validator.
+    #[doc(hidden)]
+    type Claims: Send + Sync + 'static;
+
+    #[doc(hidden)]
+    type Future: Future<Output = Verdict<Self::Claims>> + Send + 'static;
+
+    /// Nothing where no route is for `token`.
+    #[doc(hidden)]
+    fn judge(&self, token: &str, request: RequestHead<'_>) -> Option<Answer<Self::Future>>;
+
+    #[doc(hidden)]
+    fn split<'t>(&self, token: &'t str) -> Option<(&'t str, &'t str)>;
+
+    #[doc(hidden)]
+    fn recheck(
+        &self,
+        validated: &Validated<Self::Claims>,
+        now: SystemTime,
+    ) -> Result<(), Rejection>;
+
+    #[doc(hidden)]
+    fn generation(&self) -> u64;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The end of a [`Route`].
+pub struct NoRoute<C>(PhantomData<fn() -> C>);
+
+/// One route of a [`Route`], and those before it.
+pub struct When<R, P, V> {
+    before: R,
+    predicate: Arc<P>,
+    validator: V,
+}
+
+impl<C> sealed::Sealed for NoRoute<C> {}
+
+impl<C: Send + Sync + 'static> Routes for NoRoute<C> {
+    type Claims = C;
+    type Future = Ready<Verdict<C>>;
+
+    fn judge(&self, _: &str, _: RequestHead<'_>) -> Option<Answer<Self::Future>> {
+        None
+    }
+
+    fn split<'t>(&self, _: &'t str) -> Option<(&'t str, &'t str)> {
+        None
+    }
+
+    fn recheck(&self, _: &Validated<C>, _: SystemTime) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+impl<R, P, V> sealed::Sealed for When<R, P, V> {}
+
+impl<R, P, V> Routes for When<R, P, V>
+where
+    R: Routes,
+    P: Fn(&str) -> bool + Send + Sync + 'static,
+    V: ValidateToken<Claims = R::Claims>,
+{
+    type Claims = R::Claims;
+    type Future = RouteFuture<R::Future, V::Future>;
+
+    fn judge(&self, token: &str, request: RequestHead<'_>) -> Option<Answer<Self::Future>> {
+        if let Some(answer) = self.before.judge(token, request) {
+            return Some(
+                answer.map_pending(|before| RouteFuture { state: State::Before { before } }),
+            );
+        }
+        (self.predicate)(token).then(|| {
+            let answer = self.validator.validate(token, request);
+            answer.map_pending(|own| RouteFuture { state: State::Own { own } })
+        })
+    }
+
+    fn split<'t>(&self, token: &'t str) -> Option<(&'t str, &'t str)> {
+        let own = || (self.predicate)(token).then(|| self.validator.split(token));
+        self.before.split(token).or_else(own)
+    }
+
+    fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        // It is not known which of them found it good.
+        self.before.recheck(validated, now)?;
+        self.validator.recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        both(self.before.generation(), self.validator.generation())
+    }
+}
+
+impl<R: Routes> ValidateToken for Route<R> {
+    type Claims = R::Claims;
+    type Future = R::Future;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        let none = || Answer::Ready(Err(Rejection::not_mine()));
+        self.routes.judge(token, request).unwrap_or_else(none)
+    }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        self.routes.split(token).unwrap_or(("", token))
+    }
+
+    fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        self.routes.recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        self.routes.generation()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The verdict of one of the validators of a [`Route`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RouteFuture<F, G> {
+        #[pin]
+        state: State<F, G>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<F, G> {
+        Before {
+            #[pin]
+            before: F,
+        },
+        Own {
+            #[pin]
+            own: G,
+        },
+    }
+}
+
+impl<F, G> Future for RouteFuture<F, G>
+where
+    F: Future,
+    G: Future<Output = F::Output>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Before { before } => before.poll(cx),
+            StateProjection::Own { own } => own.poll(cx),
+        }
+    }
+}
+
+impl<C> Clone for NoRoute<C> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<C> fmt::Debug for NoRoute<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoRoute")
+    }
+}
+
+impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
+    fn clone(&self) -> Self {
+        let (before, validator) = (self.before.clone(), self.validator.clone());
+        Self { before, predicate: self.predicate.clone(), validator }
+    }
+}
+
+impl<R: fmt::Debug, P, V: fmt::Debug> fmt::Debug for When<R, P, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("When")
+            .field("before", &self.before)
+            .field("validator", &self.validator)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F, G> fmt::Debug for RouteFuture<F, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+use super::{RevocationList, TokenFingerprint};
+use crate::{race::before, validate::Principal};
+use std::{
+    fmt,
+    future::{Future, pending},
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
+
+/// The lists that may revoke one token, in the verdict on it.
+///
+/// Set by the first request with the verdict; the others find it there, so that a guard costs
+/// nothing until somebody waits for it.
+#[derive(Clone, Default)]
+pub(in crate::validate) struct Listed {
+    first: OnceLock<Arc<Watched>>,
+}
+
+struct Watched {
+    list: Arc<dyn RevocationList>,
+    token: TokenFingerprint,
+    next: Listed,
+}
+
+impl Listed {
+    /// Adds `list`, unless it is there already.
+    pub(super) fn add(&self, list: &Arc<dyn RevocationList>, token: impl Fn() -> TokenFingerprint) {
+        let mut slot = self;
+        loop {
+            let watched = slot.first.get_or_init(|| {
+                let (list, token, next) = (list.clone(), token(), Self::default());
+                Arc::new(Watched { list, token, next })
+            });
+            if Arc::ptr_eq(&watched.list, list) {
+                return;
+            }
+            slot = &watched.next;
+        }
+    }
+
+    /// Waits until one of the lists revokes the token, which is of `principal`.
+    pub(in crate::validate) fn revoked<'a>(
+        &'a self,
+        principal: &'a Principal,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        match self.first.get() {
+            None => Box::pin(pending()),
+            Some(watched) => Box::pin(async move {
+                before(watched.revoked(principal), watched.next.revoked(principal)).await;
+            }),
+        }
+    }
+}
+
+impl Watched {
+    async fn revoked(&self, principal: &Principal) {
+        let mut changes = self.list.changes().subscribe();
+        // Looked up after subscribing: what comes in between is not missed.
+        while !self.list.is_fingerprint_revoked(&self.token, principal) {
+            if changes.changed().await.is_err() {
+                // The list holds the sender, so the channel does not close.
+                return pending().await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listed").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+use super::{RevocationList, TokenFingerprint};
+use crate::{
+    Answer, RequestHead,
+    validate::{Rejection, ValidateToken, Validated, Verdict},
+};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+/// Refuses the tokens that a list of [`Revocations`](super::Revocations) names, whatever the
+/// validator below says of them.
+///
+/// 1. The list is asked after each verdict of the validator, also one that waited for the network
+///    or came out of a cache. A token that was revoked meanwhile is refused: **a destroyed token
+///    works no longer than the request that was let through already.**
+/// 2. Requests under way are told:
+///    [`Authenticated::ended`](crate::server::Authenticated::ended) resolves, streams of
+///    [`EndWithToken`](crate::server::EndWithToken) end.
+/// 3. It stands **above** a cache. Below one it is right too, but each revocation then makes the
+///    cache forget all of its verdicts.
+///
+/// For guards, a verdict (the `Arc` of a [`Verdict`]) is about one token: a validator that hands
+/// out the same for several has the guards of all watch the first.
+///
+/// A clone shares validator and list as these do.
+#[derive(Clone)]
+#[must_use]
+pub struct Revocable<V> {
+    validator: V,
+    list: Arc<dyn RevocationList>,
+}
+
+impl<V: ValidateToken> Revocable<V> {
+    /// Has `validator` judge tokens, and `list` take them back.
+    pub fn new(validator: V, list: impl RevocationList) -> Self {
+        Self { validator, list: Arc::new(list) }
+    }
+}
+
+/// Whom a verdict concerns, so that its guards are told.
+fn watched<C>(
+    list: &Arc<dyn RevocationList>,
+    validated: Arc<Validated<C>>,
+    token: impl Fn() -> TokenFingerprint,
+) -> Arc<Validated<C>> {
+    validated.listed().add(list, token);
+    validated
+}
+
+impl<V: ValidateToken> ValidateToken for Revocable<V> {
+    type Claims = V::Claims;
+    type Future = RevocableFuture<V::Future>;
+
+    fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
+        let list = &self.list;
+        match self.validator.validate(token, request) {
+            Answer::Ready(Ok(validated)) if list.is_revoked(token, validated.principal()) => {
+                Answer::Ready(Err(Rejection::revoked()))
+            }
+            Answer::Ready(Ok(validated)) => {
+                Answer::Ready(Ok(watched(list, validated, || list.fingerprint(token))))
+            }
+            Answer::Ready(Err(rejection)) => Answer::Ready(Err(rejection)),
+            Answer::Pending(verdict) => {
+                let (list, token) = (list.clone(), list.fingerprint(token));
+                Answer::Pending(RevocableFuture { verdict, list, token })
+            }
+        }
+    }
+
+    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
+        self.validator.split(token)
+    }
+
+    fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
+        self.validator.recheck(validated, now)
+    }
+
+    fn generation(&self) -> u64 {
+        self.validator.generation().wrapping_add(self.list.changes().count())
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Revocable<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocable").field("validator", &self.validator).finish_non_exhaustive()
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The verdict of a validator, and what a list says then.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RevocableFuture<F> {
+        #[pin]
+        verdict: F,
+        list: Arc<dyn RevocationList>,
+        token: TokenFingerprint,
+    }
+}
+
+impl<F, C> Future for RevocableFuture<F>
+where
+    F: Future<Output = Verdict<C>>,
+{
+    type Output = Verdict<C>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict<C>> {
+        let this = self.project();
+        let validated = ready!(this.verdict.poll(cx))?;
+        Poll::Ready(match this.list.is_fingerprint_revoked(this.token, validated.principal()) {
+            true => Err(Rejection::revoked()),
+            false => Ok(watched(this.list, validated, || *this.token)),
+        })
+    }
+}
+
+impl<F> fmt::Debug for RevocableFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocableFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! What is revoked, by digest: read without a lock, bounded, and rid of what has had its time.
+
+use super::RevocationsFull;
+use arc_swap::ArcSwap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+/// Writing copies a shard, so their number is what keeps writing to a long list cheap.
+const SHARDS: usize = 256;
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Token,
+    Id,
+    Subject,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// From when it counts no longer; nothing is never.
+    pub(super) until: Option<SystemTime>,
+    /// Only tokens that were issued before are meant, where it is there.
+    pub(super) before: Option<SystemTime>,
+}
+
+impl Entry {
+    pub(super) fn is_alive(&self, now: SystemTime) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    pub(super) fn covers(&self, issued_at: Option<SystemTime>) -> bool {
+        match (self.before, issued_at) {
+            (Some(before), Some(issued_at)) => issued_at < before,
+            _ => true,
+        }
+    }
+
+    /// Revokes whatever either does, for as long as either does.
+    fn merge(self, other: Self) -> Self {
+        let until = self.until.zip(other.until).map(|(one, other)| one.max(other));
+        Self { until, before: self.before.max(other.before) }
+    }
+}
+
+type Shard = HashMap<(Kind, [u8; 32]), Entry>;
+
+pub(super) struct Table {
+    shards: Box<[ArcSwap<Shard>]>,
+    /// Entries of each kind, so that a kind without one costs a load.
+    counts: [AtomicUsize; 3],
+    /// Held by whoever writes, never by a reader.
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Writer {
+    /// The shard that is looked through next.
+    next: usize,
+    /// Before this, looking through all of a full table finds nothing.
+    nothing_ends_before: Option<SystemTime>,
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.counts.iter().map(|count| count.load(Ordering::Acquire)).sum()
+    }
+
+    pub(super) fn is_empty(&self, kind: Kind) -> bool {
+        self.count(kind).load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn get(&self, kind: Kind, digest: &[u8; 32]) -> Option<Entry> {
+        self.shard(digest)?.load().get(&(kind, *digest)).copied()
+    }
+
+    /// Adds `entry`, or adds it to the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// When it would be one more than `capacity`.
+    pub(super) fn put(
+        &self,
+        kind: Kind,
+        digest: [u8; 32],
+        entry: Entry,
+        now: SystemTime,
+        capacity: usize,
+    ) -> Result<(), RevocationsFull> {
+        // Nothing panics between two writes, so a poisoned state is a whole one.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = || RevocationsFull { _private: () };
+        let there = self.get(kind, &digest);
+        if there.is_none() && self.len() >= capacity {
+            self.sweep_all(&mut writer, now);
+            if self.len() >= capacity {
+                return Err(full());
+            }
+        }
+        // One more at each entry: after some hundred entries all were looked through.
+        writer.next = (writer.next + 1) % SHARDS;
+        self.shards.get(writer.next).into_iter().for_each(|shard| self.sweep(shard, now));
+        let shard = self.shard(&digest).ok_or_else(full)?;
+        let alive = there.filter(|there| there.is_alive(now));
+        let entry = alive.map_or(entry, |there| there.merge(entry));
+        let ends = entry.until.into_iter().chain(writer.nothing_ends_before);
+        writer.nothing_ends_before = writer.nothing_ends_before.and(ends.min());
+        let mut changed = Shard::clone(&shard.load());
+        // Counted before it is there: who sees no count need not look.
+        if changed.insert((kind, digest), entry).is_none() {
+            self.count(kind).fetch_add(1, Ordering::AcqRel);
+        }
+        shard.store(changed.into());
+        Ok(())
+    }
+
+    /// Takes out whatever has had its time, unless it is known that nothing has.
+    fn sweep_all(&self, writer: &mut Writer, now: SystemTime) {
+        if writer.nothing_ends_before.is_some_and(|instant| now < instant) {
+            return;
+        }
+        self.shards.iter().for_each(|shard| self.sweep(shard, now));
+        let shards = self.shards.iter().map(ArcSwap::load);
+        let ends = shards.filter_map(|shard| shard.values().filter_map(|entry| entry.until).min());
+        writer.nothing_ends_before = ends.min();
+    }
+
+    fn sweep(&self, shard: &ArcSwap<Shard>, now: SystemTime) {
+        let entries = shard.load();
+        if entries.values().all(|entry| entry.is_alive(now)) {
+            return;
+        }
+        let (mut kept, mut gone) = (Shard::default(), Vec::new());
+        for (key, entry) in entries.iter() {
+            match entry.is_alive(now) {
+                true => drop(kept.insert(*key, *entry)),
+                false => gone.push(key.0),
+            }
+        }
+        shard.store(kept.into());
+        gone.into_iter().for_each(|kind| {
+            self.count(kind).fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+
+    fn count(&self, kind: Kind) -> &AtomicUsize {
+        let [tokens, ids, subjects] = &self.counts;
+        match kind {
+            Kind::Token => tokens,
+            Kind::Id => ids,
+            Kind::Subject => subjects,
+        }
+    }
+
+    fn shard(&self, digest: &[u8; 32]) -> Option<&ArcSwap<Shard>> {
+        self.shards.get(usize::from(digest[0]) % SHARDS)
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let shards = (0..SHARDS).map(|_| ArcSwap::default()).collect();
+        Self { shards, counts: Default::default(), writer: Mutex::default() }
+    }
+}
