@@ -53,13 +53,17 @@ mod jose;
 #[cfg(feature = "server")]
 mod keyed;
 mod location;
+#[cfg(any(feature = "client", feature = "jwt"))]
+mod metadata;
 #[cfg(feature = "server")]
 mod observe;
 mod origin;
 mod query;
 mod race;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "jwt"))]
 mod random;
+#[cfg(any(feature = "client", feature = "jwt"))]
+mod retry_after;
 mod scope;
 mod scrub;
 mod secret;
@@ -87,6 +91,8 @@ pub use head::RequestHead;
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
 pub use location::{HeaderLocation, TokenLocation};
+#[cfg(any(feature = "client", feature = "jwt"))]
+pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKind};
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;

@@ -89,6 +89,24 @@ impl FromStr for Origin {
     }
 }
 
+/// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
+/// is allowed.
+#[cfg_attr(
+    not(any(feature = "client", feature = "jwt")),
+    allow(dead_code, reason = "for what reads documents")
+)]
+pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "is no URL")?;
+    let origin = Origin::of(&uri).ok_or("is no absolute http(s) URL")?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("holds a user name");
+    }
+    if !origin.is_secure() && !plain_http {
+        return Err("is plain http to another machine");
+    }
+    Ok(uri)
+}
+
 /// The scheme, when it is one of the two.
 fn is_https(uri: &Uri) -> Option<bool> {
     let scheme = uri.scheme()?;

@@ -12,7 +12,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tower_service::Service;
 
@@ -120,6 +120,21 @@ impl Transport {
 
     pub(crate) fn allows_plain_http(&self) -> bool {
         self.plain_http
+    }
+
+    /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "for key sets"))]
+    pub(crate) fn at_most(&self, max_body: usize) -> Self {
+        Self { max_body: self.max_body.min(max_body), ..self.clone() }
+    }
+
+    /// The time of day by the clock of the deadline.
+    #[cfg_attr(
+        not(any(feature = "client", feature = "jwt")),
+        allow(dead_code, reason = "for what reads documents")
+    )]
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.clock.wall()
     }
 
     /// Sends `request` and collects the answer, whatever its status.

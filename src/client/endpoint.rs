@@ -1,12 +1,12 @@
 use super::{Error, ErrorKind, Grant, TokenResponse, token_response};
 use crate::{
     ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
-    secrets::Secrets,
+    retry_after::retry_after, secrets::Secrets,
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+    HeaderValue, Request, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
     uri::PathAndQuery,
 };
 use http_body_util::Full;
@@ -15,12 +15,8 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, SystemTime},
 };
 use tower_service::Service;
-
-/// The longest `Retry-After` that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The token endpoint of an authorization server, as a [`Service`] of [`Grant`]s
 /// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
@@ -94,8 +90,9 @@ impl TokenEndpoint {
         async move {
             let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
             let response = sent.map_err(|error| Error::transport(&error))?;
-            token_response::read(&response, &secrets)
-                .map_err(|error| error.with_retry_after(retry_after(&response, clock.wall())))
+            token_response::read(&response, &secrets).map_err(|error| {
+                error.with_retry_after(retry_after(response.headers(), clock.wall()))
+            })
         }
     }
 
@@ -148,21 +145,6 @@ pub(super) fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
     Uri::from_parts(parts).map_err(|_| unfit())
-}
-
-/// `Retry-After` in either form ([RFC 9110 §10.2.3]), at most an hour; a date that is past is
-/// now.
-///
-/// [RFC 9110 §10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-fn retry_after(response: &Response<Bytes>, now: SystemTime) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
-    } else {
-        let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(now).unwrap_or_default()
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 impl Service<Grant> for TokenEndpoint {
