@@ -123,9 +123,18 @@ impl Transport {
     }
 
     /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "for key sets"))]
+    #[cfg_attr(
+        not(any(feature = "introspection", feature = "jwt")),
+        allow(dead_code, reason = "for key sets and introspection")
+    )]
     pub(crate) fn at_most(&self, max_body: usize) -> Self {
         Self { max_body: self.max_body.min(max_body), ..self.clone() }
+    }
+
+    /// The same service for answers within `deadline`, or sooner where that was set.
+    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "for introspection"))]
+    pub(crate) fn within(&self, deadline: Duration) -> Self {
+        Self { deadline: self.deadline.min(deadline), ..self.clone() }
     }
 
     /// The time of day by the clock of the deadline.

@@ -15,10 +15,10 @@ pub(crate) mod base64url;
 mod compact;
 mod header;
 mod key_set;
-pub(crate) mod members;
 mod signing;
 mod verifying;
 
+pub(crate) use crate::members;
 pub use algorithm::Algorithm;
 pub(crate) use compact::Compact;
 pub(crate) use header::Header;

@@ -1,11 +1,15 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
+#[cfg(feature = "introspection")]
+mod introspection;
 mod principal;
 mod rejection;
 mod revocation;
 mod static_tokens;
 
+#[cfg(feature = "introspection")]
+pub use introspection::{Introspection, IntrospectionFuture};
 pub use principal::{Principal, Validated};
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
