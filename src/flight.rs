@@ -43,6 +43,11 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         (Self { landing: Landing { land: Some(land), result: None, sender } }, Joined(joined))
     }
 
+    /// Brings `result` at once, without a task.
+    pub(crate) fn land(mut self, result: T) {
+        self.landing.result = Some(result);
+    }
+
     /// Starts the task. Where the runtime is shutting down, it lands within this call: hold no
     /// lock that `land` takes.
     pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
@@ -90,6 +95,13 @@ mod tests {
         launch.spawn(runtime.handle(), pending());
         drop(runtime);
         assert_eq!(tokio_test::block_on(joined.wait()), Some(None));
+    }
+
+    #[tokio::test]
+    async fn what_is_there_at_once_needs_no_task() {
+        let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
+        launch.land(1);
+        assert_eq!(joined.wait().await, Some(Some(2)));
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ use tower_oauth2::{
     },
     server::{Authenticated, RequireScope, RequireToken},
     testing::{AuthorizationServer, ManualClock, RegisteredClient},
-    validate::{Principal, Rejection, StaticTokens, ValidateToken, Validated},
+    validate::{Cached, Principal, Rejection, StaticTokens, ValidateToken, Validated},
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -676,6 +676,15 @@ async fn closures_that_judge_a_token_do_not_show_it() {
     }
     walk_validator(judge).await;
     walk_validator(judge.into_shared()).await;
+
+    let cache = Cached::new(judge);
+    if let Answer::Pending(future) = cache.validate(SECRET, RequestHead::of(&request)) {
+        assert_clean("validate::CachedFuture", &future);
+        assert!(future.await.is_ok());
+    }
+    assert_eq!(cache.len(), 1);
+    assert_clean("validate::Cached", &cache);
+    walk_validator(cache).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
+#[cfg(feature = "cache")]
+mod cached;
 #[cfg(feature = "introspection")]
 mod introspection;
 mod principal;
@@ -8,6 +10,8 @@ mod rejection;
 mod revocation;
 mod static_tokens;
 
+#[cfg(feature = "cache")]
+pub use cached::{Cached, CachedFuture};
 #[cfg(feature = "introspection")]
 pub use introspection::{Introspection, IntrospectionFuture};
 pub use principal::{Principal, Validated};

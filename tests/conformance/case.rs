@@ -37,7 +37,7 @@ const CONFIG: &[&str] = &[
 ];
 
 /// Validators that do not exist yet.
-const VALIDATORS: &[&str] = &["jwt", "introspection", "cached(jwt)+revocation", "slow"];
+const VALIDATORS: &[&str] = &["jwt", "introspection", "cached(jwt)+revocation"];
 
 /// The members of `expect` that are known.
 const EXPECT: &[&str] = &[

@@ -75,6 +75,32 @@ impl ValidateToken for Fixture {
     }
 }
 
+/// The same, after 200 ms.
+pub(crate) struct Slow {
+    fixture: Fixture,
+    clock: Clock,
+}
+
+impl Slow {
+    pub(crate) fn new(fixture: Fixture, clock: Clock) -> Self {
+        Self { fixture, clock }
+    }
+}
+
+impl ValidateToken for Slow {
+    type Claims = ();
+    type Future = BoxVerdictFuture<()>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        let verdict = self.fixture.validate(token, head).wait();
+        let delay = self.clock.sleep(Duration::from_millis(200));
+        Answer::Pending(Box::pin(async move {
+            delay.await;
+            verdict.await
+        }))
+    }
+}
+
 /// A request as the inner service got it.
 #[derive(Clone)]
 pub(crate) struct Seen {

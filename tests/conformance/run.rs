@@ -75,7 +75,7 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
     let mut stack = stack::build(&Config(under.config())).await?;
     let expect = under.expect();
     let mut readiness = None;
-    let mut response = None;
+    let (mut response, mut seen_dropped) = (None, None);
     if expect.contains_key("poll_ready") {
         let mut context = Context::from_waker(Waker::noop());
         readiness = Some(match stack.service.poll_ready(&mut context) {
@@ -86,6 +86,8 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
         let is_dropped = expect.get("dropped") == Some(&Value::Bool(true));
         if is_dropped {
             drop_after_one_poll(stack.service.clone(), http_request(&sent)?);
+            // What is expected of the inner service is about this request, not the second.
+            seen_dropped = Some(stack.seen.lock().unwrap().clone());
         }
         if !is_dropped || expect.contains_key("shared_refresh_survives") {
             let answered = stack.service.oneshot(http_request(&sent)?);
@@ -93,7 +95,7 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
         }
     }
     let token_asked = stack.validator.asked();
-    let seen = stack.seen.lock().unwrap().clone();
+    let seen = seen_dropped.unwrap_or_else(|| stack.seen.lock().unwrap().clone());
     let audited = stack.audited.lock().unwrap().clone();
     let (counters, logged) = Default::default();
     Ok(Outcome { response, readiness, token_asked, seen, audited, counters, logged, sent })

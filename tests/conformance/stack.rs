@@ -2,7 +2,7 @@
 
 use crate::{
     config::{BuildError, Config, unknown},
-    fixture::{Body, Fixture, Inner, Seen},
+    fixture::{Body, Fixture, Inner, Seen, Slow},
     observed,
 };
 use http::{Request, Response, StatusCode};
@@ -24,7 +24,7 @@ use tower_oauth2::{
         StepUp,
     },
     testing::ManualClock,
-    validate::{Principal, Rejection, Validated},
+    validate::{Cached, Principal, Rejection, SharedValidator, ValidateToken, Validated},
 };
 
 pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -49,7 +49,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
             return Err(BuildError::Refused("there is no layer without a validator".into()));
         }
         Value::Null => {}
-        Value::String(name) if name == "static" => {}
+        Value::String(name) if name == "static" || name == "slow" => {}
         other => return Err(unknown("validator", other)),
     }
     let clock = ManualClock::at(wall(config)?);
@@ -57,7 +57,13 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
     let hostile = config.text("hostile_error_text")?.unwrap_or("b\u{e4}d \"token\"\r\n\u{1b}[31m");
     let validator = Fixture::new(&clock.clock(), accepted, hostile.to_owned());
     let audited = Log::default();
-    let require = require_token(config, validator.clone(), &clock, &audited)?;
+    let judge = if config.get("validator").and_then(Value::as_str) == Some("slow") {
+        let slow = Slow::new(validator.clone(), clock.clock());
+        Cached::new(slow).with_clock(clock.clock()).into_shared()
+    } else {
+        validator.clone().into_shared()
+    };
+    let require = require_token(config, judge, &clock, &audited)?;
     let metadata = metadata(config, &require)?;
 
     let (inner, seen) = inner(config)?;
@@ -97,10 +103,10 @@ fn texts(config: &Config<'_>, name: &str) -> Result<Vec<String>, BuildError> {
 
 fn require_token(
     config: &Config<'_>,
-    validator: Fixture,
+    validator: SharedValidator,
     clock: &ManualClock,
     audited: &Log<Value>,
-) -> Result<RequireToken<Fixture>, BuildError> {
+) -> Result<RequireToken<SharedValidator>, BuildError> {
     let audited = audited.clone();
     let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
         .with_clock(clock.clock())
@@ -158,7 +164,7 @@ fn require_token(
 /// The metadata of the resource, where the case names one.
 fn metadata(
     config: &Config<'_>,
-    require: &RequireToken<Fixture>,
+    require: &RequireToken<SharedValidator>,
 ) -> Result<Option<ResourceMetadata>, BuildError> {
     let servers = texts(config, "authorization_servers")?;
     if config.get("resource").is_none() {

@@ -1,0 +1,86 @@
+//! What stands for a token in the tables.
+
+use crate::keyed::Key;
+use siphasher::sip128::SipHasher13;
+use std::hash::{BuildHasher, Hasher};
+
+/// 128 bits of a keyed digest, which cannot be told from random ones.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Digest(u128);
+
+/// The keys of one cache, which no other has and nobody is shown.
+pub(super) struct Digests {
+    signatures: SipHasher13,
+    tokens: Key,
+}
+
+impl Digests {
+    pub(super) fn new() -> Self {
+        let key = leading_bits(Key::random().digest(&[])).to_le_bytes();
+        Self { signatures: SipHasher13::new_with_key(&key), tokens: Key::random() }
+    }
+
+    /// Of a signature, where what it signs is compared besides.
+    pub(super) fn of_signature(&self, signature: &str) -> Digest {
+        Digest(self.signatures.hash(signature.as_bytes()).into())
+    }
+
+    /// Of a whole token, where nothing else is compared: a cryptographic one.
+    pub(super) fn of_token(&self, token: &str) -> Digest {
+        Digest(leading_bits(self.tokens.digest(token.as_bytes())))
+    }
+}
+
+fn leading_bits(digest: [u8; 32]) -> u128 {
+    digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
+}
+
+/// Takes a digest for its own hash: hashing it again would make it no more random.
+#[derive(Clone, Copy, Default)]
+pub(super) struct AsItIs(u64);
+
+impl BuildHasher for AsItIs {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a random number is one too")]
+    fn write_u128(&mut self, digest: u128) {
+        self.0 = digest as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_kept_under_keys_of_each_cache_intro_020() {
+        let (one, other) = (Digests::new(), Digests::new());
+        assert!(one.of_token("abc") == one.of_token("abc"));
+        assert!(one.of_token("abc") != one.of_token("abd"));
+        assert!(one.of_token("abc") != other.of_token("abc"));
+        assert!(one.of_signature("abc") == one.of_signature("abc"));
+        assert!(one.of_signature("abc") != one.of_signature("abd"));
+        assert!(one.of_signature("abc") != other.of_signature("abc"));
+        assert!(one.of_signature("abc") != one.of_token("abc"));
+    }
+
+    #[test]
+    fn a_digest_is_its_own_hash() {
+        let digest = Digests::new().of_token("abc");
+        assert_eq!(u128::from(AsItIs::default().hash_one(digest)), digest.0 & u128::from(u64::MAX));
+    }
+}

@@ -1,0 +1,74 @@
+use super::verdicts::{Filing, aborted};
+use crate::{
+    flight::Joined,
+    validate::{BoxVerdictFuture, ValidateToken, Verdict},
+};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+pin_project_lite::pin_project! {
+    /// The wait for the verdict of a validator that is [`Cached`](super::Cached).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the validation goes on without this future, and its verdict is kept. Without a
+    /// tokio runtime, and beyond the bound on validations at once, it ends with it.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct CachedFuture<V: ValidateToken> {
+        #[pin]
+        state: State<V>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<V: ValidateToken> {
+        Waits {
+            // Boxed: nothing else waits on a channel by name.
+            landed: BoxVerdictFuture<V::Claims>,
+        },
+        Alone {
+            #[pin]
+            future: V::Future,
+            filing: Option<Filing<V::Claims>>,
+        },
+    }
+}
+
+impl<V: ValidateToken> CachedFuture<V> {
+    pub(super) fn waiting(joined: Joined<Verdict<V::Claims>>) -> Self {
+        let landed = async { joined.wait().await.unwrap_or_else(|| Err(aborted())) };
+        Self { state: State::Waits { landed: Box::pin(landed) } }
+    }
+
+    pub(super) fn alone(future: V::Future, filing: Filing<V::Claims>) -> Self {
+        Self { state: State::Alone { future, filing: Some(filing) } }
+    }
+}
+
+impl<V: ValidateToken> Future for CachedFuture<V> {
+    type Output = Verdict<V::Claims>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Waits { landed } => landed.as_mut().poll(cx),
+            StateProjection::Alone { future, filing } => {
+                let verdict = ready!(future.poll(cx));
+                if let Some(filing) = filing.take() {
+                    filing.keep(&verdict);
+                }
+                Poll::Ready(verdict)
+            }
+        }
+    }
+}
+
+impl<V: ValidateToken> fmt::Debug for CachedFuture<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,370 @@
+//! What `Cached` asks its validator, and what it answers itself.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+
+#[path = "support/judge.rs"]
+mod judge;
+
+use http::{Request, Response, StatusCode};
+use judge::{Judge, bearer, kind, validate};
+use std::{
+    convert::Infallible,
+    future::ready,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_oauth2::{
+    Answer,
+    server::RequireToken,
+    testing::ManualClock,
+    validate::{Cached, Principal, Rejection, RejectionKind, Revocation, ValidateToken, Validated},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A cache over `judge` whose time is told by the clock that comes with it.
+fn cached(judge: &Judge) -> (Cached<Judge>, ManualClock) {
+    let clock = ManualClock::new();
+    (Cached::new(judge.clone()).with_clock(clock.clock()), clock)
+}
+
+/// What a layer over `validator` answers to a request with `token`.
+async fn status<V: ValidateToken>(validator: V, token: &str) -> StatusCode {
+    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(()))));
+    let layer = RequireToken::new("api", validator).unwrap();
+    layer.layer(inner).oneshot(bearer(token)).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_good_token_is_asked_for_once_in_its_time() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    for _ in 0..3 {
+        assert_eq!(status(cache.clone(), "good").await, StatusCode::OK);
+    }
+    assert_eq!(judge.asked(), 1);
+    clock.advance(MINUTE - Duration::from_nanos(1));
+    assert_eq!(status(cache.clone(), "good").await, StatusCode::OK);
+    assert_eq!(judge.asked(), 1);
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(status(cache.clone(), "good").await, StatusCode::OK);
+    assert_eq!((judge.asked(), cache.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_hit_brings_the_same_claims_and_allocates_nothing() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    let signed = format!("good.{}.sig", "x".repeat(800));
+    for token in ["good", &signed] {
+        let first = validate(&cache, token).await.unwrap();
+        let request = bearer(token);
+        let measured = allocation_counter::measure(|| {
+            let head = tower_oauth2::RequestHead::of(&request);
+            let Answer::Ready(Ok(hit)) = cache.validate(token, head) else { panic!("no hit") };
+            assert!(std::sync::Arc::ptr_eq(&first, &hit));
+        });
+        assert_eq!(measured.count_total, 0, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_refused_for_ten_seconds_without_asking() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    for _ in 0..3 {
+        assert_eq!(status(cache.clone(), "bad").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(judge.asked(), 1);
+    judge.say("bad", Ok(Principal::new("late")));
+    clock.advance(SECOND * 10);
+    assert_eq!(status(cache.clone(), "bad").await, StatusCode::OK);
+    assert_eq!((judge.asked(), cache.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn zero_keeps_nothing() {
+    for which in 0..3 {
+        let judge = Judge::default();
+        let (cache, _) = cached(&judge);
+        let cache = match which {
+            0 => cache.with_ttl(Duration::ZERO).with_negative_ttl(Duration::ZERO),
+            1 => cache.with_capacity(0).with_negative_capacity(0),
+            _ => cache.with_ttl(Duration::ZERO).with_negative_capacity(0).with_max_validations(0),
+        };
+        for token in ["good", "bad", "good", "bad"] {
+            let _ = validate(&cache, token).await;
+        }
+        assert_eq!((judge.asked(), cache.is_empty()), (4, true), "{which}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_no_clock_shows_has_no_end() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    let cache = cache.with_ttl(Duration::MAX).with_negative_ttl(Duration::MAX);
+    for _ in 0..2 {
+        assert!(validate(&cache, "good").await.is_ok());
+        assert!(validate(&cache, "bad").await.is_err());
+        clock.advance(MINUTE * 1_000_000);
+    }
+    assert_eq!(judge.asked(), 2);
+}
+
+#[tokio::test]
+async fn neither_an_outage_nor_a_fault_nor_what_must_not_be_is_kept() {
+    for rejection in [
+        Rejection::unavailable(None),
+        Rejection::internal("broken"),
+        Rejection::invalid("cheap to find out").not_cached(),
+    ] {
+        let judge = Judge::default();
+        judge.say("token", Err(rejection.clone()));
+        let (cache, _) = cached(&judge);
+        for _ in 0..2 {
+            assert_eq!(validate(&cache, "token").await.unwrap_err(), rejection);
+        }
+        judge.say("token", Ok(Principal::new("alice")));
+        assert!(validate(&cache, "token").await.is_ok());
+        assert_eq!(judge.asked(), 3);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_disturbs_no_token_that_is_kept() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    assert!(validate(&cache, "good").await.is_ok());
+    judge.say("good", Err(Rejection::unavailable(None)));
+    assert!(validate(&cache, "good").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_expires_while_it_is_kept_intro_013() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    let expiry = clock.clock().wall() + SECOND * 5;
+    judge.say("short", Ok(Principal::new("alice").with_expiry(expiry)));
+    assert_eq!(status(cache.clone(), "short").await, StatusCode::OK);
+    clock.advance(SECOND * 6);
+    assert_eq!(validate(&cache, "short").await.unwrap_err().kind(), RejectionKind::Expired);
+    assert!(cache.is_empty());
+}
+
+#[tokio::test]
+async fn the_leeway_is_the_validator_s_own() {
+    let judge = Judge::default().with_leeway(SECOND * 30);
+    let (cache, clock) = cached(&judge);
+    let expiry = clock.clock().wall() + SECOND * 5;
+    judge.say("short", Ok(Principal::new("alice").with_expiry(expiry)));
+    assert!(validate(&cache, "short").await.is_ok());
+    clock.advance(SECOND * 30);
+    assert!(validate(&cache, "short").await.is_ok());
+    clock.advance(SECOND * 10);
+    assert!(validate(&cache, "short").await.is_err());
+    assert_eq!(judge.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_makes_it_ask_again() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    let start = clock.clock().wall();
+    assert!(validate(&cache, "good").await.is_ok());
+    assert!(validate(&cache, "bad").await.is_err());
+    clock.set_wall(start - SECOND);
+    judge.say("good", Err(Rejection::revoked()));
+    judge.say("bad", Ok(Principal::new("alice")));
+    assert!(validate(&cache, "good").await.is_err());
+    assert!(validate(&cache, "bad").await.is_ok());
+    // What was found since counts, although what was kept before would hold once more.
+    clock.set_wall(start);
+    assert!(validate(&cache, "good").await.is_err());
+    assert!(validate(&cache, "bad").await.is_ok());
+    assert_eq!(judge.asked(), 4);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_while_it_is_kept() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    let revocation = Revocation::new();
+    judge.revoke_by("good", revocation.clone());
+    assert!(validate(&cache, "good").await.is_ok());
+    revocation.revoke();
+    assert_eq!(validate(&cache, "good").await.unwrap_err().kind(), RejectionKind::Revoked);
+    assert_eq!(judge.asked(), 1);
+}
+
+#[tokio::test]
+async fn another_generation_forgets_what_was_found_in_the_one_before() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    assert!(validate(&cache, "good").await.is_ok());
+    assert!(validate(&cache, "bad").await.is_err());
+    judge.new_generation();
+    judge.say("good", Err(Rejection::unknown()));
+    judge.say("bad", Ok(Principal::new("alice")));
+    assert!(validate(&cache, "good").await.is_err());
+    assert!(validate(&cache, "bad").await.is_ok());
+    assert_eq!(cache.generation(), judge.generation());
+}
+
+#[tokio::test]
+async fn a_verdict_of_before_a_change_is_not_kept_after_it() {
+    let judge = Judge::default().changing_while_it_judges();
+    let (cache, _) = cached(&judge);
+    for _ in 0..3 {
+        assert!(validate(&cache, "good").await.is_ok());
+    }
+    assert_eq!(judge.asked(), 3);
+}
+
+#[tokio::test]
+async fn other_claims_under_the_same_signature_never_hit() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    assert!(validate(&cache, "good.alice.signature").await.is_ok());
+    for forged in ["good.alicf.signature", "evil.alice.signature", "good.alice.x.signature"] {
+        judge.say(forged, Err(Rejection::invalid("forged")));
+        assert!(validate(&cache, forged).await.is_err(), "{forged}");
+    }
+    judge.say("good.alice.signaturf", Err(Rejection::invalid("forged")));
+    assert!(validate(&cache, "good.alice.signaturf").await.is_err());
+    assert!(validate(&cache, "good.alice.signature").await.is_ok());
+    assert_eq!(judge.asked(), 5);
+}
+
+#[tokio::test]
+async fn a_refusal_is_of_the_whole_token() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    judge.say("evil.alice.signature", Err(Rejection::invalid("forged")));
+    assert!(validate(&cache, "evil.alice.signature").await.is_err());
+    assert!(validate(&cache, "good.alice.signature").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_validator_that_leaves_out_a_part_of_its_tokens_has_them_compared_whole() {
+    let judge = Judge::default().comparing_the_signature_alone();
+    let (cache, _) = cached(&judge);
+    judge.say("evil.alice.signature", Err(Rejection::invalid("forged")));
+    assert!(validate(&cache, "good.alice.signature").await.is_ok());
+    assert!(validate(&cache, "evil.alice.signature").await.is_err());
+}
+
+#[tokio::test]
+async fn a_flood_of_random_tokens_drives_out_no_good_one() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    let cache = cache.with_capacity(64);
+    assert!(validate(&cache, "good").await.is_ok());
+    for number in 0..10_000 {
+        assert!(validate(&cache, &format!("bad-{number}")).await.is_err());
+    }
+    let asked = judge.asked();
+    assert_eq!(status(cache.clone(), "good").await, StatusCode::OK);
+    assert_eq!((judge.asked(), cache.len()), (asked, 1));
+    // Of the refusals there are no more than asked for.
+    let refusals = format!("{cache:?}");
+    let refusals = refusals.split("refusals: ").nth(1).unwrap().split(',').next().unwrap();
+    assert!(refusals.parse::<usize>().unwrap() <= 1_010, "{refusals}");
+}
+
+#[tokio::test]
+async fn a_long_token_counts_as_several() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    let cache = cache.with_capacity(100);
+    for number in 0..100 {
+        let token = format!("good.{}.signature-{number}", "x".repeat(10 * 1024));
+        assert!(validate(&cache, &token).await.is_ok());
+    }
+    assert!((4..=9).contains(&cache.len()), "{}", cache.len());
+}
+
+#[tokio::test]
+async fn two_caches_share_nothing_intro_019() {
+    let (one, other) = (Judge::slow(), Judge::slow());
+    other.say("good", Err(Rejection::unknown()));
+    let (first, second) = (cached(&one).0, cached(&other).0);
+    let asked = async { tokio::join!(validate(&first, "good"), validate(&second, "good")) };
+    let answered = async {
+        judge::settle().await;
+        one.let_answer();
+        other.let_answer();
+    };
+    let ((first, second), ()) = tokio::join!(asked, answered);
+    assert!(first.is_ok() && second.is_err());
+    assert_eq!((one.asked(), other.asked()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_clone_is_the_same_cache_and_a_setter_makes_another() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    assert!(validate(&cache, "good").await.is_ok());
+    assert!(validate(&cache.clone(), "good").await.is_ok());
+    assert_eq!(judge.asked(), 1);
+    assert!(cache.clone().with_ttl(MINUTE).is_empty());
+    assert_eq!((cache.len(), cache.get_ref().asked()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_cleared_cache_asks_again() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    for _ in 0..2 {
+        assert!(validate(&cache, "good").await.is_ok());
+        assert!(validate(&cache, "bad").await.is_err());
+        cache.clear();
+        assert!(cache.is_empty());
+    }
+    assert_eq!(judge.asked(), 4);
+}
+
+#[test]
+fn outside_of_a_runtime_a_caller_waits_by_itself_and_what_it_got_is_kept() {
+    let judge = Judge::slow();
+    let (cache, _) = cached(&judge);
+    judge.let_answer();
+    assert!(tokio_test::block_on(validate(&cache, "good")).is_ok());
+    let judge = Judge::slow();
+    let (cache, _) = cached(&judge);
+    let request = bearer("good");
+    let mut context = Context::from_waker(Waker::noop());
+    let Answer::Pending(waits) = cache.validate("good", tower_oauth2::RequestHead::of(&request))
+    else {
+        panic!("it does not wait");
+    };
+    let mut waits = pin!(waits);
+    assert!(waits.as_mut().poll(&mut context).is_pending());
+    judge.let_answer();
+    assert!(waits.as_mut().poll(&mut context).is_ready());
+    let Answer::Ready(Ok(_)) = cache.validate("good", tower_oauth2::RequestHead::of(&request))
+    else {
+        panic!("it was not kept");
+    };
+    assert_eq!(judge.asked(), 1);
+}
+
+#[tokio::test]
+async fn it_says_what_it_holds_and_forwards_what_it_is_asked() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    let token = "good.alice.signature";
+    validate(&cache, token).await.unwrap();
+    assert!(validate(&cache, "bad.secret").await.is_err());
+    let shown = format!("{cache:?} {cache:#?}");
+    assert!(shown.contains("tokens: 1") && shown.contains("refusals: 1"), "{shown}");
+    for part in ["good", "alice", "signature", "secret"] {
+        assert!(!shown.contains(part), "{shown}");
+    }
+    assert_eq!(cache.split(token), ("good.alice", "signature"));
+    let expired = Principal::new("alice").with_expiry(clock.clock().wall());
+    let verdict = cache.recheck(&Validated::from(expired), clock.clock().wall());
+    assert_eq!(kind(&verdict), Some(RejectionKind::Expired));
+}
