@@ -4,7 +4,7 @@ use super::{
     AuthorizationServer, answer, authorize,
     exchange::{Outcome, Reaction},
     faults::Fault,
-    log_in, revoke, token,
+    introspect, log_in, revoke, token,
 };
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -15,6 +15,7 @@ pub(super) enum Endpoint {
     Authorize,
     Token,
     LogIn,
+    Introspect,
     Revoke,
 }
 
@@ -24,6 +25,7 @@ impl Endpoint {
             "authorize" => Some(Self::Authorize),
             "token" => Some(Self::Token),
             "authorization" => Some(Self::LogIn),
+            "introspect" => Some(Self::Introspect),
             "revoke" => Some(Self::Revoke),
             _ => None,
         }
@@ -32,7 +34,7 @@ impl Endpoint {
     fn method(self) -> Method {
         match self {
             Self::Authorize => Method::GET,
-            Self::Token | Self::LogIn | Self::Revoke => Method::POST,
+            Self::Token | Self::LogIn | Self::Introspect | Self::Revoke => Method::POST,
         }
     }
 }
@@ -51,6 +53,7 @@ impl AuthorizationServer {
         state.seen.count(endpoint, head, body);
         let answer = match endpoint {
             Endpoint::Authorize => return authorize::answer(&mut state, now, head).into(),
+            Endpoint::Introspect => return introspect::answer(&mut state, now, head, body).into(),
             Endpoint::Revoke => return revoke::answer(&mut state, head, body).into(),
             Endpoint::Token => token::answer,
             Endpoint::LogIn => log_in::answer,
@@ -88,6 +91,7 @@ mod tests {
             ("/auth/realms/myenvironment/protocol/openid-connect/token", Some(Endpoint::Token)),
             ("/api/v2/authorize", Some(Endpoint::Authorize)),
             ("/authorization", Some(Endpoint::LogIn)),
+            ("/introspect", Some(Endpoint::Introspect)),
             ("/revoke", Some(Endpoint::Revoke)),
             ("/revoke/", None),
             ("/tokens", None),
@@ -113,7 +117,13 @@ mod tests {
     }
 
     fn endpoint() -> impl Strategy<Value = &'static str> {
-        prop_oneof![Just("authorize"), Just("token"), Just("authorization"), Just("revoke")]
+        prop_oneof![
+            Just("authorize"),
+            Just("token"),
+            Just("authorization"),
+            Just("introspect"),
+            Just("revoke")
+        ]
     }
 
     fn parameters() -> impl Strategy<Value = String> {

@@ -17,6 +17,8 @@ pub(super) struct Settings {
     pub(super) denial: bool,
     pub(super) state_returned: bool,
     pub(super) issuer: Option<String>,
+    /// Members of what is said of tokens, by their names; without a value they are left out.
+    pub(super) introspected: Vec<(String, Option<String>)>,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             denial: false,
             state_returned: true,
             issuer: None,
+            introspected: Vec::new(),
         }
     }
 }
@@ -131,8 +134,8 @@ impl AuthorizationServer {
         self.lock().settings.state_returned = returned;
     }
 
-    /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included.
-    /// Defaults to none, and no parameter.
+    /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included,
+    /// and `…/introspect` in the member `iss`. Defaults to none, and neither of them.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
     pub fn set_issuer(&self, issuer: Option<&str>) {

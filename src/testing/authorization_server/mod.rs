@@ -15,6 +15,7 @@ mod dispatch;
 mod exchange;
 mod faults;
 mod form;
+mod introspect;
 mod issued;
 mod knobs;
 mod log_in;
@@ -62,6 +63,8 @@ use tower_service::Service;
 ///   without a body; a public one only names itself.
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
+/// - `POST …/introspect` tells a client with a secret what an access token stands for
+///   ([RFC 7662]).
 /// - `POST …/revoke` revokes ([RFC 7009]).
 ///
 /// Codes are good once and for ten minutes. A code or a refresh token that is used a second time
@@ -133,6 +136,7 @@ use tower_service::Service;
 /// ```
 ///
 /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+/// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {
