@@ -32,3 +32,8 @@ for case in CASES:
 write("token_response", b"\0application/json\n" b'{"access_token":"t","expires_in":3600.9,"scope":["a"]}')
 write("token_response", b"\xc9text/plain\n" b'{"error":"invalid_client","error_description":"x"}')
 write("token_response", b"\0application/x-www-form-urlencoded\naccess_token=t&expires_in=60")
+
+write("introspection", b'\0\n{"active":true,"sub":"a","aud":["a"],"exp":4102444800,"scope":"r w","token_type":"Bearer"}')
+write("introspection", b'\0\n{"active":true,"aud":"a","cnf":{"jkt":"x"},"nbf":1e9,"iat":"0","token_use":"access"}')
+write("introspection", b'\xc8\n{"error":"unsupported_token_type"}')
+write("introspection", b'\xe57\n{"active":false}')
