@@ -44,7 +44,7 @@ mod challenge;
 mod client_auth;
 mod clock;
 mod error;
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", any(feature = "cache", feature = "jwt")))]
 mod flight;
 mod head;
 #[cfg(feature = "https")]

@@ -4,7 +4,7 @@
 //! Readers that keep the first and readers that keep the last would otherwise disagree about
 //! whose token it is.
 
-use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// What takes the members that it knows out of an object.
@@ -53,7 +53,9 @@ impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
             if !self.0.member(&name, &mut object)? {
                 object.next_value_seed(Skipped)?;
             }
-            names.add(name)?;
+            if !names.add(name) {
+                return Err(A::Error::custom("a member is there twice"));
+            }
         }
         Ok(())
     }
@@ -77,25 +79,25 @@ pub(crate) fn object<'de, A: MapAccess<'de>, M: Members<'de>>(
 
 /// The names of one object, the first of them without an allocation.
 #[derive(Default)]
-struct Names<'de> {
+pub(super) struct Names<'de> {
     few: [Option<Cow<'de, str>>; 16],
     many: HashSet<Cow<'de, str>>,
 }
 
 impl<'de> Names<'de> {
-    fn add<E: serde_core::de::Error>(&mut self, name: Cow<'de, str>) -> Result<(), E> {
-        let twice = || Err(E::custom("a member is there twice"));
+    /// Whether `name` was not there before.
+    pub(super) fn add(&mut self, name: Cow<'de, str>) -> bool {
         for place in &mut self.few {
             match place {
                 None => {
                     *place = Some(name);
-                    return Ok(());
+                    return true;
                 }
-                Some(known) if *known == name => return twice(),
+                Some(known) if *known == name => return false,
                 Some(_) => {}
             }
         }
-        if self.many.insert(name) { Ok(()) } else { twice() }
+        self.many.insert(name)
     }
 }
 
@@ -268,7 +270,8 @@ impl<'de> Visitor<'de> for Skipped {
     }
 }
 
-struct Nothing;
+/// No member that is known.
+pub(crate) struct Nothing;
 
 impl<'de> Members<'de> for Nothing {
     fn member<A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<bool, A::Error> {

@@ -64,7 +64,7 @@ impl AuthorizationServerMetadata {
     pub async fn discover(issuer: &str, transport: &Transport) -> Result<Self, DiscoveryError> {
         let places = Places::of(issuer, transport)
             .map_err(|error| DiscoveryError::new(DiscoveryErrorKind::Issuer, error.to_string()))?;
-        let transport = transport.at_most(MAX_DOCUMENT);
+        let transport = transport.clone().at_most(MAX_DOCUMENT);
         let mut response = get(&transport, places.openid).await?;
         if is_absent(response.status()) {
             response = get(&transport, places.oauth).await?;

@@ -2,6 +2,8 @@
 //! handed on.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
+#[path = "redaction/keys.rs"]
+mod keys;
 #[path = "redaction/server_layers.rs"]
 mod server_layers;
 #[path = "redaction/token_engine.rs"]
@@ -259,6 +261,7 @@ fn every_public_type_is_walked_here() {
     assert!(names.contains("AccessToken") && names.contains("client::ResponseFuture"), "{names:?}");
     let here = concat!(
         include_str!("redaction.rs"),
+        include_str!("redaction/keys.rs"),
         include_str!("redaction/server_layers.rs"),
         include_str!("redaction/token_engine.rs")
     );

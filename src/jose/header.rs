@@ -1,4 +1,8 @@
-use super::{Algorithm, members};
+use super::{
+    Algorithm,
+    members::{self, Members, Skipped, Text, Texts},
+};
+use serde_core::de::{Error, MapAccess};
 use std::borrow::Cow;
 
 /// What counts of a JOSE header ([RFC 7515 §4](https://www.rfc-editor.org/rfc/rfc7515#section-4)).
@@ -17,17 +21,48 @@ impl<'a> Header<'a> {
     /// Reads the header; nothing where it is no object, has a member twice or one of the wrong
     /// type, or has no `alg`.
     pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
-        let _ = (json, members::read::<Nothing>);
-        unimplemented!()
+        let mut reading = Reading::default();
+        members::read(json, &mut reading).ok()?;
+        Some(Self {
+            algorithm: Algorithm::named(&reading.alg?),
+            typ: reading.typ,
+            kid: reading.kid,
+            is_critical: reading.is_critical,
+        })
     }
 }
-struct Nothing;
-impl<'de> members::Members<'de> for Nothing {
-    fn member<A: serde_core::de::MapAccess<'de>>(
-        &mut self,
-        _: &str,
-        _: &mut A,
-    ) -> Result<bool, A::Error> {
-        Ok(false)
+
+#[derive(Default)]
+struct Reading<'a> {
+    alg: Option<Cow<'a, str>>,
+    typ: Option<Cow<'a, str>>,
+    kid: Option<Cow<'a, str>>,
+    is_critical: bool,
+}
+
+impl<'de> Members<'de> for Reading<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        match name {
+            "alg" => self.alg = Some(object.next_value_seed(Text)?),
+            "typ" => self.typ = Some(object.next_value_seed(Text)?),
+            "kid" => self.kid = Some(object.next_value_seed(Text)?),
+            // Whatever it names, and also where it names nothing, as it may not.
+            "crit" => {
+                object.next_value_seed(Skipped)?;
+                self.is_critical = true;
+            }
+            // Of the right type, or whoever wrote this is not to be trusted with the rest.
+            "cty" | "jku" | "x5u" | "x5t" | "x5t#S256" => {
+                object.next_value_seed(Text)?;
+            }
+            "x5c" => {
+                if let Texts::One(_) = object.next_value_seed(Texts::seed())? {
+                    return Err(A::Error::custom("x5c is no list"));
+                }
+            }
+            "jwk" => members::object(object, &mut members::Nothing)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }

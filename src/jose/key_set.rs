@@ -1,4 +1,15 @@
-use super::{Algorithm, VerifyingKey};
+use super::{
+    Algorithm, VerifyingKey,
+    jwk::{Jwk, JwkSeed},
+    members::{self, Members},
+};
+use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// A set holds the keys of one issuer, a few of them old and a few to come.
+const MAX_KEYS: usize = 100;
+/// The longest `kid` that a report repeats, in characters.
+const MAX_KID: usize = 64;
 
 /// A JWK set, of which the entries that can be used here are kept.
 #[derive(Clone, Default)]
@@ -14,8 +25,23 @@ impl KeySet {
     ///
     /// When it is no such object, or holds more than 100 entries.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, &'static str> {
-        let _ = json;
-        unimplemented!()
+        let mut document = Document::default();
+        if members::read(json, &mut document).is_err() {
+            return Err(match document.is_too_long {
+                true => "it holds more than 100 keys",
+                false => "it is no JSON object whose members are there once, with a list of keys",
+            });
+        }
+        let entries = document.entries.ok_or("it has no member keys")?;
+        let mut set = Self::default();
+        for (place, jwk) in entries.iter().enumerate() {
+            match VerifyingKey::new(jwk) {
+                Ok(key) if set.keys.iter().any(|known| known.is_same(&key)) => {}
+                Ok(key) => set.keys.push(key),
+                Err(reason) => set.skipped.push(report(place, jwk.kid.as_deref(), reason)),
+            }
+        }
+        Ok(set)
     }
 
     /// The set of one key.
@@ -52,7 +78,64 @@ impl KeySet {
 
     /// Whether `other` holds the same keys for the same use, in the same order.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let _ = other;
-        unimplemented!()
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().zip(&other.keys).all(|(key, other)| key.is_same(other))
+    }
+}
+
+/// One line of printable ASCII, whatever the `kid` holds.
+fn report(place: usize, kid: Option<&str>, reason: &str) -> String {
+    let Some(kid) = kid else { return format!("key {place}, without a kid: {reason}") };
+    let mut escaped = kid.chars().flat_map(char::escape_default);
+    let shown: String = escaped.by_ref().take(MAX_KID).collect();
+    let more = if escaped.next().is_some() { "..." } else { "" };
+    format!("key {place}, kid \"{shown}\"{more}: {reason}")
+}
+
+/// The members of a JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+#[derive(Default)]
+struct Document<'a> {
+    entries: Option<Vec<Jwk<'a>>>,
+    is_too_long: bool,
+}
+
+impl<'de> Members<'de> for Document<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        if name != "keys" {
+            return Ok(false);
+        }
+        self.entries = Some(object.next_value_seed(Entries(&mut self.is_too_long))?);
+        Ok(true)
+    }
+}
+
+/// The list of keys; notes where it is too long.
+struct Entries<'l>(&'l mut bool);
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = Vec<Jwk<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = Vec<Jwk<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of keys")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(jwk) = list.next_element_seed(JwkSeed)? {
+            if entries.len() == MAX_KEYS {
+                *self.0 = true;
+                return Err(A::Error::custom("too many keys"));
+            }
+            entries.push(jwk);
+        }
+        Ok(entries)
     }
 }

@@ -14,7 +14,9 @@ mod algorithm;
 pub(crate) mod base64url;
 mod compact;
 mod header;
+mod jwk;
 mod key_set;
+mod public_key;
 mod signing;
 mod verifying;
 

@@ -1,9 +1,26 @@
-use super::Algorithm;
+use super::{
+    Algorithm,
+    jwk::Jwk,
+    public_key::{self, OTHER_ALGORITHM},
+};
+use aws_lc_rs::{
+    hmac,
+    signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters},
+};
+use std::sync::Arc;
 
 /// A key that checks signatures: a public key of a JWK, or a shared secret.
 #[derive(Clone)]
 pub(crate) struct VerifyingKey {
     kid: Option<Box<str>>,
+    material: Material,
+}
+
+#[derive(Clone)]
+enum Material {
+    /// Parsed once for each algorithm that it may be used with.
+    Public(Arc<[(Algorithm, ParsedPublicKey)]>),
+    Shared(Algorithm, Arc<hmac::Key>),
 }
 
 impl VerifyingKey {
@@ -13,8 +30,28 @@ impl VerifyingKey {
     ///
     /// Why it cannot be used here: its type, its size, its use, a member that is wrong.
     pub(crate) fn from_jwk(json: &[u8]) -> Result<Self, &'static str> {
-        let _ = json;
-        unimplemented!()
+        Self::new(&Jwk::read(json)?)
+    }
+
+    /// The key of `jwk`, which was published.
+    pub(super) fn new(jwk: &Jwk<'_>) -> Result<Self, &'static str> {
+        jwk.check("verify")?;
+        match jwk.kty.as_deref() {
+            // Whoever reads the set could sign.
+            Some("oct") => return Err("it is a shared secret"),
+            // And so can whoever reads this entry.
+            _ if jwk.is_private() => return Err("it holds a private key"),
+            _ => {}
+        }
+        let keys = match jwk.kty.as_deref() {
+            Some("RSA") => rsa(jwk)?,
+            Some("EC") => vec![ec(jwk)?],
+            Some("OKP") => vec![okp(jwk)?],
+            Some(_) => return Err("its type is not supported (kty)"),
+            None => return Err("it has no type (kty)"),
+        };
+        let kid = jwk.kid.as_deref().map(Into::into);
+        Ok(Self { kid, material: Material::Public(keys.into()) })
     }
 
     /// A shared secret for `algorithm`, which is symmetric.
@@ -25,8 +62,16 @@ impl VerifyingKey {
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     pub(crate) fn symmetric(algorithm: Algorithm, secret: &[u8]) -> Result<Self, &'static str> {
-        let _ = (algorithm, secret);
-        unimplemented!()
+        let key = shared(algorithm, secret)?;
+        Ok(Self::of_shared(algorithm, Arc::new(key)))
+    }
+
+    pub(super) fn of_shared(algorithm: Algorithm, key: Arc<hmac::Key>) -> Self {
+        Self { kid: None, material: Material::Shared(algorithm, key) }
+    }
+
+    pub(super) fn with_kid(self, kid: Option<&str>) -> Self {
+        Self { kid: kid.map(Into::into), ..self }
     }
 
     pub(crate) fn kid(&self) -> Option<&str> {
@@ -35,13 +80,98 @@ impl VerifyingKey {
 
     /// Whether the key may be used with `algorithm`.
     pub(crate) fn supports(&self, algorithm: Algorithm) -> bool {
-        let _ = algorithm;
-        unimplemented!()
+        match &self.material {
+            Material::Public(keys) => keys.iter().any(|(bound, _)| *bound == algorithm),
+            Material::Shared(bound, _) => *bound == algorithm,
+        }
     }
 
     /// Whether `signature` is one of `message`, by this key and `algorithm`.
     pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        let _ = (algorithm, message, signature);
-        unimplemented!()
+        match &self.material {
+            Material::Public(keys) => keys.iter().any(|(bound, key)| {
+                *bound == algorithm && key.verify_sig(message, signature).is_ok()
+            }),
+            Material::Shared(bound, key) => {
+                *bound == algorithm && hmac::verify(key, message, signature).is_ok()
+            }
+        }
     }
+
+    /// Whether `other` is the same key under the same name for the same algorithms. A shared
+    /// secret is only the same as its clones: it is not kept to be compared.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        if self.kid != other.kid {
+            return false;
+        }
+        match (&self.material, &other.material) {
+            (Material::Public(keys), Material::Public(others)) => {
+                // The bytes of a key are those that it was parsed from, or would be written as.
+                keys.len() == others.len()
+                    && keys
+                        .iter()
+                        .zip(others.iter())
+                        .all(|(key, other)| key.0 == other.0 && key.1.as_ref() == other.1.as_ref())
+            }
+            (Material::Shared(algorithm, key), Material::Shared(other_algorithm, other_key)) => {
+                algorithm == other_algorithm && Arc::ptr_eq(key, other_key)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The key for HMAC with `algorithm`, at least as long as the hash (RFC 7518 §3.2).
+pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &'static str> {
+    let hash = match algorithm {
+        Algorithm::Hs256 => hmac::HMAC_SHA256,
+        Algorithm::Hs384 => hmac::HMAC_SHA384,
+        Algorithm::Hs512 => hmac::HMAC_SHA512,
+        _ => return Err("a shared secret is for HS256, HS384 or HS512"),
+    };
+    if secret.len() < hash.tag_len() {
+        return Err("the shared secret is shorter than the hash of its algorithm");
+    }
+    Ok(hmac::Key::new(hash, secret))
+}
+
+/// A public key of RSA, once for each algorithm that it may be used with.
+fn rsa(jwk: &Jwk<'_>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str> {
+    let public = public_key::rsa(jwk)?;
+    let mut keys = Vec::new();
+    for algorithm in Algorithm::ASYMMETRIC {
+        let is_other = jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.as_str());
+        if let (false, Some(parameters)) = (is_other, rsa_parameters(algorithm)) {
+            let key = public.to_parsed_public_key(parameters);
+            keys.push((algorithm, key.map_err(|_| "its members are no RSA key")?));
+        }
+    }
+    if keys.is_empty() { Err(OTHER_ALGORITHM) } else { Ok(keys) }
+}
+
+fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
+fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
+    let (algorithm, point) = public_key::ec(jwk)?;
+    let parameters: &EcdsaVerificationAlgorithm = match algorithm {
+        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
+        _ => &signature::ECDSA_P384_SHA384_FIXED,
+    };
+    let key = ParsedPublicKey::new(parameters, point);
+    Ok((algorithm, key.map_err(|_| "its point is not on its curve")?))
+}
+
+fn okp(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
+    let key = ParsedPublicKey::new(&signature::ED25519, public_key::ed25519(jwk)?);
+    Ok((Algorithm::EdDsa, key.map_err(|_| "its members are no Ed25519 key")?))
 }

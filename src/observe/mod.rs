@@ -2,6 +2,11 @@
 //!
 //! One file for each facade and one for its absence, of the same shape: callers know of neither.
 
+#[cfg(all(feature = "jwt", feature = "tracing"))]
+pub(crate) mod keys;
+#[cfg(all(feature = "jwt", not(feature = "tracing")))]
+#[path = "no_keys.rs"]
+pub(crate) mod keys;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(not(feature = "metrics"))]

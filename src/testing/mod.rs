@@ -6,6 +6,8 @@ mod manual_clock;
 
 #[cfg(feature = "server")]
 pub use authorization_server::IssuedTokens;
+#[cfg(feature = "jwt")]
+pub use authorization_server::JwtFormat;
 pub use authorization_server::{
     AuthorizationServer, BoundServer, IssuedToken, RegisteredClient, ResponseFuture,
 };

@@ -5,6 +5,10 @@
 mod cached;
 #[cfg(feature = "introspection")]
 mod introspection;
+#[cfg(feature = "jwt")]
+mod jwks;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod principal;
 mod rejection;
 mod revocation;
@@ -14,6 +18,10 @@ mod static_tokens;
 pub use cached::{Cached, CachedFuture};
 #[cfg(feature = "introspection")]
 pub use introspection::{Introspection, IntrospectionFuture};
+#[cfg(feature = "jwt")]
+pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
+#[cfg(feature = "jwt")]
+pub use jwt::{JwtFuture, JwtValidator, TrustedIssuer};
 pub use principal::{Principal, Validated};
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;

@@ -2,10 +2,11 @@
 //!
 //! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
 
-use super::{RegisteredClient, answer::Refusal, form::Form, state::State};
+use super::{RegisteredClient, answer::Refusal, assertions, form::Form, state::State};
 use crate::query;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
+use std::time::SystemTime;
 
 /// The client of a request that has these headers and this form.
 ///
@@ -14,10 +15,18 @@ use http::{HeaderMap, header::AUTHORIZATION};
 /// `invalid_client`, where it is unknown, where its secret is wrong, missing or one too many; and
 /// `invalid_request`, where it authenticates in two ways.
 pub(super) fn authenticate(
-    state: &State,
+    state: &mut State,
+    now: SystemTime,
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<RegisteredClient, Refusal> {
+    if let Some(client) = assertions::authenticate(state, now, form)? {
+        let two_ways = headers.contains_key(AUTHORIZATION) || form.get("client_secret")?.is_some();
+        return match two_ways {
+            true => Err(Refusal::invalid_request("the client authenticates in two ways")),
+            false => Ok(client),
+        };
+    }
     let named = form.get("client_id")?;
     let mut secret = form.get("client_secret")?.map(str::to_owned);
     let mut id = named.map(str::to_owned);
@@ -37,6 +46,9 @@ pub(super) fn authenticate(
     }
     let client = id.and_then(|id| state.clients.get(id.as_str()));
     let client = client.ok_or_else(Refusal::invalid_client)?;
+    if client.is_asserting() {
+        return Err(Refusal::invalid_client());
+    }
     match client.secret().map(|secret| secret.expose()) == secret.as_deref() {
         true => Ok(client.clone()),
         false => Err(Refusal::invalid_client()),
@@ -88,7 +100,8 @@ mod tests {
         for value in authorization {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        let client = authenticate(&state, &headers, &Form::parse(form.as_bytes()));
+        let form = Form::parse(form.as_bytes());
+        let client = authenticate(&mut state, SystemTime::UNIX_EPOCH, &headers, &form);
         client.map(|client| client.id().to_owned()).map_err(|refusal| refusal.error)
     }
 

@@ -4,7 +4,7 @@ use super::{
     AuthorizationServer, answer, authorize,
     exchange::{Outcome, Reaction},
     faults::Fault,
-    introspect, log_in, revoke, token,
+    introspect, log_in, published, revoke, token,
 };
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -17,23 +17,33 @@ pub(super) enum Endpoint {
     LogIn,
     Introspect,
     Revoke,
+    Keys,
+    Metadata,
 }
+
+/// Goes between the host and the path of an issuer (RFC 8414 §3.1).
+const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     fn of(path: &str) -> Option<Self> {
+        if path.starts_with(WELL_KNOWN) {
+            return Some(Self::Metadata);
+        }
         match path.rsplit('/').next()? {
             "authorize" => Some(Self::Authorize),
             "token" => Some(Self::Token),
             "authorization" => Some(Self::LogIn),
             "introspect" => Some(Self::Introspect),
             "revoke" => Some(Self::Revoke),
+            "jwks" | "certs" => Some(Self::Keys),
+            "openid-configuration" => Some(Self::Metadata),
             _ => None,
         }
     }
 
     fn method(self) -> Method {
         match self {
-            Self::Authorize => Method::GET,
+            Self::Authorize | Self::Keys | Self::Metadata => Method::GET,
             Self::Token | Self::LogIn | Self::Introspect | Self::Revoke => Method::POST,
         }
     }
@@ -54,7 +64,9 @@ impl AuthorizationServer {
         let answer = match endpoint {
             Endpoint::Authorize => return authorize::answer(&mut state, now, head).into(),
             Endpoint::Introspect => return introspect::answer(&mut state, now, head, body).into(),
-            Endpoint::Revoke => return revoke::answer(&mut state, head, body).into(),
+            Endpoint::Keys => return published::keys(&state),
+            Endpoint::Metadata => return published::metadata(&state).into(),
+            Endpoint::Revoke => return revoke::answer(&mut state, now, head, body).into(),
             Endpoint::Token => token::answer,
             Endpoint::LogIn => log_in::answer,
         };
@@ -93,6 +105,9 @@ mod tests {
             ("/authorization", Some(Endpoint::LogIn)),
             ("/introspect", Some(Endpoint::Introspect)),
             ("/revoke", Some(Endpoint::Revoke)),
+            ("/realms/x/protocol/openid-connect/certs", Some(Endpoint::Keys)),
+            ("/realms/x/.well-known/openid-configuration", Some(Endpoint::Metadata)),
+            ("/.well-known/oauth-authorization-server/realms/x", Some(Endpoint::Metadata)),
             ("/revoke/", None),
             ("/tokens", None),
             ("/", None),

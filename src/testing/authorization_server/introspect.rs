@@ -25,13 +25,13 @@ pub(super) fn answer(
 }
 
 fn introspect(
-    state: &State,
+    state: &mut State,
     now: SystemTime,
     head: &Parts,
     body: &Bytes,
 ) -> Result<Members, Refusal> {
     let form = Form::of_request(head, body)?;
-    let client = client_auth::authenticate(state, &head.headers, &form)?;
+    let client = client_auth::authenticate(state, now, &head.headers, &form)?;
     // RFC 7662 §2.1: whoever may ask without a secret may guess tokens.
     client.secret().ok_or_else(Refusal::invalid_client)?;
     let token = form.require("token")?;

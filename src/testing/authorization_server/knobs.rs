@@ -1,4 +1,4 @@
-use super::AuthorizationServer;
+use super::{AuthorizationServer, faults::Fault};
 use crate::ConfigError;
 use serde_json::Value;
 use std::time::Duration;
@@ -19,6 +19,9 @@ pub(super) struct Settings {
     pub(super) issuer: Option<String>,
     /// Members of what is said of tokens, by their names; without a value they are left out.
     pub(super) introspected: Vec<(String, Option<String>)>,
+    pub(super) keys_max_age: Duration,
+    pub(super) keys_latency: Duration,
+    pub(super) keys_fault: Option<Fault>,
 }
 
 impl Default for Settings {
@@ -37,6 +40,9 @@ impl Default for Settings {
             state_returned: true,
             issuer: None,
             introspected: Vec::new(),
+            keys_max_age: Duration::from_secs(300),
+            keys_latency: Duration::ZERO,
+            keys_fault: None,
         }
     }
 }
@@ -135,7 +141,8 @@ impl AuthorizationServer {
     }
 
     /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included,
-    /// and `…/introspect` in the member `iss`. Defaults to none, and neither of them.
+    /// and `…/introspect` in the member `iss`, and that the metadata are of. Defaults to none, and
+    /// no parameter; the metadata are then of the issuer of JWTs, where there is one.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
     pub fn set_issuer(&self, issuer: Option<&str>) {

@@ -8,6 +8,11 @@
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 mod answer;
+#[cfg(feature = "jwt")]
+mod assertions;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_assertions.rs"]
+mod assertions;
 mod authorize;
 mod bind;
 mod client_auth;
@@ -17,8 +22,14 @@ mod faults;
 mod form;
 mod introspect;
 mod issued;
+#[cfg(feature = "jwt")]
+mod jwts;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_jwts.rs"]
+mod jwts;
 mod knobs;
 mod log_in;
+mod published;
 mod registered;
 mod revoke;
 mod seen;
@@ -32,6 +43,8 @@ mod validator;
 pub use bind::BoundServer;
 pub use exchange::ResponseFuture;
 pub use issued::IssuedToken;
+#[cfg(feature = "jwt")]
+pub use jwts::JwtFormat;
 pub use registered::RegisteredClient;
 #[cfg(feature = "server")]
 pub use validator::IssuedTokens;
@@ -60,12 +73,14 @@ use tower_service::Service;
 /// - `GET …/authorize` approves at once: 302 with a code, with PKCE (`S256`) or without.
 /// - `POST …/token` knows the grants `client_credentials`, `authorization_code`, `refresh_token`
 ///   and `password`. The client authenticates by Basic, in the body, or in the query of a request
-///   without a body; a public one only names itself.
+///   without a body, or by an assertion that it signs; a public one only names itself.
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
 /// - `POST …/introspect` tells a client with a secret what an access token stands for
 ///   ([RFC 7662]).
 /// - `POST …/revoke` revokes ([RFC 7009]).
+/// - `GET …/jwks` and `GET …/certs` show the keys of JWTs, and `GET …/.well-known/…` the metadata
+///   ([RFC 8414], OpenID Connect Discovery), where the server has an issuer identifier.
 ///
 /// Codes are good once and for ten minutes. A code or a refresh token that is used a second time
 /// takes every token of its grant with it ([RFC 9700 §4.14]).
@@ -137,6 +152,7 @@ use tower_service::Service;
 ///
 /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
 /// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+/// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {

@@ -1,4 +1,4 @@
-use super::answer::Refusal;
+use super::{answer::Refusal, assertions::ClientKeys};
 use crate::{ClientSecret, ConfigError, ScopeSet};
 
 /// A client as an [`AuthorizationServer`](super::AuthorizationServer) knows it.
@@ -19,6 +19,7 @@ pub struct RegisteredClient {
     secret: Option<ClientSecret>,
     redirect_uris: Vec<Box<str>>,
     scopes: Option<ScopeSet>,
+    pub(super) keys: ClientKeys,
 }
 
 impl RegisteredClient {
@@ -30,7 +31,8 @@ impl RegisteredClient {
     /// A client without a secret, which only names itself. It is given no token of its own, only
     /// those of users.
     pub fn public(id: impl Into<Box<str>>) -> Self {
-        Self { id: id.into(), secret: None, redirect_uris: Vec::new(), scopes: None }
+        let (redirect_uris, keys) = (Vec::new(), ClientKeys::default());
+        Self { id: id.into(), secret: None, redirect_uris, scopes: None, keys }
     }
 
     /// Adds an address that a browser may be sent back to; requests must name it byte for byte
@@ -72,6 +74,11 @@ impl RegisteredClient {
 
     pub(super) fn secret(&self) -> Option<&ClientSecret> {
         self.secret.as_ref()
+    }
+
+    /// Whether it only names itself.
+    pub(super) fn is_public(&self) -> bool {
+        self.secret.is_none() && !self.is_asserting()
     }
 
     pub(super) fn redirect_uris(&self) -> &[Box<str>] {

@@ -11,17 +11,23 @@ use super::{
 };
 use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
+use std::time::SystemTime;
 
-pub(super) fn answer(state: &mut State, head: &Parts, body: &Bytes) -> Response<Bytes> {
-    match revoke(state, head, body) {
+pub(super) fn answer(
+    state: &mut State,
+    now: SystemTime,
+    head: &Parts,
+    body: &Bytes,
+) -> Response<Bytes> {
+    match revoke(state, now, head, body) {
         Ok(()) => answer::bare(StatusCode::OK),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn revoke(state: &mut State, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
+fn revoke(state: &mut State, now: SystemTime, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
     let form = Form::of_request(head, body)?;
-    let client = client_auth::authenticate(state, &head.headers, &form)?;
+    let client = client_auth::authenticate(state, now, &head.headers, &form)?;
     let token = form.require("token")?;
     match state.holder(token) {
         // RFC 7009 §2.2: a token that is not known is as good as revoked.

@@ -13,6 +13,7 @@ pub(super) struct Seen {
     authorize_requests: usize,
     introspections: usize,
     revocations: usize,
+    key_requests: usize,
     kept: VecDeque<Request<Bytes>>,
 }
 
@@ -22,6 +23,8 @@ impl Seen {
             Endpoint::Authorize => self.authorize_requests += 1,
             Endpoint::Introspect => self.introspections += 1,
             Endpoint::Revoke => self.revocations += 1,
+            Endpoint::Keys => self.key_requests += 1,
+            Endpoint::Metadata => {}
             Endpoint::Token | Endpoint::LogIn => {
                 self.token_requests += 1;
                 if self.kept.len() == MAX_KEPT {
@@ -69,6 +72,12 @@ impl AuthorizationServer {
     #[must_use]
     pub fn revocations(&self) -> usize {
         self.lock().seen.revocations
+    }
+
+    /// How many requests came to `…/jwks` and `…/certs`.
+    #[must_use]
+    pub fn key_requests(&self) -> usize {
+        self.lock().seen.key_requests
     }
 
     /// The newest request to `…/token` or `…/authorization` as it came, with every credential in

@@ -1,12 +1,13 @@
 //! What the server knows: who there is, what was issued, and whether it still stands.
 
 use super::{
-    IssuedToken, RegisteredClient, answer::Refusal, faults::Faults, knobs::Settings, seen::Seen,
+    IssuedToken, RegisteredClient, answer::Refusal, faults::Faults, jwts::Jwts, knobs::Settings,
+    seen::Seen,
 };
 use crate::ScopeSet;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 use zeroize::Zeroizing;
@@ -21,6 +22,9 @@ pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) faults: Faults,
     pub(super) seen: Seen,
+    pub(super) jwts: Jwts,
+    /// The assertions that were used, by their client and `jti`.
+    pub(super) assertions: HashSet<(Box<str>, Box<str>)>,
     codes: HashMap<String, Code>,
     access_tokens: HashMap<String, Access>,
     refresh_tokens: HashMap<String, Refresh>,
@@ -144,7 +148,7 @@ impl State {
         scopes: ScopeSet,
         now: SystemTime,
     ) -> Result<Issued, Refusal> {
-        let access_token = unguessable()?;
+        let unguessable = unguessable()?;
         let token = IssuedToken {
             subject: grant.subject.clone(),
             client_id: grant.client_id.clone(),
@@ -152,6 +156,9 @@ impl State {
             issued_at: now,
             expires_at: self.settings.lifetime.and_then(|lifetime| now.checked_add(lifetime)),
         };
+        let id = unguessable.get(..16).unwrap_or_default();
+        let jwt = self.jwts.token(&token, id, now).transpose()?;
+        let access_token = jwt.unwrap_or(unguessable);
         let access = Access { grant: grant.id, token, revoked: false };
         self.access_tokens.insert(access_token.clone(), access);
         Ok(Issued { access_token, refresh_token: None, scopes })

@@ -61,7 +61,7 @@ fn exchange(
     body: &Bytes,
 ) -> Result<Issued, Refusal> {
     let form = Form::of_request(head, body)?;
-    let client = client_auth::authenticate(state, &head.headers, &form)?;
+    let client = client_auth::authenticate(state, now, &head.headers, &form)?;
     match form.require("grant_type")? {
         "client_credentials" => client_credentials(state, now, &form, &client),
         "authorization_code" => authorization_code(state, now, &form, &client),
@@ -77,7 +77,7 @@ fn client_credentials(
     form: &Form,
     client: &RegisteredClient,
 ) -> Result<Issued, Refusal> {
-    if client.secret().is_none() {
+    if client.is_public() {
         let description = "a client without a secret gets no token of its own";
         return Err(Refusal::new("unauthorized_client", description));
     }

@@ -1,0 +1,106 @@
+//! What makes a public key one that can be used here, whichever end uses it.
+
+use super::{
+    Algorithm,
+    jwk::{self, Jwk},
+};
+use aws_lc_rs::signature::RsaPublicKeyComponents;
+
+/// RFC 7518 §3.3 asks for so many bits.
+const MIN_MODULUS_BITS: usize = 2048;
+/// A longer one costs more than a request may.
+const MAX_MODULUS_BITS: usize = 8192;
+
+pub(super) const OTHER_ALGORITHM: &str = "its algorithm is not one for such a key (alg)";
+
+/// The members of an RSA key ([RFC 7518 §6.3.1]), of which the library would only find out at the
+/// first signature whether they can be used.
+///
+/// [RFC 7518 §6.3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-6.3.1
+pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'static str> {
+    let (n, e) = (jwk::bytes(&jwk.n)?.to_vec(), jwk::bytes(&jwk.e)?.to_vec());
+    let (Some(first @ 1..), Some(1..)) = (n.first(), e.first()) else {
+        return Err("a number is empty or begins with a zero");
+    };
+    match n.len() * 8 - first.leading_zeros() as usize {
+        ..MIN_MODULUS_BITS => return Err("its modulus is shorter than 2048 bits"),
+        MIN_MODULUS_BITS..=MAX_MODULUS_BITS => {}
+        _ => return Err("its modulus is longer than 8192 bits"),
+    }
+    // What the library takes: at most 33 bits.
+    let exponent = e.iter().take(6).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    if !(3..1 << 33).contains(&exponent) || exponent % 2 == 0 {
+        return Err("its exponent is even, too small or too large");
+    }
+    if n.last().is_none_or(|last| last % 2 == 0) {
+        return Err("its modulus is even");
+    }
+    Ok(RsaPublicKeyComponents { n, e })
+}
+
+/// The one algorithm of the curve of an EC key, and its point
+/// ([RFC 7518 §6.2.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1)).
+pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Vec<u8>), &'static str> {
+    let (algorithm, len) = match jwk.crv.as_deref() {
+        Some("P-256") => (Algorithm::Es256, 32),
+        Some("P-384") => (Algorithm::Es384, 48),
+        _ => return Err("its curve is not supported (crv)"),
+    };
+    if jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.as_str()) {
+        return Err(OTHER_ALGORITHM);
+    }
+    let mut point = vec![4]; // uncompressed
+    for coordinate in [&jwk.x, &jwk.y] {
+        let coordinate = jwk::bytes(coordinate)?;
+        if coordinate.len() != len {
+            return Err("a coordinate is not of the size of its curve");
+        }
+        point.extend_from_slice(&coordinate);
+    }
+    Ok((algorithm, point))
+}
+
+/// The point of an Ed25519 key
+/// ([RFC 8037 §2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
+pub(super) fn ed25519(jwk: &Jwk<'_>) -> Result<[u8; 32], &'static str> {
+    if jwk.crv.as_deref() != Some("Ed25519") {
+        return Err("its curve is not supported (crv)");
+    }
+    if jwk.alg.as_deref().is_some_and(|alg| Algorithm::named(alg) != Some(Algorithm::EdDsa)) {
+        return Err(OTHER_ALGORITHM);
+    }
+    let point = jwk::bytes(&jwk.x)?;
+    let point = point.as_slice().try_into();
+    let point: [u8; 32] = point.map_err(|_| "a coordinate is not of the size of its curve")?;
+    if is_weak(&point) {
+        return Err("its point is one that anybody can sign for");
+    }
+    Ok(point)
+}
+
+/// The second coordinates of the points of order 8, each with the other sign and without: those of
+/// order 1, 2 and 4 are 1, -1 and 0.
+const ORDER_8: [[u8; 32]; 2] = [
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+/// Whether a point of edwards25519 is of a small order, under which there are signatures of every
+/// message that need no private key, or is spelled in a second way.
+fn is_weak(point: &[u8; 32]) -> bool {
+    let mut y = *point;
+    y[31] &= 0x7f; // the sign of the first coordinate
+    let [low, middle @ .., high] = y;
+    let is_small = low <= 1 && middle == [0; 30] && high == 0;
+    // The prime is 2²⁵⁵ - 19: from it less one on are that of order 2 and what is not reduced.
+    let is_large = low >= 0xec && middle == [0xff; 30] && high == 0x7f;
+    is_small || is_large || ORDER_8.contains(&y)
+}

@@ -1,0 +1,156 @@
+//! One fetch of a key set: where it is, what is sent, what the answer says.
+
+use super::{
+    freshness::lifetime,
+    machine::Lifetime,
+    status::{JwksError, JwksErrorKind},
+};
+use crate::{
+    AuthorizationServerMetadata, Clock, Transport, jose::KeySet, retry_after::retry_after,
+};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri,
+    header::{ACCEPT, ETAG, IF_NONE_MATCH},
+};
+use http_body_util::Full;
+use std::time::{Duration, Instant};
+
+/// The longest key set that is read, in bytes.
+pub(super) const MAX_KEY_SET: usize = 256 * 1024;
+
+/// How long the metadata of a server is believed.
+const METADATA_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where keys are fetched from.
+#[derive(Clone)]
+pub(super) struct Remote {
+    pub(super) place: Place,
+    pub(super) transport: Transport,
+}
+
+#[derive(Clone)]
+pub(super) enum Place {
+    Url(Uri),
+    /// Where the metadata of this issuer says.
+    Issuer(Box<str>),
+}
+
+/// What one fetch leaves for the next.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    /// Where the keys were, and when metadata said so.
+    found: Option<(Uri, Instant)>,
+    /// The version of the keys that are held.
+    etag: Option<(Uri, HeaderValue)>,
+}
+
+/// A good answer.
+pub(super) struct Fetched {
+    /// Nothing where the keys are those that are held.
+    pub(super) keys: Option<KeySet>,
+    pub(super) lifetime: Lifetime,
+    pub(super) memory: Memory,
+}
+
+pub(super) struct Failure {
+    pub(super) error: JwksError,
+    pub(super) retry_after: Option<Duration>,
+    /// There is no key set at this place.
+    gone: bool,
+}
+
+impl From<JwksError> for Failure {
+    fn from(error: JwksError) -> Self {
+        Self { error, retry_after: None, gone: false }
+    }
+}
+
+impl Remote {
+    pub(super) async fn fetch(&self, memory: Memory, clock: &Clock) -> Result<Fetched, Failure> {
+        match (&self.place, &memory.found) {
+            (Place::Url(url), _) => self.get(url, &memory, clock).await,
+            (Place::Issuer(issuer), Some((url, since))) => {
+                let now = clock.monotonic();
+                if now.saturating_duration_since(*since) >= METADATA_FRESH {
+                    // Keys are still where they were while only the metadata is away.
+                    let memory = self.find(issuer, &memory, clock).await.unwrap_or(memory.clone());
+                    return self.get_found(&memory, clock).await;
+                }
+                match self.get(url, &memory, clock).await {
+                    Err(failure) if failure.gone => {
+                        let memory = self.find(issuer, &memory, clock).await?;
+                        self.get_found(&memory, clock).await
+                    }
+                    fetched => fetched,
+                }
+            }
+            (Place::Issuer(issuer), None) => {
+                let memory = self.find(issuer, &memory, clock).await?;
+                self.get_found(&memory, clock).await
+            }
+        }
+    }
+
+    async fn find(&self, issuer: &str, memory: &Memory, clock: &Clock) -> Result<Memory, Failure> {
+        let found = AuthorizationServerMetadata::discover(issuer, &self.transport).await;
+        let metadata = found.map_err(|error| Failure {
+            error: JwksError::discovery(&error),
+            retry_after: error.retry_after(),
+            gone: false,
+        })?;
+        let url = metadata.jwks_uri().and_then(|url| url.parse().ok());
+        let url = url.ok_or_else(|| {
+            let text = "the metadata of the server names no key set that may be fetched";
+            JwksError::new(JwksErrorKind::Discovery, text)
+        })?;
+        Ok(Memory { found: Some((url, clock.monotonic())), etag: memory.etag.clone() })
+    }
+
+    async fn get_found(&self, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
+        match &memory.found {
+            Some((url, _)) => self.get(url, memory, clock).await,
+            None => Err(JwksError::aborted().into()),
+        }
+    }
+
+    async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
+        let known = memory.etag.as_ref().filter(|(own, _)| own == url).map(|(_, etag)| etag);
+        let sent = self.transport.send(request(url, known)).await;
+        let response = sent.map_err(|error| JwksError::transport(&error))?;
+        let mut memory = memory.clone();
+        let keys = match response.status() {
+            StatusCode::OK => Some(read(&response)?),
+            StatusCode::NOT_MODIFIED if known.is_some() => None,
+            status => {
+                let gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+                let retry_after = retry_after(response.headers(), clock.wall());
+                return Err(Failure { error: JwksError::refused(status), retry_after, gone });
+            }
+        };
+        if keys.is_some() {
+            memory.etag = response.headers().get(ETAG).map(|etag| (url.clone(), etag.clone()));
+        }
+        Ok(Fetched { keys, lifetime: lifetime(response.headers()), memory })
+    }
+}
+
+fn request(url: &Uri, known: Option<&HeaderValue>) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = url.clone();
+    let accepted = HeaderValue::from_static("application/jwk-set+json, application/json");
+    request.headers_mut().insert(ACCEPT, accepted);
+    if let Some(etag) = known {
+        request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
+    }
+    request
+}
+
+fn read(response: &Response<Bytes>) -> Result<KeySet, JwksError> {
+    let keys = KeySet::from_json(response.body()).map_err(JwksError::invalid)?;
+    match (keys.len(), keys.skipped()) {
+        (0, []) => Err(JwksError::invalid("it is empty")),
+        (0, [first, ..]) => Err(JwksError::invalid(&format!("none of its keys can be: {first}"))),
+        _ => Ok(keys),
+    }
+}

@@ -1,0 +1,253 @@
+//! When a key set is fetched, and what a look-up gets: decided over values and an instant. It
+//! reads no clock, does no I/O and spawns nothing.
+
+use std::time::{Duration, Instant};
+
+/// How long keys are fresh where the server does not say.
+const FRESH_DEFAULT: Duration = Duration::from_secs(60 * 60);
+/// The part of the time to a refresh that jitter takes off.
+const EARLY: f64 = 0.1;
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// The part of a pause that jitter takes off.
+const BACKOFF_JITTER: f64 = 0.4;
+
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    pub(super) max_stale: Duration,
+    pub(super) refresh_min: Duration,
+    pub(super) refresh_max: Duration,
+    pub(super) cool_down: Duration,
+    /// This instance's own, between 0 and 1.
+    pub(super) jitter: f64,
+}
+
+/// What the server says of how long its keys are fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    Unsaid,
+    /// It does not want them kept.
+    None,
+    For(Duration),
+}
+
+impl Policy {
+    fn fresh_for(&self, lifetime: Lifetime) -> Duration {
+        let lifetime = match lifetime {
+            Lifetime::Unsaid => FRESH_DEFAULT,
+            Lifetime::None => Duration::ZERO,
+            Lifetime::For(lifetime) => lifetime,
+        };
+        let bounded = lifetime.max(self.refresh_min).min(self.refresh_max);
+        // An outage that begins at the refresh is survived for as long again.
+        let bounded = bounded.min(self.max_stale / 2);
+        bounded.saturating_sub(bounded.mul_f64(EARLY * self.jitter.clamp(0.0, 1.0)))
+    }
+}
+
+/// How long keys may be used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    since: Instant,
+    fresh_for: Duration,
+    usable_for: Duration,
+}
+
+impl Lease {
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < self.fresh_for
+    }
+
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        self.age(now) < self.usable_for
+    }
+}
+
+/// What a look-up gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The keys.
+    Keys,
+    /// The keys, and the driver starts a fetch.
+    KeysAndFetch,
+    /// The driver starts a fetch, and the look-up waits for it.
+    Fetch,
+    /// The look-up waits for the fetch in flight.
+    Join,
+    /// The key is none of the server's.
+    Unknown,
+    /// Nobody can tell; how long it is until the next try, where that is known.
+    Unavailable(Option<Duration>),
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    policy: Policy,
+    lease: Option<Lease>,
+    flight: Option<Flight>,
+    outage: Option<Outage>,
+    /// When a fetch last brought keys.
+    landed: Option<Instant>,
+    /// When keys last came for a look-up that did not find its own among them, or might not.
+    probed: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    cause: Cause,
+    /// Another one follows it: somebody looks for a key that may be younger than its answer.
+    again: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    NoKeys,
+    NotFresh,
+    UnknownKey,
+}
+
+/// The last fetch failed.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    failures: u32,
+    since: Instant,
+    pause: Duration,
+}
+
+impl Machine {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { policy, lease: None, flight: None, outage: None, landed: None, probed: None }
+    }
+
+    /// A look-up asks whose key is `known`, or not, among those that are held; `waited`: for a
+    /// fetch, after which it gets an answer. After `Fetch` and `KeysAndFetch` the driver must
+    /// report [`fetched`](Self::fetched) or [`failed`](Self::failed).
+    pub(super) fn ask(&mut self, now: Instant, known: bool, waited: bool) -> Ask {
+        match (self.is_usable(now), known) {
+            (true, true) => self.serve(now),
+            (true, false) => self.search(now, waited),
+            (false, _) if waited => Ask::Unavailable(self.next_try(now)),
+            (false, _) => self.wait(now, Cause::NoKeys),
+        }
+    }
+
+    fn serve(&mut self, now: Instant) -> Ask {
+        let fresh = self.lease.is_some_and(|lease| lease.is_fresh(now));
+        if fresh || self.flight.is_some() || self.next_try(now).is_some() {
+            return Ask::Keys;
+        }
+        self.start(Cause::NotFresh);
+        Ask::KeysAndFetch
+    }
+
+    /// The key is not among those that are held: it may be new.
+    fn search(&mut self, now: Instant, waited: bool) -> Ask {
+        if self.outage.is_none() {
+            if waited {
+                self.probed = self.probed.max(self.landed);
+                return Ask::Unknown;
+            }
+            if self.is_cooling(now) {
+                return Ask::Unknown;
+            }
+        } else if waited {
+            // While the server is away, nobody knows which keys it has.
+            return Ask::Unavailable(self.next_try(now));
+        }
+        self.wait(now, Cause::UnknownKey)
+    }
+
+    fn wait(&mut self, now: Instant, cause: Cause) -> Ask {
+        if let Some(flight) = &mut self.flight {
+            // A refresh may have been answered before the key was there.
+            flight.again |= cause == Cause::UnknownKey && flight.cause == Cause::NotFresh;
+            return Ask::Join;
+        }
+        match self.next_try(now) {
+            Some(wait) => Ask::Unavailable(Some(wait)),
+            None => {
+                self.start(cause);
+                Ask::Fetch
+            }
+        }
+    }
+
+    fn start(&mut self, cause: Cause) {
+        self.flight = Some(Flight { cause, again: false });
+    }
+
+    /// Takes back a start that could not be carried out.
+    pub(super) fn not_started(&mut self) {
+        self.flight = None;
+    }
+
+    /// The fetch in flight brought keys, or that they are still the same; whether the driver
+    /// fetches once more before those who wait are told.
+    pub(super) fn fetched(&mut self, now: Instant, lifetime: Lifetime) -> bool {
+        let flight = self.flight.take();
+        self.outage = None;
+        self.landed = Some(now);
+        self.lease = Some(Lease {
+            since: now,
+            fresh_for: self.policy.fresh_for(lifetime),
+            usable_for: self.policy.max_stale,
+        });
+        match flight {
+            Some(Flight { again: true, .. }) => {
+                self.start(Cause::UnknownKey);
+                true
+            }
+            Some(Flight { cause: Cause::UnknownKey, .. }) => {
+                self.probed = Some(now);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The fetch in flight failed; `retry_after` is what the server asked for, `jitter` is between
+    /// 0 and 1 and anew each time.
+    pub(super) fn failed(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
+        self.flight = None;
+        let before = self.outage.map_or(0, |outage| outage.failures);
+        let pause = BACKOFF_MIN.saturating_mul(1 << before.min(5)).min(BACKOFF_MAX);
+        let pause = pause.saturating_sub(pause.mul_f64(BACKOFF_JITTER * jitter.clamp(0.0, 1.0)));
+        self.outage = Some(Outage {
+            failures: before.saturating_add(1),
+            since: now,
+            pause: pause.max(retry_after.unwrap_or_default()),
+        });
+    }
+
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    fn is_usable(&self, now: Instant) -> bool {
+        self.lease.is_some_and(|lease| lease.is_usable(now))
+    }
+
+    /// Whether no fetch is made for an unknown key.
+    fn is_cooling(&self, now: Instant) -> bool {
+        let since = self.probed.map(|probed| now.saturating_duration_since(probed));
+        since.is_some_and(|since| since < self.policy.cool_down)
+    }
+
+    /// How long no fetch is made at all.
+    fn next_try(&self, now: Instant) -> Option<Duration> {
+        let outage = self.outage?;
+        let left = outage.pause.checked_sub(now.saturating_duration_since(outage.since))?;
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The registered claims of a payload, read once, without copies, before anything is verified.
+
+use crate::jose::members::{self, Members, Number, Text, Texts};
+use serde_core::de::MapAccess;
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+/// The last second of the year 9999: what is later is no date.
+const LAST: f64 = 253_402_300_799.0;
+
+/// The claims that this crate looks at, of the right types.
+#[derive(Default)]
+pub(super) struct Claims<'a> {
+    pub(super) iss: Option<Cow<'a, str>>,
+    pub(super) sub: Option<Cow<'a, str>>,
+    pub(super) client_id: Option<Cow<'a, str>>,
+    pub(super) azp: Option<Cow<'a, str>>,
+    pub(super) jti: Option<Cow<'a, str>>,
+    pub(super) acr: Option<Cow<'a, str>>,
+    pub(super) typ: Option<Cow<'a, str>>,
+    pub(super) token_use: Option<Cow<'a, str>>,
+    pub(super) aud: Option<Texts<'a>>,
+    pub(super) exp: Option<NumericDate>,
+    pub(super) nbf: Option<NumericDate>,
+    pub(super) iat: Option<NumericDate>,
+    pub(super) auth_time: Option<NumericDate>,
+    pub(super) scopes: Scopes<'a>,
+    /// `cnf`: the token is bound to a key.
+    pub(super) is_bound: bool,
+    /// `at_hash` or `c_hash`: it is an ID token.
+    pub(super) has_hashes: bool,
+}
+
+/// Seconds since the epoch, fractions allowed
+/// ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct NumericDate(f64);
+
+impl NumericDate {
+    /// The instant; nothing before the epoch or after the year 9999.
+    pub(super) fn instant(self) -> Option<SystemTime> {
+        if !(0.0..=LAST).contains(&self.0) {
+            return None;
+        }
+        SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(self.0).ok()?)
+    }
+}
+
+/// The values of the claims that name scopes.
+#[derive(Default)]
+pub(super) struct Scopes<'a> {
+    first: Option<Texts<'a>>,
+    more: Vec<Texts<'a>>,
+    /// `scope` itself is a list, where RFC 8693 §4.2 asks for a text.
+    pub(super) has_list_in_scope: bool,
+}
+
+impl<'a> Scopes<'a> {
+    fn push(&mut self, texts: Texts<'a>) {
+        match self.first {
+            None => self.first = Some(texts),
+            Some(_) => self.more.push(texts),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Texts<'a>> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+impl<'a> Claims<'a> {
+    /// Reads `payload`, scopes from the members `scope_claims`; nothing where it is no object, has
+    /// a member twice, or one of the wrong type.
+    pub(super) fn parse(payload: &'a [u8], scope_claims: &[Box<str>]) -> Option<Self> {
+        let mut reader = Reader { claims: Self::default(), scope_claims };
+        members::read(payload, &mut reader).ok()?;
+        Some(reader.claims)
+    }
+}
+
+struct Reader<'a, 'c> {
+    claims: Claims<'a>,
+    scope_claims: &'c [Box<str>],
+}
+
+impl<'a> Members<'a> for Reader<'a, '_> {
+    fn member<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        let claims = &mut self.claims;
+        let text = match name {
+            "iss" => &mut claims.iss,
+            "sub" => &mut claims.sub,
+            "client_id" => &mut claims.client_id,
+            "azp" => &mut claims.azp,
+            "jti" => &mut claims.jti,
+            "acr" => &mut claims.acr,
+            "typ" => &mut claims.typ,
+            "token_use" => &mut claims.token_use,
+            _ => return self.other(name, object),
+        };
+        *text = Some(object.next_value_seed(Text)?);
+        Ok(true)
+    }
+}
+
+impl<'a> Reader<'a, '_> {
+    fn other<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        let claims = &mut self.claims;
+        let date = match name {
+            "exp" => &mut claims.exp,
+            "nbf" => &mut claims.nbf,
+            "iat" => &mut claims.iat,
+            "auth_time" => &mut claims.auth_time,
+            "aud" => {
+                claims.aud = Some(object.next_value_seed(Texts::seed())?);
+                return Ok(true);
+            }
+            // What is in them is left to be skipped.
+            "cnf" => {
+                claims.is_bound = true;
+                return Ok(false);
+            }
+            "at_hash" | "c_hash" => {
+                claims.has_hashes = true;
+                return Ok(false);
+            }
+            _ if self.scope_claims.iter().any(|own| **own == *name) => {
+                let texts = object.next_value_seed(Texts::seed())?;
+                claims.scopes.has_list_in_scope |=
+                    name == "scope" && matches!(texts, Texts::Many(_));
+                claims.scopes.push(texts);
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        };
+        *date = Some(NumericDate(object.next_value_seed(Number)?));
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(payload: &str) -> Option<Claims<'_>> {
+        Claims::parse(payload.as_bytes(), &["scope".into(), "scp".into()])
+    }
+
+    #[test]
+    fn claims_of_the_right_types_are_read() {
+        let claims = parse(
+            r#"{"iss":"i","aud":["a","b"],"exp":1.5,"iat":0,"scope":"r w","scp":["x"],"cnf":{}}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.iss.as_deref(), Some("i"));
+        assert_eq!(claims.aud.unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
+        let half = SystemTime::UNIX_EPOCH + Duration::from_millis(1500);
+        assert_eq!(claims.exp.unwrap().instant(), Some(half));
+        assert_eq!(claims.scopes.iter().count(), 2);
+        assert!(claims.is_bound && !claims.has_hashes);
+    }
+
+    #[test]
+    fn a_claim_of_another_type_is_no_absent_claim() {
+        for wrong in [
+            r#"{"iss":["i"]}"#,
+            r#"{"aud":123}"#,
+            r#"{"aud":null}"#,
+            r#"{"aud":["a",1]}"#,
+            r#"{"nbf":"1"}"#,
+            r#"{"exp":true}"#,
+            r#"{"sub":1}"#,
+            r#"{"scope":{}}"#,
+            r#"{"iss":"i","iss":"i"}"#,
+            r#"[]"#,
+        ] {
+            assert!(parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_an_instant_of_the_years_1970_to_9999() {
+        for wrong in ["-1", "1e300", "253402300800", "-0.5"] {
+            let payload = format!("{{\"exp\":{wrong}}}");
+            assert_eq!(parse(&payload).unwrap().exp.unwrap().instant(), None, "{wrong}");
+        }
+        assert!(parse(r#"{"exp":253402300799}"#).unwrap().exp.unwrap().instant().is_some());
+    }
+}

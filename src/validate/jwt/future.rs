@@ -1,0 +1,55 @@
+use super::Shared;
+use crate::{
+    flight::Joined,
+    validate::{Rejection, Verdict},
+};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use zeroize::Zeroizing;
+
+/// How often keys are waited for: once for those of the issuer, once for one that is new.
+const ROUNDS: usize = 2;
+
+/// The wait of a [`JwtValidator`](super::JwtValidator) for keys.
+#[must_use = "futures do nothing unless polled"]
+pub struct JwtFuture<C> {
+    // Boxed: only a token that comes before its key gets here.
+    verdict: Pin<Box<dyn Future<Output = Verdict<C>> + Send>>,
+}
+
+impl<C: Send + Sync + 'static> JwtFuture<C> {
+    pub(super) fn new(shared: Arc<Shared<C>>, token: &str, joined: Joined<()>) -> Self {
+        let token = Zeroizing::new(token.to_owned());
+        let verdict = async move {
+            let mut joined = joined;
+            for _ in 0..ROUNDS {
+                joined.wait().await;
+                match shared.judge(&token, true) {
+                    Ok(verdict) => return verdict,
+                    Err(next) => joined = next,
+                }
+            }
+            Err(Rejection::unavailable(None))
+        };
+        Self { verdict: Box::pin(verdict) }
+    }
+}
+
+impl<C> Future for JwtFuture<C> {
+    type Output = Verdict<C>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.verdict.as_mut().poll(cx)
+    }
+}
+
+impl<C> fmt::Debug for JwtFuture<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtFuture").finish_non_exhaustive()
+    }
+}

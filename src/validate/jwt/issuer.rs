@@ -1,0 +1,111 @@
+use crate::{Algorithm, ConfigError, validate::Jwks};
+use std::{fmt, sync::Arc};
+
+/// An issuer whose tokens are taken, bound to its keys, to whom they are meant for, and to how
+/// they are signed.
+///
+/// # Defaults
+///
+/// An audience has to be named before a token is taken. Every algorithm with a public key is
+/// allowed; with a [shared secret](Jwks::shared_secret) its own alone.
+///
+/// ```
+/// use tower_oauth2::{Algorithm, Transport, validate::{Jwks, TrustedIssuer}};
+///
+/// let keys = Jwks::fetched("https://as.example/jwks", Transport::https())?;
+/// let issuer = TrustedIssuer::new("https://as.example", keys)
+///     .with_audience(["https://api.example"])
+///     .with_algorithms([Algorithm::Es256, Algorithm::EdDsa])?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct TrustedIssuer {
+    pub(super) identifier: Arc<str>,
+    pub(super) keys: Jwks,
+    audience: Vec<Box<str>>,
+    algorithms: Vec<Algorithm>,
+    without_audience: bool,
+}
+
+impl TrustedIssuer {
+    /// The issuer of this identifier, which is compared with `iss` byte for byte, and its keys.
+    pub fn new(identifier: impl Into<Arc<str>>, keys: Jwks) -> Self {
+        Self {
+            identifier: identifier.into(),
+            algorithms: keys.algorithms(),
+            keys,
+            audience: Vec::new(),
+            without_audience: false,
+        }
+    }
+
+    /// Takes tokens that are meant for one of `audience` (`aud`,
+    /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4)), compared byte for byte.
+    pub fn with_audience<I>(mut self, audience: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.audience = audience.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Takes tokens without `aud` as well, as some realms of Keycloak issue them. A token of this
+    /// issuer for another API is then taken for one for this API, unless it names an audience: one
+    /// that is named must still be of [`with_audience`](Self::with_audience).
+    pub fn dangerous_allow_missing_audience(mut self) -> Self {
+        self.without_audience = true;
+        self
+    }
+
+    /// Takes tokens that are signed by one of `algorithms` alone.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or one does not go with the keys: algorithms with a shared secret never
+    /// stand beside those with a public key.
+    pub fn with_algorithms<I>(mut self, algorithms: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item = Algorithm>,
+    {
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        if algorithms.is_empty() {
+            return Err(ConfigError::new("an issuer needs an algorithm"));
+        }
+        let possible = self.keys.algorithms();
+        if let Some(other) = algorithms.iter().find(|one| !possible.contains(one)) {
+            let text = format!("the algorithm {other} does not go with the keys of the issuer");
+            return Err(ConfigError::new(text));
+        }
+        self.algorithms = algorithms;
+        Ok(self)
+    }
+
+    pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// Whether tokens can be told from those for others at all.
+    pub(super) fn has_audience(&self) -> bool {
+        self.without_audience || !self.audience.is_empty()
+    }
+
+    /// Whether a token for `audience` is one for this API.
+    pub(super) fn is_for_us<'a>(&self, audience: Option<impl Iterator<Item = &'a str>>) -> bool {
+        match audience {
+            None => self.without_audience,
+            Some(mut named) => named.any(|one| self.audience.iter().any(|own| **own == *one)),
+        }
+    }
+}
+
+impl fmt::Debug for TrustedIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrustedIssuer")
+            .field("identifier", &self.identifier)
+            .field("audience", &self.audience)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}

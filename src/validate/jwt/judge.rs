@@ -1,0 +1,249 @@
+//! What decides over a token, without waiting: functions over values and a given instant.
+
+use super::{
+    TrustedIssuer,
+    claims::{Claims, NumericDate},
+    rules::{Profile, Rules},
+};
+use crate::{
+    Algorithm, ScopeSet,
+    flight::Joined,
+    jose::{Compact, Header, VerifyingKey, base64url, members::Texts},
+    token::MAX_TOKEN_LEN,
+    validate::{Principal, Rejection, jwks::Found},
+};
+use std::{borrow::Cow, time::SystemTime};
+
+/// The longest signature that a key which is taken can make: RSA of 8192 bits.
+const MAX_SIGNATURE: usize = 1024;
+
+/// Enough for headers without certificates.
+const USUAL_HEADER: usize = 512;
+
+/// How many keys of one name are tried.
+const MAX_CANDIDATES: usize = 4;
+
+/// What becomes of a token at once.
+pub(super) enum Judged {
+    /// The signature is good, and so is what the claims say: whose it is, and the payload.
+    Good(Principal, Vec<u8>),
+    Bad(Rejection),
+    /// Keys are being fetched.
+    Wait(Joined<()>),
+}
+
+impl From<Rejection> for Judged {
+    fn from(rejection: Rejection) -> Self {
+        Self::Bad(rejection)
+    }
+}
+
+/// A refusal before the signature: the same answer as to a bad one.
+fn refused(description: &'static str) -> Rejection {
+    Rejection::unverified(description).not_cached()
+}
+
+/// Judges `token` at `now`; `waited` once the keys that it asks for were fetched.
+pub(super) fn judge(
+    token: &str,
+    issuers: &[TrustedIssuer],
+    rules: &Rules,
+    now: SystemTime,
+    waited: bool,
+) -> Judged {
+    if token.len() > MAX_TOKEN_LEN {
+        return refused("the token is too long").into();
+    }
+    let Some(compact) = Compact::parse(token) else {
+        return refused("the token is no compact JWS").into();
+    };
+    let mut buffer = [0; USUAL_HEADER];
+    let header = match base64url::decode_into(compact.header, &mut buffer) {
+        Some(header) => Cow::Borrowed(header),
+        None => Cow::Owned(base64url::decode(compact.header).unwrap_or_default()),
+    };
+    let header = match check_header(&header, issuers, rules.profile) {
+        Ok(header) => header,
+        Err(rejection) => return rejection.into(),
+    };
+    let Some(payload) = base64url::decode(compact.payload) else {
+        return refused("the payload is no base64url").into();
+    };
+    let checked = Claims::parse(&payload, &rules.scope_claims)
+        .ok_or_else(|| refused("a claim is malformed, of the wrong type, or there twice"))
+        .and_then(|claims| {
+            let issuer = check_claims(&claims, header.algorithm, issuers, rules, now)?;
+            Ok((claims, issuer))
+        });
+    let (claims, issuer) = match checked {
+        Ok(checked) => checked,
+        Err(rejection) => return rejection.into(),
+    };
+    match check_signature(compact, &header, issuer, waited) {
+        Ok(None) => {}
+        Ok(Some(joined)) => return Judged::Wait(joined),
+        Err(rejection) => return rejection.into(),
+    }
+    match principal(&claims, issuer, rules, now) {
+        Ok(principal) => {
+            drop(claims);
+            Judged::Good(principal, payload)
+        }
+        Err(rejection) => rejection.into(),
+    }
+}
+
+/// A header, all of whose demands can be met.
+struct Checked<'a> {
+    algorithm: Algorithm,
+    kid: Option<Cow<'a, str>>,
+}
+
+fn check_header<'a>(
+    header: &'a [u8],
+    issuers: &[TrustedIssuer],
+    profile: Profile,
+) -> Result<Checked<'a>, Rejection> {
+    let header = Header::parse(header).ok_or_else(|| refused("the header is malformed"))?;
+    if header.is_critical {
+        return Err(refused("the header has a critical extension"));
+    }
+    let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
+    let algorithm = algorithm.ok_or_else(|| refused("the algorithm is not allowed"))?;
+    if !profile.takes_type(header.typ.as_deref()) {
+        return Err(refused("the type in the header is not that of an access token"));
+    }
+    Ok(Checked { algorithm, kid: header.kid })
+}
+
+/// What can be said of a token without any key. None of it is true before the signature is
+/// verified; but what fails here would fail after that as well.
+fn check_claims<'i>(
+    claims: &Claims<'_>,
+    algorithm: Algorithm,
+    issuers: &'i [TrustedIssuer],
+    rules: &Rules,
+    now: SystemTime,
+) -> Result<&'i TrustedIssuer, Rejection> {
+    let iss = claims.iss.as_deref().ok_or_else(|| refused("there is no issuer"))?;
+    let issuer = issuers.iter().find(|issuer| *issuer.identifier == *iss);
+    let issuer = issuer.ok_or_else(|| refused("the issuer is not trusted"))?;
+    if !issuer.allows(algorithm) {
+        return Err(refused("the algorithm is not allowed for this issuer"));
+    }
+    let expiry = claims.exp.ok_or_else(|| refused("there is no expiry"))?;
+    let expiry = expiry.instant().ok_or_else(|| refused("the expiry is no date"))?;
+    if rules.is_over(expiry, now) {
+        return Err(refused("expired (the signature was not looked at)"));
+    }
+    for (date, wrong) in [
+        (claims.nbf, "not valid yet (the signature was not looked at)"),
+        (claims.iat, "issued in the future (the signature was not looked at)"),
+    ] {
+        if date.is_some_and(|date| !rules.has_come(date, now)) {
+            return Err(refused(wrong));
+        }
+    }
+    if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
+        return Err(refused("for another audience (the signature was not looked at)"));
+    }
+    Ok(issuer)
+}
+
+/// Whether one of the issuer's keys made the signature; what to wait for before that can be told.
+fn check_signature(
+    compact: Compact<'_>,
+    header: &Checked<'_>,
+    issuer: &TrustedIssuer,
+    waited: bool,
+) -> Result<Option<Joined<()>>, Rejection> {
+    let mut buffer = [0; MAX_SIGNATURE + 2];
+    let signature = base64url::decode_into(compact.signature, &mut buffer)
+        .ok_or_else(|| refused("the signature is no base64url, or too long"))?;
+    let (kid, algorithm) = (header.kid.as_deref(), header.algorithm);
+    let keys = match issuer.keys.look_up(kid, algorithm, waited) {
+        Found::Keys(keys) => keys,
+        Found::Unknown => return Err(refused("the issuer has no such key")),
+        Found::Wait(joined) => return Ok(Some(joined)),
+        Found::Unavailable(retry_after) => return Err(Rejection::unavailable(retry_after)),
+    };
+    let mut candidates = keys.candidates(kid, algorithm).take(MAX_CANDIDATES);
+    if kid.is_none() {
+        let first = candidates.next();
+        return match (first, candidates.next()) {
+            (Some(key), None) if is_by(key, compact, algorithm, signature) => Ok(None),
+            (Some(_), Some(_)) => Err(refused("it names no key, and the issuer has several")),
+            _ => Err(Rejection::unverified("the signature is wrong")),
+        };
+    }
+    match candidates.any(|key| is_by(key, compact, algorithm, signature)) {
+        true => Ok(None),
+        false => Err(Rejection::unverified("the signature is wrong")),
+    }
+}
+
+fn is_by(key: &VerifyingKey, compact: Compact<'_>, algorithm: Algorithm, signature: &[u8]) -> bool {
+    key.verify(algorithm, compact.signing_input.as_bytes(), signature)
+}
+
+/// Whose token it is. The signature is good: who presents it may know what is wrong.
+fn principal(
+    claims: &Claims<'_>,
+    issuer: &TrustedIssuer,
+    rules: &Rules,
+    now: SystemTime,
+) -> Result<Principal, Rejection> {
+    rules.profile.check(claims)?;
+    if claims.is_bound {
+        return Err(Rejection::invalid("the access token is bound to a key: proof is missing"));
+    }
+    let instant = |date: Option<NumericDate>, wrong| match date.map(NumericDate::instant) {
+        None => Ok(None),
+        Some(None) => Err(Rejection::invalid(wrong)),
+        Some(instant) => Ok(instant),
+    };
+    let expires_at = instant(claims.exp, "the expiry is no date")?;
+    let issued_at = instant(claims.iat, "the time of issue is no date")?;
+    let authenticated_at = instant(claims.auth_time, "the time of log-in is no date")?;
+    let mut principal = match claims.sub.as_deref() {
+        Some(subject) => Principal::new(subject),
+        None => Principal::without_subject(),
+    }
+    .with_issuer(issuer.identifier.clone())
+    .with_scopes(scopes(claims)?)
+    .with_authentication(claims.acr.as_deref(), authenticated_at);
+    if let Some(client_id) = rules.profile.client_id(claims) {
+        principal = principal.with_client_id(client_id);
+    }
+    if let Some(audience) = &claims.aud {
+        principal = principal.with_audience(audience.iter());
+    }
+    if let Some(jti) = claims.jti.as_deref() {
+        principal = principal.with_token_id(jti);
+    }
+    if let Some(issued_at) = issued_at {
+        principal = principal.with_issued_at(issued_at);
+    }
+    if let Some(expires_at) = expires_at {
+        principal = principal.with_expiry(expires_at);
+    }
+    rules.check_age(&principal, now)?;
+    Ok(principal)
+}
+
+fn scopes(claims: &Claims<'_>) -> Result<ScopeSet, Rejection> {
+    let wrong = |_| Rejection::invalid("a scope of the access token is malformed");
+    let mut all = ScopeSet::empty();
+    for texts in claims.scopes.iter() {
+        let scopes = match texts {
+            Texts::One(text) => text.parse().map_err(wrong)?,
+            Texts::Many(list) => ScopeSet::new(list).map_err(wrong)?,
+        };
+        if all.is_empty() {
+            all = scopes;
+        } else {
+            scopes.iter().for_each(|scope| all.insert(scope.clone()));
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,220 @@
+//! What a token has to be like, beyond being signed by its issuer.
+
+use super::claims::{Claims, NumericDate};
+use crate::{
+    ConfigError,
+    validate::{Principal, Rejection},
+};
+use std::time::{Duration, SystemTime};
+
+/// Clocks that differ by more are wrong, not different.
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// How tokens that are no access tokens are told from those that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// RFC 9068.
+    Strict,
+    /// What authorization servers without RFC 9068 issue.
+    Lenient,
+}
+
+impl Profile {
+    /// Whether the `typ` of a header is that of an access token. Media types compare without case,
+    /// and `application/` may be left out
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
+    pub(super) fn takes_type(self, typ: Option<&str>) -> bool {
+        let Some(typ) = typ else { return self == Self::Lenient };
+        let bare = match typ.split_at_checked("application/".len()) {
+            Some((start, bare)) if start.eq_ignore_ascii_case("application/") => bare,
+            _ => typ,
+        };
+        bare.eq_ignore_ascii_case("at+jwt")
+            || (self == Self::Lenient && bare.eq_ignore_ascii_case("jwt"))
+    }
+
+    /// What the profile asks of the claims of a token that is well signed.
+    pub(super) fn check(self, claims: &Claims<'_>) -> Result<(), Rejection> {
+        match self {
+            Self::Strict => check_strict(claims),
+            Self::Lenient => check_lenient(claims),
+        }
+    }
+
+    /// The client that the token was issued to.
+    pub(super) fn client_id<'c>(self, claims: &'c Claims<'_>) -> Option<&'c str> {
+        let own = claims.client_id.as_deref();
+        match self {
+            Self::Strict => own,
+            Self::Lenient => own.or(claims.azp.as_deref()),
+        }
+    }
+}
+
+/// RFC 9068 §2.2: these are required.
+fn check_strict(claims: &Claims<'_>) -> Result<(), Rejection> {
+    for (is_there, missing) in [
+        (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
+        (claims.client_id.is_some(), "the access token has no client_id (RFC 9068 section 2.2)"),
+        (claims.iat.is_some(), "the access token has no iat (RFC 9068 section 2.2)"),
+        (claims.jti.is_some(), "the access token has no jti (RFC 9068 section 2.2)"),
+    ] {
+        if !is_there {
+            return Err(Rejection::invalid(missing));
+        }
+    }
+    if claims.scopes.has_list_in_scope {
+        return Err(Rejection::invalid("the scope of the access token is no text"));
+    }
+    Ok(())
+}
+
+/// Without a type in the header, an ID token or a refresh token of the same issuer is told by what
+/// is in it.
+fn check_lenient(claims: &Claims<'_>) -> Result<(), Rejection> {
+    let is = |claim: Option<&str>, others: &[&str]| {
+        claim.is_some_and(|own| others.iter().any(|other| own.eq_ignore_ascii_case(other)))
+    };
+    let is_other = claims.has_hashes
+        || is(claims.typ.as_deref(), &["ID", "Refresh", "Offline", "Logout"])
+        || is(claims.token_use.as_deref(), &["id", "id_token", "refresh", "refresh_token"]);
+    match is_other {
+        true => Err(Rejection::invalid("the token is no access token")),
+        false => Ok(()),
+    }
+}
+
+/// What a [`JwtValidator`](super::JwtValidator) was told.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) profile: Profile,
+    pub(super) scope_claims: Vec<Box<str>>,
+    leeway: Duration,
+    max_token_age: Option<Duration>,
+    max_lifetime: Option<Duration>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            profile: Profile::Strict,
+            scope_claims: vec!["scope".into()],
+            leeway: Duration::from_secs(30),
+            max_token_age: None,
+            max_lifetime: None,
+        }
+    }
+}
+
+impl Rules {
+    pub(super) fn set_leeway(&mut self, leeway: Duration) -> Result<(), ConfigError> {
+        if leeway > MAX_LEEWAY {
+            return Err(ConfigError::new("a leeway is at most 5 minutes"));
+        }
+        self.leeway = leeway;
+        Ok(())
+    }
+
+    pub(super) fn set_max_token_age(&mut self, age: Duration) {
+        self.max_token_age = Some(age);
+    }
+
+    pub(super) fn set_max_lifetime(&mut self, lifetime: Duration) {
+        self.max_lifetime = Some(lifetime);
+    }
+
+    /// Whether `expiry` has come, and the leeway has gone by
+    /// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
+    pub(super) fn is_over(&self, expiry: SystemTime, now: SystemTime) -> bool {
+        // An instant that no clock can show never comes.
+        expiry.checked_add(self.leeway).is_some_and(|end| now >= end)
+    }
+
+    /// Whether `date` has come, or comes within the leeway.
+    pub(super) fn has_come(&self, date: NumericDate, now: SystemTime) -> bool {
+        let latest = now.checked_add(self.leeway);
+        date.instant().is_some_and(|instant| latest.is_none_or(|latest| instant <= latest))
+    }
+
+    /// What was asked of how old a token may be, and how long it may live.
+    pub(super) fn check_age(
+        &self,
+        principal: &Principal,
+        now: SystemTime,
+    ) -> Result<(), Rejection> {
+        if self.max_token_age.is_none() && self.max_lifetime.is_none() {
+            return Ok(());
+        }
+        let Some(issued_at) = principal.issued_at() else {
+            return Err(Rejection::invalid("the access token does not say when it was issued"));
+        };
+        let lasts = |longest: Option<Duration>, until: SystemTime| {
+            let end = longest.and_then(|longest| issued_at.checked_add(longest));
+            longest.is_none() || end.is_none_or(|end| until <= end)
+        };
+        let oldest = self.max_token_age.map(|age| age.saturating_add(self.leeway));
+        if !lasts(oldest, now) {
+            return Err(Rejection::invalid("the access token is too old"));
+        }
+        if principal.expires_at().is_some_and(|expiry| !lasts(self.max_lifetime, expiry)) {
+            return Err(Rejection::invalid("the access token lives too long"));
+        }
+        Ok(())
+    }
+
+    /// What time alone changes about a token that was good.
+    pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
+        if principal.expires_at().is_none_or(|expiry| self.is_over(expiry, now)) {
+            return Err(Rejection::expired());
+        }
+        self.check_age(principal, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_type_of_an_access_token() {
+        for good in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"] {
+            assert!(Profile::Strict.takes_type(Some(good)), "{good}");
+            assert!(Profile::Lenient.takes_type(Some(good)), "{good}");
+        }
+        for lenient in [None, Some("JWT"), Some("jwt"), Some("application/jwt")] {
+            assert!(!Profile::Strict.takes_type(lenient), "{lenient:?}");
+            assert!(Profile::Lenient.takes_type(lenient), "{lenient:?}");
+        }
+        for bad in ["", "dpop+jwt", "id+jwt", "logout+jwt", "application/", "x/at+jwt", "at+jwt "] {
+            assert!(!Profile::Strict.takes_type(Some(bad)), "{bad}");
+            assert!(!Profile::Lenient.takes_type(Some(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_leeway_is_bounded_and_ends_exactly() {
+        let mut rules = Rules::default();
+        assert!(rules.set_leeway(MAX_LEEWAY + Duration::from_nanos(1)).is_err());
+        assert!(!rules.is_over(at(100), at(129)) && rules.is_over(at(100), at(130)));
+        rules.set_leeway(Duration::ZERO).unwrap();
+        assert!(!rules.is_over(at(100), at(99)) && rules.is_over(at(100), at(100)));
+    }
+
+    #[test]
+    fn an_age_and_a_lifetime_are_measured_from_the_time_of_issue() {
+        let mut rules = Rules::default();
+        let token = Principal::new("alice").with_issued_at(at(100)).with_expiry(at(700));
+        rules.set_max_token_age(Duration::from_secs(60));
+        assert!(rules.check_age(&token, at(190)).is_ok());
+        assert!(rules.check_age(&token, at(191)).is_err());
+        rules.set_max_lifetime(Duration::from_secs(599));
+        assert!(rules.check_age(&token, at(100)).is_err());
+        rules.set_max_lifetime(Duration::from_secs(600));
+        assert!(rules.check_age(&token, at(100)).is_ok());
+        assert!(rules.check_age(&Principal::new("alice"), at(100)).is_err());
+    }
+}

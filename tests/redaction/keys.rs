@@ -1,0 +1,67 @@
+//! What is fetched from an authorization server: its metadata and its keys.
+
+use super::{
+    Body, Failed, SECRET, assert_clean, assert_clean_error, assert_clean_text, url_with_secret,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use std::convert::Infallible;
+use tower::service_fn;
+use tower_oauth2::{
+    Algorithm, AuthorizationServerMetadata, ClientSecret, Transport,
+    validate::{Jwks, JwksErrorKind},
+};
+
+const ISSUER: &str = "https://as.example";
+
+fn failing() -> Transport {
+    let url = url_with_secret();
+    Transport::new(service_fn(move |_: Request<Body>| {
+        let failed = Failed::at(&url);
+        async move { Err::<Response<Body>, _>(failed) }
+    }))
+}
+
+fn answering(body: String) -> Transport {
+    Transport::new(service_fn(move |_: Request<Body>| {
+        let body = Bytes::from(body.clone());
+        async move { Ok::<_, Infallible>(Response::new(Body::new(body))) }
+    }))
+}
+
+#[tokio::test]
+async fn metadata_does_not_print_its_members_nor_errors_a_body() {
+    let document = format!(r#"{{"issuer":"{ISSUER}","token":"{SECRET}"}}"#);
+    let metadata = AuthorizationServerMetadata::parse(ISSUER, document.as_bytes()).unwrap();
+    assert_clean("AuthorizationServerMetadata", &metadata);
+    assert_eq!(metadata.extra::<String>("token").as_deref(), Some(SECRET));
+    let other = document.replace("as.example", "other.example");
+    for transport in [failing(), answering(SECRET.into()), answering(other)] {
+        let discovered = AuthorizationServerMetadata::discover(ISSUER, &transport).await;
+        let error = discovered.unwrap_err();
+        assert_clean("DiscoveryError", &error);
+        assert_clean("DiscoveryErrorKind", &error.kind());
+        assert_clean_error("DiscoveryError", &error);
+    }
+}
+
+#[tokio::test]
+async fn keys_show_neither_where_they_are_from_nor_what_they_are() {
+    let oct = format!(r#"{{"keys":[{{"kty":"oct","kid":"k","k":"{SECRET}"}}]}}"#);
+    for transport in [failing(), answering(SECRET.into()), answering(oct.clone())] {
+        let jwks = Jwks::fetched(&url_with_secret(), transport).unwrap();
+        let error = jwks.warm_up().await.unwrap_err();
+        assert_clean("validate::JwksError", &error);
+        assert_clean("validate::JwksErrorKind", &error.kind());
+        assert_clean_error("validate::JwksError", &error);
+        assert_ne!(error.kind(), JwksErrorKind::TooSoon);
+        assert_clean("validate::JwksStatus", &jwks.status());
+        assert_clean("validate::Jwks", &jwks);
+    }
+    assert_clean_error("ConfigError", &Jwks::fixed(&oct).unwrap_err());
+    let bad = format!("https://user:{SECRET}@as.example/jwks");
+    let error = Jwks::fetched(&bad, failing()).unwrap_err();
+    assert_clean_text("ConfigError", &error.to_string());
+    let secret = ClientSecret::new(SECRET);
+    assert_clean("validate::Jwks", &Jwks::shared_secret(Algorithm::Hs256, secret).unwrap());
+}
