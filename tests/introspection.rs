@@ -30,14 +30,15 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
-    ClientAuthentication, Transport,
+    Algorithm, ClientAuthentication, SigningKey, Transport,
     client::AddBearer,
     server::{Authenticated, RenderRefusals, RequireScope, RequireToken},
-    testing::{AuthorizationServer, ManualClock, RegisteredClient},
-    validate::{Cached, Introspection, Rejection, RejectionKind, ValidateToken},
+    testing::{AuthorizationServer, JwtFormat, ManualClock, RegisteredClient},
+    validate::{Cached, Introspection, Jwks, Rejection, RejectionKind, ValidateToken},
 };
 
 const URL: &str = "https://as.example/introspect";
+const ISSUER: &str = "https://as.example";
 const API: &str = "https://api.example";
 const TOKEN: &str = "mF_9.B5f-4.1JqM";
 
@@ -116,7 +117,11 @@ impl Endpoint {
 fn introspection(url: &str, transport: Transport, clock: &ManualClock) -> Introspection {
     let client = ClientAuthentication::basic("api", "s3cr3t");
     let introspection = Introspection::new(url, client, transport).unwrap();
-    introspection.with_audience([API]).with_leeway(Duration::ZERO).with_clock(clock.clock())
+    introspection
+        .with_audience([API])
+        .with_leeway(Duration::ZERO)
+        .unwrap()
+        .with_clock(clock.clock())
 }
 
 fn cached(introspection: Introspection, clock: &ManualClock) -> Cached<Introspection> {
@@ -353,7 +358,8 @@ async fn a_token_that_expires_while_it_is_kept_is_refused_intro_013() {
 #[tokio::test]
 async fn a_leeway_is_the_same_for_a_new_answer_and_one_that_is_kept() {
     let endpoint = Endpoint::active(json!({"exp": 999_990}));
-    let cached = cached(endpoint.introspection().with_leeway(seconds(20)), &endpoint.clock);
+    let cached =
+        cached(endpoint.introspection().with_leeway(seconds(20)).unwrap(), &endpoint.clock);
     for (after, good, asked) in [(0, 200, 1), (9, 200, 1), (1, 401, 1), (0, 401, 2)] {
         endpoint.clock.advance(seconds(after));
         assert_eq!(status(&cached, TOKEN).await, good);
@@ -469,6 +475,90 @@ async fn only_an_access_token_is_good_intro_026() {
     }
 }
 
+/// A server that signs, with a key of the name `k`.
+fn signing() -> AuthorizationServer {
+    let server = AuthorizationServer::new();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k");
+    server.issue_jwts(JwtFormat::rfc9068(ISSUER, [API]), key);
+    server
+}
+
+/// The claims of a signed answer that is good.
+fn signed_claims() -> Value {
+    let said = json!({"active": true, "aud": API, "sub": "alice"});
+    json!({"iss": ISSUER, "aud": "api", "iat": 1_000_000, "token_introspection": said})
+}
+
+#[tokio::test]
+async fn answers_that_are_to_be_signed_are_taken_only_so_intro_028() {
+    let (server, stranger) = (signing(), signing());
+    let endpoint = Endpoint::new();
+    let asks = |keys| endpoint.introspection().with_signed_responses(ISSUER, keys).unwrap();
+    let fixed = Jwks::fixed(&server.key_set()).unwrap();
+    let fetched = Jwks::fetched("https://as.example/jwks", Transport::new(server.clone())).unwrap();
+    let typ = "token-introspection+jwt";
+    let with = |name: &str, value: Value| {
+        let mut claims = signed_claims();
+        claims[name] = value;
+        claims.to_string()
+    };
+
+    let good = server.mint(typ, &signed_claims().to_string()).unwrap();
+    for keys in [fixed.clone(), fetched] {
+        endpoint.answer(200, &good);
+        let service = guarded(cached(asks(keys), &endpoint.clock));
+        assert_eq!(call(&service, TOKEN).await.body(), "alice");
+    }
+    let accepts = endpoint.asked.lock().unwrap()[0].headers()["accept"].clone();
+    assert_eq!(accepts, "application/token-introspection+jwt");
+
+    let service = guarded(cached(asks(fixed), &endpoint.clock));
+    let (input, _) = good.rsplit_once('.').unwrap();
+    let mint = |typ, claims: &str| server.mint(typ, claims).unwrap();
+    for (asked, wrong) in [
+        mint("at+jwt", &signed_claims().to_string()),
+        mint("JWT", &signed_claims().to_string()),
+        mint(typ, &with("iss", json!("https://other.example"))),
+        mint(typ, &with("aud", json!("other"))),
+        mint(typ, &with("aud", Value::Null)),
+        mint(typ, &with("iat", Value::Null)),
+        mint(typ, &with("iat", json!(1_000_001))),
+        mint(typ, &with("token_introspection", json!("active"))),
+        mint(typ, &with("token_introspection", json!({"sub": "alice"}))),
+        mint(typ, r#"{"active":true}"#),
+        stranger.mint(typ, &signed_claims().to_string()).unwrap(),
+        format!("{input}."),
+        format!("{input}.AAAA"),
+        json!({"active": true, "aud": API}).to_string(),
+        signed_claims().to_string(),
+        String::new(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        endpoint.asked.lock().unwrap().clear();
+        endpoint.answer(200, &wrong);
+        for times in 1..3 {
+            assert_eq!(outage(&call(&service, TOKEN).await), 5, "{asked}");
+            assert_eq!(endpoint.asked(), times, "{asked}");
+        }
+    }
+
+    let inactive = with("token_introspection", json!({"active": false}));
+    endpoint.answer(200, &mint(typ, &inactive));
+    refused(&call(&service, "inactive").await);
+    endpoint.answer(200, &good);
+    assert_eq!(call(&service, TOKEN).await.body(), "alice");
+
+    let nobody = Introspection::new(URL, ClientAuthentication::none(), endpoint.transport());
+    assert!(
+        nobody
+            .unwrap()
+            .with_signed_responses(ISSUER, Jwks::fixed(&server.key_set()).unwrap())
+            .is_err()
+    );
+}
+
 #[tokio::test]
 async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
     let endpoint = Endpoint::new();
@@ -581,7 +671,7 @@ async fn a_destroyed_token_is_refused_at_once_and_by_a_cache_when_its_time_is_ov
 
     let validator = introspection(&bound.url("/introspect"), transport(), &clock);
     // Times are in whole seconds on the wire.
-    let validator = validator.with_leeway(seconds(1));
+    let validator = validator.with_leeway(seconds(1)).unwrap();
     let cached = cached(validator.clone(), &clock);
     assert_eq!(status(&validator, token).await, 200);
     assert_eq!(status(&cached, token).await, 200);

@@ -26,18 +26,18 @@ pub(super) fn back_off(response: &Response<Bytes>, now: SystemTime) -> Option<Du
     }
 }
 
-/// The members of an answer that finds the token good.
+/// The body of an answer about the token.
 ///
 /// # Errors
 ///
-/// When it does not, and when it is no such answer. `secrets` are kept out of it.
-pub(super) fn read(
-    response: &Response<Bytes>,
+/// Whatever any other answer says. `secrets` are kept out of it.
+pub(super) fn body<'r>(
+    response: &'r Response<Bytes>,
     secrets: &Secrets,
     now: SystemTime,
-) -> Result<Members, Rejection> {
+) -> Result<&'r [u8], Rejection> {
     match response.status() {
-        StatusCode::OK => active(object(response.body())?),
+        StatusCode::OK => Ok(response.body()),
         _ => Err(refusal(response, secrets, now)),
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn active(members: Members) -> Result<Members, Rejection> {
 }
 
 /// The one JSON object that the body is, each member of it there once.
-fn object(body: &[u8]) -> Result<Members, Rejection> {
+pub(super) fn object(body: &[u8]) -> Result<Members, Rejection> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // Its errors repeat no text of the body, but a name at most.
     members::check(body).map_err(|_| malformed("it is no JSON object of members there once"))?;
@@ -96,12 +96,16 @@ mod tests {
     use http::header::RETRY_AFTER;
     use proptest::prelude::*;
 
+    fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<Members, Rejection> {
+        active(object(body(response, secrets, SystemTime::now())?)?)
+    }
+
     fn response(status: u16, body: impl Into<Bytes>) -> Response<Bytes> {
         Response::builder().status(status).body(body.into()).unwrap()
     }
 
     fn kind(status: u16, body: &'static str) -> Option<RejectionKind> {
-        let read = read(&response(status, body), &Secrets::default(), SystemTime::now());
+        let read = read(&response(status, body), &Secrets::default());
         read.err().map(|rejection| rejection.kind())
     }
 
@@ -158,7 +162,7 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.add("hunter2");
         let body = r#"{"error":"invalid_client","error_description":"no hunter2\nhere"}"#;
-        let rejection = read(&response(401, body), &secrets, SystemTime::now()).unwrap_err();
+        let rejection = read(&response(401, body), &secrets).unwrap_err();
         assert_eq!(
             rejection.description(),
             "the introspection endpoint does not let this resource ask (401 Unauthorized): \
@@ -199,7 +203,7 @@ mod tests {
             ],
         ) {
             let says_so = String::from_utf8_lossy(&body).contains("\"active\":true");
-            match read(&response(status, body), &Secrets::default(), SystemTime::now()) {
+            match read(&response(status, body), &Secrets::default()) {
                 Ok(members) => {
                     prop_assert!(says_so && status == 200);
                     prop_assert_eq!(&members["active"], &Value::Bool(true));

@@ -6,6 +6,11 @@ mod answer;
 mod back_off;
 mod request;
 mod rules;
+#[cfg(feature = "jwt")]
+mod signed;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_signed.rs"]
+mod signed;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
 use crate::{
@@ -18,6 +23,7 @@ use http::Uri;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use serde_json::Value;
+use signed::Signed;
 use std::{
     fmt,
     future::Future,
@@ -49,9 +55,8 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 ///    token is asked about: 503, with the time that is left.
 /// 4. The token goes into the body of the request, never into a URL.
 ///
-/// Each token is a request to the server. Put [`Cached`](super::Cached) around it, unless a token
-/// that is taken back must be refused at the next request: alone this refuses it at once, under
-/// `Cached` after its time to live at the latest.
+/// Each token is a request to the server: put [`Cached`](super::Cached) around it, unless a
+/// destroyed token must be refused at once.
 ///
 /// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
 /// `auth_time`. Other members are for [`with_claims`](Self::with_claims).
@@ -62,6 +67,11 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 ///
 /// Any audience and any issuer; a leeway of 30 s; answers within 5 s, of at most 256 KiB, or
 /// less where the transport was told so.
+///
+/// # A destroyed token
+///
+/// A token that was revoked at the server is refused at the next request. Under
+/// [`Cached`](super::Cached) it is taken for as long as a verdict is kept, by default up to 60 s.
 ///
 /// # Security
 ///
@@ -104,6 +114,7 @@ struct Settings {
     transport: Transport,
     clock: Clock,
     rules: Rules,
+    signed: Option<Signed>,
 }
 
 impl Introspection {
@@ -125,7 +136,7 @@ impl Introspection {
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);
         let (clock, rules) = (Clock::system(), Rules::default());
-        let settings = Settings { url, client, transport, clock, rules };
+        let settings = Settings { url, client, transport, clock, rules, signed: None };
         Ok(Self { settings: Arc::new(settings), back_off: Arc::default(), claims: |_| Ok(()) })
     }
 }
@@ -164,8 +175,15 @@ impl<C> Introspection<C> {
     /// How far the clocks of the server and of this machine may be apart, at most 5 minutes: so
     /// much later than `exp`, and so much sooner than `nbf` and `iat`, a token is good. Defaults
     /// to 30 s.
-    pub fn with_leeway(self, leeway: Duration) -> Self {
-        self.with(|settings| settings.rules.leeway = leeway.min(MAX_LEEWAY))
+    ///
+    /// # Errors
+    ///
+    /// When it is longer.
+    pub fn with_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
+        if leeway > MAX_LEEWAY {
+            return Err(ConfigError::new("a leeway is at most 5 minutes"));
+        }
+        Ok(self.with(|settings| settings.rules.leeway = leeway))
     }
 
     /// The time within which an answer must be there, whatever the transport's own. Defaults to
@@ -202,11 +220,12 @@ impl<C: 'static> Introspection<C> {
     fn ask(&self, token: &str) -> impl Future<Output = Verdict<C>> + Send + use<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
-        let Settings { url, client, clock, .. } = &*self.settings;
-        let request = request::build(url, client, token, clock.wall(), &mut secrets);
+        let Settings { url, client, clock, signed, .. } = &*self.settings;
+        let accept = signed.as_ref().map_or("application/json", Signed::accept);
+        let request = request::build(url, client, token, accept, clock.wall(), &mut secrets);
         async move {
             let outage = |cause: String| Rejection::unavailable(None).because(cause);
-            let Settings { transport, clock, rules, .. } = &*this.settings;
+            let Settings { transport, clock, rules, signed, .. } = &*this.settings;
             let request = request.map_err(|cause| outage(cause.to_owned()))?;
             let sent = transport.send_without(request, |text| secrets.redact(text)).await;
             let response = sent.map_err(|error| {
@@ -216,7 +235,12 @@ impl<C: 'static> Introspection<C> {
             if let Some(wait) = answer::back_off(&response, now) {
                 this.back_off.extend(clock.monotonic(), wait);
             }
-            let members = answer::read(&response, &secrets, now)?;
+            let body = answer::body(&response, &secrets, now)?;
+            let members = match signed {
+                None => answer::object(body)?,
+                Some(signed) => signed.read(body, now, rules.leeway).await?,
+            };
+            let members = answer::active(members)?;
             let principal = rules.judge(&members, now)?;
             Ok(Arc::new(Validated::new(principal, (this.claims)(members)?)))
         }

@@ -20,6 +20,7 @@ pub(super) fn build(
     url: &Uri,
     client: &ClientAuthentication,
     token: &str,
+    accept: &'static str,
     now: SystemTime,
     secrets: &mut Secrets,
 ) -> Result<Request<Full<Bytes>>, &'static str> {
@@ -35,7 +36,7 @@ pub(super) fn build(
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url.clone();
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     headers.insert(CONTENT_TYPE, form);
     if let Some((name, value)) = header {
@@ -52,7 +53,8 @@ mod tests {
     fn built(client: &ClientAuthentication, token: &str) -> (Request<()>, String) {
         let url = Uri::from_static("https://as.example/introspect?realm=x");
         let now = SystemTime::UNIX_EPOCH;
-        let request = build(&url, client, token, now, &mut Secrets::default()).unwrap();
+        let request =
+            build(&url, client, token, "application/json", now, &mut Secrets::default()).unwrap();
         let (parts, body) = request.into_parts();
         let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();
         (Request::from_parts(parts, ()), String::from_utf8(body.into()).unwrap())
@@ -94,7 +96,7 @@ mod tests {
         let url = Uri::from_static("https://as.example/introspect");
         let client = ClientAuthentication::post("id", "hunter2");
         let mut secrets = Secrets::default();
-        build(&url, &client, "mF_9+B5f", SystemTime::UNIX_EPOCH, &mut secrets).unwrap();
+        build(&url, &client, "mF_9+B5f", "x/y", SystemTime::UNIX_EPOCH, &mut secrets).unwrap();
         let text = secrets.redact("token=mF_9%2BB5f&client_secret=hunter2 mF_9+B5f");
         assert_eq!(text, "token=[redacted]&client_secret=[redacted] [redacted]");
     }

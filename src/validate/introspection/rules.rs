@@ -136,7 +136,7 @@ fn no_access_token() -> Rejection {
 
 /// An instant that a member names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     At(SystemTime),
     /// Later than any clock can show.
     Never,
@@ -157,7 +157,7 @@ impl When {
         }
     }
 
-    fn is_ahead(self, now: SystemTime, leeway: Duration) -> bool {
+    pub(super) fn is_ahead(self, now: SystemTime, leeway: Duration) -> bool {
         match self {
             Self::At(at) => now.checked_add(leeway).is_some_and(|now| now < at),
             Self::Never => true,
@@ -182,7 +182,7 @@ fn wrong_type(name: &str) -> Rejection {
 }
 
 /// Seconds, also as the text of a number, which servers send.
-fn instant(members: &Members, name: &str) -> Result<Option<When>, Rejection> {
+pub(super) fn instant(members: &Members, name: &str) -> Result<Option<When>, Rejection> {
     let seconds = match member(members, name) {
         None => return Ok(None),
         Some(Value::Number(number)) => number.as_f64(),
@@ -203,7 +203,10 @@ fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejecti
 }
 
 /// One text, or a list of texts.
-fn texts<'m>(members: &'m Members, name: &str) -> Result<Option<Vec<&'m str>>, Rejection> {
+pub(super) fn texts<'m>(
+    members: &'m Members,
+    name: &str,
+) -> Result<Option<Vec<&'m str>>, Rejection> {
     let texts = match member(members, name) {
         None => return Ok(None),
         Some(Value::String(text)) => Some(vec![text.as_str()]),
