@@ -1,5 +1,6 @@
 """Writes the seed corpus, made of the requests in tests/cases/server.json."""
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -37,3 +38,27 @@ write("introspection", b'\0\n{"active":true,"sub":"a","aud":["a"],"exp":41024448
 write("introspection", b'\0\n{"active":true,"aud":"a","cnf":{"jkt":"x"},"nbf":1e9,"iat":"0","token_use":"access"}')
 write("introspection", b'\xc8\n{"error":"unsupported_token_type"}')
 write("introspection", b'\xe57\n{"active":false}')
+
+JWKS = [
+    '{"kty":"EC","crv":"P-256","kid":"1","use":"sig","alg":"ES256",'
+    '"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'
+    '"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}',
+    '{"kty":"OKP","crv":"Ed25519","key_ops":["verify"],"alg":"EdDSA",'
+    '"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}',
+    '{"kty":"RSA","n":"' + "q" * 341 + 'w","e":"AQAB","x5c":["a"]}',
+    '{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko","alg":"HS256"}',
+]
+for jwk in JWKS:
+    write("jwk_set", b'{"keys":[' + jwk.encode() + b"]}")
+write("jwk_set", b'{"keys":[' + ",".join(JWKS).encode() + b',1],"a":{}}')
+
+for header in [
+    '{"alg":"ES256","typ":"at+jwt","kid":"1"}',
+    '{"alg":"EdDSA","crit":["exp"],"jku":"https://x"}',
+    '{"alg":"RS256","x5c":["a"],"jwk":{"kty":"oct"}}',
+    '{"alg":"HS256"}',
+]:
+    payload = '{"iss":"a","aud":["b"],"exp":1}'
+    encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in (header, payload)]
+    for parts in (encoded, [header, payload]):
+        write("jwt", ".".join([*parts, "A" * 86]).encode())

@@ -13,11 +13,17 @@
 mod algorithm;
 pub(crate) mod base64url;
 mod compact;
+#[cfg(any(test, feature = "test-util"))]
+mod generate;
 mod header;
 mod jwk;
 mod key_set;
+mod pem;
+mod public_jwk;
 mod public_key;
 mod signing;
+#[cfg(test)]
+mod tests;
 mod verifying;
 
 pub(crate) use crate::members;

@@ -1,52 +1,171 @@
-use super::Algorithm;
+use super::{
+    Algorithm, VerifyingKey, base64url,
+    jwk::{self, Jwk},
+    pem, public_jwk, public_key, verifying,
+};
 use crate::{ClientSecret, ConfigError};
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    rsa::KeyPairComponents,
+    signature::{
+        self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair,
+    },
+};
+use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
-/// A key that signs: for `private_key_jwt` and `client_secret_jwt`.
+/// A key that signs: for `private_key_jwt` and `client_secret_jwt`
+/// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
+///
+/// It is bound to one [`Algorithm`]. Its `Debug` shows no key, the library that it is kept in
+/// wipes it when the last clone is dropped, and there is no way to have it back: what the caller
+/// read it from is the caller's to wipe.
+///
+/// ```
+/// use tower_oauth2::{Algorithm, SigningKey};
+///
+/// // The example key of RFC 8037.
+/// let key = SigningKey::from_jwk(r#"{
+///     "kty": "OKP", "crv": "Ed25519", "kid": "2026-01",
+///     "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+///     "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+/// }"#)?;
+/// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+/// assert_eq!(key.key_id(), Some("2026-01"));
+///
+/// // What to register with the authorization server.
+/// assert!(!key.public_jwk().unwrap().contains("nWGxne"));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    inner: Arc<Inner>,
+    pair: Arc<Pair>,
     kid: Option<Box<str>>,
     algorithm: Algorithm,
 }
 
-struct Inner {}
+/// A key as the library keeps it.
+pub(super) enum Pair {
+    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Ec(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Shared(Arc<hmac::Key>),
+}
 
 impl SigningKey {
-    /// Parses a private JWK.
+    /// Parses a private JWK ([RFC 7517]): RSA with all its members (`n`, `e`, `d`, `p`, `q`, `dp`,
+    /// `dq`, `qi`), EC on P-256 or P-384, OKP with Ed25519, or a shared secret (`oct`).
+    ///
+    /// Its `alg` says what it signs with; without one RSA signs RS256, and a curve what is made
+    /// for it. A shared secret needs one. A `kid` names it.
     ///
     /// # Errors
     ///
-    /// x
+    /// When it is of another type, lacks a member, is shorter than [RFC 7518] allows (RSA:
+    /// 2048 bits; a shared secret: the hash), or is not for signing by its `use` or `key_ops`.
+    ///
+    /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    /// [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
-        let _ = json;
-        unimplemented!()
+        Self::of_jwk(json).map_err(|reason| unusable("the JWK cannot sign", reason))
     }
 
-    /// Parses a private key in PKCS#8, as PEM.
+    fn of_jwk(json: &str) -> Result<Self, &'static str> {
+        let jwk = Jwk::read(json.as_bytes())?;
+        jwk.check("sign")?;
+        let alg = match jwk.alg.as_deref() {
+            None => None,
+            Some(alg) => Some(Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM)?),
+        };
+        let (algorithm, pair) = match jwk.kty.as_deref() {
+            Some("RSA") => rsa(&jwk, alg.unwrap_or(Algorithm::Rs256))?,
+            Some("EC") => ec(&jwk)?,
+            Some("OKP") => ed25519(&jwk)?,
+            Some("oct") => {
+                let algorithm =
+                    alg.ok_or("a shared secret does not say for which algorithm it is")?;
+                let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
+                (algorithm, Pair::Shared(Arc::new(key)))
+            }
+            Some(_) => return Err("its type is not supported (kty)"),
+            None => return Err("it has no type (kty)"),
+        };
+        let kid = jwk.kid.as_deref().map(Into::into);
+        Ok(Self { pair: Arc::new(pair), kid, algorithm })
+    }
+
+    /// Parses a private key in PKCS#8, as PEM (`-----BEGIN PRIVATE KEY-----`, [RFC 7468 §10]), for
+    /// `algorithm`. It has no name: see [`with_key_id`](Self::with_key_id).
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, SigningKey};
+    ///
+    /// // The example key of RFC 8410.
+    /// let key = SigningKey::from_pkcs8_pem(
+    ///     Algorithm::EdDsa,
+    ///     "-----BEGIN PRIVATE KEY-----
+    /// MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+    /// -----END PRIVATE KEY-----",
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// x
+    /// When it is anything else (the error says how to convert it), or not a key for `algorithm`.
+    ///
+    /// [RFC 7468 §10]: https://www.rfc-editor.org/rfc/rfc7468#section-10
     pub fn from_pkcs8_pem(algorithm: Algorithm, pem: &str) -> Result<Self, ConfigError> {
-        let _ = (algorithm, pem);
-        unimplemented!()
+        let pair = || {
+            let der = pem::private_key(pem)?;
+            if let Some(encoding) = rsa_encoding(algorithm) {
+                RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, encoding))
+            } else if let Some(signing) = ec_signing(algorithm) {
+                EcdsaKeyPair::from_pkcs8(signing, &der).map(Pair::Ec)
+            } else if algorithm == Algorithm::EdDsa {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Pair::Ed25519)
+            } else {
+                return Err("a shared secret is not kept as PKCS#8: use SigningKey::symmetric");
+            }
+            .map_err(|_| "it is not a key for this algorithm, or not of 2048 to 8192 bits")
+        };
+        let pair = pair().map_err(|reason| unusable("the PEM cannot sign", reason))?;
+        Ok(Self::new(algorithm, pair))
     }
 
-    /// A shared secret, for HMAC.
+    /// A shared secret, for HMAC: byte for byte, nothing is decoded.
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, SigningKey};
+    ///
+    /// let secret = "a client secret of 32 characters";
+    /// let key = SigningKey::symmetric(Algorithm::Hs256, secret)?;
+    /// assert!(SigningKey::symmetric(Algorithm::Hs512, secret).is_err(), "too short for that");
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// x
+    /// When `algorithm` has a public key, or the secret is shorter than its hash: 32, 48 or 64
+    /// bytes ([RFC 7518 §3.2]).
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     pub fn symmetric(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
-        let _ = (algorithm, secret.into());
-        unimplemented!()
+        let key = verifying::shared(algorithm, secret.into().expose().as_bytes());
+        let key = key.map_err(|reason| unusable("the secret cannot sign", reason))?;
+        Ok(Self::new(algorithm, Pair::Shared(Arc::new(key))))
     }
 
-    /// Names the key in the header of what it signs.
+    pub(super) fn new(algorithm: Algorithm, pair: Pair) -> Self {
+        Self { pair: Arc::new(pair), kid: None, algorithm }
+    }
+
+    /// Names the key (`kid`) in the header of what it signs and in its
+    /// [public half](Self::public_jwk). Defaults to the name in its JWK, or none.
     #[must_use]
     pub fn with_key_id(mut self, kid: impl Into<Box<str>>) -> Self {
         self.kid = Some(kid.into());
@@ -65,10 +184,29 @@ impl SigningKey {
         self.kid.as_deref()
     }
 
-    /// The public half as a JWK; nothing for a shared secret.
+    /// The public half as a JWK, with its `alg`, its `kid` and `"use": "sig"`; nothing for a shared
+    /// secret.
     #[must_use]
     pub fn public_jwk(&self) -> Option<String> {
-        unimplemented!()
+        let mut jwk = public_jwk::members(&self.pair)?;
+        jwk.insert("use".to_owned(), "sig".into());
+        jwk.insert("alg".to_owned(), self.algorithm.as_str().into());
+        if let Some(kid) = &self.kid {
+            jwk.insert("kid".to_owned(), (**kid).into());
+        }
+        Some(Value::Object(jwk).to_string())
+    }
+
+    /// The key that checks what this one signs.
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, &'static str> {
+        match (&*self.pair, self.public_jwk()) {
+            (Pair::Shared(key), _) => {
+                let key = VerifyingKey::of_shared(self.algorithm, key.clone());
+                Ok(key.with_kid(self.kid.as_deref()))
+            }
+            (_, Some(jwk)) => VerifyingKey::from_jwk(jwk.as_bytes()),
+            (_, None) => Err("it has no public half"),
+        }
     }
 
     /// The compact JWS of `payload`, `typ` in its header.
@@ -77,9 +215,110 @@ impl SigningKey {
     ///
     /// When the library cannot sign.
     pub(crate) fn sign(&self, typ: &str, payload: &[u8]) -> Result<String, ConfigError> {
-        let _ = (typ, payload, &self.inner);
-        unimplemented!()
+        let mut header = Map::new();
+        header.insert("alg".to_owned(), self.algorithm.as_str().into());
+        header.insert("typ".to_owned(), typ.into());
+        if let Some(kid) = &self.kid {
+            header.insert("kid".to_owned(), (**kid).into());
+        }
+        self.sign_with_header(&header, payload)
     }
+
+    /// The compact JWS of `payload` under `header`, which is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sign`](Self::sign).
+    pub(crate) fn sign_with_header(
+        &self,
+        header: &Map<String, Value>,
+        payload: &[u8],
+    ) -> Result<String, ConfigError> {
+        let header = serde_json::to_vec(header);
+        let header = header.map_err(|_| ConfigError::new("the header is no JSON"))?;
+        let mut token = base64url::encode(&header);
+        token.push('.');
+        token.push_str(&base64url::encode(payload));
+        let signature = self.signature(token.as_bytes())?;
+        token.push('.');
+        token.push_str(&base64url::encode(&signature));
+        Ok(token)
+    }
+
+    /// The signature of `message`, as JWS has it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sign`](Self::sign).
+    pub(crate) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, ConfigError> {
+        let random = SystemRandom::new();
+        let signature = match &*self.pair {
+            Pair::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random, message, &mut signature).map(|()| signature)
+            }
+            Pair::Ec(pair) => pair.sign(&random, message).map(|made| made.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.try_sign(message).map(|made| made.as_ref().to_vec()),
+            Pair::Shared(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+        };
+        signature.map_err(|_| ConfigError::new("the key cannot sign"))
+    }
+}
+
+/// Why a key cannot be used; nothing of the key.
+fn unusable(what: &str, reason: &str) -> ConfigError {
+    ConfigError::new(format!("{what}: {reason}"))
+}
+
+pub(super) fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match algorithm {
+        Algorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
+        Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
+        _ => return None,
+    })
+}
+
+pub(super) fn ec_signing(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
+    Some(match algorithm {
+        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
+        _ => return None,
+    })
+}
+
+fn rsa(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, Pair), &'static str> {
+    let encoding = rsa_encoding(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
+    let pair = RsaKeyPair::from_components(&KeyPairComponents {
+        public_key: public_key::rsa(jwk)?,
+        d: jwk::bytes(&jwk.d)?,
+        p: jwk::bytes(&jwk.p)?,
+        q: jwk::bytes(&jwk.q)?,
+        dP: jwk::bytes(&jwk.dp)?,
+        dQ: jwk::bytes(&jwk.dq)?,
+        qInv: jwk::bytes(&jwk.qi)?,
+    });
+    let pair = pair.map_err(|_| "its members are no RSA key, or not of the same one")?;
+    Ok((algorithm, Pair::Rsa(pair, encoding)))
+}
+
+fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
+    let (algorithm, point) = public_key::ec(jwk)?;
+    let signing = ec_signing(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
+    let private = jwk::bytes(&jwk.d)?;
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
+    let pair = pair.map_err(|_| "its members are no key of its curve, or not of the same one")?;
+    Ok((algorithm, Pair::Ec(pair)))
+}
+
+fn ed25519(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
+    let (seed, public) = (jwk::bytes(&jwk.d)?, public_key::ed25519(jwk)?);
+    let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public);
+    let pair = pair.map_err(|_| "its members are no Ed25519 key, or not of the same one")?;
+    Ok((Algorithm::EdDsa, Pair::Ed25519(pair)))
 }
 
 impl fmt::Debug for SigningKey {

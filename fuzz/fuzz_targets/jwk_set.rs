@@ -1,0 +1,41 @@
+//! A JWK set: entries are taken or skipped, what is taken is the same when it is read again, and
+//! what is reported is a bounded line.
+#![no_main]
+#![allow(dead_code, unexpected_cfgs, unused_imports, reason = "files of the crate, of which a part is used")]
+
+#[path = "../../src/error.rs"]
+mod error;
+#[path = "../../src/jose/mod.rs"]
+mod jose;
+#[path = "../../src/members.rs"]
+mod members;
+#[path = "../../src/secret.rs"]
+mod secret;
+
+use error::ConfigError;
+use jose::{Algorithm, KeySet, VerifyingKey};
+use libfuzzer_sys::fuzz_target;
+use secret::ClientSecret;
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(set) = KeySet::from_json(input) else {
+        let _ = VerifyingKey::from_jwk(input);
+        return;
+    };
+    assert!(set.len() + set.skipped().len() <= 100);
+    for line in set.skipped() {
+        assert!(line.len() < 200 && line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+    }
+    let again = KeySet::from_json(input).expect("it was read before");
+    assert!(set.is_same(&again));
+    for algorithm in Algorithm::ASYMMETRIC {
+        for key in set.candidates(None, algorithm) {
+            assert!(key.supports(algorithm));
+            assert!(!key.verify(algorithm, b"message", &[0; 256]));
+            assert!(key.kid().is_none_or(|kid| set.knows(kid)));
+        }
+    }
+    for algorithm in [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512] {
+        assert_eq!(set.candidates(None, algorithm).count(), 0, "no secret comes out of a set");
+    }
+});

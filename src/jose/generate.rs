@@ -1,0 +1,45 @@
+use super::{
+    Algorithm, SigningKey,
+    signing::{Pair, ec_signing, rsa_encoding},
+    verifying,
+};
+use crate::ConfigError;
+use aws_lc_rs::{
+    rsa::KeySize,
+    signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair},
+};
+use std::sync::Arc;
+
+impl SigningKey {
+    /// A new random key for `algorithm`, without a name: for tests (feature `test-util`). RSA has
+    /// 2048 bits and takes some hundred milliseconds.
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, SigningKey};
+    ///
+    /// let key = SigningKey::generate(Algorithm::Es256)?.with_key_id("test");
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the system's generator fails.
+    pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
+        let pair = if let Some(encoding) = rsa_encoding(algorithm) {
+            RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| Pair::Rsa(pair, encoding))
+        } else if let Some(signing) = ec_signing(algorithm) {
+            EcdsaKeyPair::generate(signing).ok().map(Pair::Ec)
+        } else if algorithm == Algorithm::EdDsa {
+            Ed25519KeyPair::generate().ok().map(Pair::Ed25519)
+        } else {
+            let mut secret = [0; 64];
+            let filled = getrandom::fill(&mut secret).ok();
+            let key = filled.and_then(|()| verifying::shared(algorithm, &secret).ok());
+            key.map(|key| Pair::Shared(Arc::new(key)))
+        };
+        match pair {
+            Some(pair) => Ok(Self::new(algorithm, pair)),
+            None => Err(ConfigError::new("no key could be generated")),
+        }
+    }
+}

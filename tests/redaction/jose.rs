@@ -1,0 +1,36 @@
+//! Keys, and what they fail with.
+
+use super::{SECRET, assert_clean, assert_clean_error};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tower_oauth2::{Algorithm, SigningKey};
+
+#[test]
+fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
+    let secret = BASE64_URL_SAFE_NO_PAD.encode(SECRET);
+    let oct = |alg| format!(r#"{{"kty":"oct","alg":"{alg}","kid":"a","k":"{secret}"}}"#);
+    let keys = [
+        SigningKey::symmetric(Algorithm::Hs256, SECRET).unwrap(),
+        SigningKey::from_jwk(&oct("HS256")).unwrap(),
+    ];
+    for key in &keys {
+        assert_clean("SigningKey", key);
+        assert_clean("SigningKey", &key.clone().with_key_id("b"));
+        assert_clean("Algorithm", &key.algorithm());
+    }
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----");
+    let okp = format!(r#"{{"kty":"OKP","crv":"Ed25519","d":"{secret}","x":"{secret}"}}"#);
+    for error in [
+        SigningKey::symmetric(Algorithm::Hs512, SECRET).err(),
+        SigningKey::symmetric(Algorithm::Rs256, SECRET).err(),
+        SigningKey::from_jwk(&oct("HS512")).err(),
+        SigningKey::from_jwk(&oct(SECRET)).err(),
+        SigningKey::from_jwk(&okp).err(),
+        SigningKey::from_jwk(SECRET).err(),
+        SigningKey::from_pkcs8_pem(Algorithm::EdDsa, &pem).err(),
+        SigningKey::from_pkcs8_pem(Algorithm::Hs256, &pem).err(),
+        SigningKey::from_pkcs8_pem(Algorithm::EdDsa, SECRET).err(),
+        SECRET.parse::<Algorithm>().err(),
+    ] {
+        assert_clean_error("ConfigError", &error.unwrap());
+    }
+}
