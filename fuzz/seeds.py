@@ -34,6 +34,11 @@ write("token_response", b"\0application/json\n" b'{"access_token":"t","expires_i
 write("token_response", b"\xc9text/plain\n" b'{"error":"invalid_client","error_description":"x"}')
 write("token_response", b"\0application/x-www-form-urlencoded\naccess_token=t&expires_in=60")
 
+write("introspection", b'\0\n{"active":true,"sub":"a","aud":["a"],"exp":4102444800,"scope":"r w","token_type":"Bearer"}')
+write("introspection", b'\0\n{"active":true,"aud":"a","cnf":{"jkt":"x"},"nbf":1e9,"iat":"0","token_use":"access"}')
+write("introspection", b'\xc8\n{"error":"unsupported_token_type"}')
+write("introspection", b'\xe57\n{"active":false}')
+
 JWKS = [
     '{"kty":"EC","crv":"P-256","kid":"1","use":"sig","alg":"ES256",'
     '"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",'

@@ -20,6 +20,7 @@
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
 //! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
+//! | `introspection` | [`validate::Introspection`] | |
 //! | `full` | all but `test-util` | |
 //!
 //! [`tower`]: https://docs.rs/tower
@@ -31,15 +32,15 @@
 )]
 
 mod answer;
-#[cfg(all(feature = "client", feature = "jwt"))]
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
 mod assertion;
-#[cfg(all(feature = "client", not(feature = "jwt")))]
+#[cfg(all(not(feature = "jwt"), any(feature = "client", feature = "introspection")))]
 #[path = "no_assertion.rs"]
 mod assertion;
 #[cfg(feature = "server")]
 mod b64token;
 mod challenge;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "introspection"))]
 mod client_auth;
 mod clock;
 mod error;
@@ -53,6 +54,12 @@ mod jose;
 #[cfg(feature = "server")]
 mod keyed;
 mod location;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+#[cfg_attr(
+    not(feature = "jwt"),
+    allow(dead_code, reason = "tokens are read with more of it than answers are")
+)]
+mod members;
 #[cfg(any(feature = "client", feature = "jwt"))]
 mod metadata;
 #[cfg(feature = "server")]
@@ -62,12 +69,12 @@ mod query;
 mod race;
 #[cfg(any(feature = "client", feature = "jwt"))]
 mod random;
-#[cfg(any(feature = "client", feature = "jwt"))]
+#[cfg(any(feature = "client", feature = "introspection", feature = "jwt"))]
 mod retry_after;
 mod scope;
 mod scrub;
 mod secret;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "introspection"))]
 mod secrets;
 mod token;
 mod transport;
@@ -83,7 +90,7 @@ pub mod validate;
 
 pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "introspection"))]
 pub use client_auth::ClientAuthentication;
 pub use clock::{Clock, Sleep};
 pub use error::ConfigError;

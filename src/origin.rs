@@ -92,7 +92,7 @@ impl FromStr for Origin {
 /// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
 /// is allowed.
 #[cfg_attr(
-    not(any(feature = "client", feature = "jwt")),
+    not(any(feature = "client", feature = "introspection", feature = "jwt")),
     allow(dead_code, reason = "for what reads documents")
 )]
 pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {

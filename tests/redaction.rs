@@ -34,8 +34,8 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, Answer, Challenge, ClientSecret, Clock, ConfigError, Origin, RequestHead, Scope,
-    ScopeSet, TokenLocation, Transport, TransportErrorKind,
+    AccessToken, Answer, Challenge, ClientAuthentication, ClientSecret, Clock, ConfigError, Origin,
+    RequestHead, Scope, ScopeSet, TokenLocation, Transport, TransportErrorKind,
     client::{
         self, AddBearer,
         ErrorKind::{ForeignOrigin, Placement, Source},
@@ -43,7 +43,9 @@ use tower_oauth2::{
     },
     server::{Authenticated, RequireScope, RequireToken},
     testing::{AuthorizationServer, ManualClock, RegisteredClient},
-    validate::{Cached, Principal, Rejection, StaticTokens, ValidateToken, Validated},
+    validate::{
+        Cached, Introspection, Principal, Rejection, StaticTokens, ValidateToken, Validated,
+    },
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -695,6 +697,47 @@ async fn closures_that_judge_a_token_do_not_show_it() {
     assert_eq!(cache.len(), 1);
     assert_clean("validate::Cached", &cache);
     walk_validator(cache).await;
+}
+
+/// An introspection endpoint that answers so, asked by a client whose secret it is too.
+fn introspection(answer: Result<Response<String>, Failed>) -> Introspection {
+    let answer = Arc::new(answer);
+    let service = service_fn(move |_: Request<Body>| {
+        let answered = match &*answer {
+            Ok(response) => Ok(response.clone().map(|body| Body::new(Bytes::from(body)))),
+            Err(failed) => Err(Failed::at(&failed.text)),
+        };
+        future::ready(answered)
+    });
+    let client = ClientAuthentication::post("id", SECRET);
+    Introspection::new("https://as.example/i", client, Transport::new(service)).unwrap()
+}
+
+#[tokio::test]
+async fn introspection_shows_neither_the_token_nor_the_secret_of_the_client() {
+    let said = |status: u16, text: &str| {
+        let body =
+            format!(r#"{{"error":{text:?},"error_description":{text:?},"active":{text:?}}}"#);
+        Ok(Response::builder().status(status).body(body).unwrap())
+    };
+    let request = get("/r");
+    for answer in [
+        Err(Failed::at(&url_with_secret())),
+        said(200, SECRET),
+        said(400, SECRET),
+        said(401, &percent_encoded()),
+        said(500, &format!("Basic {}", BASE64_STANDARD.encode(SECRET))),
+    ] {
+        let introspection = introspection(answer);
+        assert_clean("validate::Introspection", &introspection);
+        let answer = introspection.validate(SECRET, RequestHead::of(&request));
+        assert_clean("Answer", &answer);
+        let Answer::Pending(asked) = answer else { panic!("it asks") };
+        assert_clean("validate::IntrospectionFuture", &asked);
+        assert_clean_error("validate::Rejection", &asked.await.unwrap_err());
+    }
+    let good = Response::new(r#"{"active":true,"sub":"alice"}"#.to_owned());
+    walk_validator(introspection(Ok(good))).await;
 }
 
 #[tokio::test]

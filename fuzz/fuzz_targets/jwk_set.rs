@@ -7,6 +7,8 @@
 mod error;
 #[path = "../../src/jose/mod.rs"]
 mod jose;
+#[path = "../../src/members.rs"]
+mod members;
 #[path = "../../src/secret.rs"]
 mod secret;
 

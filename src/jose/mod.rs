@@ -18,7 +18,6 @@ mod generate;
 mod header;
 mod jwk;
 mod key_set;
-pub(crate) mod members;
 mod pem;
 mod public_jwk;
 mod public_key;
@@ -27,6 +26,7 @@ mod signing;
 mod tests;
 mod verifying;
 
+pub(crate) use crate::members;
 pub use algorithm::Algorithm;
 pub(crate) use compact::Compact;
 pub(crate) use header::Header;

@@ -4,6 +4,8 @@
 #[cfg(feature = "cache")]
 mod cached;
 mod chain;
+#[cfg(feature = "introspection")]
+mod introspection;
 #[cfg(feature = "jwt")]
 mod jwks;
 #[cfg(feature = "jwt")]
@@ -20,6 +22,8 @@ pub use chain::{
     FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Otherwise, Route, RouteFuture,
     Routes, When, first_of, is_jwt, prefix,
 };
+#[cfg(feature = "introspection")]
+pub use introspection::{Introspection, IntrospectionFuture};
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[cfg(feature = "jwt")]

@@ -5,6 +5,9 @@ use std::{borrow::Cow, cmp::Reverse, error::Error, fmt, time::Duration};
 /// When to try again, where nobody knows better.
 pub(crate) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
+/// What callers are told of every outage.
+const UNAVAILABLE: &str = "the access token cannot be checked at the moment";
+
 /// Why a request is refused.
 ///
 /// A validator answers with one; the refusal carries it in its extensions, for logs and outer
@@ -267,10 +270,16 @@ impl Rejection {
     /// 5 s.
     #[must_use]
     pub const fn unavailable(retry_after: Option<Duration>) -> Self {
-        let description = "the access token cannot be checked at the moment";
-        let mut rejection = Self::of(RejectionKind::Unavailable, description);
+        let mut rejection = Self::of(RejectionKind::Unavailable, UNAVAILABLE);
         rejection.retry_after = retry_after;
         rejection
+    }
+
+    /// Says to the log, and not to the caller, why nobody can tell.
+    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "for introspection"))]
+    pub(crate) fn because(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
+        self.description = cause.into();
+        self
     }
 
     /// The validator failed by its own fault. `description` is for the log; the caller is told
@@ -299,12 +308,13 @@ impl Rejection {
         self.retry_after
     }
 
-    /// What the caller may be told: nothing of an internal error, and in terse mode nothing of
-    /// why a token is not good.
+    /// What the caller may be told: nothing of an internal error or of an outage, and in terse
+    /// mode nothing of why a token is not good.
     #[must_use]
     pub fn told(&self) -> &str {
         match self.kind {
             RejectionKind::Internal => "the access token could not be checked",
+            RejectionKind::Unavailable => UNAVAILABLE,
             RejectionKind::NotMine
             | RejectionKind::Invalid
             | RejectionKind::Expired

@@ -73,6 +73,10 @@ impl Members {
         self.set(name, Value::from(text).to_string());
     }
 
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(own, _)| own != name);
+    }
+
     pub(super) fn into_response(self) -> Response<Bytes> {
         let member = |(name, json)| format!("{}:{json}", Value::from(name));
         let members: Vec<String> = self.0.into_iter().map(member).collect();

@@ -4,7 +4,7 @@ use super::{
     AuthorizationServer, answer, authorize,
     exchange::{Outcome, Reaction},
     faults::Fault,
-    log_in, published, revoke, token,
+    introspect, log_in, published, revoke, token,
 };
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -15,6 +15,7 @@ pub(super) enum Endpoint {
     Authorize,
     Token,
     LogIn,
+    Introspect,
     Revoke,
     Keys,
     Metadata,
@@ -32,6 +33,7 @@ impl Endpoint {
             "authorize" => Some(Self::Authorize),
             "token" => Some(Self::Token),
             "authorization" => Some(Self::LogIn),
+            "introspect" => Some(Self::Introspect),
             "revoke" => Some(Self::Revoke),
             "jwks" | "certs" => Some(Self::Keys),
             "openid-configuration" => Some(Self::Metadata),
@@ -42,7 +44,7 @@ impl Endpoint {
     fn method(self) -> Method {
         match self {
             Self::Authorize | Self::Keys | Self::Metadata => Method::GET,
-            Self::Token | Self::LogIn | Self::Revoke => Method::POST,
+            Self::Token | Self::LogIn | Self::Introspect | Self::Revoke => Method::POST,
         }
     }
 }
@@ -61,6 +63,7 @@ impl AuthorizationServer {
         state.seen.count(endpoint, head, body);
         let answer = match endpoint {
             Endpoint::Authorize => return authorize::answer(&mut state, now, head).into(),
+            Endpoint::Introspect => return introspect::answer(&mut state, now, head, body).into(),
             Endpoint::Keys => return published::keys(&state),
             Endpoint::Metadata => return published::metadata(&state).into(),
             Endpoint::Revoke => return revoke::answer(&mut state, now, head, body).into(),
@@ -100,6 +103,7 @@ mod tests {
             ("/auth/realms/myenvironment/protocol/openid-connect/token", Some(Endpoint::Token)),
             ("/api/v2/authorize", Some(Endpoint::Authorize)),
             ("/authorization", Some(Endpoint::LogIn)),
+            ("/introspect", Some(Endpoint::Introspect)),
             ("/revoke", Some(Endpoint::Revoke)),
             ("/realms/x/protocol/openid-connect/certs", Some(Endpoint::Keys)),
             ("/realms/x/.well-known/openid-configuration", Some(Endpoint::Metadata)),
@@ -128,7 +132,13 @@ mod tests {
     }
 
     fn endpoint() -> impl Strategy<Value = &'static str> {
-        prop_oneof![Just("authorize"), Just("token"), Just("authorization"), Just("revoke")]
+        prop_oneof![
+            Just("authorize"),
+            Just("token"),
+            Just("authorization"),
+            Just("introspect"),
+            Just("revoke")
+        ]
     }
 
     fn parameters() -> impl Strategy<Value = String> {

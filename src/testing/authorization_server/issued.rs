@@ -7,6 +7,7 @@ pub struct IssuedToken {
     pub(super) subject: Option<Box<str>>,
     pub(super) client_id: Option<Box<str>>,
     pub(super) scopes: ScopeSet,
+    pub(super) issued_at: SystemTime,
     pub(super) expires_at: Option<SystemTime>,
 }
 
@@ -27,6 +28,12 @@ impl IssuedToken {
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
+    }
+
+    /// When it was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> SystemTime {
+        self.issued_at
     }
 
     /// The instant from which the token is good no longer, where there is one.

@@ -17,6 +17,8 @@ pub(super) struct Settings {
     pub(super) denial: bool,
     pub(super) state_returned: bool,
     pub(super) issuer: Option<String>,
+    /// Members of what is said of tokens, by their names; without a value they are left out.
+    pub(super) introspected: Vec<(String, Option<String>)>,
     pub(super) keys_max_age: Duration,
     pub(super) keys_latency: Duration,
     pub(super) keys_fault: Option<Fault>,
@@ -37,6 +39,7 @@ impl Default for Settings {
             denial: false,
             state_returned: true,
             issuer: None,
+            introspected: Vec::new(),
             keys_max_age: Duration::from_secs(300),
             keys_latency: Duration::ZERO,
             keys_fault: None,
@@ -138,8 +141,8 @@ impl AuthorizationServer {
     }
 
     /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included,
-    /// and that the metadata are of. Defaults to none, and no parameter; the metadata are then of
-    /// the issuer of JWTs, where there is one.
+    /// and `…/introspect` in the member `iss`, and that the metadata are of. Defaults to none, and
+    /// no parameter; the metadata are then of the issuer of JWTs, where there is one.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
     pub fn set_issuer(&self, issuer: Option<&str>) {

@@ -20,6 +20,7 @@ mod dispatch;
 mod exchange;
 mod faults;
 mod form;
+mod introspect;
 mod issued;
 #[cfg(feature = "jwt")]
 mod jwts;
@@ -75,6 +76,8 @@ use tower_service::Service;
 ///   without a body, or by an assertion that it signs; a public one only names itself.
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
+/// - `POST …/introspect` tells a client with a secret what an access token stands for
+///   ([RFC 7662]).
 /// - `POST …/revoke` revokes ([RFC 7009]).
 /// - `GET …/jwks` and `GET …/certs` show the keys of JWTs, and `GET …/.well-known/…` the metadata
 ///   ([RFC 8414], OpenID Connect Discovery), where the server has an issuer identifier.
@@ -148,6 +151,7 @@ use tower_service::Service;
 /// ```
 ///
 /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+/// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]

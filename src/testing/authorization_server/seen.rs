@@ -11,6 +11,7 @@ const MAX_KEPT: usize = 64;
 pub(super) struct Seen {
     pub(super) token_requests: usize,
     authorize_requests: usize,
+    introspections: usize,
     revocations: usize,
     key_requests: usize,
     kept: VecDeque<Request<Bytes>>,
@@ -20,6 +21,7 @@ impl Seen {
     pub(super) fn count(&mut self, endpoint: Endpoint, head: &Parts, body: &Bytes) {
         match endpoint {
             Endpoint::Authorize => self.authorize_requests += 1,
+            Endpoint::Introspect => self.introspections += 1,
             Endpoint::Revoke => self.revocations += 1,
             Endpoint::Keys => self.key_requests += 1,
             Endpoint::Metadata => {}
@@ -58,6 +60,12 @@ impl AuthorizationServer {
     #[must_use]
     pub fn authorize_requests(&self) -> usize {
         self.lock().seen.authorize_requests
+    }
+
+    /// How many requests came to `…/introspect`.
+    #[must_use]
+    pub fn introspections(&self) -> usize {
+        self.lock().seen.introspections
     }
 
     /// How many requests came to `…/revoke`.

@@ -153,6 +153,7 @@ impl State {
             subject: grant.subject.clone(),
             client_id: grant.client_id.clone(),
             scopes: scopes.clone(),
+            issued_at: now,
             expires_at: self.settings.lifetime.and_then(|lifetime| now.checked_add(lifetime)),
         };
         let id = unguessable.get(..16).unwrap_or_default();

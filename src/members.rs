@@ -28,6 +28,16 @@ pub(crate) fn read<'de, M: Members<'de>>(
     reader.end()
 }
 
+/// Reads the one object that `json` is for its form alone.
+///
+/// # Errors
+///
+/// As [`read`].
+#[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "tokens are read at once"))]
+pub(crate) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
+    read(json, &mut Nothing)
+}
+
 struct Object<'m, M>(&'m mut M);
 
 impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {

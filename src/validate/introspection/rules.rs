@@ -1,0 +1,429 @@
+//! What the members of a good answer must say besides ([RFC 7662 §4]): a server may find a token
+//! good that is not good here.
+//!
+//! [RFC 7662 §4]: https://www.rfc-editor.org/rfc/rfc7662#section-4
+
+use super::answer::{Members, malformed};
+use crate::{
+    Scope, ScopeSet,
+    validate::{Principal, Rejection},
+};
+use serde_json::Value;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    /// Nothing where any will do.
+    pub(super) audience: Option<Vec<Box<str>>>,
+    pub(super) missing_audience: bool,
+    pub(super) issuer: Option<Arc<str>>,
+    pub(super) leeway: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let leeway = Duration::from_secs(30);
+        Self { audience: None, missing_audience: false, issuer: None, leeway }
+    }
+}
+
+impl Rules {
+    /// Whose token it is by `members`, which find it good.
+    ///
+    /// # Errors
+    ///
+    /// When it is not good here at `now`, and when a member is of the wrong type.
+    pub(super) fn judge(&self, members: &Members, now: SystemTime) -> Result<Principal, Rejection> {
+        check_kind(members)?;
+        let expiry = instant(members, "exp")?;
+        let starts = [instant(members, "nbf")?, instant(members, "iat")?];
+        if expiry.is_some_and(|expiry| expiry.is_over(now, self.leeway)) {
+            return Err(Rejection::expired());
+        }
+        if starts.into_iter().flatten().any(|start| start.is_ahead(now, self.leeway)) {
+            return Err(Rejection::invalid("the access token is not good yet"));
+        }
+        let issuer = text(members, "iss")?;
+        if let (Some(own), Some(issuer)) = (&self.issuer, issuer)
+            && **own != *issuer
+        {
+            return Err(Rejection::invalid("the access token is of another issuer"));
+        }
+        let audience = self.check_audience(members)?;
+        let [_, issued_at] = starts;
+        let authenticated_at = instant(members, "auth_time")?.and_then(When::shown);
+        let subject = text(members, "sub")?;
+        let principal = subject.map_or_else(Principal::without_subject, Principal::new);
+        let mut principal = principal
+            .with_scopes(scopes(members)?)
+            .with_audience(audience)
+            .with_authentication(text(members, "acr")?, authenticated_at);
+        if let Some(client_id) = text(members, "client_id")? {
+            principal = principal.with_client_id(client_id);
+        }
+        if let Some(issuer) = issuer {
+            principal = principal.with_issuer(issuer);
+        }
+        if let Some(token_id) = text(members, "jti")? {
+            principal = principal.with_token_id(token_id);
+        }
+        if let Some(issued_at) = issued_at.and_then(When::shown) {
+            principal = principal.with_issued_at(issued_at);
+        }
+        if let Some(expiry) = expiry.and_then(When::shown) {
+            principal = principal.with_expiry(expiry);
+        }
+        Ok(principal)
+    }
+
+    fn check_audience<'m>(&self, members: &'m Members) -> Result<Vec<&'m str>, Rejection> {
+        let audience = texts(members, "aud")?;
+        let Some(own) = &self.audience else { return Ok(audience.unwrap_or_default()) };
+        match audience {
+            None if self.missing_audience => Ok(Vec::new()),
+            None => Err(Rejection::invalid("it is not known whom the access token is for")),
+            Some(named) if named.iter().any(|one| own.iter().any(|own| **own == **one)) => {
+                Ok(named)
+            }
+            Some(_) => Err(Rejection::invalid("the access token is for another audience")),
+        }
+    }
+
+    /// Judges once more what follows from time alone.
+    ///
+    /// # Errors
+    ///
+    /// When the token has expired.
+    pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
+        match principal.expires_at() {
+            Some(expiry) if When::At(expiry).is_over(now, self.leeway) => Err(Rejection::expired()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses what is no access token, or one that is of use only with a proof.
+fn check_kind(members: &Members) -> Result<(), Rejection> {
+    let is = |text: &str, names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
+    let bound = || Rejection::invalid("the access token is bound to a key, and no proof is read");
+    if member(members, "cnf").is_some() {
+        return Err(bound());
+    }
+    match text(members, "token_type")? {
+        Some(kind) if is(kind, &["dpop", "pop", "mac"]) => return Err(bound()),
+        Some(kind) if !is(kind, &["bearer", "access_token"]) => return Err(no_access_token()),
+        _ => {}
+    }
+    match text(members, "token_use")? {
+        Some(kind) if !is(kind, &["access_token", "access"]) => return Err(no_access_token()),
+        _ => {}
+    }
+    // Keycloak answers for its other tokens too, and says here what they are.
+    match member(members, "typ") {
+        Some(Value::String(kind)) if is(kind, &["id", "refresh", "offline", "logout"]) => {
+            Err(no_access_token())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_access_token() -> Rejection {
+    Rejection::invalid("it is no access token")
+}
+
+/// An instant that a member names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    At(SystemTime),
+    /// Later than any clock can show.
+    Never,
+}
+
+impl When {
+    /// The instant of so many seconds after 1970; of those before, 1970 itself.
+    fn of(seconds: f64) -> Self {
+        let since = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+        let at = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        at.map_or(Self::Never, Self::At)
+    }
+
+    fn is_over(self, now: SystemTime, leeway: Duration) -> bool {
+        match self {
+            Self::At(at) => at.checked_add(leeway).is_some_and(|at| now >= at),
+            Self::Never => false,
+        }
+    }
+
+    pub(super) fn is_ahead(self, now: SystemTime, leeway: Duration) -> bool {
+        match self {
+            Self::At(at) => now.checked_add(leeway).is_some_and(|now| now < at),
+            Self::Never => true,
+        }
+    }
+
+    fn shown(self) -> Option<SystemTime> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Never => None,
+        }
+    }
+}
+
+/// The member `name`; null is as if it were absent.
+fn member<'m>(members: &'m Members, name: &str) -> Option<&'m Value> {
+    members.get(name).filter(|value| !value.is_null())
+}
+
+fn wrong_type(name: &str) -> Rejection {
+    malformed(&format!("`{name}` is of the wrong type"))
+}
+
+/// Seconds, also as the text of a number, which servers send.
+pub(super) fn instant(members: &Members, name: &str) -> Result<Option<When>, Rejection> {
+    let seconds = match member(members, name) {
+        None => return Ok(None),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
+    };
+    let seconds = seconds.filter(|seconds| seconds.is_finite()).ok_or_else(|| wrong_type(name))?;
+    Ok(Some(When::of(seconds)))
+}
+
+/// A text; an empty one is as if it were absent.
+fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejection> {
+    match member(members, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(wrong_type(name)),
+    }
+}
+
+/// One text, or a list of texts.
+pub(super) fn texts<'m>(
+    members: &'m Members,
+    name: &str,
+) -> Result<Option<Vec<&'m str>>, Rejection> {
+    let texts = match member(members, name) {
+        None => return Ok(None),
+        Some(Value::String(text)) => Some(vec![text.as_str()]),
+        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
+        Some(_) => None,
+    };
+    texts.map(Some).ok_or_else(|| wrong_type(name))
+}
+
+/// `scope` as one text, or as a list. What is no scope grants nothing.
+fn scopes(members: &Members) -> Result<ScopeSet, Rejection> {
+    let texts = texts(members, "scope")?.unwrap_or_default();
+    let scopes = texts.iter().flat_map(|text| text.split(' '));
+    Ok(scopes.filter_map(|scope| Scope::new(scope).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::RejectionKind::{self, Expired, Invalid, Unavailable};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn judge(rules: &Rules, members: Value) -> Result<Principal, RejectionKind> {
+        let Value::Object(members) = members else { panic!("{members}") };
+        rules.judge(&members, at(1000)).map_err(|rejection| rejection.kind())
+    }
+
+    fn exact() -> Rules {
+        Rules { leeway: Duration::ZERO, ..Rules::default() }
+    }
+
+    #[test]
+    fn a_principal_has_what_the_answer_says_in_every_form_that_servers_send() {
+        let members = json!({
+            "sub": "alice", "client_id": "app", "scope": "read  write", "iss": "https://as.example",
+            "aud": "https://api.example", "jti": "1", "exp": 1100, "iat": 900.9, "auth_time": "800",
+            "acr": "high", "username": "Alice", "nbf": null, "token_type": "",
+        });
+        let principal = Principal::new("alice")
+            .with_client_id("app")
+            .with_scopes("read write".parse().unwrap())
+            .with_issuer("https://as.example")
+            .with_audience(["https://api.example"])
+            .with_token_id("1")
+            .with_expiry(at(1100))
+            .with_issued_at(at(900) + Duration::from_millis(900))
+            .with_authentication(Some("high"), Some(at(800)));
+        assert_eq!(judge(&exact(), members), Ok(principal));
+
+        let listed = json!({"scope": ["read", "a\"b", "x y"], "aud": ["a", "b"], "sub": ""});
+        let principal = Principal::without_subject()
+            .with_scopes("read x y".parse().unwrap())
+            .with_audience(["a", "b"]);
+        assert_eq!(judge(&exact(), listed), Ok(principal));
+        assert_eq!(judge(&exact(), json!({})), Ok(Principal::without_subject()));
+    }
+
+    #[test]
+    fn a_member_of_the_wrong_type_makes_the_answer_unreadable() {
+        for members in [
+            json!({"exp": true}),
+            json!({"exp": "soon"}),
+            json!({"exp": "NaN"}),
+            json!({"nbf": [1]}),
+            json!({"iat": {}}),
+            json!({"auth_time": "inf"}),
+            json!({"sub": 1}),
+            json!({"iss": ["https://as.example"]}),
+            json!({"aud": 1}),
+            json!({"aud": ["a", 1]}),
+            json!({"scope": {"read": true}}),
+            json!({"client_id": false}),
+            json!({"token_type": 1}),
+            json!({"token_use": ["access"]}),
+        ] {
+            assert_eq!(judge(&exact(), members.clone()), Err(Unavailable), "{members}");
+        }
+    }
+
+    #[test]
+    fn time_is_judged_with_the_leeway_and_no_number_is_too_large() {
+        let rules = |seconds| Rules { leeway: Duration::from_secs(seconds), ..Rules::default() };
+        for (members, leeway, refused) in [
+            (json!({"exp": 1000}), 0, Some(Expired)),
+            (json!({"exp": 1000.5}), 0, None),
+            (json!({"exp": 970}), 30, Some(Expired)),
+            (json!({"exp": 971}), 30, None),
+            (json!({"exp": 0}), 30, Some(Expired)),
+            (json!({"exp": -1e300}), 0, Some(Expired)),
+            (json!({"exp": 1e300}), 0, None),
+            (json!({"exp": 18_446_744_073_709_551_615_u64}), 300, None),
+            (json!({"nbf": 1000}), 0, None),
+            (json!({"nbf": 1001}), 0, Some(Invalid)),
+            (json!({"nbf": 1030}), 30, None),
+            (json!({"nbf": 1e300}), 300, Some(Invalid)),
+            (json!({"iat": 1001}), 0, Some(Invalid)),
+            (json!({"iat": 1030}), 30, None),
+            (json!({"iat": -5}), 0, None),
+        ] {
+            let judged = judge(&rules(leeway), members.clone());
+            assert_eq!(judged.err(), refused, "{members} {leeway}");
+        }
+    }
+
+    #[test]
+    fn a_kept_verdict_ends_when_a_new_one_would() {
+        let principal = Principal::new("alice").with_expiry(at(970));
+        let rules = Rules::default();
+        assert!(rules.recheck(&principal, at(999)).is_ok());
+        assert!(rules.recheck(&principal, at(1000)).is_err());
+        assert!(rules.recheck(&Principal::new("bob"), at(u64::from(u32::MAX))).is_ok());
+    }
+
+    #[test]
+    fn an_audience_that_is_asked_for_must_be_named() {
+        let rules = Rules { audience: Some(vec!["a".into(), "b".into()]), ..Rules::default() };
+        let lax = Rules { missing_audience: true, ..rules.clone() };
+        let nobody = Rules { audience: Some(Vec::new()), ..lax.clone() };
+        for (members, strict, missing_allowed) in [
+            (json!({"aud": "b"}), true, true),
+            (json!({"aud": ["x", "a"]}), true, true),
+            (json!({"aud": "A"}), false, false),
+            (json!({"aud": "a "}), false, false),
+            (json!({"aud": []}), false, false),
+            (json!({"aud": ""}), false, false),
+            (json!({"aud": null}), false, true),
+            (json!({}), false, true),
+        ] {
+            let good = |rules| {
+                judge(rules, members.clone()).map_or_else(
+                    |kind| {
+                        assert_eq!(kind, Invalid);
+                        false
+                    },
+                    |_| true,
+                )
+            };
+            assert_eq!((good(&rules), good(&lax)), (strict, missing_allowed), "{members}");
+            assert!(members.get("aud").is_none_or(Value::is_null) || !good(&nobody));
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_compared_where_it_is_named() {
+        let rules = Rules { issuer: Some("https://as.example".into()), ..Rules::default() };
+        assert!(judge(&rules, json!({"iss": "https://as.example"})).is_ok());
+        assert!(judge(&rules, json!({})).is_ok());
+        assert_eq!(judge(&rules, json!({"iss": "https://as.example/"})), Err(Invalid));
+    }
+
+    #[test]
+    fn only_an_access_token_that_needs_no_proof_is_good() {
+        for good in [
+            json!({"token_type": "Bearer"}),
+            json!({"token_type": "bearer", "token_use": "access_token"}),
+            json!({"token_type": "access_token"}),
+            json!({"token_use": "access", "typ": "Bearer"}),
+            json!({"typ": "at+jwt", "cnf": null}),
+        ] {
+            assert!(judge(&exact(), good.clone()).is_ok(), "{good}");
+        }
+        for bad in [
+            json!({"token_type": "refresh_token"}),
+            json!({"token_type": "Refresh"}),
+            json!({"token_type": "DPoP"}),
+            json!({"token_type": "dpop", "cnf": {"jkt": "x"}}),
+            json!({"token_use": "refresh_token"}),
+            json!({"token_use": "refresh"}),
+            json!({"token_use": "id_token"}),
+            json!({"token_use": "id"}),
+            json!({"typ": "ID"}),
+            json!({"typ": "Offline"}),
+            json!({"cnf": {"jkt": "x"}}),
+            json!({"cnf": {"x5t#S256": "x"}, "token_type": "Bearer"}),
+            json!({"cnf": {}}),
+            json!({"cnf": "x"}),
+        ] {
+            assert_eq!(judge(&exact(), bad.clone()), Err(Invalid), "{bad}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "(a|Bearer|read x|[0-9]{1,9}|[ -~]{0,6})".prop_map(Value::from),
+        ];
+        let list = prop::collection::vec(leaf.clone(), 0..3).prop_map(Value::from);
+        prop_oneof![4 => leaf, 1 => list]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_good_is_in_its_time_and_for_this_audience(
+            members in prop::collection::vec(
+                ("(exp|nbf|iat|iss|aud|sub|scope|cnf|token_type|token_use|typ|acr|jti)", value()),
+                0..6,
+            ),
+            leeway in 0..400_u64,
+            now in any::<u32>(),
+        ) {
+            let leeway = Duration::from_secs(leeway);
+            let audience = Some(vec!["a".into()]);
+            let rules = Rules { audience, leeway, ..Rules::default() };
+            let (now, members) = (at(now.into()), members.into_iter().collect());
+            if let Ok(principal) = rules.judge(&members, now) {
+                prop_assert!(principal.expires_at().is_none_or(|expiry| now < expiry + leeway));
+                prop_assert!(principal.audience().any(|one| one == "a"));
+                prop_assert!(members.get("cnf").is_none_or(Value::is_null));
+            }
+        }
+    }
+}
