@@ -14,7 +14,7 @@ use std::{
     hint::black_box,
     process::{Command, ExitCode},
 };
-use support::{answer, client, server, target};
+use support::{answer, client, jwt::Subject, server, target};
 use tower::{Layer, Service};
 use tower_http::auth::AddAuthorizationLayer;
 use tower_oauth2::{
@@ -38,6 +38,16 @@ const CASES: &[(&str, &str)] = &[
     ("require_token/none", "server/bare_none"),
     ("require_token/malformed", "server/bare"),
     ("require_token/unknown", "server/bare"),
+    ("jwt/RS256/first_sight", "server/bare"),
+    ("jwt/RS256/seen_before", "server/bare"),
+    ("jwt/RS256/expired", "server/bare"),
+    ("jwt/RS256/bad_signature", "server/bare"),
+    ("jwt/ES256/first_sight", "server/bare"),
+    ("jwt/ES256/seen_before", "server/bare"),
+    ("jwt/EdDSA/first_sight", "server/bare"),
+    ("jwt/EdDSA/seen_before", "server/bare"),
+    ("jwt/HS256/first_sight", "server/bare"),
+    ("jwt/HS256/seen_before", "server/bare"),
 ];
 
 fn main() -> ExitCode {
@@ -106,10 +116,19 @@ fn compare(counts: &BTreeMap<&str, f64>) -> ExitCode {
         let ratio = counts[case] / counts["client/tower_http"];
         target(&format!("{case}, instructions as a ratio to tower-http"), ratio, limit);
     }
+    for (algorithm, limit) in
+        [("RS256", 3300.0), ("ES256", 2500.0), ("EdDSA", 2500.0), ("HS256", 2500.0)]
+    {
+        let case = format!("jwt/{algorithm}/seen_before");
+        target(&format!("{case}, instructions"), counts[case.as_str()], limit);
+    }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn call(case: &str, calls: u64) {
+    if let Some(case) = case.strip_prefix("jwt/") {
+        return call_jwt(case, calls);
+    }
     let token = client::token();
     let good = server::bearer(&token);
     let (malformed, unknown) = (server::bearer("two words"), server::bearer("unknown"));
@@ -144,6 +163,25 @@ fn call(case: &str, calls: u64) {
             repeat(require.layer(server::Inner), || server::request(Some(&unknown)), calls);
         }
         _ => panic!("no such case"),
+    }
+}
+
+fn call_jwt(case: &str, calls: u64) {
+    let (algorithm, what) = case.split_once('/').expect("an algorithm and a case");
+    let subject = Subject::new(algorithm.parse().unwrap());
+    let first = RequireToken::new("api", subject.validator()).unwrap().layer(server::Inner);
+    let token = match what {
+        "expired" => &subject.expired,
+        "bad_signature" => &subject.forged,
+        _ => &subject.good,
+    };
+    let request = || server::request(Some(token));
+    match what {
+        "seen_before" => {
+            let seen = RequireToken::new("api", subject.cached()).unwrap();
+            repeat(seen.layer(server::Inner), request, calls);
+        }
+        _ => repeat(first, request, calls),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    Algorithm, VerifyingKey, base64url,
+    Algorithm, base64url,
     jwk::{self, Jwk},
     pem, public_jwk, public_key, verifying,
 };
@@ -198,13 +198,14 @@ impl SigningKey {
     }
 
     /// The key that checks what this one signs.
-    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, &'static str> {
+    #[cfg(test)]
+    pub(crate) fn verifying_key(&self) -> Result<super::VerifyingKey, &'static str> {
         match (&*self.pair, self.public_jwk()) {
             (Pair::Shared(key), _) => {
-                let key = VerifyingKey::of_shared(self.algorithm, key.clone());
+                let key = super::VerifyingKey::of_shared(self.algorithm, key.clone());
                 Ok(key.with_kid(self.kid.as_deref()))
             }
-            (_, Some(jwk)) => VerifyingKey::from_jwk(jwk.as_bytes()),
+            (_, Some(jwk)) => super::VerifyingKey::from_jwk(jwk.as_bytes()),
             (_, None) => Err("it has no public half"),
         }
     }

@@ -70,6 +70,7 @@ impl VerifyingKey {
         Self { kid: None, material: Material::Shared(algorithm, key) }
     }
 
+    #[cfg(test)]
     pub(super) fn with_kid(self, kid: Option<&str>) -> Self {
         Self { kid: kid.map(Into::into), ..self }
     }

@@ -55,7 +55,7 @@ pub(super) fn judge(
         return refused("the token is too long").into();
     }
     let Some(compact) = Compact::parse(token) else {
-        return refused("the token is no compact JWS").into();
+        return refused("the token is no compact JWS").foreign().into();
     };
     let mut buffer = [0; USUAL_HEADER];
     let header = match base64url::decode_into(compact.header, &mut buffer) {
@@ -127,7 +127,7 @@ fn check_claims<'i>(
 ) -> Result<&'i TrustedIssuer, Rejection> {
     let iss = claims.iss.as_deref().ok_or_else(|| refused("there is no issuer"))?;
     let issuer = issuers.iter().find(|issuer| *issuer.identifier == *iss);
-    let issuer = issuer.ok_or_else(|| refused("the issuer is not trusted"))?;
+    let issuer = issuer.ok_or_else(|| refused("the issuer is not trusted").foreign())?;
     if !issuer.allows(algorithm) {
         return Err(refused("the algorithm is not allowed for this issuer"));
     }
