@@ -13,7 +13,7 @@ mod members;
 mod secret;
 
 use error::ConfigError;
-use jose::{Compact, Header, SigningKey, VerifyingKey, base64url, members};
+use jose::{Compact, Header, SigningKey, VerifyingKey, base64url};
 use libfuzzer_sys::fuzz_target;
 use secret::ClientSecret;
 use std::sync::LazyLock;
