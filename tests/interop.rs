@@ -8,6 +8,8 @@
 mod browser;
 #[path = "interop/client_credentials.rs"]
 mod client_credentials;
+#[path = "interop/jwts.rs"]
+mod jwts;
 #[path = "interop/passwords.rs"]
 mod passwords;
 #[path = "interop/peers.rs"]
