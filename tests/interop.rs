@@ -4,6 +4,8 @@
 //! No test waits for a token to expire: the cache's clock is moved.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
+#[path = "interop/assertions.rs"]
+mod assertions;
 #[path = "interop/browser.rs"]
 mod browser;
 #[path = "interop/client_credentials.rs"]
