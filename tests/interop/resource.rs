@@ -20,15 +20,15 @@ use tower_oauth2::{
 
 /// An authorization server to whom tokens can be shown, and who ends them.
 #[derive(Clone)]
-struct Peer {
-    token: String,
-    introspect: String,
+pub(crate) struct Peer {
+    pub(crate) token: String,
+    pub(crate) introspect: String,
     revoke: String,
-    client: [String; 2],
-    resource_server: [String; 2],
+    pub(crate) client: [String; 2],
+    pub(crate) resource_server: [String; 2],
 }
 
-fn provider_peer() -> Peer {
+pub(crate) fn provider_peer() -> Peer {
     let at = oidc_provider();
     Peer {
         token: format!("{at}/token"),
@@ -39,7 +39,7 @@ fn provider_peer() -> Peer {
     }
 }
 
-fn django_peer() -> Peer {
+pub(crate) fn django_peer() -> Peer {
     let at = django();
     Peer {
         token: format!("{at}/token/"),
@@ -67,8 +67,15 @@ impl Peer {
         Ok(Validated::from(principal))
     }
 
+    /// Ends a token of the client.
+    pub(crate) async fn revoke(&self, token: &AccessToken) {
+        let [id, secret] = &self.client;
+        let response = post_token(&self.revoke, id, secret, token.expose()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+
     /// A client of `api` that asks for the scope `read`.
-    fn client(&self, api: &Server) -> ClientCredentialsRefresh {
+    pub(crate) fn client_of(&self, api: &Server) -> ClientCredentialsRefresh {
         let [id, secret] = self.client.clone();
         let endpoint = endpoint(&self.token, ClientAuthentication::basic(id, secret));
         let layer = ClientCredentialsRefresh::new(endpoint, api.origin()).unwrap();
@@ -107,7 +114,7 @@ impl Api {
 
 async fn assert_end_to_end(peer: Peer) {
     let api = Api::start(&peer).await;
-    let layer = peer.client(&api.server);
+    let layer = peer.client_of(&api.server);
     let mut client = ApiClient::new(layer.layer(system::http()));
     let read = format!("{}/read", api.server.origin());
     for _ in 0..2 {
@@ -125,9 +132,7 @@ async fn assert_end_to_end(peer: Peer) {
 
     // The token is ended behind the client's back, and no caller notices.
     let revoked = api.last_token();
-    let [id, secret] = &peer.client;
-    let response = post_token(&peer.revoke, id, secret, revoked.expose()).await;
-    assert_eq!(response.status(), StatusCode::OK);
+    peer.revoke(&revoked).await;
     let response = system::call(&mut client, &read).await.unwrap();
     assert_eq!((response.status(), response.body()), (StatusCode::OK, &peer.client[0]));
     assert_eq!(layer.cache().status().fetches(), 2);
