@@ -1,5 +1,5 @@
 use super::{
-    Algorithm, VerifyingKey, base64url,
+    Algorithm, base64url,
     jwk::{self, Jwk},
     pem, public_jwk, public_key, verifying,
 };
@@ -40,7 +40,7 @@ use std::{fmt, sync::Arc};
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    pair: Arc<Pair>,
+    pub(super) pair: Arc<Pair>,
     kid: Option<Box<str>>,
     algorithm: Algorithm,
 }
@@ -195,18 +195,6 @@ impl SigningKey {
             jwk.insert("kid".to_owned(), (**kid).into());
         }
         Some(Value::Object(jwk).to_string())
-    }
-
-    /// The key that checks what this one signs.
-    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, &'static str> {
-        match (&*self.pair, self.public_jwk()) {
-            (Pair::Shared(key), _) => {
-                let key = VerifyingKey::of_shared(self.algorithm, key.clone());
-                Ok(key.with_kid(self.kid.as_deref()))
-            }
-            (_, Some(jwk)) => VerifyingKey::from_jwk(jwk.as_bytes()),
-            (_, None) => Err("it has no public half"),
-        }
     }
 
     /// The compact JWS of `payload`, `typ` in its header.
