@@ -151,7 +151,7 @@ async fn keys_rotate_under_2000_requests_a_second_without_one_wrong_refusal() {
 async fn keys_that_cannot_be_had_for_a_while_are_never_a_401() {
     let mut system = System::new().await;
     let known = system.token();
-    all_good(&system.load(1, &[known.clone()]).await);
+    all_good(&system.load(1, std::slice::from_ref(&known)).await);
     let down = Response::builder().status(503).body(Bytes::new()).unwrap();
     system.server.fail_keys(down);
     // Longer than the keys may be kept.
@@ -160,7 +160,7 @@ async fn keys_that_cannot_be_had_for_a_while_are_never_a_401() {
     // A key that was made meanwhile: nobody can tell whether it is the server's.
     system.server.rotate_key(key(1));
     let unknown = system.token();
-    let statuses = system.lot(&[unknown.clone()]).await;
+    let statuses = system.lot(std::slice::from_ref(&unknown)).await;
     assert_eq!(statuses.keys().collect::<Vec<_>>(), [&StatusCode::SERVICE_UNAVAILABLE]);
     let statuses = system.load(1, &[known.clone(), unknown.clone()]).await;
     assert_eq!(statuses.get(&StatusCode::UNAUTHORIZED), None, "{statuses:?}");

@@ -1,7 +1,7 @@
 //! A JWK set: entries are taken or skipped, what is taken is the same when it is read again, and
 //! what is reported is a bounded line.
 #![no_main]
-#![allow(dead_code, unexpected_cfgs, unused_imports, reason = "files of the crate, of which a part is used")]
+#![allow(dead_code, unused_imports, reason = "files of the crate, of which a part is used")]
 
 #[path = "../../src/error.rs"]
 mod error;

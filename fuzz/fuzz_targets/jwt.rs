@@ -1,7 +1,7 @@
 //! A token in JWS: its parts, its header, its claims as JSON, and its signature under a key of
 //! each type, of which it has none.
 #![no_main]
-#![allow(dead_code, unexpected_cfgs, unused_imports, reason = "files of the crate, of which a part is used")]
+#![allow(dead_code, unused_imports, reason = "files of the crate, of which a part is used")]
 
 #[path = "../../src/error.rs"]
 mod error;

@@ -28,8 +28,11 @@ mod verifying;
 
 pub(crate) use crate::members;
 pub use algorithm::Algorithm;
+#[cfg(feature = "server")]
 pub(crate) use compact::Compact;
+#[cfg(feature = "server")]
 pub(crate) use header::Header;
+#[cfg(feature = "server")]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;
 pub(crate) use verifying::VerifyingKey;

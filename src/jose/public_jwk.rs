@@ -56,7 +56,7 @@ fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         return None;
     }
     let (len, rest) = match (len, rest) {
-        (..=0x7F, _) => (usize::from(len), rest),
+        (..=0x7f, _) => (usize::from(len), rest),
         (0x81, [len, rest @ ..]) => (usize::from(*len), rest),
         (0x82, [high, low, rest @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), rest),
         _ => return None,

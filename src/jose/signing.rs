@@ -40,7 +40,7 @@ use std::{fmt, sync::Arc};
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    pair: Arc<Pair>,
+    pub(super) pair: Arc<Pair>,
     kid: Option<Box<str>>,
     algorithm: Algorithm,
 }
@@ -195,19 +195,6 @@ impl SigningKey {
             jwk.insert("kid".to_owned(), (**kid).into());
         }
         Some(Value::Object(jwk).to_string())
-    }
-
-    /// The key that checks what this one signs.
-    #[cfg(test)]
-    pub(crate) fn verifying_key(&self) -> Result<super::VerifyingKey, &'static str> {
-        match (&*self.pair, self.public_jwk()) {
-            (Pair::Shared(key), _) => {
-                let key = super::VerifyingKey::of_shared(self.algorithm, key.clone());
-                Ok(key.with_kid(self.kid.as_deref()))
-            }
-            (_, Some(jwk)) => super::VerifyingKey::from_jwk(jwk.as_bytes()),
-            (_, None) => Err("it has no public half"),
-        }
     }
 
     /// The compact JWS of `payload`, `typ` in its header.

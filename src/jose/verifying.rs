@@ -70,11 +70,6 @@ impl VerifyingKey {
         Self { kid: None, material: Material::Shared(algorithm, key) }
     }
 
-    #[cfg(test)]
-    pub(super) fn with_kid(self, kid: Option<&str>) -> Self {
-        Self { kid: kid.map(Into::into), ..self }
-    }
-
     pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }

@@ -4,11 +4,22 @@ mod headers;
 mod keys;
 mod properties;
 mod sets;
-mod signing;
+mod signatures;
 mod vectors;
 
-use super::*;
+use super::{signing::Pair, *};
 use serde_json::{Value, json};
+
+impl SigningKey {
+    /// The key that checks what this one signs; a shared secret without its name.
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, &'static str> {
+        match (&*self.pair, self.public_jwk()) {
+            (Pair::Shared(key), _) => Ok(VerifyingKey::of_shared(self.algorithm(), key.clone())),
+            (_, Some(jwk)) => VerifyingKey::from_jwk(jwk.as_bytes()),
+            (_, None) => Err("it has no public half"),
+        }
+    }
+}
 
 const SYMMETRIC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 

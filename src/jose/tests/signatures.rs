@@ -26,7 +26,7 @@ fn what_is_signed_verifies_and_says_what_signed_it() {
         assert_eq!(base64url::decode(parts.payload).as_deref(), Some(&b"{\"sub\":1}"[..]));
         let verifying = key.verifying_key().unwrap();
         assert!(verifies(&verifying, &token), "{algorithm}");
-        assert_eq!(verifying.kid(), key.key_id());
+        assert_eq!(verifying.kid(), key.key_id().filter(|_| !algorithm.is_symmetric()));
     }
 }
 
