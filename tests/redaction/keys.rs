@@ -8,8 +8,10 @@ use http::{Request, Response};
 use std::convert::Infallible;
 use tower::service_fn;
 use tower_oauth2::{
-    Algorithm, AuthorizationServerMetadata, ClientSecret, Transport,
-    validate::{Jwks, JwksErrorKind},
+    Algorithm, Answer, AuthorizationServerMetadata, ClientSecret, RequestHead, SigningKey,
+    Transport,
+    testing::{AuthorizationServer, JwtFormat},
+    validate::{Jwks, JwksErrorKind, JwtValidator, TrustedIssuer, ValidateToken},
 };
 
 const ISSUER: &str = "https://as.example";
@@ -64,4 +66,33 @@ async fn keys_show_neither_where_they_are_from_nor_what_they_are() {
     assert_clean_text("ConfigError", &error.to_string());
     let secret = ClientSecret::new(SECRET);
     assert_clean("validate::Jwks", &Jwks::shared_secret(Algorithm::Hs256, secret).unwrap());
+}
+
+#[tokio::test]
+async fn a_jwt_shows_in_no_validator_and_in_no_wait_for_its_key() {
+    let secret = ClientSecret::new(SECRET.repeat(64 / SECRET.len() + 1));
+    let key = SigningKey::symmetric(Algorithm::Hs256, secret.clone()).unwrap();
+    let format =
+        JwtFormat::rfc9068(ISSUER, ["x"]).with_claim("x", &format!("\"{SECRET}\"")).unwrap();
+    assert_clean("testing::JwtFormat", &format);
+    let server = AuthorizationServer::new();
+    server.issue_jwts(format, key);
+    assert_clean("testing::AuthorizationServer", &server);
+
+    let keys = Jwks::fetched("https://as.example/jwks", failing()).unwrap();
+    let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["x"]);
+    assert_clean("validate::TrustedIssuer", &issuer);
+    let validator = JwtValidator::new(issuer).unwrap();
+    assert_clean("validate::JwtValidator", &validator);
+    let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k");
+    server.rotate_key(key);
+    let claims = format!(r#"{{"iss":"{ISSUER}","aud":"x","exp":9999999999,"sub":"{SECRET}"}}"#);
+    let token = server.mint("at+jwt", &claims).unwrap();
+    let request = Request::new(());
+    let Answer::Pending(waiting) = validator.validate(&token, RequestHead::of(&request)) else {
+        panic!("the key cannot be there");
+    };
+    assert_clean("validate::JwtFuture", &waiting);
+    let rejection = waiting.await.unwrap_err();
+    assert_clean("validate::Rejection", &rejection);
 }

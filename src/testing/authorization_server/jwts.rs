@@ -3,7 +3,7 @@
 use super::{AuthorizationServer, IssuedToken, answer::Refusal};
 use crate::{ConfigError, SigningKey};
 use serde_json::{Map, Value, json};
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 /// What a JWT of an [`AuthorizationServer`] looks like.
 ///
@@ -14,7 +14,7 @@ use std::time::SystemTime;
 ///     .with_claim("tenant", "\"acme\"")?;
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct JwtFormat {
     issuer: Box<str>,
@@ -85,6 +85,17 @@ impl JwtFormat {
         claims.extend(self.claims.clone());
         claims.retain(|_, value| !value.is_null());
         claims
+    }
+}
+
+/// Names the claims that were set, without their values.
+impl fmt::Debug for JwtFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtFormat")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("claims", &self.claims.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
