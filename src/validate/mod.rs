@@ -27,7 +27,7 @@ pub use introspection::{Introspection, IntrospectionFuture};
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[cfg(feature = "jwt")]
-pub use jwt::{JwtFuture, JwtValidator, TrustedIssuer};
+pub use jwt::{JwtFuture, JwtValidator, TrustedIssuer, issued_by};
 pub use principal::{Principal, Validated};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};

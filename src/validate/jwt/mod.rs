@@ -4,10 +4,12 @@ mod claims;
 mod future;
 mod issuer;
 mod judge;
+mod named;
 mod rules;
 
 pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
+pub use named::issued_by;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, ConfigError, RequestHead, scrub};
