@@ -1,16 +1,10 @@
 //! The cases of `tests/cases/server.json` that are scenarios in words (`steps`), each a test whose
 //! name ends in its id. Those that are data are run by `tests/conformance.rs`.
 //!
-//! `static-001` looks at what a set keeps: it is in `src/validate/static_tokens.rs`. The others
-//! need validators that do not exist yet:
-//!
-//! - introspection: `intro-001`, `-005`, `-007` to `-011`, `-013` to `-015`, `-018` to `-020`,
-//!   `-022`, `-025`, `-026`, `-028`;
-//! - keys that are fetched: `jwks-001`, `-003`, `-004`, `-007`, `-009`, `-011`, `-012`, `-014` to
-//!   `-017`, `-019`, `-021`.
-//!
-//! `rev-001`, `-002` and `-006` are in `tests/revocation.rs`. That a static token which is removed
-//! ends the guards of its requests is in `tests/require_token.rs`.
+//! `static-001` looks at what a set keeps: it is in `src/validate/static_tokens.rs`. Those of
+//! introspection are in `tests/introspection.rs`, those of keys in `tests/jwks.rs`, those of
+//! revocation in `tests/revocation.rs` and, with JWTs, in `tests/revoked_jwts.rs`;
+//! `tests/case_ids.rs` says whether one is missing.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use http::{Request, Response, StatusCode};
