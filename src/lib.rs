@@ -19,8 +19,12 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
+//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`] | |
+//! | `cache` | [`validate::Cached`] | |
 //! | `introspection` | [`validate::Introspection`] | |
+//! | `axum` | extractors | |
+//! | `metrics`, `tracing` | counters and events, through the facades of these names | |
+//! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
 //! | `full` | all but `test-util` | |
 //!
 //! [`tower`]: https://docs.rs/tower
