@@ -12,6 +12,27 @@
 //! [`ValidateToken`](validate::ValidateToken). Both are small traits that closures implement.
 //! What needs the network goes through a [`Transport`], which is any HTTP `Service`.
 //!
+//! Recipes for five real systems, and guides (where the token rides, outages, the order of layers,
+//! testing, what is protected): [`guide`].
+//!
+//! # The picture
+//!
+//! ```text
+//!         client                                               server
+//!  request                                                                    response
+//!    │                                                                           ▲
+//!    ▼                                                                           │
+//!  AddBearer ── asks ─▶ TokenSource            RequireToken ── asks ─▶ ValidateToken
+//!    │                    │                        │ 1 extract              │
+//!    │                    ├ static token           │ 2 validate             ├ StaticTokens
+//!    │                    ├ TokenCache             │ 3 attach claims        ├ JwtValidator + Jwks
+//!    │                    │   └ TokenEndpoint      │ 4 call, or refuse      ├ Introspection
+//!    │                    │       └ any HTTP       │                        ├ Cached, Revocable
+//!    │                    │         Service        ▼                        ├ first_of, Route
+//!    ▼                    └ any closure        inner service                └ any closure
+//!  inner HTTP client
+//! ```
+//!
 //! # Features
 //!
 //! | feature | gives | default |
@@ -85,6 +106,8 @@ mod transport;
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "test-util")]
