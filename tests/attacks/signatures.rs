@@ -2,12 +2,14 @@
 
 use crate::{
     api::{
-        Api, ISSUER, OTHER, claims, decoded, encoded, good, header, key_of, sealed, signed, token,
-        with,
+        Api, ISSUER, OTHER, Web, claims, clock, decoded, encoded, entries, good, header, key_of,
+        sealed, signed, token, with,
     },
     der,
 };
+use http::StatusCode;
 use serde_json::json;
+use tower_oauth2::validate::{Cached, JwtValidator, Revocations};
 
 /// The orders of the groups of P-256 and P-384, and of edwards25519.
 const P256: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
@@ -50,6 +52,14 @@ fn sum(left: &[u8], right: &[u8]) -> Option<Vec<u8>> {
 fn halves(token: &str) -> (&str, Vec<u8>) {
     let (input, signature) = token.rsplit_once('.').unwrap();
     (input, decoded(signature))
+}
+
+/// The token with the second half of its ES256 signature taken from the order of the group, which
+/// anybody can do, and which makes another signature of the same text.
+fn mirrored(token: &str) -> String {
+    let (input, signature) = halves(token);
+    let (r, s) = signature.split_at(32);
+    format!("{input}.{}", encoded([r, &difference(&bytes(P256), s)].concat()))
 }
 
 #[tokio::test]
@@ -201,6 +211,27 @@ async fn a_signature_of_another_token_and_parts_that_are_swapped() {
     let other = with(header("ES256", "k1"), json!({"typ": "dpop+jwt"}));
     api.refuses("a proof", &token(&other, &claims())).await;
     api.refuses("without a payload", &sealed(&key, "", &format!("{}.", alice[0]))).await;
+}
+
+/// ECDSA has two signatures of each text, and whoever has the one can make the other. It says the
+/// same; but what is known of the one has to be known of the other.
+#[tokio::test]
+async fn the_mirrored_signature_of_a_destroyed_token_is_destroyed_as_well() {
+    let web = Web::default();
+    web.publish(ISSUER, entries(ISSUER));
+    let validator = JwtValidator::new(web.issuer(ISSUER)).unwrap().with_clock(clock());
+    let list = Revocations::new().with_clock(clock());
+    let cached = Cached::new(validator).with_clock(clock());
+    let api = Api::over(list.guard(cached), web);
+    let token = crate::api::claiming(json!({"jti": "j2"}));
+    api.takes("the token", &token).await;
+    api.takes("the other signature of the same text", &mirrored(&token)).await;
+    list.revoke_token(&token, None).unwrap();
+    for (name, destroyed) in [("as it was", token.clone()), ("mirrored", mirrored(&token))] {
+        let seen = api.sees(&destroyed).await;
+        assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{name}");
+        api.stands(name).await;
+    }
 }
 
 #[tokio::test]
