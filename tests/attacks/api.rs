@@ -105,10 +105,12 @@ pub(crate) struct Seen {
     pub(crate) subject: Option<String>,
 }
 
+type Sets = Vec<(String, Vec<Value>)>;
+
 /// Where key sets are, and who asked for what.
 #[derive(Clone, Default)]
 pub(crate) struct Web {
-    sets: Arc<Mutex<Vec<(String, Vec<Value>)>>>,
+    sets: Arc<Mutex<Sets>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
