@@ -52,6 +52,15 @@ struct State {
 
 type Flight = Launch<(), (), Box<dyn FnOnce(Option<()>) + Send>>;
 
+/// What is looked up.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    Any,
+    Key(Option<&'a str>, Algorithm),
+    /// One that is none of those that are held.
+    Other,
+}
+
 impl Shared {
     pub(super) fn new(source: Source, settings: Settings) -> Self {
         let (keys, standing) = match &source {
@@ -80,21 +89,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The look-up of a key that is not held, or whose set is not fresh; any key where `key` is
-    /// nothing.
+    /// The look-up of a key that is not held, or whose set is not fresh.
     #[cold]
-    pub(super) fn look_up(
-        self: &Arc<Self>,
-        key: Option<(Option<&str>, Algorithm)>,
-        waited: bool,
-    ) -> Found {
+    pub(super) fn look_up(self: &Arc<Self>, wanted: Wanted<'_>, waited: bool) -> Found {
         let Source::Remote(remote) = &self.source else { return Found::Unknown };
         let now = self.settings.clock.monotonic();
         let mut launch = None;
         let mut state = self.lock();
         // What was written meanwhile counts.
         let snapshot = self.snapshot.load();
-        let known = key.is_none_or(|(kid, algorithm)| snapshot.knows(kid, algorithm));
+        let known = match wanted {
+            Wanted::Any => true,
+            Wanted::Key(kid, algorithm) => snapshot.knows(kid, algorithm),
+            Wanted::Other => false,
+        };
         let found = match state.machine.ask(now, known, waited) {
             Ask::Keys => Found::Keys(snapshot),
             Ask::KeysAndFetch => {
