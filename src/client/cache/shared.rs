@@ -1,61 +1,19 @@
-use super::{
-    BoxTokenFuture, Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse,
-    TokenSource,
-    fetcher::{Fetcher, FromFn, Repeat, Session},
-    flight::{self, Waiter},
-    machine::{self, Ask, Failed, Fetched, Machine, Now},
-    status::TokenStatus,
+//! What the clones of a cache share, and what they do with it under its lock.
+
+use super::super::{
+    Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
+    fetcher::Fetcher,
+    flight,
+    machine::{Ask, Failed, Fetched, Machine, Now},
 };
-use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
+use crate::{AccessToken, Clock, ScopeSet, random};
 use std::{
-    error::Error as StdError,
-    fmt,
-    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
-
-/// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
-/// another when it is rejected.
-///
-/// 1. Fresh: the token goes out. Stale: it goes out, and one fetch runs in the background.
-///    Expired or none: every caller waits for the same one fetch.
-/// 2. A fetch belongs to no caller: dropping one, or all, neither loses nor repeats it.
-/// 3. While a token is good, failing fetches disturb nobody. Without one, callers wait as long
-///    as their patience and then get the error, with the time until the next try.
-/// 4. How often the server is asked is bounded, whatever it answers.
-///
-/// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
-/// asked for; a fetch ends by itself within its deadline.
-///
-/// # Defaults
-///
-/// Those of [`RefreshPolicy`].
-///
-/// # Example
-///
-/// ```
-/// use tower_oauth2::{
-///     ClientAuthentication, Transport,
-///     client::{AddBearer, Grant, RefreshPolicy, TokenCache, TokenEndpoint},
-/// };
-///
-/// let endpoint = TokenEndpoint::new(
-///     "https://as.example/token",
-///     ClientAuthentication::basic("id", "secret"),
-///     Transport::https(),
-/// )?;
-/// let cache = TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default());
-/// let layer = AddBearer::from_source(cache, "https://api.example")?;
-/// # Ok::<(), tower_oauth2::ConfigError>(())
-/// ```
-#[derive(Clone)]
-pub struct TokenCache {
-    shared: Arc<Shared>,
-}
 
 /// What the clones of a cache share.
 ///
@@ -64,7 +22,7 @@ pub struct TokenCache {
 /// [`AccessToken::lease`]), which is written under the lock alone: set when the token is handed
 /// out, cleared before another takes its place. A reader that still sees the old lease sends a
 /// token that was good when the lease was given.
-pub(super) struct Shared {
+pub(in crate::client) struct Shared {
     state: Mutex<State>,
     warm: AtomicBool,
     fetcher: Box<dyn Fetcher>,
@@ -92,69 +50,21 @@ impl State {
 }
 
 /// What a caller does next.
-pub(super) enum Next {
+pub(in crate::client) enum Next {
     Take(Result<AccessToken, Error>),
     Wait(flight::Joined),
     AskAgainAt(Instant),
 }
 
-impl TokenCache {
-    /// Fetches by asking `endpoint` with `grant`, the same each time.
-    #[must_use]
-    pub fn new(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
-        Self::with_clock(endpoint, grant, policy, Clock::system())
-    }
-
-    /// The same, its time told by `clock`.
-    #[must_use]
-    pub fn with_clock(
-        endpoint: TokenEndpoint,
-        grant: Grant,
-        policy: RefreshPolicy,
-        clock: Clock,
-    ) -> Self {
-        Self::build(Box::new(Repeat { endpoint, grant }), policy, clock, true)
-    }
-
-    /// Fetches by asking `fetch`: any other library that gets tokens, or a grant of one's own.
-    #[must_use]
-    pub fn from_fn<F, Fut, E>(fetch: F, policy: RefreshPolicy, clock: Clock) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<TokenResponse, E>> + Send + 'static,
-        E: Into<Box<dyn StdError + Send + Sync>> + 'static,
-    {
-        Self::build(Box::new(FromFn(fetch)), policy, clock, true)
-    }
-
-    /// Keeps the token of a sign-in, and renews it by its refresh token. Without one the token is
-    /// used until it is rejected, and from then on the error says that the user has to sign in;
-    /// [`store`](Self::store) takes the new token.
-    ///
-    #[must_use]
-    pub fn signed_in(
-        endpoint: TokenEndpoint,
-        response: &TokenResponse,
-        policy: RefreshPolicy,
-        clock: Clock,
-    ) -> Self {
-        let refresh_tokens = Mutex::default();
-        let grant = Grant::client_credentials();
-        let session = Session { endpoint, grant, refresh_tokens };
-        let cache = Self::build(Box::new(session), policy, clock, false);
-        cache.store(response);
-        cache
-    }
-
-    fn build(
+impl Shared {
+    pub(super) fn new(
         fetcher: Box<dyn Fetcher>,
         policy: RefreshPolicy,
         clock: Clock,
         refetchable: bool,
     ) -> Self {
-        let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
         let state = State {
-            machine,
+            machine: Machine::new(policy.clone(), random::fraction(), refetchable),
             token: None,
             granted: None,
             withheld: ScopeSet::empty(),
@@ -163,92 +73,34 @@ impl TokenCache {
         };
         let base = clock.monotonic();
         Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                warm: AtomicBool::new(false),
-                fetcher,
-                policy,
-                clock,
-                base,
-                fetches: AtomicU64::new(0),
-            }),
+            state: Mutex::new(state),
+            warm: AtomicBool::new(false),
+            fetcher,
+            policy,
+            clock,
+            base,
+            fetches: AtomicU64::new(0),
         }
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
-    /// comes with it, and a fetch in flight for the old one changes neither.
-    pub fn store(&self, response: &TokenResponse) {
-        self.shared.store(response);
-    }
-
-    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
-    /// may try at once.
-    pub fn credential_changed(&self) {
-        let now = self.shared.now();
-        self.shared.lock().machine.credential_changed(now);
-    }
-
-    /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
-    #[must_use]
-    pub fn status(&self) -> TokenStatus {
-        self.shared.status()
-    }
-}
-
-impl TokenSource for TokenCache {
-    type Future = BoxTokenFuture;
-
-    fn token(&self, _: RequestHead<'_>) -> Answer<BoxTokenFuture> {
-        let shared = &self.shared;
-        let now = shared.now();
-        let patience = shared.policy.patience;
-        let give_up = machine::after(now.monotonic, patience);
-        match shared.next(now, give_up) {
-            Next::Take(result) => Answer::Ready(result),
-            next => {
-                let waiter = Waiter::new(shared.clone(), give_up, patience.is_zero());
-                Answer::Pending(Box::pin(waiter.wait(next)))
-            }
-        }
-    }
-
-    fn is_current(&self, held: &AccessToken, _: RequestHead<'_>) -> bool {
-        let lease = held.lease().load(Ordering::Acquire);
-        lease != 0 && self.shared.nanos(self.shared.clock.monotonic()) < lease
-    }
-
-    fn is_warm(&self) -> bool {
-        self.shared.warm.load(Ordering::Relaxed)
-    }
-
-    fn recovers(&self) -> bool {
-        true
-    }
-
-    fn reject(&self, rejected: &AccessToken) -> bool {
-        self.shared.reject(rejected)
-    }
-}
-
-impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two writes, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn now(&self) -> Now {
+    pub(in crate::client) fn now(&self) -> Now {
         Now { monotonic: self.clock.monotonic(), wall: self.clock.wall() }
     }
 
-    pub(super) fn clock(&self) -> &Clock {
+    pub(in crate::client) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    pub(super) fn fetcher(&self) -> &dyn Fetcher {
+    pub(in crate::client) fn fetcher(&self) -> &dyn Fetcher {
         &*self.fetcher
     }
 
-    pub(super) fn fetch_deadline(&self) -> Duration {
+    pub(in crate::client) fn fetch_deadline(&self) -> Duration {
         self.policy.fetch_deadline
     }
 
@@ -258,7 +110,7 @@ impl Shared {
     }
 
     /// Asks the machine, and starts the fetch that it wants.
-    pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
+    pub(in crate::client) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
         let mut launch = None;
         let mut state = self.lock();
         let ask = state.machine.ask(now, give_up);
@@ -322,7 +174,7 @@ impl Shared {
     }
 
     /// The fetch in flight ended: what its waiters get.
-    pub(super) fn landed(
+    pub(in crate::client) fn landed(
         &self,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
@@ -365,7 +217,7 @@ impl Shared {
         state.usable(now).ok_or(error)
     }
 
-    fn store(&self, response: &TokenResponse) {
+    pub(super) fn store(&self, response: &TokenResponse) {
         let now = self.now();
         let mut state = self.lock();
         let refetchable = self.fetcher.adopt(response);
@@ -395,7 +247,7 @@ impl Shared {
         self.warm.store(false, Ordering::Relaxed);
     }
 
-    fn reject(&self, rejected: &AccessToken) -> bool {
+    pub(super) fn reject(&self, rejected: &AccessToken) -> bool {
         let now = self.now();
         let mut state = self.lock();
         match &state.token {
@@ -409,11 +261,31 @@ impl Shared {
         }
     }
 
-    pub(super) fn next_try(&self) -> Option<Duration> {
+    /// The lease of `held` runs.
+    pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
+        let lease = held.lease().load(Ordering::Acquire);
+        lease != 0 && self.nanos(self.clock.monotonic()) < lease
+    }
+
+    pub(super) fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.patience
+    }
+
+    /// The client has another secret.
+    pub(super) fn credential_changed(&self) {
+        let now = self.now();
+        self.lock().machine.credential_changed(now);
+    }
+
+    pub(in crate::client) fn next_try(&self) -> Option<Duration> {
         self.lock().machine.next_try(self.now())
     }
 
-    fn status(&self) -> TokenStatus {
+    pub(super) fn status(&self) -> TokenStatus {
         let now = self.now();
         let state = self.lock();
         TokenStatus {
@@ -436,10 +308,4 @@ fn aborted() -> Error {
 fn too_soon() -> Error {
     let text = "there is no token, and the next may not be fetched yet";
     Error::new(ErrorKind::Transport, text)
-}
-
-impl fmt::Debug for TokenCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("status", &self.status()).finish_non_exhaustive()
-    }
 }
