@@ -1,3 +1,4 @@
+mod news;
 mod shared;
 
 use super::{
@@ -8,6 +9,7 @@ use super::{
     status::TokenStatus,
 };
 use crate::{AccessToken, Answer, Clock, RequestHead};
+pub(super) use news::Listener;
 pub(super) use shared::{Next, Shared};
 use std::{
     error::Error as StdError,
@@ -27,7 +29,8 @@ use std::{
 /// 4. How often the server is asked is bounded, whatever it answers.
 ///
 /// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
-/// asked for; a fetch ends by itself within its deadline.
+/// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
+/// waits.
 ///
 /// # Defaults
 ///

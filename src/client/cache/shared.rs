@@ -1,6 +1,7 @@
 //! What the clones of a cache share, and what they do with it under its lock.
 
-use super::super::{
+use super::news::{Listener, News};
+use crate::client::{
     Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
     fetcher::Fetcher,
     flight,
@@ -31,6 +32,7 @@ pub(in crate::client) struct Shared {
     /// Where the nanoseconds of a lease are counted from.
     base: Instant,
     fetches: AtomicU64,
+    news: News,
 }
 
 struct State {
@@ -52,8 +54,8 @@ impl State {
 /// What a caller does next.
 pub(in crate::client) enum Next {
     Take(Result<AccessToken, Error>),
-    Wait(flight::Joined),
-    AskAgainAt(Instant),
+    Wait(flight::Joined, Listener),
+    AskAgainAt(Instant, Listener),
 }
 
 impl Shared {
@@ -80,6 +82,7 @@ impl Shared {
             clock,
             base,
             fetches: AtomicU64::new(0),
+            news: News::new(),
         }
     }
 
@@ -124,15 +127,15 @@ impl Shared {
             Ask::Fetch => match self.prepare(&mut state) {
                 Ok((prepared, joined)) => {
                     launch = Some((prepared, joined.clone()));
-                    Next::Wait(joined)
+                    Next::Wait(joined, self.news.listen())
                 }
                 Err(error) => Next::Take(Err(error)),
             },
             Ask::Join => match &state.flight {
-                Some(joined) => Next::Wait(joined.clone()),
+                Some(joined) => Next::Wait(joined.clone(), self.news.listen()),
                 None => Next::Take(Err(aborted())),
             },
-            Ask::WaitUntil(instant) => Next::AskAgainAt(instant),
+            Ask::WaitUntil(instant) => Next::AskAgainAt(instant, self.news.listen()),
             Ask::Fail { next_try } => {
                 let error = state.last_error.clone().unwrap_or_else(too_soon);
                 Next::Take(Err(error.with_next_try(next_try)))
@@ -146,6 +149,7 @@ impl Shared {
         drop(state);
         if let Some((launch, _)) = launch {
             launch.spawn();
+            self.news.happened();
         }
         next
     }
@@ -168,7 +172,7 @@ impl Shared {
     ) -> Result<(flight::Launch, flight::Joined), Error> {
         let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
-        let (launch, joined) = flight::Launch::new(handle, self.clone());
+        let (launch, joined) = flight::Launch::new(handle, self, self.news.listen());
         state.flight = Some(joined.clone());
         Ok((launch, joined))
     }
@@ -217,12 +221,19 @@ impl Shared {
         state.usable(now).ok_or(error)
     }
 
+    /// Those who waited for the fetch that [`landed`](Self::landed) have heard of it.
+    pub(in crate::client) fn tell_landed(&self) {
+        self.news.happened();
+    }
+
     pub(super) fn store(&self, response: &TokenResponse) {
         let now = self.now();
         let mut state = self.lock();
         let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
+        drop(state);
+        self.news.call();
     }
 
     fn hold(&self, state: &mut State, response: &TokenResponse) -> AccessToken {
@@ -279,6 +290,7 @@ impl Shared {
     pub(super) fn credential_changed(&self) {
         let now = self.now();
         self.lock().machine.credential_changed(now);
+        self.news.call();
     }
 
     pub(in crate::client) fn next_try(&self) -> Option<Duration> {
