@@ -120,6 +120,12 @@ impl Waiter {
         Self { shared, give_up, one_fetch }
     }
 
+    pub(super) async fn token(self) -> Outcome {
+        let next = self.ask();
+        self.wait(next).await
+    }
+
+    /// Goes on from `next`, which was told just now.
     pub(super) async fn wait(self, mut next: Next) -> Outcome {
         loop {
             if !matches!(next, Next::Take(_)) {

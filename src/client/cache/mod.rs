@@ -1,12 +1,13 @@
+mod life;
 mod news;
 mod shared;
+mod state;
 
 use super::{
-    BoxTokenFuture, Error, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenSource,
+    BoxTokenFuture, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenSource,
     fetcher::{Fetcher, FromFn, Repeat, Session},
     flight::Waiter,
     machine,
-    status::TokenStatus,
 };
 use crate::{AccessToken, Answer, Clock, RequestHead};
 pub(super) use news::Listener;
@@ -31,6 +32,9 @@ use std::{
 /// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
 /// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
 /// waits.
+///
+/// Its life: [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
+/// [`revoke`](Self::revoke), [`shutdown`](Self::shutdown).
 ///
 /// # Defaults
 ///
@@ -124,12 +128,6 @@ impl TokenCache {
     /// may try at once.
     pub fn credential_changed(&self) {
         self.shared.credential_changed();
-    }
-
-    /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
-    #[must_use]
-    pub fn status(&self) -> TokenStatus {
-        self.shared.status()
     }
 }
 

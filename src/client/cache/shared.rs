@@ -1,17 +1,23 @@
 //! What the clones of a cache share, and what they do with it under its lock.
 
-use super::news::{Listener, News};
-use crate::client::{
-    Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
-    fetcher::Fetcher,
-    flight,
-    machine::{Ask, Failed, Fetched, Machine, Now},
+use super::{
+    news::{Listener, News},
+    state::State,
 };
-use crate::{AccessToken, Clock, ScopeSet, random};
+use crate::{
+    AccessToken, ClientSecret, Clock, ScopeSet,
+    client::{
+        Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
+        fetcher::Fetcher,
+        flight,
+        machine::{Ask, Failed, Fetched, Machine, Now},
+    },
+    random,
+};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -31,24 +37,7 @@ pub(in crate::client) struct Shared {
     clock: Clock,
     /// Where the nanoseconds of a lease are counted from.
     base: Instant,
-    fetches: AtomicU64,
     news: News,
-}
-
-struct State {
-    machine: Machine,
-    token: Option<AccessToken>,
-    granted: Option<ScopeSet>,
-    withheld: ScopeSet,
-    flight: Option<flight::Joined>,
-    last_error: Option<Error>,
-}
-
-impl State {
-    /// The token that is held, where it may go out.
-    fn usable(&self, now: Now) -> Option<AccessToken> {
-        self.token.clone().filter(|_| self.machine.is_usable(now))
-    }
 }
 
 /// What a caller does next.
@@ -65,23 +54,15 @@ impl Shared {
         clock: Clock,
         refetchable: bool,
     ) -> Self {
-        let state = State {
-            machine: Machine::new(policy.clone(), random::fraction(), refetchable),
-            token: None,
-            granted: None,
-            withheld: ScopeSet::empty(),
-            flight: None,
-            last_error: None,
-        };
+        let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
         let base = clock.monotonic();
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(machine)),
             warm: AtomicBool::new(false),
             fetcher,
             policy,
             clock,
             base,
-            fetches: AtomicU64::new(0),
             news: News::new(),
         }
     }
@@ -116,6 +97,9 @@ impl Shared {
     pub(in crate::client) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
         let mut launch = None;
         let mut state = self.lock();
+        if state.closed {
+            return Next::Take(Err(Error::shut_down()));
+        }
         let ask = state.machine.ask(now, give_up);
         let next = match ask {
             Ask::Serve => self.serve(&state, now),
@@ -171,7 +155,7 @@ impl Shared {
         state: &mut State,
     ) -> Result<(flight::Launch, flight::Joined), Error> {
         let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
-        self.fetches.fetch_add(1, Ordering::Relaxed);
+        state.counts.started();
         let (launch, joined) = flight::Launch::new(handle, self, self.news.listen());
         state.flight = Some(joined.clone());
         Ok((launch, joined))
@@ -185,27 +169,19 @@ impl Shared {
         let now = self.now();
         let mut state = self.lock();
         state.flight = None;
+        if state.closed {
+            state.machine.not_started();
+            return Err(Error::shut_down());
+        }
         let jitter = random::fraction();
         let error = match result {
-            Ok(response) => {
-                let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(&response));
-                match state.machine.fetched(now, lifetime, refetchable, jitter) {
-                    Fetched::Kept => return Ok(self.hold(&mut state, &response)),
-                    Fetched::Once => {
-                        state.last_error = None;
-                        return Ok(response.access_token().clone());
-                    }
-                    Fetched::Superseded => {
-                        let text = "another token took its place, and is not good any more";
-                        let lost = || Error::new(ErrorKind::Aborted, text);
-                        return state.usable(now).ok_or_else(lost);
-                    }
-                    Fetched::Useless => {
-                        let text = "the token had expired when it came";
-                        Error::new(ErrorKind::InvalidResponse, text)
-                    }
+            Ok(response) => match self.keep(&mut state, &response, now, jitter) {
+                Ok(outcome) => {
+                    state.counts.fetched();
+                    return outcome;
                 }
-            }
+                Err(error) => error,
+            },
             Err(error) => {
                 let failed = match error.is_transient() {
                     _ if error.is_sign_in_needed() => Failed::Gone,
@@ -216,9 +192,39 @@ impl Shared {
                 error
             }
         };
+        state.counts.failed();
         state.last_error = Some(error.clone());
         // A token that came in from outside meanwhile is as good to those who waited.
         state.usable(now).ok_or(error)
+    }
+
+    /// What those get who waited for `response`, or why it counts as a failure.
+    fn keep(
+        &self,
+        state: &mut State,
+        response: &TokenResponse,
+        now: Now,
+        jitter: f64,
+    ) -> Result<Result<AccessToken, Error>, Error> {
+        let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(response));
+        Ok(match state.machine.fetched(now, lifetime, refetchable, jitter) {
+            Fetched::Kept => Ok(self.hold(state, response)),
+            Fetched::Once => {
+                state.last_error = None;
+                Ok(response.access_token().clone())
+            }
+            Fetched::Superseded if !state.machine.is_refetchable() => {
+                state.usable(now).ok_or_else(Error::sign_in_needed)
+            }
+            Fetched::Superseded => {
+                let text = "another token took its place, and is not good any more";
+                state.usable(now).ok_or_else(|| Error::new(ErrorKind::Aborted, text))
+            }
+            Fetched::Useless => {
+                let text = "the token had expired when it came";
+                return Err(Error::new(ErrorKind::InvalidResponse, text));
+            }
+        })
     }
 
     /// Those who waited for the fetch that [`landed`](Self::landed) have heard of it.
@@ -229,6 +235,9 @@ impl Shared {
     pub(super) fn store(&self, response: &TokenResponse) {
         let now = self.now();
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
@@ -261,15 +270,43 @@ impl Shared {
     pub(super) fn reject(&self, rejected: &AccessToken) -> bool {
         let now = self.now();
         let mut state = self.lock();
-        match &state.token {
+        let again = match &state.token {
             Some(held) if held.has_text_of(rejected) => {
                 self.retire(&mut state);
+                state.counts.rejected();
                 state.machine.rejected(now)
             }
             // Another has taken its place already, or is on its way.
-            Some(_) => true,
-            None => state.machine.is_fetching() || state.machine.is_refetchable(),
-        }
+            Some(_) => return true,
+            None => {
+                let coming = state.machine.is_fetching() || state.machine.is_refetchable();
+                return coming && !state.closed;
+            }
+        };
+        drop(state);
+        self.news.happened();
+        again
+    }
+
+    /// Gives up the token that is held, and the refresh token: what is to be revoked.
+    pub(super) fn give_up(&self) -> (Option<AccessToken>, Option<ClientSecret>) {
+        let mut state = self.lock();
+        let token = state.token.clone();
+        self.retire(&mut state);
+        let refresh_token = self.fetcher.forget();
+        state.machine.given_up(refresh_token.is_some());
+        drop(state);
+        self.news.call();
+        (token, refresh_token)
+    }
+
+    pub(super) fn shut_down(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.retire(&mut state);
+        self.fetcher.forget();
+        drop(state);
+        self.news.close();
     }
 
     /// The lease of `held` runs.
@@ -294,22 +331,21 @@ impl Shared {
     }
 
     pub(in crate::client) fn next_try(&self) -> Option<Duration> {
-        self.lock().machine.next_try(self.now())
+        let now = self.now();
+        let state = self.lock();
+        state.machine.next_try(now).filter(|_| !state.closed)
     }
 
     pub(super) fn status(&self) -> TokenStatus {
+        // Before the state: what happens meanwhile is news to whoever waits with this status.
+        let events = self.news.events();
         let now = self.now();
-        let state = self.lock();
-        TokenStatus {
-            usable: state.machine.is_usable(now),
-            fresh: state.machine.is_fresh(now),
-            fetching: state.machine.is_fetching(),
-            expires_in: state.machine.expires_in(now),
-            granted: state.granted.clone(),
-            withheld: state.withheld.clone(),
-            fetches: self.fetches.load(Ordering::Relaxed),
-            last_error: state.last_error.clone(),
-        }
+        self.lock().status(now, events)
+    }
+
+    /// The news from now on.
+    pub(super) fn news(&self) -> Listener {
+        self.news.listen()
     }
 }
 
