@@ -48,6 +48,8 @@ pub enum ErrorKind {
     NoRuntime,
     /// The token is gone and cannot be fetched again: the user has to sign in.
     SignInNeeded,
+    /// The cache was shut down.
+    ShutDown,
     /// The answer to a sign-in is not one to this sign-in, or says that it failed.
     SignIn,
 }
@@ -122,6 +124,10 @@ impl Error {
     pub(super) fn sign_in_needed() -> Self {
         let text = "the access token is gone and cannot be fetched again: sign in again";
         Self::new(ErrorKind::SignInNeeded, text)
+    }
+
+    pub(super) fn shut_down() -> Self {
+        Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
     }
 
     /// The user, or the server, said no to a sign-in.
@@ -207,6 +213,7 @@ impl Error {
             ErrorKind::ForeignOrigin
             | ErrorKind::Placement
             | ErrorKind::SignInNeeded
+            | ErrorKind::ShutDown
             | ErrorKind::SignIn => false,
         }
     }

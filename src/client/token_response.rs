@@ -169,6 +169,16 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
     Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members })
 }
 
+/// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.
+pub(super) fn refusal(response: &Response<Bytes>, secrets: &Secrets) -> Error {
+    if response.status().is_redirection() {
+        return redirected(response, secrets);
+    }
+    let members = members(response);
+    let text = |name| members.as_ref().and_then(|members| text(members, name));
+    Error::refused(response.status(), text("error"), text("error_description"), secrets)
+}
+
 /// A redirect is never followed: it would take the secret along.
 fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
     let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());

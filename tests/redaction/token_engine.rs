@@ -22,7 +22,7 @@ use tower_oauth2::{
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        TokenCache, TokenEndpoint, TokenResponse, TokenSource, TokenType,
+        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource, TokenType,
     },
 };
 
@@ -159,6 +159,20 @@ fn what_a_client_asks_with_does_not_print_red_01() {
 }
 
 #[tokio::test]
+async fn what_revokes_a_token_and_how_that_fails_does_not_print() {
+    for client in clients() {
+        let echo = service_fn(async |request| {
+            Err::<Response<Body>, _>(Failed::at(&wire_text(request).await))
+        });
+        let endpoint = TokenRevocation::new(&url_with_secret(), client, Transport::new(echo));
+        let endpoint = endpoint.unwrap();
+        assert_clean("client::TokenRevocation", &endpoint);
+        let error = endpoint.revoke(SECRET, "access_token").await.unwrap_err();
+        assert_clean_failure("a revocation", &error, ErrorKind::Transport);
+    }
+}
+
+#[tokio::test]
 async fn what_a_token_endpoint_gives_does_not_print_red_01() {
     let response = issuing().oneshot(Grant::client_credentials()).await.unwrap();
     assert_eq!(response.extra::<String>("id_token").as_deref(), Some(SECRET));
@@ -186,6 +200,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
         walk_layer("client::AddBearer", AddBearer::from_source(cache.clone(), API).unwrap()).await;
         assert_clean("client::TokenCache", &cache);
         assert_clean("client::TokenStatus", &cache.status());
+        assert_clean("client::TokenState", &cache.status().state());
         assert!(cache.status().is_usable());
 
         assert!(cache.reject(&token()), "another can be had");
