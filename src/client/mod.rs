@@ -20,8 +20,11 @@ mod replay;
 mod revocation;
 mod service;
 mod sign_in;
+#[cfg(feature = "jwt")]
+mod signed_grant;
 mod source;
 mod status;
+mod token_exchange;
 mod token_response;
 
 pub use buffered::{Buffered, ReplayBody};
@@ -41,4 +44,5 @@ pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
 pub use status::{TokenState, TokenStatus};
+pub use token_exchange::TokenType;
 pub use token_response::TokenResponse;

@@ -22,7 +22,7 @@ use tower_oauth2::{
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource,
+        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource, TokenType,
     },
 };
 
@@ -40,13 +40,17 @@ fn clients() -> [ClientAuthentication; 4] {
 }
 
 /// Every grant with a secret of its own that can be had without a sign-in.
-fn grants() -> [Grant; 4] {
+fn grants() -> [Grant; 6] {
     let secret = ClientSecret::new(SECRET);
     [
         Grant::password("alice", &secret),
         Grant::refresh_token(&secret),
         Grant::form([("username", "alice"), ("password", SECRET)]),
-        Grant::client_credentials().with_param("assertion", SECRET).unwrap(),
+        Grant::client_credentials().with_param("ticket", SECRET).unwrap(),
+        Grant::jwt_bearer(SECRET),
+        Grant::token_exchange(SECRET, &TokenType::JWT)
+            .with_actor_token(SECRET, &TokenType::JWT)
+            .unwrap(),
     ]
 }
 
@@ -212,7 +216,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
 async fn client_credentials_refresh_shows_no_secret_whatever_it_repeats() {
     let layer = || {
         let layer = ClientCredentialsRefresh::new(issuing(), API).unwrap();
-        layer.with_param("assertion", SECRET).unwrap()
+        layer.with_param("ticket", SECRET).unwrap()
     };
     assert_clean("client::ClientCredentialsRefresh", &layer());
     let name = "client::ClientCredentialsRefresh";
@@ -417,6 +421,7 @@ fn sign_in(endpoint: TokenEndpoint) -> SignIn {
 fn a_sign_in_under_way_shows_neither_its_state_nor_its_verifier() {
     let sign_in = sign_in(issuing());
     assert_clean("client::SignIn", &sign_in);
+    assert_clean("client::TokenType", &TokenType::JWT);
     let (url, pending) = sign_in.begin().unwrap();
     assert_clean("what the browser is sent", &url);
     let text = pending.to_secret_string();
