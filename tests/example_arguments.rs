@@ -9,6 +9,8 @@ mod command_line;
 #[path = "../examples/support/serve.rs"]
 mod serve;
 
+#[path = "../examples/call/arguments.rs"]
+mod call;
 #[path = "../examples/protect/arguments.rs"]
 mod protect;
 
@@ -125,4 +127,85 @@ fn no_error_repeats_a_value_that_may_be_a_secret() {
     }
     let arguments = read(protect::parse, "--token hunter2=alice").unwrap();
     assert!(!format!("{arguments:#?}").contains("hunter2"));
+}
+
+/// With the start of a line that lacks only what is tested.
+fn read_call(rest: &str) -> Result<call::Arguments, String> {
+    let start = "--token-url http://127.0.0.1/token --client-id id http://127.0.0.1/";
+    read(call::parse, &format!("{start} {rest}"))
+}
+
+#[test]
+fn call_makes_one_get_with_a_token_in_the_header_where_nothing_else_is_said() {
+    let arguments = read_call("").unwrap();
+    assert!(matches!(arguments.authentication, call::Authentication::None));
+    assert!(matches!(arguments.grant, call::Grant::ClientCredentials));
+    assert_eq!((arguments.method, arguments.place), (http::Method::GET, TokenLocation::Bearer));
+    assert_eq!((arguments.repeat, arguments.concurrency, arguments.every), (1, 1, None));
+    assert_eq!(read_call("--data {}").unwrap().method, http::Method::POST);
+    assert_eq!(read_call("--data {} --method PUT").unwrap().method, http::Method::PUT);
+}
+
+#[test]
+fn call_authenticates_by_basic_where_there_is_a_secret() {
+    let secret = "--client-secret s3cr3t";
+    let how = |auth: &str| read_call(&format!("{secret} {auth}")).unwrap().authentication;
+    assert!(matches!(how(""), call::Authentication::Basic(_)));
+    assert!(matches!(how("--auth basic-raw"), call::Authentication::BasicRaw(_)));
+    assert!(matches!(how("--auth post"), call::Authentication::Post(_)));
+    assert!(matches!(how("--auth query"), call::Authentication::Query(_)));
+    assert!(matches!(how("--auth secret-jwt"), call::Authentication::SecretJwt(_)));
+    let key = read_call("--auth private-key-jwt=key.jwk").unwrap().authentication;
+    assert!(matches!(key, call::Authentication::PrivateKeyJwt(file) if file.ends_with("key.jwk")));
+}
+
+#[test]
+fn times_have_a_unit() {
+    for (text, millis) in [("500ms", 500), ("2s", 2_000), ("1m", 60_000), ("0s", 0)] {
+        let every = read_call(&format!("--every {text}")).unwrap().every.unwrap();
+        assert_eq!(every.as_millis(), millis);
+    }
+    for wrong in ["2", "s", "1h", "-1s", "1.5s", "99999999999999999999s"] {
+        assert!(read_call(&format!("--every {wrong}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_password_may_have_a_colon() {
+    let arguments = read_call("--grant password=alice:s3:cr3t").unwrap();
+    let call::Grant::Password(user) = arguments.grant else { panic!("{:?}", arguments.grant) };
+    assert_eq!((user.name.as_str(), user.password.expose()), ("alice", "s3:cr3t"));
+}
+
+#[test]
+fn call_says_what_is_wrong_and_what_would_be_right() {
+    assert_refused(
+        call::parse,
+        [
+            ("", "--token-url URL or --issuer URL"),
+            ("--token-url http://a --issuer http://b", "--token-url"),
+            ("--token-url http://a", "add --client-id ID"),
+            ("--token-url http://a --client-id id", "the URL is missing"),
+            ("http://a http://b", "http://b"),
+            ("--tokn x", "--tokn"),
+            ("--repeat 0", "a number from 1"),
+            ("--concurrency x", "a number from 1"),
+            ("--every 2", "500ms, 2s, 1m"),
+            ("--grant device", "client_credentials, password=USER:PASS"),
+            ("--grant password=alice", "colon"),
+            ("--param x", "NAME=VALUE"),
+            ("--place body", "header, query, basic, header=NAME"),
+            ("--token-url http://a --client-id id --auth basic", "--client-secret"),
+            ("--token-url http://a --client-id id --auth magic", "secret-jwt"),
+            ("--token-url http://a --client-id id --client-secret s --auth none", "no use"),
+            ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),
+        ],
+    );
+    for line in ["--client-secret hunter2", "--grant login=a:hunter2", "--param p=hunter2"] {
+        let shown = match read_call(line) {
+            Ok(arguments) => format!("{arguments:#?}"),
+            Err(error) => error,
+        };
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
