@@ -15,6 +15,7 @@ const AREAS: &[&str] = &[
     "origin",
     "parse",
     "placement",
+    "pool",
     "redact",
     "refresh-race",
     "retry-401",

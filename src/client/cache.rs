@@ -6,13 +6,13 @@ use super::{
     machine::{self, Ask, Failed, Fetched, Machine, Now},
     status::TokenStatus,
 };
-use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random};
+use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random, token::Giver};
 use std::{
     error::Error as StdError,
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -193,6 +193,11 @@ impl TokenCache {
     pub fn status(&self) -> TokenStatus {
         self.shared.status()
     }
+
+    /// Whether there is another clone of it, or somebody waits for its token.
+    pub(super) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
 }
 
 impl TokenSource for TokenCache {
@@ -323,7 +328,7 @@ impl Shared {
 
     /// The fetch in flight ended: what its waiters get.
     pub(super) fn landed(
-        &self,
+        self: &Arc<Self>,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
         let now = self.now();
@@ -365,7 +370,7 @@ impl Shared {
         state.usable(now).ok_or(error)
     }
 
-    fn store(&self, response: &TokenResponse) {
+    fn store(self: &Arc<Self>, response: &TokenResponse) {
         let now = self.now();
         let mut state = self.lock();
         let refetchable = self.fetcher.adopt(response);
@@ -373,10 +378,11 @@ impl Shared {
         self.hold(&mut state, response);
     }
 
-    fn hold(&self, state: &mut State, response: &TokenResponse) -> AccessToken {
+    fn hold(self: &Arc<Self>, state: &mut State, response: &TokenResponse) -> AccessToken {
         self.retire(state);
         // A token of its own: its lease is this cache's alone.
-        let token = response.access_token().detached();
+        let giver: Weak<Self> = Arc::downgrade(self);
+        let token = response.access_token().given_by(giver);
         state.token = Some(token.clone());
         state.granted = response.scope().cloned();
         state.withheld = match (self.fetcher.scopes(), response.scope()) {
@@ -395,20 +401,6 @@ impl Shared {
         self.warm.store(false, Ordering::Relaxed);
     }
 
-    fn reject(&self, rejected: &AccessToken) -> bool {
-        let now = self.now();
-        let mut state = self.lock();
-        match &state.token {
-            Some(held) if held.has_text_of(rejected) => {
-                self.retire(&mut state);
-                state.machine.rejected(now)
-            }
-            // Another has taken its place already, or is on its way.
-            Some(_) => true,
-            None => state.machine.is_fetching() || state.machine.is_refetchable(),
-        }
-    }
-
     pub(super) fn next_try(&self) -> Option<Duration> {
         self.lock().machine.next_try(self.now())
     }
@@ -425,6 +417,22 @@ impl Shared {
             withheld: state.withheld.clone(),
             fetches: self.fetches.load(Ordering::Relaxed),
             last_error: state.last_error.clone(),
+        }
+    }
+}
+
+impl Giver for Shared {
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        match &state.token {
+            Some(held) if held.has_text_of(rejected) => {
+                self.retire(&mut state);
+                state.machine.rejected(now)
+            }
+            // Another has taken its place already, or is on its way.
+            Some(_) => true,
+            None => state.machine.is_fetching() || state.machine.is_refetchable(),
         }
     }
 }
