@@ -1,17 +1,13 @@
 //! The client: an HTTP client of hyper, below the layer that gets the token and puts it on.
 
-use crate::arguments::{Arguments, Authentication, From, Grant as Granted};
+use crate::{
+    arguments::{Arguments, Authentication, From, Grant as Granted},
+    http_client::http_client,
+};
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
     fs,
     sync::{
@@ -122,23 +118,4 @@ fn grant(arguments: &Arguments) -> Result<Grant, ConfigError> {
         grant = grant.with_param(name.as_str(), value.clone())?;
     }
     Ok(grant)
-}
-
-/// It follows no redirects, so the token goes nowhere but to `url`.
-fn http_client(
-    url: &Uri,
-) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, rustls::Error> {
-    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    let tls = match url.scheme_str() {
-        Some("https") => tls.with_platform_verifier()?,
-        // Without TLS there is nobody to trust, and need not be.
-        _ => tls.with_root_certificates(RootCertStore::empty()),
-    };
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls.with_no_client_auth())
-        .https_or_http()
-        .enable_all_versions()
-        .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }

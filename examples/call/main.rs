@@ -13,6 +13,8 @@ mod calls;
 mod client;
 #[path = "../support/command_line.rs"]
 mod command_line;
+#[path = "../support/http_client.rs"]
+mod http_client;
 
 use arguments::Arguments;
 use calls::with_causes;
