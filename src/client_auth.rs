@@ -1,7 +1,7 @@
 //! How a client shows an authorization server who it is
 //! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use crate::{ClientSecret, assertion::Assertion, secrets::Secrets, token::sensitive_header};
+use crate::{ClientSecret, assertion::JwtAssertion, secrets::Secrets, token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
 use std::{fmt, time::SystemTime};
@@ -28,7 +28,7 @@ enum Method {
     Basic { raw: bool },
     Post,
     Query,
-    Assertion(Assertion),
+    Assertion(JwtAssertion),
     None,
 }
 
@@ -98,13 +98,13 @@ impl ClientAuthentication {
     }
 
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(crate) fn asserted(client_id: Box<str>, assertion: Assertion) -> Self {
+    pub(crate) fn asserted(client_id: Box<str>, assertion: JwtAssertion) -> Self {
         let method = Method::Assertion(assertion);
         Self { client_id: Some(client_id), secret: None, method }
     }
 
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
-    pub(crate) fn assertion_mut(&mut self) -> Option<&mut Assertion> {
+    pub(crate) fn assertion_mut(&mut self) -> Option<&mut JwtAssertion> {
         match &mut self.method {
             Method::Assertion(assertion) => Some(assertion),
             _ => None,
@@ -122,7 +122,7 @@ impl ClientAuthentication {
         asked: Asked<'_>,
         params: &mut Vec<(&'static str, Zeroizing<String>)>,
         secrets: &mut Secrets,
-    ) -> Result<Option<Header>, &'static str> {
+    ) -> Result<Option<Header>, Box<str>> {
         let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
         let secret = self.secret.as_ref().map(ClientSecret::expose);
         secrets.add(secret.unwrap_or_default());
@@ -133,7 +133,7 @@ impl ClientAuthentication {
             (Method::None, _) => {}
             (Method::Assertion(assertion), _) => {
                 let endpoint = asked.endpoint.to_string();
-                let assertion = assertion.sign(client_id, &endpoint, asked.now)?;
+                let assertion = assertion.sign(&endpoint, asked.now)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

@@ -89,6 +89,8 @@ pub mod testing;
 pub mod validate;
 
 pub use answer::Answer;
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
+pub use assertion::{JwtAssertion, SigningKeySource};
 pub use challenge::{Challenge, ChallengeError};
 #[cfg(any(feature = "client", feature = "introspection"))]
 pub use client_auth::ClientAuthentication;

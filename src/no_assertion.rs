@@ -1,18 +1,13 @@
-//! No client signs without the feature `jwt`.
+//! Nobody signs without the feature `jwt`.
 
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Assertion {}
+pub(crate) enum JwtAssertion {}
 
-impl Assertion {
-    pub(crate) fn sign(
-        &self,
-        _: &str,
-        _: &str,
-        _: SystemTime,
-    ) -> Result<Zeroizing<String>, &'static str> {
+impl JwtAssertion {
+    pub(crate) fn sign(&self, _: &str, _: SystemTime) -> Result<Zeroizing<String>, Box<str>> {
         match *self {}
     }
 }

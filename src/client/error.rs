@@ -50,6 +50,8 @@ pub enum ErrorKind {
     SignInNeeded,
     /// The request does not say whose token it wants: see [`TokenPool`](super::TokenPool).
     NoKey,
+    /// The cache was shut down.
+    ShutDown,
     /// The answer to a sign-in is not one to this sign-in, or says that it failed.
     SignIn,
 }
@@ -136,6 +138,10 @@ impl Error {
         Self::new(ErrorKind::NoKey, "the request does not say whose token it wants")
     }
 
+    pub(super) fn shut_down() -> Self {
+        Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
+    }
+
     /// The user, or the server, said no to a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
@@ -220,6 +226,7 @@ impl Error {
             | ErrorKind::Placement
             | ErrorKind::SignInNeeded
             | ErrorKind::NoKey
+            | ErrorKind::ShutDown
             | ErrorKind::SignIn => false,
         }
     }

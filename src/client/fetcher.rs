@@ -28,6 +28,11 @@ pub(super) trait Fetcher: Send + Sync {
     fn adopt(&self, response: &TokenResponse) -> bool {
         self.accept(response)
     }
+
+    /// Gives up what it fetches with, where that is a refresh token.
+    fn forget(&self) -> Option<ClientSecret> {
+        None
+    }
 }
 
 /// Asks for the same again each time.
@@ -112,6 +117,12 @@ impl Fetcher for Session {
         let mut tokens = self.lock();
         tokens.newest = response.refresh_token().cloned();
         tokens.newest.is_some()
+    }
+
+    fn forget(&self) -> Option<ClientSecret> {
+        let mut tokens = self.lock();
+        tokens.sent = None;
+        tokens.newest.take()
     }
 }
 

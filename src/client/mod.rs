@@ -18,10 +18,14 @@ mod pool;
 mod recover;
 mod refresh;
 mod replay;
+mod revocation;
 mod service;
 mod sign_in;
+#[cfg(feature = "jwt")]
+mod signed_grant;
 mod source;
 mod status;
+mod token_exchange;
 mod token_response;
 
 pub use buffered::{Buffered, ReplayBody};
@@ -37,8 +41,10 @@ pub use pool::TokenPool;
 pub use recover::InsufficientScope;
 pub use refresh::ClientCredentialsRefresh;
 pub use replay::{Cloned, Known, Never, ReplayPolicy};
+pub use revocation::TokenRevocation;
 pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
-pub use status::TokenStatus;
+pub use status::{TokenState, TokenStatus};
+pub use token_exchange::TokenType;
 pub use token_response::TokenResponse;
