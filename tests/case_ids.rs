@@ -16,6 +16,7 @@ const AREAS: &[&str] = &[
     "origin",
     "parse",
     "placement",
+    "pool",
     "redact",
     "refresh-race",
     "retry-401",

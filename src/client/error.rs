@@ -46,8 +46,10 @@ pub enum ErrorKind {
     Aborted,
     /// A token has to be fetched, and there is no tokio runtime to do it on.
     NoRuntime,
-    /// The token is gone and cannot be fetched again: the user has to sign in.
+    /// There is no token, or it is gone and cannot be fetched again: the user has to sign in.
     SignInNeeded,
+    /// The request does not say whose token it wants: see [`TokenPool`](super::TokenPool).
+    NoKey,
     /// The cache was shut down.
     ShutDown,
     /// The answer to a sign-in is not one to this sign-in, or says that it failed.
@@ -124,6 +126,16 @@ impl Error {
     pub(super) fn sign_in_needed() -> Self {
         let text = "the access token is gone and cannot be fetched again: sign in again";
         Self::new(ErrorKind::SignInNeeded, text)
+    }
+
+    /// A pool has no cache for what the request names.
+    pub(super) fn not_signed_in() -> Self {
+        Self::new(ErrorKind::SignInNeeded, "there are no tokens of this user: sign in")
+    }
+
+    /// The request does not say which cache of a pool it is for.
+    pub(super) fn no_key() -> Self {
+        Self::new(ErrorKind::NoKey, "the request does not say whose token it wants")
     }
 
     pub(super) fn shut_down() -> Self {
@@ -213,6 +225,7 @@ impl Error {
             ErrorKind::ForeignOrigin
             | ErrorKind::Placement
             | ErrorKind::SignInNeeded
+            | ErrorKind::NoKey
             | ErrorKind::ShutDown
             | ErrorKind::SignIn => false,
         }

@@ -22,7 +22,8 @@ use tower_oauth2::{
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource, TokenType,
+        TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource,
+        TokenType,
     },
 };
 
@@ -210,6 +211,24 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
         assert!(matches!(&awaited, Answer::Pending(_)));
         assert_eq!(awaited.wait().await.unwrap().expose(), SECRET);
     }
+}
+
+#[tokio::test]
+async fn a_pool_shows_neither_its_users_nor_their_tokens() {
+    let pool = TokenPool::new(|_| Some(SECRET)).with_caches(|_| {
+        let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
+        Some(TokenCache::new(issuing(), grant, policy))
+    });
+    walk_layer("client::AddBearer", AddBearer::from_source(pool.clone(), API).unwrap()).await;
+    assert_eq!(pool.len(), 1);
+    assert_clean("client::TokenPool", &pool);
+    let nobody = TokenPool::<&str>::new(|_| None);
+    let request = get(API);
+    let error = nobody.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    assert_clean_failure("a pool", &error, ErrorKind::NoKey);
+    let unknown = TokenPool::new(|_| Some(SECRET));
+    let error = unknown.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    assert_clean_failure("a pool", &error, ErrorKind::SignInNeeded);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     flight::Waiter,
     machine,
 };
-use crate::{AccessToken, Answer, Clock, RequestHead};
+use crate::{AccessToken, Answer, Clock, RequestHead, token::Giver};
 pub(super) use news::Listener;
 pub(super) use shared::{Next, Shared};
 use std::{
@@ -128,6 +128,11 @@ impl TokenCache {
     /// may try at once.
     pub fn credential_changed(&self) {
         self.shared.credential_changed();
+    }
+
+    /// Whether there is another clone of it, or somebody waits for its token.
+    pub(super) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
     }
 }
 

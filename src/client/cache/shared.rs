@@ -13,10 +13,11 @@ use crate::{
         machine::{Ask, Failed, Fetched, Machine, Now},
     },
     random,
+    token::Giver,
 };
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -163,7 +164,7 @@ impl Shared {
 
     /// The fetch in flight ended: what its waiters get.
     pub(in crate::client) fn landed(
-        &self,
+        self: &Arc<Self>,
         result: Result<TokenResponse, Error>,
     ) -> Result<AccessToken, Error> {
         let now = self.now();
@@ -200,7 +201,7 @@ impl Shared {
 
     /// What those get who waited for `response`, or why it counts as a failure.
     fn keep(
-        &self,
+        self: &Arc<Self>,
         state: &mut State,
         response: &TokenResponse,
         now: Now,
@@ -232,7 +233,7 @@ impl Shared {
         self.news.happened();
     }
 
-    pub(super) fn store(&self, response: &TokenResponse) {
+    pub(super) fn store(self: &Arc<Self>, response: &TokenResponse) {
         let now = self.now();
         let mut state = self.lock();
         if state.closed {
@@ -245,10 +246,11 @@ impl Shared {
         self.news.call();
     }
 
-    fn hold(&self, state: &mut State, response: &TokenResponse) -> AccessToken {
+    fn hold(self: &Arc<Self>, state: &mut State, response: &TokenResponse) -> AccessToken {
         self.retire(state);
         // A token of its own: its lease is this cache's alone.
-        let token = response.access_token().detached();
+        let giver: Weak<Self> = Arc::downgrade(self);
+        let token = response.access_token().given_by(giver);
         state.token = Some(token.clone());
         state.granted = response.scope().cloned();
         state.withheld = match (self.fetcher.scopes(), response.scope()) {
@@ -265,27 +267,6 @@ impl Shared {
             old.lease().store(0, Ordering::Release);
         }
         self.warm.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn reject(&self, rejected: &AccessToken) -> bool {
-        let now = self.now();
-        let mut state = self.lock();
-        let again = match &state.token {
-            Some(held) if held.has_text_of(rejected) => {
-                self.retire(&mut state);
-                state.counts.rejected();
-                state.machine.rejected(now)
-            }
-            // Another has taken its place already, or is on its way.
-            Some(_) => return true,
-            None => {
-                let coming = state.machine.is_fetching() || state.machine.is_refetchable();
-                return coming && !state.closed;
-            }
-        };
-        drop(state);
-        self.news.happened();
-        again
     }
 
     /// Gives up the token that is held, and the refresh token: what is to be revoked.
@@ -346,6 +327,29 @@ impl Shared {
     /// The news from now on.
     pub(super) fn news(&self) -> Listener {
         self.news.listen()
+    }
+}
+
+impl Giver for Shared {
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        let again = match &state.token {
+            Some(held) if held.has_text_of(rejected) => {
+                self.retire(&mut state);
+                state.counts.rejected();
+                state.machine.rejected(now)
+            }
+            // Another has taken its place already, or is on its way.
+            Some(_) => return true,
+            None => {
+                let coming = state.machine.is_fetching() || state.machine.is_refetchable();
+                return coming && !state.closed;
+            }
+        };
+        drop(state);
+        self.news.happened();
+        again
     }
 }
 
