@@ -193,6 +193,9 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--every 2", "500ms, 2s, 1m"),
             ("--grant device", "client_credentials, password=USER:PASS"),
             ("--grant password=alice", "colon"),
+            ("--grant client_credentials=x", "client_credentials, password=USER:PASS"),
+            ("--grant jwt-bearer", "nothing behind"),
+            ("--grant exchange=", "nothing behind"),
             ("--param x", "NAME=VALUE"),
             ("--place body", "header, query, basic, header=NAME"),
             ("--token-url http://a --client-id id --auth basic", "--client-secret"),
@@ -201,7 +204,12 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),
         ],
     );
-    for line in ["--client-secret hunter2", "--grant login=a:hunter2", "--param p=hunter2"] {
+    for line in [
+        "--client-secret hunter2",
+        "--grant password=a:hunter2",
+        "--grant exchange=hunter2",
+        "--param p=hunter2",
+    ] {
         let shown = match read_call(line) {
             Ok(arguments) => format!("{arguments:#?}"),
             Err(error) => error,

@@ -24,8 +24,9 @@ Where the token comes from:
   --client-id ID, --client-secret SECRET
   --auth HOW        basic (the default with a secret), basic-raw, post, query, secret-jwt,
                     private-key-jwt=JWK_FILE, none (the default without a secret)
-  --grant GRANT     client_credentials (the default), password=USER:PASS, or login=USER:PASS: a
-                    form of both, to an endpoint that knows neither grants nor clients
+  --grant GRANT     client_credentials (the default), password=USER:PASS, jwt-bearer=FILE with an
+                    assertion, exchange=TOKEN of an access token, or login=USER:PASS: a form of
+                    both, to an endpoint that knows neither grants nor clients
   --scope SCOPE, --resource URI, --param NAME=VALUE    may be repeated
   --audience AUD
 
@@ -84,6 +85,9 @@ pub(crate) enum Authentication {
 pub(crate) enum Grant {
     ClientCredentials,
     Password(User),
+    /// A file with the assertion, which is read once.
+    JwtBearer(PathBuf),
+    Exchange(ClientSecret),
     LogIn(User),
 }
 
@@ -253,19 +257,22 @@ impl Given {
 }
 
 fn grant(text: &str) -> Result<Grant, &'static str> {
-    let kinds = "it is one of client_credentials, password=USER:PASS, login=USER:PASS";
-    let (kind, user) = match text.split_once('=') {
-        None if text == "client_credentials" => return Ok(Grant::ClientCredentials),
-        None => return Err(kinds),
-        Some(parts) => parts,
-    };
-    let (name, password) = user.split_once(':').ok_or("USER and PASS have a colon between them")?;
-    let user = User { name: name.into(), password: password.into() };
-    match kind {
-        "password" => Ok(Grant::Password(user)),
-        "login" => Ok(Grant::LogIn(user)),
-        _ => Err(kinds),
+    let (kind, value) = text.split_once('=').unwrap_or((text, ""));
+    match (kind, value) {
+        ("client_credentials", "") => Ok(Grant::ClientCredentials),
+        ("password", user) => read_user(user).map(Grant::Password),
+        ("login", user) => read_user(user).map(Grant::LogIn),
+        ("jwt-bearer" | "exchange", "") => Err("there is nothing behind the ="),
+        ("jwt-bearer", file) => Ok(Grant::JwtBearer(file.into())),
+        ("exchange", token) => Ok(Grant::Exchange(token.into())),
+        _ => Err("it is one of client_credentials, password=USER:PASS, jwt-bearer=FILE, \
+                  exchange=TOKEN, login=USER:PASS"),
     }
+}
+
+fn read_user(text: &str) -> Result<User, &'static str> {
+    let (name, password) = text.split_once(':').ok_or("USER and PASS have a colon between them")?;
+    Ok(User { name: name.into(), password: password.into() })
 }
 
 fn param(text: &str) -> Result<(String, ClientSecret), &'static str> {

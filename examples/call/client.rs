@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use std::{
     fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,9 +18,8 @@ use std::{
 };
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 use tower_oauth2::{
-    Algorithm, AuthorizationServerMetadata, ClientAuthentication, ConfigError, Origin, SigningKey,
-    Transport,
-    client::{AddBearer, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint},
+    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Origin, SigningKey, Transport,
+    client::{AddBearer, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint, TokenType},
 };
 
 pub(crate) type ApiClient = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
@@ -90,18 +90,18 @@ fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxErro
             ClientAuthentication::client_secret_jwt(id, Algorithm::Hs256, secret.clone())?
         }
         Authentication::PrivateKeyJwt(file) => {
-            let jwk = fs::read_to_string(file)
-                .map_err(|why| format!("{} cannot be read: {why}", file.display()))?;
-            ClientAuthentication::private_key_jwt(id, SigningKey::from_jwk(&jwk)?)?
+            ClientAuthentication::private_key_jwt(id, SigningKey::from_jwk(&text_of(file)?)?)?
         }
         Authentication::None => ClientAuthentication::public(id),
     })
 }
 
-fn grant(arguments: &Arguments) -> Result<Grant, ConfigError> {
+fn grant(arguments: &Arguments) -> Result<Grant, BoxError> {
     let mut grant = match &arguments.grant {
         Granted::ClientCredentials => Grant::client_credentials(),
         Granted::Password(user) => Grant::password(&user.name, &user.password),
+        Granted::JwtBearer(file) => Grant::jwt_bearer(text_of(file)?.trim()),
+        Granted::Exchange(token) => Grant::token_exchange(token.clone(), &TokenType::ACCESS_TOKEN),
         Granted::LogIn(user) => {
             let name = user.name.as_str().into();
             Grant::form([("username", name), ("password", user.password.clone())])
@@ -118,4 +118,8 @@ fn grant(arguments: &Arguments) -> Result<Grant, ConfigError> {
         grant = grant.with_param(name.as_str(), value.clone())?;
     }
     Ok(grant)
+}
+
+fn text_of(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|why| format!("{} cannot be read: {why}", file.display()))
 }

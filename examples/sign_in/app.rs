@@ -23,7 +23,7 @@ use tower_oauth2::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, Origin, Transport,
     client::{
         AddBearer, AddBearerService, Error, PendingSignIn, RefreshPolicy, SignIn, TokenCache,
-        TokenEndpoint, TokenPool,
+        TokenEndpoint, TokenPool, TokenRevocation,
     },
 };
 
@@ -39,6 +39,8 @@ struct Session(Arc<str>);
 struct App {
     sign_in: SignIn,
     endpoint: TokenEndpoint,
+    /// Where tokens are ended, where the authorization server can be told.
+    revocation: Option<TokenRevocation>,
     /// The tokens of those who are signed in.
     tokens: TokenPool<Session>,
     api: AddBearerService<HttpClient, TokenPool<Session>>,
@@ -58,6 +60,10 @@ pub(crate) async fn app(provider: Provider, redirect_uri: &str) -> Result<Router
         Some(secret) => ClientAuthentication::basic(client_id.as_str(), secret),
         None => ClientAuthentication::public(client_id.as_str()),
     };
+    let revocation = metadata
+        .revocation_endpoint()
+        .map(|url| TokenRevocation::new(url, client.clone(), transport.clone()))
+        .transpose()?;
     let endpoint = TokenEndpoint::new(token_url, client, transport)?;
     // RFC 9207: then an answer without `iss` is another server's.
     let promised = metadata.extra("authorization_response_iss_parameter_supported");
@@ -74,7 +80,7 @@ pub(crate) async fn app(provider: Provider, redirect_uri: &str) -> Result<Router
     let api = AddBearer::from_source(tokens.clone(), origin)?.layer(http_client(&api_url)?);
 
     let sealer = Arc::new(Sealer::new()?);
-    let app = App { sign_in, endpoint, tokens, api, api_url, sealer };
+    let app = App { sign_in, endpoint, revocation, tokens, api, api_url, sealer };
     Ok(Router::new()
         .route("/", get(home))
         .route("/log-in", get(log_in))
@@ -144,7 +150,7 @@ async fn callback(
 /// The cookie is not sent along with a POST from another site.
 async fn log_out(State(app): State<App>, headers: HeaderMap) -> Response {
     if let Some(session) = app.session(&headers) {
-        app.tokens.remove(&session);
+        app.end(&session).await;
     }
     (AppendHeaders([(SET_COOKIE, SESSION.clear())]), Redirect::to("/")).into_response()
 }
@@ -166,6 +172,16 @@ impl App {
         let cache = TokenCache::signed_in(self.endpoint.clone(), &response, policy, clock);
         self.tokens.insert(Session(id.as_str().into()), cache);
         Ok(id)
+    }
+
+    /// The user is out, whatever the authorization server says to it.
+    async fn end(&self, session: &Session) {
+        let cache = self.tokens.remove(session);
+        if let (Some(cache), Some(revocation)) = (cache, &self.revocation)
+            && let Err(error) = cache.revoke(revocation).await
+        {
+            eprintln!("the token of a user who logged out is good still: {error}");
+        }
     }
 
     async fn call(&self, session: Session) -> Result<(StatusCode, String), BoxError> {

@@ -116,11 +116,14 @@ def alice_signs_in(report, browser, server, greeting):
     other.close()
 
     page.click("text=Log out")
+    page.wait_for_selector("text=Log in")
     report.equal("out", page.text_content("#who"), "Nobody is signed in.")
     context.add_cookies([session])
     page.goto(server.origin)
     report.equal("the old session is over", page.text_content("#who"), "Nobody is signed in.")
     context.close()
+    # It would say so if the token had not been revoked.
+    report.equal("the server has nothing to tell", (server.stop(), server.log), (0, []))
 
 
 def not_her_sign_in(report, browser):

@@ -126,6 +126,14 @@ def elsewhere(report):
 
 def refused(report):
     at = protect().origin
+    with tempfile.NamedTemporaryFile("w") as assertion:
+        assertion.write("e30.e30.e30\n")
+        assertion.flush()
+        for grant in [f"jwt-bearer={assertion.name}", "exchange=e30.e30.e30"]:
+            status, printed, said = call(*TOKEN_URL, *client("svc-basic"), "--grant", grant, at)
+            name = f"{grant.partition('=')[0]}, which the server does not know"
+            report.equal(name, (status, printed), (1, ""))
+            report.contains(f"{name}: error", said, "unsupported_grant_type")
     secret = ["--client-id", "svc-basic", "--client-secret", "hunter2-hunter2-hunter2"]
     status, printed, said = call(*TOKEN_URL, *secret, at)
     report.equal("a wrong secret", (status, printed), (1, ""))
