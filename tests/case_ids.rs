@@ -18,6 +18,7 @@ const AREAS: &[&str] = &[
     "redact",
     "refresh-race",
     "retry-401",
+    "rotation",
     "sign-in",
     "tower",
 ];
