@@ -1,7 +1,10 @@
 //! How a client shows an authorization server who it is
 //! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use crate::{ClientSecret, assertion::JwtAssertion, secrets::Secrets, token::sensitive_header};
+use crate::{
+    ClientSecret, ClientSecretSource, assertion::JwtAssertion, secrets::Secrets,
+    token::sensitive_header,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
 use std::{fmt, time::SystemTime};
@@ -19,7 +22,7 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct ClientAuthentication {
     client_id: Option<Box<str>>,
-    secret: Option<ClientSecret>,
+    secret: Option<ClientSecretSource>,
     method: Method,
 }
 
@@ -47,7 +50,7 @@ type Header = (http::HeaderName, HeaderValue);
 impl ClientAuthentication {
     fn with_secret(
         client_id: impl Into<Box<str>>,
-        secret: impl Into<ClientSecret>,
+        secret: impl Into<ClientSecretSource>,
         method: Method,
     ) -> Self {
         Self { client_id: Some(client_id.into()), secret: Some(secret.into()), method }
@@ -55,23 +58,26 @@ impl ClientAuthentication {
 
     /// `Authorization: Basic`, id and secret form-encoded first as
     /// [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says.
-    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Basic { raw: false })
     }
 
     /// `Authorization: Basic` of id and secret as they are, for servers that do not decode them.
-    pub fn basic_raw(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn basic_raw(
+        client_id: impl Into<Box<str>>,
+        secret: impl Into<ClientSecretSource>,
+    ) -> Self {
         Self::with_secret(client_id, secret, Method::Basic { raw: true })
     }
 
     /// `client_id` and `client_secret` in the body.
-    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Post)
     }
 
     /// Every parameter, `client_id` and `client_secret` among them, in the query of the URL, and
     /// an empty body. URLs are logged on the way: only for servers that take nothing else.
-    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Query)
     }
 
@@ -111,12 +117,31 @@ impl ClientAuthentication {
         }
     }
 
+    /// The same client, which remembers for itself what secret it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn detached(&self) -> Self {
+        let secret = self.secret.as_ref().map(ClientSecretSource::detached);
+        Self { secret, ..self.clone() }
+    }
+
+    /// Whether its secret may become another by itself.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn rotates_its_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::may_change)
+    }
+
+    /// Whether its secret is another than it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn has_another_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::has_changed)
+    }
+
     /// Adds what shows who the client is: parameters to `params`, or the header that is given
     /// back. What must not show in an error goes to `secrets`.
     ///
     /// # Errors
     ///
-    /// When an assertion cannot be signed.
+    /// When there is no secret, or an assertion cannot be signed.
     pub(crate) fn apply(
         &self,
         asked: Asked<'_>,
@@ -124,7 +149,8 @@ impl ClientAuthentication {
         secrets: &mut Secrets,
     ) -> Result<Option<Header>, Box<str>> {
         let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
-        let secret = self.secret.as_ref().map(ClientSecret::expose);
+        let secret = self.secret.as_ref().map(ClientSecretSource::secret).transpose()?;
+        let secret = secret.as_ref().map(ClientSecret::expose);
         secrets.add(secret.unwrap_or_default());
         match (&self.method, secret) {
             (Method::Basic { raw }, Some(secret)) => {

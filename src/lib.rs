@@ -100,6 +100,8 @@ mod scope;
 mod scrub;
 mod secret;
 #[cfg(any(feature = "client", feature = "introspection"))]
+mod secret_source;
+#[cfg(any(feature = "client", feature = "introspection"))]
 mod secrets;
 mod token;
 mod transport;
@@ -132,5 +134,7 @@ pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKi
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;
+#[cfg(any(feature = "client", feature = "introspection"))]
+pub use secret_source::ClientSecretSource;
 pub use token::AccessToken;
 pub use transport::{Transport, TransportError, TransportErrorKind};

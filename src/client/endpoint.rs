@@ -71,6 +71,19 @@ impl TokenEndpoint {
         self
     }
 
+    /// The same endpoint, which remembers for itself what secret it sent last.
+    pub(super) fn detached(self) -> Self {
+        Self { client: self.client.detached(), ..self }
+    }
+
+    pub(super) fn rotates_its_secret(&self) -> bool {
+        self.client.rotates_its_secret()
+    }
+
+    pub(super) fn has_another_secret(&self) -> bool {
+        self.client.has_another_secret()
+    }
+
     /// Asks for a token.
     ///
     /// # Errors

@@ -127,13 +127,22 @@ impl Waiter {
 
     /// Goes on from `next`, which was told just now.
     pub(super) async fn wait(self, mut next: Next) -> Outcome {
+        let mut looked = false;
         loop {
-            if !matches!(next, Next::Take(_)) {
+            if !matches!(next, Next::Take(_) | Next::LookAtSecret(_)) {
                 // Not where the call was made: this may be polled elsewhere.
                 runtime()?;
             }
             match next {
                 Next::Take(outcome) => return outcome,
+                Next::LookAtSecret(error) => {
+                    // Once a call: a secret that is refused too is no reason to go on.
+                    if looked || !self.shared.fetcher().has_another_secret() {
+                        return Err(error);
+                    }
+                    looked = true;
+                    self.shared.credential_changed();
+                }
                 Next::AskAgainAt(instant, news) => {
                     before(self.shared.clock().sleep_until(instant), news.called()).await;
                 }

@@ -109,7 +109,10 @@ impl Grant {
     }
 
     /// A refresh token
-    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
+    /// are good once. A session of which it is all there is goes on with [`TokenCache::resumed`].
+    ///
+    /// [`TokenCache::resumed`]: super::TokenCache::resumed
     pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
         Self::standard(&[
             ("grant_type", "refresh_token"),

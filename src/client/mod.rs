@@ -20,6 +20,7 @@ mod refresh;
 mod replay;
 mod revocation;
 mod service;
+mod session;
 mod sign_in;
 #[cfg(feature = "jwt")]
 mod signed_grant;
@@ -27,6 +28,11 @@ mod source;
 mod status;
 mod token_exchange;
 mod token_response;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_warning.rs"]
+mod warning;
+#[cfg(feature = "tracing")]
+mod warning;
 
 pub use buffered::{Buffered, ReplayBody};
 pub use cache::TokenCache;

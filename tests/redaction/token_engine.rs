@@ -18,7 +18,8 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
-    Answer, ClientAuthentication, ClientSecret, Clock, ConfigError, RequestHead, Transport,
+    Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, ConfigError,
+    RequestHead, Transport,
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
@@ -434,6 +435,28 @@ async fn a_session_that_ended_is_told_without_its_tokens() {
 
 fn sign_in(endpoint: TokenEndpoint) -> SignIn {
     SignIn::new(endpoint, "id", "https://as.example/authorize", "https://app.example/cb").unwrap()
+}
+
+#[test]
+fn a_source_of_secrets_does_not_show_them() {
+    let closure = || Ok::<_, Failed>(ClientSecret::new(SECRET));
+    for source in [
+        ClientSecretSource::from(SECRET),
+        ClientSecretSource::from_fn(closure),
+        ClientSecretSource::from_fn(|| Err::<ClientSecret, _>(Failed::at(&url_with_secret()))),
+    ] {
+        assert_clean("ClientSecretSource", &source);
+        assert_clean("ClientAuthentication", &ClientAuthentication::basic("id", source));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_had_is_not_told_of_with_a_query() {
+    let source =
+        ClientSecretSource::from_fn(|| Err::<ClientSecret, _>(Failed::at(&url_with_secret())));
+    let endpoint = answering(ClientAuthentication::basic("id", source), answer(200, ""));
+    let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
+    assert_clean_failure("closure", &error, ErrorKind::Source);
 }
 
 #[test]

@@ -1,23 +1,20 @@
 mod life;
 mod news;
+mod rotation;
 mod shared;
 mod state;
 
 use super::{
     BoxTokenFuture, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenSource,
-    fetcher::{Fetcher, FromFn, Repeat, Session},
+    fetcher::{Fetcher, FromFn, Repeat},
     flight::Waiter,
     machine,
+    session::Session,
 };
 use crate::{AccessToken, Answer, Clock, RequestHead, token::Giver};
 pub(super) use news::Listener;
 pub(super) use shared::{Next, Shared};
-use std::{
-    error::Error as StdError,
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex},
-};
+use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
@@ -77,6 +74,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
+        let endpoint = endpoint.detached();
         Self::build(Box::new(Repeat { endpoint, grant }), policy, clock, true)
     }
 
@@ -101,9 +99,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let refresh_tokens = Mutex::default();
-        let grant = Grant::client_credentials();
-        let session = Session { endpoint, grant, refresh_tokens };
+        let session = Session::new(endpoint);
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache

@@ -46,6 +46,8 @@ pub(in crate::client) enum Next {
     Take(Result<AccessToken, Error>),
     Wait(flight::Joined, Listener),
     AskAgainAt(Instant, Listener),
+    /// The client was refused, with a secret that may have been changed since.
+    LookAtSecret(Error),
 }
 
 impl Shared {
@@ -123,7 +125,12 @@ impl Shared {
             Ask::WaitUntil(instant) => Next::AskAgainAt(instant, self.news.listen()),
             Ask::Fail { next_try } => {
                 let error = state.last_error.clone().unwrap_or_else(too_soon);
-                Next::Take(Err(error.with_next_try(next_try)))
+                let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
+                let error = error.with_next_try(next_try);
+                match refused && self.fetcher.rotates_its_secret() {
+                    true => Next::LookAtSecret(error),
+                    false => Next::Take(Err(error)),
+                }
             }
             Ask::Gone => Next::Take(Err(Error::sign_in_needed())),
         };
@@ -305,7 +312,7 @@ impl Shared {
     }
 
     /// The client has another secret.
-    pub(super) fn credential_changed(&self) {
+    pub(in crate::client) fn credential_changed(&self) {
         let now = self.now();
         self.lock().machine.credential_changed(now);
         self.news.call();
