@@ -41,6 +41,14 @@ impl Assertion {
         let signed = self.key.sign("JWT", claims.to_string().as_bytes());
         signed.map(Zeroizing::new).map_err(|_| "the client's assertion could not be signed")
     }
+
+    /// What only holders of this key have in common: the public key, or what a shared secret makes
+    /// of the same text. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
+    pub(crate) fn told_apart_by(&self) -> Option<Zeroizing<String>> {
+        let public = self.key.public_jwk();
+        public.or_else(|| self.key.sign("key", b"told apart by").ok()).map(Zeroizing::new)
+    }
 }
 
 /// Clients that sign who they are (feature `jwt`).

@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 
 const AREAS: &[&str] = &[
     "backoff",
+    "cache-key",
     "cancel",
     "client-auth",
     "clock",
@@ -20,6 +21,7 @@ const AREAS: &[&str] = &[
     "refresh-race",
     "retry-401",
     "sign-in",
+    "store",
     "tower",
 ];
 

@@ -6,7 +6,7 @@ use super::{
     machine::{self, Ask, Failed, Fetched, Machine, Now},
     status::TokenStatus,
 };
-use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet, random, token::Giver};
+use crate::{AccessToken, Answer, Clock, ConfigError, RequestHead, ScopeSet, random, token::Giver};
 use std::{
     error::Error as StdError,
     fmt,
@@ -90,6 +90,9 @@ impl State {
         self.token.clone().filter(|_| self.machine.is_usable(now))
     }
 }
+
+/// A fetcher made of another.
+type Made = Result<Box<dyn Fetcher>, ConfigError>;
 
 /// What a caller does next.
 pub(super) enum Next {
@@ -192,6 +195,25 @@ impl TokenCache {
     #[must_use]
     pub fn status(&self) -> TokenStatus {
         self.shared.status()
+    }
+
+    /// The same cache, with the fetcher that `make` makes of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it has a clone, which would go on without, or `make` says no.
+    pub(super) fn over(
+        self,
+        make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
+    ) -> Result<Self, ConfigError> {
+        let Some(Shared { state, warm, fetcher, policy, clock, base, fetches }) =
+            Arc::into_inner(self.shared)
+        else {
+            return Err(ConfigError::new("the token cache was cloned before it was complete"));
+        };
+        let fetcher = make(fetcher, &policy, &clock)?;
+        let shared = Shared { state, warm, fetcher, policy, clock, base, fetches };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Whether there is another clone of it, or somebody waits for its token.
@@ -417,6 +439,7 @@ impl Shared {
             withheld: state.withheld.clone(),
             fetches: self.fetches.load(Ordering::Relaxed),
             last_error: state.last_error.clone(),
+            store_failures: self.fetcher.store_failures(),
         }
     }
 }

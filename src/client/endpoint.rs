@@ -71,6 +71,11 @@ impl TokenEndpoint {
         self
     }
 
+    /// Where tokens are asked for, and as whom.
+    pub(super) fn asks(&self) -> (&Uri, &ClientAuthentication) {
+        (&self.url, &self.client)
+    }
+
     /// Asks for a token.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod service;
 mod sign_in;
 mod source;
 mod status;
+mod store;
 mod token_response;
 
 pub use buffered::{Buffered, ReplayBody};
@@ -41,4 +42,7 @@ pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
 pub use status::TokenStatus;
+pub use store::{
+    Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
+};
 pub use token_response::TokenResponse;

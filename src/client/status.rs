@@ -13,6 +13,7 @@ pub struct TokenStatus {
     pub(super) withheld: ScopeSet,
     pub(super) fetches: u64,
     pub(super) last_error: Option<Error>,
+    pub(super) store_failures: u64,
 }
 
 impl TokenStatus {
@@ -63,5 +64,12 @@ impl TokenStatus {
     #[must_use]
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
+    }
+
+    /// In how many fetches the store failed or was late; see
+    /// [`TokenCache::with_store`](super::TokenCache::with_store).
+    #[must_use]
+    pub fn store_failures(&self) -> u64 {
+        self.store_failures
     }
 }
