@@ -139,6 +139,22 @@ impl JwtAssertion {
     }
 }
 
+impl JwtAssertion {
+    /// What every assertion of this kind has in common, and none of another: what it says, and what
+    /// the holder of the key alone has, where the key stays. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
+    pub(crate) fn told_apart_by(&self) -> Zeroizing<String> {
+        let said = Value::from(vec![
+            Value::from(&*self.issuer),
+            self.subject.as_deref().into(),
+            self.audience.as_deref().into(),
+            Value::Object(self.claims.clone()),
+            self.key.told_apart_by().as_deref().map(String::as_str).into(),
+        ]);
+        Zeroizing::new(said.to_string())
+    }
+}
+
 /// Names the claims that were added, without their values.
 impl fmt::Debug for JwtAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,6 +222,13 @@ impl SigningKeySource {
             Source::Fixed(key) => Ok(Self(Source::Fixed(key))),
             Source::Asked { ask, .. } => Ok(Self(Source::Asked { ask, private: true })),
         }
+    }
+
+    /// The public key, or what a shared secret makes of a text; nothing where another key may come.
+    fn told_apart_by(&self) -> Option<Zeroizing<String>> {
+        let Source::Fixed(key) = &self.0 else { return None };
+        let public = key.public_jwk();
+        public.or_else(|| key.sign("key", b"told apart by").ok()).map(Zeroizing::new)
     }
 
     fn key(&self) -> Result<SigningKey, Box<str>> {

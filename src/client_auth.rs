@@ -98,6 +98,22 @@ impl ClientAuthentication {
         self.client_id.as_deref()
     }
 
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
+    /// What tells clients with the same identifier apart: the method, and what the client proves
+    /// itself with, where that stays. It is secret.
+    pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
+        let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
+        let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
+        match &self.method {
+            Method::Basic { raw: false } => ("basic", secret),
+            Method::Basic { raw: true } => ("basic_raw", secret),
+            Method::Post => ("post", secret),
+            Method::Query => ("query", secret),
+            Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
+            Method::None => ("none", None),
+        }
+    }
+
     /// Whether the parameters of a request go into the query.
     pub(crate) fn is_query(&self) -> bool {
         matches!(self.method, Method::Query)

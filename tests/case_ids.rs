@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 
 const AREAS: &[&str] = &[
     "backoff",
+    "cache-key",
     "cancel",
     "client-auth",
     "clock",
@@ -22,6 +23,7 @@ const AREAS: &[&str] = &[
     "retry-401",
     "rotation",
     "sign-in",
+    "store",
     "tower",
 ];
 

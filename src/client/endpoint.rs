@@ -84,6 +84,11 @@ impl TokenEndpoint {
         self.client.has_another_secret()
     }
 
+    /// Where tokens are asked for, and as whom.
+    pub(super) fn asks(&self) -> (&Uri, &ClientAuthentication) {
+        (&self.url, &self.client)
+    }
+
     /// Asks for a token.
     ///
     /// # Errors

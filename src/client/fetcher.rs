@@ -1,7 +1,7 @@
 //! What a cache fetches with: a grant that can be repeated, a [session](super::session), or a
 //! user's own closure.
 
-use super::{Error, Grant, TokenEndpoint, TokenResponse, session::OnRotation};
+use super::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation};
 use crate::{ClientSecret, ScopeSet};
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
@@ -43,6 +43,17 @@ pub(super) trait Fetcher: Send + Sync {
     fn has_another_secret(&self) -> bool {
         false
     }
+
+    /// Under which key its tokens may be shared; none where everybody has their own.
+    fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
+        let _ = key_secret;
+        None
+    }
+
+    /// How often its store failed.
+    fn store_failures(&self) -> u64 {
+        0
+    }
 }
 
 /// Asks for the same again each time.
@@ -62,6 +73,10 @@ impl Fetcher for Repeat {
 
     fn accept(&self, _: &TokenResponse) -> bool {
         true
+    }
+
+    fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
+        Some(StoreKey::of(&self.endpoint, &self.grant, key_secret))
     }
 
     fn rotates_its_secret(&self) -> bool {

@@ -255,6 +255,25 @@ impl Grant {
         asked: Asked<'_>,
         secrets: &mut Secrets,
     ) -> Result<Vec<(&'a str, String)>, Box<str>> {
+        let sign =
+            |assertion: &JwtAssertion| assertion.sign(&asked.endpoint.to_string(), asked.now);
+        let signed = self.assertion.as_ref().map(sign).transpose()?;
+        Ok(self.with_assertion(client, signed, secrets))
+    }
+
+    /// What tells the tokens of this grant from those of another: its parameters, and what an
+    /// assertion says every time.
+    pub(super) fn told_apart_by(&self) -> Vec<(&str, String)> {
+        let assertion = self.assertion.as_ref().map(JwtAssertion::told_apart_by);
+        self.with_assertion(&[], assertion, &mut Secrets::default())
+    }
+
+    fn with_assertion<'a>(
+        &'a self,
+        client: &'a [(&'static str, Zeroizing<String>)],
+        assertion: Option<Zeroizing<String>>,
+        secrets: &mut Secrets,
+    ) -> Vec<(&'a str, String)> {
         let mut all = Vec::new();
         for (name, value) in client.iter().chain(&self.params) {
             if !SHOWN.contains(name) {
@@ -262,10 +281,9 @@ impl Grant {
             }
             all.push((*name, value.to_string()));
         }
-        if let Some(assertion) = &self.assertion {
-            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
-            secrets.add(&signed);
-            all.push(("assertion", signed.to_string()));
+        if let Some(assertion) = assertion {
+            secrets.add(&assertion);
+            all.push(("assertion", assertion.to_string()));
         }
         for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
             secrets.add(value.expose());
@@ -276,7 +294,7 @@ impl Grant {
         }
         all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
         all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
-        Ok(all)
+        all
     }
 }
 

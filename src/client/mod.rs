@@ -26,6 +26,7 @@ mod sign_in;
 mod signed_grant;
 mod source;
 mod status;
+mod store;
 mod token_exchange;
 mod token_response;
 #[cfg(not(feature = "tracing"))]
@@ -52,5 +53,8 @@ pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
 pub use status::{TokenState, TokenStatus};
+pub use store::{
+    Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
+};
 pub use token_exchange::TokenType;
 pub use token_response::TokenResponse;

@@ -14,6 +14,7 @@ pub struct TokenStatus {
     pub(super) last_error: Option<Error>,
     /// How much had happened.
     pub(super) events: u64,
+    pub(super) store_failures: u64,
 }
 
 /// What a [`TokenCache`](super::TokenCache) has to give.
@@ -143,5 +144,12 @@ impl TokenStatus {
     #[must_use]
     pub fn last_error(&self) -> Option<&Error> {
         self.last_error.as_ref()
+    }
+
+    /// In how many fetches the store failed or was late; see
+    /// [`TokenCache::with_store`](super::TokenCache::with_store).
+    #[must_use]
+    pub fn store_failures(&self) -> u64 {
+        self.store_failures
     }
 }

@@ -54,6 +54,10 @@ impl TokenResponse {
         self
     }
 
+    pub(super) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
+        Self { scope, ..self }
+    }
+
     /// The access token.
     #[must_use]
     pub fn access_token(&self) -> &AccessToken {

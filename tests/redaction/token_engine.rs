@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use std::{
     convert::Infallible,
     future,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -23,9 +24,10 @@ use tower_oauth2::{
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource,
-        TokenType,
+        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
+        TokenRevocation, TokenSource, TokenStore, TokenType,
     },
+    testing::InMemoryStore,
 };
 
 const API: &str = "https://api.example";
@@ -230,6 +232,37 @@ async fn a_pool_shows_neither_its_users_nor_their_tokens() {
     let unknown = TokenPool::new(|_| Some(SECRET));
     let error = unknown.token(RequestHead::of(&request)).wait().await.unwrap_err();
     assert_clean_failure("a pool", &error, ErrorKind::SignInNeeded);
+}
+
+#[tokio::test]
+async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
+    let store = InMemoryStore::new();
+    let policy = StorePolicy::default().with_key_secret(SECRET);
+    assert_clean("client::StorePolicy", &policy);
+    for policy in [policy, StorePolicy::default()] {
+        let grant = Grant::password("alice", &ClientSecret::new(SECRET));
+        let cache = TokenCache::new(issuing(), grant, RefreshPolicy::default());
+        let cache = cache.with_store(Arc::new(store.clone()), policy).unwrap();
+        let layer = AddBearer::from_source(cache.clone(), API).unwrap();
+        walk_layer("client::AddBearer", layer).await;
+        assert_clean("client::TokenCache", &cache);
+        assert_clean("testing::InMemoryStore", &store);
+    }
+    let keys = store.keys();
+    assert_eq!(keys.len(), 2);
+    for key in &keys {
+        assert_clean("client::StoreKey", key);
+        assert_clean_text("client::StoreKey", key.as_str());
+        let stored = store.load(key).await.unwrap().unwrap();
+        assert_eq!(stored.access_token().expose(), SECRET);
+        assert_clean("client::StoredToken", &stored);
+        assert_clean("client::StoredToken", &stored.to_secret_string());
+    }
+    let turn = store.acquire(&keys[0], SECRET, Duration::ZERO).await.unwrap();
+    assert_clean("client::Acquired", &turn);
+    assert_clean("testing::InMemoryStore", &store);
+    let wrong = format!("{{\"access_token\":\"{SECRET} {SECRET}\"}}");
+    assert_clean_error("StoredToken", &wrong.parse::<StoredToken>().unwrap_err());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{
     machine,
     session::Session,
 };
-use crate::{AccessToken, Answer, Clock, RequestHead, token::Giver};
+use crate::{AccessToken, Answer, Clock, ConfigError, RequestHead, token::Giver};
 pub(super) use news::Listener;
 pub(super) use shared::{Next, Shared};
 use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
@@ -58,6 +58,9 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 pub struct TokenCache {
     shared: Arc<Shared>,
 }
+
+/// A fetcher made of another.
+type Made = Result<Box<dyn Fetcher>, ConfigError>;
 
 impl TokenCache {
     /// Fetches by asking `endpoint` with `grant`, the same each time.
@@ -124,6 +127,20 @@ impl TokenCache {
     /// may try at once.
     pub fn credential_changed(&self) {
         self.shared.credential_changed();
+    }
+
+    /// The same cache, with the fetcher that `make` makes of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it has a clone, which would go on without, or `make` says no.
+    pub(super) fn over(
+        self,
+        make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
+    ) -> Result<Self, ConfigError> {
+        let cloned = || ConfigError::new("the token cache was cloned before it was complete");
+        let shared = Arc::into_inner(self.shared).ok_or_else(cloned)?;
+        Ok(Self { shared: Arc::new(shared.over(make)?) })
     }
 
     /// Whether there is another clone of it, or somebody waits for its token.

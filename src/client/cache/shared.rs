@@ -1,11 +1,12 @@
 //! What the clones of a cache share, and what they do with it under its lock.
 
 use super::{
+    Made,
     news::{Listener, News},
     state::State,
 };
 use crate::{
-    AccessToken, ClientSecret, Clock, ScopeSet,
+    AccessToken, ClientSecret, Clock, ConfigError, ScopeSet,
     client::{
         Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
         fetcher::Fetcher,
@@ -68,6 +69,16 @@ impl Shared {
             base,
             news: News::new(),
         }
+    }
+
+    /// The same with another fetcher.
+    pub(super) fn over(
+        self,
+        make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
+    ) -> Result<Self, ConfigError> {
+        let Self { state, warm, fetcher, policy, clock, base, news } = self;
+        let fetcher = make(fetcher, &policy, &clock)?;
+        Ok(Self { state, warm, fetcher, policy, clock, base, news })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -328,7 +339,8 @@ impl Shared {
         // Before the state: what happens meanwhile is news to whoever waits with this status.
         let events = self.news.events();
         let now = self.now();
-        self.lock().status(now, events)
+        let status = self.lock().status(now, events);
+        TokenStatus { store_failures: self.fetcher.store_failures(), ..status }
     }
 
     /// The news from now on.

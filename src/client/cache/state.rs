@@ -58,6 +58,7 @@ impl State {
             counts: self.counts,
             last_error: self.last_error.clone(),
             events,
+            store_failures: 0,
         }
     }
 }

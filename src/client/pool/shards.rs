@@ -176,10 +176,10 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         }
         let taken = self.slots.swap_remove(at);
         self.at.remove(&taken.key);
-        if let Some(moved) = self.slots.get(at) {
-            if let Some(place) = self.at.get_mut(&moved.key) {
-                *place = at;
-            }
+        if let Some(moved) = self.slots.get(at)
+            && let Some(place) = self.at.get_mut(&moved.key)
+        {
+            *place = at;
         }
         Some(taken)
     }
