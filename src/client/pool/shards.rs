@@ -85,7 +85,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         if let Some(slot) = ring.slot(&key) {
             return Some(mem::replace(&mut slot.cache, cache));
         }
-        self.add(ring, key, cache);
+        self.add(ring, &key, cache);
         None
     }
 
@@ -97,20 +97,20 @@ impl<K: Hash + Eq + Clone> Shards<K> {
             return slot.cache.clone();
         }
         let kept = cache.clone();
-        self.add(ring, key, cache);
+        self.add(ring, &key, cache);
         kept
     }
 
     /// Adds a key that is not in `ring`, which is its own, and lets others give way. They are
     /// dropped once no lock is held: what is in them is the user's in part.
-    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: TokenCache) {
+    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: &K, cache: TokenCache) {
         ring.push(key.clone(), cache);
         let full = self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity;
-        let mut gone = if full { ring.give_way(&key) } else { None };
+        let mut gone = if full { ring.give_way(key) } else { None };
         drop(ring);
         if full && gone.is_none() {
             // It is alone in its shard.
-            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(&key));
+            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(key));
         }
         if gone.is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
