@@ -96,6 +96,11 @@ impl TokenEndpoint {
         }
     }
 
+    /// Its URL without the query.
+    pub(super) fn place(&self) -> Option<String> {
+        Origin::of(&self.url).map(|origin| format!("{origin}{}", self.url.path()))
+    }
+
     fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
         let mut client = Vec::new();
         let header = match grant.is_standard() {

@@ -2,7 +2,7 @@
 //! refresh token, or a user's own closure.
 
 use super::{Error, Grant, TokenEndpoint, TokenResponse};
-use crate::{ClientSecret, ScopeSet};
+use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
 use std::{
     error::Error as StdError,
     future::Future,
@@ -18,6 +18,11 @@ pub(super) trait Fetcher: Send + Sync {
     /// The scopes that it asks for; none where that is not known.
     fn scopes(&self) -> Option<&ScopeSet> {
         None
+    }
+
+    /// What it is called in logs and counters.
+    fn source(&self) -> Source {
+        Source::default()
     }
 
     /// Looks at a good answer to a fetch, and says whether another token can be fetched after it.
@@ -48,6 +53,11 @@ impl Fetcher for Repeat {
 
     fn scopes(&self) -> Option<&ScopeSet> {
         Some(self.grant.scopes())
+    }
+
+    fn source(&self) -> Source {
+        let grant_type = self.grant.kind().map(str::to_owned);
+        Source { endpoint: self.endpoint.place(), grant_type }
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {
@@ -98,6 +108,11 @@ impl Fetcher for Session {
 
     fn scopes(&self) -> Option<&ScopeSet> {
         Some(self.grant.scopes())
+    }
+
+    fn source(&self) -> Source {
+        let grant_type = Some("refresh_token".to_owned());
+        Source { endpoint: self.endpoint.place(), grant_type }
     }
 
     /// A rotated token takes the place of the one that was sent, never that of another sign-in
