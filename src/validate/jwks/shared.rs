@@ -204,6 +204,7 @@ impl Shared {
         if changed {
             *skipped = keys.skipped().to_vec();
         }
+        observe::keys::fetched(keys.len());
         let standing = state.machine.lease().map_or(Standing::Absent, Standing::Until);
         self.snapshot.store(Arc::new(Snapshot { keys, standing }));
         if changed {
