@@ -1,6 +1,7 @@
 //! For clients: [`AddBearer`] puts an access token on every request, and a [`TokenSource`] says
 //! where the token comes from; [`ClientCredentialsRefresh`] is both for the usual case.
 
+mod address;
 mod attach;
 mod buffered;
 mod cache;
@@ -14,6 +15,7 @@ mod layer;
 mod machine;
 mod origins;
 mod policy;
+mod protected_resource;
 mod recover;
 mod refresh;
 mod replay;
@@ -25,6 +27,7 @@ mod sign_in;
 mod signed_grant;
 mod source;
 mod status;
+mod step_up;
 mod token_exchange;
 mod token_response;
 #[cfg(not(feature = "tracing"))]
@@ -42,6 +45,7 @@ pub use grant::Grant;
 pub use layer::{AddBearer, StaticToken};
 pub use origins::Origins;
 pub use policy::RefreshPolicy;
+pub use protected_resource::ProtectedResource;
 pub use recover::InsufficientScope;
 pub use refresh::ClientCredentialsRefresh;
 pub use replay::{Cloned, Known, Never, ReplayPolicy};
