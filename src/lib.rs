@@ -136,6 +136,8 @@ mod secret_source;
 mod secrets;
 mod token;
 mod transport;
+#[cfg(any(feature = "client", feature = "server"))]
+mod well_known;
 
 #[cfg(feature = "client")]
 pub mod client;

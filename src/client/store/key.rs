@@ -31,7 +31,7 @@ impl StoreKey {
         let (url, client) = endpoint.asks();
         let mut digest = Parts::default();
         digest.add("key", key_secret.map(ClientSecret::expose));
-        digest.add("url", Some(&url.to_string()));
+        digest.add("url", Some(&url));
         digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
         // A form of its own does not show the client.
         if grant.is_standard() {

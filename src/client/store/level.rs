@@ -8,7 +8,7 @@ use super::{
     },
     Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore, warning,
 };
-use crate::{AccessToken, Clock, ScopeSet, race::before, random};
+use crate::{AccessToken, Clock, ScopeSet, observe::tokens::Source, race::before, random};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{
@@ -67,8 +67,24 @@ impl Fetcher for Stored {
         Box::pin(async move { level.fetch().await })
     }
 
-    fn scopes(&self) -> Option<&ScopeSet> {
+    fn scopes(&self) -> Option<ScopeSet> {
         self.level.fetcher.scopes()
+    }
+
+    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
+        self.level.fetcher.widen(scopes, granted)
+    }
+
+    fn source(&self) -> Source {
+        self.level.fetcher.source()
+    }
+
+    fn rotates_its_secret(&self) -> bool {
+        self.level.fetcher.rotates_its_secret()
+    }
+
+    fn has_another_secret(&self) -> bool {
+        self.level.fetcher.has_another_secret()
     }
 
     fn accept(&self, response: &TokenResponse) -> bool {
