@@ -98,7 +98,7 @@ async fn tokens_are_counted_by_what_becomes_of_them_and_their_expiry_is_a_gauge(
 async fn a_recorder_that_comes_later_counts_what_comes_later() {
     use tower::{Service, ServiceExt};
     let world = World::new();
-    let mut client = world.client(exact());
+    let mut client = world.client_of(&world.layer(exact()).without_recovery());
     at_once(client.ready().await.unwrap().call(engine::get())).await.unwrap();
     let recorder = DebuggingRecorder::new();
     let _recording = metrics::set_default_local_recorder(&recorder);
