@@ -1,0 +1,210 @@
+//! What grows with the number of cached tokens and of waiting callers, written into
+//! `docs/performance.md`.
+
+use crate::{
+    plot::{Plot, Series},
+    support::{
+        answer,
+        client::{Inner, ORIGIN, has, request, token},
+        judge::{Judge, Judged},
+    },
+    targets::Targets,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    fmt::Write as _,
+    fs,
+    hint::black_box,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{sync::Notify, task::JoinSet};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_oauth2::{
+    ClientAuthentication, Transport,
+    client::{ClientCredentialsRefresh, TokenEndpoint},
+    validate::Cached,
+};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance.md");
+const FIGURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/scale.svg");
+const BEGIN: &str = "<!-- scale: begin -->";
+const END: &str = "<!-- scale: end -->";
+
+const HITS: usize = 200_000;
+const ROUNDS: usize = 9;
+
+pub fn measure(targets: &mut Targets) {
+    let mut text = String::new();
+    let tokens: Vec<_> = [1_000, 100_000, 1_000_000].into_iter().map(cached).collect();
+    text.push_str("| tokens in the cache | ns a hit | ns, two threads | bytes an entry |\n|---|---|---|---|\n");
+    for Cache { tokens, hit, hit_of_two, bytes } in &tokens {
+        writeln!(text, "| {tokens} | {hit:.0} | {hit_of_two:.0} | {bytes:.0} |").unwrap();
+    }
+    text.push_str("\n| callers that wait for one fetch | fetches | ns a caller | bytes a caller |\n|---|---|---|---|\n");
+    let callers: Vec<_> = (0..6).map(|power| waiting(10_usize.pow(power))).collect();
+    let mut sent = None;
+    let of_request = allocation_counter::measure(|| sent = Some(request())).bytes_current;
+    drop(sent);
+    for Waiting { callers, fetches, woken, bytes } in &callers {
+        writeln!(text, "| {callers} | {fetches} | {woken:.0} | {bytes:.0} | {of_request} |")
+            .unwrap();
+    }
+    println!("\n{text}");
+    let figure = Plot {
+        x: "how many",
+        y: "ns each",
+        series: vec![
+            Series::new("a hit of the cache", tokens.iter().map(|at| (at.tokens, at.hit))),
+            Series::new("with two threads", tokens.iter().map(|at| (at.tokens, at.hit_of_two))),
+            Series::new("a caller who waits", callers.iter().map(|at| (at.callers, at.woken))),
+        ],
+    };
+    fs::write(FIGURE, figure.to_string()).unwrap();
+    let document = fs::read_to_string(DOCUMENT).unwrap();
+    let (before, rest) = document.split_once(BEGIN).expect("the document has a place for it");
+    let (_, after) = rest.split_once(END).expect("the place has an end");
+    let figure = "![Time against number](scale.svg)";
+    fs::write(DOCUMENT, format!("{before}{BEGIN}\n\n{text}\n{figure}\n\n{END}{after}")).unwrap();
+    let fetches = callers.iter().map(|at| at.fetches).max().unwrap_or_default();
+    targets.at_most("fetches, however many wait", fetches as f64, 1.0);
+    let (few, many) = (&callers[3], &callers[5]);
+    targets.at_most("ns a caller among 1e5 as a ratio to 1e3", many.woken / few.woken, 3.0);
+}
+
+/// A token of 800 bytes, its signature as long as that of ES256. It is changed in place, so that
+/// what a lookup finds in memory is the cache's alone.
+struct Token(String);
+
+impl Token {
+    fn new() -> Self {
+        Self(format!("good-{:08}.{}.{}", 0, "x".repeat(699), "s".repeat(86)))
+    }
+
+    fn numbered(&mut self, number: usize) -> &str {
+        // splitmix64's last step: signatures that look like random ones.
+        let mixed = (number as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let (len, mixed) = (self.0.len(), format!("{:016x}", mixed ^ (mixed >> 31)));
+        self.0.replace_range(5..13, &mixed[..8]);
+        self.0.replace_range(len - 16.., &mixed);
+        &self.0
+    }
+}
+
+struct Cache {
+    tokens: usize,
+    hit: f64,
+    hit_of_two: f64,
+    bytes: f64,
+}
+
+/// Fills a cache with `tokens` and looks them up. All have one verdict, so that an entry's bytes
+/// are the cache's alone.
+fn cached(tokens: usize) -> Cache {
+    let cache = Cached::new(Judge::new()).with_ttl(Duration::from_secs(3600));
+    let mut cache = Judged(cache.with_capacity(tokens * 5 / 4));
+    let filling = allocation_counter::measure(|| {
+        let mut token = Token::new();
+        for number in 0..tokens {
+            assert!(answer(&mut cache, token.numbered(number)).is_ok());
+        }
+    });
+    let asked = cache.0.get_ref().asked.load(Relaxed);
+    let of_threads = |threads: usize| {
+        let added = (0..ROUNDS).map(|_| {
+            let made = on_threads(threads, tokens, || |token: &str| _ = black_box(token));
+            let looked_up = on_threads(threads, tokens, || {
+                let mut cache = Judged(cache.0.clone());
+                move |token: &str| assert!(answer(&mut cache, token).is_ok())
+            });
+            looked_up - made
+        });
+        let mut added: Vec<_> = added.collect();
+        added.sort_by(f64::total_cmp);
+        added[ROUNDS / 2]
+    };
+    let (hit, hit_of_two) = (of_threads(1), of_threads(2));
+    let missed = cache.0.get_ref().asked.load(Relaxed) - asked;
+    assert!(missed * 100 < HITS * ROUNDS, "{missed} of the lookups found nothing");
+    Cache { tokens, hit, hit_of_two, bytes: filling.bytes_current as f64 / tokens as f64 }
+}
+
+/// Nanoseconds that each of `threads` takes for one of `tokens`, the slowest of them.
+fn on_threads<W: FnMut(&str)>(threads: usize, tokens: usize, work: impl Fn() -> W + Sync) -> f64 {
+    let barrier = Barrier::new(threads);
+    let time = |thread: usize| {
+        let (mut work, mut token) = (work(), Token::new());
+        barrier.wait();
+        let start = Instant::now();
+        for turn in 0..HITS {
+            // A stride that leaves no pattern to guess.
+            let number = (turn * 7_919 + thread * 104_729) % tokens;
+            work(token.numbered(number));
+        }
+        start.elapsed().as_secs_f64() * 1e9 / HITS as f64
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || time(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).fold(0.0, f64::max)
+    })
+}
+
+struct Waiting {
+    callers: usize,
+    fetches: u64,
+    woken: f64,
+    bytes: f64,
+}
+
+/// Has `callers` wait for the first token, each in a task of its own, and then lets it come.
+fn waiting(callers: usize) -> Waiting {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (come, fetches) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let service = layer(come.clone(), fetches.clone()).layer(Inner);
+    let tasks = RefCell::new(JoinSet::new());
+    let parked = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for _ in 0..callers {
+                tasks.borrow_mut().spawn(service.clone().oneshot(request()));
+            }
+            // Until each has been polled, and the fetch has begun.
+            for _ in 0..callers / 16 + 100 {
+                tokio::task::yield_now().await;
+            }
+        });
+    });
+    let start = Instant::now();
+    come.notify_one();
+    let answers = runtime.block_on(tasks.into_inner().join_all());
+    let woken = start.elapsed().as_secs_f64() * 1e9 / callers as f64;
+    assert!(answers.len() == callers);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(has)));
+    let bytes = parked.bytes_current as f64 / callers as f64;
+    Waiting { callers, fetches: fetches.load(Relaxed), woken, bytes }
+}
+
+/// A layer whose token endpoint answers when `come` says so.
+fn layer(come: Arc<Notify>, fetches: Arc<AtomicU64>) -> ClientCredentialsRefresh {
+    let endpoint = service_fn(move |_: Request<Full<Bytes>>| {
+        let (come, fetches) = (come.clone(), fetches.clone());
+        async move {
+            fetches.fetch_add(1, Relaxed);
+            come.notified().await;
+            let answer = format!(r#"{{"access_token":"{}","expires_in":3600}}"#, token());
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(answer)))
+        }
+    });
+    let client = ClientAuthentication::basic("id", "secret");
+    let url = "https://as.example/token";
+    let endpoint = TokenEndpoint::new(url, client, Transport::new(endpoint)).unwrap();
+    ClientCredentialsRefresh::new(endpoint, ORIGIN).unwrap()
+}
