@@ -62,3 +62,17 @@ for header in [
     encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in (header, payload)]
     for parts in (encoded, [header, payload]):
         write("jwt", ".".join([*parts, "A" * 86]).encode())
+
+# Tokens of a validator's keys with a few bytes in the place of others, and tokens of nobody.
+for which in range(3):
+    for offset in (0, 3, 40, 70, 71, 72, 73, 120, 200, 300, 330, 400):
+        for edit in ("", "A", "=", ".", "AAAA", "eyJhbGciOiJub25lIn0"):
+            write("jwt_validator", f"@{which}{offset:03}{edit}".encode())
+for header in ('{"alg":"ES256","typ":"at+jwt","kid":"ES256"}', '{"alg":"EdDSA","kid":"EdDSA"}', '{"alg":"none"}'):
+    for payload in (
+        '{"iss":"https://as.example","aud":"https://api.example","exp":9999999999}',
+        '{"iss":"https://as.example","aud":[],"exp":"1","sub":"a","sub":"b"}',
+    ):
+        encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in (header, payload)]
+        for signature in ("", "A" * 86):
+            write("jwt_validator", ".".join([*encoded, signature]).encode())

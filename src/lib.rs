@@ -12,6 +12,27 @@
 //! [`ValidateToken`](validate::ValidateToken). Both are small traits that closures implement.
 //! What needs the network goes through a [`Transport`], which is any HTTP `Service`.
 //!
+//! Recipes for five real systems, and guides (where the token rides, outages, the order of layers,
+//! testing, what is protected): [`guide`].
+//!
+//! # The picture
+//!
+//! ```text
+//!         client                                               server
+//!  request                                                                    response
+//!    │                                                                           ▲
+//!    ▼                                                                           │
+//!  AddBearer ── asks ─▶ TokenSource            RequireToken ── asks ─▶ ValidateToken
+//!    │                    │                        │ 1 extract              │
+//!    │                    ├ static token           │ 2 validate             ├ StaticTokens
+//!    │                    ├ TokenCache             │ 3 attach claims        ├ JwtValidator + Jwks
+//!    │                    │   └ TokenEndpoint      │ 4 call, or refuse      ├ Introspection
+//!    │                    │       └ any HTTP       │                        ├ Cached, Revocable
+//!    │                    │         Service        ▼                        ├ first_of, Route
+//!    ▼                    └ any closure        inner service                └ any closure
+//!  inner HTTP client
+//! ```
+//!
 //! # Features
 //!
 //! | feature | gives | default |
@@ -79,12 +100,16 @@ mod scope;
 mod scrub;
 mod secret;
 #[cfg(any(feature = "client", feature = "introspection"))]
+mod secret_source;
+#[cfg(any(feature = "client", feature = "introspection"))]
 mod secrets;
 mod token;
 mod transport;
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "test-util")]
@@ -93,6 +118,8 @@ pub mod testing;
 pub mod validate;
 
 pub use answer::Answer;
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
+pub use assertion::{JwtAssertion, SigningKeySource};
 pub use challenge::{Challenge, ChallengeError};
 #[cfg(any(feature = "client", feature = "introspection"))]
 pub use client_auth::ClientAuthentication;
@@ -107,5 +134,7 @@ pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKi
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;
+#[cfg(any(feature = "client", feature = "introspection"))]
+pub use secret_source::ClientSecretSource;
 pub use token::AccessToken;
 pub use transport::{Transport, TransportError, TransportErrorKind};

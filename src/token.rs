@@ -3,7 +3,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Weak, atomic::AtomicU64},
 };
 use zeroize::Zeroizing;
 
@@ -33,10 +33,20 @@ pub struct AccessToken {
 }
 
 struct Inner {
-    text: Zeroizing<String>,
+    /// [`PREFIX`] and the token. The text is not kept beside it: a pool holds one for each user.
     bearer: HeaderValue,
     /// See [`AccessToken::lease`].
     lease: AtomicU64,
+    /// See [`AccessToken::giver`].
+    giver: Option<Weak<dyn Giver>>,
+}
+
+const PREFIX: &str = "Bearer ";
+
+/// What gave a token out, and is to hear of its rejection.
+pub(crate) trait Giver: Send + Sync {
+    /// The resource refused `rejected`; whether another token may be had.
+    fn reject(&self, rejected: &AccessToken) -> bool;
 }
 
 /// Bytes that are wiped when the last header value over them is dropped.
@@ -70,14 +80,16 @@ impl AccessToken {
                 "the access token holds a character that is not visible ASCII",
             ));
         }
-        let bearer = sensitive_header(&["Bearer ", text.as_str()])?;
-        Ok(Self { inner: Arc::new(Inner { text, bearer, lease: AtomicU64::new(0) }) })
+        let bearer = sensitive_header(&[PREFIX, text.as_str()])?;
+        Ok(Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver: None }) })
     }
 
     /// The token itself. Whoever calls this answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.inner.text
+        let text = self.inner.bearer.as_bytes().get(PREFIX.len()..).unwrap_or_default();
+        // It was checked to be visible ASCII.
+        str::from_utf8(text).unwrap_or_default()
     }
 
     /// `Bearer` and the token, marked sensitive: the value of an `Authorization` header.
@@ -93,16 +105,21 @@ impl AccessToken {
         &self.inner.lease
     }
 
-    /// The same text as a token of its own, without a lease.
-    pub(crate) fn detached(&self) -> Self {
-        let text = self.inner.text.clone();
+    /// What gave this token out, where that is still there.
+    pub(crate) fn giver(&self) -> Option<Arc<dyn Giver>> {
+        self.inner.giver.as_ref()?.upgrade()
+    }
+
+    /// The same text as a token of its own, without a lease, which `giver` gives out.
+    pub(crate) fn given_by(&self, giver: Weak<dyn Giver>) -> Self {
         let bearer = self.inner.bearer.clone();
-        Self { inner: Arc::new(Inner { text, bearer, lease: AtomicU64::new(0) }) }
+        let giver = Some(giver);
+        Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver }) }
     }
 
     /// Whether both are the same text.
     pub(crate) fn has_text_of(&self, other: &Self) -> bool {
-        self.is_same(other) || self.inner.text == other.inner.text
+        self.is_same(other) || self.inner.bearer == other.inner.bearer
     }
 
     /// Whether both are one and the same token object, which says more than equal text: the

@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 
 const AREAS: &[&str] = &[
     "backoff",
+    "cache-key",
     "cancel",
     "client-auth",
     "clock",
@@ -16,10 +17,13 @@ const AREAS: &[&str] = &[
     "origin",
     "parse",
     "placement",
+    "pool",
     "redact",
     "refresh-race",
     "retry-401",
+    "rotation",
     "sign-in",
+    "store",
     "tower",
 ];
 

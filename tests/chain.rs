@@ -266,7 +266,10 @@ async fn a_route_asks_one_validator_alone() {
 
 #[test]
 fn a_jwt_is_known_by_its_look() {
-    for yes in ["eyJhbGciOiJub25lIn0.e30.", "eyJ9.e30.c2ln", "eyJ.a-_.b"] {
+    let spaced =
+        ["eyAiYWxnIjoieCJ9.e30.c2ln", "ewoiYWxnIjoieCJ9.e30.c2ln", "Cgl7ImFsZyI6IngifQ.a.b"];
+    for yes in ["eyJhbGciOiJub25lIn0.e30.", "eyJ9.e30.c2ln", "eyJ.a-_.b"].into_iter().chain(spaced)
+    {
         assert!(is_jwt(yes), "{yes}");
     }
     for no in [
@@ -278,6 +281,9 @@ fn a_jwt_is_known_by_its_look() {
         "eyJ9.e30.c2ln.x",
         "eyJ9.a.b.c.d",
         "xyJ9.e30.c2ln",
+        "WyJ9.e30.c2ln",
+        "IAoK.e30.c2ln",
+        "e.e30.c2ln",
         "eyJ9.e+0.c2ln",
         "eyJ9.e30.c2l=",
         "eyJ9.e30.\u{e9}",

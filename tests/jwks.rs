@@ -145,6 +145,13 @@ impl Key {
         Self { key, server }
     }
 
+    fn nameless() -> Self {
+        let (key, server) =
+            (SigningKey::generate(Algorithm::Es256).unwrap(), AuthorizationServer::new());
+        server.rotate_key(key.clone());
+        Self { key, server }
+    }
+
     fn jwk(&self) -> String {
         self.key.public_jwk().unwrap()
     }
@@ -214,6 +221,24 @@ async fn a_key_that_is_new_costs_one_fetch_jwks_001() {
     assert_eq!(api.status(&k2).await, 200);
     assert_eq!(issuer.fetches(), 2);
     assert_eq!(api.status(&k1).await, 401, "the server has taken it back");
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_that_replaces_another_costs_one_fetch() {
+    let (old, new, foreign) = (Key::nameless(), Key::nameless(), Key::nameless());
+    let issuer = Issuer::of(&[&old]);
+    let api = issuer.api();
+    assert_eq!(api.status(&old).await, 200);
+    issuer.publish(&[&new]);
+    assert_eq!(api.status(&new).await, 200);
+    assert_eq!((api.status(&new).await, issuer.fetches()), (200, 2));
+    // A forger costs no more than one who names keys that are not there.
+    for _ in 0..10 {
+        assert_eq!(api.status(&foreign).await, 401);
+    }
+    assert_eq!((api.status(&old).await, issuer.fetches()), (401, 2));
+    issuer.pass(31);
+    assert_eq!((api.status(&foreign).await, issuer.fetches()), (401, 3));
 }
 
 #[tokio::test]

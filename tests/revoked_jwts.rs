@@ -1,5 +1,9 @@
 //! JWTs that were taken back, though a cache has their verdict.
-#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is the verdict of a test"
+)]
 
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};

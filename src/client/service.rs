@@ -38,17 +38,28 @@ struct Held {
     /// Nothing for a static token, which is always current.
     token: Option<AccessToken>,
     prepared: Prepared,
-    /// Whether `prepared` is this clone's own copy. It becomes so at its second use: a clone made
-    /// for one call is not worth a copy.
-    own: bool,
+    kept: Kept,
+}
+
+/// Whose the bytes of a header value are. They become this clone's own at their second use: a
+/// clone made for one call, or a token for one request of many users, is not worth a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Unused,
+    Shared,
+    Own,
 }
 
 impl Held {
     #[inline]
     fn reuse(&mut self) -> &Prepared {
-        if !self.own {
-            self.prepared = self.prepared.deep_copy();
-            self.own = true;
+        match self.kept {
+            Kept::Unused => self.kept = Kept::Shared,
+            Kept::Shared => {
+                self.prepared = self.prepared.deep_copy();
+                self.kept = Kept::Own;
+            }
+            Kept::Own => {}
         }
         &self.prepared
     }
@@ -96,7 +107,7 @@ where
                 None => {
                     let prepared = self.source.prepared.clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
-                    self.held = Some(Held { token: None, prepared, own: false });
+                    self.held = Some(Held { token: None, prepared, kept: Kept::Shared });
                     attached
                 }
             };
@@ -231,7 +242,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
                 Ok(prepared) => {
-                    self.held = Some(Held { token: Some(token), prepared, own: false });
+                    self.held = Some(Held { token: Some(token), prepared, kept: Kept::Unused });
                     Token::Held
                 }
             },
@@ -324,7 +335,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
                 token => {
                     let token = token?;
                     let prepared = Prepared::new(&token, &fresh.rules.location)?;
-                    fresh.held = Some(Held { token: Some(token), prepared, own: true });
+                    fresh.held = Some(Held { token: Some(token), prepared, kept: Kept::Unused });
                 }
             }
             let outgoing = fresh.outgoing(request)?;

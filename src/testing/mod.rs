@@ -2,6 +2,8 @@
 //! server in the process.
 
 mod authorization_server;
+#[cfg(feature = "client")]
+mod in_memory_store;
 mod manual_clock;
 
 #[cfg(feature = "server")]
@@ -11,4 +13,6 @@ pub use authorization_server::JwtFormat;
 pub use authorization_server::{
     AuthorizationServer, BoundServer, IssuedToken, RegisteredClient, ResponseFuture,
 };
+#[cfg(feature = "client")]
+pub use in_memory_store::InMemoryStore;
 pub use manual_clock::ManualClock;

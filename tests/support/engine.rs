@@ -96,6 +96,10 @@ impl Reply {
         self.takes(Duration::MAX)
     }
 
+    pub(crate) fn json(body: &str) -> Self {
+        Self::with(200, body.to_owned())
+    }
+
     fn with(status: u16, body: String) -> Self {
         let response = Response::builder().status(status).body(Body::from(body)).unwrap();
         Self { response: Some(response), takes: Duration::ZERO }

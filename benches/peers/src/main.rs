@@ -4,8 +4,10 @@
 //! - `cargo run --release -p peers` prints a table of what each layer adds to a request and the
 //!   targets, and fails when one is missed; with `-- --print-only` it never does.
 //! - `cargo run --release -p peers -- end-to-end` counts requests a second over loopback.
-//! - `cargo run --release -p peers -- scale` measures what grows with the number of tokens and
-//!   callers, and writes it into `docs/performance.md`.
+//! - `cargo run --release -p peers -- scale` measures what grows with the number of tokens, callers
+//!   and users.
+//!
+//! Each puts its targets into `docs/performance.md`, the last its tables too.
 #![allow(missing_docs, reason = "a bench is no library")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its tables")]
 #![allow(
@@ -16,6 +18,7 @@
 )]
 
 mod client;
+mod document;
 mod end_to_end;
 mod plot;
 mod scale;
@@ -40,20 +43,27 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let entered = runtime.enter();
     let mut targets = Targets::default();
-    match commands[..] {
+    let section = match commands[..] {
         [] => {
             client::measure(&runtime, &mut targets);
             server::measure(&runtime, &mut targets);
             targets.instructions();
+            "peers"
         }
-        ["end-to-end"] => end_to_end::measure(&runtime, &mut targets),
-        ["scale"] => scale::measure(&mut targets),
+        ["end-to-end"] => {
+            end_to_end::measure(&runtime, &mut targets);
+            "end-to-end"
+        }
+        ["scale"] => {
+            scale::measure(&mut targets);
+            "scale-targets"
+        }
         _ => {
             eprintln!("no such command");
             return ExitCode::FAILURE;
         }
-    }
+    };
     drop(entered);
-    let met = targets.print();
+    let met = targets.report(section);
     if met || options.contains(&"--print-only") { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,5 +1,7 @@
 //! The targets, and whether they are met.
 
+use crate::document;
+
 const INSTRUCTIONS: &str = include_str!("../../instructions.txt");
 
 #[derive(Default)]
@@ -46,19 +48,21 @@ impl Targets {
         }
     }
 
-    /// Prints them; whether all are met.
-    pub fn print(&self) -> bool {
-        println!("\n| target | measured | limit | |\n|---|---|---|---|");
+    /// Prints them and puts them into `section` of the document; whether all are met.
+    pub fn report(&self, section: &str) -> bool {
+        let mut text = "| target | measured | limit | |\n|---|---|---|---|\n".to_owned();
         for Target { what, value, bound } in &self.0 {
             let limit = match bound {
                 Bound::AtMost(limit) => format!("≤ {limit}"),
                 Bound::AtLeast(limit) => format!("≥ {limit}"),
             };
             let verdict = if bound.holds(*value) { "met" } else { "**missed**" };
-            println!("| {what} | {value:.2} | {limit} | {verdict} |");
+            text += &format!("| {what} | {value:.2} | {limit} | {verdict} |\n");
         }
         let missed = self.0.iter().filter(|target| !target.bound.holds(target.value)).count();
-        println!("\n{} targets, {missed} missed.", self.0.len());
+        text += &format!("\n{} targets, {missed} missed.", self.0.len());
+        println!("\n{text}");
+        document::write(section, &text);
         missed == 0
     }
 }

@@ -1,5 +1,7 @@
 //! Kinds of token that can be told by their look.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
 /// Whether a token begins with `prefix`, as many issuers' own tokens do: `sk_`, `ghp_`.
 pub fn prefix(prefix: impl Into<Box<str>>) -> impl Fn(&str) -> bool + Send + Sync + 'static {
     let prefix = prefix.into();
@@ -19,8 +21,27 @@ pub fn is_jwt(token: &str) -> bool {
     else {
         return false;
     };
-    // `eyJ` is `{"`, and every payload is longer than nothing.
-    header.starts_with("eyJ")
+    // Every payload is longer than nothing.
+    begins_an_object(header)
         && !payload.is_empty()
         && [header, payload, signature].into_iter().all(is_base64url)
+}
+
+/// Whether the bytes that `text` stands for begin with `{`, white space aside.
+fn begins_an_object(text: &str) -> bool {
+    // `eyJ` is `{"`, which is what most begin with.
+    let mut bytes = [0; 3];
+    let first = text.get(..4).map(|four| BASE64_URL_SAFE_NO_PAD.decode_slice(four, &mut bytes));
+    text.starts_with("eyJ")
+        || (matches!(first, Some(Ok(_))) && bytes.trim_ascii_start().starts_with(b"{"))
+}
+
+/// What makes a token the same as another: of one that looks like a signed JWT, what is signed.
+///
+/// There are two ECDSA signatures of each text, and whoever has the one can work out the other.
+pub(in crate::validate) fn identity(token: &str) -> &str {
+    match token.rsplit_once('.') {
+        Some((signed, _)) if is_jwt(token) => signed,
+        _ => token,
+    }
 }

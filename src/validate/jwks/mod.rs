@@ -19,7 +19,7 @@ use crate::{
 use arc_swap::Guard;
 use fetch::{MAX_KEY_SET, Place, Remote};
 use machine::{Lease, Policy};
-use shared::{Settings, Shared, Source};
+use shared::{Settings, Shared, Source, Wanted};
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
@@ -41,7 +41,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// 4. A fetch that fails evicts nothing: a status other than 200, a redirect, an answer of more
 ///    than 256 KiB, more than 100 keys, none that can be used. While the last one failed, a token
 ///    of an unknown key is neither good nor bad: 503.
-/// 5. Entries that cannot be used are skipped one by one; [`status`](Self::status) names them.
+/// 5. A key that another replaces under the same name is noticed at the next refresh: names are
+///    there to be changed. Where the one key has no name, a token that is not by it is as one of an
+///    unknown key.
+/// 6. Entries that cannot be used are skipped one by one; [`status`](Self::status) names them.
 ///    Symmetric keys in a key set are never used.
 ///
 /// A clone is the same keys. A setter makes another source, which has fetched nothing yet.
@@ -283,7 +286,7 @@ impl Jwks {
             if self.status().is_ready() {
                 return Ok(());
             }
-            match self.shared.look_up(None, waited) {
+            match self.shared.look_up(Wanted::Any, waited) {
                 Found::Keys(_) => return Ok(()),
                 Found::Wait(joined) => {
                     joined.wait().await;
@@ -304,7 +307,13 @@ impl Jwks {
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
             return Found::Keys(snapshot);
         }
-        self.shared.look_up(Some((kid, algorithm)), waited)
+        self.shared.look_up(Wanted::Key(kid, algorithm), waited)
+    }
+
+    /// For a token that names no key, and is by none of those that were found: its key may be a new
+    /// one. As a look-up of a key that is not known, and as rarely a fetch.
+    pub(crate) fn look_further(&self, waited: bool) -> Found {
+        self.shared.look_up(Wanted::Other, waited)
     }
 
     /// A number that changes when keys do. A verdict is as of the number that was read before the

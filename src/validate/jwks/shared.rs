@@ -52,6 +52,15 @@ struct State {
 
 type Flight = Launch<(), (), Box<dyn FnOnce(Option<()>) + Send>>;
 
+/// What is looked up.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    Any,
+    Key(Option<&'a str>, Algorithm),
+    /// One that is none of those that are held.
+    Other,
+}
+
 impl Shared {
     pub(super) fn new(source: Source, settings: Settings) -> Self {
         let (keys, standing) = match &source {
@@ -80,21 +89,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The look-up of a key that is not held, or whose set is not fresh; any key where `key` is
-    /// nothing.
+    /// The look-up of a key that is not held, or whose set is not fresh.
     #[cold]
-    pub(super) fn look_up(
-        self: &Arc<Self>,
-        key: Option<(Option<&str>, Algorithm)>,
-        waited: bool,
-    ) -> Found {
+    pub(super) fn look_up(self: &Arc<Self>, wanted: Wanted<'_>, waited: bool) -> Found {
         let Source::Remote(remote) = &self.source else { return Found::Unknown };
         let now = self.settings.clock.monotonic();
         let mut launch = None;
         let mut state = self.lock();
         // What was written meanwhile counts.
         let snapshot = self.snapshot.load();
-        let known = key.is_none_or(|(kid, algorithm)| snapshot.knows(kid, algorithm));
+        let known = match wanted {
+            Wanted::Any => true,
+            Wanted::Key(kid, algorithm) => snapshot.knows(kid, algorithm),
+            Wanted::Other => false,
+        };
         let found = match state.machine.ask(now, known, waited) {
             Ask::Keys => Found::Keys(snapshot),
             Ask::KeysAndFetch => {
@@ -157,10 +165,12 @@ impl Shared {
     fn landed(&self, fetched: Result<Fetched, Failure>) -> bool {
         let now = self.settings.clock.monotonic();
         let mut state = self.lock();
+        let mut skipped = Vec::new();
+        let mut failed = None;
         let again = match fetched {
-            Ok(fetched) => self.keep(&mut state, fetched, now),
+            Ok(fetched) => self.keep(&mut state, fetched, now, &mut skipped),
             Err(failure) => {
-                observe::keys::not_fetched(&failure.error);
+                failed = Some(failure.error.clone());
                 state.machine.failed(now, failure.retry_after, random::fraction());
                 state.last_failure = Some(failure.error);
                 false
@@ -169,12 +179,22 @@ impl Shared {
         if !again {
             state.flight = None;
         }
+        // What is logged runs code of others, which may ask for the status.
         drop(state);
+        failed.iter().for_each(observe::keys::not_fetched);
+        skipped.iter().for_each(|line| observe::keys::skipped(line));
         self.ended.send_modify(|ended| *ended = ended.wrapping_add(1));
         again
     }
 
-    fn keep(&self, state: &mut State, fetched: Fetched, now: std::time::Instant) -> bool {
+    /// Keeps what was fetched, and hands out the lines about entries that are skipped anew.
+    fn keep(
+        &self,
+        state: &mut State,
+        fetched: Fetched,
+        now: std::time::Instant,
+        skipped: &mut Vec<String>,
+    ) -> bool {
         let again = state.machine.fetched(now, fetched.lifetime);
         state.memory = fetched.memory;
         state.last_failure = None;
@@ -182,7 +202,7 @@ impl Shared {
         let changed = fetched.keys.as_ref().is_some_and(|keys| !keys.is_same(&held.keys));
         let keys = fetched.keys.unwrap_or_else(|| held.keys.clone());
         if changed {
-            keys.skipped().iter().for_each(|line| observe::keys::skipped(line));
+            *skipped = keys.skipped().to_vec();
         }
         let standing = state.machine.lease().map_or(Standing::Absent, Standing::Until);
         self.snapshot.store(Arc::new(Snapshot { keys, standing }));

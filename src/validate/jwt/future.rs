@@ -12,9 +12,6 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// How often keys are waited for: once for those of the issuer, once for one that is new.
-const ROUNDS: usize = 2;
-
 /// The wait of a [`JwtValidator`](super::JwtValidator) for keys.
 #[must_use = "futures do nothing unless polled"]
 pub struct JwtFuture<C> {
@@ -26,15 +23,9 @@ impl<C: Send + Sync + 'static> JwtFuture<C> {
     pub(super) fn new(shared: Arc<Shared<C>>, token: &str, joined: Joined<()>) -> Self {
         let token = Zeroizing::new(token.to_owned());
         let verdict = async move {
-            let mut joined = joined;
-            for _ in 0..ROUNDS {
-                joined.wait().await;
-                match shared.judge(&token, true) {
-                    Ok(verdict) => return verdict,
-                    Err(next) => joined = next,
-                }
-            }
-            Err(Rejection::unavailable(None))
+            joined.wait().await;
+            // Who waited is told, and waits no more.
+            shared.judge(&token, true).unwrap_or_else(|_| Err(Rejection::unavailable(None)))
         };
         Self { verdict: Box::pin(verdict) }
     }

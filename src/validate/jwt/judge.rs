@@ -169,17 +169,25 @@ fn check_signature(
     };
     let mut candidates = keys.candidates(kid, algorithm).take(MAX_CANDIDATES);
     if kid.is_none() {
-        let first = candidates.next();
-        return match (first, candidates.next()) {
+        return match (candidates.next(), candidates.next()) {
             (Some(key), None) if is_by(key, compact, algorithm, signature) => Ok(None),
             (Some(_), Some(_)) => Err(refused("it names no key, and the issuer has several")),
-            _ => Err(Rejection::unverified("the signature is wrong")),
+            // The one key may have been replaced: an issuer without names cannot say so otherwise.
+            _ => match issuer.keys.look_further(waited) {
+                Found::Wait(joined) => Ok(Some(joined)),
+                Found::Unavailable(retry_after) => Err(Rejection::unavailable(retry_after)),
+                Found::Keys(_) | Found::Unknown => Err(wrong_signature()),
+            },
         };
     }
     match candidates.any(|key| is_by(key, compact, algorithm, signature)) {
         true => Ok(None),
-        false => Err(Rejection::unverified("the signature is wrong")),
+        false => Err(wrong_signature()),
     }
+}
+
+fn wrong_signature() -> Rejection {
+    Rejection::unverified("the signature is wrong")
 }
 
 fn is_by(key: &VerifyingKey, compact: Compact<'_>, algorithm: Algorithm, signature: &[u8]) -> bool {

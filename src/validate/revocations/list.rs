@@ -16,6 +16,9 @@ use tokio::sync::watch;
 pub trait RevocationList: Send + Sync + 'static {
     /// What stands for `token` in this list. It is kept beside verdicts, for the guards of requests
     /// under way, so it must not show the token: a keyed digest, or one of unguessable tokens.
+    ///
+    /// Of a signed JWT, leave the signature out: whoever has one by ECDSA can make a second that is
+    /// as good, and the token would not be revoked with that.
     fn fingerprint(&self, token: &str) -> TokenFingerprint;
 
     /// Whether `token`, of `principal`, is revoked. Asked at every request. Defaults to looking up

@@ -11,7 +11,7 @@ pub use list::{RevocationChanges, RevocationList, TokenFingerprint};
 pub(super) use listed::Listed;
 pub use revocable::{Revocable, RevocableFuture};
 
-use super::{Principal, ValidateToken};
+use super::{Principal, ValidateToken, chain::identity};
 use crate::{Clock, keyed::Key};
 use std::{
     fmt,
@@ -26,6 +26,8 @@ use table::{Entry, Kind, Table};
 ///    from the next request on, whatever a cache below says, and ends the guards of the requests
 ///    that are under way ([`Authenticated::ended`](crate::server::Authenticated::ended)).
 /// 2. Neither tokens nor identifiers are kept, only digests under a key that is random per list.
+///    Of a signed JWT the signature does not count: there may be a second one of the same text,
+///    which whoever has the token can make of the first.
 /// 3. An entry lives until what it revokes has expired: until the instant that is given, or for
 ///    [the longest lifetime](Self::with_max_lifetime) of a token, and [the
 ///    leeway](Self::with_leeway). Nothing can be taken out before.
@@ -235,7 +237,7 @@ impl Revocations {
 
 impl RevocationList for Revocations {
     fn fingerprint(&self, token: &str) -> TokenFingerprint {
-        TokenFingerprint(self.shared.key.digest(token.as_bytes()))
+        TokenFingerprint(self.shared.key.digest(identity(token).as_bytes()))
     }
 
     fn is_revoked(&self, token: &str, principal: &Principal) -> bool {

@@ -1,0 +1,3 @@
+//! Nobody hears without the feature `tracing`.
+
+pub(super) fn possible_reuse() {}

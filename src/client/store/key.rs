@@ -1,0 +1,88 @@
+use super::super::{Grant, TokenEndpoint};
+use crate::ClientSecret;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The name under which a [`TokenStore`](super::TokenStore) keeps a token: a digest of everything
+/// that tells it apart from others. It is the same at every replica, and in every version of this
+/// crate that reads what another wrote.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StoreKey(Box<str>);
+
+/// Changes with what goes into the digest, or with how tokens are written.
+const VERSION: &str = "1";
+
+impl StoreKey {
+    /// The key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds no
+    /// secret; see [`StorePolicy::with_key_secret`](super::StorePolicy::with_key_secret).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of the tokens that `endpoint` gives for `grant`.
+    pub(in super::super) fn of(
+        endpoint: &TokenEndpoint,
+        grant: &Grant,
+        key_secret: Option<&ClientSecret>,
+    ) -> Self {
+        let (url, client) = endpoint.asks();
+        let mut digest = Parts::default();
+        digest.add("key", key_secret.map(ClientSecret::expose));
+        digest.add("url", Some(&url.to_string()));
+        digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
+        // A form of its own does not show the client.
+        if grant.is_standard() {
+            let (method, secret) = client.told_apart_by();
+            digest.add("client", client.client_id());
+            digest.add("method", Some(method));
+            digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));
+        }
+        for (name, value) in params(grant) {
+            digest.add(&name, Some(&value));
+        }
+        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.0.finalize());
+        Self(format!("{VERSION}.{text}").into())
+    }
+}
+
+/// The parameters of `grant`, and the scopes, in an order of their own.
+fn params(grant: &Grant) -> Vec<(String, Zeroizing<String>)> {
+    let params = grant.told_apart_by();
+    let sorted = |(name, value): (&str, String)| {
+        let value = Zeroizing::new(value);
+        if name != "scope" || !grant.is_standard() {
+            return (name.to_owned(), value);
+        }
+        let mut scopes: Vec<_> = value.split(' ').collect();
+        scopes.sort_unstable();
+        (name.to_owned(), Zeroizing::new(scopes.join(" ")))
+    };
+    let mut params: Vec<_> = params.into_iter().map(sorted).collect();
+    params
+        .sort_unstable_by(|one, other| (&one.0, one.1.as_str()).cmp(&(&other.0, other.1.as_str())));
+    params
+}
+
+/// Named texts, each with its length before it: no two lists of them are one.
+#[derive(Default)]
+struct Parts(Sha256);
+
+impl Parts {
+    fn add(&mut self, name: &str, value: Option<&str>) {
+        for text in [Some(name), value] {
+            // A length that no text has stands for one that is not there.
+            let length = text.map_or(u64::MAX, |text| text.len() as u64);
+            self.0.update(length.to_le_bytes());
+            self.0.update(text.unwrap_or_default());
+        }
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoreKey").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,13 @@
+//! What an operator has to know, through the facade `tracing`.
+
+use tracing::{Level, event};
+
+/// A refresh token goes out again after an answer was lost.
+pub(super) fn possible_reuse() {
+    event!(
+        target: "tower_oauth2::client",
+        Level::WARN,
+        "the answer to a refresh was lost, and its refresh token is sent once more: where the \
+         server has rotated it already, this is possible reuse, and the session may end"
+    );
+}

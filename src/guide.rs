@@ -1,0 +1,47 @@
+//! Recipes and guides. Every piece of code in them is compiled and run as a test.
+//!
+//! | I want to … | use … |
+//! |---|---|
+//! | send a fixed token | [`AddBearer::bearer`](crate::client::AddBearer::bearer) |
+//! | send a token of a client of my own, kept fresh | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
+//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::signed_in`](crate::client::TokenCache::signed_in) |
+//! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
+//! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
+//! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |
+//! | require a JWT of an issuer | [`JwtValidator`](crate::validate::JwtValidator), [`Jwks`](crate::validate::Jwks), under [`Cached`](crate::validate::Cached) |
+//! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), under [`Cached`](crate::validate::Cached) |
+//! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken) |
+//! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
+//! | take a token back at once | [`Revocations`](crate::validate::Revocations) |
+//! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |
+//! | let some requests through without a token | [`RequireToken::optional`](crate::server::RequireToken::optional) |
+//! | end a stream with its token | [`EndWithToken`](crate::server::EndWithToken) |
+//! | test all that without waiting | [`testing`](crate::testing) |
+//!
+//! Recipes: [Relatel](relatel), [Firmafon](firmafon), [a platform with a log-in
+//! endpoint](login_platform), [Relatics on Keycloak](relatics).
+//!
+//! Guides: [where the token rides](placement), [when the authorization server is down](outages),
+//! [the order of layers](layer_order), [testing your own service](testing), [what is
+//! protected](threat_model), [coming from other layers](migrating).
+
+#[doc = include_str!("../docs/guide/firmafon.md")]
+pub mod firmafon {}
+#[doc = include_str!("../docs/guide/layer_order.md")]
+pub mod layer_order {}
+#[doc = include_str!("../docs/guide/login_platform.md")]
+pub mod login_platform {}
+#[doc = include_str!("../docs/guide/migrating.md")]
+pub mod migrating {}
+#[doc = include_str!("../docs/guide/outages.md")]
+pub mod outages {}
+#[doc = include_str!("../docs/guide/placement.md")]
+pub mod placement {}
+#[doc = include_str!("../docs/guide/relatel.md")]
+pub mod relatel {}
+#[doc = include_str!("../docs/guide/relatics.md")]
+pub mod relatics {}
+#[doc = include_str!("../docs/guide/testing.md")]
+pub mod testing {}
+#[doc = include_str!("../docs/guide/threat_model.md")]
+pub mod threat_model {}

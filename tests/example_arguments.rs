@@ -1,0 +1,219 @@
+//! The command lines of the examples: what is read, and what a wrong one says.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+#![allow(clippy::indexing_slicing, reason = "a panic is the verdict of a test")]
+#![allow(dead_code, reason = "the programs use what is read")]
+#![allow(clippy::print_stdout, reason = "the programs print their help")]
+
+#[path = "../examples/support/command_line.rs"]
+mod command_line;
+#[path = "../examples/support/serve.rs"]
+mod serve;
+
+#[path = "../examples/call/arguments.rs"]
+mod call;
+#[path = "../examples/protect/arguments.rs"]
+mod protect;
+
+use command_line::Asked;
+use lexopt::{Error, Parser};
+use tower_oauth2::TokenLocation;
+
+/// Reads a command line of which no value has a space.
+fn read<A>(parse: fn(Parser) -> Result<Asked<A>, Error>, line: &str) -> Result<A, String> {
+    read_words(parse, &line.split_whitespace().collect::<Vec<_>>())
+}
+
+fn read_words<A>(
+    parse: fn(Parser) -> Result<Asked<A>, Error>,
+    words: &[&str],
+) -> Result<A, String> {
+    match parse(Parser::from_args(words.iter().copied())) {
+        Ok(Asked::Run(arguments)) => Ok(arguments),
+        Ok(Asked::Help) => Err("help".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Each line is refused with a text that holds what is beside it.
+#[track_caller]
+fn assert_refused<A>(
+    parse: fn(Parser) -> Result<Asked<A>, Error>,
+    lines: impl IntoIterator<Item = (&'static str, &'static str)>,
+) {
+    for (line, says) in lines {
+        let said = read(parse, line).map(drop).unwrap_err();
+        assert!(said.contains(says), "{line}: {said}");
+    }
+}
+
+#[test]
+fn protect_has_a_free_port_and_reads_the_header_where_nothing_else_is_said() {
+    let arguments = read(protect::parse, "--token abc=alice").unwrap();
+    assert_eq!(arguments.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(arguments.accept, [TokenLocation::Bearer]);
+    assert_eq!(arguments.tokens[0].token.expose(), "abc");
+    assert_eq!(arguments.tokens[0].principal.subject(), Some("alice"));
+    assert!(!arguments.optional && !arguments.terse);
+}
+
+#[test]
+fn a_token_may_end_in_equals_signs_and_its_scopes_may_have_colons() {
+    let words = ["--token", "b-._~+/b===bob:read api:write"];
+    let arguments = read_words(protect::parse, &words).unwrap();
+    let token = &arguments.tokens[0];
+    assert_eq!(token.token.expose(), "b-._~+/b==");
+    assert_eq!(token.principal.subject(), Some("bob"));
+    assert_eq!(token.principal.scopes().as_str(), "read api:write");
+}
+
+#[test]
+fn protect_reads_tokens_in_every_way_that_is_named() {
+    let line = "--token abc=alice --accept=header,query,basic,form,cookie=sid,header=x-api-key";
+    let arguments = read(protect::parse, line).unwrap();
+    assert_eq!(arguments.accept[..2], [TokenLocation::Bearer, TokenLocation::Query]);
+    let named =
+        [TokenLocation::cookie("sid").unwrap(), TokenLocation::header("x-api-key").unwrap()];
+    assert_eq!(arguments.accept[4..], named);
+}
+
+#[test]
+fn what_belongs_together_comes_in_any_order() {
+    let line = "--lenient --audience one --jwks http://127.0.0.1/jwks --scope read --audience two \
+                --issuer http://127.0.0.1 --client-secret s3cr3t --introspect http://127.0.0.1/i \
+                --scope write --client-id rs --optional --terse --realm r --resource https://a/b";
+    let arguments = read(protect::parse, line).unwrap();
+    let issuer = arguments.issuer.unwrap();
+    assert!(issuer.lenient);
+    assert_eq!(issuer.jwks.as_deref(), Some("http://127.0.0.1/jwks"));
+    assert_eq!(arguments.audience, ["one", "two"]);
+    assert_eq!(arguments.introspection.unwrap().client_id, "rs");
+    assert_eq!(arguments.scopes.as_str(), "read write");
+}
+
+#[test]
+fn protect_says_what_is_wrong_and_what_would_be_right() {
+    assert_refused(
+        protect::parse,
+        [
+            ("", "add --token, --issuer or --introspect"),
+            ("--help", "help"),
+            ("--tokn x", "--tokn"),
+            ("stray", "stray"),
+            ("--token", "missing argument"),
+            ("--token abc", "TOKEN=SUBJECT[:SCOPE SCOPE...]"),
+            ("--token abc=", "TOKEN=SUBJECT"),
+            ("--token =abc", "TOKEN=SUBJECT"),
+            ("--listen 0.0.0.0:80", "only the machine itself"),
+            ("--listen localhost", "such as 127.0.0.1:8080"),
+            ("--accept", "missing argument"),
+            ("--accept sideways", "header, query, basic, form, cookie=NAME or header=NAME"),
+            ("--accept header=cookie", "cannot carry a token"),
+            ("--jwks http://127.0.0.1/jwks", "add --issuer"),
+            ("--issuer http://127.0.0.1", "add --audience"),
+            ("--token abc=alice --lenient", "--issuer"),
+            ("--token abc=alice --audience a", "--issuer or --introspect"),
+            ("--introspect http://127.0.0.1/i --client-id a", "--client-secret"),
+            ("--token abc=alice --client-id a", "--introspect"),
+            ("--token abc=alice --scope a\"b", "--scope"),
+        ],
+    );
+}
+
+#[test]
+fn no_error_repeats_a_value_that_may_be_a_secret() {
+    for line in ["--token hunter2", "--token =hunter2", "--token hunter2=a:\"", "--client-secret="]
+    {
+        assert!(!read(protect::parse, line).unwrap_err().contains("hunter2"), "{line}");
+    }
+    let arguments = read(protect::parse, "--token hunter2=alice").unwrap();
+    assert!(!format!("{arguments:#?}").contains("hunter2"));
+}
+
+/// With the start of a line that lacks only what is tested.
+fn read_call(rest: &str) -> Result<call::Arguments, String> {
+    let start = "--token-url http://127.0.0.1/token --client-id id http://127.0.0.1/";
+    read(call::parse, &format!("{start} {rest}"))
+}
+
+#[test]
+fn call_makes_one_get_with_a_token_in_the_header_where_nothing_else_is_said() {
+    let arguments = read_call("").unwrap();
+    assert!(matches!(arguments.authentication, call::Authentication::None));
+    assert!(matches!(arguments.grant, call::Grant::ClientCredentials));
+    assert_eq!((arguments.method, arguments.place), (http::Method::GET, TokenLocation::Bearer));
+    assert_eq!((arguments.repeat, arguments.concurrency, arguments.every), (1, 1, None));
+    assert_eq!(read_call("--data {}").unwrap().method, http::Method::POST);
+    assert_eq!(read_call("--data {} --method PUT").unwrap().method, http::Method::PUT);
+}
+
+#[test]
+fn call_authenticates_by_basic_where_there_is_a_secret() {
+    let secret = "--client-secret s3cr3t";
+    let how = |auth: &str| read_call(&format!("{secret} {auth}")).unwrap().authentication;
+    assert!(matches!(how(""), call::Authentication::Basic(_)));
+    assert!(matches!(how("--auth basic-raw"), call::Authentication::BasicRaw(_)));
+    assert!(matches!(how("--auth post"), call::Authentication::Post(_)));
+    assert!(matches!(how("--auth query"), call::Authentication::Query(_)));
+    assert!(matches!(how("--auth secret-jwt"), call::Authentication::SecretJwt(_)));
+    let key = read_call("--auth private-key-jwt=key.jwk").unwrap().authentication;
+    assert!(matches!(key, call::Authentication::PrivateKeyJwt(file) if file.ends_with("key.jwk")));
+}
+
+#[test]
+fn times_have_a_unit() {
+    for (text, millis) in [("500ms", 500), ("2s", 2_000), ("1m", 60_000), ("0s", 0)] {
+        let every = read_call(&format!("--every {text}")).unwrap().every.unwrap();
+        assert_eq!(every.as_millis(), millis);
+    }
+    for wrong in ["2", "s", "1h", "-1s", "1.5s", "99999999999999999999s"] {
+        assert!(read_call(&format!("--every {wrong}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_password_may_have_a_colon() {
+    let arguments = read_call("--grant password=alice:s3:cr3t").unwrap();
+    let call::Grant::Password(user) = arguments.grant else { panic!("{:?}", arguments.grant) };
+    assert_eq!((user.name.as_str(), user.password.expose()), ("alice", "s3:cr3t"));
+}
+
+#[test]
+fn call_says_what_is_wrong_and_what_would_be_right() {
+    assert_refused(
+        call::parse,
+        [
+            ("", "--token-url URL or --issuer URL"),
+            ("--token-url http://a --issuer http://b", "--token-url"),
+            ("--token-url http://a", "add --client-id ID"),
+            ("--token-url http://a --client-id id", "the URL is missing"),
+            ("http://a http://b", "http://b"),
+            ("--tokn x", "--tokn"),
+            ("--repeat 0", "a number from 1"),
+            ("--concurrency x", "a number from 1"),
+            ("--every 2", "500ms, 2s, 1m"),
+            ("--grant device", "client_credentials, password=USER:PASS"),
+            ("--grant password=alice", "colon"),
+            ("--grant client_credentials=x", "client_credentials, password=USER:PASS"),
+            ("--grant jwt-bearer", "nothing behind"),
+            ("--grant exchange=", "nothing behind"),
+            ("--param x", "NAME=VALUE"),
+            ("--place body", "header, query, basic, header=NAME"),
+            ("--token-url http://a --client-id id --auth basic", "--client-secret"),
+            ("--token-url http://a --client-id id --auth magic", "secret-jwt"),
+            ("--token-url http://a --client-id id --client-secret s --auth none", "no use"),
+            ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),
+        ],
+    );
+    for line in [
+        "--client-secret hunter2",
+        "--grant password=a:hunter2",
+        "--grant exchange=hunter2",
+        "--param p=hunter2",
+    ] {
+        let shown = match read_call(line) {
+            Ok(arguments) => format!("{arguments:#?}"),
+            Err(error) => error,
+        };
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
