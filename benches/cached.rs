@@ -9,73 +9,17 @@ mod support;
 
 use std::{
     fs,
-    future::{Ready, ready},
     hash::{BuildHasher, RandomState},
     hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
-use support::{Case, answer, run, target};
-use tower::Service;
-use tower_oauth2::{
-    Answer, RequestHead,
-    validate::{Cached, Principal, Rejection, ValidateToken, Validated, Verdict},
+use support::{
+    Case, answer,
+    judge::{Judge, Judged},
+    run, target,
 };
-
-/// Finds tokens of three parts good without looking at them: the floor under every validator.
-struct Judge {
-    asked: Arc<AtomicUsize>,
-    alice: Arc<Validated>,
-}
-
-impl Judge {
-    fn new() -> Self {
-        let alice = Arc::new(Validated::from(Principal::new("alice")));
-        Self { asked: Arc::default(), alice }
-    }
-}
-
-impl ValidateToken for Judge {
-    type Claims = ();
-    type Future = Ready<Verdict<()>>;
-
-    fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
-        self.asked.fetch_add(1, Relaxed);
-        Answer::Ready(match token.starts_with("good") {
-            true => Ok(self.alice.clone()),
-            false => Err(Rejection::unknown()),
-        })
-    }
-
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        token.rsplit_once('.').unwrap_or(("", token))
-    }
-}
-
-/// Has a validator judge each token, without the layers around it.
-struct Judged<V>(V);
-
-impl<V: ValidateToken> Service<&str> for Judged<V> {
-    type Response = Verdict<V::Claims>;
-    type Error = std::convert::Infallible;
-    type Future = Ready<Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, token: &str) -> Self::Future {
-        let request = http::Request::new(());
-        match self.0.validate(token, RequestHead::of(&request)) {
-            Answer::Ready(verdict) => ready(Ok(verdict)),
-            Answer::Pending(_) => panic!("the validator waits"),
-        }
-    }
-}
+use tower_oauth2::validate::{Cached, Verdict};
 
 /// A token of 800 bytes, its signature that of ES256.
 fn signed(number: usize) -> String {

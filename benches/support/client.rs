@@ -112,6 +112,16 @@ impl Future for Kept {
 
 /// `ClientCredentialsRefresh` whose token is there already and good for an hour.
 pub fn warm() -> ClientCredentialsRefresh {
+    let layer = cold(ORIGIN);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let call = layer.layer(Inner).oneshot(request());
+    let response = runtime.expect("a runtime").block_on(call).expect("an answer");
+    assert!(has(&response), "the first call fetches the token");
+    layer
+}
+
+/// The same before its first call.
+pub fn cold(origin: &str) -> ClientCredentialsRefresh {
     let answer = format!(r#"{{"access_token":"{}","expires_in":3600}}"#, token());
     let service = tower::service_fn(move |_: Request<Body>| {
         let answer = Body::from(answer.clone());
@@ -120,10 +130,5 @@ pub fn warm() -> ClientCredentialsRefresh {
     let client = ClientAuthentication::basic("id", "secret");
     let url = "https://as.example/token";
     let endpoint = TokenEndpoint::new(url, client, Transport::new(service)).expect("an endpoint");
-    let layer = ClientCredentialsRefresh::new(endpoint, ORIGIN).expect("a layer");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let call = layer.layer(Inner).oneshot(request());
-    let response = runtime.expect("a runtime").block_on(call).expect("an answer");
-    assert!(has(&response), "the first call fetches the token");
-    layer
+    ClientCredentialsRefresh::new(endpoint, origin).expect("a layer")
 }

@@ -23,8 +23,8 @@ use tower_oauth2::{
 
 use super::server::{Body, bearer};
 
-const ISSUER: &str = "https://as.example";
-const AUDIENCE: &str = "https://api.example";
+pub const ISSUER: &str = "https://as.example";
+pub const AUDIENCE: &str = "https://api.example";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The key of RFC 7515 A.2: making one takes another time each time.
 const RSA: &str = "{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQ\
@@ -53,26 +53,28 @@ pub struct Subject {
     pub expired: HeaderValue,
     pub forged: HeaderValue,
     pub raw: Raw,
+    /// The key set of the issuer, a shared secret included.
+    pub keys: String,
     validator: JwtValidator,
 }
 
 impl Subject {
     pub fn new(algorithm: Algorithm) -> Self {
         let server = AuthorizationServer::new();
-        let (key, keys) = match algorithm.is_symmetric() {
-            true => (
-                SigningKey::symmetric(algorithm, SECRET).unwrap(),
-                Jwks::shared_secret(algorithm, SECRET).unwrap(),
-            ),
-            false => {
-                let key = match algorithm {
-                    Algorithm::Rs256 => SigningKey::from_jwk(RSA).unwrap(),
-                    _ => SigningKey::generate(algorithm).unwrap(),
-                };
-                let key = key.with_key_id("key-1");
-                let set = format!("{{\"keys\":[{}]}}", key.public_jwk().unwrap());
-                (key, Jwks::fixed(&set).unwrap())
-            }
+        let key = match algorithm {
+            Algorithm::Hs256 => SigningKey::symmetric(algorithm, SECRET).unwrap(),
+            Algorithm::Rs256 => SigningKey::from_jwk(RSA).unwrap(),
+            _ => SigningKey::generate(algorithm).unwrap(),
+        };
+        let key = key.with_key_id("key-1");
+        let secret = || {
+            let secret = BASE64_URL_SAFE_NO_PAD.encode(SECRET);
+            json!({ "kty": "oct", "kid": "key-1", "alg": "HS256", "k": secret }).to_string()
+        };
+        let set = format!("{{\"keys\":[{}]}}", key.public_jwk().unwrap_or_else(secret));
+        let keys = match algorithm.is_symmetric() {
+            true => Jwks::shared_secret(algorithm, SECRET).unwrap(),
+            false => Jwks::fixed(&set).unwrap(),
         };
         let raw = Raw::new(algorithm, key.public_jwk().as_deref());
         server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);
@@ -86,6 +88,7 @@ impl Subject {
             forged: bearer(&String::from_utf8(forged).unwrap()),
             good: bearer(&good),
             raw,
+            keys: set,
             validator: JwtValidator::new(issuer).unwrap(),
         }
     }

@@ -11,14 +11,18 @@
 
 mod answer;
 pub mod client;
+pub mod judge;
 pub mod jwt;
 pub mod server;
 
 pub use answer::{answer, target};
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 use tower::Service;
 
-const ROUNDS: usize = 41;
+pub const ROUNDS: usize = 41;
 const BATCH: u32 = 20_000;
 
 /// One row of the table.
@@ -49,12 +53,14 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What was measured of one case.
+/// What was measured of one case, times in nanoseconds a call.
 pub struct Row {
     pub name: &'static str,
     pub median: f64,
     pub min: f64,
     pub max: f64,
+    /// One time for each round, in their order.
+    pub rounds: Vec<f64>,
     pub allocations: f64,
     pub future_size: usize,
 }
@@ -65,35 +71,51 @@ pub fn run(title: &str, cases: Vec<Case<'_>>) -> Vec<Row> {
 }
 
 /// As [`run`], with `batch` calls a round.
-pub fn run_batches(title: &str, batch: u32, mut cases: Vec<Case<'_>>) -> Vec<Row> {
-    let mut times = vec![Vec::with_capacity(ROUNDS); cases.len()];
-    for _ in 0..ROUNDS {
-        for (case, times) in cases.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            for _ in 0..batch {
-                (case.operation)();
-            }
-            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(batch));
-        }
-    }
-    let rows: Vec<Row> = cases
-        .iter_mut()
-        .zip(times)
-        .map(|(case, mut times)| {
-            times.sort_by(f64::total_cmp);
-            let counted = allocation_counter::measure(|| (0..100).for_each(|_| (case.operation)()));
-            Row {
-                name: case.name,
-                median: times[ROUNDS / 2],
-                min: times[0],
-                max: times[ROUNDS - 1],
-                allocations: counted.count_total as f64 / 100.0,
-                future_size: case.future_size,
-            }
-        })
-        .collect();
+pub fn run_batches(title: &str, batch: u32, cases: Vec<Case<'_>>) -> Vec<Row> {
+    let rows = measure(cases, |_| batch);
     print(title, &rows);
     rows
+}
+
+/// As [`run`], but prints nothing, and each case makes as many calls as take about `round`.
+pub fn run_for(round: Duration, cases: Vec<Case<'_>>) -> Vec<Row> {
+    measure(cases, |case| {
+        let (start, mut calls) = (Instant::now(), 0);
+        while start.elapsed() < round {
+            (case.operation)();
+            calls += 1;
+        }
+        calls
+    })
+}
+
+fn measure<'a>(mut cases: Vec<Case<'a>>, batch: impl Fn(&mut Case<'a>) -> u32) -> Vec<Row> {
+    let batches: Vec<_> = cases.iter_mut().map(batch).collect();
+    let mut times = vec![Vec::with_capacity(ROUNDS); cases.len()];
+    for _ in 0..ROUNDS {
+        for ((case, times), batch) in cases.iter_mut().zip(&mut times).zip(&batches) {
+            let start = Instant::now();
+            for _ in 0..*batch {
+                (case.operation)();
+            }
+            times.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(*batch));
+        }
+    }
+    let rows = cases.iter_mut().zip(times).map(|(case, rounds)| {
+        let mut times = rounds.clone();
+        times.sort_by(f64::total_cmp);
+        let counted = allocation_counter::measure(|| (0..100).for_each(|_| (case.operation)()));
+        Row {
+            name: case.name,
+            median: times[ROUNDS / 2],
+            min: times[0],
+            max: times[ROUNDS - 1],
+            rounds,
+            allocations: counted.count_total as f64 / 100.0,
+            future_size: case.future_size,
+        }
+    });
+    rows.collect()
 }
 
 fn print(title: &str, rows: &[Row]) {
