@@ -1,7 +1,10 @@
 //! How a client shows an authorization server who it is
 //! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use crate::{ClientSecret, assertion::Assertion, secrets::Secrets, token::sensitive_header};
+use crate::{
+    ClientSecret, ClientSecretSource, assertion::JwtAssertion, secrets::Secrets,
+    token::sensitive_header,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
 use std::{fmt, time::SystemTime};
@@ -19,7 +22,7 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct ClientAuthentication {
     client_id: Option<Box<str>>,
-    secret: Option<ClientSecret>,
+    secret: Option<ClientSecretSource>,
     method: Method,
 }
 
@@ -28,7 +31,7 @@ enum Method {
     Basic { raw: bool },
     Post,
     Query,
-    Assertion(Assertion),
+    Assertion(JwtAssertion),
     None,
 }
 
@@ -47,7 +50,7 @@ type Header = (http::HeaderName, HeaderValue);
 impl ClientAuthentication {
     fn with_secret(
         client_id: impl Into<Box<str>>,
-        secret: impl Into<ClientSecret>,
+        secret: impl Into<ClientSecretSource>,
         method: Method,
     ) -> Self {
         Self { client_id: Some(client_id.into()), secret: Some(secret.into()), method }
@@ -55,23 +58,26 @@ impl ClientAuthentication {
 
     /// `Authorization: Basic`, id and secret form-encoded first as
     /// [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says.
-    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Basic { raw: false })
     }
 
     /// `Authorization: Basic` of id and secret as they are, for servers that do not decode them.
-    pub fn basic_raw(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn basic_raw(
+        client_id: impl Into<Box<str>>,
+        secret: impl Into<ClientSecretSource>,
+    ) -> Self {
         Self::with_secret(client_id, secret, Method::Basic { raw: true })
     }
 
     /// `client_id` and `client_secret` in the body.
-    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Post)
     }
 
     /// Every parameter, `client_id` and `client_secret` among them, in the query of the URL, and
     /// an empty body. URLs are logged on the way: only for servers that take nothing else.
-    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
+    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Query)
     }
 
@@ -92,17 +98,18 @@ impl ClientAuthentication {
         self.client_id.as_deref()
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
     /// What tells clients with the same identifier apart: the method, and what the client proves
     /// itself with, where that stays. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
-        let secret = self.secret.as_ref().map(|secret| Zeroizing::new(secret.expose().to_owned()));
+        let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
+        let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
         match &self.method {
             Method::Basic { raw: false } => ("basic", secret),
             Method::Basic { raw: true } => ("basic_raw", secret),
             Method::Post => ("post", secret),
             Method::Query => ("query", secret),
-            Method::Assertion(assertion) => ("assertion", assertion.told_apart_by()),
+            Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
             Method::None => ("none", None),
         }
     }
@@ -113,17 +120,36 @@ impl ClientAuthentication {
     }
 
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(crate) fn asserted(client_id: Box<str>, assertion: Assertion) -> Self {
+    pub(crate) fn asserted(client_id: Box<str>, assertion: JwtAssertion) -> Self {
         let method = Method::Assertion(assertion);
         Self { client_id: Some(client_id), secret: None, method }
     }
 
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
-    pub(crate) fn assertion_mut(&mut self) -> Option<&mut Assertion> {
+    pub(crate) fn assertion_mut(&mut self) -> Option<&mut JwtAssertion> {
         match &mut self.method {
             Method::Assertion(assertion) => Some(assertion),
             _ => None,
         }
+    }
+
+    /// The same client, which remembers for itself what secret it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn detached(&self) -> Self {
+        let secret = self.secret.as_ref().map(ClientSecretSource::detached);
+        Self { secret, ..self.clone() }
+    }
+
+    /// Whether its secret may become another by itself.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn rotates_its_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::may_change)
+    }
+
+    /// Whether its secret is another than it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn has_another_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::has_changed)
     }
 
     /// Adds what shows who the client is: parameters to `params`, or the header that is given
@@ -131,15 +157,16 @@ impl ClientAuthentication {
     ///
     /// # Errors
     ///
-    /// When an assertion cannot be signed.
+    /// When there is no secret, or an assertion cannot be signed.
     pub(crate) fn apply(
         &self,
         asked: Asked<'_>,
         params: &mut Vec<(&'static str, Zeroizing<String>)>,
         secrets: &mut Secrets,
-    ) -> Result<Option<Header>, &'static str> {
+    ) -> Result<Option<Header>, Box<str>> {
         let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
-        let secret = self.secret.as_ref().map(ClientSecret::expose);
+        let secret = self.secret.as_ref().map(ClientSecretSource::secret).transpose()?;
+        let secret = secret.as_ref().map(ClientSecret::expose);
         secrets.add(secret.unwrap_or_default());
         match (&self.method, secret) {
             (Method::Basic { raw }, Some(secret)) => {
@@ -148,7 +175,7 @@ impl ClientAuthentication {
             (Method::None, _) => {}
             (Method::Assertion(assertion), _) => {
                 let endpoint = asked.endpoint.to_string();
-                let assertion = assertion.sign(client_id, &endpoint, asked.now)?;
+                let assertion = assertion.sign(&endpoint, asked.now)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

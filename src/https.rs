@@ -1,7 +1,7 @@
 //! The ready HTTPS client (feature `https`): hyper's pooling client over rustls, with the
 //! platform's own roots.
 
-use crate::Transport;
+use crate::{Transport, transport::NotConnected};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -79,7 +79,13 @@ impl Service<Request<Full<Bytes>>> for Https {
 
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         let client = self.client();
-        Box::pin(async move { Ok(client?.request(request).await?) })
+        Box::pin(async move {
+            let client = client.map_err(|error| NotConnected(error.into()))?;
+            client.request(request).await.map_err(|error| match error.is_connect() {
+                true => NotConnected(error.into()).into(),
+                false => error.into(),
+            })
+        })
     }
 }
 

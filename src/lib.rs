@@ -75,6 +75,8 @@ mod scope;
 mod scrub;
 mod secret;
 #[cfg(any(feature = "client", feature = "introspection"))]
+mod secret_source;
+#[cfg(any(feature = "client", feature = "introspection"))]
 mod secrets;
 mod token;
 mod transport;
@@ -89,6 +91,8 @@ pub mod testing;
 pub mod validate;
 
 pub use answer::Answer;
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
+pub use assertion::{JwtAssertion, SigningKeySource};
 pub use challenge::{Challenge, ChallengeError};
 #[cfg(any(feature = "client", feature = "introspection"))]
 pub use client_auth::ClientAuthentication;
@@ -103,5 +107,7 @@ pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKi
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;
+#[cfg(any(feature = "client", feature = "introspection"))]
+pub use secret_source::ClientSecretSource;
 pub use token::AccessToken;
 pub use transport::{Transport, TransportError, TransportErrorKind};

@@ -1,23 +1,18 @@
-//! No client signs without the feature `jwt`.
+//! Nobody signs without the feature `jwt`.
 
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Assertion {}
+pub(crate) enum JwtAssertion {}
 
-impl Assertion {
-    pub(crate) fn sign(
-        &self,
-        _: &str,
-        _: &str,
-        _: SystemTime,
-    ) -> Result<Zeroizing<String>, &'static str> {
+impl JwtAssertion {
+    pub(crate) fn sign(&self, _: &str, _: SystemTime) -> Result<Zeroizing<String>, Box<str>> {
         match *self {}
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
-    pub(crate) fn told_apart_by(&self) -> Option<Zeroizing<String>> {
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn told_apart_by(&self) -> Zeroizing<String> {
         match *self {}
     }
 }

@@ -9,6 +9,7 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
+    io,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -254,6 +255,41 @@ where
 pub struct TransportError {
     kind: TransportErrorKind,
     text: Box<str>,
+    unsent: bool,
+}
+
+/// Marks an error of a connection that never came about.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "https"), allow(dead_code, reason = "only the ready client tells"))]
+pub(crate) struct NotConnected(pub(crate) BoxError);
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for NotConnected {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Whether `error`, or what lies below it, says that there was no connection.
+fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let refused = error.downcast_ref::<io::Error>().is_some_and(|error| {
+            // What it wraps is not its source.
+            error.kind() == io::ErrorKind::ConnectionRefused
+                || error.get_ref().is_some_and(|inner| is_unconnected(inner))
+        });
+        if refused || error.is::<NotConnected>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The kinds of [`TransportError`].
@@ -278,6 +314,13 @@ impl TransportError {
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
+
+    /// Whether the request cannot have reached the server: the URL was not fit, or there was no
+    /// connection, as far as the service tells.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
+    }
 }
 
 impl From<TransportErrorKind> for TransportError {
@@ -291,7 +334,8 @@ impl From<TransportErrorKind> for TransportError {
             TransportErrorKind::TooLarge => "the answer is longer than allowed",
             TransportErrorKind::Service => "the HTTP service failed",
         };
-        Self { kind, text: text.into() }
+        let unsent = matches!(kind, TransportErrorKind::NotAbsolute | TransportErrorKind::Insecure);
+        Self { kind, text: text.into(), unsent }
     }
 }
 
@@ -302,6 +346,7 @@ impl Failure {
             Self::Service(error) => TransportError {
                 kind: TransportErrorKind::Service,
                 text: scrub::chain(error.as_ref(), redact).into(),
+                unsent: is_unconnected(error.as_ref()),
             },
         }
     }

@@ -20,6 +20,7 @@ const AREAS: &[&str] = &[
     "redact",
     "refresh-race",
     "retry-401",
+    "rotation",
     "sign-in",
     "store",
     "tower",

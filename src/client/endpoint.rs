@@ -5,7 +5,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Uri,
+    HeaderName, HeaderValue, Request, Uri,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
     uri::PathAndQuery,
 };
@@ -76,6 +76,19 @@ impl TokenEndpoint {
         (&self.url, &self.client)
     }
 
+    /// The same endpoint, which remembers for itself what secret it sent last.
+    pub(super) fn detached(self) -> Self {
+        Self { client: self.client.detached(), ..self }
+    }
+
+    pub(super) fn rotates_its_secret(&self) -> bool {
+        self.client.rotates_its_secret()
+    }
+
+    pub(super) fn has_another_secret(&self) -> bool {
+        self.client.has_another_secret()
+    }
+
     /// Asks for a token.
     ///
     /// # Errors
@@ -89,55 +102,65 @@ impl TokenEndpoint {
         &self,
         grant: &Grant,
     ) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
+        let (this, grant) = (self.clone(), grant.clone());
+        async move { this.ask(&grant).await }
+    }
+
+    async fn ask(&self, grant: &Grant) -> Result<TokenResponse, Error> {
         let mut secrets = Secrets::default();
-        let request = self.request(grant, &mut secrets);
-        let (transport, clock) = (self.transport.clone(), self.clock.clone());
-        async move {
-            let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
-            let response = sent.map_err(|error| Error::transport(&error))?;
-            token_response::read(&response, &secrets).map_err(|error| {
-                error.with_retry_after(retry_after(response.headers(), clock.wall()))
-            })
-        }
+        let request = self.request(grant, &mut secrets)?;
+        let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
+        let response = sent.map_err(|error| Error::transport(&error))?;
+        token_response::read_for(grant, &response, &secrets).map_err(|error| {
+            error.with_retry_after(retry_after(response.headers(), self.clock.wall()))
+        })
     }
 
     fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
+        let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
+        let unready = |text| Error::new(ErrorKind::Source, text);
         let mut client = Vec::new();
         let header = match grant.is_standard() {
-            true => {
-                let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
-                let applied = self.client.apply(asked, &mut client, secrets);
-                applied.map_err(|text| Error::new(ErrorKind::Source, text))?
-            }
+            true => self.client.apply(asked, &mut client, secrets).map_err(unready)?,
             false => None,
         };
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in grant.params(&client, secrets) {
-            form.append_pair(name, &value);
-        }
-        let form = form.finish();
-        let (url, body) = match self.client.is_query() && grant.is_standard() {
-            true => (with_query(&self.url, &form)?, String::new()),
-            false => (self.url.clone(), form),
-        };
-        let has_body = !body.is_empty();
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = url;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if has_body {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(CONTENT_TYPE, form);
-        } else {
-            // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        if let Some((name, value)) = header {
-            headers.insert(name, value);
-        }
-        Ok(request)
+        let params = grant.params(&client, asked, secrets).map_err(unready)?;
+        let in_query = self.client.is_query() && grant.is_standard();
+        post(&self.url, header, &params, in_query)
     }
+}
+
+/// A form of `params`, in the body or in the query.
+pub(super) fn post(
+    url: &Uri,
+    header: Option<(HeaderName, HeaderValue)>,
+    params: &[(&str, String)],
+    in_query: bool,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(params);
+    let form = form.finish();
+    let (url, body) = match in_query {
+        true => (with_query(url, &form)?, String::new()),
+        false => (url.clone(), form),
+    };
+    let has_body = !body.is_empty();
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = url;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if has_body {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+    } else {
+        // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    if let Some((name, value)) = header {
+        headers.insert(name, value);
+    }
+    Ok(request)
 }
 
 /// `url` with `form` after its query, whose bytes stay as they are.

@@ -23,6 +23,8 @@ struct Failure {
     cause: Option<Cause>,
     /// What failed was the exchange of a code, which is never sent twice.
     spent_code: bool,
+    /// The request cannot have reached the server.
+    unsent: bool,
 }
 
 /// The kinds of [`Error`].
@@ -50,6 +52,8 @@ pub enum ErrorKind {
     SignInNeeded,
     /// The request does not say whose token it wants: see [`TokenPool`](super::TokenPool).
     NoKey,
+    /// The cache was shut down.
+    ShutDown,
     /// The answer to a sign-in is not one to this sign-in, or says that it failed.
     SignIn,
 }
@@ -92,7 +96,8 @@ impl Error {
     pub(super) fn transport(error: &TransportError) -> Self {
         let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
-        Self::of(Failure { cause: Some(cause), ..Failure::new(ErrorKind::Transport, text) })
+        let unsent = error.is_unsent();
+        Self::of(Failure { cause: Some(cause), unsent, ..Failure::new(ErrorKind::Transport, text) })
     }
 
     /// A refusal with the `error` and `error_description` that came with it.
@@ -136,6 +141,17 @@ impl Error {
         Self::new(ErrorKind::NoKey, "the request does not say whose token it wants")
     }
 
+    pub(super) fn shut_down() -> Self {
+        Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
+    }
+
+    /// The refresh token may be used up, and is not sent again.
+    pub(super) fn answers_lost() -> Self {
+        let text = "the answers to a refresh were lost, and its refresh token may be used up: \
+                    sign in again";
+        Self::new(ErrorKind::SignInNeeded, text)
+    }
+
     /// The user, or the server, said no to a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
@@ -157,6 +173,11 @@ impl Error {
             spent_code: true,
             ..*self.failure
         })
+    }
+
+    /// Whether the request cannot have reached the server.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.failure.unsent
     }
 
     fn of(failure: Failure) -> Self {
@@ -220,6 +241,7 @@ impl Error {
             | ErrorKind::Placement
             | ErrorKind::SignInNeeded
             | ErrorKind::NoKey
+            | ErrorKind::ShutDown
             | ErrorKind::SignIn => false,
         }
     }
@@ -242,7 +264,8 @@ impl Error {
 impl Failure {
     fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
         let (code, status, retry_after, cause) = (None, None, None, None);
-        Self { kind, text: text.into(), code, status, retry_after, cause, spent_code: false }
+        let (spent_code, unsent) = (false, false);
+        Self { kind, text: text.into(), code, status, retry_after, cause, spent_code, unsent }
     }
 }
 

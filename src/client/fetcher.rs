@@ -1,14 +1,9 @@
-//! What a cache fetches with: a grant that can be repeated, a session that is renewed by its
-//! refresh token, or a user's own closure.
+//! What a cache fetches with: a grant that can be repeated, a [session](super::session), or a
+//! user's own closure.
 
-use super::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse};
+use super::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation};
 use crate::{ClientSecret, ScopeSet};
-use std::{
-    error::Error as StdError,
-    future::Future,
-    pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
 
@@ -39,6 +34,26 @@ pub(super) trait Fetcher: Send + Sync {
     fn store_failures(&self) -> u64 {
         0
     }
+
+    /// Gives up what it fetches with, where that is a refresh token.
+    fn forget(&self) -> Option<ClientSecret> {
+        None
+    }
+
+    /// Tells `told` of each new refresh token, where there are any.
+    fn on_rotation(&self, told: OnRotation) {
+        drop(told);
+    }
+
+    /// Whether the client's secret may become another by itself.
+    fn rotates_its_secret(&self) -> bool {
+        false
+    }
+
+    /// Whether the client's secret is another than at the last fetch.
+    fn has_another_secret(&self) -> bool {
+        false
+    }
 }
 
 /// Asks for the same again each time.
@@ -63,70 +78,13 @@ impl Fetcher for Repeat {
     fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
         Some(StoreKey::of(&self.endpoint, &self.grant, key_secret))
     }
-}
 
-/// Asks with the newest refresh token.
-pub(super) struct Session {
-    pub(super) endpoint: TokenEndpoint,
-    /// The scopes and targets of the sign-in.
-    pub(super) grant: Grant,
-    pub(super) refresh_tokens: Mutex<RefreshTokens>,
-}
-
-#[derive(Default)]
-pub(super) struct RefreshTokens {
-    newest: Option<ClientSecret>,
-    /// What the last fetch was made with.
-    sent: Option<ClientSecret>,
-}
-
-impl Session {
-    fn lock(&self) -> MutexGuard<'_, RefreshTokens> {
-        self.refresh_tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Fetcher for Session {
-    fn fetch(&self) -> Fetch {
-        let mut tokens = self.lock();
-        tokens.sent = tokens.newest.clone();
-        let Some(refresh_token) = tokens.newest.clone() else {
-            return Box::pin(async { Err(Error::sign_in_needed()) });
-        };
-        drop(tokens);
-        let grant = self.grant.for_the_same(Grant::refresh_token(&refresh_token));
-        let fetch = self.endpoint.fetch(&grant);
-        Box::pin(async move {
-            fetch.await.map_err(|error| {
-                // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
-                // refused may be let in again.
-                let gone = error.code() == Some("invalid_grant") && !error.is_transient();
-                if gone { Error::sign_in_needed() } else { error }
-            })
-        })
+    fn rotates_its_secret(&self) -> bool {
+        self.endpoint.rotates_its_secret()
     }
 
-    fn scopes(&self) -> Option<&ScopeSet> {
-        Some(self.grant.scopes())
-    }
-
-    /// A rotated token takes the place of the one that was sent, never that of another sign-in
-    /// which came in meanwhile.
-    fn accept(&self, response: &TokenResponse) -> bool {
-        let mut tokens = self.lock();
-        let RefreshTokens { newest, sent } = &*tokens;
-        let sent = sent.as_ref().map(ClientSecret::expose);
-        let current = sent == newest.as_ref().map(ClientSecret::expose);
-        if let Some(rotated) = response.refresh_token().filter(|_| current) {
-            tokens.newest = Some(rotated.clone());
-        }
-        tokens.newest.is_some()
-    }
-
-    fn adopt(&self, response: &TokenResponse) -> bool {
-        let mut tokens = self.lock();
-        tokens.newest = response.refresh_token().cloned();
-        tokens.newest.is_some()
+    fn has_another_secret(&self) -> bool {
+        self.endpoint.has_another_secret()
     }
 }
 

@@ -2,10 +2,14 @@
 
 use super::{
     Error, ErrorKind, TokenResponse,
-    cache::{Next, Shared},
+    cache::{Listener, Next, Shared},
+    fetcher::Fetch,
 };
-use crate::{AccessToken, race::before};
-use std::{sync::Arc, time::Instant};
+use crate::{AccessToken, Clock, race::before};
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 use tokio::{runtime::Handle, sync::watch};
 
 /// What a fetch brought, for everybody who waited for it.
@@ -14,30 +18,37 @@ type Outcome = Result<AccessToken, Error>;
 /// A place among those who wait.
 pub(super) type Joined = watch::Receiver<Option<Outcome>>;
 
-/// A fetch that belongs to no caller, before it is on its way.
+/// A fetch that belongs to no caller, before it is on its way. It ends with the cache: when that
+/// is shut down, or nobody holds it any more.
 pub(super) struct Launch {
     handle: Handle,
     landing: Landing,
+    end: Listener,
+    clock: Clock,
+    deadline: Duration,
 }
 
 impl Launch {
-    pub(super) fn new(handle: Handle, shared: Arc<Shared>) -> (Self, Joined) {
+    pub(super) fn new(handle: Handle, shared: &Arc<Shared>, end: Listener) -> (Self, Joined) {
         let (sender, joined) = watch::channel(None);
-        let landing = Landing { shared, sender, landed: false };
-        (Self { handle, landing }, joined)
+        let landing = Landing { shared: Arc::downgrade(shared), sender, landed: false };
+        let (clock, deadline) = (shared.clock().clone(), shared.fetch_deadline());
+        (Self { handle, landing, end, clock, deadline }, joined)
     }
 
     pub(super) fn spawn(self) {
-        let Self { handle, mut landing } = self;
+        let Self { handle, mut landing, end, clock, deadline } = self;
         handle.spawn(async move {
             // Made in here, so that a panic of the source is one of this task.
-            let fetch = landing.shared.fetcher().fetch();
-            let clock = landing.shared.clock();
-            let deadline = clock.sleep(landing.shared.fetch_deadline());
-            let result = before(fetch, deadline).await.unwrap_or_else(|| {
-                Err(Error::new(ErrorKind::Transport, "the token request took too long"))
-            });
-            landing.land(result);
+            let Some(fetch) = landing.fetch() else { return };
+            let in_time = async {
+                before(fetch, clock.sleep(deadline)).await.unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::Transport, "the token request took too long"))
+                })
+            };
+            if let Some(result) = before(in_time, end.closed()).await {
+                landing.land(result);
+            }
         });
     }
 }
@@ -45,16 +56,24 @@ impl Launch {
 /// Ends the fetch for its waiters, whatever ends the task: its result, a panic, a runtime that
 /// is shut down.
 struct Landing {
-    shared: Arc<Shared>,
+    /// Not held: a fetch that nobody could use is not worth its time.
+    shared: Weak<Shared>,
     sender: watch::Sender<Option<Outcome>>,
     landed: bool,
 }
 
 impl Landing {
+    fn fetch(&self) -> Option<Fetch> {
+        Some(self.shared.upgrade()?.fetcher().fetch())
+    }
+
     fn land(&mut self, result: Result<TokenResponse, Error>) {
         self.landed = true;
-        let outcome = self.shared.landed(result);
+        let Some(shared) = self.shared.upgrade() else { return };
+        let outcome = shared.landed(result);
         self.sender.send_replace(Some(outcome));
+        // After those who waited for it have it: they need not ask again.
+        shared.tell_landed();
     }
 }
 
@@ -87,22 +106,48 @@ pub(super) struct Waiter {
     one_fetch: bool,
 }
 
+/// What ended the wait for a fetch.
+enum Ended {
+    Landed(Outcome),
+    /// There is a reason to ask again.
+    Called,
+    /// The patience is over.
+    GivenUp,
+}
+
 impl Waiter {
     pub(super) fn new(shared: Arc<Shared>, give_up: Instant, one_fetch: bool) -> Self {
         Self { shared, give_up, one_fetch }
     }
 
+    pub(super) async fn token(self) -> Outcome {
+        let next = self.ask();
+        self.wait(next).await
+    }
+
+    /// Goes on from `next`, which was told just now.
     pub(super) async fn wait(self, mut next: Next) -> Outcome {
+        let mut looked = false;
         loop {
-            if !matches!(next, Next::Take(_)) {
+            if !matches!(next, Next::Take(_) | Next::LookAtSecret(_)) {
                 // Not where the call was made: this may be polled elsewhere.
                 runtime()?;
             }
             match next {
                 Next::Take(outcome) => return outcome,
-                Next::AskAgainAt(instant) => self.shared.clock().sleep_until(instant).await,
-                Next::Wait(joined) => match self.join(joined).await {
-                    Some(Err(error)) if error.is_transient() && !self.is_over() => {
+                Next::LookAtSecret(error) => {
+                    // Once a call: a secret that is refused too is no reason to go on.
+                    if looked || !self.shared.fetcher().has_another_secret() {
+                        return Err(error);
+                    }
+                    looked = true;
+                    self.shared.credential_changed();
+                }
+                Next::AskAgainAt(instant, news) => {
+                    before(self.shared.clock().sleep_until(instant), news.called()).await;
+                }
+                Next::Wait(joined, news) => match self.join(joined, news).await {
+                    Ended::Landed(Err(error)) if error.is_transient() && !self.is_over() => {
                         // Where the next try is too far away, this is the error of this attempt.
                         next = match self.ask() {
                             Next::Take(Err(_)) => return Err(self.annotated(&error)),
@@ -110,8 +155,11 @@ impl Waiter {
                         };
                         continue;
                     }
-                    Some(outcome) => return outcome.map_err(|error| self.annotated(&error)),
-                    None => {
+                    Ended::Landed(outcome) => {
+                        return outcome.map_err(|error| self.annotated(&error));
+                    }
+                    Ended::Called => {}
+                    Ended::GivenUp => {
                         let text = "no token came within the caller's patience";
                         return Err(Error::new(ErrorKind::Transport, text));
                     }
@@ -138,17 +186,19 @@ impl Waiter {
         }
     }
 
-    /// What the fetch brought, or nothing where the patience ended first.
-    async fn join(&self, mut joined: Joined) -> Option<Outcome> {
+    async fn join(&self, mut joined: Joined, news: Listener) -> Ended {
         let landed = async move {
             match joined.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(aborted())),
                 Err(_) => Err(aborted()),
             }
         };
+        let landed_or_called =
+            async { before(landed, news.called()).await.map_or(Ended::Called, Ended::Landed) };
         if self.one_fetch {
-            return Some(landed.await);
+            return landed_or_called.await;
         }
-        before(landed, self.shared.clock().sleep_until(self.give_up)).await
+        let give_up = self.shared.clock().sleep_until(self.give_up);
+        before(landed_or_called, give_up).await.unwrap_or(Ended::GivenUp)
     }
 }

@@ -1,5 +1,8 @@
 use super::sign_in::CodeVerifier;
-use crate::{ClientSecret, ConfigError, ScopeSet, location::is_token, secrets::Secrets};
+use crate::{
+    ClientSecret, ConfigError, ScopeSet, assertion::JwtAssertion, client_auth::Asked,
+    location::is_token, secrets::Secrets,
+};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -19,7 +22,27 @@ const RESERVED: &[&str] = &[
     "refresh_token",
     "username",
     "password",
+    "assertion",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
 ];
+
+/// Parameters that hold no secret.
+const SHOWN: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_assertion_type",
+    "redirect_uri",
+    "username",
+    "subject_token_type",
+    "actor_token_type",
+    "requested_token_type",
+];
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What a client shows to get an access token
 /// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
@@ -36,7 +59,11 @@ const RESERVED: &[&str] = &[
 #[must_use]
 pub struct Grant {
     /// Its `grant_type` first; secret values too, so all of them are wiped.
-    params: Vec<(&'static str, Zeroizing<String>)>,
+    pub(super) params: Vec<(&'static str, Zeroizing<String>)>,
+    /// What is signed for each attempt.
+    assertion: Option<JwtAssertion>,
+    /// The exchange of a token, whose answer has a member of its own.
+    pub(super) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
     scopes: ScopeSet,
     audience: Option<String>,
@@ -44,10 +71,18 @@ pub struct Grant {
     extras: Vec<(String, ClientSecret)>,
 }
 
+/// What is asked of the answer to a token exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exchange {
+    pub(super) type_may_miss: bool,
+}
+
 impl Grant {
-    fn standard(params: &[(&'static str, &str)]) -> Self {
+    pub(super) fn standard(params: &[(&'static str, &str)]) -> Self {
         Self {
             params: params.iter().map(|(name, v)| (*name, Zeroizing::new((*v).into()))).collect(),
+            assertion: None,
+            exchange: None,
             own_form: None,
             scopes: ScopeSet::empty(),
             audience: None,
@@ -74,12 +109,30 @@ impl Grant {
     }
 
     /// A refresh token
-    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
+    /// are good once. A session of which it is all there is goes on with [`TokenCache::resumed`].
+    ///
+    /// [`TokenCache::resumed`]: super::TokenCache::resumed
     pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
         Self::standard(&[
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token.expose()),
         ])
+    }
+
+    /// An assertion that somebody else made, usually a JWT
+    /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most are good for
+    /// minutes: for one that is signed anew at each attempt see `signed_jwt_bearer` (feature
+    /// `jwt`).
+    pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
+        let assertion = assertion.into();
+        Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
+    pub(super) fn asserted(assertion: JwtAssertion) -> Self {
+        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
+        Self { assertion: Some(assertion), ..grant }
     }
 
     /// The code of a sign-in
@@ -139,15 +192,14 @@ impl Grant {
     ///
     /// When `resource` is no absolute URI without a fragment.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
-        let resource = resource.into();
-        let absolute = resource.split_once(':').is_some_and(|(scheme, rest)| {
-            is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
-        });
-        if !absolute {
-            return Err(ConfigError::new("a resource is an absolute URI without a fragment"));
-        }
-        self.resources.push(resource);
+        self.resources.push(absolute("a resource", resource.into())?);
         Ok(self)
+    }
+
+    /// The same for `resources`, each of which is one.
+    pub(super) fn with_resources(mut self, resources: &[String]) -> Self {
+        self.resources.extend_from_slice(resources);
+        self
     }
 
     /// Adds a parameter that this server wants beside the standard ones.
@@ -191,22 +243,44 @@ impl Grant {
         self.own_form.is_none()
     }
 
+    /// What tells its tokens from those of other grants: the parameters that stay the same at each
+    /// attempt, and what an assertion says. They are secret.
+    pub(super) fn told_apart_by(&self) -> Vec<(&str, Zeroizing<String>)> {
+        let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
+        let forms = self.own_form.iter().flatten().chain(&self.extras);
+        let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
+        let assertion = self.assertion.iter().map(|it| ("assertion", it.told_apart_by()));
+        let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
+        let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
+        let mut scopes: Vec<_> = self.scopes.iter().collect();
+        scopes.sort_unstable();
+        let scopes = scopes.into_iter().map(|it| ("scope", it.to_owned().into()));
+        own.chain(forms).chain(assertion).chain(audience).chain(resources).chain(scopes).collect()
+    }
+
     /// Every parameter in its order, the client's between the grant's own and the rest; what
     /// must not show in an error goes to `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// When an assertion cannot be signed.
     pub(super) fn params<'a>(
         &'a self,
         client: &'a [(&'static str, Zeroizing<String>)],
+        asked: Asked<'_>,
         secrets: &mut Secrets,
-    ) -> Vec<(&'a str, String)> {
+    ) -> Result<Vec<(&'a str, String)>, Box<str>> {
         let mut all = Vec::new();
         for (name, value) in client.iter().chain(&self.params) {
-            if !matches!(
-                *name,
-                "grant_type" | "client_id" | "client_assertion_type" | "redirect_uri" | "username"
-            ) {
+            if !SHOWN.contains(name) {
                 secrets.add(value);
             }
             all.push((*name, value.to_string()));
+        }
+        if let Some(assertion) = &self.assertion {
+            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
+            secrets.add(&signed);
+            all.push(("assertion", signed.to_string()));
         }
         for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
             secrets.add(value.expose());
@@ -217,7 +291,22 @@ impl Grant {
         }
         all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
         all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
-        all
+        Ok(all)
+    }
+}
+
+/// `uri`, which `what` is.
+///
+/// # Errors
+///
+/// When it is no absolute URI without a fragment.
+pub(super) fn absolute(what: &str, uri: String) -> Result<String, ConfigError> {
+    let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
+        is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
+    });
+    match absolute {
+        true => Ok(uri),
+        false => Err(ConfigError::new(format!("{what} is an absolute URI without a fragment"))),
     }
 }
 
@@ -230,6 +319,7 @@ impl fmt::Debug for Grant {
             .field("scopes", &self.scopes)
             .field("audience", &self.audience)
             .field("resources", &self.resources)
+            .field("assertion", &self.assertion)
             .finish_non_exhaustive()
     }
 }
@@ -237,6 +327,14 @@ impl fmt::Debug for Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
+    fn names(grant: &Grant) -> Vec<String> {
+        let endpoint = http::Uri::from_static("https://as.example/token");
+        let asked = Asked { endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
+        let params = grant.params(&[], asked, &mut Secrets::default()).unwrap();
+        params.into_iter().map(|(name, _)| name.to_owned()).collect()
+    }
 
     #[test]
     fn a_reserved_name_is_an_error_that_names_it_auth_10() {
@@ -247,12 +345,7 @@ mod tests {
         let twice = Grant::client_credentials().with_param("a", "1").unwrap();
         assert!(twice.with_param("a", "2").is_err());
         let own = Grant::form([("grant_type", "x"), ("client_id", "y")]);
-        let names: Vec<_> = own
-            .params(&[], &mut Secrets::default())
-            .into_iter()
-            .map(|(n, _)| n.to_owned())
-            .collect();
-        assert_eq!(names, ["grant_type", "client_id"]);
+        assert_eq!(names(&own), ["grant_type", "client_id"]);
     }
 
     #[test]
@@ -262,8 +355,6 @@ mod tests {
             assert!(grant.clone().with_resource(bad).is_err(), "{bad}");
         }
         let two = grant.with_resource("https://a").unwrap().with_resource("urn:b").unwrap();
-        let params = two.params(&[], &mut Secrets::default());
-        let resources: Vec<_> = params.iter().filter(|(name, _)| *name == "resource").collect();
-        assert_eq!(resources.len(), 2);
+        assert_eq!(names(&two), ["grant_type", "resource", "resource"]);
     }
 }

@@ -18,12 +18,22 @@ mod pool;
 mod recover;
 mod refresh;
 mod replay;
+mod revocation;
 mod service;
+mod session;
 mod sign_in;
+#[cfg(feature = "jwt")]
+mod signed_grant;
 mod source;
 mod status;
 mod store;
+mod token_exchange;
 mod token_response;
+#[cfg(not(feature = "tracing"))]
+#[path = "no_warning.rs"]
+mod warning;
+#[cfg(feature = "tracing")]
+mod warning;
 
 pub use buffered::{Buffered, ReplayBody};
 pub use cache::TokenCache;
@@ -38,11 +48,13 @@ pub use pool::TokenPool;
 pub use recover::InsufficientScope;
 pub use refresh::ClientCredentialsRefresh;
 pub use replay::{Cloned, Known, Never, ReplayPolicy};
+pub use revocation::TokenRevocation;
 pub use service::AddBearerService;
 pub use sign_in::{PendingSignIn, SignIn};
 pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
-pub use status::TokenStatus;
+pub use status::{TokenState, TokenStatus};
 pub use store::{
     Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
+pub use token_exchange::TokenType;
 pub use token_response::TokenResponse;

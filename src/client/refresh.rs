@@ -159,7 +159,8 @@ impl<P> ClientCredentialsRefresh<P> {
         ClientCredentialsRefresh { endpoint, grant, policy, clock, layer }
     }
 
-    /// The cache that the services of this layer share.
+    /// The cache that the services of this layer share: it is warmed up, watched and shut down
+    /// there.
     #[must_use]
     pub fn cache(&self) -> &TokenCache {
         self.layer.source()

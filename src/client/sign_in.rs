@@ -1,6 +1,6 @@
 //! Signing a user in by the authorization code grant: values in, values out.
 
-use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse};
+use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse, grant::absolute};
 use crate::{ClientSecret, Clock, ConfigError, Origin, ScopeSet, random, secret::REDACTED};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
@@ -12,6 +12,22 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+/// Parameters that a sign-in sets itself.
+const RESERVED: &[&str] = &[
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "scope",
+    "audience",
+    "resource",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+];
 
 /// Signs a user in by the authorization code grant with PKCE
 /// ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1),
@@ -52,6 +68,9 @@ pub struct SignIn {
     authorize_url: Uri,
     redirect_uri: Box<str>,
     scopes: ScopeSet,
+    audience: Option<Box<str>>,
+    resources: Vec<String>,
+    params: Vec<(String, String)>,
     issuer: Issuer,
     pkce: bool,
     state_may_miss: bool,
@@ -96,6 +115,9 @@ impl SignIn {
             authorize_url,
             redirect_uri: redirect_uri.into(),
             scopes: ScopeSet::empty(),
+            audience: None,
+            resources: Vec::new(),
+            params: Vec::new(),
             issuer: Issuer { expected: None, promised: false },
             pkce: true,
             state_may_miss: false,
@@ -108,6 +130,47 @@ impl SignIn {
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
         self
+    }
+
+    /// Asks for a token for `audience`, a parameter of the authorization URL that many servers
+    /// know. Defaults to none.
+    pub fn with_audience(mut self, audience: impl Into<Box<str>>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Asks for a token for `resource`, in the authorization URL and again where the code is
+    /// exchanged ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), and may be
+    /// called again for another. Defaults to none.
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute URI without a fragment.
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
+        self.resources.push(absolute("a resource", resource.into())?);
+        Ok(self)
+    }
+
+    /// Adds a parameter to the authorization URL: `prompt`, `login_hint`, `ui_locales`. Browsers
+    /// and proxies see it, so nothing secret belongs there.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is empty, there already, or one that the sign-in sets itself.
+    pub fn with_param(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is set by the sign-in")));
+        }
+        if self.params.iter().any(|(own, _)| *own == name) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
+        }
+        self.params.push((name, value.into()));
+        Ok(self)
     }
 
     /// Compares the `iss` of an answer, where there is one, with `issuer`
@@ -168,6 +231,9 @@ impl SignIn {
             query.append_pair("code_challenge", &verifier.challenge());
             query.append_pair("code_challenge_method", "S256");
         }
+        query.extend_pairs(self.audience.iter().map(|audience| ("audience", audience)));
+        query.extend_pairs(self.resources.iter().map(|resource| ("resource", resource)));
+        query.extend_pairs(&self.params);
         let url = super::endpoint::with_query(&self.authorize_url, &query.finish())?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
@@ -187,7 +253,9 @@ impl SignIn {
         callback: &Uri,
     ) -> Result<TokenResponse, Error> {
         let code = self.check(&pending, callback)?;
-        let grant = Grant::authorization_code(&code, &self.redirect_uri, pending.verifier.as_ref());
+        let verifier = pending.verifier.as_ref();
+        let grant = Grant::authorization_code(&code, &self.redirect_uri, verifier)
+            .with_resources(&self.resources);
         self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)
     }
 

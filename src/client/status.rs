@@ -5,28 +5,90 @@ use std::time::Duration;
 /// A snapshot of a [`TokenCache`](super::TokenCache), without a secret.
 #[derive(Clone, Debug)]
 pub struct TokenStatus {
-    pub(super) usable: bool,
-    pub(super) fresh: bool,
+    pub(super) state: TokenState,
     pub(super) fetching: bool,
     pub(super) expires_in: Option<Duration>,
     pub(super) granted: Option<ScopeSet>,
     pub(super) withheld: ScopeSet,
-    pub(super) fetches: u64,
+    pub(super) counts: Counts,
     pub(super) last_error: Option<Error>,
     pub(super) store_failures: u64,
+    /// How much had happened.
+    pub(super) events: u64,
+}
+
+/// What a [`TokenCache`](super::TokenCache) has to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenState {
+    /// Nothing: no token was fetched yet, or the last was rejected or revoked. The next caller
+    /// has one fetched.
+    Absent,
+    /// A token that need not be renewed yet.
+    Fresh,
+    /// A token that goes out, and is due to be renewed: the next caller has that begun.
+    Stale,
+    /// A token that does not go out any more. The next caller has another fetched.
+    Expired,
+    /// Nothing, and nothing can be fetched: the user has to sign in.
+    SignInNeeded,
+    /// Nothing, for good.
+    ShutDown,
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    started: u64,
+    retried: u64,
+    failed: u64,
+    rejected: u64,
+    /// How many fetches failed since one did not.
+    failed_in_a_row: u64,
+}
+
+impl Counts {
+    pub(super) fn started(&mut self) {
+        self.started = self.started.saturating_add(1);
+        self.retried = self.retried.saturating_add(u64::from(self.failed_in_a_row > 0));
+    }
+
+    pub(super) fn fetched(&mut self) {
+        self.failed_in_a_row = 0;
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.failed = self.failed.saturating_add(1);
+        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+    }
+
+    pub(super) fn rejected(&mut self) {
+        self.rejected = self.rejected.saturating_add(1);
+    }
+
+    /// Which try the fetch in flight is, from 1.
+    pub(super) fn attempt(&self) -> u64 {
+        self.failed_in_a_row.saturating_add(1)
+    }
 }
 
 impl TokenStatus {
+    /// What there is.
+    #[must_use]
+    pub fn state(&self) -> TokenState {
+        self.state
+    }
+
     /// Whether there is a token that may be sent.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        self.usable
+        matches!(self.state, TokenState::Fresh | TokenState::Stale)
     }
 
     /// Whether there is one that need not be renewed yet.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.fresh
+        self.state == TokenState::Fresh
     }
 
     /// Whether a fetch is in flight.
@@ -57,7 +119,25 @@ impl TokenStatus {
     /// How many fetches were started.
     #[must_use]
     pub fn fetches(&self) -> u64 {
-        self.fetches
+        self.counts.started
+    }
+
+    /// How many of them began after a failure, and before a token came.
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.counts.retried
+    }
+
+    /// How many failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.counts.failed
+    }
+
+    /// How many tokens were rejected by what they were for.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.counts.rejected
     }
 
     /// Why the last fetch failed; nothing once one succeeded.

@@ -1,7 +1,7 @@
 //! The tolerant reader of token responses
 //! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
 
-use super::Error;
+use super::{Error, Grant, grant::Exchange};
 use crate::{AccessToken, ClientSecret, ScopeSet, scrub, secrets::Secrets};
 use bytes::Bytes;
 use http::{Response, header};
@@ -83,6 +83,13 @@ impl TokenResponse {
         self.scope.as_ref()
     }
 
+    /// What was issued, where the server said so: the answer to a token exchange does
+    /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
+    #[must_use]
+    pub fn issued_token_type(&self) -> Option<&str> {
+        text(&self.members, "issued_token_type")
+    }
+
     /// The member `name`, whatever the server sent there; nothing where it is absent or no `T`.
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
@@ -103,12 +110,31 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
+/// Reads the answer to a request for `grant`.
+///
+/// # Errors
+///
+/// As [`read`], and an answer to a token exchange that does not say what was issued.
+pub(super) fn read_for(
+    grant: &Grant,
+    response: &Response<Bytes>,
+    secrets: &Secrets,
+) -> Result<TokenResponse, Error> {
+    let read = read(response, secrets)?;
+    match grant.exchange {
+        Some(Exchange { type_may_miss: false }) if read.issued_token_type().is_none() => {
+            Err(Error::invalid_response(response.status(), "missing issued_token_type"))
+        }
+        _ => Ok(read),
+    }
+}
+
 /// Reads the answer to a token request.
 ///
 /// # Errors
 ///
 /// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
-pub(super) fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Error> {
+fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Error> {
     let status = response.status();
     if status.is_redirection() {
         return Err(redirected(response, secrets));
@@ -145,6 +171,16 @@ pub(super) fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<Toke
     let lifetime = members.get("expires_in").and_then(seconds);
     let scope = members.get("scope").and_then(scope);
     Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members })
+}
+
+/// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.
+pub(super) fn refusal(response: &Response<Bytes>, secrets: &Secrets) -> Error {
+    if response.status().is_redirection() {
+        return redirected(response, secrets);
+    }
+    let members = members(response);
+    let text = |name| members.as_ref().and_then(|members| text(members, name));
+    Error::refused(response.status(), text("error"), text("error_description"), secrets)
 }
 
 /// A redirect is never followed: it would take the secret along.

@@ -2,7 +2,7 @@
 
 use super::{SECRET, assert_clean, assert_clean_error};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use tower_oauth2::{Algorithm, SigningKey};
+use tower_oauth2::{Algorithm, JwtAssertion, SigningKey, SigningKeySource};
 
 #[test]
 fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
@@ -16,6 +16,10 @@ fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
         assert_clean("SigningKey", key);
         assert_clean("SigningKey", &key.clone().with_key_id("b"));
         assert_clean("Algorithm", &key.algorithm());
+        let source = SigningKeySource::from(key.clone());
+        assert_clean("SigningKeySource", &source);
+        let assertion = JwtAssertion::new("iss", source).with_claim("x", &format!("{SECRET:?}"));
+        assert_clean("JwtAssertion", &assertion.unwrap());
     }
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----");
     let okp = format!(r#"{{"kty":"OKP","crv":"Ed25519","d":"{secret}","x":"{secret}"}}"#);

@@ -19,12 +19,13 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
-    Answer, ClientAuthentication, ClientSecret, Clock, ConfigError, RequestHead, Transport,
+    Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, ConfigError,
+    RequestHead, Transport,
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenSource,
-        TokenStore,
+        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
+        TokenRevocation, TokenSource, TokenStore, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -43,13 +44,17 @@ fn clients() -> [ClientAuthentication; 4] {
 }
 
 /// Every grant with a secret of its own that can be had without a sign-in.
-fn grants() -> [Grant; 4] {
+fn grants() -> [Grant; 6] {
     let secret = ClientSecret::new(SECRET);
     [
         Grant::password("alice", &secret),
         Grant::refresh_token(&secret),
         Grant::form([("username", "alice"), ("password", SECRET)]),
-        Grant::client_credentials().with_param("assertion", SECRET).unwrap(),
+        Grant::client_credentials().with_param("ticket", SECRET).unwrap(),
+        Grant::jwt_bearer(SECRET),
+        Grant::token_exchange(SECRET, &TokenType::JWT)
+            .with_actor_token(SECRET, &TokenType::JWT)
+            .unwrap(),
     ]
 }
 
@@ -158,6 +163,20 @@ fn what_a_client_asks_with_does_not_print_red_01() {
 }
 
 #[tokio::test]
+async fn what_revokes_a_token_and_how_that_fails_does_not_print() {
+    for client in clients() {
+        let echo = service_fn(async |request| {
+            Err::<Response<Body>, _>(Failed::at(&wire_text(request).await))
+        });
+        let endpoint = TokenRevocation::new(&url_with_secret(), client, Transport::new(echo));
+        let endpoint = endpoint.unwrap();
+        assert_clean("client::TokenRevocation", &endpoint);
+        let error = endpoint.revoke(SECRET, "access_token").await.unwrap_err();
+        assert_clean_failure("a revocation", &error, ErrorKind::Transport);
+    }
+}
+
+#[tokio::test]
 async fn what_a_token_endpoint_gives_does_not_print_red_01() {
     let response = issuing().oneshot(Grant::client_credentials()).await.unwrap();
     assert_eq!(response.extra::<String>("id_token").as_deref(), Some(SECRET));
@@ -185,6 +204,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
         walk_layer("client::AddBearer", AddBearer::from_source(cache.clone(), API).unwrap()).await;
         assert_clean("client::TokenCache", &cache);
         assert_clean("client::TokenStatus", &cache.status());
+        assert_clean("client::TokenState", &cache.status().state());
         assert!(cache.status().is_usable());
 
         assert!(cache.reject(&token()), "another can be had");
@@ -249,7 +269,7 @@ async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
 async fn client_credentials_refresh_shows_no_secret_whatever_it_repeats() {
     let layer = || {
         let layer = ClientCredentialsRefresh::new(issuing(), API).unwrap();
-        layer.with_param("assertion", SECRET).unwrap()
+        layer.with_param("ticket", SECRET).unwrap()
     };
     assert_clean("client::ClientCredentialsRefresh", &layer());
     let name = "client::ClientCredentialsRefresh";
@@ -451,9 +471,32 @@ fn sign_in(endpoint: TokenEndpoint) -> SignIn {
 }
 
 #[test]
+fn a_source_of_secrets_does_not_show_them() {
+    let closure = || Ok::<_, Failed>(ClientSecret::new(SECRET));
+    for source in [
+        ClientSecretSource::from(SECRET),
+        ClientSecretSource::from_fn(closure),
+        ClientSecretSource::from_fn(|| Err::<ClientSecret, _>(Failed::at(&url_with_secret()))),
+    ] {
+        assert_clean("ClientSecretSource", &source);
+        assert_clean("ClientAuthentication", &ClientAuthentication::basic("id", source));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_had_is_not_told_of_with_a_query() {
+    let source =
+        ClientSecretSource::from_fn(|| Err::<ClientSecret, _>(Failed::at(&url_with_secret())));
+    let endpoint = answering(ClientAuthentication::basic("id", source), answer(200, ""));
+    let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
+    assert_clean_failure("closure", &error, ErrorKind::Source);
+}
+
+#[test]
 fn a_sign_in_under_way_shows_neither_its_state_nor_its_verifier() {
     let sign_in = sign_in(issuing());
     assert_clean("client::SignIn", &sign_in);
+    assert_clean("client::TokenType", &TokenType::JWT);
     let (url, pending) = sign_in.begin().unwrap();
     assert_clean("what the browser is sent", &url);
     let text = pending.to_secret_string();

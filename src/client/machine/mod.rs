@@ -266,6 +266,16 @@ impl Machine {
         self.refetchable
     }
 
+    /// The token is given up, and with it the means to fetch another where `for_good`: what a fetch
+    /// in flight brings is then not kept.
+    pub(super) fn given_up(&mut self, for_good: bool) {
+        self.token = None;
+        self.refetchable &= !for_good;
+        if let Some(flight) = self.flight.as_mut().filter(|_| for_good) {
+            flight.overtaken = true;
+        }
+    }
+
     /// The client has another secret now: what was refused before may be accepted, and a refusal
     /// that is still to come says nothing.
     pub(super) fn credential_changed(&mut self, now: Now) {

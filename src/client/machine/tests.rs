@@ -33,6 +33,9 @@ enum Event {
         refetchable: bool,
     },
     CredentialChanged,
+    GivenUp {
+        for_good: bool,
+    },
 }
 
 fn waits() -> impl Strategy<Value = Duration> {
@@ -76,6 +79,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (maybe(), mostly())
             .prop_map(|(lifetime, refetchable)| Event::Stored { lifetime, refetchable }),
         1 => Just(Event::CredentialChanged),
+        1 => mostly().prop_map(|kept| Event::GivenUp { for_good: !kept }),
     ]
 }
 
@@ -191,6 +195,7 @@ impl Run {
                     flight.outdated = true;
                 }
             }
+            Event::GivenUp { for_good } => self.given_up(for_good),
         }
         if let Event::Fetched { .. } | Event::Failed { .. } | Event::CredentialChanged = event {
             assert!(!usable || self.machine.is_usable(self.now), "a good token was lost");
@@ -276,6 +281,16 @@ impl Run {
             let wait = self.machine.next_try(self.now).unwrap_or_default();
             assert!(wait >= asked_for.min(YEARS), "it comes again before it was asked to");
         }
+    }
+
+    fn given_up(&mut self, for_good: bool) {
+        self.machine.given_up(for_good);
+        self.held = None;
+        self.refetchable &= !for_good;
+        if let Some(flight) = self.flight.as_mut().filter(|_| for_good) {
+            flight.overtaken = true;
+        }
+        assert!(!self.machine.is_usable(self.now), "what was given up is still good");
     }
 
     fn hold(&mut self, asked_for: Now, lifetime: Option<Duration>) {

@@ -2,7 +2,7 @@
 //!
 //! [RFC 7523 §3]: https://www.rfc-editor.org/rfc/rfc7523#section-3
 
-use super::{RegisteredClient, answer::Refusal, form::Form, state::State};
+use super::{AuthorizationServer, RegisteredClient, answer::Refusal, form::Form, state::State};
 use crate::{
     Algorithm, ClientSecret, ConfigError,
     jose::{Compact, Header, KeySet, VerifyingKey, base64url},
@@ -81,23 +81,96 @@ pub(super) fn authenticate(
 }
 
 fn verified(state: &mut State, now: SystemTime, assertion: &str) -> Option<RegisteredClient> {
-    let compact = Compact::parse(assertion)?;
-    let header = base64url::decode(compact.header)?;
-    let algorithm = Header::parse(&header)?.algorithm?;
-    let claims = base64url::decode(compact.payload)?;
-    let claims: Map<String, Value> = serde_json::from_slice(&claims).ok()?;
-    let text = |name: &str| claims.get(name)?.as_str();
-    let (issuer, jti) = (text("iss")?, text("jti")?);
+    let parsed = Parsed::of(assertion)?;
+    let issuer = parsed.text("iss")?;
     let client = state.clients.get(issuer)?.clone();
-    let signature = base64url::decode(compact.signature)?;
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let expiry = Duration::from_secs(claims.get("exp")?.as_u64()?);
-    let good = text("sub") == Some(issuer)
-        && client.signed(algorithm, compact.signing_input, &signature)
-        && now < expiry
-        && expiry <= now + MAX_LIFETIME
-        // Where the server is reached is not known to it; that it is some address is.
-        && text("aud").is_some_and(|audience| audience.contains("://"))
-        && state.assertions.insert((issuer.into(), jti.into()));
+    let good = parsed.text("sub") == Some(issuer)
+        && client.signed(parsed.algorithm, parsed.signing_input, &parsed.signature)
+        && parsed.is_good(state, now)?;
     good.then_some(client)
+}
+
+/// An assertion, before anything of it is believed.
+struct Parsed<'a> {
+    signing_input: &'a str,
+    algorithm: Algorithm,
+    signature: Vec<u8>,
+    claims: Map<String, Value>,
+}
+
+impl<'a> Parsed<'a> {
+    fn of(assertion: &'a str) -> Option<Self> {
+        let compact = Compact::parse(assertion)?;
+        let header = base64url::decode(compact.header)?;
+        let claims = base64url::decode(compact.payload)?;
+        Some(Self {
+            signing_input: compact.signing_input,
+            algorithm: Header::parse(&header)?.algorithm?,
+            signature: base64url::decode(compact.signature)?,
+            claims: serde_json::from_slice(&claims).ok()?,
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.claims.get(name)?.as_str()
+    }
+
+    /// Whether it is for a server, in time, and used for the first time, which this is.
+    fn is_good(&self, state: &mut State, now: SystemTime) -> Option<bool> {
+        let (issuer, jti) = (self.text("iss")?, self.text("jti")?);
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let expiry = Duration::from_secs(self.claims.get("exp")?.as_u64()?);
+        let good = now < expiry
+            && expiry <= now + MAX_LIFETIME
+            // Where the server is reached is not known to it; that it is some address is.
+            && self.text("aud").is_some_and(|audience| audience.contains("://"))
+            && state.assertions.insert((issuer.into(), jti.into()));
+        Some(good)
+    }
+}
+
+/// The user whom an assertion of a trusted issuer is about.
+///
+/// # Errors
+///
+/// `invalid_grant`, whatever is wrong with the assertion, its second use included.
+pub(super) fn subject(
+    state: &mut State,
+    now: SystemTime,
+    assertion: &str,
+) -> Result<String, Refusal> {
+    let mut subject = || {
+        let parsed = Parsed::of(assertion)?;
+        let keys = state.issuers.get(parsed.text("iss")?)?.clone();
+        let verifies = |key: &VerifyingKey| {
+            key.verify(parsed.algorithm, parsed.signing_input.as_bytes(), &parsed.signature)
+        };
+        let good = !parsed.algorithm.is_symmetric()
+            && keys.0.candidates(None, parsed.algorithm).any(verifies)
+            && parsed.is_good(state, now)?;
+        let subject = parsed.text("sub")?;
+        (good && state.users.contains_key(subject)).then(|| subject.to_owned())
+    };
+    subject().ok_or(Refusal::invalid_grant("the assertion is none of a trusted issuer"))
+}
+
+impl AuthorizationServer {
+    /// Trusts what `issuer` says of users, signed by the private half of this JWK: the grant
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` ([RFC 7523 §2.1], feature `jwt`). Its `sub`
+    /// has to be a user. Defaults to nobody.
+    ///
+    /// # Errors
+    ///
+    /// When the JWK cannot be used.
+    ///
+    /// [RFC 7523 §2.1]: https://www.rfc-editor.org/rfc/rfc7523#section-2.1
+    pub fn trust_issuer(
+        &self,
+        issuer: impl Into<Box<str>>,
+        public_jwk: &str,
+    ) -> Result<(), ConfigError> {
+        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(ConfigError::new)?;
+        self.lock().issuers.insert(issuer.into(), ClientKeys(KeySet::of(key)));
+        Ok(())
+    }
 }

@@ -72,7 +72,8 @@ use tower_service::Service;
 ///
 /// - `GET …/authorize` approves at once: 302 with a code, with PKCE (`S256`) or without.
 /// - `POST …/token` knows the grants `client_credentials`, `authorization_code`, `refresh_token`
-///   and `password`. The client authenticates by Basic, in the body, or in the query of a request
+///   and `password`, assertions about users ([RFC 7523 §2.1]) and the exchange of its own access
+///   tokens ([RFC 8693]). The client authenticates by Basic, in the body, or in the query of a request
 ///   without a body, or by an assertion that it signs; a public one only names itself.
 /// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
 ///   client; 200, or 401 without a body.
@@ -151,8 +152,10 @@ use tower_service::Service;
 /// ```
 ///
 /// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+/// [RFC 7523 §2.1]: https://www.rfc-editor.org/rfc/rfc7523#section-2.1
 /// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
+/// [RFC 8693]: https://www.rfc-editor.org/rfc/rfc8693
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {

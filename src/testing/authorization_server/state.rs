@@ -1,8 +1,8 @@
 //! What the server knows: who there is, what was issued, and whether it still stands.
 
 use super::{
-    IssuedToken, RegisteredClient, answer::Refusal, faults::Faults, jwts::Jwts, knobs::Settings,
-    seen::Seen,
+    IssuedToken, RegisteredClient, answer::Refusal, assertions::ClientKeys, faults::Faults,
+    jwts::Jwts, knobs::Settings, seen::Seen,
 };
 use crate::ScopeSet;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -25,6 +25,9 @@ pub(super) struct State {
     pub(super) jwts: Jwts,
     /// The assertions that were used, by their client and `jti`.
     pub(super) assertions: HashSet<(Box<str>, Box<str>)>,
+    /// Whose assertions about users are believed.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
+    pub(super) issuers: HashMap<Box<str>, ClientKeys>,
     codes: HashMap<String, Code>,
     access_tokens: HashMap<String, Access>,
     refresh_tokens: HashMap<String, Refresh>,
@@ -74,6 +77,8 @@ pub(super) struct Issued {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: ScopeSet,
+    /// Said of what a token exchange issued.
+    pub(super) token_type: Option<&'static str>,
 }
 
 /// Why an access token does not stand.
@@ -161,7 +166,7 @@ impl State {
         let access_token = jwt.unwrap_or(unguessable);
         let access = Access { grant: grant.id, token, revoked: false };
         self.access_tokens.insert(access_token.clone(), access);
-        Ok(Issued { access_token, refresh_token: None, scopes })
+        Ok(Issued { access_token, refresh_token: None, scopes, token_type: None })
     }
 
     /// What the access token stands for at `now`.

@@ -4,9 +4,9 @@
 //! [§6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
 
 use super::{
-    RegisteredClient,
+    IssuedToken, RegisteredClient,
     answer::{Members, Refusal},
-    client_auth,
+    assertions, client_auth,
     form::Form,
     state::{Grant, Issued, State},
 };
@@ -15,6 +15,10 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 use sha2::{Digest, Sha256};
 use std::time::SystemTime;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 pub(super) fn answer(
     state: &mut State,
@@ -45,6 +49,9 @@ pub(super) fn tell(state: &State, issued: &Issued) -> Response<Bytes> {
     if let Some(refresh_token) = &issued.refresh_token {
         members.set_text("refresh_token", refresh_token);
     }
+    if let Some(token_type) = issued.token_type {
+        members.set_text("issued_token_type", token_type);
+    }
     if !issued.scopes.is_empty() {
         members.set_text("scope", &issued.scopes.to_string());
     }
@@ -67,6 +74,8 @@ fn exchange(
         "authorization_code" => authorization_code(state, now, &form, &client),
         "refresh_token" => refresh_token(state, now, &form, &client),
         "password" => password(state, now, &form, &client),
+        JWT_BEARER => jwt_bearer(state, now, &form, &client),
+        TOKEN_EXCHANGE => token_exchange(state, now, &form, &client),
         _ => Err(Refusal::new("unsupported_grant_type", "the grant type is not known")),
     }
 }
@@ -139,6 +148,62 @@ fn password(
     let scopes = client.users_scopes(&form.scopes()?, &rights)?;
     let grant = state.grant(Some(name), Some(client.id()), scopes);
     issue_to_user(state, now, grant)
+}
+
+/// RFC 7523 §2.1.
+fn jwt_bearer(
+    state: &mut State,
+    now: SystemTime,
+    form: &Form,
+    client: &RegisteredClient,
+) -> Result<Issued, Refusal> {
+    let name = assertions::subject(state, now, form.require("assertion")?)?;
+    let rights = state.users.get(&name).map(|user| user.scopes.clone()).unwrap_or_default();
+    let scopes = client.users_scopes(&form.scopes()?, &rights)?;
+    let grant = state.grant(Some(&name), Some(client.id()), scopes);
+    state.issue(&grant, grant.scopes.clone(), now)
+}
+
+/// RFC 8693 §2: an access token of this server for another, with no more scopes.
+fn token_exchange(
+    state: &mut State,
+    now: SystemTime,
+    form: &Form,
+    client: &RegisteredClient,
+) -> Result<Issued, Refusal> {
+    if client.is_public() {
+        let description = "a client without a secret exchanges nothing";
+        return Err(Refusal::new("unauthorized_client", description));
+    }
+    let subject = presented(state, now, form, "subject_token", "subject_token_type")?;
+    let subject = subject.ok_or(Refusal::invalid_request("subject_token is missing"))?;
+    presented(state, now, form, "actor_token", "actor_token_type")?;
+    if form.get("requested_token_type")?.is_some_and(|requested| requested != ACCESS_TOKEN) {
+        return Err(Refusal::invalid_request("only access tokens are issued"));
+    }
+    let scopes = refreshed(form.scopes()?, subject.scopes())?;
+    let grant = state.grant(subject.subject(), Some(client.id()), scopes);
+    let issued = state.issue(&grant, grant.scopes.clone(), now)?;
+    Ok(Issued { token_type: Some(ACCESS_TOKEN), ..issued })
+}
+
+/// What a token of an exchange stands for; nothing where neither it nor its type is there.
+fn presented(
+    state: &State,
+    now: SystemTime,
+    form: &Form,
+    token: &str,
+    token_type: &str,
+) -> Result<Option<IssuedToken>, Refusal> {
+    match (form.get(token)?, form.get(token_type)?) {
+        (None, None) => Ok(None),
+        (Some(token), Some(ACCESS_TOKEN)) => match state.standing(token, now) {
+            Ok(issued) => Ok(Some(issued.clone())),
+            // RFC 8693 §2.2.2 has it so, not `invalid_grant`.
+            Err(_) => Err(Refusal::invalid_request("the token is good no longer")),
+        },
+        _ => Err(Refusal::invalid_request("a token and its type come together")),
+    }
 }
 
 fn issue_to_user(state: &mut State, now: SystemTime, grant: Grant) -> Result<Issued, Refusal> {

@@ -226,7 +226,7 @@ impl<C: 'static> Introspection<C> {
         async move {
             let outage = |cause: String| Rejection::unavailable(None).because(cause);
             let Settings { transport, clock, rules, signed, .. } = &*this.settings;
-            let request = request.map_err(|cause| outage(cause.to_owned()))?;
+            let request = request.map_err(|cause| outage(cause.into()))?;
             let sent = transport.send_without(request, |text| secrets.redact(text)).await;
             let response = sent.map_err(|error| {
                 outage(format!("the introspection endpoint cannot be asked: {error}"))

@@ -23,7 +23,7 @@ pub(super) fn build(
     accept: &'static str,
     now: SystemTime,
     secrets: &mut Secrets,
-) -> Result<Request<Full<Bytes>>, &'static str> {
+) -> Result<Request<Full<Bytes>>, Box<str>> {
     secrets.add(token);
     let mut shown = Vec::new();
     let header = client.apply(Asked { endpoint: url, now }, &mut shown, secrets)?;

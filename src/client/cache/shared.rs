@@ -1,0 +1,396 @@
+//! What the clones of a cache share, and what they do with it under its lock.
+
+use super::{
+    news::{Listener, News},
+    state::State,
+};
+use crate::{
+    AccessToken, ClientSecret, Clock, ConfigError, ScopeSet,
+    client::{
+        Error, ErrorKind, RefreshPolicy, TokenResponse, TokenStatus,
+        fetcher::Fetcher,
+        flight,
+        machine::{Ask, Failed, Fetched, Machine, Now},
+    },
+    random,
+    token::Giver,
+};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What the clones of a cache share.
+///
+/// Everything that is decided is decided under `state`. Beside it there are two atomics, which
+/// only spare callers the lock: `warm`, a hint, and the lease inside the token that is held (see
+/// [`AccessToken::lease`]), which is written under the lock alone: set when the token is handed
+/// out, cleared before another takes its place. A reader that still sees the old lease sends a
+/// token that was good when the lease was given.
+pub(in crate::client) struct Shared {
+    state: Mutex<State>,
+    warm: AtomicBool,
+    fetcher: Box<dyn Fetcher>,
+    policy: RefreshPolicy,
+    clock: Clock,
+    /// Where the nanoseconds of a lease are counted from.
+    base: Instant,
+    news: News,
+}
+
+/// A fetcher made of another.
+pub(in crate::client) type Made = Result<Box<dyn Fetcher>, ConfigError>;
+
+/// What a caller does next.
+pub(in crate::client) enum Next {
+    Take(Result<AccessToken, Error>),
+    Wait(flight::Joined, Listener),
+    AskAgainAt(Instant, Listener),
+    /// The client was refused, with a secret that may have been changed since.
+    LookAtSecret(Error),
+}
+
+impl Shared {
+    pub(super) fn new(
+        fetcher: Box<dyn Fetcher>,
+        policy: RefreshPolicy,
+        clock: Clock,
+        refetchable: bool,
+    ) -> Self {
+        let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
+        let base = clock.monotonic();
+        Self {
+            state: Mutex::new(State::new(machine)),
+            warm: AtomicBool::new(false),
+            fetcher,
+            policy,
+            clock,
+            base,
+            news: News::new(),
+        }
+    }
+
+    /// The same with the fetcher that `make` makes of its own.
+    ///
+    /// # Errors
+    ///
+    /// When `make` says no.
+    pub(super) fn over(
+        self,
+        make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
+    ) -> Result<Self, ConfigError> {
+        let fetcher = make(self.fetcher, &self.policy, &self.clock)?;
+        Ok(Self { fetcher, ..self })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two writes, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::client) fn now(&self) -> Now {
+        Now { monotonic: self.clock.monotonic(), wall: self.clock.wall() }
+    }
+
+    pub(in crate::client) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(in crate::client) fn fetcher(&self) -> &dyn Fetcher {
+        &*self.fetcher
+    }
+
+    pub(in crate::client) fn fetch_deadline(&self) -> Duration {
+        self.policy.fetch_deadline
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.base);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Asks the machine, and starts the fetch that it wants.
+    pub(in crate::client) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
+        let mut launch = None;
+        let mut state = self.lock();
+        if state.closed {
+            return Next::Take(Err(Error::shut_down()));
+        }
+        let ask = state.machine.ask(now, give_up);
+        let next = match ask {
+            Ask::Serve => self.serve(&state, now),
+            Ask::ServeAndFetch => {
+                // Without a runtime the token is still good, and the next call tries again.
+                launch = self.prepare(&mut state).ok();
+                self.serve(&state, now)
+            }
+            Ask::Fetch => match self.prepare(&mut state) {
+                Ok((prepared, joined)) => {
+                    launch = Some((prepared, joined.clone()));
+                    Next::Wait(joined, self.news.listen())
+                }
+                Err(error) => Next::Take(Err(error)),
+            },
+            Ask::Join => match &state.flight {
+                Some(joined) => Next::Wait(joined.clone(), self.news.listen()),
+                None => Next::Take(Err(aborted())),
+            },
+            Ask::WaitUntil(instant) => Next::AskAgainAt(instant, self.news.listen()),
+            Ask::Fail { next_try } => {
+                let error = state.last_error.clone().unwrap_or_else(too_soon);
+                let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
+                let error = error.with_next_try(next_try);
+                match refused && self.fetcher.rotates_its_secret() {
+                    true => Next::LookAtSecret(error),
+                    false => Next::Take(Err(error)),
+                }
+            }
+            Ask::Gone => Next::Take(Err(Error::sign_in_needed())),
+        };
+        if !matches!(ask, Ask::Serve | Ask::ServeAndFetch) {
+            self.warm.store(false, Ordering::Relaxed);
+        }
+        // Not under the lock: a runtime that is shutting down ends the task at once.
+        drop(state);
+        if let Some((launch, _)) = launch {
+            launch.spawn();
+            self.news.happened();
+        }
+        next
+    }
+
+    fn serve(&self, state: &State, now: Now) -> Next {
+        match &state.token {
+            Some(token) => {
+                let lease = state.machine.lease(now).map_or(0, |until| self.nanos(until));
+                token.lease().store(lease, Ordering::Release);
+                Next::Take(Ok(token.clone()))
+            }
+            None => Next::Take(Err(aborted())),
+        }
+    }
+
+    /// Makes the fetch, which reports to [`landed`](Self::landed) whatever becomes of it.
+    fn prepare(
+        self: &Arc<Self>,
+        state: &mut State,
+    ) -> Result<(flight::Launch, flight::Joined), Error> {
+        let handle = flight::runtime().inspect_err(|_| state.machine.not_started())?;
+        state.counts.started();
+        let (launch, joined) = flight::Launch::new(handle, self, self.news.listen());
+        state.flight = Some(joined.clone());
+        Ok((launch, joined))
+    }
+
+    /// The fetch in flight ended: what its waiters get.
+    pub(in crate::client) fn landed(
+        self: &Arc<Self>,
+        result: Result<TokenResponse, Error>,
+    ) -> Result<AccessToken, Error> {
+        let now = self.now();
+        let mut state = self.lock();
+        state.flight = None;
+        if state.closed {
+            state.machine.not_started();
+            return Err(Error::shut_down());
+        }
+        let jitter = random::fraction();
+        let error = match result {
+            Ok(response) => match self.keep(&mut state, &response, now, jitter) {
+                Ok(outcome) => {
+                    state.counts.fetched();
+                    return outcome;
+                }
+                Err(error) => error,
+            },
+            Err(error) => {
+                let failed = match error.is_transient() {
+                    _ if error.is_sign_in_needed() => Failed::Gone,
+                    true => Failed::Transient,
+                    false => Failed::Permanent,
+                };
+                state.machine.failed(now, failed, error.retry_after(), jitter);
+                error
+            }
+        };
+        state.counts.failed();
+        state.last_error = Some(error.clone());
+        // A token that came in from outside meanwhile is as good to those who waited.
+        state.usable(now).ok_or(error)
+    }
+
+    /// What those get who waited for `response`, or why it counts as a failure.
+    fn keep(
+        self: &Arc<Self>,
+        state: &mut State,
+        response: &TokenResponse,
+        now: Now,
+        jitter: f64,
+    ) -> Result<Result<AccessToken, Error>, Error> {
+        let (lifetime, refetchable) = (response.lifetime(), self.fetcher.accept(response));
+        Ok(match state.machine.fetched(now, lifetime, refetchable, jitter) {
+            Fetched::Kept => Ok(self.hold(state, response)),
+            Fetched::Once => {
+                state.last_error = None;
+                Ok(response.access_token().clone())
+            }
+            Fetched::Superseded if !state.machine.is_refetchable() => {
+                state.usable(now).ok_or_else(Error::sign_in_needed)
+            }
+            Fetched::Superseded => {
+                let text = "another token took its place, and is not good any more";
+                state.usable(now).ok_or_else(|| Error::new(ErrorKind::Aborted, text))
+            }
+            Fetched::Useless => {
+                let text = "the token had expired when it came";
+                return Err(Error::new(ErrorKind::InvalidResponse, text));
+            }
+        })
+    }
+
+    /// Those who waited for the fetch that [`landed`](Self::landed) have heard of it.
+    pub(in crate::client) fn tell_landed(&self) {
+        self.news.happened();
+    }
+
+    pub(super) fn store(self: &Arc<Self>, response: &TokenResponse) {
+        let now = self.now();
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        let refetchable = self.fetcher.adopt(response);
+        state.machine.stored(now, response.lifetime(), refetchable);
+        self.hold(&mut state, response);
+        drop(state);
+        self.news.call();
+    }
+
+    fn hold(self: &Arc<Self>, state: &mut State, response: &TokenResponse) -> AccessToken {
+        self.retire(state);
+        // A token of its own: its lease is this cache's alone.
+        let giver: Weak<Self> = Arc::downgrade(self);
+        let token = response.access_token().given_by(giver);
+        state.token = Some(token.clone());
+        state.granted = response.scope().cloned();
+        state.withheld = match (self.fetcher.scopes(), response.scope()) {
+            (Some(asked), Some(granted)) => asked.filtered(|scope| !granted.contains(scope)),
+            _ => ScopeSet::empty(),
+        };
+        state.last_error = None;
+        self.warm.store(true, Ordering::Relaxed);
+        token
+    }
+
+    fn retire(&self, state: &mut State) {
+        if let Some(old) = state.token.take() {
+            old.lease().store(0, Ordering::Release);
+        }
+        self.warm.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn reject(&self, rejected: &AccessToken) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        let again = match &state.token {
+            Some(held) if held.has_text_of(rejected) => {
+                self.retire(&mut state);
+                state.counts.rejected();
+                state.machine.rejected(now)
+            }
+            // Another has taken its place already, or is on its way.
+            Some(_) => return true,
+            None => {
+                let coming = state.machine.is_fetching() || state.machine.is_refetchable();
+                return coming && !state.closed;
+            }
+        };
+        drop(state);
+        self.news.happened();
+        again
+    }
+
+    /// Gives up the token that is held, and the refresh token: what is to be revoked.
+    pub(super) fn give_up(&self) -> (Option<AccessToken>, Option<ClientSecret>) {
+        let mut state = self.lock();
+        let token = state.token.clone();
+        self.retire(&mut state);
+        let refresh_token = self.fetcher.forget();
+        state.machine.given_up(refresh_token.is_some());
+        drop(state);
+        self.news.call();
+        (token, refresh_token)
+    }
+
+    pub(super) fn shut_down(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.retire(&mut state);
+        self.fetcher.forget();
+        drop(state);
+        self.news.close();
+    }
+
+    /// The lease of `held` runs.
+    pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
+        let lease = held.lease().load(Ordering::Acquire);
+        lease != 0 && self.nanos(self.clock.monotonic()) < lease
+    }
+
+    pub(super) fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.patience
+    }
+
+    /// The client has another secret.
+    pub(in crate::client) fn credential_changed(&self) {
+        let now = self.now();
+        self.lock().machine.credential_changed(now);
+        self.news.call();
+    }
+
+    pub(in crate::client) fn next_try(&self) -> Option<Duration> {
+        let now = self.now();
+        let state = self.lock();
+        state.machine.next_try(now).filter(|_| !state.closed)
+    }
+
+    pub(super) fn status(&self) -> TokenStatus {
+        // Before the state: what happens meanwhile is news to whoever waits with this status.
+        let events = self.news.events();
+        let now = self.now();
+        let status = self.lock().status(now, events);
+        TokenStatus { store_failures: self.fetcher.store_failures(), ..status }
+    }
+
+    /// Whether a fetch is in flight.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.lock().machine.is_fetching()
+    }
+
+    /// The news from now on.
+    pub(super) fn news(&self) -> Listener {
+        self.news.listen()
+    }
+}
+
+impl Giver for Shared {
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        Self::reject(self, rejected)
+    }
+}
+
+fn aborted() -> Error {
+    flight::aborted()
+}
+
+fn too_soon() -> Error {
+    let text = "there is no token, and the next may not be fetched yet";
+    Error::new(ErrorKind::Transport, text)
+}

@@ -1,0 +1,64 @@
+//! What a cache has and how it is doing, under its lock.
+
+use crate::{
+    AccessToken, ScopeSet,
+    client::{
+        Error, TokenState, TokenStatus, flight,
+        machine::{Machine, Now},
+        status::Counts,
+    },
+};
+
+pub(super) struct State {
+    pub(super) machine: Machine,
+    pub(super) token: Option<AccessToken>,
+    pub(super) granted: Option<ScopeSet>,
+    pub(super) withheld: ScopeSet,
+    pub(super) flight: Option<flight::Joined>,
+    pub(super) last_error: Option<Error>,
+    pub(super) counts: Counts,
+    /// Shut down.
+    pub(super) closed: bool,
+}
+
+impl State {
+    pub(super) fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            token: None,
+            granted: None,
+            withheld: ScopeSet::empty(),
+            flight: None,
+            last_error: None,
+            counts: Counts::default(),
+            closed: false,
+        }
+    }
+
+    /// The token that is held, where it may go out.
+    pub(super) fn usable(&self, now: Now) -> Option<AccessToken> {
+        self.token.clone().filter(|_| self.machine.is_usable(now))
+    }
+
+    pub(super) fn status(&self, now: Now, events: u64) -> TokenStatus {
+        let state = match &self.token {
+            _ if self.closed => TokenState::ShutDown,
+            Some(_) if self.machine.is_fresh(now) => TokenState::Fresh,
+            Some(_) if self.machine.is_usable(now) => TokenState::Stale,
+            _ if !self.machine.is_refetchable() => TokenState::SignInNeeded,
+            Some(_) => TokenState::Expired,
+            None => TokenState::Absent,
+        };
+        TokenStatus {
+            state,
+            fetching: self.machine.is_fetching(),
+            expires_in: self.machine.expires_in(now).filter(|_| self.token.is_some()),
+            granted: self.granted.clone(),
+            withheld: self.withheld.clone(),
+            counts: self.counts,
+            last_error: self.last_error.clone(),
+            store_failures: 0,
+            events,
+        }
+    }
+}

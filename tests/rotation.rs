@@ -1,0 +1,360 @@
+//! Secrets that become others while a program runs: refresh tokens, of which the newest is never
+//! lost and none is sent twice without a word, and the client's own.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+
+#[path = "support/engine.rs"]
+mod engine;
+#[path = "support/leaks.rs"]
+mod leaks;
+
+use engine::{Asked, Reply, World, ask, at_once, exact, impatient, seconds, settle};
+use http::{Request, Response, header::AUTHORIZATION};
+use leaks::{assert_absent, own_lines, traced};
+use std::{
+    env, fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tower::service_fn;
+use tower_oauth2::{
+    AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, Transport,
+    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenCache, TokenEndpoint, TokenResponse},
+};
+
+/// The refresh tokens that the server saw, in order.
+type Sent = Arc<Mutex<Vec<String>>>;
+
+fn refresh_token_of(form: &str) -> String {
+    let pairs = form_urlencoded::parse(form.as_bytes());
+    let mut tokens = pairs.filter(|(name, _)| name == "refresh_token");
+    let (_, token) = tokens.next().unwrap();
+    assert!(tokens.next().is_none(), "{form}");
+    token.to_string()
+}
+
+/// A server that answers the refresh token that it is sent.
+fn answering(mut answer: impl FnMut(&str, usize) -> Reply + Send + 'static) -> (World, Sent) {
+    let sent = Sent::default();
+    let log = sent.clone();
+    let world = World::answering(move |asked: &Asked| {
+        let token = refresh_token_of(&asked.form);
+        log.lock().unwrap().push(token.clone());
+        answer(&token, asked.number)
+    });
+    (world, sent)
+}
+
+/// A session with the refresh token `R1`, whose access token has expired.
+async fn expired(world: &World, policy: RefreshPolicy) -> TokenCache {
+    let response = TokenResponse::new(AccessToken::new("T0").unwrap())
+        .with_lifetime(seconds(60))
+        .with_refresh_token("R1");
+    let clock = world.clock.clock();
+    let cache = TokenCache::signed_in(world.endpoint(), &response, policy, clock);
+    world.advance(seconds(60)).await;
+    cache
+}
+
+async fn text_of(cache: &TokenCache) -> Result<String, Error> {
+    at_once(ask(cache)).await.map(|token| token.expose().to_owned())
+}
+
+/// A refresh answer that brings the access token of the same number.
+fn next(token: &str) -> Reply {
+    let number: u32 = token[1..].parse().unwrap();
+    Reply::rotated(&format!("T{number}"), &format!("R{}", number + 1), 60)
+}
+
+#[tokio::test]
+async fn an_answer_without_a_refresh_token_keeps_the_old_and_one_with_it_replaces_it_rot_03() {
+    let (world, sent) = answering(|_, number| match number {
+        1 => Reply::token("T1", 60),
+        2 => Reply::rotated("T2", "R2", 60),
+        _ => Reply::token("T3", 60),
+    });
+    let cache = expired(&world, exact()).await;
+    for token in ["T1", "T2", "T3", "T3"] {
+        assert_eq!(text_of(&cache).await.unwrap(), token);
+        world.advance(seconds(60)).await;
+    }
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R1", "R2", "R2"]);
+}
+
+#[tokio::test]
+async fn what_comes_while_every_caller_is_gone_is_kept_and_the_old_is_not_sent_again_rot_04() {
+    let (world, sent) = answering(|token, _| next(token).takes(seconds(1)));
+    let cache = expired(&world, exact()).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let cache =
+        cache.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().to_owned()));
+    let calls: Vec<_> = (0..100).map(|_| tokio::spawn(ask(&cache))).collect();
+    settle().await;
+    assert_eq!(*sent.lock().unwrap(), ["R1"]);
+    calls.iter().for_each(|call| call.abort());
+    drop(calls);
+    world.advance(seconds(1)).await;
+    assert_eq!(*told.lock().unwrap(), ["R2"]);
+    assert_eq!(text_of(&cache).await.unwrap(), "T1");
+
+    world.advance(seconds(60)).await;
+    let call = tokio::spawn(ask(&cache));
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(call).await.unwrap().unwrap().expose(), "T2");
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R2"]);
+    assert_eq!(*told.lock().unwrap(), ["R2", "R3"]);
+}
+
+#[tokio::test]
+async fn after_a_lost_answer_it_is_sent_once_more_with_a_warning_and_its_refusal_is_the_end_rot_04()
+{
+    let (world, sent) = answering(|_, number| match number {
+        1 => Reply::broken(),
+        _ => Reply::refusal(400, "invalid_grant"),
+    });
+    let cache = expired(&world, impatient()).await;
+    let (first, log) = traced(async {
+        let calls: Vec<_> = (0..100).map(|_| tokio::spawn(ask(&cache))).collect();
+        settle().await;
+        let mut kinds = Vec::new();
+        for call in calls {
+            kinds.push(at_once(call).await.unwrap().unwrap_err().kind());
+        }
+        kinds
+    })
+    .await;
+    assert!(first.iter().all(|kind| *kind == ErrorKind::Transport));
+    assert!(!own_lines(&log).contains("possible reuse"), "{log}");
+    assert_eq!(sent.lock().unwrap().len(), 1);
+
+    world.advance(seconds(2)).await;
+    let (second, log) = traced(text_of(&cache)).await;
+    assert_eq!(second.unwrap_err().kind(), ErrorKind::SignInNeeded);
+    let own = own_lines(&log);
+    assert!(own.contains("WARN") && own.contains("possible reuse"), "{log}");
+    assert_absent(&["R1"], &own);
+    for _ in 0..100 {
+        world.advance(seconds(60)).await;
+        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::SignInNeeded);
+    }
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R1"]);
+}
+
+#[tokio::test]
+async fn after_two_lost_answers_it_is_not_sent_a_third_time_rot_04() {
+    for lost in [Reply::broken, || Reply::broken().hangs(), || Reply::token("", 60)] {
+        let (world, sent) = answering(move |_, _| lost());
+        let cache = expired(&world, impatient()).await;
+        for _ in 0..20 {
+            let call = tokio::spawn(ask(&cache));
+            world.advance(seconds(60)).await;
+            assert!(at_once(call).await.unwrap().is_err());
+        }
+        let error = text_of(&cache).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInNeeded);
+        assert_eq!(*sent.lock().unwrap(), ["R1", "R1"]);
+
+        // Another sign-in is another story.
+        let again = TokenResponse::new(AccessToken::new("T9").unwrap()).with_refresh_token("R9");
+        cache.store(&again);
+        assert_eq!(text_of(&cache).await.unwrap(), "T9");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_that_is_told_of_spends_no_refresh_token() {
+    for status in [400, 429, 500, 502, 503] {
+        let (world, sent) = answering(move |token, number| match number {
+            ..=10 => Reply::refusal(status, "temporarily_unavailable"),
+            _ => next(token),
+        });
+        let cache = expired(&world, impatient()).await;
+        let (_, log) = traced(async {
+            for _ in 0..10 {
+                assert!(text_of(&cache).await.is_err());
+                world.advance(seconds(60)).await;
+            }
+            assert_eq!(text_of(&cache).await.unwrap(), "T1");
+        })
+        .await;
+        assert_eq!(sent.lock().unwrap().len(), 11);
+        assert!(!own_lines(&log).contains("possible reuse"), "{status}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_has_not_seen_the_refresh_token() {
+    let asked = Arc::new(Mutex::new(0));
+    let count = asked.clone();
+    let refusing = service_fn(move |_: Request<engine::Body>| {
+        *count.lock().unwrap() += 1;
+        let below = io::Error::from(io::ErrorKind::ConnectionRefused);
+        async { Err::<Response<engine::Body>, _>(io::Error::other(below)) }
+    });
+    let world = World::new();
+    let transport = Transport::new(refusing).with_clock(world.clock.clock());
+    let client = ClientAuthentication::public("id");
+    let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
+    let clock = world.clock.clock();
+    let cache = TokenCache::resumed(endpoint, "R1", impatient(), clock);
+    for _ in 0..10 {
+        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+        world.advance(seconds(60)).await;
+    }
+    assert_eq!(*asked.lock().unwrap(), 10);
+}
+
+#[tokio::test]
+async fn a_session_that_is_resumed_starts_with_what_was_kept() {
+    let (world, sent) = answering(|token, _| next(token));
+    let clock = world.clock.clock();
+    let cache = TokenCache::resumed(world.endpoint(), "R7", exact(), clock);
+    assert_eq!(text_of(&cache).await.unwrap(), "T7");
+    world.advance(seconds(60)).await;
+    assert_eq!(text_of(&cache).await.unwrap(), "T8");
+    assert_eq!(*sent.lock().unwrap(), ["R7", "R8"]);
+}
+
+#[tokio::test]
+async fn whoever_keeps_refresh_tokens_hears_of_new_ones_alone_and_may_fail() {
+    let (world, sent) = answering(|token, number| match number {
+        1 => Reply::rotated("T1", "R1", 60),
+        _ => next(token),
+    });
+    let cache = expired(&world, impatient()).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let cache = cache.on_rotation(move |newest| {
+        log.lock().unwrap().push(newest.expose().to_owned());
+        assert!(newest.expose() != "R2", "the disk is full");
+    });
+    assert_eq!(text_of(&cache).await.unwrap(), "T1");
+    assert!(told.lock().unwrap().is_empty(), "the same is not new");
+    world.advance(seconds(60)).await;
+    assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Aborted);
+    world.advance(seconds(60)).await;
+    assert_eq!(text_of(&cache).await.unwrap(), "T2");
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R1", "R2"]);
+    assert_eq!(*told.lock().unwrap(), ["R2", "R3"]);
+}
+
+/// A file of this test's own, which is gone with it.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn new(name: &str, text: &[u8]) -> Self {
+        let path = env::temp_dir().join(format!("tower-oauth2-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A server that takes one secret, in the body, and what it was sent.
+fn server_of(good: &'static str) -> (Transport, Sent) {
+    let sent = Sent::default();
+    let log = sent.clone();
+    let service = service_fn(move |request: Request<engine::Body>| {
+        let log = log.clone();
+        async move {
+            assert!(!request.headers().contains_key(AUTHORIZATION));
+            let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap();
+            let body = body.to_bytes();
+            let mut pairs = form_urlencoded::parse(&body);
+            let secret = pairs.find(|(name, _)| name == "client_secret").unwrap().1.to_string();
+            let (status, body) = match secret == good {
+                true => (200, r#"{"access_token":"T","expires_in":60}"#),
+                false => (401, r#"{"error":"invalid_client"}"#),
+            };
+            log.lock().unwrap().push(secret);
+            let response = Response::builder().status(status).body(body.to_owned().into());
+            Ok::<Response<engine::Body>, io::Error>(response.unwrap())
+        }
+    });
+    (Transport::new(service), sent)
+}
+
+fn endpoint(transport: Transport, secret: ClientSecretSource) -> TokenEndpoint {
+    let client = ClientAuthentication::post("id", secret);
+    TokenEndpoint::new("https://as.example/token", client, transport).unwrap()
+}
+
+#[tokio::test]
+async fn the_line_end_after_a_secret_in_a_file_is_not_sent_and_a_new_one_is_read_rot_02() {
+    let (transport, sent) = server_of("b c");
+    let file = Kept::new("rot-02", b"a \n");
+    let endpoint = endpoint(transport, ClientSecretSource::file(&file.0));
+    let grant = Grant::client_credentials();
+    assert!(endpoint.fetch(&grant).await.is_err());
+    fs::write(&file.0, "b c\r\n").unwrap();
+    endpoint.fetch(&grant).await.unwrap();
+    fs::write(&file.0, "b c").unwrap();
+    endpoint.fetch(&grant).await.unwrap();
+    assert_eq!(*sent.lock().unwrap(), ["a ", "b c", "b c"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_sends_nothing_and_says_which() {
+    let long = Kept::new("long", &[b'x'; 64 * 1024 + 1]);
+    let (empty, binary) = (Kept::new("empty", b"\n"), Kept::new("binary", b"s3cr3t\xff"));
+    let (transport, sent) = server_of("x");
+    for (source, why) in [
+        (ClientSecretSource::file("/nonexistent/secret"), "/nonexistent/secret"),
+        (ClientSecretSource::file(env::temp_dir()), "no regular file"),
+        (ClientSecretSource::file(&long.0), "64 KiB"),
+        (ClientSecretSource::file(&empty.0), "empty"),
+        (ClientSecretSource::file(&binary.0), "binary"),
+        (ClientSecretSource::env("TOWER_OAUTH2_NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
+        (ClientSecretSource::from_fn(|| Err("the vault is sealed")), "the vault is sealed"),
+    ] {
+        let endpoint = endpoint(transport.clone(), source);
+        let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Source, true), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert_absent(&["s3cr3t"], &format!("{error:?}"));
+    }
+    assert!(sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_of_the_environment_is_sent_as_it_is() {
+    // Set by cargo for every test.
+    let (transport, sent) = server_of("tower-oauth2");
+    let endpoint = endpoint(transport, ClientSecretSource::env("CARGO_PKG_NAME"));
+    endpoint.fetch(&Grant::client_credentials()).await.unwrap();
+    assert_eq!(*sent.lock().unwrap(), ["tower-oauth2"]);
+}
+
+#[tokio::test]
+async fn another_secret_than_the_one_that_was_refused_is_tried_at_once_and_the_same_is_not() {
+    let secret = Arc::new(Mutex::new("old"));
+    let source = secret.clone();
+    let source = ClientSecretSource::from_fn(move || {
+        Ok::<_, io::Error>(ClientSecret::new(*source.lock().unwrap()))
+    });
+    let (transport, sent) = server_of("new");
+    let world = World::new();
+    let endpoint = endpoint(transport, source).with_clock(world.clock.clock());
+    // What others do with the endpoint says nothing of what was refused here.
+    let other = endpoint.clone();
+    let clock = world.clock.clock();
+    let grant = Grant::client_credentials();
+    let cache = TokenCache::with_clock(endpoint, grant.clone(), RefreshPolicy::default(), clock);
+    for _ in 0..5 {
+        let error = text_of(&cache).await.unwrap_err();
+        assert_eq!(error.code(), Some("invalid_client"));
+        assert!(error.retry_after() > Some(Duration::ZERO), "the next try is told");
+    }
+    assert_eq!(sent.lock().unwrap().len(), 1, "the same secret is no reason to ask again");
+
+    *secret.lock().unwrap() = "new";
+    other.fetch(&grant).await.unwrap();
+    assert_eq!(text_of(&cache).await.unwrap(), "T");
+    assert_eq!(*sent.lock().unwrap(), ["old", "new", "new"]);
+}
