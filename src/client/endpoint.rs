@@ -14,6 +14,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 use tower_service::Service;
@@ -38,7 +39,8 @@ use tower_service::Service;
 #[must_use]
 pub struct TokenEndpoint {
     url: Uri,
-    client: ClientAuthentication,
+    /// Shared: each user of a pool has an endpoint.
+    client: Arc<ClientAuthentication>,
     transport: Transport,
     clock: Clock,
 }
@@ -61,7 +63,10 @@ impl TokenEndpoint {
             Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
                 Err(ConfigError::new("the token URL is plain http to another machine"))
             }
-            Some(_) => Ok(Self { url, client, transport, clock: Clock::system() }),
+            Some(_) => {
+                let (client, clock) = (Arc::new(client), Clock::system());
+                Ok(Self { url, client, transport, clock })
+            }
         }
     }
 
@@ -78,7 +83,10 @@ impl TokenEndpoint {
 
     /// The same endpoint, which remembers for itself what secret it sent last.
     pub(super) fn detached(self) -> Self {
-        Self { client: self.client.detached(), ..self }
+        match self.rotates_its_secret() {
+            true => Self { client: Arc::new(self.client.detached()), ..self },
+            false => self,
+        }
     }
 
     pub(super) fn rotates_its_secret(&self) -> bool {

@@ -61,7 +61,7 @@ pub struct Grant {
     /// Its `grant_type` first; secret values too, so all of them are wiped.
     pub(super) params: Vec<(&'static str, Zeroizing<String>)>,
     /// What is signed for each attempt.
-    assertion: Option<JwtAssertion>,
+    assertion: Option<Box<JwtAssertion>>,
     /// The exchange of a token, whose answer has a member of its own.
     pub(super) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
@@ -132,7 +132,7 @@ impl Grant {
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
     pub(super) fn asserted(assertion: JwtAssertion) -> Self {
         let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
-        Self { assertion: Some(assertion), ..grant }
+        Self { assertion: Some(Box::new(assertion)), ..grant }
     }
 
     /// The code of a sign-in
