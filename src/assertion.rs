@@ -4,7 +4,7 @@
 use crate::{
     Algorithm, ClientAuthentication, ClientSecret, ConfigError, SigningKey, jose, random, scrub,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::{
     error::Error,
     fmt,
@@ -137,21 +137,14 @@ impl JwtAssertion {
         let signed = key.sign("JWT", Value::Object(claims).to_string().as_bytes());
         signed.map(Zeroizing::new).map_err(|_| "the assertion could not be signed".into())
     }
-}
 
-impl JwtAssertion {
-    /// What every assertion of this kind has in common, and none of another: what it says, and what
-    /// the holder of the key alone has, where the key stays. It is secret.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
+    /// What it has in common with those of the same key and the same content alone. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> Zeroizing<String> {
-        let said = Value::from(vec![
-            Value::from(&*self.issuer),
-            self.subject.as_deref().into(),
-            self.audience.as_deref().into(),
-            Value::Object(self.claims.clone()),
-            self.key.told_apart_by().as_deref().map(String::as_str).into(),
-        ]);
-        Zeroizing::new(said.to_string())
+        let key = self.key.told_apart_by();
+        let key = key.as_ref().map(|key| key.as_str());
+        let content = (&*self.issuer, self.subject.as_deref(), self.audience.as_deref());
+        Zeroizing::new(json!([key, content, self.claims]).to_string())
     }
 }
 
@@ -224,13 +217,6 @@ impl SigningKeySource {
         }
     }
 
-    /// The public key, or what a shared secret makes of a text; nothing where another key may come.
-    fn told_apart_by(&self) -> Option<Zeroizing<String>> {
-        let Source::Fixed(key) = &self.0 else { return None };
-        let public = key.public_jwk();
-        public.or_else(|| key.sign("key", b"told apart by").ok()).map(Zeroizing::new)
-    }
-
     fn key(&self) -> Result<SigningKey, Box<str>> {
         match &self.0 {
             Source::Fixed(key) => Ok(key.clone()),
@@ -241,6 +227,17 @@ impl SigningKeySource {
                 key => Ok(key),
             },
         }
+    }
+}
+
+impl SigningKeySource {
+    /// What only holders of this key have in common, where it stays: the public key, or what a
+    /// shared secret makes of a text that is always the same.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    fn told_apart_by(&self) -> Option<Zeroizing<String>> {
+        let Source::Fixed(key) = &self.0 else { return None };
+        let public = key.public_jwk();
+        public.or_else(|| key.sign("key", b"told apart by").ok()).map(Zeroizing::new)
     }
 }
 

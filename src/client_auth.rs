@@ -108,9 +108,9 @@ impl ClientAuthentication {
         self.client_id.as_deref()
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
     /// What tells clients with the same identifier apart: the method, and what the client proves
     /// itself with, where that stays. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
         let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
         let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));

@@ -49,15 +49,6 @@ impl ClientSecretSource {
         Self { source, last: Arc::default() }
     }
 
-    /// The secret, where it stays the same.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients share tokens"))]
-    pub(crate) fn fixed(&self) -> Option<&ClientSecret> {
-        match &self.source {
-            Source::Fixed(secret) => Some(secret),
-            Source::Asked { .. } => None,
-        }
-    }
-
     fn asked(
         kind: &'static str,
         ask: impl Fn() -> Result<ClientSecret, Box<str>> + Send + Sync + 'static,
@@ -120,6 +111,15 @@ impl ClientSecretSource {
                 *self.last() = Some(secret.clone());
                 Ok(secret)
             }
+        }
+    }
+
+    /// The secret that stays, where it does.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn fixed(&self) -> Option<&ClientSecret> {
+        match &self.source {
+            Source::Fixed(secret) => Some(secret),
+            Source::Asked { .. } => None,
         }
     }
 

@@ -282,6 +282,21 @@ async fn a_user_whose_token_is_fetched_gives_way_after_those_who_are_idle() {
 }
 
 #[tokio::test]
+async fn a_renewal_in_the_background_keeps_its_user_from_giving_way() {
+    let world = world(100, Duration::ZERO);
+    let (seen, pool) = (Seen::default(), pool(&world).with_capacity(2));
+    let api = seen.client(&pool);
+    assert_eq!(call(&api, A).await.unwrap(), "a.1");
+    world.answer(|_| Reply::token("a.2", 100).takes(seconds(1)));
+    world.advance_to(seconds(85)).await;
+    assert_eq!(call(&api, A).await.unwrap(), "a.1", "and a renewal begins");
+    settle().await;
+    ('b'..='f').for_each(|user| drop(pool.insert(User(user), own_cache(&world, User(user)))));
+    world.advance(seconds(1)).await;
+    assert_eq!(call(&api, A).await.unwrap(), "a.2");
+}
+
+#[tokio::test]
 async fn a_token_rejected_after_its_user_gave_way_is_replaced_all_the_same() {
     let world = world(3600, Duration::ZERO);
     let (seen, pool) = (Seen::default(), pool(&world).with_capacity(1));

@@ -8,7 +8,8 @@ mod engine;
 use engine::{Asked, Reply, World, ask, at_once, exact, impatient, millis, numbered, seconds};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tower_oauth2::{
-    ClientAuthentication, ClientSecret, Clock, Transport,
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
     client::{
         Error, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenResponse,
         TokenSource, TokenStore,
@@ -300,6 +301,46 @@ async fn whatever_tells_tokens_apart_is_in_the_key_key_03() {
         assert_eq!(key, key_of(client, url, grant.clone()).await, "the same at every replica");
         assert!(keys.insert(key), "{grant:?}");
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_may_change_keeps_the_key_key_03() {
+    let rotating = |secret: &'static str| {
+        let source = ClientSecretSource::from_fn(move || Ok::<_, String>(secret.into()));
+        ClientAuthentication::basic("id", source)
+    };
+    let before = key_of(rotating("a-secret"), URL, asking("a")).await;
+    assert_eq!(before, key_of(rotating("another-secret"), URL, asking("a")).await);
+    assert_ne!(before, key_of(basic(), URL, asking("a")).await);
+}
+
+#[tokio::test]
+async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay_key_03() {
+    let key = |text: &str| SigningKey::symmetric(Algorithm::Hs256, text).unwrap();
+    let (one, other) =
+        (key("a client secret of 32 characters"), key("another one of 32 characters, too"));
+    let by = |key: SigningKeySource, subject: &str| {
+        Grant::signed_jwt_bearer(JwtAssertion::new("app", key).with_subject(subject))
+    };
+    let mut keys = HashSet::new();
+    for grant in [
+        by(one.clone().into(), "alice"),
+        by(other.clone().into(), "alice"),
+        by(one.clone().into(), "bob"),
+    ] {
+        let key = key_of(basic(), URL, grant.clone()).await;
+        assert_eq!(key, key_of(basic(), URL, grant).await, "though each assertion is another");
+        assert!(keys.insert(key));
+    }
+    let rotating =
+        |key: SigningKey| SigningKeySource::from_fn(move || Ok::<_, String>(key.clone()));
+    let before = key_of(basic(), URL, by(rotating(one.clone()), "alice")).await;
+    assert_eq!(before, key_of(basic(), URL, by(rotating(other), "alice")).await);
+
+    let secret =
+        |text: &str| ClientAuthentication::client_secret_jwt("id", Algorithm::Hs256, text).unwrap();
+    let first = key_of(secret("a client secret of 32 characters"), URL, asking("a")).await;
+    assert_ne!(first, key_of(secret("another one of 32 characters, too"), URL, asking("a")).await);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 use tower_service::Service;
@@ -38,7 +39,8 @@ use tower_service::Service;
 #[must_use]
 pub struct TokenEndpoint {
     address: Address,
-    client: ClientAuthentication,
+    /// Shared: each user of a pool has an endpoint.
+    client: Arc<ClientAuthentication>,
     transport: Transport,
     clock: Clock,
 }
@@ -62,7 +64,7 @@ impl TokenEndpoint {
                 Err(ConfigError::new("the token URL is plain http to another machine"))
             }
             Some(_) => {
-                let address = Address::Told(url);
+                let (address, client) = (Address::Told(url), Arc::new(client));
                 Ok(Self { address, client, transport, clock: Clock::system() })
             }
         }
@@ -96,7 +98,7 @@ impl TokenEndpoint {
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        let address = Address::of_issuer(issuer);
+        let (address, client) = (Address::of_issuer(issuer), Arc::new(client));
         Ok(Self { address, client, transport, clock: Clock::system() })
     }
 
@@ -108,7 +110,10 @@ impl TokenEndpoint {
 
     /// The same endpoint, which remembers for itself what secret it sent last.
     pub(super) fn detached(self) -> Self {
-        Self { client: self.client.detached(), ..self }
+        match self.rotates_its_secret() {
+            true => Self { client: Arc::new(self.client.detached()), ..self },
+            false => self,
+        }
     }
 
     pub(super) fn rotates_its_secret(&self) -> bool {

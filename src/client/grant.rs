@@ -61,7 +61,7 @@ pub struct Grant {
     /// Its `grant_type` first; secret values too, so all of them are wiped.
     pub(super) params: Vec<(&'static str, Zeroizing<String>)>,
     /// What is signed for each attempt.
-    assertion: Option<JwtAssertion>,
+    assertion: Option<Box<JwtAssertion>>,
     /// The exchange of a token, whose answer has a member of its own.
     pub(super) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
@@ -132,7 +132,7 @@ impl Grant {
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
     pub(super) fn asserted(assertion: JwtAssertion) -> Self {
         let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
-        Self { assertion: Some(assertion), ..grant }
+        Self { assertion: Some(Box::new(assertion)), ..grant }
     }
 
     /// The code of a sign-in
@@ -250,6 +250,21 @@ impl Grant {
         self.own_form.is_none()
     }
 
+    /// What tells its tokens from those of other grants: the parameters that stay the same at each
+    /// attempt, and what an assertion says. They are secret.
+    pub(super) fn told_apart_by(&self) -> Vec<(&str, Zeroizing<String>)> {
+        let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
+        let forms = self.own_form.iter().flatten().chain(&self.extras);
+        let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
+        let assertion = self.assertion.iter().map(|it| ("assertion", it.told_apart_by()));
+        let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
+        let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
+        let mut scopes: Vec<_> = self.scopes.iter().collect();
+        scopes.sort_unstable();
+        let scopes = scopes.into_iter().map(|it| ("scope", it.to_owned().into()));
+        own.chain(forms).chain(assertion).chain(audience).chain(resources).chain(scopes).collect()
+    }
+
     /// Every parameter in its order, the client's between the grant's own and the rest; what
     /// must not show in an error goes to `secrets`.
     ///
@@ -262,25 +277,6 @@ impl Grant {
         asked: Asked<'_>,
         secrets: &mut Secrets,
     ) -> Result<Vec<(&'a str, String)>, Box<str>> {
-        let sign =
-            |assertion: &JwtAssertion| assertion.sign(&asked.endpoint.to_string(), asked.now);
-        let signed = self.assertion.as_ref().map(sign).transpose()?;
-        Ok(self.with_assertion(client, signed, secrets))
-    }
-
-    /// What tells the tokens of this grant from those of another: its parameters, and what an
-    /// assertion says every time.
-    pub(super) fn told_apart_by(&self) -> Vec<(&str, String)> {
-        let assertion = self.assertion.as_ref().map(JwtAssertion::told_apart_by);
-        self.with_assertion(&[], assertion, &mut Secrets::default())
-    }
-
-    fn with_assertion<'a>(
-        &'a self,
-        client: &'a [(&'static str, Zeroizing<String>)],
-        assertion: Option<Zeroizing<String>>,
-        secrets: &mut Secrets,
-    ) -> Vec<(&'a str, String)> {
         let mut all = Vec::new();
         for (name, value) in client.iter().chain(&self.params) {
             if !SHOWN.contains(name) {
@@ -288,9 +284,10 @@ impl Grant {
             }
             all.push((*name, value.to_string()));
         }
-        if let Some(assertion) = assertion {
-            secrets.add(&assertion);
-            all.push(("assertion", assertion.to_string()));
+        if let Some(assertion) = &self.assertion {
+            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
+            secrets.add(&signed);
+            all.push(("assertion", signed.to_string()));
         }
         for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
             secrets.add(value.expose());
@@ -301,7 +298,7 @@ impl Grant {
         }
         all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
         all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
-        all
+        Ok(all)
     }
 }
 

@@ -2,6 +2,17 @@
 
 use tracing::{Level, event};
 
+/// A store did not do as it was asked: the token is fetched without it.
+pub(super) fn store_failed(operation: &'static str, late: bool) {
+    event!(
+        target: "tower_oauth2::client",
+        Level::WARN,
+        operation,
+        late,
+        "the token store failed"
+    );
+}
+
 /// A refresh token goes out again after an answer was lost.
 pub(super) fn possible_reuse() {
     event!(

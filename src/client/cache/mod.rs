@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{AccessToken, Answer, Clock, ConfigError, RequestHead, ScopeSet, token::Giver};
 pub(super) use news::Listener;
-pub(super) use shared::{Next, Shared};
+pub(super) use shared::{Made, Next, Shared};
 use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
@@ -60,9 +60,6 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 pub struct TokenCache {
     shared: Arc<Shared>,
 }
-
-/// A fetcher made of another.
-type Made = Result<Box<dyn Fetcher>, ConfigError>;
 
 impl TokenCache {
     /// Fetches by asking `endpoint` with `grant`, the same each time.
@@ -132,18 +129,6 @@ impl TokenCache {
         Self { shared: Arc::new(Shared::new(fetcher, policy, clock, refetchable)) }
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
-    /// comes with it, and a fetch in flight for the old one changes neither.
-    pub fn store(&self, response: &TokenResponse) {
-        self.shared.store(response);
-    }
-
-    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
-    /// may try at once.
-    pub fn credential_changed(&self) {
-        self.shared.credential_changed();
-    }
-
     /// The same cache, with the fetcher that `make` makes of its own.
     ///
     /// # Errors
@@ -154,13 +139,25 @@ impl TokenCache {
         make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
     ) -> Result<Self, ConfigError> {
         let cloned = || ConfigError::new("the token cache was cloned before it was complete");
-        let shared = Arc::into_inner(self.shared).ok_or_else(cloned)?;
-        Ok(Self { shared: Arc::new(shared.over(make)?) })
+        let shared = Arc::into_inner(self.shared).ok_or_else(cloned)?.over(make)?;
+        Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Whether there is another clone of it, or somebody waits for its token.
+    /// Whether there is another clone of it, somebody waits for its token, or one is fetched.
     pub(super) fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
+        Arc::strong_count(&self.shared) > 1 || self.shared.is_fetching()
+    }
+
+    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
+    /// comes with it, and a fetch in flight for the old one changes neither.
+    pub fn store(&self, response: &TokenResponse) {
+        self.shared.store(response);
+    }
+
+    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
+    /// may try at once.
+    pub fn credential_changed(&self) {
+        self.shared.credential_changed();
     }
 }
 

@@ -1,38 +1,64 @@
 //! What happens to a cache, told to those who wait for it.
 
-use tokio::sync::watch;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
 
 /// Tells what happens. It is told after the lock of the cache is released: who hears of it sees
 /// it.
-pub(super) struct News(watch::Sender<Told>);
+///
+/// No `watch` channel, which is eight times as large: a pool has one of these for each user.
+pub(super) struct News(Arc<Board>);
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
+struct Board {
+    told: Mutex<Told>,
+    changed: Notify,
+}
+
+#[derive(Default)]
 struct Told {
     /// Everything that happened.
     events: u64,
     /// What was done to the cache, and gives a caller who waits a reason to ask again.
     calls: u64,
     closed: bool,
+    /// Nothing more will be told.
+    gone: bool,
+}
+
+impl Board {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        // Nothing panics between two writes, so a poisoned state is a whole one.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Told)) {
+        change(&mut self.told());
+        self.changed.notify_waiters();
+    }
 }
 
 impl News {
     pub(super) fn new() -> Self {
-        Self(watch::Sender::new(Told::default()))
+        Self(Arc::default())
     }
 
     /// How much has happened so far.
     pub(super) fn events(&self) -> u64 {
-        self.0.borrow().events
+        self.0.told().events
     }
 
     /// A fetch began or ended.
     pub(super) fn happened(&self) {
-        self.0.send_modify(|told| told.events = told.events.wrapping_add(1));
+        self.0.tell(|told| told.events = told.events.wrapping_add(1));
     }
 
     /// Somebody changed what callers wait for.
     pub(super) fn call(&self) {
-        self.0.send_modify(|told| {
+        self.0.tell(|told| {
             told.events = told.events.wrapping_add(1);
             told.calls = told.calls.wrapping_add(1);
         });
@@ -40,39 +66,59 @@ impl News {
 
     /// The end.
     pub(super) fn close(&self) {
-        self.0.send_modify(|told| told.closed = true);
+        self.0.tell(|told| told.closed = true);
         self.call();
     }
 
     /// Hears of what comes from now on.
     pub(super) fn listen(&self) -> Listener {
-        let receiver = self.0.subscribe();
-        let calls = receiver.borrow().calls;
-        Listener { receiver, calls }
+        let calls = self.0.told().calls;
+        Listener { board: self.0.clone(), calls }
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        self.0.tell(|told| told.gone = true);
     }
 }
 
 /// Hears of what happens. A clone hears the same.
 #[derive(Clone)]
 pub(in crate::client) struct Listener {
-    receiver: watch::Receiver<Told>,
+    board: Arc<Board>,
     calls: u64,
 }
 
 impl Listener {
     /// Waits until there is a reason to ask again.
-    pub(in crate::client) async fn called(mut self) {
-        let calls = self.calls;
-        let _ = self.receiver.wait_for(|told| told.calls != calls).await;
+    pub(in crate::client) async fn called(self) {
+        self.until(|told| told.calls != self.calls).await;
     }
 
     /// Waits until the cache is shut down, or nobody holds it any more.
-    pub(in crate::client) async fn closed(mut self) {
-        let _ = self.receiver.wait_for(|told| told.closed).await;
+    pub(in crate::client) async fn closed(self) {
+        self.until(|told| told.closed).await;
     }
 
     /// Waits until something has happened since there were so many `events`.
-    pub(super) async fn changed(mut self, events: u64) {
-        let _ = self.receiver.wait_for(|told| told.events != events).await;
+    pub(super) async fn changed(self, events: u64) {
+        self.until(|told| told.events != events).await;
+    }
+
+    async fn until(&self, heard: impl Fn(&Told) -> bool) {
+        loop {
+            let mut changed = pin!(self.board.changed.notified());
+            // Before the look: what is told after it is not missed.
+            changed.as_mut().enable();
+            let over = {
+                let told = self.board.told();
+                told.gone || heard(&told)
+            };
+            if over {
+                return;
+            }
+            changed.await;
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! What the clones of a cache share, and what they do with it under its lock.
 
 use super::{
-    Made,
     news::{Listener, News},
     state::State,
 };
@@ -44,6 +43,9 @@ pub(in crate::client) struct Shared {
     teller: Teller,
 }
 
+/// A fetcher made of another.
+pub(in crate::client) type Made = Result<Box<dyn Fetcher>, ConfigError>;
+
 /// What a caller does next.
 pub(in crate::client) enum Next {
     Take(Result<AccessToken, Error>),
@@ -75,14 +77,17 @@ impl Shared {
         }
     }
 
-    /// The same with another fetcher.
+    /// The same with the fetcher that `make` makes of its own.
+    ///
+    /// # Errors
+    ///
+    /// When `make` says no.
     pub(super) fn over(
         self,
         make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
     ) -> Result<Self, ConfigError> {
-        let Self { state, warm, fetcher, policy, clock, base, news, teller } = self;
-        let fetcher = make(fetcher, &policy, &clock)?;
-        Ok(Self { state, warm, fetcher, policy, clock, base, news, teller })
+        let fetcher = make(self.fetcher, &self.policy, &self.clock)?;
+        Ok(Self { fetcher, ..self })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -404,6 +409,11 @@ impl Shared {
         let now = self.now();
         let status = self.lock().status(now, events);
         TokenStatus { store_failures: self.fetcher.store_failures(), ..status }
+    }
+
+    /// Whether a fetch is in flight.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.lock().machine.is_fetching()
     }
 
     /// The news from now on.

@@ -63,8 +63,8 @@ impl State {
             withheld: self.withheld.clone(),
             counts: self.counts,
             last_error: self.last_error.clone(),
-            events,
             store_failures: 0,
+            events,
         }
     }
 }

@@ -26,10 +26,11 @@ mod shards;
 ///
 /// # Deployment
 ///
-/// A session that is renewed by its refresh token lives in its cache alone: once that has given
-/// way, the user has to sign in again, or the closure starts anew from a refresh token that may
-/// have been used up. Where tokens come from sign-ins, let the bound be above the number of users
-/// who are signed in at once.
+/// A session that is renewed by its refresh token lives in its cache alone. Where tokens come from
+/// sign-ins, have each new refresh token kept ([`TokenCache::on_rotation`]) and the closure go on
+/// from there ([`TokenCache::resumed`]), or let the bound be above the number of users who are
+/// signed in at once: once a cache that nobody can make again has given way, its user has to sign
+/// in. One whose token is being fetched gives way last.
 ///
 /// Take the key from what the server itself has found out, as an extension that an outer layer
 /// puts there. A key from a header is whoever the caller says.

@@ -85,7 +85,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         if let Some(slot) = ring.slot(&key) {
             return Some(mem::replace(&mut slot.cache, cache));
         }
-        self.add(ring, &key, cache);
+        self.add(ring, key, cache);
         None
     }
 
@@ -97,20 +97,21 @@ impl<K: Hash + Eq + Clone> Shards<K> {
             return slot.cache.clone();
         }
         let kept = cache.clone();
-        self.add(ring, &key, cache);
+        self.add(ring, key, cache);
         kept
     }
 
     /// Adds a key that is not in `ring`, which is its own, and lets others give way. They are
     /// dropped once no lock is held: what is in them is the user's in part.
-    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: &K, cache: TokenCache) {
-        ring.push(key.clone(), cache);
+    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: TokenCache) {
+        let newest = key.clone();
+        ring.push(key, cache);
         let full = self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity;
-        let mut gone = if full { ring.give_way(key) } else { None };
+        let mut gone = if full { ring.give_way(&newest) } else { None };
         drop(ring);
         if full && gone.is_none() {
             // It is alone in its shard.
-            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(key));
+            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(&newest));
         }
         if gone.is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
@@ -176,9 +177,8 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         }
         let taken = self.slots.swap_remove(at);
         self.at.remove(&taken.key);
-        if let Some(moved) = self.slots.get(at)
-            && let Some(place) = self.at.get_mut(&moved.key)
-        {
+        let moved = self.slots.get(at).map(|moved| &moved.key);
+        if let Some(place) = moved.and_then(|key| self.at.get_mut(key)) {
             *place = at;
         }
         Some(taken)

@@ -3,7 +3,6 @@ use crate::ClientSecret;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// The name under which a [`TokenStore`](super::TokenStore) keeps a token: a digest of everything
 /// that tells it apart from others. It is the same at every replica, and in every version of this
@@ -40,30 +39,14 @@ impl StoreKey {
             digest.add("method", Some(method));
             digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));
         }
-        for (name, value) in params(grant) {
-            digest.add(&name, Some(&value));
+        let mut params = grant.told_apart_by();
+        params.sort_unstable_by(|one, other| (one.0, &*one.1).cmp(&(other.0, &*other.1)));
+        for (name, value) in &params {
+            digest.add(name, Some(value));
         }
         let text = BASE64_URL_SAFE_NO_PAD.encode(digest.0.finalize());
         Self(format!("{VERSION}.{text}").into())
     }
-}
-
-/// The parameters of `grant`, and the scopes, in an order of their own.
-fn params(grant: &Grant) -> Vec<(String, Zeroizing<String>)> {
-    let params = grant.told_apart_by();
-    let sorted = |(name, value): (&str, String)| {
-        let value = Zeroizing::new(value);
-        if name != "scope" || !grant.is_standard() {
-            return (name.to_owned(), value);
-        }
-        let mut scopes: Vec<_> = value.split(' ').collect();
-        scopes.sort_unstable();
-        (name.to_owned(), Zeroizing::new(scopes.join(" ")))
-    };
-    let mut params: Vec<_> = params.into_iter().map(sorted).collect();
-    params
-        .sort_unstable_by(|one, other| (&one.0, one.1.as_str()).cmp(&(&other.0, other.1.as_str())));
-    params
 }
 
 /// Named texts, each with its length before it: no two lists of them are one.

@@ -5,10 +5,14 @@ use super::{
         Error, RefreshPolicy, TokenResponse,
         fetcher::{Fetch, Fetcher},
         machine,
+        session::OnRotation,
+        warning,
     },
-    Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore, warning,
+    Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
-use crate::{AccessToken, Clock, ScopeSet, observe::tokens::Source, race::before, random};
+use crate::{
+    AccessToken, ClientSecret, Clock, ScopeSet, observe::tokens::Source, race::before, random,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{
@@ -79,14 +83,6 @@ impl Fetcher for Stored {
         self.level.fetcher.source()
     }
 
-    fn rotates_its_secret(&self) -> bool {
-        self.level.fetcher.rotates_its_secret()
-    }
-
-    fn has_another_secret(&self) -> bool {
-        self.level.fetcher.has_another_secret()
-    }
-
     fn accept(&self, response: &TokenResponse) -> bool {
         self.level.remember(response.access_token());
         self.level.fetcher.accept(response)
@@ -95,6 +91,22 @@ impl Fetcher for Stored {
     fn adopt(&self, response: &TokenResponse) -> bool {
         self.level.remember(response.access_token());
         self.level.fetcher.adopt(response)
+    }
+
+    fn forget(&self) -> Option<ClientSecret> {
+        self.level.fetcher.forget()
+    }
+
+    fn on_rotation(&self, told: OnRotation) {
+        self.level.fetcher.on_rotation(told);
+    }
+
+    fn rotates_its_secret(&self) -> bool {
+        self.level.fetcher.rotates_its_secret()
+    }
+
+    fn has_another_secret(&self) -> bool {
+        self.level.fetcher.has_another_secret()
     }
 
     fn store_failures(&self) -> u64 {

@@ -5,11 +5,6 @@ use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc, ti
 mod key;
 mod level;
 mod stored_token;
-#[cfg(not(feature = "tracing"))]
-#[path = "no_warning.rs"]
-mod warning;
-#[cfg(feature = "tracing")]
-mod warning;
 
 use super::TokenCache;
 use crate::{ClientSecret, ConfigError};

@@ -1,1 +1,0 @@
-pub(super) fn store_failed(_: &'static str, _: bool) {}
