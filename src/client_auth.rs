@@ -32,6 +32,7 @@ enum Method {
     Post,
     Query,
     Assertion(JwtAssertion),
+    Tls,
     None,
 }
 
@@ -86,6 +87,15 @@ impl ClientAuthentication {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Post }
     }
 
+    /// A client that TLS authenticates by its certificate
+    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): `client_id` in the body,
+    /// no secret. The certificate and its key are those of the service inside the
+    /// [`Transport`](crate::Transport): give it one that presents them.
+    /// `Transport::https` presents none.
+    pub fn tls(client_id: impl Into<Box<str>>) -> Self {
+        Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
+    }
+
     /// Nothing at all, for an endpoint that knows no clients.
     #[must_use]
     pub fn none() -> Self {
@@ -110,6 +120,7 @@ impl ClientAuthentication {
             Method::Post => ("post", secret),
             Method::Query => ("query", secret),
             Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
+            Method::Tls => ("tls", None),
             Method::None => ("none", None),
         }
     }
@@ -181,7 +192,7 @@ impl ClientAuthentication {
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));
                 params.push(("client_assertion", assertion));
             }
-            (Method::Basic { .. } | Method::Post | Method::Query, secret) => {
+            (Method::Basic { .. } | Method::Post | Method::Query | Method::Tls, secret) => {
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 if let Some(secret) = secret {
                     params.push(("client_secret", Zeroizing::new(secret.to_owned())));

@@ -21,7 +21,39 @@
 //! | `https` | [`Transport::https`] | yes |
 //! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
 //! | `introspection` | [`validate::Introspection`] | |
+//! | `metrics` | counters and a gauge: see below | |
+//! | `tracing` | spans and events: see below | |
 //! | `full` | all but `test-util` | |
+//!
+//! # Telemetry
+//!
+//! Nothing secret is in any name, label, field or message: no token, no secret of a client, no
+//! query string.
+//!
+//! With the feature `metrics`:
+//!
+//! | name | kind | labels | counts |
+//! |---|---|---|---|
+//! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens that were put on requests, fetches that brought one, that did not, and that followed a failure, and tokens that their resource rejected |
+//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL without its query | how long the token is good, as of when it was last taken; 0 once it is given up. Caches of one endpoint share it |
+//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: words of fixed lists | what the server layers decided |
+//!
+//! A token of [`AddBearer::bearer`](client::AddBearer::bearer) is not counted. A recorder that is
+//! installed later counts what is used at most a second later.
+//!
+//! With the feature `tracing`:
+//!
+//! | name | target | level | fields |
+//! |---|---|---|---|
+//! | span `tower_oauth2.fetch`: one fetch, whoever waits for it | `tower_oauth2::client` | info | `endpoint`: URL without its query, `grant_type`, `attempt`: from 1, since one succeeded |
+//! | `access token fetched` | `tower_oauth2::client` | debug | |
+//! | `access token fetch retried` | `tower_oauth2::client` | debug | `attempt` |
+//! | `access token not fetched` | `tower_oauth2::client` | warn | `kind`, `error` |
+//! | `access token rejected` | `tower_oauth2::client` | info | `endpoint` |
+//! | `access token checked` | `tower_oauth2::server` | debug | `outcome`, `reason`, `source`, `description` |
+//! | `keys fetched` | `tower_oauth2::server` | debug | `keys` |
+//! | `keys not fetched` | `tower_oauth2::server` | warn | `error` |
+//! | `key skipped` | `tower_oauth2::server` | warn | `entry` |
 //!
 //! [`tower`]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -62,7 +94,7 @@ mod location;
 mod members;
 #[cfg(any(feature = "client", feature = "jwt"))]
 mod metadata;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "client", feature = "server"))]
 mod observe;
 mod origin;
 mod query;

@@ -263,7 +263,7 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
                 _ => Err(Some("unsupported_token_type".to_owned())),
             }
         );
-        let forms = forms.lock().unwrap();
+        let forms = forms.lock().unwrap().clone();
         assert!(forms[0].starts_with("token=R1&token_type_hint=refresh_token&"), "{forms:?}");
         assert!(forms[1].starts_with("token=T1&token_type_hint=access_token&"), "{forms:?}");
         let waiting = tokio::spawn(ask(&cache));

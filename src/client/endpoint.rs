@@ -124,6 +124,11 @@ impl TokenEndpoint {
         })
     }
 
+    /// Its URL without the query.
+    pub(super) fn place(&self) -> Option<String> {
+        Origin::of(&self.url).map(|origin| format!("{origin}{}", self.url.path()))
+    }
+
     fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
         let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
         let unready = |text| Error::new(ErrorKind::Source, text);

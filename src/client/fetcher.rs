@@ -2,7 +2,7 @@
 //! user's own closure.
 
 use super::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation};
-use crate::{ClientSecret, ScopeSet};
+use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
@@ -13,6 +13,11 @@ pub(super) trait Fetcher: Send + Sync {
     /// The scopes that it asks for; none where that is not known.
     fn scopes(&self) -> Option<&ScopeSet> {
         None
+    }
+
+    /// What it is called in logs and counters.
+    fn source(&self) -> Source {
+        Source::default()
     }
 
     /// Looks at a good answer to a fetch, and says whether another token can be fetched after it.
@@ -69,6 +74,11 @@ impl Fetcher for Repeat {
 
     fn scopes(&self) -> Option<&ScopeSet> {
         Some(self.grant.scopes())
+    }
+
+    fn source(&self) -> Source {
+        let grant_type = self.grant.kind().map(str::to_owned);
+        Source { endpoint: self.endpoint.place(), grant_type }
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {

@@ -5,7 +5,7 @@ use super::{
     cache::{Listener, Next, Shared},
     fetcher::Fetch,
 };
-use crate::{AccessToken, Clock, race::before};
+use crate::{AccessToken, Clock, observe::tokens::Span, race::before};
 use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -36,9 +36,9 @@ impl Launch {
         (Self { handle, landing, end, clock, deadline }, joined)
     }
 
-    pub(super) fn spawn(self) {
+    pub(super) fn spawn(self, span: Span) {
         let Self { handle, mut landing, end, clock, deadline } = self;
-        handle.spawn(async move {
+        handle.spawn(span.instrument(async move {
             // Made in here, so that a panic of the source is one of this task.
             let Some(fetch) = landing.fetch() else { return };
             let in_time = async {
@@ -49,7 +49,7 @@ impl Launch {
             if let Some(result) = before(in_time, end.closed()).await {
                 landing.land(result);
             }
-        });
+        }));
     }
 }
 

@@ -238,6 +238,13 @@ impl Grant {
         other
     }
 
+    /// Its `grant_type`; nothing for a form of one's own.
+    pub(super) fn kind(&self) -> Option<&str> {
+        let mut params = self.params.iter().filter(|_| self.is_standard());
+        let kind = params.find(|(name, _)| *name == "grant_type");
+        kind.map(|(_, value)| value.as_str())
+    }
+
     /// Whether the client authenticates with it.
     pub(super) fn is_standard(&self) -> bool {
         self.own_form.is_none()

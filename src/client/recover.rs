@@ -2,7 +2,7 @@
 //! once.
 
 use super::{ReplayPolicy, TokenSource, attach::Prepared, future::Cold, layer::Rules};
-use crate::{AccessToken, Challenge, Clock, RequestHead, ScopeSet};
+use crate::{AccessToken, Challenge, Clock, RequestHead, ScopeSet, observe::tokens::Uses};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body;
 use std::{
@@ -157,6 +157,7 @@ where
         if prepared.attach(&mut request, rules.overwrite).is_err() {
             return Ok(response);
         }
+        Uses::new().used();
         drain(response.into_body(), &rules.clock).await;
         poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
         inner.call(request).await.map_err(Into::into)

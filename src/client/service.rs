@@ -4,7 +4,7 @@ use super::{
     layer::Rules,
     recover::{Recover, Rejections, Repeat},
 };
-use crate::{AccessToken, Answer, RequestHead};
+use crate::{AccessToken, Answer, RequestHead, observe::tokens::Uses};
 use http::{Request, Response};
 use http_body::Body;
 use std::{
@@ -39,6 +39,7 @@ struct Held {
     token: Option<AccessToken>,
     prepared: Prepared,
     kept: Kept,
+    uses: Uses,
 }
 
 /// Whose the bytes of a header value are. They become this clone's own at their second use: a
@@ -107,7 +108,12 @@ where
                 None => {
                     let prepared = self.source.prepared.clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
-                    self.held = Some(Held { token: None, prepared, kept: Kept::Shared });
+                    self.held = Some(Held {
+                        token: None,
+                        prepared,
+                        kept: Kept::Shared,
+                        uses: Uses::untold(),
+                    });
                     attached
                 }
             };
@@ -218,7 +224,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     #[inline]
     fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         match &mut self.held {
-            Some(held) => held.reuse().attach(request, self.rules.overwrite).map(drop),
+            Some(held) => {
+                if held.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
+                    held.uses.used();
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -242,7 +253,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
                 Ok(prepared) => {
-                    self.held = Some(Held { token: Some(token), prepared, kept: Kept::Unused });
+                    self.held = Some(Held {
+                        token: Some(token),
+                        prepared,
+                        kept: Kept::Unused,
+                        uses: Uses::new(),
+                    });
                     Token::Held
                 }
             },
@@ -275,7 +291,11 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
         let mut request = Request::from_parts(parts, body);
         let attached = held.reuse().attach(&mut request, self.rules.overwrite)?;
-        let token = held.token.clone().filter(|_| attached == Attached::Token);
+        if attached == Attached::Untouched {
+            return Ok(Outgoing { request, recover: None });
+        }
+        held.uses.used();
+        let token = held.token.clone();
         let recover = token.map(|token| -> Box<dyn Recover<Response<R>>> {
             Box::new(Repeat::<S, T, P, B> {
                 inner: self.inner.clone(),
@@ -335,7 +355,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
                 token => {
                     let token = token?;
                     let prepared = Prepared::new(&token, &fresh.rules.location)?;
-                    fresh.held = Some(Held { token: Some(token), prepared, kept: Kept::Unused });
+                    fresh.held = Some(Held {
+                        token: Some(token),
+                        prepared,
+                        kept: Kept::Unused,
+                        uses: Uses::new(),
+                    });
                 }
             }
             let outgoing = fresh.outgoing(request)?;

@@ -6,7 +6,7 @@ use super::{
     fetcher::{Fetch, Fetcher},
     warning,
 };
-use crate::{ClientSecret, ScopeSet};
+use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
 use http::StatusCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -134,6 +134,11 @@ impl Fetcher for Session {
 
     fn scopes(&self) -> Option<&ScopeSet> {
         Some(self.grant.scopes())
+    }
+
+    fn source(&self) -> Source {
+        let grant_type = Some("refresh_token".to_owned());
+        Source { endpoint: self.endpoint.place(), grant_type }
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {

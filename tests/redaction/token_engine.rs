@@ -148,7 +148,11 @@ fn assert_clean_failure(what: &str, error: &Error, kind: ErrorKind) {
 
 #[test]
 fn what_a_client_asks_with_does_not_print_red_01() {
-    let public = [ClientAuthentication::public("id"), ClientAuthentication::none()];
+    let public = [
+        ClientAuthentication::public("id"),
+        ClientAuthentication::tls("id"),
+        ClientAuthentication::none(),
+    ];
     for client in clients().into_iter().chain(public) {
         assert_clean("ClientAuthentication", &client);
         for url in [TOKEN_URL, &url_with_secret()] {

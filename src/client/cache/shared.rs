@@ -12,6 +12,7 @@ use crate::{
         flight,
         machine::{Ask, Failed, Fetched, Machine, Now},
     },
+    observe::tokens::Teller,
     random,
     token::Giver,
 };
@@ -39,6 +40,7 @@ pub(in crate::client) struct Shared {
     /// Where the nanoseconds of a lease are counted from.
     base: Instant,
     news: News,
+    teller: Teller,
 }
 
 /// A fetcher made of another.
@@ -62,6 +64,7 @@ impl Shared {
     ) -> Self {
         let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
         let base = clock.monotonic();
+        let teller = Teller::new(fetcher.source());
         Self {
             state: Mutex::new(State::new(machine)),
             warm: AtomicBool::new(false),
@@ -70,6 +73,7 @@ impl Shared {
             clock,
             base,
             news: News::new(),
+            teller,
         }
     }
 
@@ -153,10 +157,13 @@ impl Shared {
         if !matches!(ask, Ask::Serve | Ask::ServeAndFetch) {
             self.warm.store(false, Ordering::Relaxed);
         }
-        // Not under the lock: a runtime that is shutting down ends the task at once.
+        let (expires_in, attempt) = (state.expires_in(now), state.counts.attempt());
+        // Not under the lock: a runtime that is shutting down ends the task at once, and what is
+        // told is told to code of others.
         drop(state);
+        self.teller.expires_in(expires_in);
         if let Some((launch, _)) = launch {
-            launch.spawn();
+            launch.spawn(self.teller.started(attempt));
             self.news.happened();
         }
         next
@@ -197,15 +204,32 @@ impl Shared {
             state.machine.not_started();
             return Err(Error::shut_down());
         }
+        let landed = self.land(&mut state, result, now);
+        let outcome = match &landed {
+            Ok(outcome) => outcome.clone(),
+            // A token that came in from outside meanwhile is as good to those who waited.
+            Err(error) => state.usable(now).ok_or_else(|| error.clone()),
+        };
+        let expires_in = state.expires_in(now);
+        drop(state);
+        self.teller.expires_in(expires_in);
+        match &landed {
+            Ok(_) => self.teller.fetched(),
+            Err(error) => self.teller.failed(error),
+        }
+        outcome
+    }
+
+    /// What those get who waited for a token that came, or why none did.
+    fn land(
+        self: &Arc<Self>,
+        state: &mut State,
+        result: Result<TokenResponse, Error>,
+        now: Now,
+    ) -> Result<Result<AccessToken, Error>, Error> {
         let jitter = random::fraction();
-        let error = match result {
-            Ok(response) => match self.keep(&mut state, &response, now, jitter) {
-                Ok(outcome) => {
-                    state.counts.fetched();
-                    return outcome;
-                }
-                Err(error) => error,
-            },
+        let landed = match result {
+            Ok(response) => self.keep(state, &response, now, jitter),
             Err(error) => {
                 let failed = match error.is_transient() {
                     _ if error.is_sign_in_needed() => Failed::Gone,
@@ -213,13 +237,17 @@ impl Shared {
                     false => Failed::Permanent,
                 };
                 state.machine.failed(now, failed, error.retry_after(), jitter);
-                error
+                Err(error)
             }
         };
-        state.counts.failed();
-        state.last_error = Some(error.clone());
-        // A token that came in from outside meanwhile is as good to those who waited.
-        state.usable(now).ok_or(error)
+        match &landed {
+            Ok(_) => state.counts.fetched(),
+            Err(error) => {
+                state.counts.failed();
+                state.last_error = Some(error.clone());
+            }
+        }
+        landed
     }
 
     /// What those get who waited for `response`, or why it counts as a failure.
@@ -265,7 +293,9 @@ impl Shared {
         let refetchable = self.fetcher.adopt(response);
         state.machine.stored(now, response.lifetime(), refetchable);
         self.hold(&mut state, response);
+        let expires_in = state.expires_in(now);
         drop(state);
+        self.teller.expires_in(expires_in);
         self.news.call();
     }
 
@@ -309,6 +339,8 @@ impl Shared {
             }
         };
         drop(state);
+        self.teller.rejected();
+        self.teller.expires_in(Some(Duration::ZERO));
         self.news.happened();
         again
     }
@@ -321,6 +353,7 @@ impl Shared {
         let refresh_token = self.fetcher.forget();
         state.machine.given_up(refresh_token.is_some());
         drop(state);
+        self.teller.expires_in(Some(Duration::ZERO));
         self.news.call();
         (token, refresh_token)
     }
@@ -331,6 +364,7 @@ impl Shared {
         self.retire(&mut state);
         self.fetcher.forget();
         drop(state);
+        self.teller.expires_in(Some(Duration::ZERO));
         self.news.close();
     }
 

@@ -8,6 +8,7 @@ use crate::{
         status::Counts,
     },
 };
+use std::time::Duration;
 
 pub(super) struct State {
     pub(super) machine: Machine,
@@ -40,6 +41,11 @@ impl State {
         self.token.clone().filter(|_| self.machine.is_usable(now))
     }
 
+    /// How long the token that is held is good, where that is known.
+    pub(super) fn expires_in(&self, now: Now) -> Option<Duration> {
+        self.machine.expires_in(now).filter(|_| self.token.is_some())
+    }
+
     pub(super) fn status(&self, now: Now, events: u64) -> TokenStatus {
         let state = match &self.token {
             _ if self.closed => TokenState::ShutDown,
@@ -52,7 +58,7 @@ impl State {
         TokenStatus {
             state,
             fetching: self.machine.is_fetching(),
-            expires_in: self.machine.expires_in(now).filter(|_| self.token.is_some()),
+            expires_in: self.expires_in(now),
             granted: self.granted.clone(),
             withheld: self.withheld.clone(),
             counts: self.counts,

@@ -10,7 +10,9 @@ use super::{
     },
     Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
-use crate::{AccessToken, ClientSecret, Clock, ScopeSet, race::before, random};
+use crate::{
+    AccessToken, ClientSecret, Clock, ScopeSet, observe::tokens::Source, race::before, random,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{
@@ -71,6 +73,10 @@ impl Fetcher for Stored {
 
     fn scopes(&self) -> Option<&ScopeSet> {
         self.level.fetcher.scopes()
+    }
+
+    fn source(&self) -> Source {
+        self.level.fetcher.source()
     }
 
     fn accept(&self, response: &TokenResponse) -> bool {

@@ -184,6 +184,7 @@ impl Shared {
         if changed {
             keys.skipped().iter().for_each(|line| observe::keys::skipped(line));
         }
+        observe::keys::fetched(keys.len());
         let standing = state.machine.lease().map_or(Standing::Absent, Standing::Until);
         self.snapshot.store(Arc::new(Snapshot { keys, standing }));
         if changed {
