@@ -112,7 +112,7 @@ fn main() {
     drop(sessions);
 
     let layer = AddBearer::from_source(made, ORIGIN).unwrap();
-    let one = AddBearer::from_source(one_cache(endpoint.clone()), ORIGIN).unwrap();
+    let one = AddBearer::from_source(one_cache(endpoint), ORIGIN).unwrap();
     let next = Cell::new(0_u32);
     let spread = || {
         next.set((next.get() + 7_919) % USERS);
@@ -120,7 +120,7 @@ fn main() {
     };
     let cases = vec![
         Case::new("bare", Inner, || of_user(1), |_| true),
-        Case::new("add_bearer/cache", one.clone().without_recovery().layer(Inner), request, has),
+        Case::new("add_bearer/cache", one.without_recovery().layer(Inner), request, has),
         Case::new(
             "add_bearer/pool/one_user",
             layer.clone().without_recovery().layer(Inner),
@@ -133,7 +133,7 @@ fn main() {
             spread,
             has,
         ),
-        Case::new("add_bearer/pool/recovering", layer.clone().layer(Inner), || of_user(1), has),
+        Case::new("add_bearer/pool/recovering", layer.layer(Inner), || of_user(1), has),
     ];
     support::run("a call among 100,000 users", cases);
     assert_eq!(asked.load(Relaxed), USERS + 1, "no call fetched another");

@@ -141,6 +141,11 @@ impl Fetcher for Session {
         Some(self.grant.scopes().clone())
     }
 
+    fn source(&self) -> Source {
+        let grant_type = Some("refresh_token".to_owned());
+        Source { endpoint: self.endpoint.place(), grant_type }
+    }
+
     fn accept(&self, _: &TokenResponse) -> bool {
         lock(&self.tokens).newest.is_some()
     }
