@@ -3,10 +3,26 @@
 
 use crate::token::MAX_TOKEN_LEN;
 
+/// How many bytes are looked at together: with no branch between them the compiler has them
+/// compared by vector instructions, a ninth as many.
+const TOGETHER: usize = 32;
+
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 pub(crate) fn is_valid(token: &[u8]) -> bool {
-    let body = token.iter().position(|byte| !is_body(*byte)).unwrap_or(token.len());
-    body > 0 && token.iter().skip(body).all(|byte| *byte == b'=')
+    let mut body = token;
+    while let [start @ .., b'='] = body {
+        body = start;
+    }
+    let (chunks, rest) = body.as_chunks::<TOGETHER>();
+    match body.last_chunk::<TOGETHER>() {
+        // The last chunk overlaps the one before rather than leave a rest.
+        Some(last) => chunks.iter().all(|chunk| are_body(chunk)) && are_body(last),
+        None => !rest.is_empty() && are_body(rest),
+    }
+}
+
+fn are_body(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is_body(*byte))
 }
 
 pub(crate) fn is_too_long(token: &str) -> bool {
@@ -14,7 +30,10 @@ pub(crate) fn is_too_long(token: &str) -> bool {
 }
 
 fn is_body(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') <= b'z' - b'a';
+    // The digits, and `-`, `.` and `/` right before them.
+    let is_digit_or_sign = byte.wrapping_sub(b'-') <= b'9' - b'-';
+    is_letter | is_digit_or_sign | (byte == b'_') | (byte == b'~') | (byte == b'+')
 }
 
 #[cfg(test)]
@@ -28,6 +47,21 @@ mod tests {
         }
         for bad in ["", "=", "===", "a=b", "a b", "a,b", "a\"", "a\t", "caf\u{e9}"] {
             assert!(!is_valid(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_byte_is_judged_at_every_place() {
+        for byte in 0..=u8::MAX {
+            let good = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            for len in [1, 31, 32, 33, 64, 70] {
+                for place in 0..len {
+                    let mut token = vec![b'a'; len];
+                    token[place] = byte;
+                    let good = good || (byte == b'=' && place > 0 && place == len - 1);
+                    assert_eq!(is_valid(&token), good, "{byte} at {place} of {len}");
+                }
+            }
         }
     }
 }
