@@ -1,6 +1,6 @@
 use crate::ConfigError;
 use http::{HeaderName, header};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// The name of the query parameter and form field of [RFC 6750 §2.2 and §2.3].
 ///
@@ -51,7 +51,7 @@ pub enum TokenLocation {
 /// The name by which a token is found: of a cookie, a query parameter or a user, or the beginning
 /// of a subprotocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocationName(Box<str>);
+pub struct LocationName(Arc<str>);
 
 impl LocationName {
     fn new(name: &str) -> Result<Self, ConfigError> {
@@ -70,22 +70,29 @@ impl LocationName {
 
 /// A header that carries the token, with a scheme before it or raw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderLocation {
+pub struct HeaderLocation(Arc<Header>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Header {
     name: HeaderName,
     scheme: Option<Box<str>>,
 }
 
 impl HeaderLocation {
+    fn new(name: HeaderName, scheme: Option<&str>) -> Self {
+        Self(Arc::new(Header { name, scheme: scheme.map(Into::into) }))
+    }
+
     /// The header's name.
     #[must_use]
     pub fn name(&self) -> &HeaderName {
-        &self.name
+        &self.0.name
     }
 
     /// The scheme before the token; without one the whole value is the token.
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {
-        self.scheme.as_deref()
+        self.0.scheme.as_deref()
     }
 }
 
@@ -101,7 +108,7 @@ impl TokenLocation {
         if name == header::AUTHORIZATION {
             return Err(ConfigError::new("Authorization needs a scheme before the token"));
         }
-        Ok(Self::Header(HeaderLocation { name, scheme: None }))
+        Ok(Self::Header(HeaderLocation::new(name, None)))
     }
 
     /// The header `name` with `scheme` and a space before the token, `Authorization: Token T` for
@@ -126,7 +133,7 @@ impl TokenLocation {
                 return Err(ConfigError::new("this scheme is not followed by a bare token"));
             }
         }
-        Ok(Self::Header(HeaderLocation { name, scheme: Some(scheme.into()) }))
+        Ok(Self::Header(HeaderLocation::new(name, Some(scheme))))
     }
 
     /// The query parameter `name`, for callers that know it by another name than `access_token`,
@@ -208,7 +215,7 @@ impl fmt::Display for TokenLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bearer => f.write_str("the Authorization header"),
-            Self::Header(header) => write!(f, "the header {}", header.name),
+            Self::Header(header) => write!(f, "the header {}", header.name()),
             Self::Query => f.write_str("the query"),
             Self::QueryParameter(name) => write!(f, "the query parameter {}", name.0),
             Self::BasicUserName => f.write_str("the Basic user name"),

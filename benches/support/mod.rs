@@ -9,17 +9,13 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
 
+mod answer;
 pub mod client;
 pub mod jwt;
 pub mod server;
 
-use std::{
-    future::Future,
-    hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
-    time::Instant,
-};
+pub use answer::{answer, target};
+use std::{hint::black_box, time::Instant};
 use tower::Service;
 
 const ROUNDS: usize = 41;
@@ -50,20 +46,6 @@ impl<'a> Case<'a> {
             assert!(check(&response), "{name}: another answer than expected");
         });
         Self { name, operation, future_size }
-    }
-}
-
-/// The answer of a service that never waits.
-pub fn answer<S: Service<Q>, Q>(service: &mut S, request: Q) -> S::Response
-where
-    S::Error: std::fmt::Debug,
-{
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(()))));
-    let mut future = pin!(service.call(request));
-    match future.as_mut().poll(&mut cx) {
-        Poll::Ready(answer) => answer.expect("the service answers"),
-        Poll::Pending => panic!("the service waits"),
     }
 }
 
@@ -177,10 +159,4 @@ where
         let times = threads.into_iter().map(|thread| thread.join().expect("no panic"));
         times.fold(0.0, f64::max)
     })
-}
-
-/// Prints whether a target is met.
-pub fn target(text: &str, value: f64, limit: f64) {
-    let verdict = if value <= limit { "met" } else { "missed" };
-    println!("{verdict}: {text}: {value:.2}, target at most {limit:.2}");
 }

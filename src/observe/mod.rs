@@ -48,8 +48,7 @@ pub(crate) fn decided(
     rejection: Option<&Rejection>,
     location: Option<&TokenLocation>,
 ) {
-    let reason = rejection.map_or("none", |rejection| rejection.kind().as_str());
     let source = location.map_or("none", TokenLocation::kind);
-    metrics::decided(outcome, reason, source);
+    metrics::decided(outcome, rejection.map(Rejection::kind), source);
     tracing::decided(outcome, rejection, source);
 }

@@ -1,3 +1,4 @@
 use super::Outcome;
+use crate::validate::RejectionKind;
 
-pub(super) fn decided(_: Outcome, _: &'static str, _: &'static str) {}
+pub(super) fn decided(_: Outcome, _: Option<RejectionKind>, _: &'static str) {}

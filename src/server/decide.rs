@@ -23,11 +23,11 @@ pub(super) struct Presented {
 }
 
 impl Presented {
-    pub(super) fn new(found: Found<'_>, settings: &Settings) -> Self {
+    pub(super) fn new(found: Found<'_, '_>, settings: &Settings) -> Self {
         let auditor = settings.auditor.as_ref();
         Self {
             token_id: auditor.map(|auditor| auditor.token_id(&found.token)),
-            location: found.location,
+            location: found.location.clone(),
             place: found.place,
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn by_verdict<B, C: Send + Sync + 'static>(
         Ok(validated) => Ok(admit(settings, request, presented, validated)),
         Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
             note(Outcome::Anonymous, settings, Some(&rejection), Whose::from(&presented));
-            let private = clean(settings, request, presented.place);
+            let private = clean(settings, request, &presented.location, presented.place);
             request.extensions_mut().insert(Anonymous::new(settings.clone()));
             Ok(private)
         }
@@ -87,17 +87,22 @@ pub(super) fn refused(settings: &Settings, rejection: Rejection, whose: Whose<'_
 }
 
 /// Takes the token out of `request`; whether the answer must be made private.
-fn clean<B>(settings: &Settings, request: &mut Request<B>, place: Place) -> bool {
+fn clean<B>(
+    settings: &Settings,
+    request: &mut Request<B>,
+    location: &TokenLocation,
+    place: Place,
+) -> bool {
     let sources = &settings.sources;
     let mut private = matches!(place, Place::Query(_));
-    strip::clean(request, place, settings.strip);
+    strip::clean(request, location, place, settings.strip);
     if sources.first_wins {
         // The others are tokens too, and would leak where they are.
         for location in sources.locations() {
             let other = extract::read(RequestHead::of(request), location, sources);
             let Ok(Some(Found { place, .. })) = other else { continue };
             private |= matches!(place, Place::Query(_));
-            strip::clean(request, place, settings.strip);
+            strip::clean(request, location, place, settings.strip);
         }
     }
     private
@@ -113,7 +118,7 @@ fn admit<B, C: Send + Sync + 'static>(
     let principal = Some(validated.principal());
     note(Outcome::Accepted, settings, None, Whose { principal, ..Whose::from(&presented) });
     let Presented { location, place, token_id } = presented;
-    let private = clean(settings, request, place);
+    let private = clean(settings, request, &location, place);
     let authenticated = Authenticated::new(validated, location, token_id, settings.clone());
     request.extensions_mut().insert(authenticated);
     private

@@ -1,6 +1,7 @@
 //! What is done to a request whose token was good, and to the answer it gets.
 
-use super::extract::Place;
+use super::extract::{Place, header_name};
+use crate::TokenLocation;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{CACHE_CONTROL, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
@@ -17,13 +18,22 @@ pub(super) enum Strip {
     Nothing,
 }
 
-/// Takes the token out of `request`, or marks its header sensitive.
-pub(super) fn clean<B>(request: &mut Request<B>, place: Place, strip: Strip) {
+/// Takes the token in `location` out of `request`, or marks its header sensitive.
+pub(super) fn clean<B>(
+    request: &mut Request<B>,
+    location: &TokenLocation,
+    place: Place,
+    strip: Strip,
+) {
     match place {
-        Place::Header(name) if strip == Strip::Everything => {
-            request.headers_mut().remove(name);
+        Place::Header if strip == Strip::Everything => {
+            request.headers_mut().remove(header_name(location));
         }
-        Place::Header(name) => mark_sensitive(request.headers_mut(), &name),
+        Place::Header => {
+            if let Some(value) = request.headers_mut().get_mut(header_name(location)) {
+                value.set_sensitive(true);
+            }
+        }
         Place::Query(pair) if strip != Strip::Nothing => {
             if let Some(uri) = without_pair(request.uri(), pair) {
                 *request.uri_mut() = uri;

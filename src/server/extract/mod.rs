@@ -40,17 +40,17 @@ pub(super) struct Sources {
 
 /// A token and where it was.
 #[derive(Debug)]
-pub(super) struct Found<'a> {
+pub(super) struct Found<'a, 's> {
     pub(super) token: Cow<'a, str>,
-    pub(super) location: TokenLocation,
+    pub(super) location: &'s TokenLocation,
     pub(super) place: Place,
 }
 
 /// What has to be known to clean up after the token.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// The whole line of a header.
-    Header(HeaderName),
+    /// The whole of the one line of a header.
+    Header,
     /// The pair's bytes in the query.
     Query(Range<usize>),
     Form,
@@ -113,8 +113,8 @@ impl Sources {
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
-) -> Result<Option<Found<'a>>, (Rejection, Option<&'s TokenLocation>)> {
-    let mut found: Option<Found<'a>> = None;
+) -> Result<Option<Found<'a, 's>>, (Rejection, Option<&'s TokenLocation>)> {
+    let mut found = None;
     for location in &sources.locations {
         let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
         let Some(next) = next else { continue };
@@ -130,23 +130,19 @@ pub(super) fn extract<'a, 's>(
 }
 
 /// The token in one place.
-pub(super) fn read<'a>(
+pub(super) fn read<'a, 's>(
     head: RequestHead<'a>,
-    location: &TokenLocation,
+    location: &'s TokenLocation,
     sources: &Sources,
-) -> Result<Option<Found<'a>>, Rejection> {
+) -> Result<Option<Found<'a, 's>>, Rejection> {
     let (token, place) = match location {
         TokenLocation::Bearer
         | TokenLocation::BasicUserName
         | TokenLocation::BasicPassword(_)
         | TokenLocation::Header(_) => {
-            let name = match location {
-                TokenLocation::Header(header) => header.name(),
-                _ => &AUTHORIZATION,
-            };
-            let Some(value) = only_value(head, name)? else { return Ok(None) };
+            let Some(value) = only_value(head, header_name(location))? else { return Ok(None) };
             let Some(token) = read_header(value, location, sources)? else { return Ok(None) };
-            (token, Place::Header(name.clone()))
+            (token, Place::Header)
         }
         TokenLocation::Query | TokenLocation::QueryParameter(_) => {
             let name = match location {
@@ -185,7 +181,15 @@ pub(super) fn read<'a>(
             }
         }
     };
-    Ok(Some(Found { token, location: location.clone(), place }))
+    Ok(Some(Found { token, location, place }))
+}
+
+/// The header of a location that is one.
+pub(super) fn header_name(location: &TokenLocation) -> &HeaderName {
+    match location {
+        TokenLocation::Header(header) => header.name(),
+        _ => &AUTHORIZATION,
+    }
 }
 
 /// Whether the request has credentials of a scheme for access tokens that is not read: they are
@@ -239,7 +243,8 @@ fn read_header<'a>(
 /// What follows `scheme` and its spaces, where the value is of that scheme (RFC 9110 §11.4).
 fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     let (own, rest) = value.split_at_checked(scheme.len())?;
-    if !own.eq_ignore_ascii_case(scheme.as_bytes()) {
+    // Mostly they are the same to the letter, which is told sooner.
+    if own != scheme.as_bytes() && !own.eq_ignore_ascii_case(scheme.as_bytes()) {
         return None;
     }
     match rest.first() {
