@@ -95,6 +95,8 @@ fn count(case: &str) -> f64 {
 fn total(case: &str, calls: u64) -> f64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        // The calls alone: to make a key takes another time each time.
+        .arg("--toggle-collect=instructions::repeat*")
         .arg(env::current_exe().expect("this program's path"))
         .args([case, &calls.to_string()])
         .output()
@@ -199,6 +201,7 @@ fn call_jwt(case: &str, calls: u64) {
     }
 }
 
+#[inline(never)]
 fn repeat<S, Q>(mut service: S, request: impl Fn() -> Q, calls: u64)
 where
     S: Service<Q>,

@@ -23,7 +23,9 @@ pub(crate) fn read<'de, M: Members<'de>>(
     json: &'de [u8],
     members: &mut M,
 ) -> Result<(), serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    // Once for all texts in it: reading bytes would check each by itself.
+    let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    let mut reader = serde_json::Deserializer::from_str(json);
     reader.deserialize_map(Object(members))?;
     reader.end()
 }

@@ -29,7 +29,7 @@ mod verifying;
 pub(crate) use crate::members;
 pub use algorithm::Algorithm;
 #[cfg(feature = "server")]
-pub(crate) use compact::Compact;
+pub(crate) use compact::{Compact, split_signature};
 #[cfg(feature = "server")]
 pub(crate) use header::Header;
 #[cfg(feature = "server")]

@@ -54,7 +54,9 @@ pub(super) type Decided = Result<bool, Rejection>;
 /// Nothing was presented that is read.
 pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B>) -> Decided {
     if settings.mode == Mode::Required || has_unread_token(RequestHead::of(request)) {
-        return Err(refused(settings, Rejection::missing(), Whose::default()));
+        let missing = Rejection::missing();
+        refused(settings, &missing, Whose::default());
+        return Err(missing);
     }
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
     note(Outcome::Anonymous, settings, None, Whose::default());
@@ -76,14 +78,16 @@ pub(super) fn by_verdict<B, C: Send + Sync + 'static>(
             request.extensions_mut().insert(Anonymous::new(settings.clone()));
             Ok(private)
         }
-        Err(rejection) => Err(refused(settings, rejection, Whose::from(&presented))),
+        Err(rejection) => {
+            refused(settings, &rejection, Whose::from(&presented));
+            Err(rejection)
+        }
     }
 }
 
 /// Keeps books of a refusal, by this layer or by what stands below it.
-pub(super) fn refused(settings: &Settings, rejection: Rejection, whose: Whose<'_>) -> Rejection {
-    note(Outcome::Rejected, settings, Some(&rejection), whose);
-    rejection
+pub(super) fn refused(settings: &Settings, rejection: &Rejection, whose: Whose<'_>) {
+    note(Outcome::Rejected, settings, Some(rejection), whose);
 }
 
 /// Takes the token out of `request`; whether the answer must be made private.

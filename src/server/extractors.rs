@@ -43,7 +43,8 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
         let response: Response<Body> = match parts.extensions.get::<Anonymous>() {
             Some(anonymous) => {
                 let settings = anonymous.settings();
-                let rejection = decide::refused(settings, Rejection::missing(), Whose::default());
+                let rejection = Rejection::missing();
+                decide::refused(settings, &rejection, Whose::default());
                 refuse::response(rejection, &settings.challenges, &parts.headers)
             }
             None => refuse::misplaced("an extractor stands below no RequireToken"),
@@ -184,8 +185,8 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
         let settings = authenticated.settings();
         // A constant that is no scope is left out of the challenge; it is refused all the same.
         let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
-        let rejection = decide::refused(settings, missing, authenticated.whose());
-        let response = refuse::response(rejection, &settings.challenges, &parts.headers);
+        decide::refused(settings, &missing, authenticated.whose());
+        let response = refuse::response(missing, &settings.challenges, &parts.headers);
         Err(ExtractorRefusal::new(response))
     }
 }

@@ -107,7 +107,7 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
         } else {
             return Some(refuse::misplaced("a policy stands below no RequireToken"));
         };
-        let rejection = decide::refused(settings, rejection, whose);
+        decide::refused(settings, &rejection, whose);
         Some(refuse::response(rejection, &settings.challenges, request.headers()))
     }
 }

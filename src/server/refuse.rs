@@ -24,13 +24,14 @@ const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// The refusal, in the extensions of which `rejection` rides. `headers` are the request's.
 pub(super) fn response<R: Default>(
-    rejection: Rejection,
+    mut rejection: Rejection,
     challenges: &Challenges,
     headers: &HeaderMap,
 ) -> Response<R> {
     let bearer = challenges.bearer(&rejection);
     let basic = challenges.basic(&rejection);
-    let mut response = plain(rejection.terse(challenges.are_terse()));
+    rejection.set_terse(challenges.are_terse());
+    let mut response = plain(rejection);
     for challenge in bearer.into_iter().chain(basic) {
         response.headers_mut().append(WWW_AUTHENTICATE, challenge);
     }

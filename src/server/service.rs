@@ -74,7 +74,8 @@ where
         let decided = match extract(head, &settings.sources) {
             Err((rejection, location)) => {
                 let whose = Whose { location, ..Whose::default() };
-                Err(decide::refused(settings, rejection, whose))
+                decide::refused(settings, &rejection, whose);
+                Err(rejection)
             }
             Ok(None) => decide::without_token(settings, &mut request),
             Ok(Some(found)) => {

@@ -144,8 +144,9 @@ impl Rejection {
 
     /// Tells the caller no more than that the token is not good.
     #[cfg(feature = "jwt")]
-    pub(crate) fn untold(self) -> Self {
-        self.terse(true)
+    pub(crate) fn untold(mut self) -> Self {
+        self.set_terse(true);
+        self
     }
 
     /// Keeps it out of caches: what refuses is cheap to find out, or may be otherwise at once.
@@ -334,9 +335,8 @@ impl Rejection {
         }
     }
 
-    pub(crate) fn terse(mut self, terse: bool) -> Self {
+    pub(crate) fn set_terse(&mut self, terse: bool) {
         self.terse |= terse;
-        self
     }
 
     pub(crate) fn params(&self) -> &[(&'static str, String)] {

@@ -10,7 +10,7 @@ pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, ConfigError, RequestHead, scrub};
+use crate::{Answer, Clock, ConfigError, RequestHead, jose::split_signature, scrub};
 use judge::{Judged, judge};
 use rules::{Profile, Rules};
 use serde_core::de::DeserializeOwned;
@@ -228,7 +228,7 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
 
     /// What was signed, and the signature.
     fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        token.rsplit_once('.').unwrap_or(("", token))
+        split_signature(token).unwrap_or(("", token))
     }
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
