@@ -7,7 +7,7 @@
     clippy::expect_used,
     reason = "a bench may fail"
 )]
-#![allow(dead_code, unreachable_pub, reason = "each bench uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each bench uses a part of it")]
 
 mod answer;
 pub mod client;

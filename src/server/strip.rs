@@ -42,12 +42,12 @@ pub(super) fn clean<B>(
         Place::Cookie(rest) if strip == Strip::Everything => {
             request.headers_mut().remove(COOKIE);
             if let Some(rest) = rest {
-                request.headers_mut().insert(COOKIE, rest);
+                request.headers_mut().insert(COOKIE, *rest);
             }
         }
         Place::Cookie(_) => mark_sensitive(request.headers_mut(), &COOKIE),
         Place::WebSocket(rest) if strip != Strip::Nothing => {
-            request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, rest);
+            request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, *rest);
         }
         Place::WebSocket(_) => mark_sensitive(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL),
         Place::Query(_) | Place::Form => {}

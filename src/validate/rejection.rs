@@ -17,15 +17,22 @@ pub struct Rejection {
     kind: RejectionKind,
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
-    scopes: ScopeSet,
-    /// Further parameters of the challenge.
-    params: Vec<(&'static str, String)>,
+    /// Boxed: few ask for anything, and each is moved through every validator.
+    asks: Option<Box<Asks>>,
     /// Whether the caller is told no more than that the token is not good.
     terse: bool,
     /// Whether it is about a token that the validator knows as its own.
     recognised: bool,
     /// Whether it is found out again sooner than a cache would tell.
     transient: bool,
+}
+
+/// What the challenge asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asks {
+    scopes: ScopeSet,
+    /// Further parameters.
+    params: Vec<(&'static str, String)>,
 }
 
 /// The kinds of [`Rejection`].
@@ -122,8 +129,7 @@ impl Rejection {
             kind,
             description: Cow::Borrowed(description),
             retry_after: None,
-            scopes: ScopeSet::empty(),
-            params: Vec::new(),
+            asks: None,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -197,14 +203,16 @@ impl Rejection {
         let mut params = Vec::new();
         params.extend(acr_values.map(|values| ("acr_values", values.to_owned())));
         params.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
-        Self { params, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
+        let asks = Some(Box::new(Asks { params, ..Asks::default() }));
+        Self { asks, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
     }
 
     /// The token does not grant `scopes`, all of which this request needs.
     #[must_use]
     pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
-        Self { scopes, ..Self::of(RejectionKind::InsufficientScope, description) }
+        let asks = Some(Box::new(Asks { scopes, ..Asks::default() }));
+        Self { asks, ..Self::of(RejectionKind::InsufficientScope, description) }
     }
 
     /// The token is of a kind that this validator does not judge.
@@ -340,13 +348,14 @@ impl Rejection {
     }
 
     pub(crate) fn params(&self) -> &[(&'static str, String)] {
-        &self.params
+        self.asks.as_ref().map_or(&[], |asks| &asks.params)
     }
 
     /// The scopes that the request needs, where they are what is missing.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
-        &self.scopes
+        static NONE: ScopeSet = ScopeSet::empty();
+        self.asks.as_ref().map_or(&NONE, |asks| &asks.scopes)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read<'a>(
         false => {
             let joined = rest.join(&b"; "[..]);
             let joined = HeaderValue::from_bytes(&joined);
-            Some(joined.map_err(|_| Rejection::malformed(SYNTAX))?)
+            Some(Box::new(joined.map_err(|_| Rejection::malformed(SYNTAX))?))
         }
     };
     Ok(Some((Cow::Borrowed(token), Place::Cookie(rest))))

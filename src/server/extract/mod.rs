@@ -54,10 +54,10 @@ pub(super) enum Place {
     /// The pair's bytes in the query.
     Query(Range<usize>),
     Form,
-    /// The cookies without it, where there are others.
-    Cookie(Option<HeaderValue>),
+    /// The cookies without it, where there are others. Boxed, as below: mostly it is a header.
+    Cookie(Option<Box<HeaderValue>>),
     /// The subprotocols without it.
-    WebSocket(HeaderValue),
+    WebSocket(Box<HeaderValue>),
 }
 
 impl Sources {

@@ -73,5 +73,6 @@ fn rest(items: &[&str]) -> Result<Place, Rejection> {
         return Err(Rejection::malformed(ALONE));
     }
     let joined = HeaderValue::try_from(items.join(", "));
-    joined.map(Place::WebSocket).map_err(|_| Rejection::malformed(SYNTAX))
+    let joined = joined.map_err(|_| Rejection::malformed(SYNTAX))?;
+    Ok(Place::WebSocket(Box::new(joined)))
 }
