@@ -28,6 +28,9 @@ use tower_oauth2::{
 type BoxError = tower::BoxError;
 type Api = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
+/// Whose call it was, and what it carried.
+type Call = (Option<User>, String);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct User(char);
 
@@ -38,7 +41,7 @@ const B: User = User('b');
 /// the token is no good.
 #[derive(Clone, Default)]
 struct Seen {
-    calls: Arc<Mutex<Vec<(Option<User>, String)>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
     rejected: Arc<Mutex<HashSet<String>>>,
 }
 

@@ -132,11 +132,6 @@ impl Fetcher for Session {
         })
     }
 
-    fn source(&self) -> Source {
-        let grant_type = Some("refresh_token".to_owned());
-        Source { endpoint: self.endpoint.place(), grant_type }
-    }
-
     fn scopes(&self) -> Option<ScopeSet> {
         Some(self.grant.scopes().clone())
     }
