@@ -112,6 +112,8 @@ mod secret_source;
 mod secrets;
 mod token;
 mod transport;
+#[cfg(any(feature = "client", feature = "server"))]
+mod well_known;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -3,7 +3,9 @@
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 //! [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
 
-use crate::{ConfigError, Transport, TransportError, origin::fetchable, retry_after::retry_after};
+use crate::{
+    ConfigError, Transport, TransportError, origin::fetchable, retry_after::retry_after, scrub,
+};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::ACCEPT};
 use http_body_util::Full;
@@ -15,7 +17,7 @@ const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 /// The longest document that is read, in bytes.
-const MAX_DOCUMENT: usize = 256 * 1024;
+pub(crate) const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// The metadata of an authorization server
 /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
@@ -77,10 +79,7 @@ impl AuthorizationServerMetadata {
 
     fn read(issuer: &str, body: &[u8], plain_http: bool) -> Result<Self, DiscoveryError> {
         let unusable = |text: &str| DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text);
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
-            return Err(unusable("the metadata is no JSON object"));
-        };
+        let members = object(body)?;
         match members.get("issuer").and_then(Value::as_str) {
             None => Err(unusable("the metadata names no issuer")),
             Some(own) if own != issuer => {
@@ -180,7 +179,22 @@ impl Places {
     }
 }
 
-async fn get(transport: &Transport, uri: Uri) -> Result<Response<Bytes>, DiscoveryError> {
+/// The members of a document.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => {
+            let text = "the metadata is no JSON object";
+            Err(DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text))
+        }
+    }
+}
+
+pub(crate) async fn get(
+    transport: &Transport,
+    uri: Uri,
+) -> Result<Response<Bytes>, DiscoveryError> {
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -192,13 +206,15 @@ fn is_absent(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429)
 }
 
-/// Why the metadata of an authorization server is not to be had. It holds nothing of a document.
+/// Why the metadata of an authorization server, or of a resource, is not to be had. It holds
+/// nothing of a document but the [issuers](Self::issuers) that it names in vain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryError {
     kind: DiscoveryErrorKind,
     text: Box<str>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    issuers: Vec<Box<str>>,
 }
 
 /// The kinds of [`DiscoveryError`].
@@ -215,11 +231,31 @@ pub enum DiscoveryErrorKind {
     InvalidResponse,
     /// The document is that of another issuer.
     OtherIssuer,
+    /// The resource is no URL that metadata can be fetched from, or does not say where they are.
+    Resource,
+    /// The document is that of another resource.
+    OtherResource,
+    /// The resource takes the tokens of none of the issuers that were listed beforehand.
+    UnknownIssuer,
 }
 
 impl DiscoveryError {
-    fn new(kind: DiscoveryErrorKind, text: impl Into<Box<str>>) -> Self {
-        Self { kind, text: text.into(), status: None, retry_after: None }
+    pub(crate) fn new(kind: DiscoveryErrorKind, text: impl Into<Box<str>>) -> Self {
+        let (status, retry_after, issuers) = (None, None, Vec::new());
+        Self { kind, text: text.into(), status, retry_after, issuers }
+    }
+
+    /// None of the issuers that a resource names is known beforehand.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "clients ask resources"))]
+    pub(crate) fn unknown_issuers<'a>(named: impl Iterator<Item = &'a str>) -> Self {
+        let issuers: Vec<Box<str>> = named.map(|one| scrub::description(one).into()).collect();
+        let text = match issuers.first() {
+            None => "the resource names no authorization server".to_owned(),
+            Some(first) => {
+                format!("the resource takes tokens of {first}, which was not listed beforehand")
+            }
+        };
+        Self { issuers, ..Self::new(DiscoveryErrorKind::UnknownIssuer, text) }
     }
 
     fn transport(error: &TransportError) -> Self {
@@ -227,7 +263,7 @@ impl DiscoveryError {
         Self::new(DiscoveryErrorKind::Transport, text)
     }
 
-    fn refused(response: &Response<Bytes>, transport: &Transport) -> Self {
+    pub(crate) fn refused(response: &Response<Bytes>, transport: &Transport) -> Self {
         let status = response.status();
         let text = match status.is_redirection() {
             true => format!("the metadata is elsewhere ({status}), which is not followed"),
@@ -248,6 +284,13 @@ impl DiscoveryError {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
+    }
+
+    /// The issuers that a resource names, the first 16 of them, where none was listed beforehand.
+    /// They are what somebody else said: nothing is known of them.
+    #[must_use]
+    pub fn issuers(&self) -> &[Box<str>] {
+        &self.issuers
     }
 
     /// How long the server asks to be left alone; at most an hour.

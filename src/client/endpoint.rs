@@ -1,11 +1,11 @@
-use super::{Error, ErrorKind, Grant, TokenResponse, token_response};
+use super::{Error, ErrorKind, Grant, TokenResponse, address::Address, token_response};
 use crate::{
     ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
-    retry_after::retry_after, secrets::Secrets,
+    metadata::Places, retry_after::retry_after, secrets::Secrets,
 };
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Request, Uri,
+    HeaderName, HeaderValue, Request, StatusCode, Uri,
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
     uri::PathAndQuery,
 };
@@ -38,7 +38,7 @@ use tower_service::Service;
 #[derive(Clone)]
 #[must_use]
 pub struct TokenEndpoint {
-    url: Uri,
+    address: Address,
     /// Shared: each user of a pool has an endpoint.
     client: Arc<ClientAuthentication>,
     transport: Transport,
@@ -64,21 +64,53 @@ impl TokenEndpoint {
                 Err(ConfigError::new("the token URL is plain http to another machine"))
             }
             Some(_) => {
-                let (client, clock) = (Arc::new(client), Clock::system());
-                Ok(Self { url, client, transport, clock })
+                let address = Address::Told(url);
+                Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
             }
         }
     }
 
-    /// The clock that a `Retry-After` date is measured with. Defaults to the system's.
+    /// The token endpoint of `issuer`, which its metadata name: they are read before the first
+    /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
+    /// there is nothing at that address any more (404). While they cannot be read again, what they
+    /// said is believed. No I/O is done here.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+    ///
+    /// let endpoint = TokenEndpoint::discovered(
+    ///     "https://as.example/realms/demo",
+    ///     ClientAuthentication::basic("id", "secret"),
+    ///     Transport::https(),
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `issuer` is no absolute `https` URL without query and fragment (or `http` to the
+    /// machine itself, or whatever the transport was told to allow).
+    ///
+    /// [`AuthorizationServerMetadata::discover`]: crate::AuthorizationServerMetadata::discover
+    pub fn discovered(
+        issuer: &str,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError> {
+        Places::of(issuer, &transport)?;
+        let address = Address::of_issuer(issuer);
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+    }
+
+    /// The clock that a `Retry-After` date and the age of metadata are measured with. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
     /// Where tokens are asked for, and as whom.
-    pub(super) fn asks(&self) -> (&Uri, &ClientAuthentication) {
-        (&self.url, &self.client)
+    pub(super) fn asks(&self) -> (&Address, &ClientAuthentication) {
+        (&self.address, &self.client)
     }
 
     /// The same endpoint, which remembers for itself what secret it sent last.
@@ -116,21 +148,30 @@ impl TokenEndpoint {
 
     async fn ask(&self, grant: &Grant) -> Result<TokenResponse, Error> {
         let mut secrets = Secrets::default();
-        let request = self.request(grant, &mut secrets)?;
+        let url = self.address.url(&self.transport, &self.clock).await?;
+        let request = self.request(&url, grant, &mut secrets)?;
         let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
         let response = sent.map_err(|error| Error::transport(&error))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            self.address.is_gone(&url, &self.clock);
+        }
         token_response::read_for(grant, &response, &secrets).map_err(|error| {
             error.with_retry_after(retry_after(response.headers(), self.clock.wall()))
         })
     }
 
-    /// Its URL without the query.
+    /// Its URL without the query, or its issuer.
     pub(super) fn place(&self) -> Option<String> {
-        Origin::of(&self.url).map(|origin| format!("{origin}{}", self.url.path()))
+        self.address.place()
     }
 
-    fn request(&self, grant: &Grant, secrets: &mut Secrets) -> Result<Request<Full<Bytes>>, Error> {
-        let asked = Asked { endpoint: &self.url, now: self.clock.wall() };
+    fn request(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+        secrets: &mut Secrets,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let asked = Asked { endpoint: url, now: self.clock.wall() };
         let unready = |text| Error::new(ErrorKind::Source, text);
         let mut client = Vec::new();
         let header = match grant.is_standard() {
@@ -139,7 +180,7 @@ impl TokenEndpoint {
         };
         let params = grant.params(&client, asked, secrets).map_err(unready)?;
         let in_query = self.client.is_query() && grant.is_standard();
-        post(&self.url, header, &params, in_query)
+        post(url, header, &params, in_query)
     }
 }
 
@@ -225,7 +266,7 @@ impl fmt::Debug for TokenFuture {
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEndpoint")
-            .field("origin", &Origin::of(&self.url).map(|origin| origin.to_string()))
+            .field("address", &self.address)
             .field("client", &self.client)
             .field("transport", &self.transport)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-use crate::{Origin, TransportError, scrub, secrets::Secrets};
+use crate::{DiscoveryError, DiscoveryErrorKind, Origin, TransportError, scrub, secrets::Secrets};
 use http::StatusCode;
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
@@ -143,6 +143,24 @@ impl Error {
 
     pub(super) fn shut_down() -> Self {
         Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
+    }
+
+    /// The metadata that say where the token endpoint is are not to be had; no token request was
+    /// sent.
+    pub(super) fn discovery(error: &DiscoveryError) -> Self {
+        let kind = match error.kind() {
+            DiscoveryErrorKind::Transport => ErrorKind::Transport,
+            DiscoveryErrorKind::Refused => ErrorKind::Refused,
+            _ => ErrorKind::InvalidResponse,
+        };
+        let (status, retry_after) = (error.status(), error.retry_after());
+        let failure = Failure::new(kind, error.to_string());
+        Self::of(Failure { status, retry_after, unsent: true, ..failure })
+    }
+
+    pub(super) fn no_token_endpoint() -> Self {
+        let text = "the metadata names no token endpoint that may be asked";
+        Self::of(Failure { unsent: true, ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
     /// The refresh token may be used up, and is not sent again.

@@ -1,9 +1,11 @@
 //! What a cache fetches with: a grant that can be repeated, a [session](super::session), or a
 //! user's own closure.
 
-use super::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation};
+use super::{
+    Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation, step_up::StepUp,
+};
 use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
-use std::{error::Error as StdError, future::Future, pin::Pin};
+use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
 
 pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
 
@@ -11,13 +13,19 @@ pub(super) trait Fetcher: Send + Sync {
     fn fetch(&self) -> Fetch;
 
     /// The scopes that it asks for; none where that is not known.
-    fn scopes(&self) -> Option<&ScopeSet> {
+    fn scopes(&self) -> Option<ScopeSet> {
         None
     }
 
     /// What it is called in logs and counters.
     fn source(&self) -> Source {
         Source::default()
+    }
+
+    /// A token that has `granted` lacks `scopes`: whether it asks for them from now on.
+    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
+        let _ = (scopes, granted);
+        false
     }
 
     /// Looks at a good answer to a fetch, and says whether another token can be fetched after it.
@@ -65,15 +73,36 @@ pub(super) trait Fetcher: Send + Sync {
 pub(super) struct Repeat {
     pub(super) endpoint: TokenEndpoint,
     pub(super) grant: Grant,
+    pub(super) step_up: Option<Arc<StepUp>>,
 }
 
 impl Fetcher for Repeat {
     fn fetch(&self) -> Fetch {
-        Box::pin(self.endpoint.fetch(&self.grant))
+        let Some(step_up) = self.step_up.clone() else {
+            return Box::pin(self.endpoint.fetch(&self.grant));
+        };
+        let wanted = step_up.wanted();
+        let scopes = self.grant.scopes().clone().joined(wanted.clone());
+        let fetch = self.endpoint.fetch(&self.grant.clone().with_scopes(scopes));
+        Box::pin(async move {
+            let answer = fetch.await;
+            match &answer {
+                Ok(_) => step_up.fetched(&wanted),
+                Err(error) => step_up.failed(&wanted, error),
+            }
+            answer
+        })
     }
 
-    fn scopes(&self) -> Option<&ScopeSet> {
-        Some(self.grant.scopes())
+    fn scopes(&self) -> Option<ScopeSet> {
+        let wanted = self.step_up.as_ref().map(|step_up| step_up.wanted());
+        Some(self.grant.scopes().clone().joined(wanted.unwrap_or_default()))
+    }
+
+    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
+        // Where the grant names its scopes, they stay.
+        let granted = granted.filter(|_| self.grant.scopes().is_empty());
+        self.step_up.as_ref().is_some_and(|step_up| step_up.widen(scopes, granted))
     }
 
     fn source(&self) -> Source {
@@ -86,7 +115,9 @@ impl Fetcher for Repeat {
     }
 
     fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
-        Some(StoreKey::of(&self.endpoint, &self.grant, key_secret))
+        // What a resource made it ask for is not in the key.
+        let stays = self.step_up.is_none();
+        stays.then(|| StoreKey::of(&self.endpoint, &self.grant, key_secret))
     }
 
     fn rotates_its_secret(&self) -> bool {

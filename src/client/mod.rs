@@ -1,6 +1,7 @@
 //! For clients: [`AddBearer`] puts an access token on every request, and a [`TokenSource`] says
 //! where the token comes from; [`ClientCredentialsRefresh`] is both for the usual case.
 
+mod address;
 mod attach;
 mod buffered;
 mod cache;
@@ -15,6 +16,7 @@ mod machine;
 mod origins;
 mod policy;
 mod pool;
+mod protected_resource;
 mod recover;
 mod refresh;
 mod replay;
@@ -26,6 +28,7 @@ mod sign_in;
 mod signed_grant;
 mod source;
 mod status;
+mod step_up;
 mod store;
 mod token_exchange;
 mod token_response;
@@ -45,6 +48,7 @@ pub use layer::{AddBearer, StaticToken};
 pub use origins::Origins;
 pub use policy::RefreshPolicy;
 pub use pool::TokenPool;
+pub use protected_resource::ProtectedResource;
 pub use recover::InsufficientScope;
 pub use refresh::ClientCredentialsRefresh;
 pub use replay::{Cloned, Known, Never, ReplayPolicy};

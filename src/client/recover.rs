@@ -2,7 +2,7 @@
 //! once.
 
 use super::{ReplayPolicy, TokenSource, attach::Prepared, future::Cold, layer::Rules};
-use crate::{AccessToken, Challenge, Clock, RequestHead, ScopeSet, observe::tokens::Uses};
+use crate::{AccessToken, Answer, Challenge, Clock, RequestHead, ScopeSet, observe::tokens::Uses};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::Body;
 use std::{
@@ -79,12 +79,18 @@ fn bearer_error(headers: &HeaderMap, error: &str) -> Option<Challenge> {
 /// Puts [`InsufficientScope`] on a response that says so.
 #[inline]
 pub(super) fn note_insufficient_scope<R>(response: &mut Response<R>) {
-    if response.status() == StatusCode::FORBIDDEN {
-        let challenge = bearer_error(response.headers(), "insufficient_scope");
-        let scopes = challenge.map(|challenge| challenge.scope().unwrap_or_default());
-        let noted = scopes.map(|scopes| InsufficientScope { scopes });
-        noted.map(|noted| response.extensions_mut().insert(noted));
+    let noted = missing_scopes(response).map(|scopes| InsufficientScope { scopes });
+    noted.map(|noted| response.extensions_mut().insert(noted));
+}
+
+/// The scopes that a refusal asks for; empty where it does not say.
+#[inline]
+fn missing_scopes<R>(response: &Response<R>) -> Option<ScopeSet> {
+    if response.status() != StatusCode::FORBIDDEN {
+        return None;
     }
+    let challenge = bearer_error(response.headers(), "insufficient_scope");
+    challenge.map(|challenge| challenge.scope().unwrap_or_default())
 }
 
 /// A call that may have to be repeated, its types erased: only those calls that can be repeated
@@ -92,6 +98,13 @@ pub(super) fn note_insufficient_scope<R>(response: &mut Response<R>) {
 pub(super) trait Recover<R>: Send {
     /// Either the answer is the caller's, or the call goes on.
     fn answered(self: Box<Self>, response: R) -> Result<R, Cold<R>>;
+}
+
+/// Where the token of the second call comes from.
+enum Another<F> {
+    /// The source, asked anew.
+    Next,
+    Awaited(F),
 }
 
 /// What is needed to repeat a call.
@@ -118,12 +131,17 @@ where
     R: Body + Send + 'static,
 {
     fn answered(self: Box<Self>, response: Response<R>) -> Result<Response<R>, Cold<Response<R>>> {
-        if !self.rules.rejections.contain(&response) || !self.source.reject(&self.token) {
-            return Ok(response);
-        }
-        match self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy)) {
-            true => Err(Box::pin(self.repeat(response))),
-            false => Ok(response),
+        let another = if self.rules.rejections.contain(&response) {
+            self.source.reject(&self.token).then_some(Another::Next)
+        } else {
+            let missing = missing_scopes(&response);
+            let wider = missing.and_then(|scopes| self.source.widen(&self.token, &scopes));
+            wider.map(Another::Awaited)
+        };
+        let whole = self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy));
+        match another.filter(|_| whole) {
+            Some(another) => Err(Box::pin(self.repeat(response, another))),
+            None => Ok(response),
         }
     }
 }
@@ -140,10 +158,17 @@ where
     /// gives it back unless there is one. Then it is read to its end, within bounds, and
     /// dropped before the second call: over one HTTP/1 connection a response that is held blocks
     /// the next request, and one that is not read closes the connection.
-    async fn repeat(self: Box<Self>, response: Response<R>) -> Result<Response<R>, BoxError> {
+    async fn repeat(
+        self: Box<Self>,
+        response: Response<R>,
+        another: Another<T::Future>,
+    ) -> Result<Response<R>, BoxError> {
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
-        let answer = source.token(RequestHead::of(&head));
+        let answer = match another {
+            Another::Next => source.token(RequestHead::of(&head)),
+            Another::Awaited(token) => Answer::Pending(token),
+        };
         let token = match answer.wait().await {
             Ok(token) if !token.has_text_of(&rejected) => token,
             _ => return Ok(response),

@@ -52,6 +52,7 @@ pub struct ClientCredentialsRefresh<P = Known> {
     grant: Grant,
     policy: RefreshPolicy,
     clock: Clock,
+    ceiling: Option<ScopeSet>,
     layer: AddBearer<TokenCache, P>,
 }
 
@@ -70,7 +71,7 @@ impl ClientCredentialsRefresh {
         let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
         let cache = TokenCache::new(endpoint.clone(), grant.clone(), policy.clone());
         let layer = AddBearer::from_source(cache, origins)?;
-        Ok(Self { endpoint, grant, policy, clock: Clock::system(), layer })
+        Ok(Self { endpoint, grant, policy, clock: Clock::system(), ceiling: None, layer })
     }
 }
 
@@ -109,6 +110,21 @@ impl<P> ClientCredentialsRefresh<P> {
     ) -> Result<Self, ConfigError> {
         let grant = self.grant.clone().with_param(name, value)?;
         Ok(Self { grant, ..self }.rebuilt())
+    }
+
+    /// Asks for more scopes where the resource refuses a call for lack of them (403
+    /// `insufficient_scope`, [RFC 6750 §3.1]) and all that it asks for is in `ceiling`: a token
+    /// with the union is fetched, the call is repeated once if its body is whole, and later calls
+    /// have the wider token. The one that is held goes out to others meanwhile. What the
+    /// authorization server refuses is not asked for again. Defaults to never: a resource must not
+    /// make a client ask for whatever it likes.
+    ///
+    /// It takes the copy of a request that recovery makes: none is repeated under
+    /// [`without_recovery`](Self::without_recovery).
+    ///
+    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+    pub fn with_step_up(self, ceiling: ScopeSet) -> Self {
+        Self { ceiling: Some(ceiling), ..self }.rebuilt()
     }
 
     /// When to fetch, and how long to wait. Defaults to [`RefreshPolicy::default`].
@@ -154,9 +170,9 @@ impl<P> ClientCredentialsRefresh<P> {
 
     /// As [`AddBearer::with_replay`].
     pub fn with_replay<Q>(self, replay: Q) -> ClientCredentialsRefresh<Q> {
-        let Self { endpoint, grant, policy, clock, layer } = self;
+        let Self { endpoint, grant, policy, clock, ceiling, layer } = self;
         let layer = layer.with_replay(replay);
-        ClientCredentialsRefresh { endpoint, grant, policy, clock, layer }
+        ClientCredentialsRefresh { endpoint, grant, policy, clock, ceiling, layer }
     }
 
     /// The cache that the services of this layer share: it is warmed up, watched and shut down
@@ -168,8 +184,11 @@ impl<P> ClientCredentialsRefresh<P> {
 
     fn rebuilt(mut self) -> Self {
         let (endpoint, grant) = (self.endpoint.clone(), self.grant.clone());
-        let cache =
-            TokenCache::with_clock(endpoint, grant, self.policy.clone(), self.clock.clone());
+        let (policy, clock) = (self.policy.clone(), self.clock.clone());
+        let cache = match self.ceiling.clone() {
+            None => TokenCache::with_clock(endpoint, grant, policy, clock),
+            Some(ceiling) => TokenCache::with_ceiling(endpoint, grant, ceiling, policy, clock),
+        };
         self.layer = self.layer.with_source(cache);
         self
     }
@@ -190,6 +209,7 @@ impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
             grant: self.grant.clone(),
             policy: self.policy.clone(),
             clock: self.clock.clone(),
+            ceiling: self.ceiling.clone(),
             layer: self.layer.clone(),
         }
     }
@@ -201,6 +221,7 @@ impl<P> fmt::Debug for ClientCredentialsRefresh<P> {
             .field("endpoint", &self.endpoint)
             .field("grant", &self.grant)
             .field("policy", &self.policy)
+            .field("ceiling", &self.ceiling)
             .field("layer", &self.layer)
             .finish_non_exhaustive()
     }

@@ -81,8 +81,8 @@ impl RefreshTokens {
 /// Whether the server may have carried the request out and its answer is not known.
 fn is_lost(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Transport => !error.is_unsent(),
-        ErrorKind::InvalidResponse => true,
+        _ if error.is_unsent() => false,
+        ErrorKind::Transport | ErrorKind::InvalidResponse => true,
         _ => error.status() == Some(StatusCode::GATEWAY_TIMEOUT),
     }
 }
@@ -132,8 +132,8 @@ impl Fetcher for Session {
         })
     }
 
-    fn scopes(&self) -> Option<&ScopeSet> {
-        Some(self.grant.scopes())
+    fn scopes(&self) -> Option<ScopeSet> {
+        Some(self.grant.scopes().clone())
     }
 
     fn source(&self) -> Source {

@@ -1,7 +1,10 @@
 //! Signing a user in by the authorization code grant: values in, values out.
 
 use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse, grant::absolute};
-use crate::{ClientSecret, Clock, ConfigError, Origin, ScopeSet, random, secret::REDACTED};
+use crate::{
+    AuthorizationServerMetadata, ClientAuthentication, ClientSecret, Clock, ConfigError, Origin,
+    ScopeSet, Transport, random, secret::REDACTED,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
 use sha2::{Digest, Sha256};
@@ -124,6 +127,48 @@ impl SignIn {
             lifetime: Duration::from_secs(10 * 60),
             clock: Clock::system(),
         })
+    }
+
+    /// Signs in at the server of `metadata`, as `client`: its two endpoints, and its issuer, with
+    /// which the answer is compared ([`with_issuer`](Self::with_issuer)).
+    ///
+    /// ```
+    /// use tower_oauth2::{
+    ///     AuthorizationServerMetadata, ClientAuthentication, Transport, client::SignIn,
+    /// };
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let transport = Transport::https();
+    /// let issuer = "https://as.example";
+    /// let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
+    /// let client = ClientAuthentication::public("id");
+    /// let callback = "https://app.example/callback";
+    /// let sign_in = SignIn::from_metadata(&metadata, client, transport, callback)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new), and when the metadata lack an endpoint, or `client` an identifier.
+    pub fn from_metadata(
+        metadata: &AuthorizationServerMetadata,
+        client: ClientAuthentication,
+        transport: Transport,
+        redirect_uri: &str,
+    ) -> Result<Self, ConfigError> {
+        let (Some(authorize), Some(token)) =
+            (metadata.authorization_endpoint(), metadata.token_endpoint())
+        else {
+            return Err(ConfigError::new("the metadata lack an endpoint of the sign-in"));
+        };
+        let Some(id) = client.client_id().map(Box::<str>::from) else {
+            return Err(ConfigError::new("a client that signs users in has an identifier"));
+        };
+        let promised = metadata.extra("authorization_response_iss_parameter_supported");
+        let endpoint = TokenEndpoint::new(token, client, transport)?;
+        let sign_in = Self::new(endpoint, id, authorize, redirect_uri)?;
+        Ok(sign_in.with_issuer(metadata.issuer(), promised.unwrap_or(false)))
     }
 
     /// Asks for `scopes`. Defaults to none: the server decides.

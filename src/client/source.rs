@@ -1,5 +1,5 @@
 use super::Error;
-use crate::{AccessToken, Answer, RequestHead};
+use crate::{AccessToken, Answer, RequestHead, ScopeSet};
 use std::{
     error::Error as StdError,
     fmt,
@@ -69,6 +69,16 @@ pub trait TokenSource: Send + Sync + 'static {
         false
     }
 
+    /// The resource refused `held` for lack of `scopes` (403 `insufficient_scope`): the wait for a
+    /// token that has them, with which the call is repeated. `held` stays good for other calls. It
+    /// is asked only where [`recovers`](Self::recovers) says so.
+    ///
+    /// Defaults to none: the refusal is the caller's.
+    fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<Self::Future> {
+        let _ = (held, scopes);
+        None
+    }
+
     /// This source behind a shared pointer, its type erased; only an answer that has to be
     /// waited for is boxed.
     fn into_shared(self) -> SharedTokenSource
@@ -107,6 +117,10 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
     fn reject(&self, rejected: &AccessToken) -> bool {
         (**self).reject(rejected)
     }
+
+    fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<Self::Future> {
+        (**self).widen(held, scopes)
+    }
 }
 
 /// A source whose future is boxed, so that sources of different types have one type.
@@ -134,6 +148,10 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
 
     fn reject(&self, rejected: &AccessToken) -> bool {
         self.0.reject(rejected)
+    }
+
+    fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<BoxTokenFuture> {
+        self.0.widen(held, scopes).map(|future| Box::pin(future) as BoxTokenFuture)
     }
 }
 

@@ -1,12 +1,10 @@
 //! The challenges of one layer, made once.
 
-use super::{
-    extract::{SEVERAL, SYNTAX, TWICE},
-    metadata,
-};
+use super::extract::{SEVERAL, SYNTAX, TWICE};
 use crate::{
     Challenge, ConfigError, ScopeSet, scrub,
     validate::{Rejection, RejectionKind},
+    well_known::resource_metadata,
 };
 use http::HeaderValue;
 
@@ -31,7 +29,7 @@ pub(super) struct Resource {
 
 impl Resource {
     pub(super) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
-        let metadata_url = metadata::url_of(&identifier)?.to_string().into();
+        let metadata_url = resource_metadata(&identifier)?.to_string().into();
         Ok(Self { identifier, metadata_url })
     }
 }

@@ -2,7 +2,7 @@
 //! ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
 
 use super::AnsweredFuture;
-use crate::{ConfigError, Origin, ScopeSet, TokenLocation};
+use crate::{ConfigError, Origin, ScopeSet, TokenLocation, well_known::resource_metadata};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -12,8 +12,6 @@ use serde_json::{Map, Value, json};
 use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
-
-const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// Serves the metadata of a protected resource at its well-known path, to everybody, and passes
 /// every other request on: it stands above the [`RequireToken`](super::RequireToken) that made
@@ -41,22 +39,6 @@ pub struct ResourceMetadata {
     document: Map<String, Value>,
 }
 
-/// The URL of the metadata of `resource`: the well-known path goes between host and path
-/// ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
-pub(super) fn url_of(resource: &str) -> Result<Uri, ConfigError> {
-    let wrong = || ConfigError::new("the resource is no absolute https URL without a fragment");
-    let uri: Uri = resource.parse().map_err(|_| wrong())?;
-    if !Origin::of(&uri).is_some_and(|origin| origin.is_secure()) || resource.contains('#') {
-        return Err(wrong());
-    }
-    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut parts = uri.clone().into_parts();
-    let path = format!("{WELL_KNOWN}{path}{query}");
-    parts.path_and_query = Some(path.parse().map_err(|_| wrong())?);
-    Uri::from_parts(parts).map_err(|_| wrong())
-}
-
 impl ResourceMetadata {
     pub(super) fn new(resource: &str, locations: &[TokenLocation]) -> Result<Self, ConfigError> {
         let mut methods: Vec<&str> = Vec::new();
@@ -72,7 +54,7 @@ impl ResourceMetadata {
         let mut document = Map::new();
         document.insert("resource".into(), resource.into());
         document.insert("bearer_methods_supported".into(), json!(methods));
-        Ok(Self { path: url_of(resource)?.path().into(), document })
+        Ok(Self { path: resource_metadata(resource)?.path().into(), document })
     }
 
     /// Names the authorization servers whose tokens are taken, by their issuer identifiers.

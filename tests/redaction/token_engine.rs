@@ -23,9 +23,9 @@ use tower_oauth2::{
     RequestHead, Transport,
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
-        InsufficientScope, Known, Never, PendingSignIn, RefreshPolicy, ReplayPolicy, SignIn,
-        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
-        TokenRevocation, TokenSource, TokenStore, TokenType,
+        InsufficientScope, Known, Never, PendingSignIn, ProtectedResource, RefreshPolicy,
+        ReplayPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool,
+        TokenResponse, TokenRevocation, TokenSource, TokenStore, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -472,6 +472,26 @@ async fn a_session_that_ended_is_told_without_its_tokens() {
 
 fn sign_in(endpoint: TokenEndpoint) -> SignIn {
     SignIn::new(endpoint, "id", "https://as.example/authorize", "https://app.example/cb").unwrap()
+}
+
+#[tokio::test]
+async fn what_a_resource_says_of_itself_does_not_show() {
+    let api = API.to_owned();
+    let document = |issuer: &str| {
+        let text = format!(
+            r#"{{"resource":"{api}","authorization_servers":["{issuer}"],"x":"{SECRET}"}}"#
+        );
+        let service = service_fn(move |_: Request<Body>| {
+            let body = Body::from(text.clone());
+            async { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        Transport::new(service)
+    };
+    let issuer = "https://as.example";
+    let resource = ProtectedResource::discover(API, [issuer], &document(issuer)).await.unwrap();
+    assert_clean("client::ProtectedResource", &resource);
+    let unknown = ProtectedResource::discover(API, [issuer], &document("https://x.example")).await;
+    assert_clean_error("DiscoveryError", &unknown.unwrap_err());
 }
 
 #[test]

@@ -71,6 +71,12 @@ impl Reply {
         Self::with(200, body.to_string())
     }
 
+    /// A token, and what it is for.
+    pub(crate) fn scoped(text: &str, scope: &str, expires_in: u64) -> Self {
+        let body = json!({"access_token": text, "scope": scope, "expires_in": expires_in});
+        Self::with(200, body.to_string())
+    }
+
     pub(crate) fn refusal(status: u16, code: &str) -> Self {
         Self::with(status, json!({"error": code}).to_string())
     }

@@ -3,6 +3,7 @@ mod news;
 mod rotation;
 mod shared;
 mod state;
+mod wider;
 
 use super::{
     BoxTokenFuture, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenSource,
@@ -10,8 +11,9 @@ use super::{
     flight::Waiter,
     machine,
     session::Session,
+    step_up::StepUp,
 };
-use crate::{AccessToken, Answer, Clock, ConfigError, RequestHead};
+use crate::{AccessToken, Answer, Clock, ConfigError, RequestHead, ScopeSet};
 pub(super) use news::Listener;
 pub(super) use shared::{Made, Next, Shared};
 use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
@@ -74,8 +76,21 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let endpoint = endpoint.detached();
-        Self::build(Box::new(Repeat { endpoint, grant }), policy, clock, true)
+        let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up: None };
+        Self::build(Box::new(repeat), policy, clock, true)
+    }
+
+    /// The same, which asks for more where a resource wants it and `ceiling` has it.
+    pub(super) fn with_ceiling(
+        endpoint: TokenEndpoint,
+        grant: Grant,
+        ceiling: ScopeSet,
+        policy: RefreshPolicy,
+        clock: Clock,
+    ) -> Self {
+        let step_up = Some(Arc::new(StepUp::new(ceiling)));
+        let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up };
+        Self::build(Box::new(repeat), policy, clock, true)
     }
 
     /// Fetches by asking `fetch`: any other library that gets tokens, or a grant of one's own.
@@ -177,6 +192,10 @@ impl TokenSource for TokenCache {
 
     fn reject(&self, rejected: &AccessToken) -> bool {
         self.shared.reject(rejected)
+    }
+
+    fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<BoxTokenFuture> {
+        self.shared.widen(held, scopes)
     }
 }
 

@@ -322,6 +322,37 @@ impl Shared {
         self.warm.store(false, Ordering::Relaxed);
     }
 
+    pub(super) fn granted(&self) -> Option<ScopeSet> {
+        self.lock().granted.clone()
+    }
+
+    /// The token that took the place of `held`, where it may have `scopes`.
+    pub(super) fn wider_than(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<AccessToken> {
+        let now = self.now();
+        let state = self.lock();
+        let wide = state.granted.as_ref().is_none_or(|granted| granted.contains_all(scopes));
+        state.usable(now).filter(|token| wide && !token.has_text_of(held))
+    }
+
+    /// The fetch in flight, or one that is started although the token is good; nothing where none
+    /// may be started now.
+    pub(super) fn fetch_wider(self: &Arc<Self>) -> Option<flight::Joined> {
+        let now = self.now();
+        let mut state = self.lock();
+        if let Some(joined) = &state.flight {
+            return Some(joined.clone());
+        }
+        if state.closed || !state.machine.ask_for_better(now) {
+            return None;
+        }
+        let (launch, joined) = self.prepare(&mut state).ok()?;
+        let attempt = state.counts.attempt();
+        drop(state);
+        launch.spawn(self.teller.started(attempt));
+        self.news.happened();
+        Some(joined)
+    }
+
     pub(super) fn reject(&self, rejected: &AccessToken) -> bool {
         let now = self.now();
         let mut state = self.lock();

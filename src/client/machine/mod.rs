@@ -194,6 +194,21 @@ impl Machine {
         }
     }
 
+    /// Another token is wanted although there may be a good one: whether the driver starts a fetch
+    /// for it. The good one goes out meanwhile. As after a rejection, the first does not wait for
+    /// the minimum interval.
+    pub(super) fn ask_for_better(&mut self, now: Now) -> bool {
+        if self.flight.is_some() || !self.refetchable {
+            return false;
+        }
+        self.hurry(now);
+        let due = self.next_start() <= Some(now.monotonic);
+        if due {
+            self.start(now);
+        }
+        due
+    }
+
     /// Takes back a start that could not be carried out: it delays none that can.
     pub(super) fn not_started(&mut self) {
         if let Some(flight) = self.flight.take() {

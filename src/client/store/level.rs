@@ -71,8 +71,12 @@ impl Fetcher for Stored {
         Box::pin(async move { level.fetch().await })
     }
 
-    fn scopes(&self) -> Option<&ScopeSet> {
+    fn scopes(&self) -> Option<ScopeSet> {
         self.level.fetcher.scopes()
+    }
+
+    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
+        self.level.fetcher.widen(scopes, granted)
     }
 
     fn source(&self) -> Source {

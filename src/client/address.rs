@@ -1,0 +1,133 @@
+//! Where a token endpoint is: told, or read from the metadata of its server.
+
+use super::Error;
+use crate::{
+    AuthorizationServerMetadata, Clock, DiscoveryErrorKind, Origin, Transport,
+    client::machine::after,
+};
+use http::Uri;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long metadata are believed.
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long they are believed on while they cannot be read again.
+const PAUSE: Duration = Duration::from_secs(5 * 60);
+
+#[derive(Clone)]
+pub(super) enum Address {
+    Told(Uri),
+    Discovered(Arc<Discovered>),
+}
+
+pub(super) struct Discovered {
+    issuer: Box<str>,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    url: Uri,
+    read_again: Instant,
+}
+
+impl Address {
+    pub(super) fn of_issuer(issuer: &str) -> Self {
+        let known = Mutex::default();
+        Self::Discovered(Arc::new(Discovered { issuer: issuer.into(), known }))
+    }
+
+    /// The URL, read where it is not known, or too old. Callers that come at once may read it more
+    /// than once.
+    pub(super) async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
+        match self {
+            Self::Told(url) => Ok(url.clone()),
+            Self::Discovered(discovered) => discovered.url(transport, clock).await,
+        }
+    }
+
+    /// What tells it from other addresses: which of both it is, and the text. It may hold a secret.
+    pub(super) fn told_apart_by(&self) -> (&'static str, String) {
+        match self {
+            Self::Told(url) => ("url", url.to_string()),
+            Self::Discovered(discovered) => ("issuer", discovered.issuer.to_string()),
+        }
+    }
+
+    /// The URL without its query, or the issuer.
+    pub(super) fn place(&self) -> Option<String> {
+        match self {
+            Self::Told(url) => Origin::of(url).map(|origin| format!("{origin}{}", url.path())),
+            Self::Discovered(discovered) => Some(discovered.issuer.to_string()),
+        }
+    }
+
+    /// There is nothing at `url`: it is read again before the next request.
+    pub(super) fn is_gone(&self, url: &Uri, clock: &Clock) {
+        if let Self::Discovered(discovered) = self {
+            let now = clock.monotonic();
+            if let Some(known) = discovered.lock().as_mut().filter(|known| known.url == *url) {
+                known.read_again = now;
+            }
+        }
+    }
+}
+
+impl Discovered {
+    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
+        let known = self.lock().clone();
+        let known = match known {
+            Some(known) if clock.monotonic() < known.read_again => return Ok(known.url),
+            known => known,
+        };
+        let (url, believed) = match self.read(transport).await {
+            Ok(url) => (url, MAX_AGE),
+            Err(error) => match known {
+                // What cannot be asked now is no reason to forget what it said.
+                Some(known) if error.is_outage => (known.url, PAUSE),
+                _ => return Err(error.error),
+            },
+        };
+        let read_again = after(clock.monotonic(), believed);
+        *self.lock() = Some(Known { url: url.clone(), read_again });
+        Ok(url)
+    }
+
+    async fn read(&self, transport: &Transport) -> Result<Uri, Unread> {
+        let metadata = AuthorizationServerMetadata::discover(&self.issuer, transport).await;
+        let metadata = metadata.map_err(|error| Unread {
+            is_outage: matches!(
+                error.kind(),
+                DiscoveryErrorKind::Transport | DiscoveryErrorKind::Refused
+            ),
+            error: Error::discovery(&error),
+        })?;
+        let url = metadata.token_endpoint().and_then(|url| url.parse().ok());
+        url.ok_or_else(|| Unread { error: Error::no_token_endpoint(), is_outage: false })
+    }
+}
+
+struct Unread {
+    error: Error,
+    is_outage: bool,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(url) => match Origin::of(url) {
+                Some(origin) => write!(f, "{origin}"),
+                None => f.write_str("?"),
+            },
+            Self::Discovered(discovered) => write!(f, "{}", discovered.issuer),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Where the metadata of a protected resource are
+//! ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+
+use crate::{ConfigError, Origin};
+use http::Uri;
+
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
+/// The URL of the metadata of `resource`: the well-known path goes between host and path.
+pub(crate) fn resource_metadata(resource: &str) -> Result<Uri, ConfigError> {
+    let wrong = || ConfigError::new("the resource is no absolute https URL without a fragment");
+    let uri: Uri = resource.parse().map_err(|_| wrong())?;
+    if !Origin::of(&uri).is_some_and(|origin| origin.is_secure()) || resource.contains('#') {
+        return Err(wrong());
+    }
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    let path = format!("{WELL_KNOWN}{path}{query}");
+    parts.path_and_query = Some(path.parse().map_err(|_| wrong())?);
+    Uri::from_parts(parts).map_err(|_| wrong())
+}

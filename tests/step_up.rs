@@ -1,0 +1,187 @@
+//! A resource that asks for more scopes, and a client that gets them within a ceiling.
+#![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
+
+#[path = "support/engine.rs"]
+mod engine;
+
+use engine::{API, Asked, Body, Reply, World, at_once, bearer_of, exact, millis, seconds, settle};
+use http::{Request, Response, header::WWW_AUTHENTICATE};
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    sync::{Arc, Mutex},
+};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
+use tower_oauth2::client::{ClientCredentialsRefresh, InsufficientScope};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Client = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
+
+/// The scopes that each token request asked for, in order.
+type Scopes = Arc<Mutex<Vec<String>>>;
+
+fn scope_of(form: &str) -> String {
+    let mut pairs = form_urlencoded::parse(form.as_bytes());
+    pairs.find(|(name, _)| name == "scope").map_or(String::new(), |(_, value)| value.to_string())
+}
+
+/// A server whose tokens are the scopes that they were asked with, joined by `-`.
+fn server(mut answer: impl FnMut(&str) -> Reply + Send + 'static) -> (World, Scopes) {
+    let scopes = Scopes::default();
+    let log = scopes.clone();
+    let world = World::answering(move |asked: &Asked| {
+        let scope = scope_of(&asked.form);
+        log.lock().unwrap().push(scope.clone());
+        answer(&scope)
+    });
+    (world, scopes)
+}
+
+fn granting(scope: &str) -> Reply {
+    Reply::token(&format!("T-{}", scope.replace(' ', "-")), 3600)
+}
+
+/// An API whose path is the scope that it asks for, and which takes tokens that have it.
+fn client(layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
+    let seen = Scopes::default();
+    let log = seen.clone();
+    let api = service_fn(move |request: Request<Body>| {
+        let (token, needed) = (bearer_of(&request), request.uri().path()[1..].to_owned());
+        log.lock().unwrap().push(token.clone());
+        let has = needed.split('+').all(|scope| token.split('-').any(|own| own == scope));
+        let mut response = Response::new(Body::from(token));
+        if !has {
+            *response.status_mut() = http::StatusCode::FORBIDDEN;
+            let scope = needed.replace('+', " ");
+            let challenge = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
+        }
+        ready(Ok::<_, Infallible>(response))
+    });
+    (BoxCloneService::new(layer.layer(api)), seen)
+}
+
+fn layer(world: &World) -> ClientCredentialsRefresh {
+    world.layer(exact()).with_scopes("read".parse().unwrap())
+}
+
+fn stepping_up(world: &World) -> ClientCredentialsRefresh {
+    layer(world).with_step_up("read write admin".parse().unwrap())
+}
+
+fn call(client: &Client, path: &str) -> impl Future<Output = (u16, bool)> + Send + use<> {
+    let request = Request::get(format!("{API}/{path}")).body(Body::default()).unwrap();
+    let client = client.clone();
+    async move {
+        let response = client.oneshot(request).await.unwrap();
+        let told = response.extensions().get::<InsufficientScope>().is_some();
+        (response.status().as_u16(), told)
+    }
+}
+
+#[tokio::test]
+async fn what_is_within_the_ceiling_is_fetched_with_the_union_and_kept() {
+    let (world, asked) = server(granting);
+    let (client, seen) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "write")).await, (200, false));
+    assert_eq!(at_once(call(&client, "write")).await, (200, false));
+    assert_eq!(at_once(call(&client, "read+write")).await, (200, false));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write"]);
+    assert_eq!(*seen.lock().unwrap(), ["T-read", "T-read-write", "T-read-write", "T-read-write"]);
+    world.advance(seconds(3600)).await;
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write", "read write"]);
+}
+
+#[tokio::test]
+async fn outside_of_the_ceiling_and_without_one_the_refusal_is_the_callers() {
+    let (world, asked) = server(granting);
+    for (layer, path) in [
+        (layer(&world), "write"),
+        (stepping_up(&world), "root"),
+        (stepping_up(&world), "write+root"),
+    ] {
+        let (client, seen) = client(&layer);
+        asked.lock().unwrap().clear();
+        assert_eq!(at_once(call(&client, path)).await, (403, true));
+        assert_eq!(*asked.lock().unwrap(), ["read"], "{path}");
+        assert_eq!(*seen.lock().unwrap(), ["T-read"]);
+    }
+    let (quiet, _) = client(&stepping_up(&world).without_recovery());
+    assert_eq!(at_once(call(&quiet, "write")).await, (403, true));
+}
+
+#[tokio::test]
+async fn many_calls_that_are_refused_share_one_fetch() {
+    let (world, asked) = server(|scope| granting(scope).takes(seconds(1)));
+    let (client, seen) = client(&stepping_up(&world));
+    let first = tokio::spawn(call(&client, "read"));
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(first).await.unwrap(), (200, false));
+    let calls: Vec<_> = (0..100).map(|_| tokio::spawn(call(&client, "write"))).collect();
+    settle().await;
+    // The narrow token is as good as before for whom it is wide enough.
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    world.advance(seconds(1)).await;
+    for call in calls {
+        assert_eq!(at_once(call).await.unwrap(), (200, false));
+    }
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write"]);
+    assert_eq!(seen.lock().unwrap().len(), 1 + 100 + 1 + 100);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_more_is_asked_once_and_the_narrow_token_goes_on() {
+    let (world, asked) = server(|scope| match scope {
+        "read" => granting(scope),
+        _ => Reply::refusal(400, "invalid_scope"),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    for _ in 0..5 {
+        assert_eq!(at_once(call(&client, "admin")).await, (403, true));
+        assert_eq!(at_once(call(&client, "read")).await, (200, false));
+        world.advance(seconds(60)).await;
+    }
+    assert_eq!(*asked.lock().unwrap(), ["read", "read admin"]);
+    world.advance(seconds(3600)).await;
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    assert_eq!(asked.lock().unwrap().last().unwrap(), "read");
+}
+
+#[tokio::test]
+async fn a_server_that_gives_less_than_was_asked_for_is_not_asked_at_every_call() {
+    let (world, asked) = server(|_| granting("read"));
+    let (client, seen) = client(&stepping_up(&world));
+    for _ in 0..5 {
+        assert_eq!(at_once(call(&client, "admin")).await, (403, true));
+        world.advance(millis(100)).await;
+    }
+    assert_eq!(*asked.lock().unwrap(), ["read", "read admin"]);
+    assert_eq!(seen.lock().unwrap().len(), 5, "the same token is no reason to repeat a call");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_server_costs_nobody_the_narrow_token() {
+    let (world, _) = server(|scope| match scope {
+        "read" => granting(scope),
+        _ => Reply::unavailable("1"),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "write")).await, (403, true));
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    world.answer(|asked| granting(&scope_of(&asked.form)));
+    world.advance(seconds(10)).await;
+    assert_eq!(at_once(call(&client, "write")).await, (200, false));
+}
+
+#[tokio::test]
+async fn what_was_granted_unasked_is_asked_for_beside_it() {
+    let (world, asked) = server(|scope| match scope {
+        "" => Reply::scoped("T-read-list", "read list", 3600),
+        _ => granting(scope),
+    });
+    let layer = world.layer(exact()).with_step_up("write".parse().unwrap());
+    let (client, _) = client(&layer);
+    assert_eq!(at_once(call(&client, "write")).await, (200, false));
+    assert_eq!(*asked.lock().unwrap(), ["", "read list write"]);
+}
