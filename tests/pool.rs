@@ -34,11 +34,14 @@ struct User(char);
 const A: User = User('a');
 const B: User = User('b');
 
+/// By whom, and the token.
+type Carried = (Option<User>, String);
+
 /// What the API saw: who called with which token. It answers with the token, or with 401 where
 /// the token is no good.
 #[derive(Clone, Default)]
 struct Seen {
-    calls: Arc<Mutex<Vec<(Option<User>, String)>>>,
+    calls: Arc<Mutex<Vec<Carried>>>,
     rejected: Arc<Mutex<HashSet<String>>>,
 }
 

@@ -241,7 +241,7 @@ async fn key_under(
     ask(&cache).await.unwrap();
     let keys = store.keys();
     assert_eq!(keys.len(), 1);
-    keys[0].as_str().to_owned()
+    keys.first().unwrap().as_str().to_owned()
 }
 
 const URL: &str = "https://as.example/token";
