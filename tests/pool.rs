@@ -28,20 +28,20 @@ use tower_oauth2::{
 type BoxError = tower::BoxError;
 type Api = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
-/// Whose call it was, and what it carried.
-type Call = (Option<User>, String);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct User(char);
 
 const A: User = User('a');
 const B: User = User('b');
 
+/// By whom, and the token.
+type Carried = (Option<User>, String);
+
 /// What the API saw: who called with which token. It answers with the token, or with 401 where
 /// the token is no good.
 #[derive(Clone, Default)]
 struct Seen {
-    calls: Arc<Mutex<Vec<Call>>>,
+    calls: Arc<Mutex<Vec<Carried>>>,
     rejected: Arc<Mutex<HashSet<String>>>,
 }
 

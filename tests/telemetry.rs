@@ -172,7 +172,7 @@ async fn nothing_secret_is_told_whoever_repeats_it() {
     let _recording = metrics::set_default_local_recorder(&recorder);
     for client in clients {
         let endpoint = TokenEndpoint::new(&url, client, Transport::new(echoing)).unwrap();
-        let grant = Grant::client_credentials().with_param("assertion", SECRET).unwrap();
+        let grant = Grant::client_credentials().with_param("signed", SECRET).unwrap();
         let form = Grant::form([("grant_type", SECRET), ("password", SECRET)]);
         let response = TokenResponse::new(AccessToken::new(SECRET).unwrap())
             .with_lifetime(Duration::ZERO)

@@ -41,11 +41,20 @@ impl Address {
         Self::Discovered(Arc::new(Discovered { issuer: issuer.into(), known }))
     }
 
-    /// What tells it from every other: the URL, or whose metadata tell it.
-    pub(super) fn text(&self) -> String {
+    /// The URL, read where it is not known, or too old. Callers that come at once may read it more
+    /// than once.
+    pub(super) async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
         match self {
-            Self::Told(url) => url.to_string(),
-            Self::Discovered(discovered) => format!("of {}", discovered.issuer),
+            Self::Told(url) => Ok(url.clone()),
+            Self::Discovered(discovered) => discovered.url(transport, clock).await,
+        }
+    }
+
+    /// What tells it from other addresses: which of both it is, and the text. It may hold a secret.
+    pub(super) fn told_apart_by(&self) -> (&'static str, String) {
+        match self {
+            Self::Told(url) => ("url", url.to_string()),
+            Self::Discovered(discovered) => ("issuer", discovered.issuer.to_string()),
         }
     }
 
@@ -54,15 +63,6 @@ impl Address {
         match self {
             Self::Told(url) => Origin::of(url).map(|origin| format!("{origin}{}", url.path())),
             Self::Discovered(discovered) => Some(discovered.issuer.to_string()),
-        }
-    }
-
-    /// The URL, read where it is not known, or too old. Callers that come at once may read it more
-    /// than once.
-    pub(super) async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
-        match self {
-            Self::Told(url) => Ok(url.clone()),
-            Self::Discovered(discovered) => discovered.url(transport, clock).await,
         }
     }
 

@@ -64,8 +64,8 @@ impl TokenEndpoint {
                 Err(ConfigError::new("the token URL is plain http to another machine"))
             }
             Some(_) => {
-                let (address, client) = (Address::Told(url), Arc::new(client));
-                Ok(Self { address, client, transport, clock: Clock::system() })
+                let address = Address::Told(url);
+                Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
             }
         }
     }
@@ -98,14 +98,19 @@ impl TokenEndpoint {
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        let (address, client) = (Address::of_issuer(issuer), Arc::new(client));
-        Ok(Self { address, client, transport, clock: Clock::system() })
+        let address = Address::of_issuer(issuer);
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
     /// The clock that a `Retry-After` date and the age of metadata are measured with. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Where tokens are asked for, and as whom.
+    pub(super) fn asks(&self) -> (&Address, &ClientAuthentication) {
+        (&self.address, &self.client)
     }
 
     /// The same endpoint, which remembers for itself what secret it sent last.
@@ -122,11 +127,6 @@ impl TokenEndpoint {
 
     pub(super) fn has_another_secret(&self) -> bool {
         self.client.has_another_secret()
-    }
-
-    /// Where tokens are asked for, and as whom.
-    pub(super) fn asks(&self) -> (String, &ClientAuthentication) {
-        (self.address.text(), &self.client)
     }
 
     /// Asks for a token.
@@ -160,7 +160,7 @@ impl TokenEndpoint {
         })
     }
 
-    /// Its URL without the query, or the issuer that tells it.
+    /// Its URL without the query, or its issuer.
     pub(super) fn place(&self) -> Option<String> {
         self.address.place()
     }

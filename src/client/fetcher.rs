@@ -115,7 +115,9 @@ impl Fetcher for Repeat {
     }
 
     fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
-        Some(StoreKey::of(&self.endpoint, &self.grant, key_secret))
+        // What a resource made it ask for is not in the key.
+        let stays = self.step_up.is_none();
+        stays.then(|| StoreKey::of(&self.endpoint, &self.grant, key_secret))
     }
 
     fn rotates_its_secret(&self) -> bool {

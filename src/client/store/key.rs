@@ -27,10 +27,11 @@ impl StoreKey {
         grant: &Grant,
         key_secret: Option<&ClientSecret>,
     ) -> Self {
-        let (url, client) = endpoint.asks();
+        let (address, client) = endpoint.asks();
+        let (kind, address) = address.told_apart_by();
         let mut digest = Parts::default();
         digest.add("key", key_secret.map(ClientSecret::expose));
-        digest.add("url", Some(&url));
+        digest.add(kind, Some(&address));
         digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
         // A form of its own does not show the client.
         if grant.is_standard() {

@@ -165,10 +165,13 @@ impl Shared {
     fn landed(&self, fetched: Result<Fetched, Failure>) -> bool {
         let now = self.settings.clock.monotonic();
         let mut state = self.lock();
-        let mut skipped = Vec::new();
-        let mut failed = None;
+        let (mut held, mut failed, mut skipped) = (None, None, Vec::new());
         let again = match fetched {
-            Ok(fetched) => self.keep(&mut state, fetched, now, &mut skipped),
+            Ok(fetched) => {
+                let again = self.keep(&mut state, fetched, now, &mut skipped);
+                held = Some(self.snapshot.load().keys.len());
+                again
+            }
             Err(failure) => {
                 failed = Some(failure.error.clone());
                 state.machine.failed(now, failure.retry_after, random::fraction());
@@ -181,6 +184,7 @@ impl Shared {
         }
         // What is logged runs code of others, which may ask for the status.
         drop(state);
+        held.into_iter().for_each(observe::keys::fetched);
         failed.iter().for_each(observe::keys::not_fetched);
         skipped.iter().for_each(|line| observe::keys::skipped(line));
         self.ended.send_modify(|ended| *ended = ended.wrapping_add(1));
@@ -204,7 +208,6 @@ impl Shared {
         if changed {
             *skipped = keys.skipped().to_vec();
         }
-        observe::keys::fetched(keys.len());
         let standing = state.machine.lease().map_or(Standing::Absent, Standing::Until);
         self.snapshot.store(Arc::new(Snapshot { keys, standing }));
         if changed {
