@@ -5,6 +5,11 @@
 //! | send a fixed token | [`AddBearer::bearer`](crate::client::AddBearer::bearer) |
 //! | send a token of a client of my own, kept fresh | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
 //! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::signed_in`](crate::client::TokenCache::signed_in) |
+//! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
+//! | exchange a token, or sign for one | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
+//! | find the endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
+//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) |
+//! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
 //! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |

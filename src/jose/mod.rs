@@ -30,9 +30,9 @@ pub(crate) use crate::members;
 pub use algorithm::Algorithm;
 #[cfg(feature = "server")]
 pub(crate) use compact::{Compact, split_signature};
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;
 pub(crate) use verifying::VerifyingKey;

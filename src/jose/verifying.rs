@@ -29,6 +29,7 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// Why it cannot be used here: its type, its size, its use, a member that is wrong.
+    #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "for clients that sign"))]
     pub(crate) fn from_jwk(json: &[u8]) -> Result<Self, &'static str> {
         Self::new(&Jwk::read(json)?)
     }

@@ -27,6 +27,10 @@ enum Event {
 
 /// How the fetches of a cache are called: nothing secret, and the same for its whole life.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(all(feature = "metrics", feature = "tracing")),
+    allow(dead_code, reason = "only facades read it")
+)]
 pub(crate) struct Source {
     /// The URL without its query.
     pub(crate) endpoint: Option<String>,

@@ -19,6 +19,7 @@ pub struct RegisteredClient {
     secret: Option<ClientSecret>,
     redirect_uris: Vec<Box<str>>,
     scopes: Option<ScopeSet>,
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
     pub(super) keys: ClientKeys,
 }
 

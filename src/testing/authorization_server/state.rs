@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) seen: Seen,
     pub(super) jwts: Jwts,
     /// The assertions that were used, by their client and `jti`.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
     pub(super) assertions: HashSet<(Box<str>, Box<str>)>,
     /// Whose assertions about users are believed.
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
