@@ -28,8 +28,10 @@ mod verifying;
 
 pub(crate) use crate::members;
 pub use algorithm::Algorithm;
+#[cfg(any(feature = "server", feature = "test-util"))]
+pub(crate) use compact::Compact;
 #[cfg(feature = "server")]
-pub(crate) use compact::{Compact, split_signature};
+pub(crate) use compact::split_signature;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;
 #[cfg(any(feature = "server", feature = "test-util"))]
