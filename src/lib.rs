@@ -74,6 +74,8 @@
 //! | `access token fetch retried` | `tower_oauth2::client` | debug | `attempt` |
 //! | `access token not fetched` | `tower_oauth2::client` | warn | `kind`, `error` |
 //! | `access token rejected` | `tower_oauth2::client` | info | `endpoint` |
+//! | `the token store failed` | `tower_oauth2::client` | warn | `operation`, `late` |
+//! | `the answer to a refresh was lost, …` | `tower_oauth2::client` | warn | |
 //! | `access token checked` | `tower_oauth2::server` | debug | `outcome`, `reason`, `source`, `description` |
 //! | `keys fetched` | `tower_oauth2::server` | debug | `keys` |
 //! | `keys not fetched` | `tower_oauth2::server` | warn | `error` |

@@ -656,3 +656,28 @@ async fn it_prints_no_secret_and_no_token() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_signs_who_it_is_may_introspect_and_one_that_only_names_itself_may_not() {
+    use tower_oauth2::{
+        Algorithm, ClientAuthentication, RequestHead, SigningKey, Transport,
+        validate::{Introspection, RejectionKind, ValidateToken},
+    };
+
+    let server = AuthorizationServer::new();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let jwk = key.public_jwk().unwrap();
+    server.register_client(RegisteredClient::private_key_jwt("api", &jwk).unwrap());
+    server.register_client(RegisteredClient::public("open"));
+    let signs = ClientAuthentication::private_key_jwt("api", key).unwrap();
+    let names = ClientAuthentication::public("open");
+    for (client, kind) in [(signs, RejectionKind::Invalid), (names, RejectionKind::Unavailable)] {
+        let transport = Transport::new(server.clone());
+        let url = "https://as.example/introspect";
+        let validator = Introspection::new(url, client, transport).unwrap();
+        let request = http::Request::new(());
+        let head = RequestHead::of(&request);
+        let verdict = validator.validate("T", head);
+        assert_eq!(verdict.wait().await.unwrap_err().kind(), kind);
+    }
+}

@@ -33,7 +33,9 @@ fn introspect(
     let form = Form::of_request(head, body)?;
     let client = client_auth::authenticate(state, now, &head.headers, &form)?;
     // RFC 7662 §2.1: whoever may ask without a secret may guess tokens.
-    client.secret().ok_or_else(Refusal::invalid_client)?;
+    if client.is_public() {
+        return Err(Refusal::invalid_client());
+    }
     let token = form.require("token")?;
     let mut members = Members::default();
     let standing = state.standing(token, now);
