@@ -8,6 +8,7 @@
 //! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
 //! | exchange a token, or sign for one | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
 //! | find the endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
+//! | find it by what the API says (RFC 9728) | [`ClientCredentialsRefresh::for_resource`](crate::client::ClientCredentialsRefresh::for_resource) |
 //! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |

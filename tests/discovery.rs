@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header::WWW_AUTHENTICATE};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
@@ -12,7 +12,9 @@ use std::{
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
     AuthorizationServerMetadata, ClientAuthentication, DiscoveryErrorKind, Transport,
-    client::{Error, ErrorKind, Grant, ProtectedResource, SignIn, TokenEndpoint},
+    client::{
+        ClientCredentialsRefresh, Error, ErrorKind, Grant, ProtectedResource, SignIn, TokenEndpoint,
+    },
     server::RequireToken,
     testing::ManualClock,
     validate::StaticTokens,
@@ -27,6 +29,8 @@ const METADATA: &str = "https://as.example/tenant/.well-known/openid-configurati
 #[derive(Clone, Default)]
 struct Network {
     asked: Arc<Mutex<Vec<String>>>,
+    /// The forms that came with that, without those that are empty.
+    forms: Arc<Mutex<Vec<Bytes>>>,
     /// URLs and what is there.
     pages: Arc<Mutex<Vec<(String, u16, String)>>>,
 }
@@ -54,7 +58,12 @@ impl Network {
             let page = pages.iter().find(|(own, ..)| *own == url);
             let (status, body) = page.map_or((404, ""), |(_, status, body)| (*status, body));
             let response = Response::builder().status(status).body(Body::from(body.to_owned()));
-            async { Ok::<_, Infallible>(response.unwrap()) }
+            let forms = this.forms.clone();
+            async move {
+                let form = request.into_body().collect().await?.to_bytes();
+                forms.lock().unwrap().extend(Some(form).filter(|form| !form.is_empty()));
+                Ok::<_, Infallible>(response.unwrap())
+            }
         }))
     }
 
@@ -316,4 +325,112 @@ async fn what_the_server_half_says_the_client_half_understands() {
     let resource =
         ProtectedResource::from_challenge(&called, refused.headers(), allowed, &transport).await;
     assert_eq!(resource.unwrap().resource(), "https://api.example/v1");
+}
+
+/// A client of the resource at `https://api.example`, which is listed as one of `ISSUER`.
+fn of_resource(network: &Network) -> Result<TokenEndpoint, tower_oauth2::ConfigError> {
+    let listed = ["https://other.example", ISSUER];
+    TokenEndpoint::of_resource("https://api.example", listed, client(), network.transport())
+}
+
+#[tokio::test]
+async fn a_resource_says_where_its_tokens_come_from() {
+    let (network, clock) = (Network::default(), ManualClock::new());
+    let endpoint = of_resource(&network).unwrap().with_clock(clock.clock());
+    let token = "https://as.example/tenant/t";
+    network.put_server(token);
+    network.put(DOCUMENT, 200, &document("https://api.example", &format!(r#"["{ISSUER}"]"#)));
+    assert!(network.asked().is_empty(), "a constructor asks nothing");
+    let fetch = async || endpoint.fetch(&Grant::client_credentials()).await;
+    fetch().await.unwrap();
+    fetch().await.unwrap();
+    assert_eq!(network.asked(), [DOCUMENT, METADATA, token, token]);
+    // It moves to another issuer, which was not listed.
+    let moved = document("https://api.example", r#"["https://evil.example"]"#);
+    network.put(DOCUMENT, 200, &moved);
+    clock.advance(Duration::from_secs(24 * 3600));
+    let error = fetch().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(error.to_string().contains("https://evil.example"), "{error}");
+    assert_eq!(network.asked(), [DOCUMENT]);
+    // And is down, which is no reason to forget where they came from.
+    network.put(DOCUMENT, 200, &document("https://api.example", &format!(r#"["{ISSUER}"]"#)));
+    fetch().await.unwrap();
+    network.put(DOCUMENT, 503, "");
+    clock.advance(Duration::from_secs(24 * 3600));
+    network.asked();
+    fetch().await.unwrap();
+    assert_eq!(network.asked(), [DOCUMENT, token]);
+}
+
+#[tokio::test]
+async fn a_resource_that_says_another_or_nothing_gets_no_secret() {
+    for (status, body) in [
+        (200, document("https://victim.example", &format!(r#"["{ISSUER}"]"#))),
+        (200, document("https://api.example", r#"["https://evil.example"]"#)),
+        (200, document("https://api.example", "[]")),
+        (200, "{}".into()),
+        (404, String::new()),
+    ] {
+        let network = Network::default();
+        network.put_server("https://as.example/tenant/t");
+        network.put(DOCUMENT, status, &body);
+        let endpoint = of_resource(&network).unwrap();
+        let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
+        let kind = if status == 404 { ErrorKind::Refused } else { ErrorKind::InvalidResponse };
+        assert_eq!((error.kind(), network.asked()), (kind, vec![DOCUMENT.to_owned()]), "{body}");
+    }
+}
+
+#[test]
+fn a_resource_and_the_issuers_that_it_may_name_are_checked_when_built() {
+    let network = Network::default();
+    let build = |resource: &str, issuers: &[&str]| {
+        TokenEndpoint::of_resource(resource, issuers, client(), network.transport())
+            .map_err(|error| error.to_string())
+    };
+    assert!(build("https://api.example/v1", &[ISSUER]).is_ok());
+    for (resource, issuers, told) in [
+        ("http://api.example", &[ISSUER][..], "no absolute https URL"),
+        ("api.example", &[ISSUER], "no absolute https URL"),
+        ("https://api.example/#f", &[ISSUER], "without a fragment"),
+        ("https://api.example", &[], "no issuer is listed"),
+        ("https://api.example", &[ISSUER, "http://as.example"], "plain http"),
+    ] {
+        let error = build(resource, issuers).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_layer_for_a_resource_asks_for_its_token_and_sends_it_nowhere_else() {
+    let network = Network::default();
+    let token = "https://as.example/tenant/t";
+    network.put_server(token);
+    let resource = "https://api.example/v1";
+    let there = "https://api.example/.well-known/oauth-protected-resource/v1";
+    network.put(there, 200, &document(resource, &format!(r#"["{ISSUER}"]"#)));
+    let layer =
+        ClientCredentialsRefresh::for_resource(resource, [ISSUER], client(), network.transport());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let saw = seen.clone();
+    let service = ServiceBuilder::new().layer(layer.unwrap()).service(service_fn(
+        move |request: Request<Body>| {
+            saw.lock().unwrap().push(request.headers()["authorization"].clone());
+            async { Ok::<_, Infallible>(Response::new(Body::default())) }
+        },
+    ));
+    let call = async |url: &'static str| {
+        let request = Request::get(url).body(Body::default()).unwrap();
+        service.clone().oneshot(request).await.map_err(|error| error.to_string())
+    };
+    call("https://api.example/v1/calls").await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["Bearer T"]);
+    let asked = [there, METADATA, token];
+    assert_eq!(network.asked(), asked);
+    let form = "grant_type=client_credentials&resource=https%3A%2F%2Fapi.example%2Fv1";
+    assert_eq!(*network.forms.lock().unwrap(), [form]);
+    let error = call("https://elsewhere.example/").await.unwrap_err();
+    assert!(error.contains("https://elsewhere.example"), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }

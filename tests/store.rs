@@ -5,14 +5,18 @@
 #[path = "support/engine.rs"]
 mod engine;
 
+use bytes::Bytes;
 use engine::{Asked, Reply, World, ask, at_once, exact, impatient, millis, numbered, seconds};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use http::{Request, Response};
+use http_body_util::Full;
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use tower::service_fn;
 use tower_oauth2::{
     Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
     SigningKey, SigningKeySource, Transport,
     client::{
         Error, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenResponse,
-        TokenSource, TokenStore,
+        TokenRevocation, TokenSource, TokenStore,
     },
     testing::InMemoryStore,
 };
@@ -179,6 +183,46 @@ async fn a_token_rejected_earlier_is_not_taken_again_though_the_newer_could_not_
     world.advance(seconds(2)).await;
     assert!(cache.reject(&second));
     assert_eq!(token(&cache).await.unwrap(), "T3", "not T1, which is still there");
+}
+
+/// A server that revokes whatever it is asked to.
+fn revocation() -> TokenRevocation {
+    let answer = service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let client = ClientAuthentication::basic("id", "secret");
+    TokenRevocation::new("https://as.example/revoke", client, Transport::new(answer)).unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_not_left_to_others() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let (first, second) = (replica(&world, &store), replica(&world, &store));
+    assert_eq!(token(&first).await.unwrap(), "T1");
+    first.revoke(&revocation()).await.unwrap();
+    assert!(store.keys().is_empty());
+    assert_eq!(token(&second).await.unwrap(), "T2");
+
+    // The token of a replica that fetched another is left alone.
+    let third = replica(&world, &store);
+    assert_eq!(token(&third).await.unwrap(), "T2");
+    second.reject(&ask(&second).await.unwrap());
+    assert_eq!(token(&second).await.unwrap(), "T3");
+    third.revoke(&revocation()).await.unwrap();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T3");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_keeps_nobody_from_revoking() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let cache = replica(&world, &store);
+    assert_eq!(token(&cache).await.unwrap(), "T1");
+    store.fail();
+    cache.revoke(&revocation()).await.unwrap();
+    assert_eq!((cache.status().store_failures(), store.keys().len()), (1, 1));
+    store.recover();
+    world.advance(seconds(1)).await;
+    assert_eq!(token(&cache).await.unwrap(), "T2", "it had the other once");
 }
 
 #[tokio::test]

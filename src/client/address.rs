@@ -1,8 +1,9 @@
-//! Where a token endpoint is: told, or read from the metadata of its server.
+//! Where a token endpoint is: told, or read from the metadata of its server, which those of the
+//! resource may name.
 
-use super::Error;
+use super::{Error, ProtectedResource};
 use crate::{
-    AuthorizationServerMetadata, Clock, DiscoveryErrorKind, Origin, Transport,
+    AuthorizationServerMetadata, Clock, DiscoveryError, DiscoveryErrorKind, Origin, Transport,
     client::machine::after,
 };
 use http::Uri;
@@ -25,8 +26,15 @@ pub(super) enum Address {
 }
 
 pub(super) struct Discovered {
-    issuer: Box<str>,
+    by: By,
     known: Mutex<Option<Known>>,
+}
+
+/// What is known beforehand.
+enum By {
+    Issuer(Box<str>),
+    /// The resource that names its issuer, which has to be one of these.
+    Resource(Box<str>, Box<[Box<str>]>),
 }
 
 #[derive(Clone)]
@@ -37,8 +45,15 @@ struct Known {
 
 impl Address {
     pub(super) fn of_issuer(issuer: &str) -> Self {
-        let known = Mutex::default();
-        Self::Discovered(Arc::new(Discovered { issuer: issuer.into(), known }))
+        Self::discovered(By::Issuer(issuer.into()))
+    }
+
+    pub(super) fn of_resource(resource: &str, issuers: Box<[Box<str>]>) -> Self {
+        Self::discovered(By::Resource(resource.into(), issuers))
+    }
+
+    fn discovered(by: By) -> Self {
+        Self::Discovered(Arc::new(Discovered { by, known: Mutex::default() }))
     }
 
     /// The URL, read where it is not known, or too old. Callers that come at once may read it more
@@ -54,15 +69,18 @@ impl Address {
     pub(super) fn told_apart_by(&self) -> (&'static str, String) {
         match self {
             Self::Told(url) => ("url", url.to_string()),
-            Self::Discovered(discovered) => ("issuer", discovered.issuer.to_string()),
+            Self::Discovered(discovered) => match &discovered.by {
+                By::Issuer(issuer) => ("issuer", issuer.to_string()),
+                By::Resource(resource, _) => ("resource of issuer", resource.to_string()),
+            },
         }
     }
 
-    /// The URL without its query, or the issuer.
+    /// The URL without its query, or what it is found by.
     pub(super) fn place(&self) -> Option<String> {
         match self {
             Self::Told(url) => Origin::of(url).map(|origin| format!("{origin}{}", url.path())),
-            Self::Discovered(discovered) => Some(discovered.issuer.to_string()),
+            Self::Discovered(discovered) => Some(discovered.by.as_str().to_owned()),
         }
     }
 
@@ -102,8 +120,7 @@ impl Discovered {
     }
 
     async fn read(&self, transport: &Transport) -> Result<Uri, Unread> {
-        let metadata = AuthorizationServerMetadata::discover(&self.issuer, transport).await;
-        let metadata = metadata.map_err(|error| Unread {
+        let metadata = self.by.metadata(transport).await.map_err(|error| Unread {
             is_outage: matches!(
                 error.kind(),
                 DiscoveryErrorKind::Transport | DiscoveryErrorKind::Refused
@@ -112,6 +129,26 @@ impl Discovered {
         })?;
         let url = metadata.token_endpoint().and_then(|url| url.parse().ok());
         url.ok_or_else(|| Unread { error: Error::no_token_endpoint(), is_outage: false })
+    }
+}
+
+impl By {
+    fn as_str(&self) -> &str {
+        let (Self::Issuer(text) | Self::Resource(text, _)) = self;
+        text
+    }
+
+    async fn metadata(
+        &self,
+        transport: &Transport,
+    ) -> Result<AuthorizationServerMetadata, DiscoveryError> {
+        match self {
+            Self::Issuer(issuer) => AuthorizationServerMetadata::discover(issuer, transport).await,
+            Self::Resource(resource, listed) => {
+                let found = ProtectedResource::discover(resource, listed, transport).await?;
+                AuthorizationServerMetadata::discover(found.issuer(), transport).await
+            }
+        }
     }
 }
 
@@ -127,7 +164,7 @@ impl fmt::Debug for Address {
                 Some(origin) => write!(f, "{origin}"),
                 None => f.write_str("?"),
             },
-            Self::Discovered(discovered) => write!(f, "{}", discovered.issuer),
+            Self::Discovered(discovered) => f.write_str(discovered.by.as_str()),
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::{Error, ErrorKind, Grant, TokenResponse, address::Address, token_response};
 use crate::{
     ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
-    metadata::Places, retry_after::retry_after, secrets::Secrets,
+    metadata::Places, retry_after::retry_after, secrets::Secrets, well_known::resource_metadata,
 };
 use bytes::Bytes;
 use http::{
@@ -102,6 +102,54 @@ impl TokenEndpoint {
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
+    /// The token endpoint of the authorization server that `resource` names in its metadata
+    /// ([RFC 9728]), where that is one of `issuers`: those are read as
+    /// [`ProtectedResource::discover`] does it, those of the server as
+    /// [`discovered`](Self::discovered) does, both when that says. No I/O is done here.
+    ///
+    /// List only issuers whose client this is: the resource chooses among them who gets to see its
+    /// credentials. Another is named in the error and never contacted.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+    ///
+    /// let endpoint = TokenEndpoint::of_resource(
+    ///     "https://api.example/v1",
+    ///     ["https://as.example"],
+    ///     ClientAuthentication::basic("id", "secret"),
+    ///     Transport::https(),
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute `https` URL (or `http` to the machine itself) without a
+    /// fragment, no issuer is listed, or one is none that [`discovered`](Self::discovered) takes.
+    ///
+    /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+    /// [`ProtectedResource::discover`]: super::ProtectedResource::discover
+    pub fn of_resource<I>(
+        resource: &str,
+        issuers: I,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        resource_metadata(resource)?;
+        let issuers: Box<[Box<str>]> =
+            issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
+        if issuers.is_empty() {
+            return Err(ConfigError::new("no issuer is listed that the resource may name"));
+        }
+        issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
+        let address = Address::of_resource(resource, issuers);
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+    }
+
     /// The clock that a `Retry-After` date and the age of metadata are measured with. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -160,7 +208,7 @@ impl TokenEndpoint {
         })
     }
 
-    /// Its URL without the query, or its issuer.
+    /// Its URL without the query, or what it is found by.
     pub(super) fn place(&self) -> Option<String> {
         self.address.place()
     }

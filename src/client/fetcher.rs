@@ -4,10 +4,17 @@
 use super::{
     Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation, step_up::StepUp,
 };
-use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
-use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc};
+use crate::{AccessToken, ClientSecret, ScopeSet, observe::tokens::Source};
+use std::{
+    error::Error as StdError,
+    future::{Future, ready},
+    pin::Pin,
+    sync::Arc,
+};
 
 pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
+
+pub(super) type Withdrawal<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 pub(super) trait Fetcher: Send + Sync {
     fn fetch(&self) -> Fetch;
@@ -61,6 +68,12 @@ pub(super) trait Fetcher: Send + Sync {
     fn store_key(&self, key_secret: Option<&ClientSecret>) -> Option<StoreKey> {
         let _ = key_secret;
         None
+    }
+
+    /// Takes `token` from others that could find it.
+    fn withdraw<'a>(&'a self, token: &'a AccessToken) -> Withdrawal<'a> {
+        let _ = token;
+        Box::pin(ready(()))
     }
 
     /// How often its store failed.

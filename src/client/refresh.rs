@@ -1,7 +1,10 @@
 use super::{
     AddBearer, AddBearerService, Grant, Known, Origins, RefreshPolicy, TokenCache, TokenEndpoint,
 };
-use crate::{ClientSecret, Clock, ConfigError, ScopeSet, TokenLocation};
+use crate::{
+    ClientAuthentication, ClientSecret, Clock, ConfigError, Origin, ScopeSet, TokenLocation,
+    Transport,
+};
 use std::fmt;
 use tower_layer::Layer;
 
@@ -72,6 +75,41 @@ impl ClientCredentialsRefresh {
         let cache = TokenCache::new(endpoint.clone(), grant.clone(), policy.clone());
         let layer = AddBearer::from_source(cache, origins)?;
         Ok(Self { endpoint, grant, policy, clock: Clock::system(), ceiling: None, layer })
+    }
+
+    /// Gets tokens for `resource`, and for its origin alone, from the authorization server that it
+    /// names, if that is one of `issuers`: see [`TokenEndpoint::of_resource`]. They are asked for
+    /// as tokens for it ([`with_resource`](Self::with_resource)).
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, Transport, client::ClientCredentialsRefresh};
+    ///
+    /// let layer = ClientCredentialsRefresh::for_resource(
+    ///     "https://api.example/v1",
+    ///     ["https://as.example"],
+    ///     ClientAuthentication::basic("id", "secret"),
+    ///     Transport::https(),
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenEndpoint::of_resource`].
+    pub fn for_resource<I>(
+        resource: &str,
+        issuers: I,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let endpoint = TokenEndpoint::of_resource(resource, issuers, client, transport)?;
+        let origin = resource.parse().ok().and_then(|uri| Origin::of(&uri));
+        let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;
+        Self::new(endpoint, origin)?.with_resource(resource)
     }
 }
 

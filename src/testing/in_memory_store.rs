@@ -112,6 +112,10 @@ impl TokenStore for InMemoryStore {
         self.answer(|state| drop(state.tokens.insert(key.clone(), text)))
     }
 
+    fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
+        self.answer(|state| drop(state.tokens.remove(key)))
+    }
+
     fn acquire<'a>(
         &'a self,
         key: &'a StoreKey,

@@ -55,7 +55,9 @@ impl TokenCache {
 
     /// Takes the token out of use and has `endpoint` revoke it; the refresh token of a sign-in
     /// too, which ends the session. Where tokens can be fetched without the user, the next call
-    /// has another fetched. Without a token nothing is sent.
+    /// has another fetched. Without a token nothing is sent. It is taken out of the
+    /// [store](Self::with_store) first, where no other replica finds it then; one that has it
+    /// already uses it until it is rejected.
     ///
     /// A renewal of a session that is in flight is not kept.
     ///
@@ -69,6 +71,9 @@ impl TokenCache {
     /// Once it was polled the token is out of use; whether the server knows is then unknown.
     pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
         let (token, refresh_token) = self.shared.give_up();
+        if let Some(token) = &token {
+            self.shared.fetcher().withdraw(token).await;
+        }
         let refresh_revoked = match &refresh_token {
             Some(token) => endpoint.revoke(token.expose(), "refresh_token").await,
             None => Ok(()),

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Error, RefreshPolicy, TokenResponse,
-        fetcher::{Fetch, Fetcher},
+        fetcher::{Fetch, Fetcher, Withdrawal},
         machine,
         session::OnRotation,
         warning,
@@ -109,6 +109,10 @@ impl Fetcher for Stored {
         self.level.fetcher.has_another_secret()
     }
 
+    fn withdraw<'a>(&'a self, token: &'a AccessToken) -> Withdrawal<'a> {
+        Box::pin(self.level.withdraw(token))
+    }
+
     fn store_failures(&self) -> u64 {
         self.level.failures.load(Ordering::Relaxed)
     }
@@ -151,6 +155,15 @@ impl Level {
             self.ask(&mut visit, "release", || self.store.release(&self.key, &holder)).await;
         }
         result
+    }
+
+    /// Removes `token`; that of a replica which has fetched another since then stays.
+    async fn withdraw(&self, token: &AccessToken) {
+        let mut visit = Visit { is_down: false };
+        let found = self.ask(&mut visit, "load", || self.store.load(&self.key)).await.flatten();
+        if found.is_some_and(|found| found.access_token().has_text_of(token)) {
+            self.ask(&mut visit, "remove", || self.store.remove(&self.key)).await;
+        }
     }
 
     /// A token in the store that need not be renewed yet, and that this cache did not have.

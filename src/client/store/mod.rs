@@ -48,6 +48,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// #     async fn get(&self, _: &str) -> Result<Option<String>, StoreError> { Ok(None) }
 /// #     async fn set(&self, _: &str, _: &str, _: Duration) -> Result<(), StoreError> { Ok(()) }
 /// #     async fn set_nx(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> { Ok(true) }
+/// #     async fn delete(&self, _: &str) -> Result<(), StoreError> { Ok(()) }
 /// #     async fn delete_if(&self, _: &str, _: &str) -> Result<(), StoreError> { Ok(()) }
 /// # }
 /// # fn seal(_: &str, text: &str) -> String { text.into() }
@@ -72,6 +73,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///             let sealed = seal(key.as_str(), token.to_secret_string().expose());
 ///             self.0.set(key.as_str(), &sealed, lifetime).await
 ///         })
+///     }
+///
+///     fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
+///         Box::pin(self.0.delete(key.as_str()))
 ///     }
 ///
 ///     fn acquire<'a>(
@@ -108,6 +113,14 @@ pub trait TokenStore: Send + Sync + 'static {
         token: &'a StoredToken,
         lifetime: Duration,
     ) -> StoreFuture<'a, ()>;
+
+    /// Forgets what is kept under `key`: the token was revoked.
+    ///
+    /// Defaults to nothing: a replica may then find the token and have it rejected, once.
+    fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
+        let _ = key;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Asks to be the one that fetches the token of `key`, as `holder`, a name made up for this
     /// one fetch. It lapses after `ttl`.
