@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     future::ready,
     pin::pin,
+    sync::Arc,
     task::{Context, Waker},
     time::Duration,
 };
@@ -18,7 +19,10 @@ use tower_oauth2::{
     Answer,
     server::RequireToken,
     testing::ManualClock,
-    validate::{Cached, Principal, Rejection, RejectionKind, Revocation, ValidateToken, Validated},
+    validate::{
+        Cached, Principal, Rejection, RejectionKind, Revocable, Revocation, Revocations,
+        ValidateToken, Validated,
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -248,12 +252,68 @@ async fn a_refusal_is_of_the_whole_token() {
 }
 
 #[tokio::test]
-async fn a_validator_that_leaves_out_a_part_of_its_tokens_has_them_compared_whole() {
-    let judge = Judge::default().comparing_the_signature_alone();
+async fn wherever_a_validator_splits_its_tokens_all_of_them_is_compared() {
+    let token = "good.alice.signature";
+    for place in [0, 5, token.len() - 1, token.len(), token.len() + 1, usize::MAX] {
+        let judge = Judge::default().splitting_at(place);
+        let (cache, _) = cached(&judge);
+        assert!(validate(&cache, token).await.is_ok());
+        assert!(cache.recall(token.as_bytes()).is_some(), "{place}");
+        for other in ["evil.alice.signature", "good.malice.signature", "good.alice.signaturf"] {
+            judge.say(other, Err(Rejection::invalid("forged")));
+            assert!(cache.recall(other.as_bytes()).is_none());
+            assert!(validate(&cache, other).await.is_err(), "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_recalled_is_the_token_to_the_byte_and_good_still() {
+    let judge = Judge::default();
+    let (cache, clock) = cached(&judge);
+    let token = "good.alice.signature";
+    let expiry = clock.clock().wall() + SECOND;
+    judge.say(token, Ok(Principal::new("alice").with_expiry(expiry)));
+    assert!(cache.recall(token.as_bytes()).is_none());
+    assert_eq!(status(cache.clone(), token).await, StatusCode::OK);
+    for place in 0..token.len() {
+        for byte in [b' ', b',', b'=', 0x80, b'x'] {
+            let mut other = token.as_bytes().to_vec();
+            other[place] = byte;
+            assert!(cache.recall(&other).is_none());
+        }
+        assert!(cache.recall(&token.as_bytes()[..place]).is_none());
+    }
+    // What is no token is refused as ever, however near it comes to one that is known.
+    for (near, status_of) in [
+        ("good.alice.signature ,", StatusCode::BAD_REQUEST),
+        ("good alice.signature", StatusCode::BAD_REQUEST),
+        ("good.alice\u{e9}.signature", StatusCode::BAD_REQUEST),
+        ("bood.alice.signature", StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(status(cache.clone(), near).await, status_of, "{near}");
+    }
+    assert_eq!(judge.asked(), 2);
+    clock.advance(SECOND);
+    assert!(cache.recall(token.as_bytes()).is_none());
+    assert_eq!(status(cache.clone(), token).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_known_token_is_recalled_through_every_wrapper_that_judges_no_less() {
+    let judge = Judge::default();
     let (cache, _) = cached(&judge);
-    judge.say("evil.alice.signature", Err(Rejection::invalid("forged")));
-    assert!(validate(&cache, "good.alice.signature").await.is_ok());
-    assert!(validate(&cache, "evil.alice.signature").await.is_err());
+    let revocations = Revocations::new();
+    let erased = Arc::new(Revocable::new(cache, revocations.clone())).into_shared();
+    for _ in 0..3 {
+        assert_eq!(status(erased.clone(), "good.alice.signature").await, StatusCode::OK);
+    }
+    assert_eq!(judge.asked(), 1);
+    assert!(erased.recall(b"good.alice.signature").is_some());
+    assert!(erased.recall(b"good.alice.\xff").is_none());
+    revocations.revoke_token("good.alice.signature", None).unwrap();
+    assert!(erased.recall(b"good.alice.signature").is_none());
+    assert_eq!(status(erased, "good.alice.signature").await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -363,7 +423,7 @@ async fn it_says_what_it_holds_and_forwards_what_it_is_asked() {
     for part in ["good", "alice", "signature", "secret"] {
         assert!(!shown.contains(part), "{shown}");
     }
-    assert_eq!(cache.split(token), ("good.alice", "signature"));
+    assert_eq!(cache.split_at(token.as_bytes()), "good.alice.".len());
     let expired = Principal::new("alice").with_expiry(clock.clock().wall());
     let verdict = cache.recheck(&Validated::from(expired), clock.clock().wall());
     assert_eq!(kind(&verdict), Some(RejectionKind::Expired));

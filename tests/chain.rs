@@ -308,8 +308,9 @@ impl ValidateToken for Marked {
         Answer::Ready(Ok(Arc::new(Validated::new(Principal::new(self.owner), 7))))
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        token.split_once(self.sign).unwrap_or(("", token))
+    fn split_at(&self, token: &[u8]) -> usize {
+        let at = token.iter().position(|byte| char::from(*byte) == self.sign);
+        at.map_or(0, |at| at + 1)
     }
 
     fn recheck(&self, validated: &Validated<u8>, _: SystemTime) -> Result<(), Rejection> {
@@ -331,12 +332,14 @@ fn marked(sign: char, owner: &'static str, generation: u64) -> Marked {
 #[test]
 fn what_a_chain_does_not_know_of_a_token_is_secret() {
     let (dot, dash) = (marked('.', "a", 0), marked('-', "a", 0));
-    assert_eq!(first_of(dot.clone(), dot.clone()).split("a.b-c"), ("a", "b-c"));
-    assert_eq!(first_of(dot.clone(), dash.clone()).split("a.b-c"), ("", "a.b-c"));
+    assert_eq!(first_of(dot.clone(), dot.clone()).split_at(b"a.b-c"), 2);
+    assert_eq!(first_of(dash.clone(), dot.clone()).split_at(b"a.b-c"), 2);
+    assert_eq!(first_of(dot.clone(), dash.clone()).split_at(b"a.b"), 0);
     let route = Route::new().when(prefix("."), dot).when(prefix("a"), dash);
-    assert_eq!(route.split("a.b-c"), ("a.b", "c"));
-    assert_eq!(route.split(".b-c"), ("", "b-c"));
-    assert_eq!(route.split("xyz"), ("", "xyz"));
+    assert_eq!(route.split_at(b"a.b-c"), 4);
+    assert_eq!(route.split_at(b".b-c"), 1);
+    assert_eq!(route.split_at(b"xyz"), 0);
+    assert_eq!(route.split_at(b"a\xff-c"), 0);
 }
 
 #[test]
@@ -390,7 +393,7 @@ async fn claims_of_two_types_become_the_variants_of_one() {
     assert!(chain.recheck(&number, SystemTime::now()).is_ok());
     let stranger = marked('.', "b", 0).map_claims(|number| Claims::Number(*number));
     assert!(stranger.recheck(&number, SystemTime::now()).is_err());
-    assert_eq!((numbers.generation(), numbers.split("a.b")), (3, ("a", "b")));
+    assert_eq!((numbers.generation(), numbers.split_at(b"a.b")), (3, 2));
 
     let later = async |_| Ok(Validated::new(Principal::new("late"), 9_u8));
     let later = later.map_claims(|number| Claims::Number(*number));

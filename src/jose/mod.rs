@@ -31,7 +31,7 @@ pub use algorithm::Algorithm;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use compact::Compact;
 #[cfg(feature = "server")]
-pub(crate) use compact::split_signature;
+pub(crate) use compact::signature_at;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;
 #[cfg(any(feature = "server", feature = "test-util"))]

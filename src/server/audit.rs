@@ -55,8 +55,8 @@ impl Auditor {
         Self { hook: Arc::new(hook), key: Key::random() }
     }
 
-    pub(super) fn token_id(&self, token: &str) -> TokenId {
-        let digest = self.key.digest(token.as_bytes());
+    pub(super) fn token_id(&self, token: &[u8]) -> TokenId {
+        let digest = self.key.digest(token);
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
     }

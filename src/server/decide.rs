@@ -26,10 +26,14 @@ impl Presented {
     pub(super) fn new(found: Found<'_, '_>, settings: &Settings) -> Self {
         let auditor = settings.auditor.as_ref();
         Self {
-            token_id: auditor.map(|auditor| auditor.token_id(&found.token)),
+            token_id: auditor.map(|auditor| auditor.token_id(found.as_bytes())),
             location: found.location.clone(),
             place: found.place,
         }
+    }
+
+    pub(super) fn location(&self) -> Option<&TokenLocation> {
+        Some(&self.location)
     }
 }
 
@@ -61,6 +65,16 @@ pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
     note(Outcome::Anonymous, settings, None, Whose::default());
     Ok(false)
+}
+
+/// What was presented could not be read as a token.
+pub(super) fn unread(
+    settings: &Settings,
+    rejection: Rejection,
+    location: Option<&TokenLocation>,
+) -> Rejection {
+    refused(settings, &rejection, Whose { location, ..Whose::default() });
+    rejection
 }
 
 /// The validator has spoken.

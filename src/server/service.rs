@@ -1,6 +1,6 @@
 use super::{
     Anonymous, Authenticated,
-    decide::{self, Presented, Whose},
+    decide::{self, Presented},
     extract::extract,
     future::{ResponseFuture, Waiting},
     refuse,
@@ -72,20 +72,22 @@ where
             return ResponseFuture::calling(self.inner.call(request), false);
         }
         let decided = match extract(head, &settings.sources) {
-            Err((rejection, location)) => {
-                let whose = Whose { location, ..Whose::default() };
-                decide::refused(settings, &rejection, whose);
-                Err(rejection)
-            }
+            Err((rejection, location)) => Err(decide::unread(settings, rejection, location)),
             Ok(None) => decide::without_token(settings, &mut request),
             Ok(Some(found)) => {
-                let verdict = self.validator.validate(&found.token, head);
+                let verdict = match self.validator.recall(found.as_bytes()) {
+                    Some(validated) => Ok(Answer::Ready(Ok(validated))),
+                    None => found.token().map(|token| self.validator.validate(token, head)),
+                };
                 let presented = Presented::new(found, settings);
                 match verdict {
-                    Answer::Ready(verdict) => {
+                    Err(rejection) => {
+                        Err(decide::unread(settings, rejection, presented.location()))
+                    }
+                    Ok(Answer::Ready(verdict)) => {
                         decide::by_verdict(settings, &mut request, presented, verdict)
                     }
-                    Answer::Pending(verdict) => {
+                    Ok(Answer::Pending(verdict)) => {
                         let clone = self.inner.clone();
                         // The service that was polled ready is the one to call; the clone is not.
                         let inner = mem::replace(&mut self.inner, clone);

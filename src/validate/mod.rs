@@ -89,11 +89,23 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// Judges `token`, a `b64token` of at most 16 KiB that came with the request of this head.
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future>;
 
-    /// Splits `token` into what is kept beside a cached verdict and compared byte for byte, and
-    /// what is kept as a keyed digest alone. Defaults to all of it being secret, which is right for
-    /// an opaque token; a signed one is of no use without its signature.
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        ("", token)
+    /// Where the secret part of `token` begins: what is before it is kept beside a cached verdict
+    /// and compared byte for byte, and from there on a keyed digest alone is kept. Defaults to 0:
+    /// all of it is secret, which is right for an opaque token; a signed one is of no use without
+    /// its signature.
+    fn split_at(&self, token: &[u8]) -> usize {
+        let _ = token;
+        0
+    }
+
+    /// What [`validate`](Self::validate) would say at once of these bytes, because they are a token
+    /// that it found good before and that is good still. They were looked at by nobody yet and may
+    /// be anything: what was kept of a token shows that it is one, and is found sooner than all of
+    /// its bytes are looked at. Defaults to nothing, whereupon they are looked at, and
+    /// `validate` is asked.
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<Self::Claims>>> {
+        let _ = presented;
+        None
     }
 
     /// Judges once more, at `now`, a token that was found good before: whatever follows from time
@@ -154,8 +166,12 @@ impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
         (**self).validate(token, request)
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        (**self).split(token)
+    fn split_at(&self, token: &[u8]) -> usize {
+        (**self).split_at(token)
+    }
+
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
+        (**self).recall(presented)
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
@@ -180,8 +196,12 @@ impl<V: ValidateToken> ValidateToken for Boxed<V> {
         self.0.validate(token, request).map_pending(boxed)
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        self.0.split(token)
+    fn split_at(&self, token: &[u8]) -> usize {
+        self.0.split_at(token)
+    }
+
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
+        self.0.recall(presented)
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {

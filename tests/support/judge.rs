@@ -35,7 +35,8 @@ struct State {
     /// One permit for each answer; nothing where answers are there at once.
     gate: Option<Arc<Semaphore>>,
     changes: bool,
-    forgets_claims: bool,
+    /// Where it splits every token, instead of at its last dot.
+    splits_at: Option<usize>,
 }
 
 impl Judge {
@@ -56,8 +57,8 @@ impl Judge {
         Self::of(State { changes: true, ..State::default() })
     }
 
-    pub(crate) fn comparing_the_signature_alone(self) -> Self {
-        Self::of(State { forgets_claims: true, ..State::default() })
+    pub(crate) fn splitting_at(self, place: usize) -> Self {
+        Self::of(State { splits_at: Some(place), ..State::default() })
     }
 
     pub(crate) fn say(&self, token: &str, verdict: Result<Principal, Rejection>) {
@@ -116,12 +117,9 @@ impl ValidateToken for Judge {
         }))
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        match token.rsplit_once('.') {
-            None => ("", token),
-            Some((_, signature)) if self.0.forgets_claims => ("", signature),
-            Some(parts) => parts,
-        }
+    fn split_at(&self, token: &[u8]) -> usize {
+        let after_dot = token.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+        self.0.splits_at.unwrap_or(after_dot)
     }
 
     fn recheck(&self, validated: &Validated, now: SystemTime) -> Result<(), Rejection> {

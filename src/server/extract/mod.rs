@@ -41,9 +41,38 @@ pub(super) struct Sources {
 /// A token and where it was.
 #[derive(Debug)]
 pub(super) struct Found<'a, 's> {
-    pub(super) token: Cow<'a, str>,
+    text: Text<'a>,
     pub(super) location: &'s TokenLocation,
     pub(super) place: Place,
+}
+
+/// What is where a token is expected.
+#[derive(Debug)]
+enum Text<'a> {
+    /// Nobody has looked at it yet: who knows it need not.
+    Unread(&'a [u8]),
+    Token(Cow<'a, str>),
+}
+
+impl Found<'_, '_> {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match &self.text {
+            Text::Unread(bytes) => bytes,
+            Text::Token(token) => token.as_bytes(),
+        }
+    }
+
+    /// The token, where it is one.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, where it is malformed or too long.
+    pub(super) fn token(&self) -> Result<&str, Rejection> {
+        match &self.text {
+            Text::Unread(bytes) => token_in(bytes),
+            Text::Token(token) => Ok(token),
+        }
+    }
 }
 
 /// What has to be known to clean up after the token.
@@ -108,8 +137,8 @@ impl Sources {
 ///
 /// # Errors
 ///
-/// The refusal, where one was presented that is malformed or too long, twice, or in two ways; and
-/// the place, where it is one.
+/// The refusal, where one was presented twice or in two ways, or is malformed as far as it was
+/// looked at; and the place, where it is one.
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
@@ -135,14 +164,15 @@ pub(super) fn read<'a, 's>(
     location: &'s TokenLocation,
     sources: &Sources,
 ) -> Result<Option<Found<'a, 's>>, Rejection> {
-    let (token, place) = match location {
+    let read = |token: Cow<'a, str>| Text::Token(token);
+    let (text, place) = match location {
         TokenLocation::Bearer
         | TokenLocation::BasicUserName
         | TokenLocation::BasicPassword(_)
         | TokenLocation::Header(_) => {
             let Some(value) = only_value(head, header_name(location))? else { return Ok(None) };
-            let Some(token) = read_header(value, location, sources)? else { return Ok(None) };
-            (token, Place::Header)
+            let Some(text) = read_header(value, location, sources)? else { return Ok(None) };
+            (text, Place::Header)
         }
         TokenLocation::Query | TokenLocation::QueryParameter(_) => {
             let name = match location {
@@ -155,33 +185,33 @@ pub(super) fn read<'a, 's>(
             }
             let query = head.uri().query().unwrap_or_default();
             let Some((token, pair)) = read_query(query, name)? else { return Ok(None) };
-            (token, Place::Query(pair))
+            (read(token), Place::Query(pair))
         }
         TokenLocation::Form => {
             let Some(token) = FormToken::of(head)? else { return Ok(None) };
-            (Cow::Borrowed(token_in(token.as_bytes())?), Place::Form)
+            (read(token_in(token.as_bytes())?.into()), Place::Form)
         }
         TokenLocation::Cookie(name) => {
-            let Some(cookie) = cookie::read(head, name.as_str())? else { return Ok(None) };
+            let Some((token, place)) = cookie::read(head, name.as_str())? else { return Ok(None) };
             if !sources.cross_site_cookies && cookie::is_cross_site(head) {
                 return Err(Rejection::cross_site());
             }
-            cookie
+            (read(token), place)
         }
         TokenLocation::WebSocketProtocol(prefix) => {
             match websocket::read_prefixed(head, prefix.as_str())? {
-                Some(found) => found,
+                Some((token, place)) => (read(token), place),
                 None => return Ok(None),
             }
         }
         TokenLocation::WebSocketProtocolPair(name) => {
             match websocket::read_pair(head, name.as_str())? {
-                Some(found) => found,
+                Some((token, place)) => (read(token), place),
                 None => return Ok(None),
             }
         }
     };
-    Ok(Some(Found { token, location, place }))
+    Ok(Some(Found { text, location, place }))
 }
 
 /// The header of a location that is one.
@@ -211,12 +241,12 @@ fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a
     }
 }
 
-/// The token of a header value, or nothing where it is empty or of another scheme.
+/// The text of a header value, or nothing where it is empty or of another scheme.
 fn read_header<'a>(
     value: &'a [u8],
     location: &TokenLocation,
     sources: &Sources,
-) -> Result<Option<Cow<'a, str>>, Rejection> {
+) -> Result<Option<Text<'a>>, Rejection> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -224,20 +254,17 @@ fn read_header<'a>(
         TokenLocation::BasicUserName | TokenLocation::BasicPassword(_) => "Basic",
         TokenLocation::Header(header) => match header.scheme() {
             Some(scheme) => scheme,
-            None => return token_in(value).map(|token| Some(Cow::Borrowed(token))),
+            None => return Ok(Some(Text::Unread(value))),
         },
         _ => "Bearer",
     };
     let Some(credentials) = after_scheme(value, scheme) else { return Ok(None) };
-    match location {
-        TokenLocation::BasicUserName => {
-            Ok(basic_user_name(credentials, &sources.basic_passwords)?.map(Cow::Owned))
-        }
-        TokenLocation::BasicPassword(user) => {
-            Ok(basic_password(credentials, user.as_str(), sources)?.map(Cow::Owned))
-        }
-        _ => token_in(credentials).map(|token| Some(Cow::Borrowed(token))),
-    }
+    let token = match location {
+        TokenLocation::BasicUserName => basic_user_name(credentials, &sources.basic_passwords)?,
+        TokenLocation::BasicPassword(user) => basic_password(credentials, user.as_str(), sources)?,
+        _ => return Ok(Some(Text::Unread(credentials))),
+    };
+    Ok(token.map(|token| Text::Token(Cow::Owned(token))))
 }
 
 /// What follows `scheme` and its spaces, where the value is of that scheme (RFC 9110 §11.4).
@@ -353,10 +380,9 @@ mod tests {
         }
         let request = request.body(()).unwrap();
         let sources = Sources::new(sources.iter().cloned()).unwrap();
-        match extract(RequestHead::of(&request), &sources) {
-            Ok(found) => Ok(found.map(|found| found.token.into_owned())),
-            Err((rejection, _)) => Err(rejection.kind()),
-        }
+        let found = extract(RequestHead::of(&request), &sources).map_err(|(wrong, _)| wrong);
+        let token = found.and_then(|found| found.map(|it| it.token().map(Into::into)).transpose());
+        token.map_err(|rejection| rejection.kind())
     }
 
     fn all() -> [TokenLocation; 3] {

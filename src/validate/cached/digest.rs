@@ -21,13 +21,13 @@ impl Digests {
     }
 
     /// Of a signature, where what it signs is compared besides.
-    pub(super) fn of_signature(&self, signature: &str) -> Digest {
-        Digest(self.signatures.hash(signature.as_bytes()).into())
+    pub(super) fn of_signature(&self, signature: &[u8]) -> Digest {
+        Digest(self.signatures.hash(signature).into())
     }
 
     /// Of a whole token, where nothing else is compared: a cryptographic one.
-    pub(super) fn of_token(&self, token: &str) -> Digest {
-        Digest(leading_bits(self.tokens.digest(token.as_bytes())))
+    pub(super) fn of_token(&self, token: &[u8]) -> Digest {
+        Digest(leading_bits(self.tokens.digest(token)))
     }
 }
 
@@ -69,18 +69,18 @@ mod tests {
     #[test]
     fn digests_are_kept_under_keys_of_each_cache_intro_020() {
         let (one, other) = (Digests::new(), Digests::new());
-        assert!(one.of_token("abc") == one.of_token("abc"));
-        assert!(one.of_token("abc") != one.of_token("abd"));
-        assert!(one.of_token("abc") != other.of_token("abc"));
-        assert!(one.of_signature("abc") == one.of_signature("abc"));
-        assert!(one.of_signature("abc") != one.of_signature("abd"));
-        assert!(one.of_signature("abc") != other.of_signature("abc"));
-        assert!(one.of_signature("abc") != one.of_token("abc"));
+        assert!(one.of_token(b"abc") == one.of_token(b"abc"));
+        assert!(one.of_token(b"abc") != one.of_token(b"abd"));
+        assert!(one.of_token(b"abc") != other.of_token(b"abc"));
+        assert!(one.of_signature(b"abc") == one.of_signature(b"abc"));
+        assert!(one.of_signature(b"abc") != one.of_signature(b"abd"));
+        assert!(one.of_signature(b"abc") != other.of_signature(b"abc"));
+        assert!(one.of_signature(b"abc") != one.of_token(b"abc"));
     }
 
     #[test]
     fn a_digest_is_its_own_hash() {
-        let digest = Digests::new().of_token("abc");
+        let digest = Digests::new().of_token(b"abc");
         assert_eq!(u128::from(AsItIs::default().hash_one(digest)), digest.0 & u128::from(u64::MAX));
     }
 }

@@ -7,7 +7,7 @@ mod verdicts;
 
 pub use future::CachedFuture;
 
-use super::{Rejection, ValidateToken, Validated, Verdict};
+use super::{Rejection, Revocation, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, RequestHead, race::before};
 use flights::Entered;
 use settings::Settings;
@@ -23,7 +23,7 @@ use verdicts::{Filing, Found, Question, Verdicts};
 /// A validator that remembers what it found of a token.
 ///
 /// 1. A verdict is kept for the token it was on, byte for byte: of a token that the validator
-///    [splits](ValidateToken::split), the public part is compared and the secret part is the key;
+///    [splits](ValidateToken::split_at), the public part is compared and the secret part is the key;
 ///    of any other, all of it is the key. Keys are digests under a key of each cache, and no token
 ///    that could be used is kept.
 /// 2. A hit asks the validator to [recheck](ValidateToken::recheck) the time, and heeds a
@@ -166,20 +166,24 @@ impl<V: ValidateToken> Cached<V> {
         self.len() == 0
     }
 
-    /// Judges once more what was good.
+    /// Taken before the validator is asked: what changes meanwhile makes the verdict one of before.
+    fn question<'t>(&self, token: &'t [u8]) -> Question<'t> {
+        let asked = self.verdicts.now(self.validator.generation());
+        self.verdicts.question(token, self.validator.split_at(token), asked)
+    }
+
+    /// Judges once more what was good, and forgets what has become bad by time alone.
     fn hit(
         &self,
         question: Question<'_>,
         kept: &Arc<Kept<Arc<Validated<V::Claims>>>>,
     ) -> Verdict<V::Claims> {
-        let validated = &kept.verdict;
-        if let Err(rejection) = self.validator.recheck(validated, question.asked.at) {
+        self.recheck(&kept.verdict, question.asked.at).inspect_err(|_| {
             self.verdicts.good.drop_entry(question.key, kept);
-            return Err(rejection);
-        }
-        match validated.revocation() {
-            Some(revocation) if revocation.is_revoked() => Err(Rejection::revoked()),
-            _ => Ok(validated.clone()),
+        })?;
+        match is_taken_back(&kept.verdict) {
+            true => Err(Rejection::revoked()),
+            false => Ok(kept.verdict.clone()),
         }
     }
 
@@ -192,8 +196,8 @@ impl<V: ValidateToken> Cached<V> {
     ) -> Answer<CachedFuture<V>> {
         let verdicts = &self.verdicts;
         let whole = match question.public {
-            "" => question.key,
-            _ => verdicts.digests.of_token(token),
+            b"" => question.key,
+            _ => verdicts.digests.of_token(token.as_bytes()),
         };
         if let Some(kept) = verdicts.find_bad(whole, question.asked) {
             return Answer::Ready(Err(kept.verdict.clone()));
@@ -242,22 +246,32 @@ impl<V: ValidateToken> Cached<V> {
     }
 }
 
+fn is_taken_back<C>(validated: &Validated<C>) -> bool {
+    validated.revocation().is_some_and(Revocation::is_revoked)
+}
+
 impl<V: ValidateToken> ValidateToken for Cached<V> {
     type Claims = V::Claims;
     type Future = CachedFuture<V>;
 
     fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<CachedFuture<V>> {
-        // Before the validator is asked: what changes meanwhile makes the verdict one of before.
-        let asked = self.verdicts.now(self.validator.generation());
-        let question = self.verdicts.question(token, self.validator.split(token), asked);
+        let question = self.question(token.as_bytes());
         match self.verdicts.find_good(question) {
             Some(kept) => Answer::Ready(self.hit(question, &kept)),
             None => self.miss(token, head, question),
         }
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        self.validator.split(token)
+    fn split_at(&self, token: &[u8]) -> usize {
+        self.validator.split_at(token)
+    }
+
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
+        let question = self.question(presented);
+        let validated = &self.verdicts.find_good(question)?.verdict;
+        // What is good no longer is for `validate` to tell.
+        let good = self.recheck(validated, question.asked.at).is_ok() && !is_taken_back(validated);
+        good.then(|| validated.clone())
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {

@@ -30,7 +30,7 @@ pub(super) struct Asked {
 pub(super) struct Kept<T> {
     pub(super) verdict: T,
     /// The part of the token that its digest leaves out.
-    public: Box<str>,
+    public: Box<[u8]>,
     asked: Asked,
     /// Nothing where no clock shows the end.
     until: Option<SystemTime>,
@@ -39,7 +39,7 @@ pub(super) struct Kept<T> {
 
 impl<T> Kept<T> {
     /// A clock that was set back to before the question makes it a miss.
-    fn answers(&self, public: &str, now: Asked) -> bool {
+    fn answers(&self, public: &[u8], now: Asked) -> bool {
         self.asked.stamp == now.stamp
             && *self.public == *public
             && self.asked.at <= now.at
@@ -78,7 +78,7 @@ impl<T> Table<T> {
 
     /// The verdict on the token of this digest and this public part, where there is one that holds
     /// now.
-    pub(super) fn find(&self, key: Digest, public: &str, now: Asked) -> Option<Arc<Kept<T>>> {
+    pub(super) fn find(&self, key: Digest, public: &[u8], now: Asked) -> Option<Arc<Kept<T>>> {
         self.entries.get(&key).filter(|kept| kept.answers(public, now))
     }
 
@@ -86,7 +86,7 @@ impl<T> Table<T> {
     pub(super) fn keep(
         &self,
         key: Digest,
-        public: Box<str>,
+        public: Box<[u8]>,
         asked: Asked,
         verdict: T,
         bytes: usize,
@@ -101,7 +101,7 @@ impl<T> Table<T> {
     }
 
     /// Takes out what is kept of this token.
-    pub(super) fn forget(&self, key: Digest, public: &str) {
+    pub(super) fn forget(&self, key: Digest, public: &[u8]) {
         let is_same = |kept: &Arc<Kept<T>>| *kept.public == *public;
         // Most often there is nothing, and looking does not keep others from looking.
         if self.entries.peek(&key).is_some_and(|kept| is_same(&kept)) {

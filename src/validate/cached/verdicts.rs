@@ -34,7 +34,7 @@ pub(super) enum Found<C> {
 #[derive(Clone, Copy)]
 pub(super) struct Question<'t> {
     /// Compared byte for byte.
-    pub(super) public: &'t str,
+    pub(super) public: &'t [u8],
     /// Of the rest.
     pub(super) key: Digest,
     pub(super) asked: Asked,
@@ -57,20 +57,19 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
         Asked { at: self.settings.clock.wall(), stamp: Stamp { generation, epoch } }
     }
 
-    /// What a validator split a token into.
+    /// A token whose secret part begins at `secret_at`. None of a token that is all public is kept.
     pub(super) fn question<'t>(
         &self,
-        token: &'t str,
-        (public, secret): (&'t str, &'t str),
+        token: &'t [u8],
+        secret_at: usize,
         asked: Asked,
     ) -> Question<'t> {
-        // No more than the dot between them may be in neither: what is left out would not be
-        // checked.
-        let covered = public.len().saturating_add(secret.len()).saturating_add(1);
-        if public.is_empty() || covered < token.len() {
-            return Question { public: "", key: self.digests.of_token(token), asked };
+        match token.split_at_checked(secret_at) {
+            Some((public, secret)) if !public.is_empty() && !secret.is_empty() => {
+                Question { public, key: self.digests.of_signature(secret), asked }
+            }
+            _ => Question { public: b"", key: self.digests.of_token(token), asked },
         }
-        Question { public, key: self.digests.of_signature(secret), asked }
     }
 
     pub(super) fn find_good(&self, question: Question<'_>) -> Option<Good<C>> {
@@ -78,7 +77,7 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
     }
 
     pub(super) fn find_bad(&self, whole: Digest, asked: Asked) -> Option<Arc<Kept<Rejection>>> {
-        self.bad.find(whole, "", asked)
+        self.bad.find(whole, b"", asked)
     }
 
     /// Joins those who wait for a verdict on this token, or begins with it.
@@ -119,7 +118,7 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
 /// The place of a verdict that is not there yet.
 pub(super) struct Filing<C> {
     verdicts: Arc<Verdicts<C>>,
-    public: Box<str>,
+    public: Box<[u8]>,
     key: Digest,
     whole: Digest,
     asked: Asked,
@@ -139,7 +138,7 @@ impl<C> Filing<C> {
         }
         match verdict {
             Ok(validated) => {
-                verdicts.bad.forget(whole, "");
+                verdicts.bad.forget(whole, b"");
                 verdicts.good.keep(key, public, asked, validated.clone(), 0);
             }
             Err(rejection) if rejection.is_cacheable() => {

@@ -96,10 +96,9 @@ where
         }
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        let (one, other) = (self.first.split(token), self.second.split(token));
-        // Where they do not agree, all of it is the secret of one of them.
-        if one == other { one } else { ("", token) }
+    fn split_at(&self, token: &[u8]) -> usize {
+        // What is secret to one of them is.
+        self.first.split_at(token).min(self.second.split_at(token))
     }
 
     fn recheck(&self, validated: &Validated<A::Claims>, now: SystemTime) -> Result<(), Rejection> {

@@ -44,8 +44,8 @@ where
         }
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        self.validator.split(token)
+    fn split_at(&self, token: &[u8]) -> usize {
+        self.validator.split_at(token)
     }
 
     fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {

@@ -95,7 +95,7 @@ pub trait Routes: sealed::Sealed + Send + Sync + 'static {
     fn judge(&self, token: &str, request: RequestHead<'_>) -> Option<Answer<Self::Future>>;
 
     #[doc(hidden)]
-    fn split<'t>(&self, token: &'t str) -> Option<(&'t str, &'t str)>;
+    fn split_at(&self, token: &[u8]) -> Option<usize>;
 
     #[doc(hidden)]
     fn recheck(
@@ -132,7 +132,7 @@ impl<C: Send + Sync + 'static> Routes for NoRoute<C> {
         None
     }
 
-    fn split<'t>(&self, _: &'t str) -> Option<(&'t str, &'t str)> {
+    fn split_at(&self, _: &[u8]) -> Option<usize> {
         None
     }
 
@@ -168,9 +168,9 @@ where
         })
     }
 
-    fn split<'t>(&self, token: &'t str) -> Option<(&'t str, &'t str)> {
-        let own = || (self.predicate)(token).then(|| self.validator.split(token));
-        self.before.split(token).or_else(own)
+    fn split_at(&self, token: &[u8]) -> Option<usize> {
+        let is_own = || str::from_utf8(token).is_ok_and(&*self.predicate);
+        self.before.split_at(token).or_else(|| is_own().then(|| self.validator.split_at(token)))
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
@@ -193,8 +193,8 @@ impl<R: Routes> ValidateToken for Route<R> {
         self.routes.judge(token, request).unwrap_or_else(none)
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        self.routes.split(token).unwrap_or(("", token))
+    fn split_at(&self, token: &[u8]) -> usize {
+        self.routes.split_at(token).unwrap_or(0)
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {

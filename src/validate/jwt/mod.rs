@@ -12,7 +12,7 @@ pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, ConfigError, RequestHead, jose::split_signature, scrub};
+use crate::{Answer, Clock, ConfigError, RequestHead, jose::signature_at, scrub};
 use judge::{Judged, judge};
 use rules::{Profile, Rules};
 use serde_core::de::DeserializeOwned;
@@ -228,9 +228,9 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
         }
     }
 
-    /// What was signed, and the signature.
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        split_signature(token).unwrap_or(("", token))
+    /// After the last dot, where the signature is.
+    fn split_at(&self, token: &[u8]) -> usize {
+        signature_at(token).unwrap_or(0)
     }
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {

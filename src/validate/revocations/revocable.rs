@@ -73,8 +73,15 @@ impl<V: ValidateToken> ValidateToken for Revocable<V> {
         }
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        self.validator.split(token)
+    fn split_at(&self, token: &[u8]) -> usize {
+        self.validator.split_at(token)
+    }
+
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
+        let validated = self.validator.recall(presented)?;
+        let (list, token) = (&self.list, str::from_utf8(presented).ok()?);
+        let revoked = list.is_revoked(token, validated.principal());
+        (!revoked).then(|| watched(list, validated, || list.fingerprint(token)))
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
