@@ -26,6 +26,8 @@ pub(super) enum Address {
 
 pub(super) struct Discovered {
     issuer: Box<str>,
+    /// Whoever asks shows a certificate.
+    by_certificate: bool,
     known: Mutex<Option<Known>>,
 }
 
@@ -36,9 +38,9 @@ struct Known {
 }
 
 impl Address {
-    pub(super) fn of_issuer(issuer: &str) -> Self {
+    pub(super) fn of_issuer(issuer: &str, by_certificate: bool) -> Self {
         let known = Mutex::default();
-        Self::Discovered(Arc::new(Discovered { issuer: issuer.into(), known }))
+        Self::Discovered(Arc::new(Discovered { issuer: issuer.into(), by_certificate, known }))
     }
 
     /// The URL, read where it is not known, or too old. Callers that come at once may read it more
@@ -110,6 +112,10 @@ impl Discovered {
             ),
             error: Error::discovery(&error),
         })?;
+        let metadata = match self.by_certificate {
+            true => metadata.with_mtls_aliases(),
+            false => metadata,
+        };
         let url = metadata.token_endpoint().and_then(|url| url.parse().ok());
         url.ok_or_else(|| Unread { error: Error::no_token_endpoint(), is_outage: false })
     }
