@@ -16,6 +16,8 @@ mod discovery;
 mod introspection;
 #[path = "interop/jwts.rs"]
 mod jwts;
+#[path = "interop/mtls.rs"]
+mod mtls;
 #[path = "interop/passwords.rs"]
 mod passwords;
 #[path = "interop/peers.rs"]
