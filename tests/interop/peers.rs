@@ -28,6 +28,11 @@ pub(crate) fn django() -> String {
     set("INTEROP_DJANGO")
 }
 
+/// The issuer that exchanges tokens.
+pub(crate) fn idpyoidc() -> String {
+    set("INTEROP_IDPYOIDC")
+}
+
 /// The directory of the certificates.
 pub(crate) fn certificates() -> PathBuf {
     set("INTEROP_TLS").into()
