@@ -91,7 +91,9 @@ impl ClientAuthentication {
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): `client_id` in the body,
     /// no secret. The certificate and its key are those of the service inside the
     /// [`Transport`](crate::Transport): give it one that presents them.
-    /// `Transport::https` presents none.
+    /// `Transport::https` presents none. Where an endpoint is found by metadata, it is the one for
+    /// clients with a certificate, if there is one
+    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
     pub fn tls(client_id: impl Into<Box<str>>) -> Self {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
     }
@@ -128,6 +130,12 @@ impl ClientAuthentication {
     /// Whether the parameters of a request go into the query.
     pub(crate) fn is_query(&self) -> bool {
         matches!(self.method, Method::Query)
+    }
+
+    /// Whether the client is known by its certificate.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for what finds endpoints"))]
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.method, Method::Tls)
     }
 
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]

@@ -90,6 +90,34 @@ impl AuthorizationServerMetadata {
         }
     }
 
+    /// The same server for a client that shows a certificate: the endpoints that it asks itself
+    /// are those of `mtls_endpoint_aliases`, where there are any
+    /// ([RFC 8705 §5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
+    ///
+    /// ```
+    /// use tower_oauth2::AuthorizationServerMetadata;
+    ///
+    /// let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
+    ///     "mtls_endpoint_aliases":{"token_endpoint":"https://mtls.as.example/token"}}"#;
+    /// let metadata = AuthorizationServerMetadata::parse("https://as.example", body)?;
+    /// let metadata = metadata.with_mtls_aliases();
+    /// assert_eq!(metadata.token_endpoint(), Some("https://mtls.as.example/token"));
+    /// # Ok::<(), tower_oauth2::DiscoveryError>(())
+    /// ```
+    #[must_use]
+    pub fn with_mtls_aliases(mut self) -> Self {
+        let aliases = self.extra::<Map<String, Value>>("mtls_endpoint_aliases");
+        for (name, url) in aliases.unwrap_or_default() {
+            // A browser, which has no certificate of the client, goes to the authorization endpoint.
+            let is_asked = name.ends_with("_endpoint") && name != "authorization_endpoint";
+            let is_url = url.as_str().is_some_and(|url| fetchable(url, self.plain_http).is_ok());
+            if is_asked && is_url {
+                self.members.insert(name, url);
+            }
+        }
+        self
+    }
+
     /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
@@ -402,6 +430,30 @@ mod tests {
         assert_eq!(parse(true).token_endpoint(), Some("http://as.example/token"));
         assert_eq!(parse(true).revocation_endpoint(), None);
         assert_eq!(parse(false).extra::<u8>("revocation_endpoint"), Some(7));
+    }
+
+    #[test]
+    fn an_alias_for_clients_with_a_certificate_is_taken_where_it_is_an_endpoint() {
+        let more = r#","token_endpoint":"https://as.example/t","revocation_endpoint":"https://as.example/r",
+            "mtls_endpoint_aliases":{"token_endpoint":"https://m.example/t","revocation_endpoint":7,
+                "introspection_endpoint":"http://m.example/i","issuer":"https://m.example",
+                "authorization_endpoint":"https://m.example/a","jwks_uri":"https://m.example/k"}"#;
+        let body = document("https://as.example", more);
+        let read = |body: &str| {
+            let metadata =
+                AuthorizationServerMetadata::parse("https://as.example", body.as_bytes());
+            metadata.unwrap().with_mtls_aliases()
+        };
+        let metadata = read(&body);
+        assert_eq!(metadata.token_endpoint(), Some("https://m.example/t"));
+        assert_eq!(metadata.revocation_endpoint(), Some("https://as.example/r"));
+        assert_eq!(metadata.introspection_endpoint(), None);
+        assert_eq!(metadata.authorization_endpoint(), None);
+        assert_eq!(metadata.jwks_uri(), Some("https://as.example/jwks"));
+        assert_eq!(metadata.extra("issuer"), Some("https://as.example".to_owned()));
+
+        let odd = document("https://as.example", r#","mtls_endpoint_aliases":["token_endpoint"]"#);
+        assert_eq!(read(&odd).token_endpoint(), None);
     }
 
     proptest! {

@@ -212,6 +212,40 @@ async fn a_sign_in_of_metadata_compares_the_issuer_that_was_promised() {
     assert!(of(&bare, ClientAuthentication::public("id")).is_err());
 }
 
+/// [RFC 8705 §5](https://www.rfc-editor.org/rfc/rfc8705#section-5)
+#[tokio::test]
+async fn a_client_that_shows_a_certificate_asks_where_one_is_looked_at() {
+    let (token, alias) = ("https://as.example/token", "https://mtls.as.example/token");
+    let network = Network::default();
+    let body = format!(
+        r#"{{"issuer":"{ISSUER}","token_endpoint":"{token}",
+            "authorization_endpoint":"https://as.example/authorize",
+            "mtls_endpoint_aliases":{{"token_endpoint":"{alias}",
+                "authorization_endpoint":"https://mtls.as.example/authorize"}}}}"#
+    );
+    network.put(METADATA, 200, &body);
+    for url in [token, alias] {
+        network.put(url, 200, r#"{"access_token":"T","expires_in":60}"#);
+    }
+    let metadata = AuthorizationServerMetadata::parse(ISSUER, body.as_bytes()).unwrap();
+    let callback = "https://app.example/cb";
+    for (client, url) in [(ClientAuthentication::tls("id"), alias), (client(), token)] {
+        let endpoint = TokenEndpoint::discovered(ISSUER, client.clone(), network.transport());
+        endpoint.unwrap().fetch(&Grant::client_credentials()).await.unwrap();
+        assert_eq!(network.asked(), [METADATA, url]);
+
+        // The browser has no certificate of the client.
+        let sign_in =
+            SignIn::from_metadata(&metadata, client, network.transport(), callback).unwrap();
+        let (authorize, pending) = sign_in.begin().unwrap();
+        assert_eq!(authorize.host(), Some("as.example"));
+        let state = authorize.query().unwrap().split('&').find(|pair| pair.starts_with("state="));
+        let back = format!("{callback}?code=C&{}", state.unwrap()).parse().unwrap();
+        sign_in.finish(pending, &back).await.unwrap();
+        assert_eq!(network.asked(), [url]);
+    }
+}
+
 const DOCUMENT: &str = "https://api.example/.well-known/oauth-protected-resource";
 
 fn document(resource: &str, issuers: &str) -> String {

@@ -12,10 +12,14 @@ mod browser;
 mod client_credentials;
 #[path = "interop/discovery.rs"]
 mod discovery;
+#[path = "interop/exchange.rs"]
+mod exchange;
 #[path = "interop/introspection.rs"]
 mod introspection;
 #[path = "interop/jwts.rs"]
 mod jwts;
+#[path = "interop/mtls.rs"]
+mod mtls;
 #[path = "interop/passwords.rs"]
 mod passwords;
 #[path = "interop/peers.rs"]

@@ -27,6 +27,8 @@ pub(super) enum Address {
 
 pub(super) struct Discovered {
     by: By,
+    /// Whoever asks shows a certificate.
+    by_certificate: bool,
     known: Mutex<Option<Known>>,
 }
 
@@ -44,16 +46,21 @@ struct Known {
 }
 
 impl Address {
-    pub(super) fn of_issuer(issuer: &str) -> Self {
-        Self::discovered(By::Issuer(issuer.into()))
+    pub(super) fn of_issuer(issuer: &str, by_certificate: bool) -> Self {
+        Self::discovered(By::Issuer(issuer.into()), by_certificate)
     }
 
-    pub(super) fn of_resource(resource: &str, issuers: Box<[Box<str>]>) -> Self {
-        Self::discovered(By::Resource(resource.into(), issuers))
+    pub(super) fn of_resource(
+        resource: &str,
+        issuers: Box<[Box<str>]>,
+        by_certificate: bool,
+    ) -> Self {
+        Self::discovered(By::Resource(resource.into(), issuers), by_certificate)
     }
 
-    fn discovered(by: By) -> Self {
-        Self::Discovered(Arc::new(Discovered { by, known: Mutex::default() }))
+    fn discovered(by: By, by_certificate: bool) -> Self {
+        let known = Mutex::default();
+        Self::Discovered(Arc::new(Discovered { by, by_certificate, known }))
     }
 
     /// The URL, read where it is not known, or too old. Callers that come at once may read it more
@@ -127,6 +134,10 @@ impl Discovered {
             ),
             error: Error::discovery(&error),
         })?;
+        let metadata = match self.by_certificate {
+            true => metadata.with_mtls_aliases(),
+            false => metadata,
+        };
         let url = metadata.token_endpoint().and_then(|url| url.parse().ok());
         url.ok_or_else(|| Unread { error: Error::no_token_endpoint(), is_outage: false })
     }

@@ -73,7 +73,8 @@ impl TokenEndpoint {
     /// The token endpoint of `issuer`, which its metadata name: they are read before the first
     /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
     /// there is nothing at that address any more (404). While they cannot be read again, what they
-    /// said is believed. No I/O is done here.
+    /// said is believed. A client that is known by its certificate asks the endpoint for those
+    /// ([`with_mtls_aliases`]). No I/O is done here.
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
@@ -92,13 +93,14 @@ impl TokenEndpoint {
     /// machine itself, or whatever the transport was told to allow).
     ///
     /// [`AuthorizationServerMetadata::discover`]: crate::AuthorizationServerMetadata::discover
+    /// [`with_mtls_aliases`]: crate::AuthorizationServerMetadata::with_mtls_aliases
     pub fn discovered(
         issuer: &str,
         client: ClientAuthentication,
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        let address = Address::of_issuer(issuer);
+        let address = Address::of_issuer(issuer, client.is_tls());
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
@@ -146,7 +148,7 @@ impl TokenEndpoint {
             return Err(ConfigError::new("no issuer is listed that the resource may name"));
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
-        let address = Address::of_resource(resource, issuers);
+        let address = Address::of_resource(resource, issuers, client.is_tls());
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::Full;
 use serde_json::Value;
-use std::env;
+use std::{env, path::PathBuf};
 use tower::Layer;
 use tower_oauth2::{
     ClientAuthentication, Transport,
@@ -15,20 +15,30 @@ use tower_oauth2::{
 
 /// The address of the certified provider, and its issuer.
 pub(crate) fn oidc_provider() -> String {
-    address("INTEROP_OIDC_PROVIDER")
+    set("INTEROP_OIDC_PROVIDER")
 }
 
 /// The issuer that has a Keycloak realm's paths.
 pub(crate) fn realm() -> String {
-    address("INTEROP_REALM")
+    set("INTEROP_REALM")
 }
 
 /// The address of the Django application.
 pub(crate) fn django() -> String {
-    address("INTEROP_DJANGO")
+    set("INTEROP_DJANGO")
 }
 
-fn address(variable: &str) -> String {
+/// The issuer that exchanges tokens.
+pub(crate) fn idpyoidc() -> String {
+    set("INTEROP_IDPYOIDC")
+}
+
+/// The directory of the certificates.
+pub(crate) fn certificates() -> PathBuf {
+    set("INTEROP_TLS").into()
+}
+
+fn set(variable: &str) -> String {
     env::var(variable).unwrap_or_else(|_| panic!("{variable} is set by tests/interop/run"))
 }
 

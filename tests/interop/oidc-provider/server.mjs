@@ -5,6 +5,10 @@
 //   ACCESS_TTL  lifetime of access tokens in seconds (default 600)
 //   REALM       serve the paths of a Keycloak realm of this name:
 //               /auth/realms/REALM/protocol/openid-connect/token and so on
+//   TLS         a directory that ../tls/make.sh filled: a listener with TLS, on a free port,
+//               that asks for certificates; discovery names it in mtls_endpoint_aliases
+//   TLS_STRICT  when set, that listener ends a handshake without a certificate of its CA;
+//               otherwise it lets everybody in and the provider judges
 //
 // Prints "READY <issuer>" once it listens; SIGTERM ends it. State is in memory; the keys that it
 // signs with are made at each start.
@@ -16,10 +20,15 @@
 //   svc-secret-jwt     client_secret_jwt, HS256
 //   svc-key-jwt-rs256, svc-key-jwt-es256, svc-key-jwt-eddsa
 //                      private_key_jwt with that key of client-keys.json
+//   svc-tls            tls_client_auth: a certificate of the CA with the name svc-tls
+//   svc-tls-bound      the same with its own name; its tokens are bound to the certificate
+//   svc-tls-self       self_signed_tls_client_auth: svc-tls-self.pem itself
 //   rs                 client_secret_basic, a resource server: no grant; introspects and revokes
+//   rs-tls             tls_client_auth, the same
 //   app                public and native: code + PKCE, refresh token with rotation, device code;
 //                      redirect URI http://127.0.0.1:ANY/callback
-// Those named svc have the client credentials grant. Any user name and password log in.
+// Those named tls are there where TLS is set. Those named svc have the client credentials grant. Any
+// user name and password log in.
 //
 // Scopes: read, write; openid and offline_access for `app`, whose tokens have a refresh token.
 //
@@ -30,6 +39,8 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as http from 'node:http';
+import * as https from 'node:https';
+import * as path from 'node:path';
 import { promisify } from 'node:util';
 
 import Provider, { errors } from 'oidc-provider';
@@ -104,6 +115,37 @@ const clients = [
   },
 ];
 
+const pem = (name) => fs.readFileSync(path.join(env.TLS, name));
+if (env.TLS) {
+  const byName = (id, more) => machine(id, 'tls_client_auth', {
+    client_secret: undefined,
+    tls_client_auth_subject_dn: `CN=${id}`,
+    ...more,
+  });
+  const self = new crypto.X509Certificate(pem('svc-tls-self.pem'));
+  clients.push(
+    byName('svc-tls'),
+    byName('svc-tls-bound', { tls_client_certificate_bound_access_tokens: true }),
+    byName('rs-tls', { grant_types: [] }),
+    machine('svc-tls-self', 'self_signed_tls_client_auth', {
+      client_secret: undefined,
+      jwks: { keys: [jwk(self.publicKey, { x5c: [self.raw.toString('base64')] })] },
+    }),
+  );
+}
+// What the handshake showed; a connection without TLS shows nothing.
+const mTLS = {
+  enabled: true,
+  certificateBoundAccessTokens: true,
+  selfSignedTlsClientAuth: true,
+  tlsClientAuth: true,
+  getCertificate: ({ socket }) => socket.encrypted && socket.getPeerX509Certificate(),
+  certificateAuthorized: ({ socket }) => socket.authorized,
+  certificateSubjectMatches: ({ socket }, property, expected) =>
+    property === 'tls_client_auth_subject_dn'
+    && socket.getPeerX509Certificate().subject === expected,
+};
+
 const signed = (alg) => ({ accessTokenFormat: 'jwt', jwt: { sign: { alg } } });
 const resources = {
   'urn:rs:jwt:rs256': signed('RS256'),
@@ -142,6 +184,7 @@ const configuration = {
   clientAuthMethods: [
     'client_secret_basic', 'client_secret_post', 'client_secret_jwt',
     'private_key_jwt', 'none',
+    ...(env.TLS ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
   ],
   clientBasedCORS: () => true,
   features: {
@@ -150,6 +193,7 @@ const configuration = {
     devInteractions: { enabled: true }, // any user name and password log in
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
+    ...(env.TLS ? { mTLS } : {}),
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
@@ -163,13 +207,35 @@ const configuration = {
   },
 };
 
-// The issuer names the port, so the socket is bound before the provider exists.
-const server = http.createServer();
-server.listen(Number(env.PORT ?? 0), '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}${mount}`;
-  const provider = new Provider(issuer, configuration);
-  provider.on('server_error', (_ctx, error) => console.error(error));
-  const handle = provider.callback();
+// The issuer names the port, and the metadata that of TLS, so both sockets are bound before the
+// provider exists.
+const bound = (server, port) => new Promise((resolve) => {
+  server.listen(port, '127.0.0.1', () => resolve(server.address().port));
+});
+const servers = [http.createServer()];
+const issuer = `http://127.0.0.1:${await bound(servers[0], Number(env.PORT ?? 0))}${mount}`;
+if (env.TLS) {
+  const server = https.createServer({
+    ca: pem('ca.pem'),
+    cert: pem('server.pem'),
+    key: pem('server.key'),
+    requestCert: true,
+    rejectUnauthorized: Boolean(env.TLS_STRICT),
+  });
+  servers.push(server);
+  const alias = `https://127.0.0.1:${await bound(server, 0)}${mount}`;
+  configuration.discovery = {
+    mtls_endpoint_aliases: {
+      token_endpoint: alias + (routes?.token ?? '/token'),
+      introspection_endpoint: alias + (routes?.introspection ?? '/token/introspection'),
+      revocation_endpoint: alias + (routes?.revocation ?? '/token/revocation'),
+    },
+  };
+}
+const provider = new Provider(issuer, configuration);
+provider.on('server_error', (_ctx, error) => console.error(error));
+const handle = provider.callback();
+for (const server of servers) {
   server.on('request', (request, response) => {
     if (mount) {
       // As a framework does that mounts an application under a path.
@@ -179,9 +245,6 @@ server.listen(Number(env.PORT ?? 0), '127.0.0.1', () => {
     }
     return handle(request, response);
   });
-  console.log(`READY ${issuer}`);
-});
-process.on('SIGTERM', () => {
-  server.close(() => process.exit(0));
-  server.closeAllConnections();
-});
+}
+console.log(`READY ${issuer}`);
+process.on('SIGTERM', () => process.exit(0));
