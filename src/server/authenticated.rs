@@ -1,4 +1,4 @@
-use super::{TokenId, decide::Whose, settings::Settings};
+use super::{TokenId, decide::Whose, extract::Which, settings::Settings};
 use crate::{
     Clock, TokenLocation,
     race::before,
@@ -22,7 +22,7 @@ use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 #[derive(Clone)]
 pub struct Authenticated {
     validated: Arc<dyn Erased>,
-    location: TokenLocation,
+    which: Which,
     token_id: Option<TokenId>,
     settings: Arc<Settings>,
 }
@@ -47,11 +47,11 @@ impl<C: Send + Sync + 'static> Erased for Validated<C> {
 impl Authenticated {
     pub(super) fn new<C: Send + Sync + 'static>(
         validated: Arc<Validated<C>>,
-        location: TokenLocation,
+        which: Which,
         token_id: Option<TokenId>,
         settings: Arc<Settings>,
     ) -> Self {
-        Self { validated, location, token_id, settings }
+        Self { validated, which, token_id, settings }
     }
 
     /// Whose token it is, and what it allows.
@@ -71,7 +71,7 @@ impl Authenticated {
     /// Where the token was.
     #[must_use]
     pub fn location(&self) -> &TokenLocation {
-        &self.location
+        self.settings.sources.location(self.which)
     }
 
     /// Waits until the token is good no longer: for streams and sockets that outlive the check
@@ -103,7 +103,7 @@ impl Authenticated {
 
     /// What an audit of a decision about this token says of it.
     pub(super) fn whose(&self) -> Whose<'_> {
-        let (location, principal) = (Some(&self.location), Some(self.principal()));
+        let (location, principal) = (Some(self.location()), Some(self.principal()));
         Whose { location, token_id: self.token_id, principal }
     }
 }
@@ -158,7 +158,7 @@ impl fmt::Debug for Authenticated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticated")
             .field("principal", self.principal())
-            .field("location", &self.location)
+            .field("location", self.location())
             .finish_non_exhaustive()
     }
 }

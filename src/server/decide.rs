@@ -2,7 +2,7 @@
 
 use super::{
     Anonymous, AuditEvent, Authenticated, TokenId,
-    extract::{self, Found, Place, has_unread_token},
+    extract::{self, Found, Place, Which, has_unread_token},
     settings::{Mode, Settings},
     strip,
 };
@@ -16,24 +16,22 @@ use std::sync::Arc;
 
 /// A token that was presented, without the token.
 pub(super) struct Presented {
-    location: TokenLocation,
+    which: Which,
     place: Place,
     /// Only where somebody keeps books.
     token_id: Option<TokenId>,
 }
 
 impl Presented {
-    pub(super) fn new(found: Found<'_, '_>, settings: &Settings) -> Self {
+    pub(super) fn new(found: Found<'_>, settings: &Settings) -> Self {
         let auditor = settings.auditor.as_ref();
-        Self {
-            token_id: auditor.map(|auditor| auditor.token_id(found.as_bytes())),
-            location: found.location.clone(),
-            place: found.place,
-        }
+        let token_id = auditor.map(|auditor| auditor.token_id(found.as_bytes()));
+        Self { which: found.which, place: found.place, token_id }
     }
 
-    pub(super) fn location(&self) -> Option<&TokenLocation> {
-        Some(&self.location)
+    fn whose<'s>(&self, settings: &'s Settings) -> Whose<'s> {
+        let location = Some(settings.sources.location(self.which));
+        Whose { location, token_id: self.token_id, principal: None }
     }
 }
 
@@ -43,13 +41,6 @@ pub(super) struct Whose<'a> {
     pub(super) location: Option<&'a TokenLocation>,
     pub(super) token_id: Option<TokenId>,
     pub(super) principal: Option<&'a Principal>,
-}
-
-impl<'a> From<&'a Presented> for Whose<'a> {
-    fn from(presented: &'a Presented) -> Self {
-        let (location, token_id) = (Some(&presented.location), presented.token_id);
-        Self { location, token_id, principal: None }
-    }
 }
 
 /// Passes or refuses; whether an answer must be made private.
@@ -67,7 +58,7 @@ pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B
     Ok(false)
 }
 
-/// What was presented could not be read as a token.
+/// What was presented in `location` could not be read as a token.
 pub(super) fn unread(
     settings: &Settings,
     rejection: Rejection,
@@ -87,13 +78,13 @@ pub(super) fn by_verdict<B, C: Send + Sync + 'static>(
     match verdict {
         Ok(validated) => Ok(admit(settings, request, presented, validated)),
         Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
-            note(Outcome::Anonymous, settings, Some(&rejection), Whose::from(&presented));
-            let private = clean(settings, request, &presented.location, presented.place);
+            note(Outcome::Anonymous, settings, Some(&rejection), presented.whose(settings));
+            let private = clean(settings, request, presented.which, presented.place);
             request.extensions_mut().insert(Anonymous::new(settings.clone()));
             Ok(private)
         }
         Err(rejection) => {
-            refused(settings, &rejection, Whose::from(&presented));
+            refused(settings, &rejection, presented.whose(settings));
             Err(rejection)
         }
     }
@@ -105,20 +96,15 @@ pub(super) fn refused(settings: &Settings, rejection: &Rejection, whose: Whose<'
 }
 
 /// Takes the token out of `request`; whether the answer must be made private.
-fn clean<B>(
-    settings: &Settings,
-    request: &mut Request<B>,
-    location: &TokenLocation,
-    place: Place,
-) -> bool {
+fn clean<B>(settings: &Settings, request: &mut Request<B>, which: Which, place: Place) -> bool {
     let sources = &settings.sources;
     let mut private = matches!(place, Place::Query(_));
-    strip::clean(request, location, place, settings.strip);
+    strip::clean(request, sources.location(which), place, settings.strip);
     if sources.first_wins {
         // The others are tokens too, and would leak where they are.
         for location in sources.locations() {
             let other = extract::read(RequestHead::of(request), location, sources);
-            let Ok(Some(Found { place, .. })) = other else { continue };
+            let Ok(Some((_, place))) = other else { continue };
             private |= matches!(place, Place::Query(_));
             strip::clean(request, location, place, settings.strip);
         }
@@ -134,10 +120,10 @@ fn admit<B, C: Send + Sync + 'static>(
     validated: Arc<Validated<C>>,
 ) -> bool {
     let principal = Some(validated.principal());
-    note(Outcome::Accepted, settings, None, Whose { principal, ..Whose::from(&presented) });
-    let Presented { location, place, token_id } = presented;
-    let private = clean(settings, request, &location, place);
-    let authenticated = Authenticated::new(validated, location, token_id, settings.clone());
+    note(Outcome::Accepted, settings, None, Whose { principal, ..presented.whose(settings) });
+    let Presented { which, place, token_id } = presented;
+    let private = clean(settings, request, which, place);
+    let authenticated = Authenticated::new(validated, which, token_id, settings.clone());
     request.extensions_mut().insert(authenticated);
     private
 }

@@ -61,10 +61,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // Whatever an outer layer put there, only this layer's own verdict counts below it.
-        request.extensions_mut().remove::<Authenticated>();
-        request.extensions_mut().remove::<Anonymous>();
-        request.extensions_mut().remove::<Preflight>();
+        if !request.extensions().is_empty() {
+            // Whatever an outer layer put there, only this layer's own verdict counts below it.
+            request.extensions_mut().remove::<Authenticated>();
+            request.extensions_mut().remove::<Anonymous>();
+            request.extensions_mut().remove::<Preflight>();
+        }
         let settings = &self.settings;
         let head = RequestHead::of(&request);
         if settings.preflights_pass && is_preflight(head) {
@@ -79,11 +81,10 @@ where
                     Some(validated) => Ok(Answer::Ready(Ok(validated))),
                     None => found.token().map(|token| self.validator.validate(token, head)),
                 };
+                let location = settings.sources.location(found.which);
                 let presented = Presented::new(found, settings);
                 match verdict {
-                    Err(rejection) => {
-                        Err(decide::unread(settings, rejection, presented.location()))
-                    }
+                    Err(rejection) => Err(decide::unread(settings, rejection, Some(location))),
                     Ok(Answer::Ready(verdict)) => {
                         decide::by_verdict(settings, &mut request, presented, verdict)
                     }

@@ -40,21 +40,25 @@ pub(super) struct Sources {
 
 /// A token and where it was.
 #[derive(Debug)]
-pub(super) struct Found<'a, 's> {
+pub(super) struct Found<'a> {
     text: Text<'a>,
-    pub(super) location: &'s TokenLocation,
+    pub(super) which: Which,
     pub(super) place: Place,
 }
 
 /// What is where a token is expected.
 #[derive(Debug)]
-enum Text<'a> {
+pub(super) enum Text<'a> {
     /// Nobody has looked at it yet: who knows it need not.
     Unread(&'a [u8]),
     Token(Cow<'a, str>),
 }
 
-impl Found<'_, '_> {
+/// One of the places where a layer reads tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Which(usize);
+
+impl Found<'_> {
     pub(super) fn as_bytes(&self) -> &[u8] {
         match &self.text {
             Text::Unread(bytes) => bytes,
@@ -125,6 +129,11 @@ impl Sources {
         &self.locations
     }
 
+    /// The place that was told apart by `which`.
+    pub(super) fn location(&self, which: Which) -> &TokenLocation {
+        self.locations.get(which.0).unwrap_or(&TokenLocation::Bearer)
+    }
+
     pub(super) fn read_basic(&self) -> bool {
         let basic = |location: &TokenLocation| {
             matches!(location, TokenLocation::BasicUserName | TokenLocation::BasicPassword(_))
@@ -142,11 +151,12 @@ impl Sources {
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
-) -> Result<Option<Found<'a, 's>>, (Rejection, Option<&'s TokenLocation>)> {
+) -> Result<Option<Found<'a>>, (Rejection, Option<&'s TokenLocation>)> {
     let mut found = None;
-    for location in &sources.locations {
+    for (which, location) in sources.locations.iter().enumerate() {
         let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
-        let Some(next) = next else { continue };
+        let Some((text, place)) = next else { continue };
+        let next = Found { text, which: Which(which), place };
         if sources.first_wins {
             return Ok(Some(next));
         }
@@ -159,11 +169,25 @@ pub(super) fn extract<'a, 's>(
 }
 
 /// The token in one place.
-pub(super) fn read<'a, 's>(
+#[inline]
+pub(super) fn read<'a>(
     head: RequestHead<'a>,
-    location: &'s TokenLocation,
+    location: &TokenLocation,
     sources: &Sources,
-) -> Result<Option<Found<'a, 's>>, Rejection> {
+) -> Result<Option<(Text<'a>, Place)>, Rejection> {
+    // The usual place, of which most requests have no other.
+    let TokenLocation::Bearer = location else { return read_elsewhere(head, location, sources) };
+    let value = only_value(head, &AUTHORIZATION)?;
+    let credentials = value.and_then(|value| after_scheme(value, "Bearer"));
+    Ok(credentials.map(|text| (Text::Unread(text), Place::Header)))
+}
+
+/// The token in any place.
+fn read_elsewhere<'a>(
+    head: RequestHead<'a>,
+    location: &TokenLocation,
+    sources: &Sources,
+) -> Result<Option<(Text<'a>, Place)>, Rejection> {
     let read = |token: Cow<'a, str>| Text::Token(token);
     let (text, place) = match location {
         TokenLocation::Bearer
@@ -211,7 +235,7 @@ pub(super) fn read<'a, 's>(
             }
         }
     };
-    Ok(Some(Found { text, location, place }))
+    Ok(Some((text, place)))
 }
 
 /// The header of a location that is one.
