@@ -83,23 +83,30 @@ pub(crate) fn object<'de, A: MapAccess<'de>, M: Members<'de>>(
 #[derive(Default)]
 pub(super) struct Names<'de> {
     few: [Option<Cow<'de, str>>; 16],
+    len: usize,
     many: HashSet<Cow<'de, str>>,
+    /// A bit for each length and last byte that a name had: most names differ in these.
+    seen: u64,
 }
 
 impl<'de> Names<'de> {
     /// Whether `name` was not there before.
     pub(super) fn add(&mut self, name: Cow<'de, str>) -> bool {
-        for place in &mut self.few {
-            match place {
-                None => {
-                    *place = Some(name);
-                    return true;
-                }
-                Some(known) if *known == name => return false,
-                Some(_) => {}
-            }
+        let last = name.bytes().last().unwrap_or_default();
+        let bit = 1 << (usize::from(last).wrapping_add(name.len().wrapping_mul(5)) % 64);
+        let may_be_there = self.seen & bit != 0;
+        self.seen |= bit;
+        if may_be_there && self.few.iter().flatten().any(|known| *known == name) {
+            return false;
         }
-        self.many.insert(name)
+        match self.few.get_mut(self.len) {
+            Some(place) => {
+                self.len += 1;
+                *place = Some(name);
+                true
+            }
+            None => self.many.insert(name),
+        }
     }
 }
 
