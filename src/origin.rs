@@ -42,11 +42,9 @@ impl Origin {
     /// whether it [`matches`](Self::matches).
     #[inline]
     pub(crate) fn is_spelled(&self, uri: &Uri) -> bool {
-        let scheme = match self.https {
-            true => uri.scheme_str() == Some("https"),
-            false => uri.scheme_str() == Some("http"),
-        };
-        scheme && uri.authority().is_some_and(|authority| authority.as_str() == &*self.authority)
+        let scheme = if self.https { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority = uri.authority().is_some_and(|own| own.as_str() == &*self.authority);
+        authority && uri.scheme() == Some(&scheme)
     }
 
     /// Whether `uri` is of this origin. Host names compare without case; a default port may be

@@ -1,21 +1,36 @@
 //! Two futures, of which the first to end counts.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::Poll,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
 };
 
 /// What `future` brings, or nothing where `deadline` ends first.
-pub(crate) async fn before<F: Future>(
-    future: F,
-    deadline: impl Future<Output = ()>,
-) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut deadline = pin!(deadline);
-    poll_fn(|cx| match Pin::as_mut(&mut future).poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Pin::as_mut(&mut deadline).poll(cx).map(|()| None),
-    })
-    .await
+pub(crate) fn before<F, D>(future: F, deadline: D) -> Before<F, D> {
+    Before { future, deadline }
+}
+
+pin_project_lite::pin_project! {
+    /// As large as both: an `async` function would hold each twice, and this is what every caller
+    /// who waits for a token waits on.
+    #[must_use = "futures do nothing unless polled"]
+    pub(crate) struct Before<F, D> {
+        #[pin]
+        future: F,
+        #[pin]
+        deadline: D,
+    }
+}
+
+impl<F: Future, D: Future<Output = ()>> Future for Before<F, D> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => this.deadline.poll(cx).map(|()| None),
+        }
+    }
 }
