@@ -14,7 +14,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use tower_service::Service;
 
@@ -135,11 +135,12 @@ where
                     }
                 }
                 StateProjection::Calling { inner, private } => {
-                    let mut response = ready!(inner.poll(cx));
-                    if let (true, Ok(response)) = (*private, &mut response) {
+                    // Changed where it is: taken out of the answer it would be moved twice.
+                    let mut answer = inner.poll(cx);
+                    if let (true, Poll::Ready(Ok(response))) = (*private, &mut answer) {
                         strip::make_private(response.headers_mut());
                     }
-                    return Poll::Ready(response);
+                    return answer;
                 }
                 StateProjection::Refused { response } => {
                     return match response.take() {

@@ -1,5 +1,5 @@
 use super::Outcome;
-use crate::validate::RejectionKind;
+use crate::{TokenLocation, validate::RejectionKind};
 use metrics::{Key, Label, Level, Metadata, with_recorder};
 use std::sync::LazyLock;
 
@@ -42,45 +42,65 @@ fn key(outcome: Outcome, reason: Option<RejectionKind>, source: &'static str) ->
     Key::from_parts("tower_oauth2_decisions_total", labels)
 }
 
-/// Where the key of these words is.
-fn place(outcome: Outcome, reason: Option<RejectionKind>, source: &str) -> Option<usize> {
-    // The lists are in the order of their enums.
-    let (outcome, reason) = (outcome as usize, reason.map_or(0, |kind| kind as usize + 1));
-    let source = SOURCES.iter().position(|own| *own == source)?;
-    Some((outcome * REASONS.len() + reason) * SOURCES.len() + source)
+/// Where the key of these words is: the lists are in the order of their enums.
+fn place(outcome: Outcome, reason: Option<RejectionKind>, source: usize) -> usize {
+    let reason = reason.map_or(0, |kind| kind as usize + 1);
+    (outcome as usize * REASONS.len() + reason) * SOURCES.len() + source
+}
+
+/// Where the word of this location is.
+fn source(location: Option<&TokenLocation>) -> usize {
+    match location {
+        None => 0,
+        Some(TokenLocation::Bearer | TokenLocation::Header(_)) => 1,
+        Some(TokenLocation::Query | TokenLocation::QueryParameter(_)) => 2,
+        Some(TokenLocation::BasicUserName | TokenLocation::BasicPassword(_)) => 3,
+        Some(TokenLocation::Form) => 4,
+        Some(TokenLocation::Cookie(_)) => 5,
+        Some(TokenLocation::WebSocketProtocol(_) | TokenLocation::WebSocketProtocolPair(_)) => 6,
+    }
 }
 
 /// Counts one decision in `tower_oauth2_decisions_total`, by outcome, reason and source. All
 /// three are words of fixed lists.
-pub(super) fn decided(outcome: Outcome, reason: Option<RejectionKind>, source: &'static str) {
-    let made = place(outcome, reason, source).and_then(|place| KEYS.get(place));
-    with_recorder(|recorder| match made {
-        Some(key) => recorder.register_counter(key, &METADATA).increment(1),
-        None => {
-            let key = key(outcome, reason, source);
-            recorder.register_counter(&key, &METADATA).increment(1);
-        }
-    });
+pub(super) fn decided(
+    outcome: Outcome,
+    reason: Option<RejectionKind>,
+    location: Option<&TokenLocation>,
+) {
+    if let Some(key) = KEYS.get(place(outcome, reason, source(location))) {
+        with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(1));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TokenLocation;
 
     #[test]
     fn the_key_that_was_made_is_the_key_of_its_words_and_every_word_has_one() {
         for outcome in OUTCOMES {
             for reason in REASONS {
-                for source in SOURCES {
-                    let made = place(outcome, reason, source).and_then(|place| KEYS.get(place));
+                for (number, source) in SOURCES.into_iter().enumerate() {
+                    let made = KEYS.get(place(outcome, reason, number));
                     assert_eq!(made, Some(&key(outcome, reason, source)));
                 }
             }
         }
-        let name = TokenLocation::cookie("at").unwrap();
-        for location in [TokenLocation::Bearer, TokenLocation::Query, TokenLocation::Form, name] {
-            assert!(SOURCES.contains(&location.kind()), "{location}");
+        for location in [
+            TokenLocation::Bearer,
+            TokenLocation::header("x-api-key").unwrap(),
+            TokenLocation::Query,
+            TokenLocation::query_parameter("jwt").unwrap(),
+            TokenLocation::BasicUserName,
+            TokenLocation::basic_password("x").unwrap(),
+            TokenLocation::Form,
+            TokenLocation::cookie("at").unwrap(),
+            TokenLocation::websocket_protocol("bearer.").unwrap(),
+            TokenLocation::websocket_protocol_pair("bearer").unwrap(),
+        ] {
+            assert_eq!(SOURCES[source(Some(&location))], location.kind());
         }
+        assert_eq!(SOURCES[source(None)], "none");
     }
 }

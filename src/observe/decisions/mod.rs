@@ -42,6 +42,6 @@ pub(crate) fn decided(
     location: Option<&TokenLocation>,
 ) {
     let source = location.map_or("none", TokenLocation::kind);
-    metrics::decided(outcome, rejection.map(Rejection::kind), source);
+    metrics::decided(outcome, rejection.map(Rejection::kind), location);
     tracing::decided(outcome, rejection, source);
 }

@@ -1,4 +1,4 @@
 use super::Outcome;
-use crate::validate::RejectionKind;
+use crate::{TokenLocation, validate::RejectionKind};
 
-pub(super) fn decided(_: Outcome, _: Option<RejectionKind>, _: &'static str) {}
+pub(super) fn decided(_: Outcome, _: Option<RejectionKind>, _: Option<&TokenLocation>) {}
