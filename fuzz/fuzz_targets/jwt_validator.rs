@@ -12,10 +12,10 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Request;
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 use tower_oauth2::{
     Answer, RequestHead,
-    validate::{Jwks, JwtValidator, TrustedIssuer, ValidateToken},
+    validate::{Cached, Jwks, JwtValidator, TrustedIssuer, ValidateToken},
 };
 
 const CLAIMS: &str = r#"{"iss":"https://as.example","aud":"https://api.example","exp":9999999999,"iat":1,"sub":"alice","client_id":"c1","jti":"j1","scope":"read"}"#;
@@ -23,6 +23,8 @@ const CLAIMS: &str = r#"{"iss":"https://as.example","aud":"https://api.example",
 struct Fixture {
     strict: JwtValidator,
     lenient: JwtValidator,
+    /// Knows the good ones.
+    cached: Cached<JwtValidator>,
     good: Vec<String>,
 }
 
@@ -79,12 +81,21 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let issuer = issuer.with_audience(["https://api.example"]);
     let strict = JwtValidator::new(issuer).expect("a validator");
     let lenient = strict.clone().lenient();
-    Fixture { strict, lenient, good: vec![by_p256, by_p384, by_ed25519] }
+    let good = vec![by_p256, by_p384, by_ed25519];
+    let cached = Cached::new(strict.clone()).with_ttl(Duration::from_secs(24 * 60 * 60));
+    for token in &good {
+        let Answer::Ready(Ok(_)) = cached.validate(token, RequestHead::of(&Request::new(())))
+        else {
+            panic!("a good token is good");
+        };
+    }
+    Fixture { strict, lenient, cached, good }
 });
 
 fuzz_target!(|input: &str| {
-    let Fixture { strict, lenient, good } = &*FIXTURE;
+    let Fixture { strict, lenient, cached, good } = &*FIXTURE;
     let Some(token) = token(input, good) else { return };
+    assert_eq!(cached.recall(token.as_bytes()).is_some(), good.contains(&token));
     let request = Request::new(());
     for validator in [strict, lenient] {
         let Answer::Ready(verdict) = validator.validate(&token, RequestHead::of(&request)) else {

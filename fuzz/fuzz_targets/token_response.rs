@@ -22,9 +22,8 @@ use tower_oauth2::{
 
 const SECRET: &str = "hunter2-hunter2";
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
-});
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
 
 fuzz_target!(|input: &[u8]| {
     let _timers = RUNTIME.enter();
@@ -36,7 +35,8 @@ fuzz_target!(|input: &[u8]| {
         response = response.header("content-type", rest).header("location", rest);
     }
     let Ok(response) = response.body(Full::new(Bytes::copy_from_slice(body))) else { return };
-    let service = service_fn(move |_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(response.clone())));
+    let service =
+        service_fn(move |_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(response.clone())));
     let client = ClientAuthentication::post("id", SECRET);
     let endpoint =
         TokenEndpoint::new("https://as.example/t", client, Transport::new(service)).unwrap();
