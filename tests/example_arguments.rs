@@ -9,6 +9,8 @@ mod command_line;
 #[path = "../examples/support/serve.rs"]
 mod serve;
 
+#[path = "../examples/authorization_server/arguments.rs"]
+mod authorization_server;
 #[path = "../examples/call/arguments.rs"]
 mod call;
 #[path = "../examples/protect/arguments.rs"]
@@ -44,6 +46,27 @@ fn assert_refused<A>(
         let said = read(parse, line).map(drop).unwrap_err();
         assert!(said.contains(says), "{line}: {said}");
     }
+}
+
+#[test]
+fn the_authorization_server_needs_no_argument_and_says_what_is_wrong_with_one() {
+    let arguments = read(authorization_server::parse, "").unwrap();
+    assert_eq!(arguments.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(arguments.lifetime.as_secs(), 3600);
+    let line = "--jwts api --lifetime 2s --assertion file --listen [::1]:9000";
+    let arguments = read(authorization_server::parse, line).unwrap();
+    assert_eq!(arguments.audience.as_deref(), Some("api"));
+    assert_eq!((arguments.lifetime.as_secs(), arguments.listen.port()), (2, 9000));
+    assert_refused(
+        authorization_server::parse,
+        [
+            ("--help", "help"),
+            ("stray", "stray"),
+            ("--jwts", "missing argument"),
+            ("--lifetime 1h", "500ms, 2s, 1m"),
+            ("--listen 0.0.0.0:80", "only the machine itself"),
+        ],
+    );
 }
 
 #[test]
@@ -187,6 +210,9 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--token-url http://a", "add --client-id ID"),
             ("--token-url http://a --client-id id", "the URL is missing"),
             ("http://a http://b", "http://b"),
+            ("/calls", "absolute, such as https://api.example/calls"),
+            ("api.example", "absolute, such as https://api.example/calls"),
+            ("ftp://api.example", "absolute, such as https://api.example/calls"),
             ("--tokn x", "--tokn"),
             ("--repeat 0", "a number from 1"),
             ("--concurrency x", "a number from 1"),

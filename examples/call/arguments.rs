@@ -1,13 +1,13 @@
 //! The command line.
 
-use crate::command_line::{Asked, read, text, wrong};
+use crate::command_line::{Asked, duration, read, text, wrong};
 use http::{Method, Uri};
 use lexopt::{
     Arg::{Long, Short, Value},
     Error, Parser,
 };
 use std::{path::PathBuf, time::Duration};
-use tower_oauth2::{ClientSecret, ScopeSet, TokenLocation};
+use tower_oauth2::{ClientSecret, Origin, ScopeSet, TokenLocation};
 
 pub(crate) const HELP: &str = "\
 Calls an API with an access token that it gets by itself, and keeps.
@@ -128,7 +128,9 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Short('h') | Long("help") => return Ok(Asked::Help),
             Value(url) if given.url.is_none() => {
                 let url = url.into_string().ok().and_then(|url| url.parse().ok());
-                given.url = Some(url.ok_or_else(|| wrong("the URL", "it is none"))?);
+                let url = url.filter(|url| Origin::of(url).is_some());
+                let form = "what is called is absolute, such as https://api.example/calls";
+                given.url = Some(url.ok_or_else(|| wrong("the URL", form))?);
                 continue;
             }
             Long(option) => format!("--{option}"),
@@ -294,18 +296,5 @@ fn at_least_one(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("it is a number from 1"),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    let form = "it is a whole number with its unit: 500ms, 2s, 1m";
-    let digits = text.find(|char: char| !char.is_ascii_digit()).ok_or(form)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| form)?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err(form),
     }
 }

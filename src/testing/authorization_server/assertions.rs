@@ -151,7 +151,9 @@ pub(super) fn subject(
         let subject = parsed.text("sub")?;
         (good && state.users.contains_key(subject)).then(|| subject.to_owned())
     };
-    subject().ok_or(Refusal::invalid_grant("the assertion is none of a trusted issuer"))
+    subject().ok_or(Refusal::invalid_grant(
+        "the assertion is none of a trusted issuer, or was used before",
+    ))
 }
 
 impl AuthorizationServer {
