@@ -36,7 +36,7 @@ impl RegisteredClient {
     ///
     /// When the JWK cannot be used.
     pub fn private_key_jwt(id: impl Into<Box<str>>, public_jwk: &str) -> Result<Self, ConfigError> {
-        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(ConfigError::new)?;
+        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(unusable)?;
         let mut client = Self::public(id);
         client.keys = ClientKeys(KeySet::of(key));
         Ok(client)
@@ -156,6 +156,10 @@ pub(super) fn subject(
     ))
 }
 
+fn unusable(why: &str) -> ConfigError {
+    ConfigError::new(format!("the public JWK cannot be used: {why}"))
+}
+
 impl AuthorizationServer {
     /// Trusts what `issuer` says of users, signed by the private half of this JWK: the grant
     /// `urn:ietf:params:oauth:grant-type:jwt-bearer` ([RFC 7523 §2.1], feature `jwt`). Its `sub`
@@ -171,7 +175,7 @@ impl AuthorizationServer {
         issuer: impl Into<Box<str>>,
         public_jwk: &str,
     ) -> Result<(), ConfigError> {
-        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(ConfigError::new)?;
+        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(unusable)?;
         self.lock().issuers.insert(issuer.into(), ClientKeys(KeySet::of(key)));
         Ok(())
     }

@@ -95,7 +95,8 @@ impl AuthorizationServer {
         json: Option<&str>,
     ) -> Result<(), ConfigError> {
         if let Some(json) = json {
-            let invalid = |_| ConfigError::new("the value of the member is no JSON text");
+            let invalid =
+                |_| ConfigError::new("the value of the member is no JSON: text stands in quotes");
             serde_json::from_str::<Value>(json).map_err(invalid)?;
         }
         let member = (name.to_owned(), json.map(str::to_owned));

@@ -49,7 +49,8 @@ impl JwtFormat {
     ///
     /// When `json` is no JSON text.
     pub fn with_claim(mut self, name: &str, json: &str) -> Result<Self, ConfigError> {
-        let invalid = |_| ConfigError::new("the value of the claim is no JSON text");
+        let invalid =
+            |_| ConfigError::new("the value of the claim is no JSON: text stands in quotes");
         self.claims.insert(name.to_owned(), serde_json::from_str(json).map_err(invalid)?);
         Ok(self)
     }
@@ -212,7 +213,9 @@ impl AuthorizationServer {
         let parsed: Result<Map<String, Value>, _> = serde_json::from_str(claims);
         parsed.map_err(|_| ConfigError::new("the claims are no JSON object"))?;
         let key = self.lock().jwts.signing.clone();
-        let key = key.ok_or_else(|| ConfigError::new("there is no key to sign with"))?;
+        let key = key.ok_or_else(|| {
+            ConfigError::new("there is no key to sign with: see rotate_key and issue_jwts")
+        })?;
         key.sign(typ, claims.as_bytes())
     }
 }

@@ -91,7 +91,8 @@ impl AuthorizationServer {
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     pub fn set_extra_member(&self, name: &str, json: &str) -> Result<(), ConfigError> {
-        let invalid = |_| ConfigError::new("the value of the extra member is no JSON text");
+        let invalid =
+            |_| ConfigError::new("the value of the extra member is no JSON: text stands in quotes");
         serde_json::from_str::<Value>(json).map_err(invalid)?;
         self.lock().settings.extra.push((name.to_owned(), json.to_owned()));
         Ok(())
