@@ -15,6 +15,8 @@ mod authorization_server;
 mod call;
 #[path = "../examples/protect/arguments.rs"]
 mod protect;
+#[path = "../examples/sign_in/arguments.rs"]
+mod sign_in;
 
 use command_line::Asked;
 use lexopt::{Error, Parser};
@@ -152,6 +154,23 @@ fn no_error_repeats_a_value_that_may_be_a_secret() {
     assert!(!format!("{arguments:#?}").contains("hunter2"));
 }
 
+#[test]
+fn sign_in_brings_its_own_server_or_is_told_of_one() {
+    assert!(read(sign_in::parse, "").unwrap().provider.is_none());
+    let line = "--issuer https://a --client-id id --scope x --api https://b";
+    assert_eq!(read(sign_in::parse, line).unwrap().provider.unwrap().client_id, "id");
+    assert_refused(
+        sign_in::parse,
+        [
+            ("--help", "help"),
+            ("--issuer https://a", "add --client-id ID"),
+            ("--client-id a", "--client-id, --client-secret, --scope and --api go with --issuer"),
+            ("--api https://a", "--client-id, --client-secret, --scope and --api go with --issuer"),
+            ("--listen 0.0.0.0:80", "only the machine itself"),
+        ],
+    );
+}
+
 /// With the start of a line that lacks only what is tested.
 fn read_call(rest: &str) -> Result<call::Arguments, String> {
     let start = "--token-url http://127.0.0.1/token --client-id id http://127.0.0.1/";
@@ -180,6 +199,14 @@ fn call_authenticates_by_basic_where_there_is_a_secret() {
     assert!(matches!(how("--auth secret-jwt"), call::Authentication::SecretJwt(_)));
     let key = read_call("--auth private-key-jwt=key.jwk").unwrap().authentication;
     assert!(matches!(key, call::Authentication::PrivateKeyJwt(file) if file.ends_with("key.jwk")));
+}
+
+#[test]
+fn plain_http_is_taken_to_the_machine_itself_and_elsewhere_when_that_is_said() {
+    let arguments = read_call("").unwrap();
+    assert!(!arguments.plain_http);
+    let line = "--token-url http://a --client-id id --allow-plain-http http://b";
+    assert!(read(call::parse, line).unwrap().plain_http);
 }
 
 #[test]
@@ -224,7 +251,10 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--grant exchange=", "nothing behind"),
             ("--param x", "NAME=VALUE"),
             ("--place body", "header, query, basic, header=NAME"),
-            ("--token-url http://a --client-id id --auth basic", "--client-secret"),
+            ("--token-url http://a --client-id i http://127.0.0.1", "--allow-plain-http"),
+            ("--issuer http://a --client-id i http://127.0.0.1", "--allow-plain-http"),
+            ("--token-url https://a --client-id i http://b", "--allow-plain-http"),
+            ("--token-url https://a --client-id id --auth basic", "--client-secret"),
             ("--token-url http://a --client-id id --auth magic", "secret-jwt"),
             ("--token-url http://a --client-id id --client-secret s --auth none", "no use"),
             ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),

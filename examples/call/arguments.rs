@@ -197,9 +197,11 @@ impl Given {
         };
         let grant = self.grant.take().unwrap_or(Grant::ClientCredentials);
         let authentication = self.authentication(&grant)?;
+        let url = self.url.take().ok_or_else(|| missing("what is called? the URL is missing"))?;
+        self.is_safe(&from, &url)?;
         let method = if self.data.is_some() { Method::POST } else { Method::GET };
         Ok(Arguments {
-            url: self.url.ok_or_else(|| missing("what is called? the URL is missing"))?,
+            url,
             from,
             client_id: self.client_id,
             authentication,
@@ -216,6 +218,23 @@ impl Given {
             concurrency: self.concurrency.unwrap_or(1),
             plain_http: self.plain_http,
         })
+    }
+
+    /// Whether nobody on the way reads the secret or the token, unless that was allowed. What is
+    /// no URL is looked at where it is used.
+    fn is_safe(&self, from: &From, called: &Uri) -> Result<(), Error> {
+        let (option, url) = match from {
+            From::TokenUrl(url) => ("--token-url", url.parse().ok()),
+            From::Issuer(issuer) => ("--issuer", issuer.parse().ok()),
+        };
+        for (what, url) in [(option, url.as_ref()), ("the URL", Some(called))] {
+            let is_safe = url.and_then(Origin::of).is_none_or(|origin| origin.is_secure());
+            if !is_safe && !self.plain_http {
+                let why = "this is plain http to another machine; --allow-plain-http takes it";
+                return Err(wrong(what, why));
+            }
+        }
+        Ok(())
     }
 
     fn authentication(&mut self, grant: &Grant) -> Result<Authentication, Error> {

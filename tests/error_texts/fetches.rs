@@ -7,7 +7,7 @@ use http_body_util::Full;
 use std::{convert::Infallible, error::Error, io, pin::pin, time::Duration};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, ClientAuthentication, ClientSecretSource, Clock, Transport,
+    AccessToken, ClientAuthentication, ClientSecretSource, Transport,
     client::{
         AddBearer, ErrorKind, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenPool,
         TokenResponse, TokenSource,
@@ -251,7 +251,8 @@ async fn a_fetch_that_panics_says_so() {
         assert!(std::env::args().count() == 0, "the closure panics");
         Err::<TokenResponse, _>("never")
     };
-    let cache = TokenCache::from_fn(fetch, RefreshPolicy::default(), Clock::system());
+    let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+    let cache = TokenCache::from_fn(fetch, policy, ManualClock::new().clock());
     let error = cache.warm_up().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Aborted);
     assert_said([(
