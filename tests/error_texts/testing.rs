@@ -34,6 +34,17 @@ fn what_is_wrong_with_a_wish_is_said() {
             text(server.set_introspection_member("aud", Some("api"))),
             "the value of the member is no JSON: text stands in quotes",
         ),
+        (
+            "no claims of an opaque token",
+            text(server.mint_opaque("[]")),
+            "the claims are no JSON object",
+        ),
+        ("a number", text(server.mint_opaque(r#"{"sub":1}"#)), "the claim \"sub\" is no text"),
+        (
+            "a time as text",
+            text(server.mint_opaque(r#"{"exp":"1"}"#)),
+            "the claim \"exp\" is no time in seconds since 1970",
+        ),
         ("no claims", text(server.mint("JWT", "[]")), "the claims are no JSON object"),
         (
             "no key",

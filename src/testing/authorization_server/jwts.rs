@@ -204,7 +204,21 @@ impl AuthorizationServer {
     }
 
     /// A JWT of any claims, `typ` in its header, by the key that signs at the moment. The server
-    /// keeps no books of it.
+    /// keeps no books of it. [`mint_opaque`](Self::mint_opaque) makes one that is no JWT.
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, SigningKey, testing::AuthorizationServer};
+    ///
+    /// let server = AuthorizationServer::new();
+    /// server.rotate_key(SigningKey::generate(Algorithm::Es256)?.with_key_id("first"));
+    /// let claims = r#"{"iss":"https://as.example","sub":"alice","tenant":"acme"}"#;
+    /// let token = server.mint("at+jwt", claims)?;
+    ///
+    /// server.rotate_key(SigningKey::generate(Algorithm::Es256)?.with_key_id("second"));
+    /// assert_ne!(server.mint("at+jwt", claims)?, token);
+    /// assert!(server.retire_key("first"), "from now on the first token is by nobody's key");
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub(super) keys_max_age: Duration,
     pub(super) keys_latency: Duration,
     pub(super) keys_fault: Option<Fault>,
+    pub(super) down: bool,
 }
 
 impl Default for Settings {
@@ -43,6 +44,7 @@ impl Default for Settings {
             keys_max_age: Duration::from_secs(300),
             keys_latency: Duration::ZERO,
             keys_fault: None,
+            down: false,
         }
     }
 }
