@@ -39,8 +39,8 @@ impl ValidateToken for Judge {
         })
     }
 
-    fn split<'t>(&self, token: &'t str) -> (&'t str, &'t str) {
-        token.rsplit_once('.').unwrap_or(("", token))
+    fn split_at(&self, token: &[u8]) -> usize {
+        token.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1)
     }
 }
 
