@@ -129,7 +129,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Value(url) if given.url.is_none() => {
                 let url = url.into_string().ok().and_then(|url| url.parse().ok());
                 let url = url.filter(|url| Origin::of(url).is_some());
-                let form = "what is called is absolute, such as https://api.example/calls";
+                let form = "it has to be absolute, such as https://api.example/calls";
                 given.url = Some(url.ok_or_else(|| wrong("the URL", form))?);
                 continue;
             }
