@@ -9,14 +9,14 @@ use tower::service_fn;
 use tower_oauth2::{AuthorizationServerMetadata, Transport, client::ProtectedResource};
 
 /// Answers everything with this.
-fn answering(status: u16, body: &'static str) -> Transport {
+pub(crate) fn answering(status: u16, body: &'static str) -> Transport {
     Transport::new(service_fn(move |_: Request<Full<Bytes>>| async move {
         let response = Response::builder().status(status).body(Full::new(Bytes::from(body)));
         Ok::<_, Infallible>(response.unwrap())
     }))
 }
 
-fn unreachable() -> Transport {
+pub(crate) fn unreachable() -> Transport {
     Transport::new(service_fn(async |_: Request<Full<Bytes>>| {
         Err::<Response<Full<Bytes>>, _>(io::Error::other("there is no route"))
     }))

@@ -7,7 +7,8 @@ use http_body_util::Full;
 use std::{convert::Infallible, error::Error, io, pin::pin, time::Duration};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, ClientAuthentication, ClientSecretSource, Transport,
+    AccessToken, Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, SigningKey,
+    SigningKeySource, Transport,
     client::{
         AddBearer, ErrorKind, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenPool,
         TokenResponse, TokenSource,
@@ -224,6 +225,66 @@ async fn why_a_call_has_no_token_is_said() {
             "a user who did not sign in",
             call(AddBearer::from_source(known, API).unwrap(), API).await,
             "there are no tokens of this user: sign in",
+        ),
+    ]);
+}
+
+#[tokio::test]
+async fn a_secret_or_a_key_that_is_not_to_be_had_is_said_when_it_is_needed() {
+    let said = async |client: ClientAuthentication| {
+        let transport = Transport::new(AuthorizationServer::new());
+        let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
+        text(endpoint.fetch(&Grant::client_credentials()).await)
+    };
+    let from = async |secret| said(ClientAuthentication::basic("id", secret)).await;
+    let file = |name: &str, text: &str| {
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, text).unwrap();
+        ClientSecretSource::file(path)
+    };
+    let cut = |said: String| {
+        let (before, after) = said.split_once(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        format!("{before}FOLDER{after}")
+    };
+    let key = |made: fn() -> Result<SigningKey, &'static str>| {
+        ClientAuthentication::private_key_jwt("id", SigningKeySource::from_fn(made)).unwrap()
+    };
+    assert_said([
+        (
+            "no file",
+            cut(from(ClientSecretSource::file(concat!(env!("CARGO_TARGET_TMPDIR"), "/none"))).await),
+            "the client's secret cannot be read from FOLDER/none: entity not found",
+        ),
+        (
+            "a folder",
+            cut(from(ClientSecretSource::file(env!("CARGO_TARGET_TMPDIR"))).await),
+            "the client's secret cannot be read from FOLDER: it is no regular file",
+        ),
+        (
+            "an empty file",
+            cut(from(file("empty", "\n")).await),
+            "the client's secret cannot be read from FOLDER/empty: it is empty",
+        ),
+        (
+            "a long file",
+            cut(from(file("long", &"x".repeat(64 * 1024 + 1))).await),
+            "the client's secret cannot be read from FOLDER/long: it is longer than 64 KiB",
+        ),
+        (
+            "a closure that fails",
+            from(ClientSecretSource::from_fn(|| Err::<ClientSecret, _>("the vault is sealed")))
+                .await,
+            "there is no client secret: the vault is sealed",
+        ),
+        (
+            "a key from a closure that fails",
+            said(key(|| Err("the vault is sealed"))).await,
+            "there is no key to sign with: the vault is sealed",
+        ),
+        (
+            "a shared secret from a closure",
+            said(key(|| Ok(SigningKey::generate(Algorithm::Hs256).unwrap()))).await,
+            "private_key_jwt needs a private key",
         ),
     ]);
 }

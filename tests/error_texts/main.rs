@@ -6,6 +6,7 @@ mod client;
 mod discovery;
 mod every_text;
 mod fetches;
+mod key_sets;
 mod keys;
 mod server;
 mod shared;

@@ -102,6 +102,39 @@ fn what_is_wrong_with_the_place_of_a_token_is_said() {
 }
 
 #[test]
+fn what_is_wrong_with_a_challenge_of_somebody_else_is_said() {
+    let read = |value: &str| text(Challenge::parse(value.as_bytes()));
+    let long = format!("Bearer realm=\"{}\"", "x".repeat(16 * 1024));
+    assert_said([
+        ("17 KiB", read(&long), "the challenge is longer than 16 KiB"),
+        ("an equals sign", read("=x"), "a challenge begins with no scheme"),
+        ("no scheme", read("realm=\"x\""), "a parameter stands before any challenge"),
+        (
+            "no comma",
+            read("Bearer realm=\"x\" scope=\"y\""),
+            "two challenge parameters are not separated by a comma",
+        ),
+        (
+            "a token68 and a parameter",
+            read("Negotiate YWJj==, realm=\"x\""),
+            "a challenge has both a token68 and parameters",
+        ),
+        (
+            "a realm twice",
+            read("Bearer realm=\"x\", realm=\"y\""),
+            "a challenge has the same parameter twice",
+        ),
+        ("no end", read("Bearer realm=\"x"), "a quoted string has no end"),
+        ("half an escape", read("Bearer realm=\"x\\"), "a quoted string ends in a backslash"),
+        (
+            "a control character",
+            read("Bearer realm=\"\u{1}\""),
+            "a quoted string holds a control character",
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_wrong_with_a_challenge_is_said() {
     let with = |name, value| text(Challenge::bearer().with_param(name, value));
     assert_said([
