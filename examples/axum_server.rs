@@ -61,7 +61,8 @@ async fn main() -> Result<(), BoxError> {
         let response = app.clone().oneshot(request.body(Body::empty())?).await?;
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), 1024).await?;
-        println!("{path} with {token:?}: {status} {}", String::from_utf8_lossy(&body));
+        let token = token.unwrap_or("no token");
+        println!("{path} with {token}: {status} {}", String::from_utf8_lossy(&body));
     }
     Ok(())
 }

@@ -49,10 +49,14 @@ async fn main() -> Result<(), BoxError> {
             request = request.header("authorization", authorization);
         }
         let response = client.request(request.body(Empty::new())?).await?;
-        let challenge = response.headers().get("www-authenticate").cloned();
-        print!("{} {challenge:?} ", response.status());
-        let body = response.into_body().collect().await?.to_bytes();
-        println!("{}", String::from_utf8_lossy(&body));
+        print!("{}: ", response.status());
+        match response.headers().get("www-authenticate") {
+            Some(challenge) => println!("{}", challenge.to_str()?),
+            None => {
+                let body = response.into_body().collect().await?.to_bytes();
+                println!("{}", String::from_utf8_lossy(&body));
+            }
+        }
     }
     Ok(())
 }

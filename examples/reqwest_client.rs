@@ -67,15 +67,17 @@ async fn main() -> Result<(), BoxError> {
         .layer(FollowRedirectLayer::new())
         .layer(AddBearer::bearer(TOKEN, api.as_str())?)
         .service(Reqwest(client));
-    for path in ["/calls", "/old", "/away"] {
+    for (path, what) in
+        [("/calls", "the API"), ("/old", "redirects there"), ("/away", "redirects elsewhere")]
+    {
         let request = Request::get(format!("{api}{path}")).body(Full::default())?;
         match client.ready().await?.call(request).await {
             Ok(response) => {
                 let status = response.status();
                 let body = response.into_body().collect().await?.to_bytes();
-                println!("{path}: {status} {}", String::from_utf8_lossy(&body));
+                println!("{path}, {what}: {status} {}", String::from_utf8_lossy(&body));
             }
-            Err(error) => println!("{path}: {error}"),
+            Err(error) => println!("{path}, {what}: {error}"),
         }
     }
     Ok(())

@@ -101,9 +101,15 @@ impl JwtAssertion {
     /// When `json` is no JSON text, and when `name` is there already or one that is set here.
     pub fn with_claim(mut self, name: &str, json: &str) -> Result<Self, ConfigError> {
         if RESERVED.contains(&name) || self.claims.contains_key(name) {
-            return Err(ConfigError::new(format!("the claim {name:?} is there already")));
+            return Err(ConfigError::new(format!(
+                "the claim {name:?} is there already, or set by the assertion itself"
+            )));
         }
-        let invalid = |_| ConfigError::new(format!("the value of the claim {name:?} is no JSON"));
+        let invalid = |_| {
+            ConfigError::new(format!(
+                "the value of the claim {name:?} is no JSON: text stands in quotes"
+            ))
+        };
         self.claims.insert(name.to_owned(), serde_json::from_str(json).map_err(invalid)?);
         Ok(self)
     }
@@ -209,9 +215,9 @@ impl SigningKeySource {
     /// When it is a shared secret, as far as that is known already.
     fn private(self) -> Result<Self, ConfigError> {
         match self.0 {
-            Source::Fixed(key) if key.algorithm().is_symmetric() => {
-                Err(ConfigError::new("private_key_jwt needs a private key"))
-            }
+            Source::Fixed(key) if key.algorithm().is_symmetric() => Err(ConfigError::new(
+                "private_key_jwt needs a private key; client_secret_jwt is for a shared secret",
+            )),
             Source::Fixed(key) => Ok(Self(Source::Fixed(key))),
             Source::Asked { ask, .. } => Ok(Self(Source::Asked { ask, private: true })),
         }

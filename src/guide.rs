@@ -9,18 +9,30 @@
 //! | exchange a token, or sign for one | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
 //! | find the endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
 //! | find it by what the API says (RFC 9728) | [`ClientCredentialsRefresh::for_resource`](crate::client::ClientCredentialsRefresh::for_resource) |
-//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) |
+//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore), by [`with_store`](crate::client::TokenCache::with_store) |
+//! | give a token back, to its server and its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke), with a [`TokenRevocation`](crate::client::TokenRevocation) |
+//! | know how a token fares, or have it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
+//! | get more scopes when an API asks for them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
+//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
+//! | read a token, or put it, elsewhere | [`TokenLocation`](crate::TokenLocation): [where the token rides](placement) |
 //! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |
 //! | require a JWT of an issuer | [`JwtValidator`](crate::validate::JwtValidator), [`Jwks`](crate::validate::Jwks), under [`Cached`](crate::validate::Cached) |
 //! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), under [`Cached`](crate::validate::Cached) |
-//! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken) |
+//! | read claims of my own | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims), in axum [`Claims`](crate::server::Claims) |
+//! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken), under [`Cached`](crate::validate::Cached) |
+//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::ValidateToken::split_at) says what of a token is secret, [`recall`](crate::validate::ValidateToken::recall) finds one sooner |
 //! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
-//! | take a token back at once | [`Revocations`](crate::validate::Revocations) |
+//! | take a token back at once | [`Revocations`](crate::validate::Revocations); told over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |
 //! | let some requests through without a token | [`RequireToken::optional`](crate::server::RequireToken::optional) |
+//! | ask for a fresher or stronger log-in | [`StepUp`](crate::server::StepUp) |
+//! | give refusals a body | [`RenderRefusals`](crate::server::RenderRefusals) |
+//! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |
+//! | log each decision | [`RequireToken::with_audit`](crate::server::RequireToken::with_audit), or the features `tracing` and `metrics` |
 //! | end a stream with its token | [`EndWithToken`](crate::server::EndWithToken) |
 //! | test all that without waiting | [`testing`](crate::testing) |
 //!

@@ -28,9 +28,9 @@
 //!    │                    ├ TokenCache             │ 3 attach claims        ├ JwtValidator + Jwks
 //!    │                    │   └ TokenEndpoint      │ 4 call, or refuse      ├ Introspection
 //!    │                    │       └ any HTTP       │                        ├ Cached, Revocable
-//!    │                    │         Service        ▼                        ├ first_of, Route
-//!    ▼                    └ any closure        inner service                └ any closure
-//!  inner HTTP client
+//!    │                    │         Service        │                        ├ first_of, Route
+//!    ▼                    ├ TokenPool, by user     ▼                        └ any closure
+//!  inner HTTP client      └ any closure        inner service
 //! ```
 //!
 //! # Features

@@ -57,7 +57,9 @@ impl LocationName {
     fn new(name: &str) -> Result<Self, ConfigError> {
         match is_token(name.as_bytes()) {
             true => Ok(Self(name.into())),
-            false => Err(ConfigError::new("the name of a token's place is no token")),
+            false => Err(ConfigError::new(
+                "the name of the cookie, parameter or subprotocol is no token of RFC 9110 section 5.6.2",
+            )),
         }
     }
 
@@ -106,7 +108,9 @@ impl TokenLocation {
     pub fn header(name: &str) -> Result<Self, ConfigError> {
         let name = header_name(name)?;
         if name == header::AUTHORIZATION {
-            return Err(ConfigError::new("Authorization needs a scheme before the token"));
+            return Err(ConfigError::new(
+                "Authorization needs a scheme before the token: see header_with_scheme",
+            ));
         }
         Ok(Self::Header(HeaderLocation::new(name, None)))
     }
@@ -123,14 +127,18 @@ impl TokenLocation {
     pub fn header_with_scheme(name: &str, scheme: &str) -> Result<Self, ConfigError> {
         let name = header_name(name)?;
         if !is_token(scheme.as_bytes()) {
-            return Err(ConfigError::new("the scheme of a token header is no auth-scheme"));
+            return Err(ConfigError::new(
+                "the scheme of the token's header is no token of RFC 9110 section 5.6.2, such as Token",
+            ));
         }
         if name == header::AUTHORIZATION {
             if scheme.eq_ignore_ascii_case("bearer") {
                 return Ok(Self::Bearer);
             }
             if scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("dpop") {
-                return Err(ConfigError::new("this scheme is not followed by a bare token"));
+                return Err(ConfigError::new(
+                    "no bare token follows Basic or DPoP: see BasicUserName and basic_password",
+                ));
             }
         }
         Ok(Self::Header(HeaderLocation::new(name, Some(scheme))))
@@ -161,7 +169,9 @@ impl TokenLocation {
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     pub fn basic_password(user: &str) -> Result<Self, ConfigError> {
         match user.contains(|char: char| char == ':' || char.is_control()) {
-            true => Err(ConfigError::new("the user holds what no Basic user name can")),
+            true => {
+                Err(ConfigError::new("a Basic user name has no colon and no control character"))
+            }
             false => Ok(Self::BasicPassword(LocationName(user.into()))),
         }
     }
@@ -230,8 +240,9 @@ impl fmt::Display for TokenLocation {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| ConfigError::new("the token header's name is no header name"))?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        ConfigError::new("the name of the token's header is no header name, such as x-api-key")
+    })?;
     let taken = [
         header::CONNECTION,
         header::CONTENT_LENGTH,
@@ -245,7 +256,9 @@ fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
         header::WWW_AUTHENTICATE,
     ];
     if taken.contains(&name) {
-        return Err(ConfigError::new(format!("the header {name} cannot carry a token")));
+        return Err(ConfigError::new(format!(
+            "the header {name} means something else and cannot carry a token"
+        )));
     }
     Ok(name)
 }

@@ -4,7 +4,10 @@
 //! [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
 
 use crate::{
-    ConfigError, Transport, TransportError, origin::fetchable, retry_after::retry_after, scrub,
+    ConfigError, Transport, TransportError,
+    origin::{NO_URL, fetchable},
+    retry_after::retry_after,
+    scrub,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::ACCEPT};
@@ -67,12 +70,12 @@ impl AuthorizationServerMetadata {
         let places = Places::of(issuer, transport)
             .map_err(|error| DiscoveryError::new(DiscoveryErrorKind::Issuer, error.to_string()))?;
         let transport = transport.clone().at_most(MAX_DOCUMENT);
-        let mut response = get(&transport, places.openid).await?;
+        let mut response = get(&transport, places.openid, issuer).await?;
         if is_absent(response.status()) {
-            response = get(&transport, places.oauth).await?;
+            response = get(&transport, places.oauth, issuer).await?;
         }
         if response.status() != StatusCode::OK {
-            return Err(DiscoveryError::refused(&response, &transport));
+            return Err(DiscoveryError::refused(&response, &transport, issuer));
         }
         Self::read(issuer, response.body(), transport.allows_plain_http())
     }
@@ -83,7 +86,8 @@ impl AuthorizationServerMetadata {
         match members.get("issuer").and_then(Value::as_str) {
             None => Err(unusable("the metadata names no issuer")),
             Some(own) if own != issuer => {
-                let text = "the metadata is that of another issuer";
+                let own = scrub::description(own);
+                let text = format!("the metadata of {issuer} is that of another issuer, {own}");
                 Err(DiscoveryError::new(DiscoveryErrorKind::OtherIssuer, text))
             }
             Some(_) => Ok(Self { issuer: issuer.into(), members, plain_http }),
@@ -194,13 +198,15 @@ impl Places {
         let uri = fetchable(issuer, transport.allows_plain_http()).map_err(wrong)?;
         // `Uri` drops a fragment.
         if issuer.contains(['?', '#']) {
-            return Err(ConfigError::new("the issuer has a query or a fragment"));
+            return Err(ConfigError::new(
+                "the issuer has a query or a fragment, which an identifier has not",
+            ));
         }
         let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
         let at = |path: String| {
             let mut parts = uri.clone().into_parts();
-            parts.path_and_query = Some(path.parse().map_err(|_| wrong("is no URL"))?);
-            Uri::from_parts(parts).map_err(|_| wrong("is no URL"))
+            parts.path_and_query = Some(path.parse().map_err(|_| wrong(NO_URL))?);
+            Uri::from_parts(parts).map_err(|_| wrong(NO_URL))
         };
         // RFC 8414 §3.1 puts its path between host and path, OpenID §4 after both.
         Ok(Self { openid: at(format!("{path}{OPENID}"))?, oauth: at(format!("{OAUTH}{path}"))? })
@@ -219,14 +225,16 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> 
     }
 }
 
+/// Fetches the document of `whose`, an issuer or a resource.
 pub(crate) async fn get(
     transport: &Transport,
     uri: Uri,
+    whose: &str,
 ) -> Result<Response<Bytes>, DiscoveryError> {
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    transport.send(request).await.map_err(|error| DiscoveryError::transport(&error))
+    transport.send(request).await.map_err(|error| DiscoveryError::transport(&error, whose))
 }
 
 /// Whether the server says that there is nothing, rather than that it cannot tell now.
@@ -235,7 +243,7 @@ fn is_absent(status: StatusCode) -> bool {
 }
 
 /// Why the metadata of an authorization server, or of a resource, is not to be had. It holds
-/// nothing of a document but the [issuers](Self::issuers) that it names in vain.
+/// nothing of a document but the issuers that it names in vain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryError {
     kind: DiscoveryErrorKind,
@@ -286,16 +294,18 @@ impl DiscoveryError {
         Self { issuers, ..Self::new(DiscoveryErrorKind::UnknownIssuer, text) }
     }
 
-    fn transport(error: &TransportError) -> Self {
-        let text = format!("the metadata could not be fetched: {error}");
+    fn transport(error: &TransportError, whose: &str) -> Self {
+        let text = format!("the metadata of {whose} could not be fetched: {error}");
         Self::new(DiscoveryErrorKind::Transport, text)
     }
 
-    pub(crate) fn refused(response: &Response<Bytes>, transport: &Transport) -> Self {
+    pub(crate) fn refused(response: &Response<Bytes>, transport: &Transport, whose: &str) -> Self {
         let status = response.status();
         let text = match status.is_redirection() {
-            true => format!("the metadata is elsewhere ({status}), which is not followed"),
-            false => format!("the server has no metadata for us ({status})"),
+            true => {
+                format!("the metadata of {whose} is elsewhere ({status}), which is not followed")
+            }
+            false => format!("the metadata of {whose} is not there ({status})"),
         };
         let retry_after = retry_after(response.headers(), transport.wall());
         let error = Self::new(DiscoveryErrorKind::Refused, text);

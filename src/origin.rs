@@ -73,19 +73,31 @@ impl FromStr for Origin {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let uri: Uri =
-            text.parse().map_err(|_| ConfigError::new("an origin is no absolute http(s) URL"))?;
-        let origin = Self::of(&uri)
-            .ok_or_else(|| ConfigError::new("an origin is no absolute http(s) URL"))?;
+        let uri: Uri = text.parse().map_err(|_| {
+            ConfigError::new("an origin is scheme and host, such as https://api.example")
+        })?;
+        let origin = Self::of(&uri).ok_or_else(|| {
+            ConfigError::new("an origin is scheme and host, such as https://api.example")
+        })?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(ConfigError::new("an origin has no user name"));
+            return Err(ConfigError::new(
+                "an origin has no user name, such as https://api.example",
+            ));
         }
         if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-            return Err(ConfigError::new("an origin has no path, query or fragment"));
+            return Err(ConfigError::new(
+                "an origin has no path, query or fragment, such as https://api.example",
+            ));
         }
         Ok(origin)
     }
 }
+
+/// Why a URL is not one to fetch from, behind its name.
+pub(crate) const NO_URL: &str = "is no absolute http(s) URL, such as https://as.example/path";
+/// The same.
+pub(crate) const PLAIN_HTTP: &str =
+    "is plain http to another machine; Transport::allow_plain_http takes it";
 
 /// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
 /// is allowed.
@@ -94,13 +106,13 @@ impl FromStr for Origin {
     allow(dead_code, reason = "for what reads documents")
 )]
 pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {
-    let uri: Uri = url.parse().map_err(|_| "is no URL")?;
-    let origin = Origin::of(&uri).ok_or("is no absolute http(s) URL")?;
+    let uri: Uri = url.parse().map_err(|_| NO_URL)?;
+    let origin = Origin::of(&uri).ok_or(NO_URL)?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("holds a user name");
+        return Err("has a user name, which is for no URL that is fetched");
     }
     if !origin.is_secure() && !plain_http {
-        return Err("is plain http to another machine");
+        return Err(PLAIN_HTTP);
     }
     Ok(uri)
 }

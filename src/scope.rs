@@ -34,7 +34,9 @@ fn check(scope: &str) -> Result<(), ConfigError> {
     }
     match scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
         true => Ok(()),
-        false => Err(ConfigError::new("a scope holds a character outside of RFC 6749 section 3.3")),
+        false => Err(ConfigError::new(
+            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3); several are a ScopeSet",
+        )),
     }
 }
 

@@ -326,9 +326,11 @@ impl TransportError {
 impl From<TransportErrorKind> for TransportError {
     fn from(kind: TransportErrorKind) -> Self {
         let text = match kind {
-            TransportErrorKind::NotAbsolute => "the URL is not an absolute http(s) URL",
+            TransportErrorKind::NotAbsolute => {
+                "the URL is no absolute http(s) URL, such as https://as.example/path"
+            }
             TransportErrorKind::Insecure => {
-                "the URL is plain http to another machine, which was not allowed"
+                "the URL is plain http to another machine; Transport::allow_plain_http takes it"
             }
             TransportErrorKind::TimedOut => "no answer within the deadline",
             TransportErrorKind::TooLarge => "the answer is longer than allowed",

@@ -8,7 +8,11 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// The URL of the metadata of `resource`: the well-known path goes between host and path.
 pub(crate) fn resource_metadata(resource: &str) -> Result<Uri, ConfigError> {
-    let wrong = || ConfigError::new("the resource is no absolute https URL without a fragment");
+    let wrong = || {
+        ConfigError::new(
+            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+        )
+    };
     let uri: Uri = resource.parse().map_err(|_| wrong())?;
     if !Origin::of(&uri).is_some_and(|origin| origin.is_secure()) || resource.contains('#') {
         return Err(wrong());

@@ -9,10 +9,14 @@ mod command_line;
 #[path = "../examples/support/serve.rs"]
 mod serve;
 
+#[path = "../examples/authorization_server/arguments.rs"]
+mod authorization_server;
 #[path = "../examples/call/arguments.rs"]
 mod call;
 #[path = "../examples/protect/arguments.rs"]
 mod protect;
+#[path = "../examples/sign_in/arguments.rs"]
+mod sign_in;
 
 use command_line::Asked;
 use lexopt::{Error, Parser};
@@ -44,6 +48,27 @@ fn assert_refused<A>(
         let said = read(parse, line).map(drop).unwrap_err();
         assert!(said.contains(says), "{line}: {said}");
     }
+}
+
+#[test]
+fn the_authorization_server_needs_no_argument_and_says_what_is_wrong_with_one() {
+    let arguments = read(authorization_server::parse, "").unwrap();
+    assert_eq!(arguments.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(arguments.lifetime.as_secs(), 3600);
+    let line = "--jwts api --lifetime 2s --assertion file --listen [::1]:9000";
+    let arguments = read(authorization_server::parse, line).unwrap();
+    assert_eq!(arguments.audience.as_deref(), Some("api"));
+    assert_eq!((arguments.lifetime.as_secs(), arguments.listen.port()), (2, 9000));
+    assert_refused(
+        authorization_server::parse,
+        [
+            ("--help", "help"),
+            ("stray", "stray"),
+            ("--jwts", "missing argument"),
+            ("--lifetime 1h", "500ms, 2s, 1m"),
+            ("--listen 0.0.0.0:80", "only the machine itself"),
+        ],
+    );
 }
 
 #[test]
@@ -129,6 +154,23 @@ fn no_error_repeats_a_value_that_may_be_a_secret() {
     assert!(!format!("{arguments:#?}").contains("hunter2"));
 }
 
+#[test]
+fn sign_in_brings_its_own_server_or_is_told_of_one() {
+    assert!(read(sign_in::parse, "").unwrap().provider.is_none());
+    let line = "--issuer https://a --client-id id --scope x --api https://b";
+    assert_eq!(read(sign_in::parse, line).unwrap().provider.unwrap().client_id, "id");
+    assert_refused(
+        sign_in::parse,
+        [
+            ("--help", "help"),
+            ("--issuer https://a", "add --client-id ID"),
+            ("--client-id a", "--client-id, --client-secret, --scope and --api go with --issuer"),
+            ("--api https://a", "--client-id, --client-secret, --scope and --api go with --issuer"),
+            ("--listen 0.0.0.0:80", "only the machine itself"),
+        ],
+    );
+}
+
 /// With the start of a line that lacks only what is tested.
 fn read_call(rest: &str) -> Result<call::Arguments, String> {
     let start = "--token-url http://127.0.0.1/token --client-id id http://127.0.0.1/";
@@ -160,6 +202,14 @@ fn call_authenticates_by_basic_where_there_is_a_secret() {
 }
 
 #[test]
+fn plain_http_is_taken_to_the_machine_itself_and_elsewhere_when_that_is_said() {
+    let arguments = read_call("").unwrap();
+    assert!(!arguments.plain_http);
+    let line = "--token-url http://a --client-id id --allow-plain-http http://b";
+    assert!(read(call::parse, line).unwrap().plain_http);
+}
+
+#[test]
 fn times_have_a_unit() {
     for (text, millis) in [("500ms", 500), ("2s", 2_000), ("1m", 60_000), ("0s", 0)] {
         let every = read_call(&format!("--every {text}")).unwrap().every.unwrap();
@@ -187,6 +237,9 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--token-url http://a", "add --client-id ID"),
             ("--token-url http://a --client-id id", "the URL is missing"),
             ("http://a http://b", "http://b"),
+            ("/calls", "absolute, such as https://api.example/calls"),
+            ("api.example", "absolute, such as https://api.example/calls"),
+            ("ftp://api.example", "absolute, such as https://api.example/calls"),
             ("--tokn x", "--tokn"),
             ("--repeat 0", "a number from 1"),
             ("--concurrency x", "a number from 1"),
@@ -198,7 +251,10 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--grant exchange=", "nothing behind"),
             ("--param x", "NAME=VALUE"),
             ("--place body", "header, query, basic, header=NAME"),
-            ("--token-url http://a --client-id id --auth basic", "--client-secret"),
+            ("--token-url http://a --client-id i http://127.0.0.1", "--allow-plain-http"),
+            ("--issuer http://a --client-id i http://127.0.0.1", "--allow-plain-http"),
+            ("--token-url https://a --client-id i http://b", "--allow-plain-http"),
+            ("--token-url https://a --client-id id --auth basic", "--client-secret"),
             ("--token-url http://a --client-id id --auth magic", "secret-jwt"),
             ("--token-url http://a --client-id id --client-secret s --auth none", "no use"),
             ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),

@@ -245,7 +245,10 @@ async fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
         for sent in refusing.sends(plain, &HeaderMap::new()).await {
             let error = sent.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
-            assert_eq!(error.to_string(), "the token is not for http://api.example.com");
+            assert_eq!(
+                error.to_string(),
+                "the token is not for http://api.example.com, which its layer was not given"
+            );
         }
         for (uri, sent) in passing.heads(plain, &HeaderMap::new()).await {
             assert_eq!((uri, sent.len()), (Uri::from_static(plain), 0));
@@ -273,7 +276,8 @@ async fn an_origin_is_scheme_host_and_port_orig_04() {
         for sent in refusing.sends(other, &HeaderMap::new()).await {
             let error = sent.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
-            assert_eq!(error.to_string(), format!("the token is not for {name}"));
+            let said = format!("the token is not for {name}, which its layer was not given");
+            assert_eq!(error.to_string(), said);
         }
         for (uri, sent) in passing.heads(other, &HeaderMap::new()).await {
             assert_eq!((uri.to_string(), sent.len()), (other.to_owned(), 0));

@@ -169,7 +169,10 @@ async fn every_kind_of_redirect_is_checked_orig_01() {
         let network = Network::default().redirecting("/start", status, "//b.example/x");
         for client in clients(&network, false) {
             let error = start(client).await.unwrap_err();
-            assert_eq!(error.to_string(), "the token is not for https://b.example");
+            assert_eq!(
+                error.to_string(),
+                "the token is not for https://b.example, which its layer was not given"
+            );
             assert_eq!(network.seen().len(), 1);
         }
     }

@@ -1,13 +1,13 @@
 //! The command line.
 
-use crate::command_line::{Asked, read, text, wrong};
+use crate::command_line::{Asked, duration, read, text, wrong};
 use http::{Method, Uri};
 use lexopt::{
     Arg::{Long, Short, Value},
     Error, Parser,
 };
 use std::{path::PathBuf, time::Duration};
-use tower_oauth2::{ClientSecret, ScopeSet, TokenLocation};
+use tower_oauth2::{ClientSecret, Origin, ScopeSet, TokenLocation};
 
 pub(crate) const HELP: &str = "\
 Calls an API with an access token that it gets by itself, and keeps.
@@ -128,7 +128,9 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Short('h') | Long("help") => return Ok(Asked::Help),
             Value(url) if given.url.is_none() => {
                 let url = url.into_string().ok().and_then(|url| url.parse().ok());
-                given.url = Some(url.ok_or_else(|| wrong("the URL", "it is none"))?);
+                let url = url.filter(|url| Origin::of(url).is_some());
+                let form = "it has to be absolute, such as https://api.example/calls";
+                given.url = Some(url.ok_or_else(|| wrong("the URL", form))?);
                 continue;
             }
             Long(option) => format!("--{option}"),
@@ -195,9 +197,11 @@ impl Given {
         };
         let grant = self.grant.take().unwrap_or(Grant::ClientCredentials);
         let authentication = self.authentication(&grant)?;
+        let url = self.url.take().ok_or_else(|| missing("what is called? the URL is missing"))?;
+        self.is_safe(&from, &url)?;
         let method = if self.data.is_some() { Method::POST } else { Method::GET };
         Ok(Arguments {
-            url: self.url.ok_or_else(|| missing("what is called? the URL is missing"))?,
+            url,
             from,
             client_id: self.client_id,
             authentication,
@@ -214,6 +218,23 @@ impl Given {
             concurrency: self.concurrency.unwrap_or(1),
             plain_http: self.plain_http,
         })
+    }
+
+    /// Whether nobody on the way reads the secret or the token, unless that was allowed. What is
+    /// no URL is looked at where it is used.
+    fn is_safe(&self, from: &From, called: &Uri) -> Result<(), Error> {
+        let (option, url) = match from {
+            From::TokenUrl(url) => ("--token-url", url.parse().ok()),
+            From::Issuer(issuer) => ("--issuer", issuer.parse().ok()),
+        };
+        for (what, url) in [(option, url.as_ref()), ("the URL", Some(called))] {
+            let is_safe = url.and_then(Origin::of).is_none_or(|origin| origin.is_secure());
+            if !is_safe && !self.plain_http {
+                let why = "this is plain http to another machine; --allow-plain-http takes it";
+                return Err(wrong(what, why));
+            }
+        }
+        Ok(())
     }
 
     fn authentication(&mut self, grant: &Grant) -> Result<Authentication, Error> {
@@ -294,18 +315,5 @@ fn at_least_one(text: &str) -> Result<u64, &'static str> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("it is a number from 1"),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    let form = "it is a whole number with its unit: 500ms, 2s, 1m";
-    let digits = text.find(|char: char| !char.is_ascii_digit()).ok_or(form)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| form)?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err(form),
     }
 }

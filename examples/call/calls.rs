@@ -9,6 +9,7 @@ use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{
     error::Error,
+    io::{self, Write},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -16,6 +17,7 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 use tower::{BoxError, ServiceExt};
+use tower_oauth2::client;
 
 /// The longest body of an answer that is read, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -107,9 +109,11 @@ impl Tally {
         match answer.result {
             Ok((status, body)) => {
                 self.succeeded += u64::from(status.is_success());
-                println!("{}\n{}", status.as_u16(), String::from_utf8_lossy(&body));
+                // Where nobody reads on, as below `| head`, this is the end.
+                writeln!(io::stdout(), "{}\n{}", status.as_u16(), String::from_utf8_lossy(&body))?;
             }
-            Err(error) => eprintln!("{}", with_causes(&*error)),
+            Err(error) if error.is::<client::Error>() => eprintln!("{}", with_causes(&*error)),
+            Err(error) => eprintln!("the API did not answer: {}", with_causes(&*error)),
         }
         if of > 1 && (self.shown.elapsed() >= Duration::from_secs(1) || self.calls == of) {
             self.shown = Instant::now();

@@ -90,7 +90,9 @@ fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxErro
             ClientAuthentication::client_secret_jwt(id, Algorithm::Hs256, secret.clone())?
         }
         Authentication::PrivateKeyJwt(file) => {
-            ClientAuthentication::private_key_jwt(id, SigningKey::from_jwk(&text_of(file)?)?)?
+            let key = SigningKey::from_jwk(&text_of(file)?);
+            let key = key.map_err(|why| format!("{}: {why}", file.display()))?;
+            ClientAuthentication::private_key_jwt(id, key)?
         }
         Authentication::None => ClientAuthentication::public(id),
     })

@@ -35,7 +35,8 @@ Who judges them; one of these at least, several are asked in this order:
 
 What else is asked for, and what refusals say:
   --scope SCOPE          every call needs it; may be repeated
-  --resource URL         serves RFC 9728 metadata, to which challenges point
+  --resource URL         where clients know this server: challenges point to its RFC 9728 metadata,
+                         which are served at /.well-known/oauth-protected-resource and its path
   --optional             requests without a token pass
   --terse                refusals do not say what was wrong with the token
 

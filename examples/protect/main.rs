@@ -23,9 +23,8 @@ use http::{
     HeaderName,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use serve::serve;
+use serve::{listen, serve};
 use std::process::ExitCode;
-use tokio::net::TcpListener;
 use tower::{BoxError, ServiceBuilder, service_fn, util::option_layer};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_oauth2::{
@@ -75,7 +74,7 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
         .layer(require_token)
         .layer(option_layer(require_scope))
         .service(service_fn(answer));
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = listen(arguments.listen).await?;
     Ok(serve(listener, service).await?)
 }
 

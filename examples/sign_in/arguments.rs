@@ -75,7 +75,10 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
         }
         (Some(_), None) => return Err(wrong("--issuer", "who is this there? add --client-id ID")),
         (None, None) if client_secret.is_none() && scopes.is_empty() && api.is_none() => None,
-        (None, _) => return Err(Error::Custom("all of these go with --issuer URL".into())),
+        (None, _) => {
+            let why = "--client-id, --client-secret, --scope and --api go with --issuer URL";
+            return Err(Error::Custom(why.into()));
+        }
     };
     Ok(Asked::Run(Arguments { listen, provider }))
 }

@@ -22,7 +22,6 @@ mod serve;
 
 use arguments::Arguments;
 use std::process::ExitCode;
-use tokio::net::TcpListener;
 use tower::BoxError;
 
 #[tokio::main]
@@ -42,7 +41,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), BoxError> {
-    let listener = TcpListener::bind(arguments.listen).await?;
+    let listener = serve::listen(arguments.listen).await?;
     let redirect_uri = format!("http://{}/callback", listener.local_addr()?);
     // The server of the demonstration lives as long as its handle.
     let (provider, _demo) = match arguments.provider {

@@ -1,7 +1,7 @@
 //! What the command lines of the examples have in common.
 
 use lexopt::{Error, Parser, ValueExt};
-use std::{fmt::Display, process::ExitCode};
+use std::{fmt::Display, process::ExitCode, time::Duration};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -28,6 +28,21 @@ pub(crate) fn text(parser: &mut Parser, option: &str) -> Result<String, Error> {
         "" => Err("the value is empty"),
         text => Ok(text.to_owned()),
     })
+}
+
+/// A time with its unit.
+#[allow(dead_code, reason = "not each example is told a time")]
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
+    let form = "it is a whole number with its unit: 500ms, 2s, 1m";
+    let digits = text.find(|char: char| !char.is_ascii_digit()).ok_or(form)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| form)?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err(form),
+    }
 }
 
 /// What is wrong with `option`.

@@ -19,6 +19,12 @@ pub(crate) fn loopback(text: &str) -> Result<SocketAddr, &'static str> {
     }
 }
 
+/// A listener at `address`, or an error that names it.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{address}: {error}"));
+    TcpListener::bind(address).await.map_err(named)
+}
+
 /// Serves HTTP/1 and HTTP/2 (with prior knowledge) until SIGTERM or Ctrl-C. `READY` and the origin
 /// are printed when connections are taken.
 pub(crate) async fn serve<S>(listener: TcpListener, service: S) -> io::Result<()>

@@ -39,8 +39,11 @@ async fn main() -> Result<(), BoxError> {
     // tonic's bodies are streams: a call is not sent a second time by itself.
     let add = AddBearer::bearer(TOKEN, origin.as_str())?;
     let with_token = ServiceBuilder::new().layer(add).service(channel.clone());
-    println!("with a token: {:?}", list(Grpc::new(with_token)).await);
-    println!("without one: {:?}", list(Grpc::new(channel)).await);
+    println!("with a token: {}", list(Grpc::new(with_token)).await?);
+    match list(Grpc::new(channel)).await {
+        Ok(calls) => println!("without one: {calls}"),
+        Err(status) => println!("without one: {:?}, {}", status.code(), status.message()),
+    }
     Ok(())
 }
 

@@ -43,7 +43,9 @@ impl Challenge {
     pub fn new(scheme: impl Into<String>) -> Result<Self, ConfigError> {
         let scheme = scheme.into();
         if !is_token(scheme.as_bytes()) {
-            return Err(ConfigError::new("the scheme of a challenge is no auth-scheme"));
+            return Err(ConfigError::new(
+                "the scheme of a challenge is no token of RFC 9110 section 5.6.2, such as Bearer",
+            ));
         }
         Ok(Self { scheme, token68: None, params: Vec::new() })
     }
@@ -71,7 +73,9 @@ impl Challenge {
     /// ASCII and spaces. Quotes and backslashes are fine: they are escaped when written.
     pub fn with_param(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
         if !is_token(name.as_bytes()) {
-            return Err(ConfigError::new("the name of a challenge parameter is no token"));
+            return Err(ConfigError::new(
+                "the name of a challenge parameter is no token of RFC 9110 section 5.6.2, such as realm",
+            ));
         }
         if self.param(name).is_some() {
             return Err(ConfigError::new(format!("the challenge parameter {name} is there twice")));

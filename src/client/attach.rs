@@ -67,7 +67,9 @@ impl Prepared {
             | TokenLocation::Cookie(_)
             | TokenLocation::WebSocketProtocol(_)
             | TokenLocation::WebSocketProtocolPair(_) => {
-                return Err(Error::placement("a client does not put a token there"));
+                return Err(Error::placement(
+                    "only a server reads a token there; a client has Bearer, Header, Query and BasicUserName",
+                ));
             }
             TokenLocation::Query => {
                 let escaped = utf8_percent_encode(token.expose(), ESCAPED);

@@ -1,7 +1,12 @@
 use super::{Error, ErrorKind, Grant, TokenResponse, address::Address, token_response};
 use crate::{
-    ClientAuthentication, Clock, ConfigError, Origin, Transport, client_auth::Asked,
-    metadata::Places, retry_after::retry_after, secrets::Secrets, well_known::resource_metadata,
+    ClientAuthentication, Clock, ConfigError, Origin, Transport,
+    client_auth::Asked,
+    metadata::Places,
+    origin::{NO_URL, PLAIN_HTTP},
+    retry_after::retry_after,
+    secrets::Secrets,
+    well_known::resource_metadata,
 };
 use bytes::Bytes;
 use http::{
@@ -57,11 +62,12 @@ impl TokenEndpoint {
         client: ClientAuthentication,
         transport: Transport,
     ) -> Result<Self, ConfigError> {
-        let url: Uri = url.parse().map_err(|_| ConfigError::new("the token URL is no URL"))?;
+        let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
+        let url: Uri = url.parse().map_err(|_| wrong(NO_URL))?;
         match Origin::of(&url) {
-            None => Err(ConfigError::new("the token URL is no absolute http(s) URL")),
+            None => Err(wrong(NO_URL)),
             Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
-                Err(ConfigError::new("the token URL is plain http to another machine"))
+                Err(wrong(PLAIN_HTTP))
             }
             Some(_) => {
                 let address = Address::Told(url);
@@ -145,7 +151,9 @@ impl TokenEndpoint {
         let issuers: Box<[Box<str>]> =
             issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
         if issuers.is_empty() {
-            return Err(ConfigError::new("no issuer is listed that the resource may name"));
+            return Err(ConfigError::new(
+                "no issuer is listed that the resource may name: only one of these gets the credentials",
+            ));
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());

@@ -82,7 +82,7 @@ impl Error {
 
     pub(super) fn foreign_origin(uri: &http::Uri) -> Self {
         let text = match Origin::of(uri) {
-            Some(origin) => format!("the token is not for {origin}"),
+            Some(origin) => format!("the token is not for {origin}, which its layer was not given"),
             None => "the token is not for this URI".into(),
         };
         Self::new(ErrorKind::ForeignOrigin, text)
@@ -138,7 +138,10 @@ impl Error {
 
     /// The request does not say which cache of a pool it is for.
     pub(super) fn no_key() -> Self {
-        Self::new(ErrorKind::NoKey, "the request does not say whose token it wants")
+        Self::new(
+            ErrorKind::NoKey,
+            "the request does not say whose token it wants: the pool looks into its extensions",
+        )
     }
 
     pub(super) fn shut_down() -> Self {

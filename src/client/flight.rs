@@ -93,7 +93,7 @@ pub(super) fn aborted() -> Error {
 /// Where a fetch, and the timers of those who wait for one, run.
 pub(super) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| {
-        let text = "a token has to be fetched, which needs a tokio runtime";
+        let text = "a token has to be fetched, which needs a tokio runtime: call from within one";
         Error::new(ErrorKind::NoRuntime, text)
     })
 }

@@ -7,6 +7,9 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// Names that a standard grant sets itself.
+/// What a resource looks like.
+pub(super) const RESOURCE: &str = "https://api.example/v1";
+
 const RESERVED: &[&str] = &[
     "grant_type",
     "scope",
@@ -192,7 +195,7 @@ impl Grant {
     ///
     /// When `resource` is no absolute URI without a fragment.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
-        self.resources.push(absolute("a resource", resource.into())?);
+        self.resources.push(absolute("a resource", RESOURCE, resource.into())?);
         Ok(self)
     }
 
@@ -213,7 +216,10 @@ impl Grant {
         value: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
         let name = name.into();
-        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+        if name.is_empty() {
+            return Err(ConfigError::new("a parameter has a name"));
+        }
+        if RESERVED.contains(&name.as_str()) {
             return Err(ConfigError::new(format!("the parameter {name:?} is set by the grant")));
         }
         if self.extras.iter().any(|(own, _)| *own == name) {
@@ -302,18 +308,20 @@ impl Grant {
     }
 }
 
-/// `uri`, which `what` is.
+/// `uri`, which `what` is; `example` would be one.
 ///
 /// # Errors
 ///
 /// When it is no absolute URI without a fragment.
-pub(super) fn absolute(what: &str, uri: String) -> Result<String, ConfigError> {
+pub(super) fn absolute(what: &str, example: &str, uri: String) -> Result<String, ConfigError> {
     let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
         is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
     });
     match absolute {
         true => Ok(uri),
-        false => Err(ConfigError::new(format!("{what} is an absolute URI without a fragment"))),
+        false => Err(ConfigError::new(format!(
+            "{what} is an absolute URI without a fragment, such as {example}"
+        ))),
     }
 }
 

@@ -41,6 +41,7 @@ use tower_layer::Layer;
 ///
 /// let client = ServiceBuilder::new()
 ///     .layer(AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?)
+///     // Put your connector for https here.
 ///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```

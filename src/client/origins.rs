@@ -39,7 +39,7 @@ impl Origins {
         let origins = Self::allow_plain_http(origins)?;
         match origins.listed.iter().find(|origin| !origin.is_secure()) {
             Some(origin) => Err(ConfigError::new(format!(
-                "{origin} is plain http to another machine; allow_plain_http takes it"
+                "{origin} is plain http to another machine; Origins::allow_plain_http takes it"
             ))),
             None => Ok(origins),
         }
@@ -59,7 +59,9 @@ impl Origins {
         let listed: Box<[Origin]> =
             origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>()?;
         if listed.is_empty() {
-            return Err(ConfigError::new("a token is for at least one origin"));
+            return Err(ConfigError::new(
+                "a token is for at least one origin, such as https://api.example",
+            ));
         }
         Ok(Self { listed, any_https: false })
     }

@@ -4,6 +4,7 @@ use crate::{
     Challenge, DiscoveryError, DiscoveryErrorKind, Origin, ScopeSet, Transport,
     metadata::{MAX_DOCUMENT, get, object},
     origin::fetchable,
+    scrub,
     well_known::resource_metadata,
 };
 use http::{HeaderMap, StatusCode, Uri};
@@ -128,9 +129,10 @@ impl ProtectedResource {
         transport: &Transport,
     ) -> Result<Self, DiscoveryError> {
         let transport = transport.clone().at_most(MAX_DOCUMENT);
-        let response = get(&transport, url).await?;
+        let whose = rule.whose();
+        let response = get(&transport, url, &whose).await?;
         if response.status() != StatusCode::OK {
-            return Err(DiscoveryError::refused(&response, &transport));
+            return Err(DiscoveryError::refused(&response, &transport, &whose));
         }
         Self::read(response.body(), rule, allowed)
     }
@@ -143,7 +145,7 @@ impl ProtectedResource {
             return Err(DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text));
         };
         let origin = rule.admits(resource).ok_or_else(|| {
-            let text = "the metadata is that of another resource";
+            let text = "the metadata is that of another resource than the one that was called";
             DiscoveryError::new(DiscoveryErrorKind::OtherResource, text)
         })?;
         let named = members.get("authorization_servers").and_then(Value::as_array);
@@ -192,6 +194,15 @@ impl ProtectedResource {
 }
 
 impl Rule<'_> {
+    /// The resource that is asked about, without its query.
+    fn whose(&self) -> String {
+        let whole = match self {
+            Self::Identifier(identifier) => (*identifier).to_owned(),
+            Self::Covers(called) => called.to_string(),
+        };
+        scrub::without_users(whole.split('?').next().unwrap_or_default())
+    }
+
     /// The origin of `resource`, where it is the one that is meant.
     fn admits(&self, resource: &str) -> Option<Origin> {
         let uri: Uri = resource.parse().ok()?;

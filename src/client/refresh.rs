@@ -46,6 +46,7 @@ use tower_layer::Layer;
 /// )?;
 /// let client = ServiceBuilder::new()
 ///     .layer(ClientCredentialsRefresh::new(endpoint, "https://api.example")?)
+///     // Put your connector for https here.
 ///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```

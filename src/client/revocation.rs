@@ -1,7 +1,10 @@
 use super::{Error, ErrorKind, endpoint::with_query, token_response};
 use crate::{
-    ClientAuthentication, ConfigError, Origin, Transport, client_auth::Asked,
-    retry_after::retry_after, secrets::Secrets,
+    ClientAuthentication, ConfigError, Origin, Transport,
+    client_auth::Asked,
+    origin::{NO_URL, PLAIN_HTTP},
+    retry_after::retry_after,
+    secrets::Secrets,
 };
 use bytes::Bytes;
 use http::{
@@ -36,11 +39,12 @@ impl TokenRevocation {
         client: ClientAuthentication,
         transport: Transport,
     ) -> Result<Self, ConfigError> {
-        let url: Uri = url.parse().map_err(|_| ConfigError::new("the revocation URL is no URL"))?;
+        let wrong = |why: &str| ConfigError::new(format!("the revocation URL {why}"));
+        let url: Uri = url.parse().map_err(|_| wrong(NO_URL))?;
         match Origin::of(&url) {
-            None => Err(ConfigError::new("the revocation URL is no absolute http(s) URL")),
+            None => Err(wrong(NO_URL)),
             Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
-                Err(ConfigError::new("the revocation URL is plain http to another machine"))
+                Err(wrong(PLAIN_HTTP))
             }
             Some(_) => Ok(Self { url, client, transport }),
         }

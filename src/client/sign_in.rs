@@ -1,6 +1,9 @@
 //! Signing a user in by the authorization code grant: values in, values out.
 
-use super::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse, grant::absolute};
+use super::{
+    Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
+    grant::{RESOURCE, absolute},
+};
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, ClientSecret, Clock, ConfigError, Origin,
     ScopeSet, Transport, random, secret::REDACTED,
@@ -104,13 +107,18 @@ impl SignIn {
     ) -> Result<Self, ConfigError> {
         let authorize_url: Uri = authorize_url
             .parse()
-            .map_err(|_| ConfigError::new("the authorization URL is no URL"))?;
-        if !Origin::of(&authorize_url).is_some_and(|origin| origin.is_secure()) {
-            return Err(ConfigError::new("the authorization URL is no absolute https URL"));
-        }
+            .ok()
+            .filter(|url| Origin::of(url).is_some_and(|origin| origin.is_secure()))
+            .ok_or_else(|| {
+                ConfigError::new(
+                    "the authorization URL is no absolute https URL, such as https://as.example/authorize",
+                )
+            })?;
         let absolute = redirect_uri.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some());
         if !absolute || redirect_uri.contains('#') {
-            return Err(ConfigError::new("the redirect URI is no absolute URI"));
+            return Err(ConfigError::new(
+                "the redirect URI is no absolute URI without a fragment, such as https://app.example/callback",
+            ));
         }
         Ok(Self {
             endpoint,
@@ -162,10 +170,14 @@ impl SignIn {
         let (Some(authorize), Some(token)) =
             (metadata.authorization_endpoint(), metadata.token_endpoint())
         else {
-            return Err(ConfigError::new("the metadata lack an endpoint of the sign-in"));
+            return Err(ConfigError::new(
+                "the metadata name no authorization_endpoint or no token_endpoint that may be asked",
+            ));
         };
         let Some(id) = client.client_id().map(Box::<str>::from) else {
-            return Err(ConfigError::new("a client that signs users in has an identifier"));
+            return Err(ConfigError::new(
+                "a client that signs users in has an identifier, which ClientAuthentication::none has not",
+            ));
         };
         let promised = metadata.extra("authorization_response_iss_parameter_supported");
         let endpoint = TokenEndpoint::new(token, client, transport)?;
@@ -194,7 +206,7 @@ impl SignIn {
     ///
     /// When `resource` is no absolute URI without a fragment.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
-        self.resources.push(absolute("a resource", resource.into())?);
+        self.resources.push(absolute("a resource", RESOURCE, resource.into())?);
         Ok(self)
     }
 
@@ -210,7 +222,10 @@ impl SignIn {
         value: impl Into<String>,
     ) -> Result<Self, ConfigError> {
         let name = name.into();
-        if name.is_empty() || RESERVED.contains(&name.as_str()) {
+        if name.is_empty() {
+            return Err(ConfigError::new("a parameter has a name"));
+        }
+        if RESERVED.contains(&name.as_str()) {
             return Err(ConfigError::new(format!("the parameter {name:?} is set by the sign-in")));
         }
         if self.params.iter().any(|(own, _)| *own == name) {
@@ -402,7 +417,7 @@ impl FromStr for PendingSignIn {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("this is no pending sign-in");
+        let wrong = || ConfigError::new("this is no pending sign-in as to_secret_string writes it");
         let mut parts = text.splitn(3, '.');
         let (Some(expiry), Some(state), Some(verifier)) =
             (parts.next(), parts.next(), parts.next())

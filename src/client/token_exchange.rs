@@ -48,7 +48,8 @@ impl TokenType {
     ///
     /// When `uri` is no absolute URI without a fragment.
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
-        absolute("a token type", uri.into()).map(|uri| Self(Cow::Owned(uri)))
+        absolute("a token type", Self::ACCESS_TOKEN.as_str(), uri.into())
+            .map(|uri| Self(Cow::Owned(uri)))
     }
 
     /// The URI.
@@ -127,7 +128,9 @@ impl Grant {
 
     fn with_exchanged(mut self, name: &'static str, value: &str) -> Result<Self, ConfigError> {
         if self.exchange.is_none() {
-            return Err(ConfigError::new(format!("{name} belongs to a token exchange")));
+            return Err(ConfigError::new(format!(
+                "{name} is of a token exchange: see Grant::token_exchange"
+            )));
         }
         if self.params.iter().any(|(own, _)| *own == name) {
             return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));

@@ -101,6 +101,10 @@ impl FromStr for Algorithm {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Self::named(name).ok_or_else(|| ConfigError::new("no such signature algorithm"))
+        Self::named(name).ok_or_else(|| {
+            ConfigError::new(
+                "no signature algorithm has this name; ES256, RS256 and HS256 are such names",
+            )
+        })
     }
 }

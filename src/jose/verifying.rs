@@ -127,7 +127,9 @@ pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &
         _ => return Err("a shared secret is for HS256, HS384 or HS512"),
     };
     if secret.len() < hash.tag_len() {
-        return Err("the shared secret is shorter than the hash of its algorithm");
+        return Err(
+            "the shared secret is shorter than the 32, 48 or 64 bytes of HS256, HS384 or HS512",
+        );
     }
     Ok(hmac::Key::new(hash, secret))
 }

@@ -47,7 +47,9 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
                 decide::refused(settings, &rejection, Whose::default());
                 refuse::response(rejection, &settings.challenges, &parts.headers)
             }
-            None => refuse::misplaced("an extractor stands below no RequireToken"),
+            None => refuse::misplaced(
+                "an extractor stands below no RequireToken: put that layer around the route",
+            ),
         };
         Err(ExtractorRefusal::new(response))
     }
@@ -116,7 +118,8 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
         let authenticated =
             <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         if authenticated.claims::<C>().is_none() {
-            let reason = "the validator's claims are of another type than the handler's";
+            let reason =
+                "the validator's claims are of another type than the handler's: see with_claims";
             return Err(ExtractorRefusal::new(refuse::misplaced(reason)));
         }
         Ok(Self { authenticated, claims: PhantomData })

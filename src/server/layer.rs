@@ -214,7 +214,8 @@ impl<V> RequireToken<V> {
     ///
     /// Before [`with_resource`](Self::with_resource).
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
-        let missing = || ConfigError::new("metadata are those of a resource: see with_resource");
+        let missing =
+            || ConfigError::new("metadata are those of a resource: call with_resource first");
         let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
         let locations = self.settings.sources.locations();
         let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
@@ -241,7 +242,7 @@ impl<V> RequireToken<V> {
             self.settings_mut().say(|says| says.error_uri = Some(uri));
             return Ok(self);
         }
-        Err(ConfigError::new("the error URI is no absolute URI"))
+        Err(ConfigError::new("the error URI is not absolute, such as https://api.example/errors"))
     }
 
     /// Tells callers no more than that a token is not good: whether it is unknown, expired or

@@ -71,7 +71,9 @@ impl ResourceMetadata {
         for issuer in &issuers {
             let uri: Option<Uri> = issuer.parse().ok();
             if !uri.and_then(|uri| Origin::of(&uri)).is_some_and(|origin| origin.is_secure()) {
-                return Err(ConfigError::new("an issuer is no absolute https URL"));
+                return Err(ConfigError::new(
+                    "an authorization server is named by its issuer, such as https://as.example",
+                ));
             }
         }
         Ok(self.with_list("authorization_servers", &issuers))

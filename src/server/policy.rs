@@ -105,7 +105,9 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
         } else if extensions.get::<Preflight>().is_some() {
             return None;
         } else {
-            return Some(refuse::misplaced("a policy stands below no RequireToken"));
+            return Some(refuse::misplaced(
+                "a policy stands below no RequireToken: put that layer around it",
+            ));
         };
         decide::refused(settings, &rejection, whose);
         Some(refuse::response(rejection, &settings.challenges, request.headers()))

@@ -1,5 +1,169 @@
 //! What tests need: a clock that stands still until it is told to go on, and an authorization
-//! server in the process.
+//! server in the process. Nothing here waits, and nothing needs a network.
+//!
+//! | I want to … | call … |
+//! |---|---|
+//! | have an authorization server | [`AuthorizationServer::new`], in a [`Transport`](crate::Transport); over a socket: [`bind`](AuthorizationServer::bind) |
+//! | have clients and users | [`register_client`](AuthorizationServer::register_client), [`register_user`](AuthorizationServer::register_user) |
+//! | mint an opaque token with any claims | [`mint_opaque`](AuthorizationServer::mint_opaque) |
+//! | mint a JWT with any claims | [`mint`](AuthorizationServer::mint) |
+//! | have JWTs issued, rotate and retire keys | [`issue_jwts`](AuthorizationServer::issue_jwts), [`rotate_key`](AuthorizationServer::rotate_key), [`publish_key`](AuthorizationServer::publish_key), [`retire_key`](AuthorizationServer::retire_key) |
+//! | revoke a token, or all | [`revoke`](AuthorizationServer::revoke), [`revoke_all`](AuthorizationServer::revoke_all) |
+//! | have it go down, and come back | [`go_down`](AuthorizationServer::go_down), [`come_back`](AuthorizationServer::come_back); its keys alone: [`fail_keys`](AuthorizationServer::fail_keys), [`restore_keys`](AuthorizationServer::restore_keys) |
+//! | have it answer late or never | [`set_latency`](AuthorizationServer::set_latency), [`hang_next`](AuthorizationServer::hang_next), [`hang`](AuthorizationServer::hang), [`drop_next`](AuthorizationServer::drop_next) |
+//! | have it answer wrongly | [`fail_next`](AuthorizationServer::fail_next), [`always`](AuthorizationServer::always), [`set_extra_member`](AuthorizationServer::set_extra_member), [`set_bare_answers`](AuthorizationServer::set_bare_answers) |
+//! | count requests, and look at them | [`token_requests`](AuthorizationServer::token_requests), [`introspections`](AuthorizationServer::introspections), [`key_requests`](AuthorizationServer::key_requests), [`last_token_request`](AuthorizationServer::last_token_request) |
+//! | judge its tokens without a request | [`validator`](AuthorizationServer::validator) |
+//! | let time go by | [`ManualClock::advance`], for whatever has a `with_clock` |
+//! | have a store that fails | [`InMemoryStore`] |
+//!
+//! # A handler of one's own, behind `RequireToken`
+//!
+//! ```
+//! use axum::{Router, body::Body, routing::get};
+//! use http::{Request, StatusCode};
+//! use tower::ServiceExt;
+//! use tower_oauth2::{
+//!     server::{Authenticated, RequireScope, RequireToken},
+//!     testing::AuthorizationServer,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = AuthorizationServer::new();
+//! let me = async |who: Authenticated| who.principal().subject().unwrap_or("nobody").to_owned();
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .route_layer(RequireScope::all_of(["read"])?)
+//!     .route_layer(RequireToken::new("api", server.validator())?);
+//! let status = async |token: &str| {
+//!     let header = format!("Bearer {token}");
+//!     let request = Request::get("/me").header("authorization", header).body(Body::empty());
+//!     let Ok(response) = app.clone().oneshot(request.unwrap()).await;
+//!     response.status()
+//! };
+//!
+//! let token = server.mint_opaque(r#"{"sub":"alice","scope":"read"}"#)?;
+//! assert_eq!(status(&token).await, StatusCode::OK);
+//! let lesser = server.mint_opaque(r#"{"sub":"alice"}"#)?;
+//! assert_eq!(status(&lesser).await, StatusCode::FORBIDDEN);
+//! assert_eq!(status("another").await, StatusCode::UNAUTHORIZED);
+//!
+//! // Destroyed, and from then on refused.
+//! assert!(server.revoke(&token));
+//! assert_eq!(status(&token).await, StatusCode::UNAUTHORIZED);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A client of one's own, and its token's life
+//!
+//! An hour goes by in no time, and the refresh is seen before the token expires.
+//!
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use std::{convert::Infallible, time::Duration};
+//! use tower::{BoxError, Layer, ServiceExt, service_fn};
+//! use tower_oauth2::{
+//!     ClientAuthentication, Transport,
+//!     client::{ClientCredentialsRefresh, RefreshPolicy, TokenEndpoint},
+//!     server::RequireToken,
+//!     testing::{AuthorizationServer, ManualClock, RegisteredClient},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let clock = ManualClock::new();
+//! let server = AuthorizationServer::with_clock(clock.clock());
+//! server.register_client(RegisteredClient::confidential("app", "s3cr3t"));
+//!
+//! // The client under test, with the server as its back channel.
+//! let client = ClientAuthentication::basic("app", "s3cr3t");
+//! let transport = Transport::new(server.clone());
+//! let endpoint = TokenEndpoint::new("https://as.example/token", client, transport)?;
+//! let layer = ClientCredentialsRefresh::new(endpoint, "https://api.example")?
+//!     .with_policy(RefreshPolicy::default().with_jitter(false))
+//!     .with_clock(clock.clock());
+//!
+//! // The API that it calls.
+//! let handler = service_fn(async |_: Request<String>| {
+//!     Ok::<_, Infallible>(Response::new(String::new()))
+//! });
+//! let api = RequireToken::new("api", server.validator())?.layer(handler);
+//! let client = layer.layer(api);
+//! let call = async || {
+//!     let request = Request::get("https://api.example/calls").body(String::new()).unwrap();
+//!     Ok::<_, BoxError>(client.clone().oneshot(request).await?.status())
+//! };
+//!
+//! assert_eq!(call().await?, StatusCode::OK);
+//! assert_eq!(server.token_requests(), 1);
+//!
+//! // In the last five minutes of its hour the token is used on, and renewed in the background.
+//! clock.advance(Duration::from_secs(56 * 60));
+//! assert_eq!(call().await?, StatusCode::OK);
+//! let mut status = layer.cache().status();
+//! while status.is_fetching() {
+//!     status = layer.cache().changed(&status).await;
+//! }
+//! assert_eq!(server.token_requests(), 2);
+//!
+//! // Destroyed: the API refuses it, another is fetched, and the call is repeated.
+//! server.revoke_all();
+//! assert_eq!(call().await?, StatusCode::OK);
+//! assert_eq!(server.token_requests(), 3);
+//!
+//! // While the server is down, what is good is used on.
+//! server.go_down();
+//! clock.advance(Duration::from_secs(56 * 60));
+//! assert_eq!(call().await?, StatusCode::OK);
+//! server.come_back();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Late and wrong answers
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Response, header::RETRY_AFTER};
+//! use std::time::Duration;
+//! use tower_oauth2::{
+//!     ClientAuthentication, Transport,
+//!     client::{ErrorKind, Grant, TokenEndpoint},
+//!     testing::{AuthorizationServer, ManualClock, RegisteredClient},
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = ManualClock::new();
+//! let server = AuthorizationServer::with_clock(clock.clock());
+//! server.register_client(RegisteredClient::confidential("app", "s3cr3t"));
+//! let transport = Transport::new(server.clone()).with_clock(clock.clock());
+//! let client = ClientAuthentication::basic("app", "s3cr3t");
+//! let endpoint = TokenEndpoint::new("https://as.example/token", client, transport)?;
+//! let fetch = async || endpoint.fetch(&Grant::client_credentials()).await;
+//!
+//! // Two answers that are wrong, the first with a time to come back at.
+//! let busy = Response::builder().status(429).header(RETRY_AFTER, "7").body(Bytes::new())?;
+//! server.fail_next(1, busy);
+//! server.fail_next(1, Response::new(Bytes::from("<html>")));
+//! assert_eq!(fetch().await.unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+//! assert_eq!(fetch().await.unwrap_err().kind(), ErrorKind::InvalidResponse);
+//!
+//! // One that says other than what is so.
+//! server.set_extra_member("expires_in", "\"soon\"")?;
+//! assert_eq!(fetch().await?.lifetime(), None);
+//!
+//! // And one that is a second late, by a clock that somebody has to move.
+//! server.set_latency(Duration::from_secs(1));
+//! let (token, ()) = tokio::join!(fetch(), async { clock.advance(Duration::from_secs(1)) });
+//! assert!(server.introspect(token?.access_token().expose()).is_some());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! JWTs, their keys and an outage are a test of [their own](crate::guide::testing).
 
 mod authorization_server;
 #[cfg(feature = "client")]

@@ -96,7 +96,9 @@ impl StaticTokens {
     /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn insert(&self, token: &str, principal: Principal) -> Result<(), ConfigError> {
         if !b64token::is_valid(token.as_bytes()) || b64token::is_too_long(token) {
-            return Err(ConfigError::new("the token is no b64token of RFC 6750 section 2.1"));
+            return Err(ConfigError::new(
+                "a token is letters, digits and -._~+/ with = at the end, at most 16 KiB (RFC 6750 section 2.1)",
+            ));
         }
         self.put(self.shared.digest(token), principal);
         Ok(())

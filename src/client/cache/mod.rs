@@ -138,7 +138,11 @@ impl TokenCache {
         self,
         make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
     ) -> Result<Self, ConfigError> {
-        let cloned = || ConfigError::new("the token cache was cloned before it was complete");
+        let cloned = || {
+            ConfigError::new(
+                "the token cache has a clone already: call this before it is cloned or used",
+            )
+        };
         let shared = Arc::into_inner(self.shared).ok_or_else(cloned)?.over(make)?;
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -268,7 +268,7 @@ impl TokenCache {
     ) -> Result<Self, ConfigError> {
         self.over(|fetcher, refresh, clock| {
             let Some(key) = fetcher.store_key(policy.key_secret.as_ref()) else {
-                let text = "the tokens of a session or a closure cannot be shared by a store";
+                let text = "a store is for the tokens of an endpoint and a grant, not of a session or a closure";
                 return Err(ConfigError::new(text));
             };
             let level = Level::new(fetcher, store, key, policy, refresh.clone(), clock.clone());

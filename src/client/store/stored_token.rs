@@ -96,7 +96,7 @@ impl FromStr for StoredToken {
     ///
     /// When `text` is none that [`to_secret_string`](Self::to_secret_string) wrote.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("this is no stored token");
+        let wrong = || ConfigError::new("this is no stored token as to_secret_string writes it");
         let Ok(Value::Object(mut members)) = serde_json::from_str(text) else {
             return Err(wrong());
         };

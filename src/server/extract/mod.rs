@@ -120,7 +120,9 @@ impl Sources {
             }
         }
         match self.locations.is_empty() {
-            true => Err(ConfigError::new("a token is read in at least one place")),
+            true => {
+                Err(ConfigError::new("a token is read in at least one place: read_from names none"))
+            }
             false => Ok(()),
         }
     }

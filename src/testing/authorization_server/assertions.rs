@@ -36,7 +36,7 @@ impl RegisteredClient {
     ///
     /// When the JWK cannot be used.
     pub fn private_key_jwt(id: impl Into<Box<str>>, public_jwk: &str) -> Result<Self, ConfigError> {
-        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(ConfigError::new)?;
+        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(unusable)?;
         let mut client = Self::public(id);
         client.keys = ClientKeys(KeySet::of(key));
         Ok(client)
@@ -151,7 +151,13 @@ pub(super) fn subject(
         let subject = parsed.text("sub")?;
         (good && state.users.contains_key(subject)).then(|| subject.to_owned())
     };
-    subject().ok_or(Refusal::invalid_grant("the assertion is none of a trusted issuer"))
+    subject().ok_or(Refusal::invalid_grant(
+        "the assertion is none of a trusted issuer, or was used before",
+    ))
+}
+
+fn unusable(why: &str) -> ConfigError {
+    ConfigError::new(format!("the public JWK cannot be used: {why}"))
 }
 
 impl AuthorizationServer {
@@ -169,7 +175,7 @@ impl AuthorizationServer {
         issuer: impl Into<Box<str>>,
         public_jwk: &str,
     ) -> Result<(), ConfigError> {
-        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(ConfigError::new)?;
+        let key = VerifyingKey::from_jwk(public_jwk.as_bytes()).map_err(unusable)?;
         self.lock().issuers.insert(issuer.into(), ClientKeys(KeySet::of(key)));
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::{
     introspect, log_in, published, revoke, token,
 };
 use bytes::Bytes;
-use http::{Method, request::Parts};
+use http::{Method, StatusCode, request::Parts};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,9 @@ impl AuthorizationServer {
         let now = self.clock().wall();
         let mut state = self.lock();
         state.seen.count(endpoint, head, body);
+        if state.settings.down {
+            return answer::bare(StatusCode::SERVICE_UNAVAILABLE).into();
+        }
         let answer = match endpoint {
             Endpoint::Authorize => return authorize::answer(&mut state, now, head).into(),
             Endpoint::Introspect => return introspect::answer(&mut state, now, head, body).into(),

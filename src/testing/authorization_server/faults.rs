@@ -66,6 +66,19 @@ impl AuthorizationServer {
         self.lock().faults.standing = Some(Fault::Hang);
     }
 
+    /// Answers every request, to whatever endpoint, with 503 and carries none out, until
+    /// [`come_back`](Self::come_back). Requests count. What becomes of token requests alone is said by
+    /// [`always`](Self::always) and [`hang`](Self::hang), of those for keys by
+    /// [`fail_keys`](Self::fail_keys).
+    pub fn go_down(&self) {
+        self.lock().settings.down = true;
+    }
+
+    /// Answers again, and knows what it knew.
+    pub fn come_back(&self) {
+        self.lock().settings.down = false;
+    }
+
     /// Takes back every fault that has not befallen a request yet. A request that hangs goes on
     /// hanging.
     pub fn clear_faults(&self) {
@@ -76,6 +89,26 @@ impl AuthorizationServer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::authorization_server::support::{get, post};
+
+    #[test]
+    fn while_it_is_down_every_endpoint_is_and_a_token_of_before_is_good_again_afterwards() {
+        let server = AuthorizationServer::new();
+        server.set_issuer(Some("https://as.example"));
+        let token = server.mint_opaque("{}").unwrap();
+        let statuses = || {
+            let gets = ["/jwks", "/.well-known/openid-configuration"].map(|uri| get(&server, uri));
+            let form = format!("token={token}");
+            let posts = ["/token", "/introspect", "/revoke"].map(|uri| post(&server, uri, &form));
+            gets.into_iter().chain(posts).map(|answer| answer.status().as_u16()).collect::<Vec<_>>()
+        };
+        server.go_down();
+        assert_eq!(statuses(), [503; 5]);
+        server.come_back();
+        assert_eq!(statuses(), [200, 200, 401, 401, 401]);
+        assert_eq!((server.token_requests(), server.introspections()), (2, 2));
+        assert!(server.introspect(&token).is_some());
+    }
 
     #[test]
     fn faults_come_in_their_order_and_the_standing_one_last() {

@@ -40,8 +40,11 @@ fn introspect(
     let mut members = Members::default();
     let standing = state.standing(token, now);
     members.set("active", standing.is_ok().to_string());
-    if let Ok(token) = standing {
-        describe(&mut members, token, state.settings.issuer.as_deref());
+    if let Ok(issued) = standing {
+        describe(&mut members, issued, state.settings.issuer.as_deref());
+        for (name, json) in state.members(token) {
+            members.set(name, json.clone());
+        }
         for (name, json) in &state.settings.introspected {
             match json {
                 Some(json) => members.set(name, json.clone()),
@@ -95,7 +98,8 @@ impl AuthorizationServer {
         json: Option<&str>,
     ) -> Result<(), ConfigError> {
         if let Some(json) = json {
-            let invalid = |_| ConfigError::new("the value of the member is no JSON text");
+            let invalid =
+                |_| ConfigError::new("the value of the member is no JSON: text stands in quotes");
             serde_json::from_str::<Value>(json).map_err(invalid)?;
         }
         let member = (name.to_owned(), json.map(str::to_owned));

@@ -49,7 +49,8 @@ impl JwtFormat {
     ///
     /// When `json` is no JSON text.
     pub fn with_claim(mut self, name: &str, json: &str) -> Result<Self, ConfigError> {
-        let invalid = |_| ConfigError::new("the value of the claim is no JSON text");
+        let invalid =
+            |_| ConfigError::new("the value of the claim is no JSON: text stands in quotes");
         self.claims.insert(name.to_owned(), serde_json::from_str(json).map_err(invalid)?);
         Ok(self)
     }
@@ -203,7 +204,21 @@ impl AuthorizationServer {
     }
 
     /// A JWT of any claims, `typ` in its header, by the key that signs at the moment. The server
-    /// keeps no books of it.
+    /// keeps no books of it. [`mint_opaque`](Self::mint_opaque) makes one that is no JWT.
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, SigningKey, testing::AuthorizationServer};
+    ///
+    /// let server = AuthorizationServer::new();
+    /// server.rotate_key(SigningKey::generate(Algorithm::Es256)?.with_key_id("first"));
+    /// let claims = r#"{"iss":"https://as.example","sub":"alice","tenant":"acme"}"#;
+    /// let token = server.mint("at+jwt", claims)?;
+    ///
+    /// server.rotate_key(SigningKey::generate(Algorithm::Es256)?.with_key_id("second"));
+    /// assert_ne!(server.mint("at+jwt", claims)?, token);
+    /// assert!(server.retire_key("first"), "from now on the first token is by nobody's key");
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -212,7 +227,9 @@ impl AuthorizationServer {
         let parsed: Result<Map<String, Value>, _> = serde_json::from_str(claims);
         parsed.map_err(|_| ConfigError::new("the claims are no JSON object"))?;
         let key = self.lock().jwts.signing.clone();
-        let key = key.ok_or_else(|| ConfigError::new("there is no key to sign with"))?;
+        let key = key.ok_or_else(|| {
+            ConfigError::new("there is no key to sign with: see rotate_key and issue_jwts")
+        })?;
         key.sign(typ, claims.as_bytes())
     }
 }

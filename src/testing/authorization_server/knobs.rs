@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub(super) keys_max_age: Duration,
     pub(super) keys_latency: Duration,
     pub(super) keys_fault: Option<Fault>,
+    pub(super) down: bool,
 }
 
 impl Default for Settings {
@@ -43,6 +44,7 @@ impl Default for Settings {
             keys_max_age: Duration::from_secs(300),
             keys_latency: Duration::ZERO,
             keys_fault: None,
+            down: false,
         }
     }
 }
@@ -91,7 +93,8 @@ impl AuthorizationServer {
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     pub fn set_extra_member(&self, name: &str, json: &str) -> Result<(), ConfigError> {
-        let invalid = |_| ConfigError::new("the value of the extra member is no JSON text");
+        let invalid =
+            |_| ConfigError::new("the value of the extra member is no JSON: text stands in quotes");
         serde_json::from_str::<Value>(json).map_err(invalid)?;
         self.lock().settings.extra.push((name.to_owned(), json.to_owned()));
         Ok(())

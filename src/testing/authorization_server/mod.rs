@@ -29,6 +29,7 @@ mod jwts;
 mod jwts;
 mod knobs;
 mod log_in;
+mod mint;
 mod published;
 mod registered;
 mod revoke;

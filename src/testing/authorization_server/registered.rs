@@ -54,7 +54,7 @@ impl RegisteredClient {
             ));
         }
         if uri.split_once(':').is_none_or(|(scheme, _)| scheme.is_empty()) || uri.contains('#') {
-            return Err(ConfigError::new("the redirect URI has no scheme, or a fragment"));
+            return Err(ConfigError::new("the redirect URI is no absolute URI without a fragment"));
         }
         self.redirect_uris.push(uri);
         Ok(self)

@@ -63,6 +63,8 @@ pub(super) struct Code {
 struct Access {
     grant: u64,
     token: IssuedToken,
+    /// What introspection says of it beside the rest, as JSON by name.
+    members: Vec<(String, String)>,
     revoked: bool,
 }
 
@@ -165,9 +167,28 @@ impl State {
         let id = unguessable.get(..16).unwrap_or_default();
         let jwt = self.jwts.token(&token, id, now).transpose()?;
         let access_token = jwt.unwrap_or(unguessable);
-        let access = Access { grant: grant.id, token, revoked: false };
+        let members = Vec::new();
+        let access = Access { grant: grant.id, token, members, revoked: false };
         self.access_tokens.insert(access_token.clone(), access);
         Ok(Issued { access_token, refresh_token: None, scopes, token_type: None })
+    }
+
+    /// A new opaque token for what a test made up.
+    pub(super) fn put(
+        &mut self,
+        token: IssuedToken,
+        members: Vec<(String, String)>,
+    ) -> Result<String, Refusal> {
+        let text = unguessable()?;
+        self.grants += 1;
+        let access = Access { grant: self.grants, token, members, revoked: false };
+        self.access_tokens.insert(text.clone(), access);
+        Ok(text)
+    }
+
+    /// What introspection says of the access token beside the rest.
+    pub(super) fn members(&self, token: &str) -> &[(String, String)] {
+        self.access_tokens.get(token).map_or(&[], |access| &access.members)
     }
 
     /// What the access token stands for at `now`.

@@ -200,7 +200,7 @@ fn presented(
         (Some(token), Some(ACCESS_TOKEN)) => match state.standing(token, now) {
             Ok(issued) => Ok(Some(issued.clone())),
             // RFC 8693 §2.2.2 has it so, not `invalid_grant`.
-            Err(_) => Err(Refusal::invalid_request("the token is good no longer")),
+            Err(_) => Err(Refusal::invalid_request("the token is not known, or good no longer")),
         },
         _ => Err(Refusal::invalid_request("a token and its type come together")),
     }

@@ -132,7 +132,9 @@ impl Introspection {
         let url = fetchable(url, transport.allows_plain_http())
             .map_err(|why| ConfigError::new(format!("the introspection URL {why}")))?;
         if client.is_query() {
-            return Err(ConfigError::new("introspection has its parameters in the body"));
+            return Err(ConfigError::new(
+                "introspection has its parameters in the body, and ClientAuthentication::query has not",
+            ));
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);
         let (clock, rules) = (Clock::system(), Rules::default());

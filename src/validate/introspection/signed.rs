@@ -144,7 +144,7 @@ impl<C> Introspection<C> {
     ) -> Result<Self, ConfigError> {
         let client_id = self.settings.client.client_id().map(Arc::from);
         let client_id = client_id.ok_or_else(|| {
-            ConfigError::new("a signed answer is for a client with an identifier")
+            ConfigError::new("a signed answer is for a client with an identifier, which ClientAuthentication::none has not")
         })?;
         let signed = Signed { keys, issuer: issuer.into(), client_id };
         Ok(self.with(|settings| settings.signed = Some(signed)))

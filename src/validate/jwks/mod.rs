@@ -188,7 +188,7 @@ impl Jwks {
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
         if !algorithm.is_symmetric() {
-            return Err(ConfigError::new("the algorithm of a shared secret is symmetric"));
+            return Err(ConfigError::new("a shared secret is for HS256, HS384 or HS512"));
         }
         let key = VerifyingKey::symmetric(algorithm, secret.into().expose().as_bytes())
             .map_err(|why| ConfigError::new(format!("the shared secret cannot be used: {why}")))?;

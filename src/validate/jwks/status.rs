@@ -132,7 +132,7 @@ impl JwksError {
     }
 
     pub(super) fn no_runtime() -> Self {
-        let text = "the key set has to be fetched, which needs a tokio runtime";
+        let text = "the key set has to be fetched, which needs a tokio runtime: warm up within one";
         Self::new(JwksErrorKind::NoRuntime, text)
     }
 

@@ -71,7 +71,9 @@ impl TrustedIssuer {
     {
         let algorithms: Vec<_> = algorithms.into_iter().collect();
         if algorithms.is_empty() {
-            return Err(ConfigError::new("an issuer needs an algorithm"));
+            return Err(ConfigError::new(
+                "an issuer needs an algorithm: with_algorithms names none",
+            ));
         }
         let possible = self.keys.algorithms();
         if let Some(other) = algorithms.iter().find(|one| !possible.contains(one)) {

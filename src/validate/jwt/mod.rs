@@ -117,15 +117,22 @@ impl<C> JwtValidator<C> {
     /// while another has public keys.
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         if !issuer.has_audience() {
-            return Err(ConfigError::new("the issuer has no audience: see with_audience"));
+            return Err(ConfigError::new(format!(
+                "the issuer {:?} has no audience: see with_audience",
+                issuer.identifier
+            )));
         }
         let shared = self.shared_mut();
         if shared.issuers.iter().any(|own| own.identifier == issuer.identifier) {
-            return Err(ConfigError::new("the issuer is there twice"));
+            return Err(ConfigError::new(format!(
+                "the issuer {:?} is there twice",
+                issuer.identifier
+            )));
         }
         let symmetric = |issuer: &TrustedIssuer| issuer.keys.is_symmetric();
         if shared.issuers.iter().any(|own| symmetric(own) != symmetric(&issuer)) {
-            let text = "an issuer with a shared secret cannot stand beside one with public keys";
+            let text = "an issuer with a shared secret cannot stand beside one with public keys: \
+                        give each a validator, and both to first_of";
             return Err(ConfigError::new(text));
         }
         shared.issuers.push(issuer);
