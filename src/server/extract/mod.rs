@@ -1,5 +1,6 @@
 //! Finds the token of a request: a function over its head.
 
+mod basic;
 mod cookie;
 mod websocket;
 
@@ -8,10 +9,6 @@ use crate::{
     ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
     validate::Rejection,
 };
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use http::{HeaderName, HeaderValue, Method, header::AUTHORIZATION};
 use std::{borrow::Cow, ops::Range};
 
@@ -19,12 +16,6 @@ pub(super) const TWICE: &str = "a credential header is there more than once";
 pub(super) const SEVERAL: &str = "the access token is there in more than one way";
 pub(super) const SYNTAX: &str = "the access token is malformed";
 const TOO_LONG: &str = "the access token is too long";
-
-/// `token68` allows the padding to be left out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Where a layer reads tokens, and how.
 #[derive(Clone, Debug)]
@@ -286,8 +277,8 @@ fn read_header<'a>(
     };
     let Some(credentials) = after_scheme(value, scheme) else { return Ok(None) };
     let token = match location {
-        TokenLocation::BasicUserName => basic_user_name(credentials, &sources.basic_passwords)?,
-        TokenLocation::BasicPassword(user) => basic_password(credentials, user.as_str(), sources)?,
+        TokenLocation::BasicUserName => basic::user_name(credentials, &sources.basic_passwords)?,
+        TokenLocation::BasicPassword(user) => basic::password(credentials, user.as_str(), sources)?,
         _ => return Ok(Some(Text::Unread(credentials))),
     };
     Ok(token.map(|token| Text::Token(Cow::Owned(token))))
@@ -321,51 +312,6 @@ fn token_in(value: &[u8]) -> Result<&str, Rejection> {
     Ok(token)
 }
 
-/// The user name of Basic credentials with one of `passwords`; with another they are real Basic
-/// credentials, which are not read.
-fn basic_user_name(
-    credentials: &[u8],
-    passwords: &[Box<str>],
-) -> Result<Option<String>, Rejection> {
-    let mut user_pass = user_pass(credentials)?;
-    let (user, password) = split(&user_pass)?;
-    if !passwords.iter().any(|own| **own == *password) {
-        return Ok(None);
-    }
-    let length = token_in(user.as_bytes())?.len();
-    user_pass.truncate(length);
-    Ok(Some(user_pass))
-}
-
-/// The password of the Basic credentials of `user`. Without one they may be a token in the user
-/// name, where that is read.
-fn basic_password(
-    credentials: &[u8],
-    user: &str,
-    sources: &Sources,
-) -> Result<Option<String>, Rejection> {
-    let user_pass = user_pass(credentials)?;
-    let (own, password) = split(&user_pass)?;
-    let is_user_name = sources.locations.contains(&TokenLocation::BasicUserName)
-        && sources.basic_passwords.iter().any(|one| **one == *password);
-    if own != user || is_user_name {
-        return Ok(None);
-    }
-    token_in(password.as_bytes()).map(|token| Some(token.to_owned()))
-}
-
-/// `user-pass` of [RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2).
-fn user_pass(credentials: &[u8]) -> Result<String, Rejection> {
-    let decoded = BASE64.decode(credentials).ok();
-    let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
-    let text = text.filter(|text| !text.chars().any(char::is_control));
-    text.ok_or(Rejection::malformed(SYNTAX))
-}
-
-fn split(user_pass: &str) -> Result<(&str, &str), Rejection> {
-    user_pass.split_once(':').ok_or(Rejection::malformed(SYNTAX))
-}
-
 /// The token in the parameter `name`, and the bytes of its pair.
 #[expect(clippy::type_complexity, reason = "a pair, named by its one caller")]
 fn read_query<'a>(
@@ -390,156 +336,4 @@ fn read_query<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::validate::RejectionKind;
-    use http::Request;
-
-    fn read(
-        sources: &[TokenLocation],
-        uri: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Option<String>, RejectionKind> {
-        let mut request = Request::get(uri);
-        for (name, value) in headers {
-            request = request.header(*name, value.as_bytes());
-        }
-        let request = request.body(()).unwrap();
-        let sources = Sources::new(sources.iter().cloned()).unwrap();
-        let found = extract(RequestHead::of(&request), &sources).map_err(|(wrong, _)| wrong);
-        let token = found.and_then(|found| found.map(|it| it.token().map(Into::into)).transpose());
-        token.map_err(|rejection| rejection.kind())
-    }
-
-    fn all() -> [TokenLocation; 3] {
-        [TokenLocation::Bearer, TokenLocation::Query, TokenLocation::BasicUserName]
-    }
-
-    const MALFORMED: Result<Option<String>, RejectionKind> = Err(RejectionKind::Malformed);
-
-    fn token(text: &str) -> Result<Option<String>, RejectionKind> {
-        Ok(Some(text.to_owned()))
-    }
-
-    #[test]
-    fn the_authorization_header_position_by_position() {
-        let long = format!("Bearer {}", "a".repeat(16 * 1024 + 1));
-        for (value, expected) in [
-            ("Bearer abc", token("abc")),
-            ("bEARER   abc", token("abc")),
-            (" Bearer abc\t", token("abc")),
-            ("", Ok(None)),
-            (" ", Ok(None)),
-            ("Bearer", MALFORMED),
-            ("Bearer ", MALFORMED),
-            ("Bearer\tabc", MALFORMED),
-            ("Bearer abc def", MALFORMED),
-            ("Bearer a=b", MALFORMED),
-            ("Bearer abc, Bearer def", MALFORMED),
-            ("Bearer caf\u{e9}", MALFORMED),
-            ("Bearer: abc", Ok(None)),
-            ("Bearerabc", Ok(None)),
-            ("X Bearer abc", Ok(None)),
-            ("Digest abc", Ok(None)),
-            (long.as_str(), Err(RejectionKind::Invalid)),
-        ] {
-            let found = read(&[TokenLocation::Bearer], "/", &[("authorization", value)]);
-            assert_eq!(found, expected, "{value:.40}");
-        }
-    }
-
-    #[test]
-    fn the_basic_user_name_position_by_position() {
-        for (value, expected) in [
-            ("Basic YWJjOg==", token("abc")),
-            ("basic YWJjOg", token("abc")),
-            ("Basic YWJjOng=", Ok(None)),
-            ("Basic YWJjOjo=", Ok(None)),
-            ("Basic OmFiYw==", Ok(None)),
-            ("Basic Og==", MALFORMED),
-            ("Basic YWJj", MALFORMED),
-            ("Basic", MALFORMED),
-            ("Basic -_86", MALFORMED),
-            ("Basic Zm9vOmJhcg==, Bearer abc", MALFORMED),
-            ("Basic YWIKOg==", MALFORMED),
-        ] {
-            let found = read(&all(), "/", &[("authorization", value)]);
-            assert_eq!(found, expected, "{value}");
-        }
-        let unread = read(&[TokenLocation::Bearer], "/", &[("authorization", "Basic YWJjOg==")]);
-        assert_eq!(unread, Ok(None));
-    }
-
-    #[test]
-    fn the_basic_password_of_one_user_position_by_position() {
-        let password = TokenLocation::basic_password("x-token").unwrap();
-        let [alone, beside] =
-            [vec![password.clone()], vec![TokenLocation::BasicUserName, password]];
-        for (user_pass, expected, beside_the_user_name) in [
-            ("x-token:abc", token("abc"), token("abc")),
-            ("x-token:a:b", MALFORMED, MALFORMED),
-            ("x-token:", MALFORMED, token("x-token")),
-            ("x-tokens:abc", Ok(None), Ok(None)),
-            ("abc:", Ok(None), token("abc")),
-            ("x-token", MALFORMED, MALFORMED),
-        ] {
-            let value = format!("Basic {}", BASE64.encode(user_pass));
-            let headers = [("authorization", value.as_str())];
-            assert_eq!(read(&alone, "/", &headers), expected, "{user_pass}");
-            assert_eq!(read(&beside, "/", &headers), beside_the_user_name, "{user_pass}");
-        }
-    }
-
-    #[test]
-    fn a_query_parameter_of_another_name() {
-        let locations = [TokenLocation::query_parameter("jwt").unwrap()];
-        for (uri, expected) in [
-            ("/?jwt=abc&access_token=x", token("abc")),
-            ("/?j%77t=abc", token("abc")),
-            ("/?jwt=a&jwt=a", MALFORMED),
-            ("/?access_token=abc", Ok(None)),
-        ] {
-            assert_eq!(read(&locations, uri, &[]), expected, "{uri}");
-        }
-    }
-
-    #[test]
-    fn the_query_position_by_position() {
-        for (uri, expected) in [
-            ("/?access_token=abc", token("abc")),
-            ("/?x&access%5Ftoken=a%2Bc&y", token("a+c")),
-            ("/?access_token=a+c", MALFORMED),
-            ("/?access_token=", MALFORMED),
-            ("/?access_token", MALFORMED),
-            ("/?access_token=a&access%5ftoken=a", MALFORMED),
-            ("/?access_token=%ff", MALFORMED),
-            ("/?access_token2=a&xaccess_token=b", Ok(None)),
-            ("/?", Ok(None)),
-        ] {
-            assert_eq!(read(&all(), uri, &[]), expected, "{uri}");
-        }
-        assert_eq!(read(&[TokenLocation::Bearer], "/?access_token=abc", &[]), Ok(None));
-    }
-
-    #[test]
-    fn two_ways_at_once_are_refused_and_a_malformed_one_is_never_skipped() {
-        let query = "/?access_token=abc";
-        for header in ["Bearer abc", "Bearer ", "Basic YWJjOg=="] {
-            assert_eq!(read(&all(), query, &[("authorization", header)]), MALFORMED);
-        }
-        assert_eq!(read(&all(), query, &[("authorization", "Negotiate x")]), token("abc"));
-        let twice = [("authorization", ""), ("authorization", "Bearer abc")];
-        assert_eq!(read(&all(), "/", &twice), MALFORMED);
-    }
-
-    #[test]
-    fn another_header_with_a_scheme_or_raw() {
-        let raw = [TokenLocation::header("x-api-key").unwrap()];
-        assert_eq!(read(&raw, "/", &[("X-Api-Key", "abc")]), token("abc"));
-        assert_eq!(read(&raw, "/", &[("X-Api-Key", "Bearer abc")]), MALFORMED);
-        assert_eq!(read(&raw, "/", &[("authorization", "Bearer abc")]), Ok(None));
-        let scheme = [TokenLocation::header_with_scheme("authorization", "Token").unwrap()];
-        assert_eq!(read(&scheme, "/", &[("authorization", "token abc")]), token("abc"));
-        assert_eq!(read(&scheme, "/", &[("authorization", "Bearer abc")]), Ok(None));
-    }
-}
+mod tests;

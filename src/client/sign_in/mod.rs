@@ -1,21 +1,23 @@
 //! Signing a user in by the authorization code grant: values in, values out.
 
+mod callback;
+mod pending;
+mod pkce;
+
 use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     grant::{RESOURCE, absolute},
 };
 use crate::{
-    AuthorizationServerMetadata, ClientAuthentication, ClientSecret, Clock, ConfigError, Origin,
-    ScopeSet, Transport, random, secret::REDACTED,
+    AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
+    Transport,
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use callback::Callback;
 use http::Uri;
-use sha2::{Digest, Sha256};
-use std::{
-    fmt,
-    str::FromStr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+pub use pending::PendingSignIn;
+pub(super) use pkce::CodeVerifier;
+use pkce::random_text;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -351,218 +353,6 @@ impl SignIn {
             }
             (Some(code), None) if code.is_empty() => refused("the answer has an empty code"),
             (Some(code), None) => Ok(Zeroizing::new(code)),
-        }
-    }
-}
-
-/// What a callback says; every parameter at most once.
-#[derive(Default)]
-struct Callback {
-    code: Option<String>,
-    state: Option<String>,
-    issuer: Option<String>,
-    error: Option<String>,
-    description: Option<String>,
-}
-
-impl Callback {
-    fn read(uri: &Uri) -> Result<Self, Error> {
-        let mut callback = Self::default();
-        for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            let slot = match &*name {
-                "code" => &mut callback.code,
-                "state" => &mut callback.state,
-                "iss" => &mut callback.issuer,
-                "error" => &mut callback.error,
-                "error_description" => &mut callback.description,
-                _ => continue,
-            };
-            if slot.replace(value.into_owned()).is_some() {
-                let text = format!("the answer has the parameter {name} twice");
-                return Err(Error::new(ErrorKind::SignIn, text));
-            }
-        }
-        Ok(callback)
-    }
-}
-
-/// A sign-in under way: what the answer is compared with. It is used up by
-/// [`SignIn::finish`].
-///
-/// It is secret: whoever has it and the callback is the user. Keep it on the server, or in an
-/// encrypted cookie as [`to_secret_string`](Self::to_secret_string).
-pub struct PendingSignIn {
-    state: Zeroizing<String>,
-    verifier: Option<CodeVerifier>,
-    expires_at: SystemTime,
-}
-
-impl PendingSignIn {
-    /// All of it as one text, which [`FromStr`] reads.
-    #[must_use]
-    pub fn to_secret_string(&self) -> ClientSecret {
-        let expiry = self.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let verifier = self.verifier.as_ref().map_or("", CodeVerifier::expose);
-        ClientSecret::new(format!("{expiry}.{}.{verifier}", *self.state))
-    }
-
-    /// From when on the answer comes too late.
-    #[must_use]
-    pub fn expires_at(&self) -> SystemTime {
-        self.expires_at
-    }
-}
-
-impl FromStr for PendingSignIn {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("this is no pending sign-in as to_secret_string writes it");
-        let mut parts = text.splitn(3, '.');
-        let (Some(expiry), Some(state), Some(verifier)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(wrong());
-        };
-        let expiry = Duration::from_secs(expiry.parse().map_err(|_| wrong())?);
-        let expires_at = UNIX_EPOCH.checked_add(expiry).ok_or_else(wrong)?;
-        if state.is_empty() {
-            return Err(wrong());
-        }
-        let verifier = match verifier {
-            "" => None,
-            verifier => Some(CodeVerifier::new(verifier).ok_or_else(wrong)?),
-        };
-        Ok(Self { state: Zeroizing::new(state.to_owned()), verifier, expires_at })
-    }
-}
-
-impl fmt::Debug for PendingSignIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingSignIn")
-            .field("state", &format_args!("{REDACTED}"))
-            .field("verifier", &format_args!("{REDACTED}"))
-            .field("expires_at", &self.expires_at)
-            .finish()
-    }
-}
-
-/// A PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
-pub(super) struct CodeVerifier(Zeroizing<String>);
-
-impl CodeVerifier {
-    fn random() -> Result<Self, Error> {
-        Ok(Self(random_text()?))
-    }
-
-    /// 43 to 128 unreserved characters.
-    fn new(text: &str) -> Option<Self> {
-        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
-        good.then(|| Self(Zeroizing::new(text.to_owned())))
-    }
-
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    fn challenge(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
-    }
-}
-
-/// 43 characters that nobody can guess.
-fn random_text() -> Result<Zeroizing<String>, Error> {
-    let bytes = Zeroizing::new(
-        random::secret()
-            .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,
-    );
-    Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{ClientAuthentication, Transport};
-    use proptest::prelude::*;
-
-    fn sign_in() -> SignIn {
-        let unused = tower::service_fn(async |_| {
-            Err::<http::Response<http_body_util::Full<bytes::Bytes>>, _>("no request is sent here")
-        });
-        let client = ClientAuthentication::public("id");
-        let endpoint =
-            TokenEndpoint::new("https://as.example/token", client, Transport::new(unused));
-        SignIn::new(endpoint.unwrap(), "id", "https://as.example/authorize", "https://app.example/")
-            .unwrap()
-    }
-
-    fn assert_same(one: &PendingSignIn, other: &PendingSignIn) {
-        assert_eq!(one.state, other.state);
-        assert_eq!(one.expires_at, other.expires_at);
-        let verifier = |pending: &PendingSignIn| pending.verifier.as_ref().map(|it| it.0.clone());
-        assert_eq!(verifier(one), verifier(other));
-    }
-
-    fn round_trip(pending: &PendingSignIn) -> PendingSignIn {
-        pending.to_secret_string().expose().parse().unwrap()
-    }
-
-    #[test]
-    fn the_challenge_is_that_of_rfc_7636_appendix_b_code_02() {
-        let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        let (url, _) = sign_in().begin_with(verifier).unwrap();
-        let challenge = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\
-                         &code_challenge_method=S256";
-        assert!(url.query().unwrap().ends_with(challenge), "{url}");
-    }
-
-    #[test]
-    fn a_pending_sign_in_that_was_begun_is_the_same_after_a_round_trip() {
-        for sign_in in [sign_in(), sign_in().without_pkce()] {
-            let (_, mut pending) = sign_in.begin().unwrap();
-            let read = round_trip(&pending);
-            assert!(pending.expires_at.duration_since(read.expires_at).unwrap().as_secs() == 0);
-            pending.expires_at = read.expires_at;
-            assert_same(&pending, &read);
-        }
-    }
-
-    #[test]
-    fn what_is_no_pending_sign_in_is_an_error() {
-        let verifier = "v".repeat(43);
-        let beyond = format!("{}.state.{verifier}", u64::MAX);
-        for bad in ["", "1", "1.state", "1..", "-1.state.", "x.state.", "1.state.short", &beyond] {
-            assert!(bad.parse::<PendingSignIn>().is_err(), "{bad}");
-        }
-        assert!(format!("1.state.{verifier}").parse::<PendingSignIn>().is_ok());
-        for odd in ["v".repeat(129), format!("{verifier} "), "\u{e9}".repeat(43)] {
-            assert!(format!("1.state.{odd}").parse::<PendingSignIn>().is_err(), "{odd}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_pending_sign_in_is_the_same_after_a_round_trip(
-            state in "[A-Za-z0-9_-]{1,43}",
-            verifier in prop::option::of("[A-Za-z0-9._~-]{43,128}"),
-            expiry in 0..=u64::from(u32::MAX) << 8,
-        ) {
-            let pending = PendingSignIn {
-                state: Zeroizing::new(state),
-                verifier: verifier.map(|text| CodeVerifier::new(&text).unwrap()),
-                expires_at: UNIX_EPOCH + Duration::from_secs(expiry),
-            };
-            assert_same(&pending, &round_trip(&pending));
-        }
-
-        #[test]
-        fn what_can_be_read_is_the_same_after_a_round_trip(
-            text in "([0-9+]{1,20}|\\PC{0,4})\\.?\\PC{0,9}\\.?([A-Za-z0-9._~-]{43}|\\PC{0,9})",
-        ) {
-            if let Ok(pending) = text.parse::<PendingSignIn>() {
-                assert_same(&pending, &round_trip(&pending));
-            }
         }
     }
 }
