@@ -10,14 +10,14 @@ use std::{
     convert::Infallible,
     future::ready,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Waker},
     time::Duration,
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
     Answer,
-    server::RequireToken,
+    server::{Authenticated, RequireToken},
     testing::ManualClock,
     validate::{
         Cached, Principal, Rejection, RejectionKind, Revocable, Revocation, Revocations,
@@ -297,6 +297,55 @@ async fn what_is_recalled_is_the_token_to_the_byte_and_good_still() {
     clock.advance(SECOND);
     assert!(cache.recall(token.as_bytes()).is_none());
     assert_eq!(status(cache.clone(), token).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_known_token_leaves_the_traces_of_one_that_is_seen_for_the_first_time() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let (saw, told) = (seen.clone(), events.clone());
+    let inner = service_fn(move |request: Request<()>| {
+        let header = request.headers().get("authorization").cloned();
+        let whose = request.extensions().get::<Authenticated>().unwrap();
+        saw.lock().unwrap().push((
+            header.map(|header| (header.is_sensitive(), header)),
+            whose.principal().clone(),
+            whose.location().clone(),
+        ));
+        ready(Ok::<_, Infallible>(Response::new(())))
+    });
+    let layer = RequireToken::new("api", cache)
+        .unwrap()
+        .with_audit(move |event| told.lock().unwrap().push(format!("{event:?}")));
+    for layer in [layer.clone(), layer.clone().stripping_tokens()] {
+        for _ in 0..3 {
+            let service = layer.layer(inner.clone());
+            service.oneshot(bearer("good.alice.signature")).await.unwrap();
+        }
+    }
+    let seen = seen.lock().unwrap();
+    let (kept, stripped) = seen.split_at(3);
+    assert!(kept.iter().all(|one| *one == kept[0]), "{kept:?}");
+    assert!(kept[0].0.as_ref().is_some_and(|(is_sensitive, _)| *is_sensitive));
+    assert!(stripped.iter().all(|(header, who, _)| header.is_none() && *who == kept[0].1));
+    let events = events.lock().unwrap();
+    assert!(events.len() == 6 && events.iter().all(|event| *event == events[0]), "{events:?}");
+    assert_eq!(judge.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_known_token_twice_is_refused_as_any_is() {
+    let judge = Judge::default();
+    let (cache, _) = cached(&judge);
+    assert_eq!(status(cache.clone(), "good").await, StatusCode::OK);
+    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(()))));
+    let service = RequireToken::new("api", cache).unwrap().layer(inner);
+    let mut request = bearer("good");
+    let header = request.headers()["authorization"].clone();
+    request.headers_mut().append("authorization", header);
+    assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

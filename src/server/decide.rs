@@ -4,12 +4,12 @@ use super::{
     Anonymous, AuditEvent, Authenticated, TokenId,
     extract::{self, Found, Place, Which, has_unread_token},
     settings::{Mode, Settings},
-    strip,
+    strip::{self, Strip},
 };
 use crate::{
     RequestHead, TokenLocation,
     observe::{self, Outcome},
-    validate::{Principal, Rejection, RejectionKind, Validated, Verdict},
+    validate::{Principal, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
 };
 use http::Request;
 use std::sync::Arc;
@@ -24,8 +24,7 @@ pub(super) struct Presented {
 
 impl Presented {
     pub(super) fn new(found: Found<'_>, settings: &Settings) -> Self {
-        let auditor = settings.auditor.as_ref();
-        let token_id = auditor.map(|auditor| auditor.token_id(found.as_bytes()));
+        let token_id = settings.token_id(found.token.as_bytes());
         Self { which: found.which, place: found.place, token_id }
     }
 
@@ -56,16 +55,6 @@ pub(super) fn without_token<B>(settings: &Arc<Settings>, request: &mut Request<B
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
     note(Outcome::Anonymous, settings, None, Whose::default());
     Ok(false)
-}
-
-/// What was presented in `location` could not be read as a token.
-pub(super) fn unread(
-    settings: &Settings,
-    rejection: Rejection,
-    location: Option<&TokenLocation>,
-) -> Rejection {
-    refused(settings, &rejection, Whose { location, ..Whose::default() });
-    rejection
 }
 
 /// The validator has spoken.
@@ -112,20 +101,51 @@ fn clean<B>(settings: &Settings, request: &mut Request<B>, which: Which, place: 
     private
 }
 
-/// Makes `request` ready for the inner service.
+/// Lets `request` through where `validator` knows its token by the bytes, as most are, and the
+/// token is where most have it. Whether it did; where not, nothing is changed.
+pub(super) fn admit_known<V: ValidateToken, B>(
+    settings: &Arc<Settings>,
+    request: &mut Request<B>,
+    validator: &V,
+) -> bool {
+    if settings.strip == Strip::Everything {
+        return false;
+    }
+    let Some(header) = extract::bearer_header(request, &settings.sources) else { return false };
+    let Some(credentials) = extract::bearer_credentials(header) else { return false };
+    let Some(validated) = validator.recall(credentials) else { return false };
+    let token_id = settings.token_id(credentials);
+    header.set_sensitive(true);
+    accept(settings, request, Which::FIRST, token_id, validated);
+    true
+}
+
+/// Makes `request` ready for the inner service; whether the answer must be made private.
 fn admit<B, C: Send + Sync + 'static>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
     presented: Presented,
     validated: Arc<Validated<C>>,
 ) -> bool {
-    let principal = Some(validated.principal());
-    note(Outcome::Accepted, settings, None, Whose { principal, ..presented.whose(settings) });
     let Presented { which, place, token_id } = presented;
     let private = clean(settings, request, which, place);
+    accept(settings, request, which, token_id, validated);
+    private
+}
+
+/// Keeps books of a good token, and hands on whose it is.
+fn accept<B, C: Send + Sync + 'static>(
+    settings: &Arc<Settings>,
+    request: &mut Request<B>,
+    which: Which,
+    token_id: Option<TokenId>,
+    validated: Arc<Validated<C>>,
+) {
+    let (location, principal) = (settings.sources.location(which), validated.principal());
+    let whose = Whose { location: Some(location), token_id, principal: Some(principal) };
+    note(Outcome::Accepted, settings, None, whose);
     let authenticated = Authenticated::new(validated, which, token_id, settings.clone());
     request.extensions_mut().insert(authenticated);
-    private
 }
 
 fn note(outcome: Outcome, settings: &Settings, refused: Option<&Rejection>, whose: Whose<'_>) {

@@ -1,6 +1,6 @@
 use super::{
     Anonymous, Authenticated,
-    decide::{self, Presented},
+    decide::{self, Presented, Whose},
     extract::extract,
     future::{ResponseFuture, Waiting},
     refuse,
@@ -68,27 +68,29 @@ where
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
-        let head = RequestHead::of(&request);
-        if settings.preflights_pass && is_preflight(head) {
+        if settings.preflights_pass && is_preflight(RequestHead::of(&request)) {
             request.extensions_mut().insert(Preflight);
             return ResponseFuture::calling(self.inner.call(request), false);
         }
+        if decide::admit_known(settings, &mut request, &*self.validator) {
+            return ResponseFuture::calling(self.inner.call(request), false);
+        }
+        let head = RequestHead::of(&request);
         let decided = match extract(head, &settings.sources) {
-            Err((rejection, location)) => Err(decide::unread(settings, rejection, location)),
+            Err((rejection, location)) => {
+                let whose = Whose { location, ..Whose::default() };
+                decide::refused(settings, &rejection, whose);
+                Err(rejection)
+            }
             Ok(None) => decide::without_token(settings, &mut request),
             Ok(Some(found)) => {
-                let verdict = match self.validator.recall(found.as_bytes()) {
-                    Some(validated) => Ok(Answer::Ready(Ok(validated))),
-                    None => found.token().map(|token| self.validator.validate(token, head)),
-                };
-                let location = settings.sources.location(found.which);
+                let verdict = self.validator.validate(&found.token, head);
                 let presented = Presented::new(found, settings);
                 match verdict {
-                    Err(rejection) => Err(decide::unread(settings, rejection, Some(location))),
-                    Ok(Answer::Ready(verdict)) => {
+                    Answer::Ready(verdict) => {
                         decide::by_verdict(settings, &mut request, presented, verdict)
                     }
-                    Ok(Answer::Pending(verdict)) => {
+                    Answer::Pending(verdict) => {
                         let clone = self.inner.clone();
                         // The service that was polled ready is the one to call; the clone is not.
                         let inner = mem::replace(&mut self.inner, clone);

@@ -1,7 +1,7 @@
 //! What holds for every request of one layer.
 
 use super::{
-    audit::Auditor,
+    audit::{Auditor, TokenId},
     challenges::{Challenges, Says},
     extract::Sources,
     strip::Strip,
@@ -48,6 +48,11 @@ impl Settings {
             clock: Clock::system(),
             auditor: None,
         })
+    }
+
+    /// What stands for a token where somebody keeps books.
+    pub(super) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
+        self.auditor.as_ref().map(|auditor| auditor.token_id(token))
     }
 
     /// Reads tokens in `locations`, and only there.

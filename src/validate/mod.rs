@@ -100,9 +100,10 @@ pub trait ValidateToken: Send + Sync + 'static {
 
     /// What [`validate`](Self::validate) would say at once of these bytes, because they are a token
     /// that it found good before and that is good still. They were looked at by nobody yet and may
-    /// be anything: what was kept of a token shows that it is one, and is found sooner than all of
-    /// its bytes are looked at. Defaults to nothing, whereupon they are looked at, and
-    /// `validate` is asked.
+    /// be anything: that a token is known shows that it is one, and is found out sooner than by
+    /// looking at all its bytes. [`RequireToken`](crate::server::RequireToken) asks first where
+    /// `Authorization: Bearer` is the one place that it reads. Defaults to nothing, whereupon the
+    /// bytes are looked at, and `validate` is asked.
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<Self::Claims>>> {
         let _ = presented;
         None

@@ -9,7 +9,7 @@ use crate::{
     ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
     validate::Rejection,
 };
-use http::{HeaderName, HeaderValue, Method, header::AUTHORIZATION};
+use http::{HeaderName, HeaderValue, Method, Request, header::AUTHORIZATION};
 use std::{borrow::Cow, ops::Range};
 
 pub(super) const TWICE: &str = "a credential header is there more than once";
@@ -32,42 +32,17 @@ pub(super) struct Sources {
 /// A token and where it was.
 #[derive(Debug)]
 pub(super) struct Found<'a> {
-    text: Text<'a>,
+    pub(super) token: Cow<'a, str>,
     pub(super) which: Which,
     pub(super) place: Place,
-}
-
-/// What is where a token is expected.
-#[derive(Debug)]
-pub(super) enum Text<'a> {
-    /// Nobody has looked at it yet: who knows it need not.
-    Unread(&'a [u8]),
-    Token(Cow<'a, str>),
 }
 
 /// One of the places where a layer reads tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Which(usize);
 
-impl Found<'_> {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        match &self.text {
-            Text::Unread(bytes) => bytes,
-            Text::Token(token) => token.as_bytes(),
-        }
-    }
-
-    /// The token, where it is one.
-    ///
-    /// # Errors
-    ///
-    /// The refusal, where it is malformed or too long.
-    pub(super) fn token(&self) -> Result<&str, Rejection> {
-        match &self.text {
-            Text::Unread(bytes) => token_in(bytes),
-            Text::Token(token) => Ok(token),
-        }
-    }
+impl Which {
+    pub(super) const FIRST: Self = Self(0);
 }
 
 /// What has to be known to clean up after the token.
@@ -139,8 +114,8 @@ impl Sources {
 ///
 /// # Errors
 ///
-/// The refusal, where one was presented twice or in two ways, or is malformed as far as it was
-/// looked at; and the place, where it is one.
+/// The refusal, where one was presented that is malformed or too long, twice, or in two ways; and
+/// the place, where it is one.
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
@@ -148,8 +123,8 @@ pub(super) fn extract<'a, 's>(
     let mut found = None;
     for (which, location) in sources.locations.iter().enumerate() {
         let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
-        let Some((text, place)) = next else { continue };
-        let next = Found { text, which: Which(which), place };
+        let Some((token, place)) = next else { continue };
+        let next = Found { token, which: Which(which), place };
         if sources.first_wins {
             return Ok(Some(next));
         }
@@ -161,35 +136,40 @@ pub(super) fn extract<'a, 's>(
     Ok(found)
 }
 
+/// The header that has the token of a request, where the one place to look is `Authorization:
+/// Bearer` and nothing about the headers is unusual: that is for [`extract`] to tell.
+pub(super) fn bearer_header<'r, B>(
+    request: &'r mut Request<B>,
+    sources: &Sources,
+) -> Option<&'r mut HeaderValue> {
+    let headers = request.headers_mut();
+    // With as many values as names, none is there twice.
+    let usual = headers.len() == headers.keys_len();
+    match *sources.locations {
+        [TokenLocation::Bearer] if usual => headers.get_mut(AUTHORIZATION),
+        _ => None,
+    }
+}
+
+/// What follows the scheme `Bearer`; nobody has looked at it.
+pub(super) fn bearer_credentials(value: &HeaderValue) -> Option<&[u8]> {
+    after_scheme(value.as_bytes().trim_ascii(), "Bearer")
+}
+
 /// The token in one place.
-#[inline]
 pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
     sources: &Sources,
-) -> Result<Option<(Text<'a>, Place)>, Rejection> {
-    // The usual place, of which most requests have no other.
-    let TokenLocation::Bearer = location else { return read_elsewhere(head, location, sources) };
-    let value = only_value(head, &AUTHORIZATION)?;
-    let credentials = value.and_then(|value| after_scheme(value, "Bearer"));
-    Ok(credentials.map(|text| (Text::Unread(text), Place::Header)))
-}
-
-/// The token in any place.
-fn read_elsewhere<'a>(
-    head: RequestHead<'a>,
-    location: &TokenLocation,
-    sources: &Sources,
-) -> Result<Option<(Text<'a>, Place)>, Rejection> {
-    let read = |token: Cow<'a, str>| Text::Token(token);
-    let (text, place) = match location {
+) -> Result<Option<(Cow<'a, str>, Place)>, Rejection> {
+    Ok(Some(match location {
         TokenLocation::Bearer
         | TokenLocation::BasicUserName
         | TokenLocation::BasicPassword(_)
         | TokenLocation::Header(_) => {
             let Some(value) = only_value(head, header_name(location))? else { return Ok(None) };
-            let Some(text) = read_header(value, location, sources)? else { return Ok(None) };
-            (text, Place::Header)
+            let Some(token) = read_header(value, location, sources)? else { return Ok(None) };
+            (token, Place::Header)
         }
         TokenLocation::Query | TokenLocation::QueryParameter(_) => {
             let name = match location {
@@ -202,33 +182,32 @@ fn read_elsewhere<'a>(
             }
             let query = head.uri().query().unwrap_or_default();
             let Some((token, pair)) = read_query(query, name)? else { return Ok(None) };
-            (read(token), Place::Query(pair))
+            (token, Place::Query(pair))
         }
         TokenLocation::Form => {
             let Some(token) = FormToken::of(head)? else { return Ok(None) };
-            (read(token_in(token.as_bytes())?.into()), Place::Form)
+            (Cow::Borrowed(token_in(token.as_bytes())?), Place::Form)
         }
         TokenLocation::Cookie(name) => {
-            let Some((token, place)) = cookie::read(head, name.as_str())? else { return Ok(None) };
+            let Some(cookie) = cookie::read(head, name.as_str())? else { return Ok(None) };
             if !sources.cross_site_cookies && cookie::is_cross_site(head) {
                 return Err(Rejection::cross_site());
             }
-            (read(token), place)
+            cookie
         }
         TokenLocation::WebSocketProtocol(prefix) => {
             match websocket::read_prefixed(head, prefix.as_str())? {
-                Some((token, place)) => (read(token), place),
+                Some(found) => found,
                 None => return Ok(None),
             }
         }
         TokenLocation::WebSocketProtocolPair(name) => {
             match websocket::read_pair(head, name.as_str())? {
-                Some((token, place)) => (read(token), place),
+                Some(found) => found,
                 None => return Ok(None),
             }
         }
-    };
-    Ok(Some((text, place)))
+    }))
 }
 
 /// The header of a location that is one.
@@ -258,12 +237,12 @@ fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a
     }
 }
 
-/// The text of a header value, or nothing where it is empty or of another scheme.
+/// The token of a header value, or nothing where it is empty or of another scheme.
 fn read_header<'a>(
     value: &'a [u8],
     location: &TokenLocation,
     sources: &Sources,
-) -> Result<Option<Text<'a>>, Rejection> {
+) -> Result<Option<Cow<'a, str>>, Rejection> {
     if value.is_empty() {
         return Ok(None);
     }
@@ -271,17 +250,20 @@ fn read_header<'a>(
         TokenLocation::BasicUserName | TokenLocation::BasicPassword(_) => "Basic",
         TokenLocation::Header(header) => match header.scheme() {
             Some(scheme) => scheme,
-            None => return Ok(Some(Text::Unread(value))),
+            None => return token_in(value).map(|token| Some(Cow::Borrowed(token))),
         },
         _ => "Bearer",
     };
     let Some(credentials) = after_scheme(value, scheme) else { return Ok(None) };
-    let token = match location {
-        TokenLocation::BasicUserName => basic::user_name(credentials, &sources.basic_passwords)?,
-        TokenLocation::BasicPassword(user) => basic::password(credentials, user.as_str(), sources)?,
-        _ => return Ok(Some(Text::Unread(credentials))),
-    };
-    Ok(token.map(|token| Text::Token(Cow::Owned(token))))
+    match location {
+        TokenLocation::BasicUserName => {
+            Ok(basic::user_name(credentials, &sources.basic_passwords)?.map(Cow::Owned))
+        }
+        TokenLocation::BasicPassword(user) => {
+            Ok(basic::password(credentials, user.as_str(), sources)?.map(Cow::Owned))
+        }
+        _ => token_in(credentials).map(|token| Some(Cow::Borrowed(token))),
+    }
 }
 
 /// What follows `scheme` and its spaces, where the value is of that scheme (RFC 9110 §11.4).

@@ -14,9 +14,10 @@ fn read(
     }
     let request = request.body(()).unwrap();
     let sources = Sources::new(sources.iter().cloned()).unwrap();
-    let found = extract(RequestHead::of(&request), &sources).map_err(|(wrong, _)| wrong);
-    let token = found.and_then(|found| found.map(|it| it.token().map(Into::into)).transpose());
-    token.map_err(|rejection| rejection.kind())
+    match extract(RequestHead::of(&request), &sources) {
+        Ok(found) => Ok(found.map(|found| found.token.into_owned())),
+        Err((rejection, _)) => Err(rejection.kind()),
+    }
 }
 
 fn all() -> [TokenLocation; 3] {
