@@ -3,6 +3,7 @@
 use super::{
     TrustedIssuer,
     claims::{Claims, NumericDate},
+    known_headers::KnownHeaders,
     rules::{Profile, Rules},
 };
 use crate::{
@@ -43,11 +44,13 @@ fn refused(description: &'static str) -> Rejection {
     Rejection::unverified(description).not_cached()
 }
 
-/// Judges `token` at `now`; `waited` once the keys that it asks for were fetched.
+/// Judges `token` at `now`; `waited` once the keys that it asks for were fetched. What `headers`
+/// knows was checked for these issuers and rules.
 pub(super) fn judge(
     token: &str,
     issuers: &[TrustedIssuer],
     rules: &Rules,
+    headers: &KnownHeaders,
     now: SystemTime,
     waited: bool,
 ) -> Judged {
@@ -57,14 +60,22 @@ pub(super) fn judge(
     let Some(compact) = Compact::parse(token) else {
         return refused("the token is no compact JWS").foreign().into();
     };
-    let mut buffer = [0; USUAL_HEADER];
-    let header = match base64url::decode_into(compact.header, &mut buffer) {
-        Some(header) => Cow::Borrowed(header),
-        None => Cow::Owned(base64url::decode(compact.header).unwrap_or_default()),
-    };
-    let header = match check_header(&header, issuers, rules.profile) {
-        Ok(header) => header,
-        Err(rejection) => return rejection.into(),
+    let (mut buffer, bytes, checked);
+    let known = headers.find(compact.header);
+    let header = match known {
+        Some(header) => header,
+        None => {
+            buffer = [0; USUAL_HEADER];
+            bytes = match base64url::decode_into(compact.header, &mut buffer) {
+                Some(header) => Cow::Borrowed(header),
+                None => Cow::Owned(base64url::decode(compact.header).unwrap_or_default()),
+            };
+            checked = match check_header(&bytes, issuers, rules.profile) {
+                Ok(header) => header,
+                Err(rejection) => return rejection.into(),
+            };
+            &checked
+        }
     };
     let Some(payload) = base64url::decode(compact.payload) else {
         return refused("the payload is no base64url").into();
@@ -79,7 +90,7 @@ pub(super) fn judge(
         Ok(checked) => checked,
         Err(rejection) => return rejection.into(),
     };
-    match check_signature(compact, &header, issuer, waited) {
+    match check_signature(compact, header, issuer, waited) {
         Ok(None) => {}
         Ok(Some(joined)) => return Judged::Wait(joined),
         Err(rejection) => return rejection.into(),
@@ -87,6 +98,9 @@ pub(super) fn judge(
     match principal(&claims, issuer, rules, now) {
         Ok(principal) => {
             drop(claims);
+            if known.is_none() {
+                headers.add(compact.header, header);
+            }
             Judged::Good(principal, payload)
         }
         Err(rejection) => rejection.into(),
@@ -94,9 +108,9 @@ pub(super) fn judge(
 }
 
 /// A header, all of whose demands can be met.
-struct Checked<'a> {
-    algorithm: Algorithm,
-    kid: Option<Cow<'a, str>>,
+pub(super) struct Checked<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<Cow<'a, str>>,
 }
 
 fn check_header<'a>(

@@ -4,6 +4,7 @@ mod claims;
 mod future;
 mod issuer;
 mod judge;
+mod known_headers;
 mod named;
 mod rules;
 
@@ -14,6 +15,7 @@ pub use named::issued_by;
 use super::{Rejection, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, ConfigError, RequestHead, jose::signature_at, scrub};
 use judge::{Judged, judge};
+use known_headers::KnownHeaders;
 use rules::{Profile, Rules};
 use serde_core::de::DeserializeOwned;
 use std::{
@@ -89,6 +91,7 @@ pub struct JwtValidator<C = ()> {
 struct Shared<C> {
     issuers: Vec<TrustedIssuer>,
     rules: Rules,
+    headers: KnownHeaders,
     clock: Clock,
     /// Makes the user's claims of a payload.
     read: fn(&[u8]) -> Result<C, serde_json::Error>,
@@ -103,7 +106,8 @@ impl JwtValidator {
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         let issuers = Vec::new();
         let (rules, clock) = (Rules::default(), Clock::system());
-        let shared = Shared { issuers, rules, clock, read: |_| Ok(()) };
+        let headers = KnownHeaders::default();
+        let shared = Shared { issuers, rules, headers, clock, read: |_| Ok(()) };
         Self { shared: Arc::new(shared) }.with_issuer(issuer)
     }
 }
@@ -195,18 +199,23 @@ impl<C> JwtValidator<C> {
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
         let Shared { issuers, rules, clock, .. } = (*self.shared).clone();
         let read = |payload: &[u8]| serde_json::from_slice(payload);
-        JwtValidator { shared: Arc::new(Shared { issuers, rules, clock, read }) }
+        let headers = KnownHeaders::default();
+        JwtValidator { shared: Arc::new(Shared { issuers, rules, headers, clock, read }) }
     }
 
     fn shared_mut(&mut self) -> &mut Shared<C> {
-        Arc::make_mut(&mut self.shared)
+        let shared = Arc::make_mut(&mut self.shared);
+        // What was known was checked by what is changed now.
+        shared.headers = KnownHeaders::default();
+        shared
     }
 }
 
 impl<C> Shared<C> {
     /// The verdict, or what to wait for before there can be one.
     fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, crate::flight::Joined<()>> {
-        let judged = judge(token, &self.issuers, &self.rules, self.clock.wall(), waited);
+        let (rules, headers) = (&self.rules, &self.headers);
+        let judged = judge(token, &self.issuers, rules, headers, self.clock.wall(), waited);
         let (principal, payload) = match judged {
             Judged::Good(principal, payload) => (principal, payload),
             Judged::Bad(rejection) => return Ok(Err(rejection)),
@@ -256,6 +265,7 @@ impl<C> Clone for Shared<C> {
         Self {
             issuers: self.issuers.clone(),
             rules: self.rules.clone(),
+            headers: KnownHeaders::default(),
             clock: self.clock.clone(),
             read: self.read,
         }

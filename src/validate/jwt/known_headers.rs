@@ -1,0 +1,56 @@
+//! Headers that were on good tokens.
+
+use super::judge::Checked;
+use std::{borrow::Cow, sync::OnceLock};
+
+/// How many are known at most. An issuer has one for each key that it signs with; what is beyond
+/// that is read each time.
+const MOST: usize = 8;
+
+/// What the headers of good tokens came to, by their text: an issuer puts the same on all that it
+/// signs with one key. Who cannot sign adds none.
+#[derive(Default)]
+pub(super) struct KnownHeaders {
+    known: [OnceLock<Known>; MOST],
+}
+
+struct Known {
+    text: Box<str>,
+    header: Checked<'static>,
+}
+
+impl KnownHeaders {
+    pub(super) fn find(&self, text: &str) -> Option<&Checked<'static>> {
+        let mut known = self.known.iter().map_while(OnceLock::get);
+        known.find(|known| *known.text == *text).map(|known| &known.header)
+    }
+
+    pub(super) fn add(&self, text: &str, header: &Checked<'_>) {
+        let Some(place) = self.known.iter().find(|place| place.get().is_none()) else { return };
+        let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
+        let header = Checked { algorithm: header.algorithm, kid };
+        // Where another took the place meanwhile, this one is read once more.
+        let _ = place.set(Known { text: text.into(), header });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Algorithm;
+
+    #[test]
+    fn as_many_as_there_is_room_for_are_known_by_their_text() {
+        let known = KnownHeaders::default();
+        for number in 0..MOST + 2 {
+            let text = number.to_string();
+            assert!(known.find(&text).is_none());
+            let kid = Some(Cow::Borrowed(text.as_str()));
+            known.add(&text, &Checked { algorithm: Algorithm::Es256, kid });
+            let kid = known.find(&text).map(|header| header.kid.as_deref());
+            assert_eq!(kid, (number < MOST).then_some(Some(text.as_str())));
+        }
+        assert_eq!(known.find("0").map(|header| header.algorithm), Some(Algorithm::Es256));
+        assert!(known.find("").is_none());
+    }
+}
