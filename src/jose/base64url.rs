@@ -1,7 +1,8 @@
 //! Base64url as JOSE wants it ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)):
 //! no padding, no white space, and one spelling for the same bytes.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{DecodeSliceError, Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use std::borrow::Cow;
 
 /// The bytes that `text` stands for; nothing where it has a bit more or less than they need.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
@@ -12,6 +13,15 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let len = BASE64_URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()?;
     buffer.get(..len)
+}
+
+/// As [`decode`], into `buffer` where they fit.
+pub(crate) fn decode_within<'b>(text: &str, buffer: &'b mut [u8]) -> Option<Cow<'b, [u8]>> {
+    match BASE64_URL_SAFE_NO_PAD.decode_slice(text, buffer) {
+        Ok(len) => buffer.get(..len).map(Cow::Borrowed),
+        Err(DecodeSliceError::OutputSliceTooSmall) => decode(text).map(Cow::Owned),
+        Err(DecodeSliceError::DecodeError(_)) => None,
+    }
 }
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
@@ -31,5 +41,11 @@ mod tests {
         let mut buffer = [0; 8];
         assert_eq!(decode_into("YWJj", &mut buffer), Some(&b"abc"[..]));
         assert_eq!(decode_into(&encode(&[0; 9]), &mut buffer), None);
+        for len in 0..20 {
+            let bytes: Vec<u8> = (0..len).collect();
+            let decoded = decode_within(&encode(&bytes), &mut buffer);
+            assert_eq!(decoded.as_deref(), Some(&*bytes), "{len}");
+        }
+        assert_eq!(decode_within("YQ==", &mut buffer), None);
     }
 }

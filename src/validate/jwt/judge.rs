@@ -24,16 +24,19 @@ const USUAL_HEADER: usize = 512;
 /// How many keys of one name are tried.
 const MAX_CANDIDATES: usize = 4;
 
+/// Where a payload of the usual size has room: others take an allocation.
+pub(super) const ROOM: usize = 1024;
+
 /// What becomes of a token at once.
-pub(super) enum Judged {
+pub(super) enum Judged<'b> {
     /// The signature is good, and so is what the claims say: whose it is, and the payload.
-    Good(Principal, Vec<u8>),
+    Good(Principal, Cow<'b, [u8]>),
     Bad(Rejection),
     /// Keys are being fetched.
     Wait(Joined<()>),
 }
 
-impl From<Rejection> for Judged {
+impl From<Rejection> for Judged<'_> {
     fn from(rejection: Rejection) -> Self {
         Self::Bad(rejection)
     }
@@ -46,14 +49,15 @@ fn refused(description: &'static str) -> Rejection {
 
 /// Judges `token` at `now`; `waited` once the keys that it asks for were fetched. What `headers`
 /// knows was checked for these issuers and rules.
-pub(super) fn judge(
+pub(super) fn judge<'b>(
     token: &str,
+    room: &'b mut [u8; ROOM],
     issuers: &[TrustedIssuer],
     rules: &Rules,
     headers: &KnownHeaders,
     now: SystemTime,
     waited: bool,
-) -> Judged {
+) -> Judged<'b> {
     if token.len() > MAX_TOKEN_LEN {
         return refused("the token is too long").into();
     }
@@ -66,10 +70,7 @@ pub(super) fn judge(
         Some(header) => header,
         None => {
             buffer = [0; USUAL_HEADER];
-            bytes = match base64url::decode_into(compact.header, &mut buffer) {
-                Some(header) => Cow::Borrowed(header),
-                None => Cow::Owned(base64url::decode(compact.header).unwrap_or_default()),
-            };
+            bytes = base64url::decode_within(compact.header, &mut buffer).unwrap_or_default();
             checked = match check_header(&bytes, issuers, rules.profile) {
                 Ok(header) => header,
                 Err(rejection) => return rejection.into(),
@@ -77,7 +78,7 @@ pub(super) fn judge(
             &checked
         }
     };
-    let Some(payload) = base64url::decode(compact.payload) else {
+    let Some(payload) = base64url::decode_within(compact.payload, room) else {
         return refused("the payload is no base64url").into();
     };
     let checked = Claims::parse(&payload, &rules.scope_claims)

@@ -14,7 +14,7 @@ pub use named::issued_by;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, ConfigError, RequestHead, jose::signature_at, scrub};
-use judge::{Judged, judge};
+use judge::{Judged, ROOM, judge};
 use known_headers::KnownHeaders;
 use rules::{Profile, Rules};
 use serde_core::de::DeserializeOwned;
@@ -215,7 +215,8 @@ impl<C> Shared<C> {
     /// The verdict, or what to wait for before there can be one.
     fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, crate::flight::Joined<()>> {
         let (rules, headers) = (&self.rules, &self.headers);
-        let judged = judge(token, &self.issuers, rules, headers, self.clock.wall(), waited);
+        let (mut room, now) = ([0; ROOM], self.clock.wall());
+        let judged = judge(token, &mut room, &self.issuers, rules, headers, now, waited);
         let (principal, payload) = match judged {
             Judged::Good(principal, payload) => (principal, payload),
             Judged::Bad(rejection) => return Ok(Err(rejection)),
