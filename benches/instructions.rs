@@ -4,7 +4,12 @@
 //! beside this file; `-- --write` writes that file. It needs valgrind.
 #![allow(missing_docs, reason = "a bench is no library")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its table")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench may fail")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench may fail"
+)]
 
 /// Without the allocator that counts, whose instructions would be counted too.
 #[allow(
