@@ -60,7 +60,7 @@ def opaque(report):
     report.contains("not good here: once more", said, "calls 1, token requests 2, retries 1")
     at = server.origin.replace("127.0.0.1", "192.0.2.1")
     status, _, said = call(*asking, at)
-    report.equal("plain http to elsewhere", status, 1)
+    report.equal("plain http to elsewhere", status, 2)
     report.contains("plain http to elsewhere: why", said, "plain http")
 
 
