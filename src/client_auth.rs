@@ -91,9 +91,10 @@ impl ClientAuthentication {
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): `client_id` in the body,
     /// no secret. The certificate and its key are those of the service inside the
     /// [`Transport`](crate::Transport): give it one that presents them.
-    /// `Transport::https` presents none. Where an endpoint is found by metadata, it is the one for
-    /// clients with a certificate, if there is one
-    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
+    /// `Transport::https` presents none. A `TokenEndpoint` that is discovered, and a `SignIn` from
+    /// metadata, ask at the endpoint for clients with a certificate, if there is one
+    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)); for others see
+    /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).
     pub fn tls(client_id: impl Into<Box<str>>) -> Self {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
     }

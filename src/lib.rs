@@ -59,7 +59,7 @@
 //! | name | kind | labels | counts |
 //! |---|---|---|---|
 //! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens that were put on requests, fetches that brought one, that did not, and that followed a failure, and tokens that their resource rejected |
-//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL without its query | how long the token is good, as of when it was last taken; 0 once it is given up. Caches of one endpoint share it |
+//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL, issuer or resource that it is found by, without the query | how long the token is good, as of when it was last taken; 0 once it is given up. Caches of one endpoint share it |
 //! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: words of fixed lists | what the server layers decided |
 //!
 //! A token of [`AddBearer::bearer`](client::AddBearer::bearer) is not counted. A recorder that is
@@ -69,7 +69,7 @@
 //!
 //! | name | target | level | fields |
 //! |---|---|---|---|
-//! | span `tower_oauth2.fetch`: one fetch, whoever waits for it | `tower_oauth2::client` | info | `endpoint`: URL without its query, `grant_type`, `attempt`: from 1, since one succeeded |
+//! | span `tower_oauth2.fetch`: one fetch, whoever waits for it | `tower_oauth2::client` | info | `endpoint`: URL, issuer or resource that it is found by, without the query, `grant_type`, `attempt`: from 1, since one succeeded |
 //! | `access token fetched` | `tower_oauth2::client` | debug | |
 //! | `access token fetch retried` | `tower_oauth2::client` | debug | `attempt` |
 //! | `access token not fetched` | `tower_oauth2::client` | warn | `kind`, `error` |

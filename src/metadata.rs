@@ -112,8 +112,9 @@ impl AuthorizationServerMetadata {
     pub fn with_mtls_aliases(mut self) -> Self {
         let aliases = self.extra::<Map<String, Value>>("mtls_endpoint_aliases");
         for (name, url) in aliases.unwrap_or_default() {
-            // A browser, which has no certificate of the client, goes to the authorization endpoint.
-            let is_asked = name.ends_with("_endpoint") && name != "authorization_endpoint";
+            // Where a browser goes, which has no certificate of the client.
+            let is_browsers = ["authorization_endpoint", "end_session_endpoint"].contains(&&*name);
+            let is_asked = name.ends_with("_endpoint") && !is_browsers;
             let is_url = url.as_str().is_some_and(|url| fetchable(url, self.plain_http).is_ok());
             if is_asked && is_url {
                 self.members.insert(name, url);
@@ -447,7 +448,8 @@ mod tests {
         let more = r#","token_endpoint":"https://as.example/t","revocation_endpoint":"https://as.example/r",
             "mtls_endpoint_aliases":{"token_endpoint":"https://m.example/t","revocation_endpoint":7,
                 "introspection_endpoint":"http://m.example/i","issuer":"https://m.example",
-                "authorization_endpoint":"https://m.example/a","jwks_uri":"https://m.example/k"}"#;
+                "authorization_endpoint":"https://m.example/a","jwks_uri":"https://m.example/k",
+                "end_session_endpoint":"https://m.example/e"}"#;
         let body = document("https://as.example", more);
         let read = |body: &str| {
             let metadata =
@@ -459,6 +461,7 @@ mod tests {
         assert_eq!(metadata.revocation_endpoint(), Some("https://as.example/r"));
         assert_eq!(metadata.introspection_endpoint(), None);
         assert_eq!(metadata.authorization_endpoint(), None);
+        assert_eq!(metadata.extra::<String>("end_session_endpoint"), None);
         assert_eq!(metadata.jwks_uri(), Some("https://as.example/jwks"));
         assert_eq!(metadata.extra("issuer"), Some("https://as.example".to_owned()));
 

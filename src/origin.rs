@@ -95,7 +95,7 @@ impl FromStr for Origin {
 
 /// Why a URL is not one to fetch from, behind its name.
 pub(crate) const NO_URL: &str = "is no absolute http(s) URL, such as https://as.example/path";
-/// The same.
+/// Why another is not, behind its name.
 pub(crate) const PLAIN_HTTP: &str =
     "is plain http to another machine; Transport::allow_plain_http takes it";
 

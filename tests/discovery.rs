@@ -428,12 +428,23 @@ fn a_resource_and_the_issuers_that_it_may_name_are_checked_when_built() {
         ("http://api.example", &[ISSUER][..], "no absolute https URL"),
         ("api.example", &[ISSUER], "no absolute https URL"),
         ("https://api.example/#f", &[ISSUER], "without a fragment"),
+        ("https://svc:hush@api.example/v1", &[ISSUER], "no absolute https URL"),
         ("https://api.example", &[], "no issuer is listed"),
         ("https://api.example", &[ISSUER, "http://as.example"], "plain http"),
     ] {
         let error = build(resource, issuers).unwrap_err();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(told) && !error.contains("hush"), "{error}");
     }
+}
+
+#[test]
+fn the_query_of_a_resource_is_not_shown() {
+    let network = Network::default();
+    let resource = "https://api.example/v1?key=hush";
+    let endpoint =
+        TokenEndpoint::of_resource(resource, [ISSUER], client(), network.transport()).unwrap();
+    let shown = format!("{endpoint:?} {endpoint:#?}");
+    assert!(shown.contains("https://api.example/v1") && !shown.contains("hush"), "{shown}");
 }
 
 #[tokio::test]

@@ -78,7 +78,11 @@ impl Address {
             Self::Told(url) => ("url", url.to_string()),
             Self::Discovered(discovered) => match &discovered.by {
                 By::Issuer(issuer) => ("issuer", issuer.to_string()),
-                By::Resource(resource, _) => ("resource of issuer", resource.to_string()),
+                By::Resource(resource, issuers) => {
+                    let mut issuers: Vec<_> = issuers.iter().map(|issuer| &**issuer).collect();
+                    issuers.sort_unstable();
+                    ("resource", format!("{resource} {}", issuers.join(" ")))
+                }
             },
         }
     }
@@ -144,9 +148,10 @@ impl Discovered {
 }
 
 impl By {
+    /// Without the query that a resource may have.
     fn as_str(&self) -> &str {
         let (Self::Issuer(text) | Self::Resource(text, _)) = self;
-        text
+        text.split('?').next().unwrap_or_default()
     }
 
     async fn metadata(

@@ -6,10 +6,10 @@ use crate::{
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Names that a standard grant sets itself.
 /// What a resource looks like.
 pub(super) const RESOURCE: &str = "https://api.example/v1";
 
+/// Names that a standard grant sets itself.
 const RESERVED: &[&str] = &[
     "grant_type",
     "scope",

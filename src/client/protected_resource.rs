@@ -145,7 +145,7 @@ impl ProtectedResource {
             return Err(DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text));
         };
         let origin = rule.admits(resource).ok_or_else(|| {
-            let text = "the metadata is that of another resource than the one that was called";
+            let text = "the metadata is that of another resource than the one that was asked for";
             DiscoveryError::new(DiscoveryErrorKind::OtherResource, text)
         })?;
         let named = members.get("authorization_servers").and_then(Value::as_array);

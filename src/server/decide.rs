@@ -11,7 +11,7 @@ use crate::{
     observe::{self, Outcome},
     validate::{Principal, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
 };
-use http::Request;
+use http::{Request, header::AUTHORIZATION};
 use std::sync::Arc;
 
 /// A token that was presented, without the token.
@@ -108,14 +108,14 @@ pub(super) fn admit_known<V: ValidateToken, B>(
     request: &mut Request<B>,
     validator: &V,
 ) -> bool {
-    if settings.strip == Strip::Everything {
-        return false;
-    }
     let Some(header) = extract::bearer_header(request, &settings.sources) else { return false };
     let Some(credentials) = extract::bearer_credentials(header) else { return false };
     let Some(validated) = validator.recall(credentials) else { return false };
     let token_id = settings.token_id(credentials);
-    header.set_sensitive(true);
+    match settings.strip {
+        Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),
+        Strip::Exposed | Strip::Nothing => header.set_sensitive(true),
+    }
     accept(settings, request, Which::FIRST, token_id, validated);
     true
 }

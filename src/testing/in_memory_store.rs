@@ -112,8 +112,16 @@ impl TokenStore for InMemoryStore {
         self.answer(|state| drop(state.tokens.insert(key.clone(), text)))
     }
 
-    fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
-        self.answer(|state| drop(state.tokens.remove(key)))
+    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+        let is_same = |kept: &String| {
+            let kept = kept.parse::<StoredToken>();
+            kept.is_ok_and(|kept| kept.access_token().has_text_of(token.access_token()))
+        };
+        self.answer(|state| {
+            if state.tokens.get(key).is_some_and(is_same) {
+                state.tokens.remove(key);
+            }
+        })
     }
 
     fn acquire<'a>(

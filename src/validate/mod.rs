@@ -92,7 +92,9 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// Where the secret part of `token` begins: what is before it is kept beside a cached verdict
     /// and compared byte for byte, and from there on a keyed digest alone is kept. Defaults to 0:
     /// all of it is secret, which is right for an opaque token; a signed one is of no use without
-    /// its signature.
+    /// its signature. A place that leaves either part empty counts as 0.
+    ///
+    /// A cache may ask before anybody has looked at `token`, which is then whatever a peer sent.
     fn split_at(&self, token: &[u8]) -> usize {
         let _ = token;
         0
@@ -102,8 +104,14 @@ pub trait ValidateToken: Send + Sync + 'static {
     /// that it found good before and that is good still. They were looked at by nobody yet and may
     /// be anything: that a token is known shows that it is one, and is found out sooner than by
     /// looking at all its bytes. [`RequireToken`](crate::server::RequireToken) asks first where
-    /// `Authorization: Bearer` is the one place that it reads. Defaults to nothing, whereupon the
-    /// bytes are looked at, and `validate` is asked.
+    /// `Authorization: Bearer` is the one place that it reads and no header is there twice.
+    /// Defaults to nothing, whereupon the bytes are looked at, and `validate` is asked.
+    ///
+    /// # Security
+    ///
+    /// A validator around another may pass this on only where it judges nothing but the token, and
+    /// has to judge that here too: what it checks of the request, or of the token, in `validate`
+    /// alone is not checked of a token that is recalled.
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<Self::Claims>>> {
         let _ = presented;
         None

@@ -66,7 +66,7 @@ def jwts(report):
     status, printed, said = call(*app, "--repeat", "10", "--every", "300ms", at)
     report.equal("JWTs are renewed before they expire", (status, printed.count("200\n")), (0, 10))
     requests = int(said.split("token requests ")[1].split(",")[0])
-    report.true("JWTs are renewed: cost", 2 <= requests <= 4, said)
+    report.true("JWTs are renewed: cost", 2 <= requests < 10, said)
     status, printed, said = call(*app, Server("protect", *issuer, "another").origin)
     report.equal("JWTs for another", (status, printed[:3]), (1, "401"))
     report.equal("the server ends", server.stop(), 0)

@@ -93,7 +93,7 @@ async fn why_the_metadata_of_a_resource_are_not_to_be_had_is_said() {
         (
             "another's",
             of(resource, answering(200, r#"{"resource":"https://else.example"}"#)).await,
-            "the metadata is that of another resource than the one that was called",
+            "the metadata is that of another resource than the one that was asked for",
         ),
         (
             "of no server",

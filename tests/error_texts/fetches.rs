@@ -4,7 +4,7 @@ use crate::{assert_said, basic, endpoint_of, text};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use std::{convert::Infallible, error::Error, io, pin::pin, time::Duration};
+use std::{convert::Infallible, error::Error, io, time::Duration};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, SigningKey,
@@ -106,8 +106,8 @@ async fn what_became_of_a_request_is_said() {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>().await
     });
     let hung = Transport::new(hung).with_clock(manual.clock());
-    let mut late = pin!(send(&hung, "https://as.example"));
-    assert!(futures_once(late.as_mut()).await.is_none());
+    let mut late = tokio_test::task::spawn(send(&hung, "https://as.example"));
+    tokio_test::assert_pending!(late.poll());
     manual.advance(Duration::from_secs(30));
     let endpoint = TokenEndpoint::new("https://as.example/token", basic(), failing.clone());
     let error = endpoint.unwrap().fetch(&Grant::client_credentials()).await.unwrap_err();
@@ -135,17 +135,6 @@ async fn what_became_of_a_request_is_said() {
         ),
         ("nothing in 30 s", late.await, "no answer within the deadline"),
     ]);
-}
-
-/// What a future is ready with after one poll.
-async fn futures_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
-    std::future::poll_fn(|cx| {
-        std::task::Poll::Ready(match std::pin::Pin::new(&mut future).poll(cx) {
-            std::task::Poll::Ready(output) => Some(output),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
 }
 
 /// What a call through `layer` fails with.

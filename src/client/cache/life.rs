@@ -55,9 +55,10 @@ impl TokenCache {
 
     /// Takes the token out of use and has `endpoint` revoke it; the refresh token of a sign-in
     /// too, which ends the session. Where tokens can be fetched without the user, the next call
-    /// has another fetched. Without a token nothing is sent. It is taken out of the
-    /// [store](Self::with_store) first, where no other replica finds it then; one that has it
-    /// already uses it until it is rejected.
+    /// has another fetched. Without a token nothing is sent. Before that it is
+    /// [removed](crate::client::TokenStore::remove) from the [store](Self::with_store), if that can
+    /// and is not down, so that no other replica finds it; one that has it already uses it until it
+    /// is rejected.
     ///
     /// A renewal of a session that is in flight is not kept.
     ///

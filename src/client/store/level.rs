@@ -161,8 +161,8 @@ impl Level {
     async fn withdraw(&self, token: &AccessToken) {
         let mut visit = Visit { is_down: false };
         let found = self.ask(&mut visit, "load", || self.store.load(&self.key)).await.flatten();
-        if found.is_some_and(|found| found.access_token().has_text_of(token)) {
-            self.ask(&mut visit, "remove", || self.store.remove(&self.key)).await;
+        if let Some(found) = found.filter(|found| found.access_token().has_text_of(token)) {
+            self.ask(&mut visit, "remove", || self.store.remove(&self.key, &found)).await;
         }
     }
 

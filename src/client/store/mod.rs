@@ -75,8 +75,16 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///         })
 ///     }
 ///
-///     fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
-///         Box::pin(self.0.delete(key.as_str()))
+///     fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+///         Box::pin(async move {
+///             // Two that read and write at once cost a fetch, no more.
+///             match self.load(key).await? {
+///                 Some(kept) if kept.access_token().expose() == token.access_token().expose() => {
+///                     self.0.delete(key.as_str()).await
+///                 }
+///                 _ => Ok(()),
+///             }
+///         })
 ///     }
 ///
 ///     fn acquire<'a>(
@@ -114,11 +122,12 @@ pub trait TokenStore: Send + Sync + 'static {
         lifetime: Duration,
     ) -> StoreFuture<'a, ()>;
 
-    /// Forgets what is kept under `key`: the token was revoked.
+    /// Forgets `token`, which was kept under `key` and is revoked. Where another is there by now, it
+    /// stays.
     ///
     /// Defaults to nothing: a replica may then find the token and have it rejected, once.
-    fn remove<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, ()> {
-        let _ = key;
+    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+        let _ = (key, token);
         Box::pin(async { Ok(()) })
     }
 

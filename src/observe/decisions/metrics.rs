@@ -24,6 +24,9 @@ const REASONS: [Option<RejectionKind>; 13] = [
 ];
 const SOURCES: [&str; 7] = ["none", "header", "query", "basic", "form", "cookie", "websocket"];
 
+// The last reason is the last of its enum: none is left out, and none has another's place.
+const _: () = assert!(RejectionKind::Internal as usize + 2 == REASONS.len());
+
 /// Made once, so that counting makes nothing: by outcome, reason and source, in their order.
 static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let words = OUTCOMES.iter().flat_map(|outcome| {

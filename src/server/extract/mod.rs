@@ -7,7 +7,7 @@ mod websocket;
 use super::form::FormToken;
 use crate::{
     ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
-    validate::Rejection,
+    token::MAX_TOKEN_LEN, validate::Rejection,
 };
 use http::{HeaderName, HeaderValue, Method, Request, header::AUTHORIZATION};
 use std::{borrow::Cow, ops::Range};
@@ -151,9 +151,10 @@ pub(super) fn bearer_header<'r, B>(
     }
 }
 
-/// What follows the scheme `Bearer`; nobody has looked at it.
+/// What follows the scheme `Bearer`, where it is no longer than a token; nobody has looked at it.
 pub(super) fn bearer_credentials(value: &HeaderValue) -> Option<&[u8]> {
-    after_scheme(value.as_bytes().trim_ascii(), "Bearer")
+    let credentials = after_scheme(value.as_bytes().trim_ascii(), "Bearer")?;
+    (credentials.len() <= MAX_TOKEN_LEN).then_some(credentials)
 }
 
 /// The token in one place.

@@ -48,6 +48,10 @@ where
         self.validator.split_at(token)
     }
 
+    fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<D>>> {
+        mapped(Ok(self.validator.recall(presented)?), &*self.map).ok()
+    }
+
     fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {
         match validated.origin() {
             Some(origin) => self.validator.recheck(origin, now),

@@ -1,6 +1,6 @@
 use super::both;
 use crate::{
-    Answer, RequestHead,
+    Answer, RequestHead, b64token,
     validate::{Rejection, ValidateToken, Validated, Verdict},
 };
 use std::{
@@ -95,7 +95,7 @@ pub trait Routes: sealed::Sealed + Send + Sync + 'static {
     fn judge(&self, token: &str, request: RequestHead<'_>) -> Option<Answer<Self::Future>>;
 
     #[doc(hidden)]
-    fn split_at(&self, token: &[u8]) -> Option<usize>;
+    fn split_at(&self, token: &str) -> Option<usize>;
 
     #[doc(hidden)]
     fn recheck(
@@ -132,7 +132,7 @@ impl<C: Send + Sync + 'static> Routes for NoRoute<C> {
         None
     }
 
-    fn split_at(&self, _: &[u8]) -> Option<usize> {
+    fn split_at(&self, _: &str) -> Option<usize> {
         None
     }
 
@@ -168,9 +168,9 @@ where
         })
     }
 
-    fn split_at(&self, token: &[u8]) -> Option<usize> {
-        let is_own = || str::from_utf8(token).is_ok_and(&*self.predicate);
-        self.before.split_at(token).or_else(|| is_own().then(|| self.validator.split_at(token)))
+    fn split_at(&self, token: &str) -> Option<usize> {
+        let own = || (self.predicate)(token).then(|| self.validator.split_at(token.as_bytes()));
+        self.before.split_at(token).or_else(own)
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
@@ -194,7 +194,9 @@ impl<R: Routes> ValidateToken for Route<R> {
     }
 
     fn split_at(&self, token: &[u8]) -> usize {
-        self.routes.split_at(token).unwrap_or(0)
+        // What the predicates are asked about is a token, whatever came.
+        let token = str::from_utf8(token).ok().filter(|_| b64token::is_valid(token));
+        token.and_then(|token| self.routes.split_at(token)).unwrap_or(0)
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {

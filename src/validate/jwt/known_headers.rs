@@ -3,8 +3,8 @@
 use super::judge::Checked;
 use std::{borrow::Cow, sync::OnceLock};
 
-/// How many are known at most. An issuer has one for each key that it signs with; what is beyond
-/// that is read each time.
+/// How many are known at most, for as long as the validator lives: an issuer has one for each key
+/// that it signs with. What is beyond that is read each time.
 const MOST: usize = 8;
 
 /// What the headers of good tokens came to, by their text: an issuer puts the same on all that it
@@ -26,11 +26,13 @@ impl KnownHeaders {
     }
 
     pub(super) fn add(&self, text: &str, header: &Checked<'_>) {
-        let Some(place) = self.known.iter().find(|place| place.get().is_none()) else { return };
-        let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
-        let header = Checked { algorithm: header.algorithm, kid };
-        // Where another took the place meanwhile, this one is read once more.
-        let _ = place.set(Known { text: text.into(), header });
+        let known = || {
+            let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
+            let header = Checked { algorithm: header.algorithm, kid };
+            Known { text: text.into(), header }
+        };
+        // The first place that is free, unless it is known by now: many may come with one at once.
+        self.known.iter().any(|place| *place.get_or_init(known).text == *text);
     }
 }
 
@@ -38,6 +40,15 @@ impl KnownHeaders {
 mod tests {
     use super::*;
     use crate::Algorithm;
+
+    #[test]
+    fn what_is_added_twice_takes_one_place() {
+        let known = KnownHeaders::default();
+        for text in ["a", "a", "b", "a"] {
+            known.add(text, &Checked { algorithm: Algorithm::Es256, kid: None });
+        }
+        assert_eq!(known.known.iter().filter(|place| place.get().is_some()).count(), 2);
+    }
 
     #[test]
     fn as_many_as_there_is_room_for_are_known_by_their_text() {
