@@ -44,6 +44,21 @@ fn basic() -> ClientAuthentication {
 }
 
 #[tokio::test]
+async fn what_cannot_be_shown_for_a_secret_that_is_in_everything_is_left_out() {
+    let refused = service_fn(async |_: Request<Full<Bytes>>| {
+        let body = r#"{"error":"invalid_client","error_description":"a bad secret"}"#;
+        Ok::<_, Infallible>(
+            Response::builder().status(401).body(Full::<Bytes>::from(body)).unwrap(),
+        )
+    });
+    let client = ClientAuthentication::basic("id", "a");
+    let endpoint = TokenEndpoint::new(TOKEN_URL, client, Transport::new(refused)).unwrap();
+    let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
+    assert_eq!(error.code(), None);
+    assert!(error.to_string().ends_with("the token request (401 Unauthorized)"), "{error}");
+}
+
+#[tokio::test]
 async fn a_client_that_is_not_known_is_refused_permanently_err_02() {
     let refusal = Reply::status(401)
         .with_header(WWW_AUTHENTICATE, "Basic realm=\"as\"")

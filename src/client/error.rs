@@ -107,10 +107,10 @@ impl Error {
         description: Option<&str>,
         secrets: &Secrets,
     ) -> Self {
-        let shown = |text: &str| secrets.scrub(text);
-        let code = code.map(shown);
+        let shown = |text: &str| Some(secrets.scrub(text)).filter(|shown| !shown.is_empty());
+        let code = code.and_then(shown);
         let mut text = format!("the authorization server refused the token request ({status})");
-        for part in [code.clone(), description.map(shown)].into_iter().flatten() {
+        for part in [code.clone(), description.and_then(shown)].into_iter().flatten() {
             text.push_str(": ");
             text.push_str(&part);
         }
