@@ -85,7 +85,7 @@ impl Clock {
     pub fn sleep(&self, duration: Duration) -> Sleep {
         match self.monotonic().checked_add(duration) {
             Some(deadline) => self.sleep_until(deadline),
-            None => Sleep { timer: Timer::Never },
+            None => Sleep::never(),
         }
     }
 }
@@ -116,6 +116,12 @@ pin_project_lite::pin_project! {
             sleep: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
         },
         Never,
+    }
+}
+
+impl Sleep {
+    pub(crate) fn never() -> Self {
+        Self { timer: Timer::Never }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     cache::{Listener, Next, Shared},
     fetcher::Fetch,
 };
-use crate::{AccessToken, Clock, observe::tokens::Span, race::before};
+use crate::{AccessToken, Clock, Sleep, observe::tokens::Span, race::before};
 use std::{
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -187,18 +187,18 @@ impl Waiter {
     }
 
     async fn join(&self, mut joined: Joined, news: Listener) -> Ended {
+        let clock = self.shared.clock();
+        let give_up = if self.one_fetch { Sleep::never() } else { clock.sleep_until(self.give_up) };
         let landed = async move {
             match joined.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(aborted())),
                 Err(_) => Err(aborted()),
             }
         };
-        let landed_or_called =
-            async { before(landed, news.called()).await.map_or(Ended::Called, Ended::Landed) };
-        if self.one_fetch {
-            return landed_or_called.await;
+        match before(before(landed, news.called()), give_up).await {
+            Some(Some(outcome)) => Ended::Landed(outcome),
+            Some(None) => Ended::Called,
+            None => Ended::GivenUp,
         }
-        let give_up = self.shared.clock().sleep_until(self.give_up);
-        before(landed_or_called, give_up).await.unwrap_or(Ended::GivenUp)
     }
 }

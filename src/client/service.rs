@@ -352,7 +352,8 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
                 }
             }
             let outgoing = fresh.outgoing(request)?;
-            call_when_ready(fresh.inner, outgoing).await
+            // Apart, so that those who wait for a token take no room for what comes after it.
+            Box::pin(call_when_ready(fresh.inner, outgoing)).await
         }))
     }
 
