@@ -57,13 +57,8 @@ fn assert_told(recorder: &DebuggingRecorder, counters: &[(&str, f64)], expires_i
     assert_eq!(taken(recorder), expected);
 }
 
-/// One test at a time: an event that another thread, without a subscriber, comes to first is taken
-/// for one that nobody wants (a limitation of tracing's cache of call sites).
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 #[tokio::test]
 async fn tokens_are_counted_by_what_becomes_of_them_and_their_expiry_is_a_gauge() {
-    let _alone = ALONE.lock().await;
     let recorder = DebuggingRecorder::new();
     let _recording = metrics::set_default_local_recorder(&recorder);
     let world = World::answering(|asked| match asked.number {
@@ -101,7 +96,6 @@ async fn tokens_are_counted_by_what_becomes_of_them_and_their_expiry_is_a_gauge(
 /// One service, which finds the recorder again when its lease is over.
 #[tokio::test]
 async fn a_recorder_that_comes_later_counts_what_comes_later() {
-    let _alone = ALONE.lock().await;
     use tower::{Service, ServiceExt};
     let world = World::new();
     let mut client = world.client_of(&world.layer(exact()).without_recovery());
@@ -117,7 +111,6 @@ async fn a_recorder_that_comes_later_counts_what_comes_later() {
 
 #[tokio::test]
 async fn a_fetch_is_one_span_however_many_wait_for_it() {
-    let _alone = ALONE.lock().await;
     let world = World::answering(|asked| match asked.number {
         1 => Reply::refusal(503, "temporarily_unavailable").takes(seconds(1)),
         _ => Reply::token("T2", 100).takes(seconds(1)),
@@ -159,7 +152,6 @@ async fn a_fetch_is_one_span_however_many_wait_for_it() {
 
 #[tokio::test]
 async fn nothing_secret_is_told_whoever_repeats_it() {
-    let _alone = ALONE.lock().await;
     // The transport fails with everything that it was sent.
     let echoing = service_fn(async |request: Request<Body>| {
         let (head, body) = request.into_parts();

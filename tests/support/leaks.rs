@@ -11,9 +11,12 @@ use std::{
     error::Error,
     fmt::Debug,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
-use tracing_subscriber::{filter::LevelFilter, fmt::format::FmtSpan, util::SubscriberInitExt};
+use tracing::Dispatch;
+use tracing_subscriber::{
+    Registry, filter::LevelFilter, fmt::format::FmtSpan, util::SubscriberInitExt,
+};
 
 /// Fails where one of `secrets` shows in `text`: raw, escaped for a URL or a string, or in base64.
 pub(crate) fn assert_absent(secrets: &[&str], text: &str) {
@@ -49,8 +52,15 @@ pub(crate) fn printed(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// While a process has one subscriber at most, `tracing` asks the thread that comes to an event
+/// first whether anybody wants it, and remembers the answer for all threads: a test without a
+/// subscriber would take the event from the one that has it. With two more it asks them all.
+static WANTED: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Registry::default())));
+
 /// What `future` brings, and what is traced on this thread meanwhile, at every level.
 pub(crate) async fn traced<F: Future>(future: F) -> (F::Output, String) {
+    LazyLock::force(&WANTED);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
