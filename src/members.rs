@@ -79,10 +79,10 @@ pub(crate) fn object<'de, A: MapAccess<'de>, M: Members<'de>>(
     object.next_value_seed(Object(members))
 }
 
-/// The names of one object, the first of them without an allocation.
+/// The names of one object: without an allocation for the first of them, unless they hold escapes.
 #[derive(Default)]
 pub(super) struct Names<'de> {
-    few: [Option<Cow<'de, str>>; 16],
+    few: [&'de str; 16],
     len: usize,
     many: HashSet<Cow<'de, str>>,
     /// A bit for each length and last byte that a name had: most names differ in these.
@@ -92,21 +92,25 @@ pub(super) struct Names<'de> {
 impl<'de> Names<'de> {
     /// Whether `name` was not there before.
     pub(super) fn add(&mut self, name: Cow<'de, str>) -> bool {
-        let last = name.bytes().last().unwrap_or_default();
+        let last = name.as_bytes().last().copied().unwrap_or_default();
         let bit = 1 << (usize::from(last).wrapping_add(name.len().wrapping_mul(5)) % 64);
         let may_be_there = self.seen & bit != 0;
         self.seen |= bit;
-        if may_be_there && self.few.iter().flatten().any(|known| *known == name) {
+        if may_be_there && self.holds(&name) {
             return false;
         }
-        match self.few.get_mut(self.len) {
-            Some(place) => {
+        match (name, self.few.get_mut(self.len)) {
+            (Cow::Borrowed(name), Some(place)) => {
                 self.len += 1;
-                *place = Some(name);
-                true
+                *place = name;
             }
-            None => self.many.insert(name),
+            (name, _) => drop(self.many.insert(name)),
         }
+        true
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.few.iter().take(self.len).any(|known| *known == name) || self.many.contains(name)
     }
 }
 
@@ -312,6 +316,8 @@ mod tests {
         for twice in [
             r#"{"sub":1,"sub":2}"#,
             r#"{"sub":1,"s\u0075b":2}"#,
+            r#"{"s\u0075b":1,"sub":2}"#,
+            r#"{"s\u0075b":1,"su\u0062":2}"#,
             r#"{"a":{"b":1,"b":1}}"#,
             r#"{"a":[{"b":1,"b":1}]}"#,
             &many,

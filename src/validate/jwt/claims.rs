@@ -71,23 +71,21 @@ impl<'a> Scopes<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads `payload`, scopes from the members `scope_claims`; nothing where it is no object, has
-    /// a member twice, or one of the wrong type.
-    pub(super) fn parse(payload: &'a [u8], scope_claims: &[Box<str>]) -> Option<Self> {
-        let mut reader = Reader { claims: Self::default(), scope_claims };
-        members::read(payload, &mut reader).ok()?;
-        Some(reader.claims)
+    /// Takes in `payload`, scopes from the members `scope_claims`; nothing where it is no object,
+    /// has a member twice, or one of the wrong type.
+    pub(super) fn read(&mut self, payload: &'a [u8], scope_claims: &[Box<str>]) -> Option<()> {
+        members::read(payload, &mut Reader { claims: self, scope_claims }).ok()
     }
 }
 
 struct Reader<'a, 'c> {
-    claims: Claims<'a>,
+    claims: &'c mut Claims<'a>,
     scope_claims: &'c [Box<str>],
 }
 
 impl<'a> Members<'a> for Reader<'a, '_> {
     fn member<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
-        let claims = &mut self.claims;
+        let claims = &mut *self.claims;
         let text = match name {
             "iss" => &mut claims.iss,
             "sub" => &mut claims.sub,
@@ -106,7 +104,7 @@ impl<'a> Members<'a> for Reader<'a, '_> {
 
 impl<'a> Reader<'a, '_> {
     fn other<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
-        let claims = &mut self.claims;
+        let claims = &mut *self.claims;
         let date = match name {
             "exp" => &mut claims.exp,
             "nbf" => &mut claims.nbf,
@@ -144,7 +142,9 @@ mod tests {
     use super::*;
 
     fn parse(payload: &str) -> Option<Claims<'_>> {
-        Claims::parse(payload.as_bytes(), &["scope".into(), "scp".into()])
+        let mut claims = Claims::default();
+        claims.read(payload.as_bytes(), &["scope".into(), "scp".into()])?;
+        Some(claims)
     }
 
     #[test]
