@@ -4,20 +4,24 @@
 #[path = "support/scripted.rs"]
 mod scripted;
 
-use http::{Response, StatusCode, header::AUTHORIZATION};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full};
 use scripted::*;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 use tokio::{task::yield_now, time::timeout};
 use tower::{
-    Layer, Service, ServiceExt,
+    Layer, Service, ServiceBuilder, ServiceExt,
     buffer::Buffer,
     limit::ConcurrencyLimit,
     load_shed::LoadShed,
@@ -28,7 +32,7 @@ use tower::{
 use tower_oauth2::{
     Answer, RequestHead, TokenLocation,
     client::{AddBearer, Error, ErrorKind},
-    server::{Authenticated, RequireScope, RequireToken},
+    server::{Authenticated, BufferForm, RequireScope, RequireToken},
     validate::{Principal, StaticTokens, ValidateToken, Verdict},
 };
 use tower_test::mock::{Handle, Mock, Spawn, pair};
@@ -303,6 +307,53 @@ async fn a_refusal_that_comes_at_once_gives_the_reservation_back() {
         assert_ne!(refusal.status(), 200);
         assert!(is_ready(&mut other), "{token}");
     }
+}
+
+/// A body that comes when its sender likes.
+struct Sent {
+    body: Full<Bytes>,
+    sent: Arc<AtomicBool>,
+}
+
+impl From<Bytes> for Sent {
+    fn from(bytes: Bytes) -> Self {
+        Self { body: Full::from(bytes), sent: Arc::new(true.into()) }
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.sent.load(Ordering::Relaxed) {
+            true => Pin::new(&mut self.body).poll_frame(cx),
+            false => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_come_keeps_no_reservation_and_one_that_comes_asks_for_another() {
+    let echo = service_fn(|request: Request<Sent>| async move {
+        Ok::<_, Infallible>(Response::new(request.into_body().collect().await.unwrap().to_bytes()))
+    });
+    let layers = ServiceBuilder::new().layer(BufferForm::default()).concurrency_limit(1);
+    let service = layers.service(echo);
+    let (mut service, mut other) = (service.clone(), service);
+    let sent = Arc::<AtomicBool>::default();
+    let body = Sent { body: Full::from("access_token=t"), sent: sent.clone() };
+    let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+    let mut call = Box::pin(service.ready().await.unwrap().call(form.body(body).unwrap()));
+    assert!(poll(&mut call).is_pending());
+    assert!(poll(&mut Box::pin(other.ready())).is_ready(), "while the form is waited for");
+    sent.store(true, Ordering::Relaxed);
+    assert!(poll(&mut call).is_pending(), "the other has the one reservation");
+    drop(other);
+    assert_eq!(call.await.unwrap().into_body(), "access_token=t");
 }
 
 /// Finds every token good, and remembers whether it saw the claims of another layer.

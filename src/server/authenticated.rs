@@ -31,12 +31,17 @@ pub struct Authenticated {
 /// [`RequireScope`](super::RequireScope) needs to know none.
 trait Erased: Any + Send + Sync {
     fn principal(&self) -> &Principal;
+    fn good_until(&self) -> Option<SystemTime>;
     fn revoked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 impl<C: Send + Sync + 'static> Erased for Validated<C> {
     fn principal(&self) -> &Principal {
         Validated::principal(self)
+    }
+
+    fn good_until(&self) -> Option<SystemTime> {
+        Validated::good_until(self)
     }
 
     fn revoked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -74,8 +79,9 @@ impl Authenticated {
         self.settings.sources.location(self.which)
     }
 
-    /// Waits until the token is good no longer: for streams and sockets that outlive the check
-    /// at their beginning. A token without expiry that is never revoked keeps it waiting for
+    /// Waits until the token is good no longer, a validator's leeway included
+    /// ([`Validated::good_until`]): for streams and sockets that outlive the check at their
+    /// beginning. A token without expiry that is never revoked keeps it waiting for
     /// ever. The future holds nothing of the request.
     ///
     /// # Panics
@@ -89,7 +95,7 @@ impl Authenticated {
         let validated = self.validated.clone();
         let clock = self.settings.clock.clone();
         async move {
-            let expired = expired(clock, validated.principal().expires_at());
+            let expired = expired(clock, validated.good_until());
             match before(validated.revoked(), expired).await {
                 Some(()) => TokenEnd::Revoked,
                 None => TokenEnd::Expired,
@@ -118,10 +124,10 @@ pub enum TokenEnd {
     Revoked,
 }
 
-/// Waits until the wall clock shows `expires_at`, at most an hour at a time: it may be set.
-async fn expired(clock: Clock, expires_at: Option<SystemTime>) {
-    let Some(expires_at) = expires_at else { return std::future::pending().await };
-    while let Ok(left) = expires_at.duration_since(clock.wall()) {
+/// Waits until the wall clock shows `end`, at most an hour at a time: it may be set.
+async fn expired(clock: Clock, end: Option<SystemTime>) {
+    let Some(end) = end else { return std::future::pending().await };
+    while let Ok(left) = end.duration_since(clock.wall()) {
         if left.is_zero() {
             break;
         }

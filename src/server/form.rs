@@ -9,8 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{
     error::Error as StdError,
     fmt,
-    future::Future,
-    mem,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -25,6 +24,11 @@ use tower_service::Service;
 ///    `application/x-www-form-urlencoded` is read; every other passes as it is.
 /// 2. What was read is handed on byte for byte.
 /// 3. A longer body than allowed is refused with 413, one that breaks off with 400.
+/// 4. While a body is read, the inner service's reservation is left to others; it is asked for
+///    again before the call.
+///
+/// How long a body may take is not limited here: put a time-out above, as for every body that is
+/// read.
 ///
 /// It is a layer of its own, so that only those who read forms have a body that must be
 /// buffered: `B: From<Bytes>`.
@@ -157,9 +161,9 @@ where
         if !is_form(RequestHead::of(&request)) {
             return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
         }
-        let clone = self.inner.clone();
-        // The service that was polled ready is the one to call; the clone is not.
-        let mut inner = mem::replace(&mut self.inner, clone);
+        // Whoever sends the body was judged by nobody yet: no reservation waits for them.
+        self.inner = self.inner.clone();
+        let mut inner = self.inner.clone();
         let limit = self.limit;
         BufferFormFuture {
             state: State::Buffering {
@@ -172,6 +176,7 @@ where
                     let token = FormToken::read(&form);
                     let mut request = Request::from_parts(parts, B::from(form));
                     request.extensions_mut().insert(token);
+                    poll_fn(|cx| inner.poll_ready(cx)).await?;
                     inner.call(request).await
                 }),
             },

@@ -192,6 +192,7 @@ impl Principal {
 pub struct Validated<C = ()> {
     principal: Principal,
     claims: C,
+    good_until: Option<SystemTime>,
     revocation: Option<Revocation>,
     listed: Listed,
     /// The verdict that this one was made of, where its claims were mapped.
@@ -202,7 +203,20 @@ impl<C> Validated<C> {
     /// A good token of `principal` with `claims`.
     #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
-        Self { principal, claims, revocation: None, listed: Listed::default(), origin: None }
+        let good_until = principal.expires_at();
+        let listed = Listed::default();
+        Self { principal, claims, good_until, revocation: None, listed, origin: None }
+    }
+
+    /// Sets the instant from which its validator takes the token no longer, where that is not the
+    /// expiry itself: with a leeway for clocks that differ, or an age that a token may have. What
+    /// waits for the end of the token, such as
+    /// [`EndWithToken`](crate::server::EndWithToken), waits for this. Defaults to
+    /// [`Principal::expires_at`]; nothing is never.
+    #[must_use]
+    pub fn with_good_until(mut self, good_until: Option<SystemTime>) -> Self {
+        self.good_until = good_until;
+        self
     }
 
     /// Makes the guard of a request with this token end when `revocation` says so.
@@ -224,6 +238,7 @@ impl<C> Validated<C> {
         Self {
             principal: origin.principal.clone(),
             claims,
+            good_until: origin.good_until,
             revocation: origin.revocation.clone(),
             listed: origin.listed.clone(),
             origin: Some(origin),
@@ -248,6 +263,12 @@ impl<C> Validated<C> {
             }
         };
         before(own, self.listed.revoked(&self.principal)).await;
+    }
+
+    /// The instant from which its validator takes the token no longer; nothing where there is none.
+    #[must_use]
+    pub fn good_until(&self) -> Option<SystemTime> {
+        self.good_until
     }
 
     /// Whose token it is.

@@ -244,7 +244,9 @@ impl<C: 'static> Introspection<C> {
             };
             let members = answer::active(members)?;
             let principal = rules.judge(&members, now)?;
-            Ok(Arc::new(Validated::new(principal, (this.claims)(members)?)))
+            let good_until = rules.good_until(&principal);
+            let validated = Validated::new(principal, (this.claims)(members)?);
+            Ok(Arc::new(validated.with_good_until(good_until)))
         }
     }
 }

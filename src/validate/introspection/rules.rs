@@ -92,6 +92,12 @@ impl Rules {
         }
     }
 
+    /// From when on a good token is so no longer: its expiry and the leeway. An instant that no
+    /// clock can show never comes.
+    pub(super) fn good_until(&self, principal: &Principal) -> Option<SystemTime> {
+        principal.expires_at()?.checked_add(self.leeway)
+    }
+
     /// Judges once more what follows from time alone.
     ///
     /// # Errors
@@ -421,6 +427,8 @@ mod tests {
             let (now, members) = (at(now.into()), members.into_iter().collect());
             if let Ok(principal) = rules.judge(&members, now) {
                 prop_assert!(principal.expires_at().is_none_or(|expiry| now < expiry + leeway));
+                let end = principal.expires_at().map(|expiry| expiry + leeway);
+                prop_assert_eq!(rules.good_until(&principal), end);
                 prop_assert!(principal.audience().any(|one| one == "a"));
                 prop_assert!(members.get("cnf").is_none_or(Value::is_null));
             }

@@ -223,7 +223,10 @@ impl<C> Shared<C> {
             Judged::Wait(joined) => return Err(joined),
         };
         Ok(match (self.read)(&payload) {
-            Ok(claims) => Ok(Arc::new(Validated::new(principal, claims))),
+            Ok(claims) => {
+                let good_until = rules.good_until(&principal);
+                Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
+            }
             Err(error) => {
                 let error = scrub::redacted(&error.to_string(), str::to_owned);
                 let text = format!("the claims are not those that are expected: {error}");

@@ -162,6 +162,15 @@ impl Rules {
         Ok(())
     }
 
+    /// From when on a good token is so no longer: its expiry or its age, whichever comes first, and
+    /// the leeway. An instant that no clock can show never comes.
+    pub(super) fn good_until(&self, principal: &Principal) -> Option<SystemTime> {
+        let aged = self.max_token_age.zip(principal.issued_at());
+        let old = aged.and_then(|(age, issued_at)| issued_at.checked_add(age));
+        let ends = [principal.expires_at(), old].into_iter().flatten();
+        ends.min()?.checked_add(self.leeway)
+    }
+
     /// What time alone changes about a token that was good.
     pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
         if principal.expires_at().is_none_or(|expiry| self.is_over(expiry, now)) {
