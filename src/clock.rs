@@ -18,6 +18,33 @@ pub struct Clock {
     replaced: Option<Arc<dyn Time>>,
 }
 
+/// An instant on both clocks.
+#[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) monotonic: Instant,
+    pub(crate) wall: SystemTime,
+}
+
+#[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
+impl Now {
+    /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
+    /// sleeps, the other may be set back.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
+        wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Add<Duration> for Now {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self { monotonic: self.monotonic + duration, wall: self.wall + duration }
+    }
+}
+
 /// What stands in for the system's clocks.
 pub(crate) trait Time: Send + Sync {
     fn monotonic(&self) -> Instant;
@@ -54,6 +81,11 @@ impl Clock {
             None => SystemTime::now(),
             Some(time) => time.wall(),
         }
+    }
+
+    #[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
+    pub(crate) fn now(&self) -> Now {
+        Now { monotonic: self.monotonic(), wall: self.wall() }
     }
 
     /// Waits until [`monotonic`](Self::monotonic) shows `deadline`.

@@ -2,6 +2,7 @@
 //! clock, does no I/O and spawns nothing; whoever drives it does as it says.
 
 use super::{policy::RefreshPolicy, token_response::MAX_LIFETIME};
+pub(super) use crate::clock::Now;
 use std::time::{Duration, Instant, SystemTime};
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -15,22 +16,6 @@ const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 /// How long the wall clock is not looked at.
 const WALL_LOOK: Duration = Duration::from_secs(1);
-
-/// An instant on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) monotonic: Instant,
-    pub(super) wall: SystemTime,
-}
-
-impl Now {
-    /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
-    /// sleeps, the other may be set back.
-    fn since(self, earlier: Self) -> Duration {
-        let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
-        wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
-    }
-}
 
 /// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
 /// wait without end must not end at once.

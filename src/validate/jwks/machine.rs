@@ -1,6 +1,7 @@
 //! When a key set is fetched, and what a look-up gets: decided over values and an instant. It
 //! reads no clock, does no I/O and spawns nothing.
 
+use crate::clock::Now;
 use std::time::{Duration, Instant};
 
 /// How long keys are fresh where the server does not say.
@@ -48,21 +49,21 @@ impl Policy {
 /// How long keys may be used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
-    since: Instant,
+    since: Now,
     fresh_for: Duration,
     usable_for: Duration,
 }
 
 impl Lease {
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
+    pub(super) fn age(&self, now: Now) -> Duration {
+        now.since(self.since)
     }
 
-    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+    pub(super) fn is_fresh(&self, now: Now) -> bool {
         self.age(now) < self.fresh_for
     }
 
-    pub(super) fn is_usable(&self, now: Instant) -> bool {
+    pub(super) fn is_usable(&self, now: Now) -> bool {
         self.age(now) < self.usable_for
     }
 }
@@ -126,7 +127,7 @@ impl Machine {
     /// A look-up asks whose key is `known`, or not, among those that are held; `waited`: for a
     /// fetch, after which it gets an answer. After `Fetch` and `KeysAndFetch` the driver must
     /// report [`fetched`](Self::fetched) or [`failed`](Self::failed).
-    pub(super) fn ask(&mut self, now: Instant, known: bool, waited: bool) -> Ask {
+    pub(super) fn ask(&mut self, now: Now, known: bool, waited: bool) -> Ask {
         match (self.is_usable(now), known) {
             (true, true) => self.serve(now),
             (true, false) => self.search(now, waited),
@@ -135,7 +136,7 @@ impl Machine {
         }
     }
 
-    fn serve(&mut self, now: Instant) -> Ask {
+    fn serve(&mut self, now: Now) -> Ask {
         let fresh = self.lease.is_some_and(|lease| lease.is_fresh(now));
         if fresh || self.flight.is_some() || self.next_try(now).is_some() {
             return Ask::Keys;
@@ -145,7 +146,7 @@ impl Machine {
     }
 
     /// The key is not among those that are held: it may be new.
-    fn search(&mut self, now: Instant, waited: bool) -> Ask {
+    fn search(&mut self, now: Now, waited: bool) -> Ask {
         if self.outage.is_none() {
             if waited {
                 self.probed = self.probed.max(self.landed);
@@ -161,7 +162,7 @@ impl Machine {
         self.wait(now, Cause::UnknownKey)
     }
 
-    fn wait(&mut self, now: Instant, cause: Cause) -> Ask {
+    fn wait(&mut self, now: Now, cause: Cause) -> Ask {
         if let Some(flight) = &mut self.flight {
             // A refresh may have been answered before the key was there.
             flight.again |= cause == Cause::UnknownKey && flight.cause == Cause::NotFresh;
@@ -187,10 +188,10 @@ impl Machine {
 
     /// The fetch in flight brought keys, or that they are still the same; whether the driver
     /// fetches once more before those who wait are told.
-    pub(super) fn fetched(&mut self, now: Instant, lifetime: Lifetime) -> bool {
+    pub(super) fn fetched(&mut self, now: Now, lifetime: Lifetime) -> bool {
         let flight = self.flight.take();
         self.outage = None;
-        self.landed = Some(now);
+        self.landed = Some(now.monotonic);
         self.lease = Some(Lease {
             since: now,
             fresh_for: self.policy.fresh_for(lifetime),
@@ -202,7 +203,7 @@ impl Machine {
                 true
             }
             Some(Flight { cause: Cause::UnknownKey, .. }) => {
-                self.probed = Some(now);
+                self.probed = Some(now.monotonic);
                 false
             }
             _ => false,
@@ -211,14 +212,14 @@ impl Machine {
 
     /// The fetch in flight failed; `retry_after` is what the server asked for, `jitter` is between
     /// 0 and 1 and anew each time.
-    pub(super) fn failed(&mut self, now: Instant, retry_after: Option<Duration>, jitter: f64) {
+    pub(super) fn failed(&mut self, now: Now, retry_after: Option<Duration>, jitter: f64) {
         self.flight = None;
         let before = self.outage.map_or(0, |outage| outage.failures);
         let pause = BACKOFF_MIN.saturating_mul(1 << before.min(5)).min(BACKOFF_MAX);
         let pause = pause.saturating_sub(pause.mul_f64(BACKOFF_JITTER * jitter.clamp(0.0, 1.0)));
         self.outage = Some(Outage {
             failures: before.saturating_add(1),
-            since: now,
+            since: now.monotonic,
             pause: pause.max(retry_after.unwrap_or_default()),
         });
     }
@@ -231,20 +232,21 @@ impl Machine {
         self.flight.is_some()
     }
 
-    fn is_usable(&self, now: Instant) -> bool {
+    fn is_usable(&self, now: Now) -> bool {
         self.lease.is_some_and(|lease| lease.is_usable(now))
     }
 
     /// Whether no fetch is made for an unknown key.
-    fn is_cooling(&self, now: Instant) -> bool {
-        let since = self.probed.map(|probed| now.saturating_duration_since(probed));
+    fn is_cooling(&self, now: Now) -> bool {
+        let since = self.probed.map(|probed| now.monotonic.saturating_duration_since(probed));
         since.is_some_and(|since| since < self.policy.cool_down)
     }
 
     /// How long no fetch is made at all.
-    fn next_try(&self, now: Instant) -> Option<Duration> {
+    fn next_try(&self, now: Now) -> Option<Duration> {
         let outage = self.outage?;
-        let left = outage.pause.checked_sub(now.saturating_duration_since(outage.since))?;
+        let left =
+            outage.pause.checked_sub(now.monotonic.saturating_duration_since(outage.since))?;
         (!left.is_zero()).then_some(left)
     }
 }

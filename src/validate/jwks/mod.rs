@@ -10,6 +10,7 @@ pub use status::{JwksError, JwksErrorKind, JwksStatus};
 
 use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
+    clock::Now,
     flight::Joined,
     jose::{KeySet, VerifyingKey},
     metadata::Places,
@@ -23,7 +24,7 @@ use shared::{Settings, Shared, Source, Wanted};
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -117,7 +118,7 @@ impl Snapshot {
         }
     }
 
-    fn is_fresh(&self, now: impl FnOnce() -> Instant) -> bool {
+    fn is_fresh(&self, now: impl FnOnce() -> Now) -> bool {
         match &self.standing {
             Standing::Absent => false,
             Standing::Fixed | Standing::Secret => true,
@@ -303,7 +304,7 @@ impl Jwks {
     /// by name is found whatever it may be used with.
     pub(crate) fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
         let snapshot = self.shared.snapshot.load();
-        let now = || self.shared.settings.clock.monotonic();
+        let now = || self.shared.settings.clock.now();
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
             return Found::Keys(snapshot);
         }

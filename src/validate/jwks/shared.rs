@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Clock,
+    clock::Now,
     flight::{Joined, Launch},
     jose::{Algorithm, KeySet},
     observe, random,
@@ -93,7 +94,7 @@ impl Shared {
     #[cold]
     pub(super) fn look_up(self: &Arc<Self>, wanted: Wanted<'_>, waited: bool) -> Found {
         let Source::Remote(remote) = &self.source else { return Found::Unknown };
-        let now = self.settings.clock.monotonic();
+        let now = self.settings.clock.now();
         let mut launch = None;
         let mut state = self.lock();
         // What was written meanwhile counts.
@@ -163,7 +164,7 @@ impl Shared {
 
     /// A fetch ended; whether another follows it.
     fn landed(&self, fetched: Result<Fetched, Failure>) -> bool {
-        let now = self.settings.clock.monotonic();
+        let now = self.settings.clock.now();
         let mut state = self.lock();
         let (mut held, mut failed, mut skipped) = (None, None, Vec::new());
         let again = match fetched {
@@ -196,7 +197,7 @@ impl Shared {
         &self,
         state: &mut State,
         fetched: Fetched,
-        now: std::time::Instant,
+        now: Now,
         skipped: &mut Vec<String>,
     ) -> bool {
         let again = state.machine.fetched(now, fetched.lifetime);
@@ -226,7 +227,7 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> JwksStatus {
-        let now = self.settings.clock.monotonic();
+        let now = self.settings.clock.now();
         let ended = *self.ended.borrow();
         let state = self.lock();
         let snapshot: Guard<Arc<Snapshot>> = self.snapshot.load();

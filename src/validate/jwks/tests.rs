@@ -6,11 +6,12 @@ use http::{
     header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
 };
 use http_body_util::Full;
-use std::{collections::HashMap, convert::Infallible, sync::Mutex};
+use std::{collections::HashMap, convert::Infallible, sync::Mutex, time::SystemTime};
 use tokio::{sync::watch, task::yield_now};
 
 const URL: &str = "https://as.example/jwks";
 const ES256: Algorithm = Algorithm::Es256;
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The public keys of RFC 7517 appendix A.1 and RFC 8037 appendix A.2.
 fn entry(kid: &str) -> String {
@@ -151,6 +152,28 @@ async fn look_ups_without_keys_share_one_fetch_that_none_of_them_owns() {
         assert_eq!(look.await.unwrap(), Told::Good);
     }
     assert_eq!(server.fetches(), 1);
+}
+
+/// The monotonic clock may stand still while the machine sleeps.
+#[tokio::test]
+async fn keys_grow_old_while_the_machine_sleeps() {
+    let server = Server::of(&["k1"]);
+    let jwks = server.jwks();
+    assert_eq!(look(&jwks, "k1").await, Told::Good);
+    let wall = |hours| server.clock.set_wall(server.clock.clock().wall() + HOUR * hours);
+    wall(2);
+    assert_eq!(look(&jwks, "k1").await, Told::Good);
+    settle(&jwks).await;
+    assert_eq!(server.fetches(), 2, "not fresh any more");
+    server.say("/jwks", answer(503, ""));
+    wall(48);
+    assert!(!jwks.status().is_ready());
+    assert_eq!(look(&jwks, "k1").await, Told::Unavailable);
+    server.publish(&["k2"]);
+    server.pass(30);
+    assert_eq!(look(&jwks, "k1").await, Told::Unknown, "it was withdrawn meanwhile");
+    server.clock.set_wall(SystemTime::UNIX_EPOCH);
+    assert_eq!(look(&jwks, "k2").await, Told::Good, "a clock that is set back makes nothing old");
 }
 
 #[tokio::test]

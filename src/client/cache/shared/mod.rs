@@ -98,7 +98,7 @@ impl Shared {
     }
 
     pub(in crate::client) fn now(&self) -> Now {
-        Now { monotonic: self.clock.monotonic(), wall: self.clock.wall() }
+        self.clock.now()
     }
 
     pub(in crate::client) fn clock(&self) -> &Clock {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Clock;
 use proptest::prelude::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,8 +19,8 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A machine whose keys came at the instant.
-fn warm() -> (Machine, Instant) {
-    let (mut machine, now) = (Machine::new(policy()), Instant::now());
+fn warm() -> (Machine, Now) {
+    let (mut machine, now) = (Machine::new(policy()), Clock::system().now());
     assert_eq!(machine.ask(now, false, false), Ask::Fetch);
     assert!(!machine.fetched(now, Lifetime::Unsaid));
     (machine, now)
@@ -27,7 +28,7 @@ fn warm() -> (Machine, Instant) {
 
 #[test]
 fn without_keys_one_look_up_fetches_and_the_others_join_it() {
-    let (mut machine, now) = (Machine::new(policy()), Instant::now());
+    let (mut machine, now) = (Machine::new(policy()), Clock::system().now());
     assert_eq!(machine.ask(now, false, false), Ask::Fetch);
     assert_eq!(machine.ask(now, false, false), Ask::Join);
     machine.fetched(now, Lifetime::Unsaid);
@@ -59,7 +60,7 @@ fn a_fetch_that_a_look_up_waited_for_in_vain_begins_the_cool_down() {
 fn keys_past_their_time_are_served_and_refreshed_and_that_is_no_search_for_a_key() {
     let (mut machine, now) = warm();
     let due = now + HOUR;
-    assert_eq!(machine.ask(due - seconds(1), true, false), Ask::Keys);
+    assert_eq!(machine.ask(now + (HOUR - seconds(1)), true, false), Ask::Keys);
     assert_eq!(machine.ask(due, true, false), Ask::KeysAndFetch);
     assert_eq!(machine.ask(due, true, false), Ask::Keys);
     assert!(!machine.fetched(due, Lifetime::Unsaid));
@@ -96,7 +97,7 @@ fn while_the_server_is_away_known_keys_are_good_and_of_others_nobody_can_tell() 
 fn keys_that_are_too_old_are_not_used_until_a_fetch_brings_them_back() {
     let (mut machine, now) = warm();
     let late = now + 24 * HOUR;
-    assert_eq!(machine.ask(late - seconds(1), true, false), Ask::KeysAndFetch);
+    assert_eq!(machine.ask(now + (24 * HOUR - seconds(1)), true, false), Ask::KeysAndFetch);
     machine.failed(late, Some(HOUR / 60), 0.0);
     assert_eq!(machine.ask(late, true, false), Ask::Unavailable(Some(seconds(60))));
     let later = late + seconds(60);
@@ -107,7 +108,7 @@ fn keys_that_are_too_old_are_not_used_until_a_fetch_brings_them_back() {
 
 #[test]
 fn pauses_grow_from_a_second_to_thirty_and_the_server_may_ask_for_more() {
-    let (mut machine, now) = (Machine::new(policy()), Instant::now());
+    let (mut machine, now) = (Machine::new(policy()), Clock::system().now());
     for (retry_after, pause) in
         [(0, 1), (0, 2), (0, 4), (9, 9), (0, 16), (0, 30), (0, 30), (90, 90)]
     {
@@ -157,12 +158,12 @@ proptest! {
     fn there_is_one_fetch_at_a_time_and_no_key_is_used_or_denied_that_should_not_be(
         events in prop::collection::vec(event(), 0..60),
     ) {
-        let (mut machine, mut now) = (Machine::new(policy()), Instant::now());
+        let (mut machine, mut now) = (Machine::new(policy()), Clock::system().now());
         // Whether a fetch is in flight, when the last one came, how the last one ended.
         let (mut flying, mut good, mut failed) = (false, None, false);
         for event in events {
             match event {
-                Event::Pass(wait) => now += seconds(wait),
+                Event::Pass(wait) => now = now + seconds(wait),
                 Event::Fetched(life) if flying => {
                     flying = machine.fetched(now, Lifetime::For(seconds(life)));
                     (good, failed) = (Some(now), false);
@@ -176,7 +177,7 @@ proptest! {
                     flying = false;
                 }
                 Event::Ask { known, waited } => {
-                    let usable = good.is_some_and(|good| now - good < 24 * HOUR);
+                    let usable = good.is_some_and(|good| now.since(good) < 24 * HOUR);
                     let served = usable && known;
                     let ask = machine.ask(now, known, waited);
                     match ask {
