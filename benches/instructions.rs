@@ -1,7 +1,9 @@
 //! Instructions a request, counted by callgrind: the same on a busy machine as on an idle one.
 //!
 //! `cargo bench --bench instructions` prints them and compares them with `instructions.txt`
-//! beside this file; `-- --write` writes that file. It needs valgrind.
+//! beside this file; `-- --write` writes that file. It fails where one of this crate's own is above
+//! what is kept: what verifies or decodes a token is mostly the libraries', which have other
+//! instructions for another processor. It needs valgrind.
 #![allow(missing_docs, reason = "a bench is no library")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its table")]
 #![allow(
@@ -96,8 +98,18 @@ fn added(case: &str, bare: &str) -> f64 {
     count(case) - count(bare)
 }
 
-fn is_near(count: f64, kept: f64) -> bool {
-    (count - kept).abs() <= TOLERANCE * kept
+fn compared(count: f64, kept: f64) -> &'static str {
+    match count - kept {
+        other if other.abs() <= TOLERANCE * kept => "same",
+        more if more > 0.0 => "MORE",
+        _ => "less",
+    }
+}
+
+/// Whether the count is there to be kept: not a peer's, nor one that a library decides.
+fn is_kept(case: &str) -> bool {
+    let others = ["tower_http", "first_sight", "expired", "bad_signature"];
+    !others.iter().any(|other| case.ends_with(other))
 }
 
 /// The instructions of one call: those of twice as many calls less those of as many.
@@ -131,7 +143,7 @@ fn compare(mut counts: BTreeMap<&str, f64>) -> ExitCode {
     // Keys are new in each process, and once in a while the first verification takes another way in
     // one of the two that are compared: what differs is counted once more.
     for (case, bare) in CASES {
-        if !is_near(counts[case], kept.get(case).copied().unwrap_or_default()) {
+        if compared(counts[case], kept.get(case).copied().unwrap_or_default()) != "same" {
             counts.insert(case, added(case, bare));
         }
     }
@@ -139,13 +151,9 @@ fn compare(mut counts: BTreeMap<&str, f64>) -> ExitCode {
     let mut good = true;
     for (case, count) in &counts {
         let kept = kept.get(case).copied().unwrap_or_default();
-        // The peer's count is there to be compared with, not to be kept.
-        let verdict = *case == "client/tower_http" || is_near(*count, kept);
-        good &= verdict;
-        println!(
-            "| {case} | {count:.0} | {kept:.0} | {} |",
-            if verdict { "same" } else { "OTHER" }
-        );
+        let verdict = compared(*count, kept);
+        good &= verdict != "MORE" || !is_kept(case);
+        println!("| {case} | {count:.0} | {kept:.0} | {verdict} |");
     }
     println!();
     for (case, limit) in [("add_bearer/static", 1.01), ("client_credentials/recovery_off", 1.12)] {

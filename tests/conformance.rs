@@ -46,6 +46,11 @@ use std::{env, fmt, fs, panic, path::Path, process::ExitCode};
 /// The cases, and neighbours of them.
 const CASES: &str = "tests/cases/server.json";
 const MORE: &str = "tests/cases/jwt_more.json";
+/// The cases that are skipped: sender-constrained tokens, whose proofs are not read.
+const SKIPPED: &[&str] = &[
+    "dpop-002", "dpop-003", "dpop-004", "dpop-006", "dpop-007", "dpop-012", "dpop-013", "dpop-014",
+    "mtls-001", "mtls-002",
+];
 
 fn main() -> ExitCode {
     // The test runners that list first and run then find no test to list.
@@ -54,18 +59,26 @@ fn main() -> ExitCode {
     }
     // A panic is told in the line of its case.
     panic::set_hook(Box::new(|_| {}));
-    let counts = match env::var_os("CONFORMANCE_CASES") {
-        Some(file) => vec![run_all(Path::new(&file))],
+    let is_good = match env::var_os("CONFORMANCE_CASES") {
+        Some(file) => {
+            let counts = run_all(Path::new(&file));
+            println!("{counts}");
+            counts.failed == 0
+        }
         None => {
             let counts = run_all(Path::new(CASES));
             let more = run_all(Path::new(MORE));
             println!("{MORE}: {more}");
-            vec![more, counts]
+            let is_whole = counts.skipped == SKIPPED && more.skipped.is_empty();
+            if !is_whole {
+                println!("other cases are skipped than {}", SKIPPED.join(", "));
+            }
+            // Last, what tells of the cases alone.
+            println!("{counts}");
+            is_whole && counts.failed == 0 && more.failed == 0
         }
     };
-    // Last, what tells of the cases alone.
-    counts.last().iter().for_each(|counts| println!("{counts}"));
-    match counts.iter().all(|counts| counts.failed == 0) {
+    match is_good {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -75,13 +88,14 @@ fn main() -> ExitCode {
 struct Counts {
     passed: usize,
     failed: usize,
-    skipped: usize,
+    /// Their names: they have a member that the runner does not know.
+    skipped: Vec<String>,
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { passed, failed, skipped } = self;
-        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+        write!(f, "{passed} passed, {failed} failed, {} skipped", skipped.len())
     }
 }
 
@@ -97,7 +111,7 @@ fn run_all(file: &Path) -> Counts {
     for case in cases.iter().filter(|case| case.is_for_the_runner()) {
         let unknown = case.unknown_members();
         if !unknown.is_empty() {
-            counts.skipped += 1;
+            counts.skipped.push(case.id().to_owned());
             println!("{}: skipped: {}", case.id(), unknown.join(", "));
             continue;
         }

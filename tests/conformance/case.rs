@@ -53,9 +53,6 @@ const CONFIG: &[&str] = &[
     "validator_timeout_ms",
 ];
 
-/// Validators that do not exist yet.
-const VALIDATORS: &[&str] = &["introspection", "cached(jwt)+revocation"];
-
 /// The members of `expect` that are known.
 const EXPECT: &[&str] = &[
     "audit",
@@ -164,13 +161,7 @@ impl Case {
             let names = members.keys().filter(|name| !known.contains(&name.as_str()));
             names.map(|name| format!("no {part}.{name}")).collect::<Vec<_>>()
         };
-        let validator = self.config.get("validator").and_then(Value::as_str);
-        let mut reasons: Vec<_> = validator
-            .filter(|validator| VALIDATORS.contains(validator))
-            .map(|validator| format!("no validator {validator:?}"))
-            .into_iter()
-            .collect();
-        reasons.extend(unknown("config", &self.config, CONFIG));
+        let mut reasons = unknown("config", &self.config, CONFIG);
         reasons.extend(unknown("expect", &self.expect, EXPECT));
         reasons
     }
