@@ -3,7 +3,7 @@
 //!
 //! | file | shows |
 //! |---|---|
-//! | `client.rs` | the layer over hyper; every grant and way to authenticate |
+//! | `client.rs` | the layer over hyper; the grants and ways to authenticate of `--help` |
 //! | `calls.rs` | calls with it, and what came of them |
 //! | `arguments.rs` | the command line |
 #![allow(clippy::print_stdout, reason = "it prints what the API answered")]
