@@ -10,6 +10,8 @@
 
 mod arguments;
 mod calls;
+#[path = "../support/causes.rs"]
+mod causes;
 mod client;
 #[path = "../support/command_line.rs"]
 mod command_line;
@@ -17,7 +19,7 @@ mod command_line;
 mod http_client;
 
 use arguments::Arguments;
-use calls::with_causes;
+use causes::with_causes;
 use std::process::ExitCode;
 use tower::BoxError;
 
