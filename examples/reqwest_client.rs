@@ -6,8 +6,12 @@
 //! where the token goes. `FollowRedirect` above does the same, and each hop is checked.
 #![allow(clippy::print_stdout, reason = "its output is what the example shows")]
 
+#[path = "support/causes.rs"]
+mod causes;
+
 use axum::{Router, response::Redirect, routing::get};
 use bytes::Bytes;
+use causes::with_causes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use std::{
@@ -77,7 +81,7 @@ async fn main() -> Result<(), BoxError> {
                 let body = response.into_body().collect().await?.to_bytes();
                 println!("{path}, {what}: {status} {}", String::from_utf8_lossy(&body));
             }
-            Err(error) => println!("{path}, {what}: {error}"),
+            Err(error) => println!("{path}, {what}: {}", with_causes(&*error)),
         }
     }
     Ok(())

@@ -34,6 +34,47 @@ write("token_response", b"\0application/json\n" b'{"access_token":"t","expires_i
 write("token_response", b"\xc9text/plain\n" b'{"error":"invalid_client","error_description":"x"}')
 write("token_response", b"\0application/x-www-form-urlencoded\naccess_token=t&expires_in=60")
 
+DOCUMENTS = [
+    [
+        b'{"issuer":"https://as.example","token_endpoint":"https://as.example/t","jwks_uri":"http://as.example/k"}',
+        b'{"issuer":"https://as.example","mtls_endpoint_aliases":{"token_endpoint":"https://m.as.example/t"}}',
+        b'{"issuer":"https://evil.example"}',
+    ],
+    [
+        b'{"resource":"https://api.example/v1","authorization_servers":["https://as.example","https://b.example"]}',
+        b'{"resource":"https://api.example/v1","authorization_servers":["https://evil.example"]}',
+        b'{"resource":"https://evil.example"}',
+    ],
+    [
+        b'Bearer resource_metadata="https://api.example/.well-known/oauth-protected-resource/v1"\n'
+        b'{"resource":"https://api.example","authorization_servers":["https://as.example"]}',
+        b'Bearer realm="a", Bearer resource_metadata="https://evil.example/"\n{}',
+    ],
+    [
+        b"code=SplxlOBeZQQYbYS6WxSbIA&state=state",
+        b"iss=https%3A%2F%2Fas.example&code=a&state=state",
+        b"error=access_denied&error_description=no&state=state",
+        b"code=a&code=b&state=other",
+    ],
+    [
+        b'{"access_token":"mF_9.B5f-4.1JqM","asked_at":1700000000,"lifetime":600,"scope":"read write"}',
+        b'{"access_token":"t","asked_at":18446744073709551615,"lifetime":18446744073709551615,"scope":null}',
+    ],
+    [
+        b"1700000000.state.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        b"18446744073709551615.state.",
+    ],
+    [
+        b"Basic " + base64.b64encode(b"app:hunter2-hunter2") + b"\ntoken=t&token_type_hint=access_token",
+        b"\nclient_id=app&client_secret=hunter2-hunter2&token=t",
+        b"Basic " + base64.b64encode(b"a%70p:hunter2-hunter2") + b"\nclient_id=app&token=t&token=u",
+        b"\nclient_id=app&token=t",
+    ],
+]
+for which, texts in enumerate(DOCUMENTS):
+    for text in texts:
+        write("documents", bytes([which]) + text)
+
 write("introspection", b'\0\n{"active":true,"sub":"a","aud":["a"],"exp":4102444800,"scope":"r w","token_type":"Bearer"}')
 write("introspection", b'\0\n{"active":true,"aud":"a","cnf":{"jkt":"x"},"nbf":1e9,"iat":"0","token_use":"access"}')
 write("introspection", b'\xc8\n{"error":"unsupported_token_type"}')

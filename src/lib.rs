@@ -60,7 +60,14 @@
 //! |---|---|---|---|
 //! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens that were put on requests, fetches that brought one, that did not, and that followed a failure, and tokens that their resource rejected |
 //! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL, issuer or resource that it is found by, without the query | how long the token is good, as of when it was last taken; 0 once it is given up. Caches of one endpoint share it |
-//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: words of fixed lists | what the server layers decided |
+//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: see below | what the server layers decided |
+//!
+//! Of decisions the `outcome` is `accepted`, `anonymous` or `rejected`. The `reason` of a refusal is
+//! its [kind](validate::RejectionKind::as_str): `missing`, `malformed`, `not_mine`, `invalid`,
+//! `expired`, `revoked`, `insufficient_scope`, `insufficient_authentication`, `cross_site`,
+//! `too_large`, `unavailable` or `internal`; else it is `none`. The `source` is where the token was
+//! read: `header`, `query`, `basic`, `form`, `cookie`, `websocket`, or `none`. The events below use
+//! the same words.
 //!
 //! A token of [`AddBearer::bearer`](client::AddBearer::bearer) is not counted. A recorder that is
 //! installed later counts what is used at most a second later.

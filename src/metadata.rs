@@ -63,6 +63,10 @@ impl AuthorizationServerMetadata {
     /// When `issuer` is no issuer (an absolute `https` URL without query and fragment, or `http`
     /// where that is allowed), when neither document is there, and as [`parse`](Self::parse).
     ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.

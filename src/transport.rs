@@ -156,6 +156,11 @@ impl Transport {
     /// When the URL is not absolute or not safe, when the service fails, and when the answer is
     /// too long or too late. The error holds no query string and no type of the service.
     ///
+    /// # Panics
+    ///
+    /// With the system's [clock](Self::with_clock), where the future is polled outside of a tokio
+    /// runtime, or in one whose timers are off: the deadline is one.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the exchange. Whether the server saw the request is then

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_oauth2::{
     AccessToken,
-    server::{Authenticated, Claims, RequireToken, RequiredScope, Scoped},
+    server::{Authenticated, Claims, ExtractorRefusal, RequireToken, RequiredScope, Scoped},
     validate::{Principal, Rejection, RejectionKind, StaticTokens, ValidateToken, Validated},
 };
 
@@ -124,6 +124,40 @@ async fn claims_of_another_type_are_a_mistake_of_the_program() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let rejection = response.extensions().get::<Rejection>().unwrap();
     assert!(rejection.description().contains("another type"), "{rejection}");
+}
+
+#[tokio::test]
+async fn a_handler_that_catches_a_refusal_is_told_why() {
+    let caught = async |given: Result<Authenticated, ExtractorRefusal>| {
+        let refusal = given.unwrap_err();
+        let kind = refusal.rejection().kind();
+        assert_eq!(refusal.to_string(), refusal.rejection().to_string());
+        let error: Box<dyn std::error::Error + Send + Sync> = refusal.into();
+        format!("{}: {error}", kind.as_str())
+    };
+    let routes = || Router::new().route("/", get(caught));
+    let optional = routes().layer(RequireToken::new("api", judge()).unwrap().optional());
+    let told = text(respond(optional, "/", None).await).await;
+    assert_eq!(told, "missing: no access token was presented");
+    let told = text(respond(routes(), "/", None).await).await;
+    assert!(told.starts_with("internal: an extractor stands below no RequireToken"), "{told}");
+}
+
+#[tokio::test]
+async fn what_was_extracted_is_cloned_whatever_its_types_are() {
+    let handler = async |claims: Claims<Tenant>, scoped: Scoped<Write>| {
+        let (claims, scoped) = ((claims.clone(), claims), (scoped.clone(), scoped));
+        assert_eq!(claims.0.0, claims.1.0);
+        assert_eq!(scoped.0.principal().subject(), scoped.1.principal().subject());
+        claims.0.0.clone()
+    };
+    let judge = async |_: AccessToken| {
+        let principal = Principal::new("alice").with_scopes("write".parse().unwrap());
+        Ok::<_, Rejection>(Validated::new(principal, Tenant("acme".to_owned())))
+    };
+    let app = Router::new().route("/", get(handler));
+    let app = app.layer(RequireToken::new("api", judge).unwrap());
+    assert_eq!(text(respond(app, "/", Some("t")).await).await, "acme");
 }
 
 struct Write;

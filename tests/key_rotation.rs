@@ -1,6 +1,6 @@
-//! Keys that rotate, and that cannot be had for a while, under 2,000 requests a second over
-//! sockets. A second is one of the validator's clock: it goes on with the requests, so nothing
-//! depends on how fast the machine is.
+//! Keys that rotate, and that cannot be had for a while, over sockets, with 2,000 requests for each
+//! second of the validator's clock: it goes on with the requests, so nothing depends on how fast the
+//! machine is.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
 use axum::{Router, routing::get};

@@ -1,6 +1,8 @@
 //! Both layers on real stacks over loopback: hyper, axum, tonic and reqwest.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
+#[path = "support/leaks.rs"]
+mod leaks;
 #[path = "support/stacks.rs"]
 mod stacks;
 
@@ -18,15 +20,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use leaks::traced;
 use stacks::{BoxError, LIMIT, Reqwest, Server, call_grpc};
-use std::{
-    convert::Infallible,
-    error::Error as StdError,
-    future::ready,
-    io,
-    iter::successors,
-    sync::{Arc, Mutex},
-};
+use std::{convert::Infallible, error::Error as StdError, future::ready, iter::successors};
 use tokio::time::timeout;
 use tonic::{Code, Status, client::Grpc, transport::Channel};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -37,7 +33,6 @@ use tower_oauth2::{
     server::{Authenticated, RequireScope, RequireToken},
     validate::{Principal, StaticTokens},
 };
-use tracing_subscriber::{filter::LevelFilter, util::SubscriberInitExt};
 
 /// Alice's, who may read.
 const ALICE: &str = "mF_9.B5f-4.1JqM";
@@ -176,35 +171,8 @@ async fn the_scope_of_an_axum_route_is_asked_for_below_the_token() {
     }
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
 #[tokio::test]
 async fn around_the_whole_router_neither_handler_nor_log_sees_the_token_of_the_query() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = subscriber.set_default();
     let seen = async |OriginalUri(original): OriginalUri, request: AxumRequest| {
         format!("{} and {original}, {:?}", request.uri(), request.headers())
     };
@@ -212,11 +180,11 @@ async fn around_the_whole_router_neither_handler_nor_log_sees_the_token_of_the_q
     let server = Server::start(guard().layer(router)).await;
     let layer = AddBearer::bearer(ALICE, server.origin()).unwrap();
     let client = layer.at(TokenLocation::Query).unwrap().layer(hyper_client(false));
-    let answer = fetch(client, &server, "/calls?page=2").await.unwrap();
+    let (answer, log) = traced(fetch(client, &server, "/calls?page=2")).await;
+    let answer = answer.unwrap();
     assert_eq!(answer.headers()["cache-control"], "private");
     let seen = answer.into_body();
     assert!(seen.starts_with("/calls?page=2 and /calls?page=2, "), "{seen}");
-    let log = log.text();
     assert!(log.contains("started processing request") && log.contains("/calls?page=2"), "{log}");
     for text in [seen, log] {
         assert!(!text.contains(ALICE) && !text.contains("access_token"), "{text}");

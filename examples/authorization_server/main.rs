@@ -9,6 +9,8 @@
 #![allow(clippy::print_stdout, reason = "it says where it listens")]
 
 mod arguments;
+#[path = "../support/causes.rs"]
+mod causes;
 #[path = "../support/command_line.rs"]
 mod command_line;
 #[path = "../support/serve.rs"]
@@ -16,6 +18,7 @@ mod serve;
 
 use arguments::Arguments;
 use axum::{body::Body, extract::Request};
+use causes::with_causes;
 use serde_json::json;
 use serve::{listen, serve};
 use std::{process::ExitCode, time::SystemTime};
@@ -40,7 +43,7 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("authorization_server: {error}");
+            eprintln!("authorization_server: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }

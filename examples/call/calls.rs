@@ -2,13 +2,13 @@
 
 use crate::{
     arguments::Arguments,
+    causes::with_causes,
     client::{ApiClient, Sent},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, Limited};
 use std::{
-    error::Error,
     io::{self, Write},
     time::{Duration, Instant},
 };
@@ -121,16 +121,4 @@ impl Tally {
         }
         Ok(())
     }
-}
-
-/// An error on one line with what lies below it.
-pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        below = error.source();
-    }
-    text
 }

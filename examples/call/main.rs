@@ -3,13 +3,15 @@
 //!
 //! | file | shows |
 //! |---|---|
-//! | `client.rs` | the layer over hyper; every grant and way to authenticate |
+//! | `client.rs` | the layer over hyper; the grants and ways to authenticate of `--help` |
 //! | `calls.rs` | calls with it, and what came of them |
 //! | `arguments.rs` | the command line |
 #![allow(clippy::print_stdout, reason = "it prints what the API answered")]
 
 mod arguments;
 mod calls;
+#[path = "../support/causes.rs"]
+mod causes;
 mod client;
 #[path = "../support/command_line.rs"]
 mod command_line;
@@ -17,7 +19,7 @@ mod command_line;
 mod http_client;
 
 use arguments::Arguments;
-use calls::with_causes;
+use causes::with_causes;
 use std::process::ExitCode;
 use tower::BoxError;
 

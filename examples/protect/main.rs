@@ -10,6 +10,8 @@
 
 mod answer;
 mod arguments;
+#[path = "../support/causes.rs"]
+mod causes;
 #[path = "../support/command_line.rs"]
 mod command_line;
 #[path = "../support/serve.rs"]
@@ -18,6 +20,7 @@ mod validators;
 
 use answer::answer;
 use arguments::Arguments;
+use causes::with_causes;
 use command_line::asked;
 use http::{
     HeaderName,
@@ -46,7 +49,7 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("protect: {error}");
+            eprintln!("protect: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }

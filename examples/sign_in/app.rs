@@ -2,6 +2,7 @@
 
 use crate::{
     arguments::Provider,
+    causes::with_causes,
     cookies::{PENDING, SESSION, Sealer, random_id},
     http_client::{HttpClient, http_client},
 };
@@ -53,23 +54,17 @@ pub(crate) async fn app(provider: Provider, redirect_uri: &str) -> Result<Router
     let transport = Transport::https();
     let Provider { issuer, client_id, client_secret, scopes, api } = provider;
     let metadata = AuthorizationServerMetadata::discover(&issuer, &transport).await?;
-    let token_url = metadata.token_endpoint().ok_or("the metadata name no token endpoint")?;
-    let authorize_url =
-        metadata.authorization_endpoint().ok_or("the metadata name no authorization endpoint")?;
     let client = match client_secret {
-        Some(secret) => ClientAuthentication::basic(client_id.as_str(), secret),
-        None => ClientAuthentication::public(client_id.as_str()),
+        Some(secret) => ClientAuthentication::basic(client_id, secret),
+        None => ClientAuthentication::public(client_id),
     };
     let revocation = metadata
         .revocation_endpoint()
         .map(|url| TokenRevocation::new(url, client.clone(), transport.clone()))
         .transpose()?;
-    let endpoint = TokenEndpoint::new(token_url, client, transport)?;
-    // RFC 9207: then an answer without `iss` is another server's.
-    let promised = metadata.extra("authorization_response_iss_parameter_supported");
-    let sign_in = SignIn::new(endpoint.clone(), client_id, authorize_url, redirect_uri)?
-        .with_scopes(scopes)
-        .with_issuer(metadata.issuer(), promised.unwrap_or(false));
+    let endpoint = TokenEndpoint::discovered(&issuer, client.clone(), transport.clone())?;
+    let sign_in = SignIn::from_metadata(&metadata, client, transport, redirect_uri)?;
+    let sign_in = sign_in.with_scopes(scopes);
 
     let api_url: Uri = api
         .or_else(|| metadata.extra("userinfo_endpoint"))
@@ -108,7 +103,10 @@ async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
             (AppendHeaders([(SET_COOKIE, SESSION.clear())]), page(text)).into_response()
         }
         Err(error) => {
-            let text = format!("<p id=who>The API cannot be called: {}</p>", escaped(&error));
+            let text = format!(
+                "<p id=who>The API cannot be called: {}</p>",
+                escaped(&with_causes(&*error))
+            );
             (StatusCode::BAD_GATEWAY, page(&text)).into_response()
         }
     }
@@ -180,7 +178,7 @@ impl App {
         if let (Some(cache), Some(revocation)) = (cache, &self.revocation)
             && let Err(error) = cache.revoke(revocation).await
         {
-            eprintln!("the token of a user who logged out is good still: {error}");
+            eprintln!("the token of a user who logged out is good still: {}", with_causes(&error));
         }
     }
 
@@ -201,7 +199,7 @@ fn is_sign_in_needed(error: &BoxError) -> bool {
 fn failed(error: &BoxError) -> Response {
     let text = format!(
         "<p id=who>The sign-in failed: {}</p><p><a href=/log-in>Try again</a></p>",
-        escaped(error)
+        escaped(&with_causes(&**error))
     );
     (StatusCode::BAD_REQUEST, page(&text)).into_response()
 }

@@ -11,6 +11,8 @@
 
 mod app;
 mod arguments;
+#[path = "../support/causes.rs"]
+mod causes;
 #[path = "../support/command_line.rs"]
 mod command_line;
 mod cookies;
@@ -21,6 +23,7 @@ mod http_client;
 mod serve;
 
 use arguments::Arguments;
+use causes::with_causes;
 use std::process::ExitCode;
 use tower::BoxError;
 
@@ -34,7 +37,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sign_in: {error}");
+            eprintln!("sign_in: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }

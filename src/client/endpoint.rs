@@ -193,6 +193,10 @@ impl TokenEndpoint {
     ///
     /// Whatever is no token: see [`Error`].
     ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the request. Whether the server saw it is then unknown.

@@ -182,14 +182,14 @@ impl Grant {
         self
     }
 
-    /// Asks for a token for `audience`, a parameter that many servers know.
+    /// Asks for a token for `audience`, a parameter that many servers know. Defaults to none.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
     /// Asks for a token for `resource`, and may be called again for another
-    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). Defaults to none.
     ///
     /// # Errors
     ///
@@ -205,7 +205,7 @@ impl Grant {
         self
     }
 
-    /// Adds a parameter that this server wants beside the standard ones.
+    /// Adds a parameter that this server wants beside the standard ones. Defaults to none.
     ///
     /// # Errors
     ///

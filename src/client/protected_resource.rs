@@ -76,6 +76,10 @@ impl ProtectedResource {
     /// ([RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)), and when it names none
     /// of `allowed_issuers`.
     ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.
@@ -103,6 +107,10 @@ impl ProtectedResource {
     /// # Errors
     ///
     /// As [`discover`](Self::discover), and when no challenge names a document.
+    ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
     ///
     /// # Cancel safety
     ///

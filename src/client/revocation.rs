@@ -55,7 +55,11 @@ impl TokenRevocation {
     ///
     /// # Errors
     ///
-    /// Whatever is no 200.
+    /// Whatever is no success.
+    ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
     ///
     /// # Cancel safety
     ///

@@ -12,24 +12,44 @@ use axum_core::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use std::{convert::Infallible, fmt, marker::PhantomData, ops::Deref};
+use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Deref};
 
 /// The refusal of an extractor: 401 with the layer's challenge where nothing was presented to an
 /// optional [`RequireToken`](super::RequireToken), 500 where there is none above.
+///
+/// A handler that takes a `Result<Authenticated, ExtractorRefusal>` may look at it first. Its text is
+/// that of the [`Rejection`], for whoever runs the server: callers may be told
+/// [`Rejection::told`].
 #[derive(Debug)]
 pub struct ExtractorRefusal {
-    response: Box<Response>,
+    /// The body is empty; without its type this is `Sync`, as errors have to be.
+    response: Box<Response<()>>,
 }
 
 impl ExtractorRefusal {
-    fn new(response: Response) -> Self {
+    fn new(response: Response<()>) -> Self {
         Self { response: Box::new(response) }
+    }
+
+    /// Why the request is refused.
+    #[must_use]
+    pub fn rejection(&self) -> &Rejection {
+        #[expect(clippy::expect_used, reason = "whoever makes a refusal puts it there")]
+        self.response.extensions().get().expect("a refusal has a rejection")
     }
 }
 
+impl fmt::Display for ExtractorRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rejection().fmt(f)
+    }
+}
+
+impl Error for ExtractorRefusal {}
+
 impl IntoResponse for ExtractorRefusal {
     fn into_response(self) -> Response {
-        *self.response
+        self.response.map(|()| Body::empty())
     }
 }
 
@@ -40,7 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
         if let Some(authenticated) = parts.extensions.get::<Self>() {
             return Ok(authenticated.clone());
         }
-        let response: Response<Body> = match parts.extensions.get::<Anonymous>() {
+        let response = match parts.extensions.get::<Anonymous>() {
             Some(anonymous) => {
                 let settings = anonymous.settings();
                 let rejection = Rejection::missing();
@@ -126,6 +146,12 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
     }
 }
 
+impl<C> Clone for Claims<C> {
+    fn clone(&self) -> Self {
+        Self { authenticated: self.authenticated.clone(), claims: PhantomData }
+    }
+}
+
 impl<C> fmt::Debug for Claims<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims").field("authenticated", &self.authenticated).finish()
@@ -191,6 +217,12 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
         decide::refused(settings, &missing, authenticated.whose());
         let response = refuse::response(missing, &settings.challenges, &parts.headers);
         Err(ExtractorRefusal::new(response))
+    }
+}
+
+impl<T> Clone for Scoped<T> {
+    fn clone(&self) -> Self {
+        Self { authenticated: self.authenticated.clone(), scope: PhantomData }
     }
 }
 

@@ -41,6 +41,12 @@ use tower_layer::Layer;
 /// `axum::Router::layer` the handler's `OriginalUri` was taken before any layer ran; there, put
 /// this layer around the whole router.
 ///
+/// # Panics
+///
+/// A call whose verdict has to be waited for, in a tokio runtime whose timers are off, with the
+/// system's [clock](Self::with_clock). Outside of any runtime there is no time-out, and the validator
+/// may need one itself.
+///
 /// # Example
 ///
 /// ```
@@ -146,7 +152,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Leaves the token in the request wherever it was, the query included: the inner service
-    /// must not log URIs.
+    /// must not log URIs. Defaults to what [`stripping_tokens`](Self::stripping_tokens) says.
     pub fn keeping_tokens(mut self) -> Self {
         self.settings_mut().strip = Strip::Nothing;
         self
@@ -157,14 +163,14 @@ impl<V> RequireToken<V> {
 impl<V> RequireToken<V> {
     /// Lets requests through that present no token, with an [`Anonymous`](super::Anonymous) in
     /// their extensions. A token that is presented must be good. Credentials of a scheme that is
-    /// not read count as none, `DPoP` excepted.
+    /// not read count as none, `DPoP` excepted. Defaults to refusing such requests with 401.
     pub fn optional(mut self) -> Self {
         self.settings_mut().mode = Mode::Optional;
         self
     }
 
     /// Lets requests through whose token is not good, as if they had none. Those that cannot be
-    /// judged, or are malformed, are refused still.
+    /// judged, or are malformed, are refused still. Defaults to refusing a token that is not good.
     pub fn dangerous_pass_bad_tokens_as_anonymous(mut self) -> Self {
         self.settings_mut().mode = Mode::Lenient;
         self
@@ -172,7 +178,8 @@ impl<V> RequireToken<V> {
 
     /// Lets CORS preflights through: `OPTIONS` with `Origin` and
     /// `Access-Control-Request-Method`, and nothing else that is `OPTIONS`. Browsers send no
-    /// credentials with them. Not needed where a CORS layer stands above this one.
+    /// credentials with them. Not needed where a CORS layer stands above this one. Defaults to
+    /// treating them like any request.
     pub fn passing_cors_preflights(mut self) -> Self {
         self.settings_mut().preflights_pass = true;
         self
@@ -196,7 +203,8 @@ impl<V> RequireToken<V> {
 impl<V> RequireToken<V> {
     /// Names this API as a protected resource: challenges point to its metadata
     /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), which
-    /// [`resource_metadata`](Self::resource_metadata) serves.
+    /// [`resource_metadata`](Self::resource_metadata) serves. Defaults to none, and challenges point
+    /// nowhere.
     ///
     /// # Errors
     ///
@@ -222,13 +230,13 @@ impl<V> RequireToken<V> {
         Ok(metadata.with_scopes(&self.settings.says().scope_hint))
     }
 
-    /// Names the scopes to ask for where no token was presented.
+    /// Names the scopes to ask for where no token was presented. Defaults to none.
     pub fn with_scope_hint(mut self, scopes: ScopeSet) -> Self {
         self.settings_mut().say(|says| says.scope_hint = scopes);
         self
     }
 
-    /// Points to a page about errors (`error_uri`, RFC 6750 §3).
+    /// Points to a page about errors (`error_uri`, RFC 6750 §3). Defaults to none.
     ///
     /// # Errors
     ///
@@ -253,13 +261,15 @@ impl<V> RequireToken<V> {
     }
 
     /// Lets pages of other origins read the challenge
-    /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal).
+    /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal). Defaults to no such
+    /// header.
     pub fn exposing_challenges(mut self) -> Self {
         self.settings_mut().say(|says| says.exposed = true);
         self
     }
 
-    /// Tells `hook` of every decision, those of policies below too. It runs while the request waits: let it be quick.
+    /// Tells `hook` of every decision, those of policies below too. It runs while the request
+    /// waits: let it be quick. Defaults to telling nobody.
     pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         self.settings_mut().auditor = Some(Auditor::new(hook));
         self

@@ -22,13 +22,13 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Asks for this authentication context (`acr`).
+    /// Asks for this authentication context (`acr`). Defaults to any.
     pub fn with_acr(mut self, acr: impl Into<Box<str>>) -> Self {
         self.acr = Some(acr.into());
         self
     }
 
-    /// Asks for an authentication that is not older (`auth_time`).
+    /// Asks for an authentication that is not older (`auth_time`). Defaults to any age.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self

@@ -12,6 +12,10 @@ impl TokenCache {
     /// Why there is still none when the patience of [`RefreshPolicy`] ends. The cache is as good
     /// as before: the next call tries again.
     ///
+    /// # Panics
+    ///
+    /// As [a caller](Self#panics).
+    ///
     /// # Cancel safety
     ///
     /// Cancel safe: the fetch goes on.
@@ -66,6 +70,10 @@ impl TokenCache {
     ///
     /// When the server did not revoke what it was asked to. The cache has forgotten it all the
     /// same; whoever stole it can use it until it expires.
+    ///
+    /// # Panics
+    ///
+    /// As [`TokenRevocation::revoke`], where there is a token to revoke.
     ///
     /// # Cancel safety
     ///

@@ -39,6 +39,14 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///
 /// Those of [`RefreshPolicy`].
 ///
+/// # Panics
+///
+/// Whoever has to wait for a token, with the system's clock in a tokio runtime whose timers are off.
+/// Outside of any runtime that is an error of the kind [`NoRuntime`]; a token that is there needs
+/// neither.
+///
+/// [`NoRuntime`]: crate::client::ErrorKind::NoRuntime
+///
 /// # Example
 ///
 /// ```

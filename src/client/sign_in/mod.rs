@@ -213,7 +213,8 @@ impl SignIn {
     }
 
     /// Adds a parameter to the authorization URL: `prompt`, `login_hint`, `ui_locales`. Browsers
-    /// and proxies see it, so nothing secret belongs there.
+    /// and proxies see it, so nothing secret belongs there. Defaults to none but those of the
+    /// sign-in itself.
     ///
     /// # Errors
     ///
@@ -239,13 +240,14 @@ impl SignIn {
 
     /// Compares the `iss` of an answer, where there is one, with `issuer`
     /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)); `promised`: the server's metadata
-    /// say that it always sends one, so that an answer without it is refused.
+    /// say that it always sends one, so that an answer without it is refused. Defaults to comparing
+    /// nothing; [`from_metadata`](Self::from_metadata) does as the metadata say.
     pub fn with_issuer(mut self, issuer: impl Into<Box<str>>, promised: bool) -> Self {
         self.issuer = Issuer { expected: Some(issuer.into()), promised };
         self
     }
 
-    /// Sends no PKCE challenge, for servers that choke on it.
+    /// Sends no PKCE challenge, for servers that choke on it. Defaults to one by S256.
     pub fn without_pkce(mut self) -> Self {
         self.pkce = false;
         self
@@ -253,7 +255,7 @@ impl SignIn {
 
     /// Accepts an answer without `state`, for servers that do not return it. Whoever can make the
     /// user's browser open a URL can then sign them in as somebody else. A `state` that does come
-    /// is compared all the same.
+    /// is compared all the same. Defaults to refusing an answer without it.
     pub fn dangerous_allow_missing_state(mut self) -> Self {
         self.state_may_miss = true;
         self
@@ -311,6 +313,16 @@ impl SignIn {
     ///
     /// When the answer is not one to `pending`, came too late, or says that the sign-in failed;
     /// no request is sent then. When the exchange fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`], once there is a code to exchange.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: once it was polled the code may be spent, and the sign-in has to begin anew.
+    /// Servers such as hyper drop a handler whose browser has gone: call this in a task of its own
+    /// (`tokio::spawn`) where a sign-in must not be lost to that.
     pub async fn finish(
         &self,
         pending: PendingSignIn,

@@ -156,6 +156,7 @@ pub trait TokenStore: Send + Sync + 'static {
 
 /// Whose turn it is to fetch: the answer of [`TokenStore::acquire`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Acquired {
     /// Whoever asked.
     Yours,

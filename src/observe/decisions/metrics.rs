@@ -79,6 +79,18 @@ pub(super) fn decided(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_documentation_lists_every_word_and_no_other() {
+        let docs = include_str!("../../lib.rs").split("\n//!\n");
+        let listed = docs.into_iter().find(|text| text.starts_with("//! Of decisions")).unwrap();
+        let listed: BTreeSet<_> = listed.split('`').skip(1).step_by(2).collect();
+        let reasons = REASONS.iter().map(|reason| reason.map_or("none", RejectionKind::as_str));
+        let words = OUTCOMES.iter().map(|outcome| outcome.as_str()).chain(reasons);
+        let words = words.chain(SOURCES).chain(["outcome", "reason", "source"]);
+        assert_eq!(listed, words.collect());
+    }
 
     #[test]
     fn the_key_that_was_made_is_the_key_of_its_words_and_every_word_has_one() {

@@ -31,6 +31,10 @@ impl AuthorizationServer {
     /// # Panics
     ///
     /// Outside of a tokio runtime, or in one whose I/O is off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is served before it ends.
     pub async fn bind(&self) -> io::Result<BoundServer> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let origin = format!("http://{}", listener.local_addr()?).into();

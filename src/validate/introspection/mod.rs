@@ -83,6 +83,10 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 /// An endpoint that wants a Bearer token and no client: give [`ClientAuthentication::none`], and a
 /// transport whose service adds the token: one under `client::AddBearer`.
 ///
+/// # Panics
+///
+/// Whoever waits for an answer, as [`Transport::send`].
+///
 /// # Example
 ///
 /// ```
@@ -162,7 +166,7 @@ impl<C> Introspection<C> {
     }
 
     /// Takes answers that do not say whom the token is meant for, where an audience is asked for.
-    /// Only for a server that has tokens for this resource alone.
+    /// Only for a server that has tokens for this resource alone. Defaults to refusing them.
     pub fn allow_missing_audience(self) -> Self {
         self.with(|settings| settings.rules.missing_audience = true)
     }

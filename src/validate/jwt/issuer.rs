@@ -42,6 +42,8 @@ impl TrustedIssuer {
 
     /// Takes tokens that are meant for one of `audience` (`aud`,
     /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4)), compared byte for byte.
+    /// Defaults to none, which no validator takes without
+    /// [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience).
     pub fn with_audience<I>(mut self, audience: I) -> Self
     where
         I: IntoIterator,
@@ -53,13 +55,15 @@ impl TrustedIssuer {
 
     /// Takes tokens without `aud` as well, as some realms of Keycloak issue them. A token of this
     /// issuer for another API is then taken for one for this API, unless it names an audience: one
-    /// that is named must still be of [`with_audience`](Self::with_audience).
+    /// that is named must still be of [`with_audience`](Self::with_audience). Defaults to refusing
+    /// them.
     pub fn dangerous_allow_missing_audience(mut self) -> Self {
         self.without_audience = true;
         self
     }
 
-    /// Takes tokens that are signed by one of `algorithms` alone.
+    /// Takes tokens that are signed by one of `algorithms` alone. Defaults to all that go with the
+    /// keys.
     ///
     /// # Errors
     ///

@@ -147,7 +147,7 @@ impl<C> JwtValidator<C> {
     /// `client_id`, `iat` and `jti` may be missing, `azp` stands in for `client_id`, `scope` may be
     /// a list. ID tokens and refresh tokens are refused as far as they can be told (`typ` or
     /// `token_use` says so, `at_hash` or `c_hash` is there): an issuer whose ID tokens look like
-    /// access tokens needs an audience that they do not have.
+    /// access tokens needs an audience that they do not have. Defaults to what RFC 9068 asks for.
     pub fn lenient(mut self) -> Self {
         self.shared_mut().rules.profile = Profile::Lenient;
         self
