@@ -338,3 +338,105 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "/r?x=1");
 }
+
+const BASIC: (&str, &str) = ("authorization", "Basic bUZfOS5CNWYtNC4xSnFNOg==");
+const COOKIE: (&str, &str) = ("cookie", "at=mF_9.B5f-4.1JqM");
+const UPGRADE: (&str, &str) = ("upgrade", "WebSocket");
+
+fn site(value: &'static str) -> (&'static str, &'static str) {
+    ("sec-fetch-site", value)
+}
+
+fn origin(value: &'static str) -> (&'static str, &'static str) {
+    ("origin", value)
+}
+
+/// What a layer answers to a request of a browser, which adds a credential by itself.
+async fn browser(
+    layer: &RequireToken<StaticTokens>,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+) -> u16 {
+    let mut request = Request::builder().method(method).uri(uri).body(Body::default()).unwrap();
+    for (name, value) in headers {
+        let name: header::HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    layer.clone().layer(service_fn(echo)).oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
+    let cookie = layer().read_from([TokenLocation::cookie("at").unwrap()]).unwrap();
+    let user = layer().read_from([TokenLocation::Bearer, TokenLocation::BasicUserName]).unwrap();
+    let password = layer().read_from([TokenLocation::basic_password("x").unwrap()]).unwrap();
+    let password_of_x = ("authorization", "Basic eDptRl85LkI1Zi00LjFKcU0=");
+    let host = ("host", "api.example");
+    let (own, other) = (origin("https://api.example"), origin("https://evil.example"));
+    let sibling = origin("https://app.example");
+    for (method, uri, headers, expected) in [
+        // Whatever changes nothing, and cannot be read across origins.
+        ("GET", "/r", &[host, other, site("cross-site")][..], 200),
+        ("HEAD", "/r", &[host, other], 200),
+        ("OPTIONS", "/r", &[host, origin("null")], 200),
+        // No browser says anything.
+        ("POST", "/r", &[host], 200),
+        ("POST", "/r", &[], 200),
+        // One that says where the request comes from.
+        ("POST", "/r", &[host, site("cross-site")], 403),
+        ("POST", "/r", &[host, site("Cross-Site"), own], 403),
+        ("POST", "/r", &[host, site("none"), site("cross-site")], 403),
+        ("DELETE", "/r", &[host, other, site("cross-site")], 403),
+        ("POST", "/r", &[host, own, site("same-origin")], 200),
+        ("POST", "/r", &[host, sibling, site("same-site")], 200),
+        // One that does not: an old one, or a page without TLS.
+        ("POST", "/r", &[host, other], 403),
+        ("PUT", "/r", &[host, origin("null")], 403),
+        ("POST", "/r", &[host, sibling], 403),
+        ("POST", "/r", &[host, own], 200),
+        ("POST", "/r", &[host, origin("https://API.example:443")], 200),
+        ("POST", "/r", &[("host", "api.example:443"), own], 200),
+        ("POST", "/r", &[("host", "api.example:8443"), own], 403),
+        ("POST", "/r", &[host, origin("https://api.example:8443")], 403),
+        ("POST", "/r", &[host, origin("https://api.example.evil.example")], 403),
+        ("POST", "/r", &[host, origin("chrome-extension://api.example")], 403),
+        ("POST", "/r", &[host, own, other], 403),
+        ("POST", "/r", &[host, origin("")], 403),
+        ("POST", "/r", &[own], 403),
+        ("POST", "/r", &[("host", ""), own], 403),
+        ("POST", "/r", &[("host", "10.0.0.1:80"), origin("http://10.0.0.1")], 200),
+        // The URI comes before `Host`.
+        ("POST", "https://api.example/r", &[own], 200),
+        ("POST", "http://api.example/r", &[own], 200),
+        ("POST", "https://api.example/r", &[("host", "evil.example"), other], 403),
+        // An upgrade is a GET, and its answer may be read.
+        ("GET", "/r", &[host, UPGRADE], 200),
+        ("GET", "/r", &[host, UPGRADE, own], 200),
+        ("GET", "/r", &[host, UPGRADE, own, site("same-origin")], 200),
+        ("GET", "/r", &[host, UPGRADE, other], 403),
+        ("GET", "/r", &[host, UPGRADE, origin("null")], 403),
+        ("GET", "/r", &[host, UPGRADE, site("cross-site")], 403),
+        ("GET", "/r", &[host, UPGRADE, other, site("none")], 403),
+        ("GET", "/r", &[host, UPGRADE, sibling, site("same-site")], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c, websocket"), other], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c"), ("upgrade", "websocket"), other], 403),
+        // Over HTTP/2 it is a CONNECT (RFC 8441).
+        ("CONNECT", "https://api.example/r", &[other, site("same-site")], 403),
+        ("CONNECT", "https://api.example/r", &[own], 200),
+    ] {
+        let cases = [(&cookie, COOKIE), (&user, BASIC), (&password, password_of_x)];
+        for (layer, credential) in cases {
+            let headers = [headers, &[credential]].concat();
+            let status = browser(layer, method, uri, &headers).await;
+            assert_eq!(status, expected, "{method} {uri} {headers:?}");
+            let open = layer.clone().dangerous_allow_cross_site_cookies();
+            assert_eq!(browser(&open, method, uri, &headers).await, 200, "{headers:?}");
+        }
+        // No browser adds this one by itself.
+        let headers = [headers, &[("authorization", "Bearer mF_9.B5f-4.1JqM")]].concat();
+        for layer in [&user, &layer()] {
+            assert_eq!(browser(layer, method, uri, &headers).await, 200, "{headers:?}");
+        }
+    }
+}
