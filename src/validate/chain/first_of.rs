@@ -30,7 +30,7 @@ where
 /// | the first says | then |
 /// |---|---|
 /// | good | it is good |
-/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown) | the second decides; where it does not know the token either, it is refused as invalid |
+/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown), a JWT of none of its issuers | the second decides; where it does not know the token either, it is refused as invalid |
 /// | anything else of the token: invalid, expired, revoked … | that is the answer: it knows the token as its own |
 /// | [`unavailable`](Rejection::unavailable), [`internal`](Rejection::internal) | the second is asked, and may find it good; else nobody can tell, whatever the second says |
 ///
