@@ -246,6 +246,30 @@ async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
 }
 
 #[tokio::test]
+async fn a_fixed_token_that_is_added_replaced_or_removed_is_so_at_once() {
+    let tokens = StaticTokens::new();
+    let cache = Cached::new(tokens.clone());
+    let scopes = async || {
+        let validated = validate(&cache, "t").await?;
+        Ok::<_, Rejection>(validated.principal().scopes().to_string())
+    };
+    let insert = |scopes: &str| {
+        tokens.insert("t", Principal::new("alice").with_scopes(scopes.parse().unwrap())).unwrap();
+    };
+    assert_eq!(kind(&scopes().await), Some(RejectionKind::Invalid));
+    for granted in ["read", "read write", "read"] {
+        insert(granted);
+        for _ in 0..3 {
+            assert_eq!(scopes().await.unwrap(), granted);
+        }
+    }
+    assert!(tokens.remove("t"));
+    assert_eq!(kind(&scopes().await), Some(RejectionKind::Revoked));
+    insert("write");
+    assert_eq!(scopes().await.unwrap(), "write");
+}
+
+#[tokio::test]
 async fn a_wall_clock_that_is_set_back_makes_it_ask_again() {
     let judge = Judge::default();
     let (cache, clock) = cached(&judge);
