@@ -41,6 +41,9 @@ where
 /// is known at run time, fold [`SharedValidator`](crate::validate::SharedValidator)s; for claims of
 /// different types, [`map_claims`](ValidateToken::map_claims) to a common one.
 ///
+/// An `Introspection` knows every token: its server says of one that it never heard of what it says
+/// of a revoked one. Put it last, or use a [`Route`](super::Route).
+///
 /// Trying shows the tokens of one validator to the other. Where it can be told from the token who
 /// judges it, a [`Route`](super::Route) asks nobody else.
 ///
