@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use judge::{Judge, bearer, kind, validate};
 use std::{
     convert::Infallible,
-    future::ready,
+    future::{Ready, ready},
     pin::pin,
     sync::{
         Arc, Mutex, OnceLock,
@@ -19,13 +19,13 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    Algorithm, Answer, RequestHead,
+    Algorithm, Answer, RequestHead, ScopeSet,
     server::{Authenticated, RequireToken},
     testing::ManualClock,
     validate::{
-        BoxVerdictFuture, Cached, Jwks, JwtValidator, Principal, Rejection, RejectionKind,
-        Revocable, Revocation, Revocations, Route, StaticTokens, TrustedIssuer, ValidateToken,
-        Validated, first_of, is_jwt,
+        BoxVerdictFuture, Cached, Jwks, JwtValidator, MapClaims, Principal, Rejection,
+        RejectionKind, Revocable, Revocation, Revocations, Route, StaticTokens, TrustedIssuer,
+        ValidateToken, Validated, Verdict, first_of, is_jwt,
     },
 };
 
@@ -243,6 +243,49 @@ async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
     }
     assert!(tokens.remove("t"));
     assert_eq!(status(chain, "t").await, StatusCode::UNAUTHORIZED);
+}
+
+type Mapped = MapClaims<Judge, fn(&()) -> u8>;
+
+/// Takes scopes away, which makes the verdict another, and leaves the rest to its validator.
+struct Narrowed(Mapped);
+
+impl ValidateToken for Narrowed {
+    type Claims = u8;
+    type Future = Ready<Verdict<u8>>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        let Answer::Ready(verdict) = self.0.validate(token, head) else { panic!("at once") };
+        Answer::Ready(verdict.map(|validated| {
+            let principal = validated.principal().clone().with_scopes(ScopeSet::default());
+            Arc::new(Validated::new(principal, *validated.claims()))
+        }))
+    }
+
+    fn recheck(&self, validated: &Validated<u8>, now: SystemTime) -> Result<(), Rejection> {
+        self.0.recheck(validated, now)
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_was_made_anew_of_a_mapped_one_expires_while_it_is_kept() {
+    let judge = Judge::default().with_leeway(SECOND * 30);
+    let clock = ManualClock::new();
+    let expiry = clock.clock().wall() + SECOND * 5;
+    judge.say("short", Ok(Principal::new("alice").with_expiry(expiry)));
+    let mapped = || judge.clone().map_claims((|()| 7) as fn(&()) -> u8);
+    let narrowed = Cached::new(Narrowed(mapped())).with_clock(clock.clock());
+    // Beside what was mapped of other claims it has no say, which are another's to judge.
+    let other = Judge::default().map_claims(|()| "text").map_claims(|_| 8_u8);
+    let chain = Cached::new(first_of(mapped(), other)).with_clock(clock.clock());
+    assert!(validate(&narrowed, "short").await.is_ok());
+    assert!(validate(&chain, "short").await.is_ok());
+    clock.advance(SECOND * 5);
+    assert_eq!(kind(&validate(&narrowed, "short").await), Some(RejectionKind::Expired));
+    assert!(validate(&chain, "short").await.is_ok());
+    clock.advance(SECOND * 30);
+    assert_eq!(kind(&validate(&chain, "short").await), Some(RejectionKind::Expired));
+    assert_eq!(judge.asked(), 2);
 }
 
 #[tokio::test]
