@@ -6,7 +6,7 @@
 )]
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
@@ -329,14 +329,35 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
     let uri = service_fn(async |request: Request<Body>| {
         Ok::<_, Infallible>(Response::new(Body::from(request.uri().to_string())))
     });
-    let places = [TokenLocation::Bearer, TokenLocation::Query];
+    let jwt = TokenLocation::query_parameter("jwt").unwrap();
+    let places = [TokenLocation::Bearer, TokenLocation::Query, jwt];
     let layer = layer().read_from(places).unwrap().dangerous_first_token_wins();
-    let mut request = bearer(TOKEN);
-    *request.uri_mut() = "/r?x=1&access_token=tok-rw".parse().unwrap();
-    let response = layer.layer(uri).oneshot(request).await.unwrap();
-    assert_eq!(response.headers()[header::CACHE_CONTROL], "private");
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "/r?x=1");
+    let answer = async |layer: RequireToken<_>, method: Method, before: &str| {
+        let mut request = bearer(TOKEN);
+        (*request.uri_mut(), *request.method_mut()) = (before.parse().unwrap(), method);
+        let response = layer.layer(uri).oneshot(request).await.unwrap();
+        let private = response.headers().get(header::CACHE_CONTROL).is_some();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (String::from_utf8(body.into()).unwrap(), private)
+    };
+    for (before, after) in [
+        ("/r?x=1&access_token=tok-rw", "/r?x=1"),
+        ("/r?access_token=A&access_token=B", "/r"),
+        ("/r?access_token=A&x=%2f&&access%5Ftoken=B&y", "/r?x=%2f&&y"),
+        ("/r?access_token=a+b&jwt=", "/r"),
+        ("/r?access_token&jwt=%ff&jwt=A&jwtx=1", "/r?jwtx=1"),
+    ] {
+        let expected = |uri: &str, private| (uri.to_owned(), private);
+        let got = answer(layer.clone(), Method::GET, before).await;
+        assert_eq!(got, expected(after, true), "{before}");
+        let kept = answer(layer.clone().keeping_tokens(), Method::GET, before).await;
+        assert_eq!(kept, expected(before, true));
+        // The query of a POST is not read.
+        assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(before, false));
+        let any = layer.clone().reading_query_on_any_method();
+        assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
+    }
+    assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
 }
 
 const BASIC: (&str, &str) = ("authorization", "Basic bUZfOS5CNWYtNC4xSnFNOg==");

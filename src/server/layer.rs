@@ -143,7 +143,8 @@ impl<V> RequireToken<V> {
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
     /// judges no other. Whoever is in front of this server may look at another. The others are
-    /// taken out like the first. Defaults to refusing such requests.
+    /// taken out like the first, and of the query every parameter of that name, be it there twice or
+    /// no token. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self

@@ -187,14 +187,7 @@ pub(super) fn read<'a>(
             (token, Place::Header)
         }
         TokenLocation::Query | TokenLocation::QueryParameter(_) => {
-            let name = match location {
-                TokenLocation::QueryParameter(name) => name.as_str(),
-                _ => ACCESS_TOKEN,
-            };
-            if !sources.query_on_any_method && !matches!(*head.method(), Method::GET | Method::HEAD)
-            {
-                return Ok(None);
-            }
+            let Some(name) = parameter(head, location, sources) else { return Ok(None) };
             let query = head.uri().query().unwrap_or_default();
             let Some((token, pair)) = read_query(query, name)? else { return Ok(None) };
             (token, Place::Query(pair))
@@ -220,6 +213,22 @@ pub(super) fn read<'a>(
             }
         }
     }))
+}
+
+/// The parameter of a location that is one, where the query of this request is read.
+pub(super) fn parameter<'l>(
+    head: RequestHead<'_>,
+    location: &'l TokenLocation,
+    sources: &Sources,
+) -> Option<&'l str> {
+    let name = match location {
+        TokenLocation::Query => ACCESS_TOKEN,
+        TokenLocation::QueryParameter(name) => name.as_str(),
+        _ => return None,
+    };
+    let is_read =
+        sources.query_on_any_method || matches!(*head.method(), Method::GET | Method::HEAD);
+    is_read.then_some(name)
 }
 
 /// The header of a location that is one.
