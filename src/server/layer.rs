@@ -55,8 +55,8 @@ use tower_layer::Layer;
 /// Who sends neither header is no browser. The host is that of the URI, else of `Host`: a proxy in
 /// front has to pass it on as it was called, port included. A page on `app.example` that calls
 /// `api.example` by cookie is of the same site, and passes where the browser says so; its sockets,
-/// and old browsers and pages without TLS, which say `Origin` alone, do not. Give those the token in
-/// another place, or see
+/// and old browsers and pages without TLS, which say `Origin` alone, do not. Give those the token
+/// in another place, or see
 /// [`dangerous_allow_cross_site_cookies`](Self::dangerous_allow_cross_site_cookies).
 ///
 /// # Example
@@ -143,8 +143,8 @@ impl<V> RequireToken<V> {
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
     /// judges no other. Whoever is in front of this server may look at another. The others are
-    /// taken out like the first, and of the query every parameter of that name, be it there twice or
-    /// no token. Defaults to refusing such requests.
+    /// taken out like the first, and of the query every parameter of that name, be it there twice
+    /// or no token. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self

@@ -20,8 +20,8 @@ use subtle::ConstantTimeEq;
 ///    constant time. A configuration need not hold a token either: see
 ///    [`insert_hashed`](Self::insert_hashed).
 /// 2. A token that is added, replaced or removed is so from the next request on, below a cache of
-///    verdicts too. One that was added or replaced makes that cache ask anew about each token of its
-///    validator; one that was removed is told by its verdict. What was replaced or removed ends the
+///    verdicts too. One that was added or replaced makes that cache ask anew about each token of
+///    its validator; one that was removed is told by its verdict. What was replaced or removed ends the
 ///    guards of the requests that are under way with it.
 /// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
 ///    thousand tokens that change now and then.

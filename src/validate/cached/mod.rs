@@ -28,8 +28,8 @@ use verdicts::{Filing, Found, Question, Verdicts};
 ///    that could be used is kept.
 /// 2. A hit asks the validator to [recheck](ValidateToken::recheck) the time, and heeds a
 ///    [`Revocation`](super::Revocation). It allocates nothing. A token of which the recheck fails
-///    is refused where its expiry has come, and judged anew where it has not. Scopes and other policies are for
-///    the layers below, which judge each request.
+///    is refused where its expiry has come, and judged anew where it has not. Scopes and other
+///    policies are for the layers below, which judge each request.
 /// 3. Verdicts are forgotten where the validator's [generation](ValidateToken::generation) changes
 ///    or the wall clock is set back to before they were asked for.
 /// 4. Refusals are kept apart and for a shorter time, and no flood of bad tokens drives out a good
