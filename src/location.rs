@@ -27,7 +27,8 @@ pub enum TokenLocation {
     /// A query parameter of another name: see [`query_parameter`](Self::query_parameter). Servers
     /// only.
     QueryParameter(LocationName),
-    /// The user name of `Authorization: Basic`, with an empty password ([RFC 7617]).
+    /// The user name of `Authorization: Basic`, with an empty password ([RFC 7617]). Browsers
+    /// remember it and send it as they do a [`cookie`](Self::cookie).
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     BasicUserName,
@@ -160,7 +161,8 @@ impl TokenLocation {
     }
 
     /// The password of `Authorization: Basic` with the user name `user`, which may be empty
-    /// ([RFC 7617]). Other users are not looked at.
+    /// ([RFC 7617]). Other users are not looked at. Browsers remember it and send it as they do a
+    /// [`cookie`](Self::cookie).
     ///
     /// # Errors
     ///
@@ -177,7 +179,8 @@ impl TokenLocation {
     }
 
     /// The cookie `name`. Browsers send cookies along with requests that another site makes them
-    /// send: [`RequireToken`](crate::server::RequireToken) refuses those.
+    /// send: [`RequireToken`](crate::server::RequireToken#deployment) refuses those that may change
+    /// something or open a WebSocket.
     ///
     /// # Errors
     ///

@@ -8,20 +8,24 @@ use http::{Request, Response, StatusCode};
 use judge::{Judge, bearer, kind, validate};
 use std::{
     convert::Infallible,
-    future::ready,
+    future::{Ready, ready},
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Waker},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    Answer,
+    Algorithm, Answer, RequestHead, ScopeSet,
     server::{Authenticated, RequireToken},
     testing::ManualClock,
     validate::{
-        Cached, Principal, Rejection, RejectionKind, Revocable, Revocation, Revocations,
-        ValidateToken, Validated,
+        BoxVerdictFuture, Cached, Jwks, JwtValidator, MapClaims, Principal, Rejection,
+        RejectionKind, Revocable, Revocation, Revocations, Route, StaticTokens, TrustedIssuer,
+        ValidateToken, Validated, Verdict, first_of, is_jwt,
     },
 };
 
@@ -66,7 +70,7 @@ async fn a_hit_brings_the_same_claims_and_allocates_nothing() {
         let first = validate(&cache, token).await.unwrap();
         let request = bearer(token);
         let measured = allocation_counter::measure(|| {
-            let head = tower_oauth2::RequestHead::of(&request);
+            let head = RequestHead::of(&request);
             let Answer::Ready(Ok(hit)) = cache.validate(token, head) else { panic!("no hit") };
             assert!(std::sync::Arc::ptr_eq(&first, &hit));
         });
@@ -170,6 +174,142 @@ async fn the_leeway_is_the_validator_s_own() {
     clock.advance(SECOND * 10);
     assert!(validate(&cache, "short").await.is_err());
     assert_eq!(judge.asked(), 1);
+}
+
+/// Refuses at a recheck whatever it found good, and lets another request in meanwhile, once.
+#[derive(Clone, Default)]
+struct Doubtful {
+    judge: Judge,
+    cache: Arc<OnceLock<Cached<Doubtful>>>,
+    has_let: Arc<AtomicBool>,
+}
+
+impl ValidateToken for Doubtful {
+    type Claims = ();
+    type Future = BoxVerdictFuture<()>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        self.judge.validate(token, head)
+    }
+
+    fn recheck(&self, _: &Validated, _: SystemTime) -> Result<(), Rejection> {
+        if let Some(cache) = self.cache.get().filter(|_| !self.has_let.swap(true, SeqCst)) {
+            let request = bearer("good");
+            let Answer::Ready(verdict) = cache.validate("good", RequestHead::of(&request)) else {
+                panic!("it is there at once")
+            };
+            assert!(verdict.is_ok());
+        }
+        Err(Rejection::expired())
+    }
+}
+
+#[tokio::test]
+async fn a_recheck_that_fails_before_the_expiry_makes_it_ask_again() {
+    let doubtful = Doubtful::default();
+    let cache = Cached::new(doubtful.clone());
+    for asked in 1..=3 {
+        assert!(validate(&cache, "good").await.is_ok());
+        assert!(cache.recall(b"good").is_none());
+        assert_eq!((doubtful.judge.asked(), cache.len()), (asked, 1));
+    }
+    // Another request may have kept a verdict since, of which the recheck says the same.
+    assert!(doubtful.cache.set(cache.clone()).is_ok());
+    assert!(validate(&cache, "good").await.is_ok());
+    assert_eq!(doubtful.judge.asked(), 5);
+    doubtful.judge.say("good", Err(Rejection::unknown()));
+    let again = Cached::new(Doubtful { judge: doubtful.judge.clone(), ..Doubtful::default() });
+    assert!(validate(&again, "good").await.is_err());
+}
+
+/// Its validators are rechecked both, though one of them has never seen the token.
+#[tokio::test]
+async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
+    let jwts = || {
+        let secret = "of at least as many bytes as 256";
+        let keys = Jwks::shared_secret(Algorithm::Hs256, secret).unwrap();
+        let issuer = TrustedIssuer::new("https://as.example", keys);
+        JwtValidator::new(issuer.with_audience(["https://api.example"])).unwrap()
+    };
+    let tokens = StaticTokens::new();
+    tokens.insert("t", Principal::new("alice")).unwrap();
+    let chain = Cached::new(first_of(jwts(), tokens.clone()));
+    let turned = Cached::new(first_of(tokens.clone(), jwts()));
+    let route = Cached::new(Route::new().when(is_jwt, jwts()).otherwise(tokens.clone()));
+    for _ in 0..5 {
+        assert_eq!(status(chain.clone(), "t").await, StatusCode::OK);
+        assert_eq!(status(turned.clone(), "t").await, StatusCode::OK);
+        assert_eq!(status(route.clone(), "t").await, StatusCode::OK);
+    }
+    assert!(tokens.remove("t"));
+    assert_eq!(status(chain, "t").await, StatusCode::UNAUTHORIZED);
+}
+
+type Mapped = MapClaims<Judge, fn(&()) -> u8>;
+
+/// Takes scopes away, which makes the verdict another, and leaves the rest to its validator.
+struct Narrowed(Mapped);
+
+impl ValidateToken for Narrowed {
+    type Claims = u8;
+    type Future = Ready<Verdict<u8>>;
+
+    fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<Self::Future> {
+        let Answer::Ready(verdict) = self.0.validate(token, head) else { panic!("at once") };
+        Answer::Ready(verdict.map(|validated| {
+            let principal = validated.principal().clone().with_scopes(ScopeSet::default());
+            Arc::new(Validated::new(principal, *validated.claims()))
+        }))
+    }
+
+    fn recheck(&self, validated: &Validated<u8>, now: SystemTime) -> Result<(), Rejection> {
+        self.0.recheck(validated, now)
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_was_made_anew_of_a_mapped_one_expires_while_it_is_kept() {
+    let judge = Judge::default().with_leeway(SECOND * 30);
+    let clock = ManualClock::new();
+    let expiry = clock.clock().wall() + SECOND * 5;
+    judge.say("short", Ok(Principal::new("alice").with_expiry(expiry)));
+    let mapped = || judge.clone().map_claims((|()| 7) as fn(&()) -> u8);
+    let narrowed = Cached::new(Narrowed(mapped())).with_clock(clock.clock());
+    // Beside what was mapped of other claims it has no say, which are another's to judge.
+    let other = Judge::default().map_claims(|()| "text").map_claims(|_| 8_u8);
+    let chain = Cached::new(first_of(mapped(), other)).with_clock(clock.clock());
+    assert!(validate(&narrowed, "short").await.is_ok());
+    assert!(validate(&chain, "short").await.is_ok());
+    clock.advance(SECOND * 5);
+    assert_eq!(kind(&validate(&narrowed, "short").await), Some(RejectionKind::Expired));
+    assert!(validate(&chain, "short").await.is_ok());
+    clock.advance(SECOND * 30);
+    assert_eq!(kind(&validate(&chain, "short").await), Some(RejectionKind::Expired));
+    assert_eq!(judge.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_fixed_token_that_is_added_replaced_or_removed_is_so_at_once() {
+    let tokens = StaticTokens::new();
+    let cache = Cached::new(tokens.clone());
+    let scopes = async || {
+        let validated = validate(&cache, "t").await?;
+        Ok::<_, Rejection>(validated.principal().scopes().to_string())
+    };
+    let insert = |scopes: &str| {
+        tokens.insert("t", Principal::new("alice").with_scopes(scopes.parse().unwrap())).unwrap();
+    };
+    assert_eq!(kind(&scopes().await), Some(RejectionKind::Invalid));
+    for granted in ["read", "read write", "read"] {
+        insert(granted);
+        for _ in 0..3 {
+            assert_eq!(scopes().await.unwrap(), granted);
+        }
+    }
+    assert!(tokens.remove("t"));
+    assert_eq!(kind(&scopes().await), Some(RejectionKind::Revoked));
+    insert("write");
+    assert_eq!(scopes().await.unwrap(), "write");
 }
 
 #[tokio::test]
@@ -445,16 +585,14 @@ fn outside_of_a_runtime_a_caller_waits_by_itself_and_what_it_got_is_kept() {
     let (cache, _) = cached(&judge);
     let request = bearer("good");
     let mut context = Context::from_waker(Waker::noop());
-    let Answer::Pending(waits) = cache.validate("good", tower_oauth2::RequestHead::of(&request))
-    else {
+    let Answer::Pending(waits) = cache.validate("good", RequestHead::of(&request)) else {
         panic!("it does not wait");
     };
     let mut waits = pin!(waits);
     assert!(waits.as_mut().poll(&mut context).is_pending());
     judge.let_answer();
     assert!(waits.as_mut().poll(&mut context).is_ready());
-    let Answer::Ready(Ok(_)) = cache.validate("good", tower_oauth2::RequestHead::of(&request))
-    else {
+    let Answer::Ready(Ok(_)) = cache.validate("good", RequestHead::of(&request)) else {
         panic!("it was not kept");
     };
     assert_eq!(judge.asked(), 1);

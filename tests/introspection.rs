@@ -34,7 +34,10 @@ use tower_oauth2::{
     client::AddBearer,
     server::{Authenticated, RenderRefusals, RequireScope, RequireToken},
     testing::{AuthorizationServer, JwtFormat, ManualClock, RegisteredClient},
-    validate::{Cached, Introspection, Jwks, Rejection, RejectionKind, ValidateToken},
+    validate::{
+        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, StaticTokens,
+        ValidateToken, first_of,
+    },
 };
 
 const URL: &str = "https://as.example/introspect";
@@ -681,4 +684,22 @@ async fn a_destroyed_token_is_refused_at_once_and_by_a_cache_when_its_time_is_ov
     clock.advance(seconds(60));
     assert_eq!(status(&cached, token).await, 401);
     assert_eq!(server.introspections(), 4);
+}
+
+/// The server says the same of a token that was revoked and of one that it does not know.
+#[tokio::test]
+async fn asked_first_the_server_decides_over_every_token() {
+    let endpoint = Endpoint::new();
+    endpoint.answer(200, r#"{"active":false}"#);
+    let tokens = StaticTokens::new();
+    tokens.insert(TOKEN, Principal::new("robot")).unwrap();
+    let request = Request::new(());
+    let head = tower_oauth2::RequestHead::of(&request);
+    let first = first_of(endpoint.introspection(), tokens.clone());
+    let refused = first.validate(TOKEN, head).wait().await.unwrap_err();
+    assert_eq!(refused.kind(), RejectionKind::Invalid);
+    assert_eq!(endpoint.asked(), 1);
+    let last = first_of(tokens, endpoint.introspection());
+    assert!(last.validate(TOKEN, head).wait().await.is_ok());
+    assert_eq!(endpoint.asked(), 1);
 }

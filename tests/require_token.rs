@@ -6,7 +6,7 @@
 )]
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
@@ -329,12 +329,135 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
     let uri = service_fn(async |request: Request<Body>| {
         Ok::<_, Infallible>(Response::new(Body::from(request.uri().to_string())))
     });
-    let places = [TokenLocation::Bearer, TokenLocation::Query];
+    let jwt = TokenLocation::query_parameter("jwt").unwrap();
+    let places = [TokenLocation::Bearer, TokenLocation::Query, jwt];
     let layer = layer().read_from(places).unwrap().dangerous_first_token_wins();
-    let mut request = bearer(TOKEN);
-    *request.uri_mut() = "/r?x=1&access_token=tok-rw".parse().unwrap();
-    let response = layer.layer(uri).oneshot(request).await.unwrap();
-    assert_eq!(response.headers()[header::CACHE_CONTROL], "private");
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "/r?x=1");
+    let answer = async |layer: RequireToken<_>, method: Method, before: &str| {
+        let mut request = bearer(TOKEN);
+        (*request.uri_mut(), *request.method_mut()) = (before.parse().unwrap(), method);
+        let response = layer.layer(uri).oneshot(request).await.unwrap();
+        let private = response.headers().get(header::CACHE_CONTROL).is_some();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (String::from_utf8(body.into()).unwrap(), private)
+    };
+    for (before, after) in [
+        ("/r?x=1&access_token=tok-rw", "/r?x=1"),
+        ("/r?access_token=A&access_token=B", "/r"),
+        ("/r?access_token=A&x=%2f&&access%5Ftoken=B&y", "/r?x=%2f&&y"),
+        ("/r?access_token=a+b&jwt=", "/r"),
+        ("/r?access_token&jwt=%ff&jwt=A&jwtx=1", "/r?jwtx=1"),
+    ] {
+        let expected = |uri: &str, private| (uri.to_owned(), private);
+        let got = answer(layer.clone(), Method::GET, before).await;
+        assert_eq!(got, expected(after, true), "{before}");
+        let kept = answer(layer.clone().keeping_tokens(), Method::GET, before).await;
+        assert_eq!(kept, expected(before, true));
+        // The query of a POST is not read.
+        assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(before, false));
+        let any = layer.clone().reading_query_on_any_method();
+        assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
+    }
+    assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
+}
+
+const BASIC: (&str, &str) = ("authorization", "Basic bUZfOS5CNWYtNC4xSnFNOg==");
+const COOKIE: (&str, &str) = ("cookie", "at=mF_9.B5f-4.1JqM");
+const UPGRADE: (&str, &str) = ("upgrade", "WebSocket");
+
+fn site(value: &'static str) -> (&'static str, &'static str) {
+    ("sec-fetch-site", value)
+}
+
+fn origin(value: &'static str) -> (&'static str, &'static str) {
+    ("origin", value)
+}
+
+/// What a layer answers to a request of a browser, which adds a credential by itself.
+async fn browser(
+    layer: &RequireToken<StaticTokens>,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+) -> u16 {
+    let mut request = Request::builder().method(method).uri(uri).body(Body::default()).unwrap();
+    for (name, value) in headers {
+        let name: header::HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    layer.clone().layer(service_fn(echo)).oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
+    let cookie = layer().read_from([TokenLocation::cookie("at").unwrap()]).unwrap();
+    let user = layer().read_from([TokenLocation::Bearer, TokenLocation::BasicUserName]).unwrap();
+    let password = layer().read_from([TokenLocation::basic_password("x").unwrap()]).unwrap();
+    let password_of_x = ("authorization", "Basic eDptRl85LkI1Zi00LjFKcU0=");
+    let host = ("host", "api.example");
+    let (own, other) = (origin("https://api.example"), origin("https://evil.example"));
+    let sibling = origin("https://app.example");
+    for (method, uri, headers, expected) in [
+        // Whatever changes nothing, and cannot be read across origins.
+        ("GET", "/r", &[host, other, site("cross-site")][..], 200),
+        ("HEAD", "/r", &[host, other], 200),
+        ("OPTIONS", "/r", &[host, origin("null")], 200),
+        // No browser says anything.
+        ("POST", "/r", &[host], 200),
+        ("POST", "/r", &[], 200),
+        // One that says where the request comes from.
+        ("POST", "/r", &[host, site("cross-site")], 403),
+        ("POST", "/r", &[host, site("Cross-Site"), own], 403),
+        ("POST", "/r", &[host, site("none"), site("cross-site")], 403),
+        ("DELETE", "/r", &[host, other, site("cross-site")], 403),
+        ("POST", "/r", &[host, own, site("same-origin")], 200),
+        ("POST", "/r", &[host, sibling, site("same-site")], 200),
+        // One that does not: an old one, or a page without TLS.
+        ("POST", "/r", &[host, other], 403),
+        ("PUT", "/r", &[host, origin("null")], 403),
+        ("POST", "/r", &[host, sibling], 403),
+        ("POST", "/r", &[host, own], 200),
+        ("POST", "/r", &[host, origin("https://API.example:443")], 200),
+        ("POST", "/r", &[("host", "api.example:443"), own], 200),
+        ("POST", "/r", &[("host", "api.example:8443"), own], 403),
+        ("POST", "/r", &[host, origin("https://api.example:8443")], 403),
+        ("POST", "/r", &[host, origin("https://api.example.evil.example")], 403),
+        ("POST", "/r", &[host, origin("chrome-extension://api.example")], 403),
+        ("POST", "/r", &[host, own, other], 403),
+        ("POST", "/r", &[host, origin("")], 403),
+        ("POST", "/r", &[own], 403),
+        ("POST", "/r", &[("host", ""), own], 403),
+        ("POST", "/r", &[("host", "10.0.0.1:80"), origin("http://10.0.0.1")], 200),
+        // The URI comes before `Host`.
+        ("POST", "https://api.example/r", &[own], 200),
+        ("POST", "http://api.example/r", &[own], 200),
+        ("POST", "https://api.example/r", &[("host", "evil.example"), other], 403),
+        // An upgrade is a GET, and its answer may be read.
+        ("GET", "/r", &[host, UPGRADE], 200),
+        ("GET", "/r", &[host, UPGRADE, own], 200),
+        ("GET", "/r", &[host, UPGRADE, own, site("same-origin")], 200),
+        ("GET", "/r", &[host, UPGRADE, other], 403),
+        ("GET", "/r", &[host, UPGRADE, origin("null")], 403),
+        ("GET", "/r", &[host, UPGRADE, site("cross-site")], 403),
+        ("GET", "/r", &[host, UPGRADE, other, site("none")], 403),
+        ("GET", "/r", &[host, UPGRADE, sibling, site("same-site")], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c, websocket"), other], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c"), ("upgrade", "websocket"), other], 403),
+        // Over HTTP/2 it is a CONNECT (RFC 8441).
+        ("CONNECT", "https://api.example/r", &[other, site("same-site")], 403),
+        ("CONNECT", "https://api.example/r", &[own], 200),
+    ] {
+        let cases = [(&cookie, COOKIE), (&user, BASIC), (&password, password_of_x)];
+        for (layer, credential) in cases {
+            let headers = [headers, &[credential]].concat();
+            let status = browser(layer, method, uri, &headers).await;
+            assert_eq!(status, expected, "{method} {uri} {headers:?}");
+            let open = layer.clone().dangerous_allow_cross_site_cookies();
+            assert_eq!(browser(&open, method, uri, &headers).await, 200, "{headers:?}");
+        }
+        // No browser adds this one by itself.
+        let headers = [headers, &[("authorization", "Bearer mF_9.B5f-4.1JqM")]].concat();
+        for layer in [&user, &layer()] {
+            assert_eq!(browser(layer, method, uri, &headers).await, 200, "{headers:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
     reason = "a panic is the verdict of a test"
 )]
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use std::{
@@ -20,8 +21,8 @@ use tower_oauth2::{
     server::{Authenticated, RequireToken, TokenEnd},
     testing::{AuthorizationServer, JwtFormat, ManualClock},
     validate::{
-        Cached, Jwks, JwtValidator, Revocable, Revocations, Route, StaticTokens, TrustedIssuer,
-        ValidateToken, first_of, issued_by,
+        Cached, Jwks, JwtValidator, Principal, Revocable, Revocations, Route, StaticTokens,
+        TrustedIssuer, ValidateToken, first_of, issued_by,
     },
 };
 
@@ -147,7 +148,7 @@ async fn the_guard_of_a_stream_resolves_when_its_jwt_is_revoked_rev_006() {
 async fn a_token_of_another_kind_or_issuer_is_left_to_the_next_validator() {
     let (ours, theirs) = (System::new(), System::new());
     let opaque = StaticTokens::new();
-    opaque.insert("opaque", tower_oauth2::validate::Principal::new("alice")).unwrap();
+    opaque.insert("opaque", Principal::new("alice")).unwrap();
     let keys = Jwks::fixed(&theirs.server.key_set()).unwrap();
     let issuer = TrustedIssuer::new("https://other.example", keys).with_audience([AUDIENCE]);
     let other = || {
@@ -179,4 +180,67 @@ async fn a_token_of_another_kind_or_issuer_is_left_to_the_next_validator() {
     for layer in [status(&chain, &forged).await, status(&route, &forged).await] {
         assert_eq!(layer, StatusCode::UNAUTHORIZED);
     }
+}
+
+const SECRET: &str = "of at least as many bytes as 256";
+
+/// Who takes tokens of `issuer` by these keys, and a token of it with this `typ`.
+fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
+    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let server = AuthorizationServer::with_clock(clock.clock());
+    let keys = match key.public_jwk() {
+        Some(jwk) => Jwks::fixed(&format!("{{\"keys\":[{jwk}]}}")),
+        None => Jwks::shared_secret(key.algorithm(), SECRET),
+    };
+    let trusted = TrustedIssuer::new(issuer, keys.unwrap()).with_audience([AUDIENCE]);
+    server.issue_jwts(JwtFormat::rfc9068(issuer, [AUDIENCE]), key);
+    let claims = json!({
+        "iss": issuer, "aud": AUDIENCE, "sub": "carol", "client_id": "app", "jti": "x",
+        "iat": NOW, "exp": NOW + 60,
+    });
+    let token = server.mint(typ, &claims.to_string()).unwrap();
+    (JwtValidator::new(trusted).unwrap().with_clock(clock.clock()), token)
+}
+
+/// Whatever the first finds wrong before it knows the issuer as its own.
+#[tokio::test]
+async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
+    let public = || SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k1");
+    let (other, shared) =
+        ("https://other.example", SigningKey::symmetric(Algorithm::Hs256, SECRET));
+    let (ours, of_ours) = one_of(ISSUER, public(), "at+jwt");
+    let (by_secret, of_secret) = one_of(other, shared.unwrap(), "at+jwt");
+    let (lenient, of_lenient) = one_of(other, public(), "JWT");
+    let opaque = StaticTokens::new();
+    // Two dots make no JWT, and neither does anything before them.
+    let paseto = "v4.local.abc";
+    let (header, critical) = ("e30.e30.abc", "eyJhbGciOiJFUzI1NiIsImNyaXQiOlsieCJdfQ.e30.abc");
+    let (no_payload, no_claims) = ("..abc", "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.W10.abc");
+    let nobody = "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.abc";
+    for token in [paseto, header, critical, no_payload, no_claims, nobody] {
+        opaque.insert(token, Principal::new("alice")).unwrap();
+    }
+    let two = RequireToken::new("api", first_of(ours.clone(), by_secret.clone())).unwrap();
+    let turned = RequireToken::new("api", first_of(by_secret, ours.clone())).unwrap();
+    let types = RequireToken::new("api", first_of(ours.clone(), lenient.lenient())).unwrap();
+    let mixed = RequireToken::new("api", first_of(ours.clone(), opaque)).unwrap();
+    for token in [&of_ours, &of_secret] {
+        assert_eq!(status(&two, token).await, StatusCode::OK, "{token}");
+        assert_eq!(status(&turned, token).await, StatusCode::OK, "{token}");
+    }
+    for token in [&of_ours, &of_lenient] {
+        assert_eq!(status(&types, token).await, StatusCode::OK, "{token}");
+    }
+    for token in [&of_ours, paseto, header, critical, no_payload, no_claims, nobody] {
+        assert_eq!(status(&mixed, token).await, StatusCode::OK, "{token}");
+    }
+    // Who knows the issuer decides.
+    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": NOW - 3600});
+    let encoded = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+    let expired = format!("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{encoded}.abc");
+    let all = StaticTokens::new();
+    all.insert(&expired, Principal::new("alice")).unwrap();
+    let layer = RequireToken::new("api", first_of(ours, all)).unwrap();
+    assert_eq!(status(&layer, &expired).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&two, &of_lenient).await, StatusCode::UNAUTHORIZED);
 }

@@ -92,9 +92,12 @@ fn clean<B>(settings: &Settings, request: &mut Request<B>, which: Which, place: 
     if sources.first_wins {
         // The others are tokens too, and would leak where they are.
         for location in sources.locations() {
-            let other = extract::read(RequestHead::of(request), location, sources);
-            let Ok(Some((_, place))) = other else { continue };
-            private |= matches!(place, Place::Query(_));
+            let head = RequestHead::of(request);
+            if let Some(name) = extract::parameter(head, location, sources) {
+                private |= strip::clean_parameter(request, name, settings.strip);
+                continue;
+            }
+            let Ok(Some((_, place))) = extract::read(head, location, sources) else { continue };
             strip::clean(request, location, place, settings.strip);
         }
     }

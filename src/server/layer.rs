@@ -47,6 +47,24 @@ use tower_layer::Layer;
 /// system's [clock](Self::with_clock). Outside of any runtime there is no time-out, and the validator
 /// may need one itself.
 ///
+/// Cookies and Basic credentials are added by browsers to requests that another site makes them
+/// send. Where one of these places is read, a token there is refused with 403
+/// ([`CrossSite`](crate::validate::RejectionKind::CrossSite)):
+///
+/// | the request | is another site's where |
+/// |---|---|
+/// | GET, HEAD, OPTIONS | never |
+/// | any other, with `Sec-Fetch-Site` | that says `cross-site` |
+/// | any other, without it | `Origin` is there and has another host or port than the request |
+/// | a WebSocket's (`Upgrade: websocket`, CONNECT) | either is so, whatever `Sec-Fetch-Site` says |
+///
+/// Who sends neither header is no browser. The host is that of the URI, else of `Host`: a proxy in
+/// front has to pass it on as it was called, port included. A page on `app.example` that calls
+/// `api.example` by cookie is of the same site, and passes where the browser says so; its sockets,
+/// and old browsers and pages without TLS, which say `Origin` alone, do not. Give those the token
+/// in another place, or see
+/// [`dangerous_allow_cross_site_cookies`](Self::dangerous_allow_cross_site_cookies).
+///
 /// # Example
 ///
 /// ```
@@ -131,16 +149,19 @@ impl<V> RequireToken<V> {
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
     /// judges no other. Whoever is in front of this server may look at another. The others are
-    /// taken out like the first. Defaults to refusing such requests.
+    /// taken out like the first, and of the query every parameter of that name, be it there twice
+    /// or no token. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self
     }
 
-    /// Takes the token of a cookie that another site made a browser send with a request that may
-    /// change something. Defaults to refusing such requests with 403.
+    /// Takes the token of a cookie, and of Basic credentials, whatever site made a browser send the
+    /// request. Defaults to refusing with 403 what comes from another one: see
+    /// [Deployment](Self#deployment). Without that guard something else has to tell the requests of
+    /// the API's own pages from others: a proxy that checks `Origin`, or `SameSite=Strict`.
     pub fn dangerous_allow_cross_site_cookies(mut self) -> Self {
-        self.settings_mut().sources.cross_site_cookies = true;
+        self.settings_mut().sources.cross_site = true;
         self
     }
 

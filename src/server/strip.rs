@@ -1,7 +1,7 @@
 //! What is done to a request whose token was good, and to the answer it gets.
 
 use super::extract::{Place, header_name};
-use crate::TokenLocation;
+use crate::{TokenLocation, query::pairs};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{CACHE_CONTROL, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
@@ -54,6 +54,22 @@ pub(super) fn clean<B>(
     }
 }
 
+/// Takes every parameter `name` out of the query, be it a token or not; whether there was one.
+pub(super) fn clean_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let rest = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
+    if rest().count() == pairs(query).count() {
+        return false;
+    }
+    if strip != Strip::Nothing {
+        let rest = rest().collect::<Vec<_>>().join("&");
+        if let Some(uri) = with_query(request.uri(), &rest) {
+            *request.uri_mut() = uri;
+        }
+    }
+    true
+}
+
 fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
     if let Entry::Occupied(mut values) = headers.entry(name) {
         values.iter_mut().for_each(|value| value.set_sensitive(true));
@@ -69,11 +85,15 @@ fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
         Some(after) => (before, after),
         None => (before.strip_suffix('&').unwrap_or(before), after),
     };
+    with_query(uri, &[before, after].concat())
+}
+
+/// `uri` with this query, or without one where it is empty.
+fn with_query(uri: &Uri, query: &str) -> Option<Uri> {
     let mut text = uri.path().to_owned();
-    if !before.is_empty() || !after.is_empty() {
+    if !query.is_empty() {
         text.push('?');
-        text.push_str(before);
-        text.push_str(after);
+        text.push_str(query);
     }
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).ok()?);

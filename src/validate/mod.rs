@@ -128,10 +128,7 @@ pub trait ValidateToken: Send + Sync + 'static {
         validated: &Validated<Self::Claims>,
         now: SystemTime,
     ) -> Result<(), Rejection> {
-        match validated.principal().expires_at() {
-            Some(expiry) if now >= expiry => Err(Rejection::expired()),
-            _ => Ok(()),
-        }
+        validated.principal().check_expiry(now)
     }
 
     /// A number that changes when verdicts of before may hold no longer, because keys changed for

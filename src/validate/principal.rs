@@ -1,4 +1,4 @@
-use super::{Revocation, revocations::Listed};
+use super::{Rejection, Revocation, revocations::Listed};
 use crate::ScopeSet;
 use crate::race::before;
 use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
@@ -185,6 +185,13 @@ impl Principal {
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
+
+    pub(super) fn check_expiry(&self, now: SystemTime) -> Result<(), Rejection> {
+        match self.expires_at {
+            Some(expiry) if now >= expiry => Err(Rejection::expired()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A good token: its principal, and the validator's own claims beside it.
@@ -248,6 +255,11 @@ impl<C> Validated<C> {
     /// What it was made of, where that had claims of this type.
     pub(super) fn origin<D: 'static>(&self) -> Option<&Validated<D>> {
         self.origin.as_deref()?.downcast_ref()
+    }
+
+    /// Whether it was made of another.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.origin.is_some()
     }
 
     pub(super) fn listed(&self) -> &Listed {

@@ -58,7 +58,7 @@ pub enum RejectionKind {
     /// `insufficient_user_authentication`
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     InsufficientAuthentication,
-    /// Another site made the browser send its cookie: 403, no challenge.
+    /// Another site made the browser send its cookie or Basic credentials: 403, no challenge.
     CrossSite,
     /// The form that may hold the token is longer than allowed: 413, no challenge.
     TooLarge,

@@ -7,7 +7,10 @@ use std::{
     fmt,
     future::Ready,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use subtle::ConstantTimeEq;
 
@@ -16,8 +19,10 @@ use subtle::ConstantTimeEq;
 /// 1. Only a digest of a token is kept, under a key that is random per process, and compared in
 ///    constant time. A configuration need not hold a token either: see
 ///    [`insert_hashed`](Self::insert_hashed).
-/// 2. A token that is removed is refused from the next request on: it works no longer at all, but
-///    below a cache of verdicts. It ends the guards of the requests that are under way with it.
+/// 2. A token that is added, replaced or removed is so from the next request on, below a cache of
+///    verdicts too. One that was added or replaced makes that cache ask anew about each token of
+///    its validator; one that was removed is told by its verdict. What was replaced or removed ends the
+///    guards of the requests that are under way with it.
 /// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
 ///    thousand tokens that change now and then.
 ///
@@ -41,6 +46,8 @@ pub struct StaticTokens {
 
 struct Shared {
     tokens: ArcSwap<HashMap<Digest, Arc<Validated>>>,
+    /// How often one was put there, be it in the place of another.
+    generation: AtomicU64,
     key: Key,
     clock: Clock,
 }
@@ -81,8 +88,8 @@ impl StaticTokens {
     /// The empty set, expiry judged by the wall of `clock`.
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
-        let (tokens, key) = (ArcSwap::default(), Key::random());
-        Self { shared: Arc::new(Shared { tokens, key, clock }) }
+        let (tokens, generation, key) = (ArcSwap::default(), AtomicU64::new(0), Key::random());
+        Self { shared: Arc::new(Shared { tokens, generation, key, clock }) }
     }
 
     /// Adds `token`, good for `principal` until the principal's expiry, and replaces what there
@@ -150,6 +157,8 @@ impl StaticTokens {
         let validated = Validated::from(principal).with_revocation(Revocation::new());
         let validated = Arc::new(validated);
         let replaced = self.change(|tokens| tokens.insert(digest, validated.clone()));
+        // Before it is taken back: a cache would refuse the token with what was replaced.
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
         replaced.iter().for_each(|old| revoke(old));
     }
 
@@ -214,6 +223,10 @@ impl ValidateToken for StaticTokens {
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
         Answer::Ready(self.verdict(token))
+    }
+
+    fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Place, SEVERAL, SYNTAX, token_in};
 use crate::{RequestHead, validate::Rejection};
-use http::{HeaderValue, Method, header::COOKIE};
+use http::{HeaderValue, header::COOKIE};
 use std::borrow::Cow;
 
 /// The token in the cookie `name`. `Cookie` may come in several lines, which are one list.
@@ -40,11 +40,4 @@ pub(super) fn read<'a>(
 
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-}
-
-/// Whether another site made the browser send this request, and it may change something.
-pub(super) fn is_cross_site(head: RequestHead<'_>) -> bool {
-    let safe = matches!(*head.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let site = head.headers().get_all("sec-fetch-site");
-    !safe && site.iter().any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
 }

@@ -2,6 +2,7 @@
 
 mod basic;
 mod cookie;
+mod cross_site;
 mod websocket;
 
 use super::form::FormToken;
@@ -9,6 +10,7 @@ use crate::{
     ConfigError, RequestHead, TokenLocation, b64token, location::ACCESS_TOKEN, query,
     token::MAX_TOKEN_LEN, validate::Rejection,
 };
+use cross_site::is_cross_site;
 use http::{HeaderName, HeaderValue, Method, Request, header::AUTHORIZATION};
 use std::{borrow::Cow, ops::Range};
 
@@ -26,7 +28,8 @@ pub(super) struct Sources {
     pub(super) query_on_any_method: bool,
     /// Takes the first of several tokens rather than refuse.
     pub(super) first_wins: bool,
-    pub(super) cross_site_cookies: bool,
+    /// Takes what browsers add by themselves from other sites too.
+    pub(super) cross_site: bool,
 }
 
 /// A token and where it was.
@@ -69,7 +72,7 @@ impl Sources {
             basic_passwords: vec!["".into()],
             query_on_any_method: false,
             first_wins: false,
-            cross_site_cookies: false,
+            cross_site: false,
         };
         sources.set_locations(locations)?;
         Ok(sources)
@@ -114,8 +117,8 @@ impl Sources {
 ///
 /// # Errors
 ///
-/// The refusal, where one was presented that is malformed or too long, twice, or in two ways; and
-/// the place, where it is one.
+/// The refusal, where one was presented that is malformed or too long, twice, in two ways, or by
+/// another site; and the place, where it is one.
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
@@ -124,6 +127,9 @@ pub(super) fn extract<'a, 's>(
     for (which, location) in sources.locations.iter().enumerate() {
         let next = read(head, location, sources).map_err(|wrong| (wrong, Some(location)))?;
         let Some((token, place)) = next else { continue };
+        if is_ambient(location) && !sources.cross_site && is_cross_site(head) {
+            return Err((Rejection::cross_site(), Some(location)));
+        }
         let next = Found { token, which: Which(which), place };
         if sources.first_wins {
             return Ok(Some(next));
@@ -134,6 +140,14 @@ pub(super) fn extract<'a, 's>(
         }
     }
     Ok(found)
+}
+
+/// Whether browsers add what is there by themselves, whoever makes them send a request.
+fn is_ambient(location: &TokenLocation) -> bool {
+    matches!(
+        location,
+        TokenLocation::Cookie(_) | TokenLocation::BasicUserName | TokenLocation::BasicPassword(_)
+    )
 }
 
 /// The header that has the token of a request, where the one place to look is `Authorization:
@@ -173,14 +187,7 @@ pub(super) fn read<'a>(
             (token, Place::Header)
         }
         TokenLocation::Query | TokenLocation::QueryParameter(_) => {
-            let name = match location {
-                TokenLocation::QueryParameter(name) => name.as_str(),
-                _ => ACCESS_TOKEN,
-            };
-            if !sources.query_on_any_method && !matches!(*head.method(), Method::GET | Method::HEAD)
-            {
-                return Ok(None);
-            }
+            let Some(name) = parameter(head, location, sources) else { return Ok(None) };
             let query = head.uri().query().unwrap_or_default();
             let Some((token, pair)) = read_query(query, name)? else { return Ok(None) };
             (token, Place::Query(pair))
@@ -189,13 +196,10 @@ pub(super) fn read<'a>(
             let Some(token) = FormToken::of(head)? else { return Ok(None) };
             (Cow::Borrowed(token_in(token.as_bytes())?), Place::Form)
         }
-        TokenLocation::Cookie(name) => {
-            let Some(cookie) = cookie::read(head, name.as_str())? else { return Ok(None) };
-            if !sources.cross_site_cookies && cookie::is_cross_site(head) {
-                return Err(Rejection::cross_site());
-            }
-            cookie
-        }
+        TokenLocation::Cookie(name) => match cookie::read(head, name.as_str())? {
+            Some(found) => found,
+            None => return Ok(None),
+        },
         TokenLocation::WebSocketProtocol(prefix) => {
             match websocket::read_prefixed(head, prefix.as_str())? {
                 Some(found) => found,
@@ -209,6 +213,22 @@ pub(super) fn read<'a>(
             }
         }
     }))
+}
+
+/// The parameter of a location that is one, where the query of this request is read.
+pub(super) fn parameter<'l>(
+    head: RequestHead<'_>,
+    location: &'l TokenLocation,
+    sources: &Sources,
+) -> Option<&'l str> {
+    let name = match location {
+        TokenLocation::Query => ACCESS_TOKEN,
+        TokenLocation::QueryParameter(name) => name.as_str(),
+        _ => return None,
+    };
+    let is_read =
+        sources.query_on_any_method || matches!(*head.method(), Method::GET | Method::HEAD);
+    is_read.then_some(name)
 }
 
 /// The header of a location that is one.

@@ -63,7 +63,7 @@ fn items(head: RequestHead<'_>) -> Result<Option<Vec<&str>>, Rejection> {
 }
 
 /// Whether the list in the header `name` has `item`.
-fn lists(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
+pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|own| own.trim().eq_ignore_ascii_case(item))
 }

@@ -27,8 +27,9 @@ use verdicts::{Filing, Found, Question, Verdicts};
 ///    of any other, all of it is the key. Keys are digests under a key of each cache, and no token
 ///    that could be used is kept.
 /// 2. A hit asks the validator to [recheck](ValidateToken::recheck) the time, and heeds a
-///    [`Revocation`](super::Revocation). It allocates nothing. Scopes and other policies are for
-///    the layers below, which judge each request.
+///    [`Revocation`](super::Revocation). It allocates nothing. A token of which the recheck fails
+///    is refused where its expiry has come, and judged anew where it has not. Scopes and other
+///    policies are for the layers below, which judge each request.
 /// 3. Verdicts are forgotten where the validator's [generation](ValidateToken::generation) changes
 ///    or the wall clock is set back to before they were asked for.
 /// 4. Refusals are kept apart and for a shorter time, and no flood of bad tokens drives out a good
@@ -172,19 +173,24 @@ impl<V: ValidateToken> Cached<V> {
         self.verdicts.question(token, self.validator.split_at(token), asked)
     }
 
-    /// Judges once more what was good, and forgets what has become bad by time alone.
+    /// Judges once more what was good, and forgets what has become bad by time alone. Nothing where
+    /// the validator has to be asked.
     fn hit(
         &self,
         question: Question<'_>,
         kept: &Arc<Kept<Arc<Validated<V::Claims>>>>,
-    ) -> Verdict<V::Claims> {
-        self.recheck(&kept.verdict, question.asked.at).inspect_err(|_| {
-            self.verdicts.good.drop_entry(question.key, kept);
-        })?;
-        match is_taken_back(&kept.verdict) {
-            true => Err(Rejection::revoked()),
-            false => Ok(kept.verdict.clone()),
+    ) -> Option<Verdict<V::Claims>> {
+        let (validated, now) = (&kept.verdict, question.asked.at);
+        if is_taken_back(validated) {
+            return Some(Err(Rejection::revoked()));
         }
+        let Err(rejection) = self.recheck(validated, now) else {
+            return Some(Ok(validated.clone()));
+        };
+        self.verdicts.good.drop_entry(question.key, kept);
+        // Before that, one of two validators may refuse what the other found good.
+        let is_over = validated.principal().expires_at().is_some_and(|expiry| now >= expiry);
+        is_over.then_some(Err(rejection))
     }
 
     #[cold]
@@ -208,7 +214,9 @@ impl<V: ValidateToken> Cached<V> {
         };
         let Ok(runtime) = Handle::try_current() else { return alone() };
         let (start, joined) = match verdicts.enter(question, whole) {
-            Entered::Landed(Found::Good(kept)) => return Answer::Ready(self.hit(question, &kept)),
+            Entered::Landed(Found::Good(kept)) => {
+                return self.hit(question, &kept).map_or_else(alone, Answer::Ready);
+            }
             Entered::Landed(Found::Bad(kept)) => return Answer::Ready(Err(kept.verdict.clone())),
             Entered::Waits(joined) => return Answer::Pending(CachedFuture::waiting(joined)),
             Entered::Full => return alone(),
@@ -256,8 +264,9 @@ impl<V: ValidateToken> ValidateToken for Cached<V> {
 
     fn validate(&self, token: &str, head: RequestHead<'_>) -> Answer<CachedFuture<V>> {
         let question = self.question(token.as_bytes());
-        match self.verdicts.find_good(question) {
-            Some(kept) => Answer::Ready(self.hit(question, &kept)),
+        let kept = self.verdicts.find_good(question);
+        match kept.and_then(|kept| self.hit(question, &kept)) {
+            Some(verdict) => Answer::Ready(verdict),
             None => self.miss(token, head, question),
         }
     }

@@ -30,7 +30,7 @@ where
 /// | the first says | then |
 /// |---|---|
 /// | good | it is good |
-/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown) | the second decides; where it does not know the token either, it is refused as invalid |
+/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown), a JWT of none of its issuers | the second decides; where it does not know the token either, it is refused as invalid |
 /// | anything else of the token: invalid, expired, revoked … | that is the answer: it knows the token as its own |
 /// | [`unavailable`](Rejection::unavailable), [`internal`](Rejection::internal) | the second is asked, and may find it good; else nobody can tell, whatever the second says |
 ///
@@ -41,12 +41,17 @@ where
 /// is known at run time, fold [`SharedValidator`](crate::validate::SharedValidator)s; for claims of
 /// different types, [`map_claims`](ValidateToken::map_claims) to a common one.
 ///
+/// An `Introspection` knows every token: its server says of one that it never heard of what it says
+/// of a revoked one. Put it last, or use a [`Route`](super::Route).
+///
 /// Trying shows the tokens of one validator to the other. Where it can be told from the token who
 /// judges it, a [`Route`](super::Route) asks nobody else.
 ///
-/// A cache of verdicts belongs around each of the two. Around
-/// both it is right, but stricter: what it kept is refused as soon as either validator would, at a
-/// [recheck](ValidateToken::recheck), refuse it.
+/// A cache of verdicts belongs around each of the two. Around both it is right, but asks more
+/// often and gives no leeway: where either validator refuses, at a
+/// [recheck](ValidateToken::recheck), what was kept, both are asked anew, and from the token's
+/// expiry on it is refused. A token without an expiry is asked for each time beside a
+/// `JwtValidator`, which takes none.
 ///
 /// A clone shares the validators as these do.
 ///

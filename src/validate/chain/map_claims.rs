@@ -55,8 +55,10 @@ where
     fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {
         match validated.origin() {
             Some(origin) => self.validator.recheck(origin, now),
-            // Another validator's, beside this one in a chain: it judges for itself.
-            None => Ok(()),
+            // Another mapping's, beside this one in a chain: it judges for itself.
+            None if validated.is_mapped() => Ok(()),
+            // Made anew by whoever asks, and nothing is left of what the validator would look at.
+            None => validated.principal().check_expiry(now),
         }
     }
 

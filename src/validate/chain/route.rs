@@ -21,8 +21,9 @@ use std::{
 ///    the token chose it, and it decides no more than who is asked.
 ///
 /// The validators have the same claims; [`map_claims`](ValidateToken::map_claims) brings others to
-/// them. What a cache around a `Route` kept is refused as soon as one of the validators would, at a
-/// [recheck](ValidateToken::recheck), refuse it: a cache belongs around each of them.
+/// them. Where one of the validators refuses, at a [recheck](ValidateToken::recheck), what a cache
+/// around a `Route` kept, the token is judged anew, or refused from its expiry on: a cache belongs
+/// around each of them.
 ///
 /// A clone shares the validators as these do.
 ///

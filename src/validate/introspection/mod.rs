@@ -55,6 +55,11 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 ///    token is asked about: 503, with the time that is left.
 /// 4. The token goes into the body of the request, never into a URL.
 ///
+/// `"active": false` is said of a revoked token and of one that the server has never heard of alike
+/// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), and is final: asked first
+/// in a [`first_of`](super::first_of) this validator decides, and the second never sees such a
+/// token. Put it last there, or tell tokens apart by a [`Route`](super::Route).
+///
 /// Each token is a request to the server: put [`Cached`](super::Cached) around it, unless a
 /// destroyed token must be refused at once.
 ///

@@ -47,6 +47,11 @@ fn refused(description: &'static str) -> Rejection {
     Rejection::unverified(description).not_cached()
 }
 
+/// A refusal before it is known whose token it is: it may be another validator's.
+fn unmatched(description: &'static str) -> Rejection {
+    refused(description).foreign()
+}
+
 /// Judges `token` at `now`; `waited` once the keys that it asks for were fetched. What `headers`
 /// knows was checked for these issuers and rules.
 pub(super) fn judge<'b>(
@@ -59,10 +64,10 @@ pub(super) fn judge<'b>(
     waited: bool,
 ) -> Judged<'b> {
     if token.len() > MAX_TOKEN_LEN {
-        return refused("the token is too long").into();
+        return unmatched("the token is too long").into();
     }
     let Some(compact) = Compact::parse(token) else {
-        return refused("the token is no compact JWS").foreign().into();
+        return unmatched("the token is no compact JWS").into();
     };
     let (mut buffer, bytes, checked);
     let known = headers.find(compact.header);
@@ -79,11 +84,11 @@ pub(super) fn judge<'b>(
         }
     };
     let Some(payload) = base64url::decode_within(compact.payload, room) else {
-        return refused("the payload is no base64url").into();
+        return unmatched("the payload is no base64url").into();
     };
     let mut claims = Claims::default();
     if claims.read(&payload, &rules.scope_claims).is_none() {
-        return refused("a claim is malformed, of the wrong type, or there twice").into();
+        return unmatched("a claim is malformed, of the wrong type, or there twice").into();
     }
     let issuer = match check_claims(&claims, header.algorithm, issuers, rules, now) {
         Ok(issuer) => issuer,
@@ -117,14 +122,14 @@ fn check_header<'a>(
     issuers: &[TrustedIssuer],
     profile: Profile,
 ) -> Result<Checked<'a>, Rejection> {
-    let header = Header::parse(header).ok_or_else(|| refused("the header is malformed"))?;
+    let header = Header::parse(header).ok_or_else(|| unmatched("the header is malformed"))?;
     if header.is_critical {
-        return Err(refused("the header has a critical extension"));
+        return Err(unmatched("the header has a critical extension"));
     }
     let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
-    let algorithm = algorithm.ok_or_else(|| refused("the algorithm is not allowed"))?;
+    let algorithm = algorithm.ok_or_else(|| unmatched("the algorithm is not allowed"))?;
     if !profile.takes_type(header.typ.as_deref()) {
-        return Err(refused("the type in the header is not that of an access token"));
+        return Err(unmatched("the type in the header is not that of an access token"));
     }
     Ok(Checked { algorithm, kid: header.kid })
 }
@@ -138,9 +143,9 @@ fn check_claims<'i>(
     rules: &Rules,
     now: SystemTime,
 ) -> Result<&'i TrustedIssuer, Rejection> {
-    let iss = claims.iss.as_deref().ok_or_else(|| refused("there is no issuer"))?;
+    let iss = claims.iss.as_deref().ok_or_else(|| unmatched("there is no issuer"))?;
     let issuer = issuers.iter().find(|issuer| *issuer.identifier == *iss);
-    let issuer = issuer.ok_or_else(|| refused("the issuer is not trusted").foreign())?;
+    let issuer = issuer.ok_or_else(|| unmatched("the issuer is not trusted"))?;
     if !issuer.allows(algorithm) {
         return Err(refused("the algorithm is not allowed for this issuer"));
     }

@@ -37,6 +37,9 @@ use std::{
 /// 4. The profile is that of RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
 ///    `client_id`, `iat` and `jti` are there. [`lenient`](Self::lenient) takes other servers'
 ///    tokens.
+/// 5. In a [`first_of`](super::first_of) the next validator is asked about whatever was refused
+///    before one of these issuers was found in it. Of a token that names one, this verdict is
+///    final.
 ///
 /// A clone shares the keys. It checks each signature anew: stack it under a
 /// [`Cached`](super::Cached) (feature `cache`).
