@@ -15,7 +15,7 @@ use resource::{AnswerBody, BoxError, HOME, Issuer, Resource, Seen, body_of};
 use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_oauth2::{
-    AccessToken, TokenLocation,
+    AccessToken, Origin, TokenLocation,
     client::{AddBearer, ClientCredentialsRefresh, Error, ErrorKind, Origins},
     testing::ManualClock,
 };
@@ -233,6 +233,22 @@ fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor_place_09() 
     let colon = AddBearer::bearer("a:b", HOME).unwrap();
     let error = colon.at(TokenLocation::BasicUserName).unwrap_err();
     assert!(error.to_string().contains("colon"), "{error}");
+}
+
+#[test]
+fn an_origin_that_was_read_before_is_not_plain_http_to_another_machine_either_orig_03() {
+    let origin = |text: &str| text.parse::<Origin>().unwrap();
+    let plain = "http://api.example";
+    let error = AddBearer::bearer(TOKEN, origin(plain)).unwrap_err();
+    assert_eq!(error.to_string(), AddBearer::bearer(TOKEN, plain).unwrap_err().to_string());
+    let endpoint = || Issuer::of([TOKEN]).endpoint();
+    assert!(ClientCredentialsRefresh::new(endpoint(), origin(plain)).is_err());
+    for safe in [HOME, "http://127.0.0.1:8080"] {
+        assert!(AddBearer::bearer(TOKEN, origin(safe)).is_ok(), "{safe}");
+        assert!(ClientCredentialsRefresh::new(endpoint(), origin(safe)).is_ok(), "{safe}");
+    }
+    let allowed = Origins::allow_plain_http([plain]).unwrap();
+    assert!(AddBearer::bearer(TOKEN, allowed).is_ok());
 }
 
 #[tokio::test]
