@@ -149,6 +149,67 @@ async fn a_server_that_refuses_more_is_asked_once_and_the_narrow_token_goes_on()
 }
 
 #[tokio::test]
+async fn what_the_client_has_already_is_not_refused_along_with_what_it_lacks() {
+    let (world, asked) = server(|scope| match scope.contains("write") {
+        true => Reply::refusal(400, "invalid_scope"),
+        false => granting(scope),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "read+write")).await, (403, true));
+    world.advance(seconds(60)).await;
+    assert_eq!(at_once(call(&client, "read+admin")).await, (200, false));
+    assert_eq!(at_once(call(&client, "read+write")).await, (403, true));
+    assert_eq!(at_once(call(&client, "read+write+admin")).await, (403, true));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write", "read admin"]);
+}
+
+#[tokio::test]
+async fn what_was_refused_beside_another_is_asked_for_alone() {
+    let (world, asked) = server(|scope| match scope.contains("write") {
+        true => Reply::refusal(400, "invalid_scope"),
+        false => granting(scope),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    let both = ["write", "admin"].map(|path| tokio::spawn(call(&client, path)));
+    for call in both {
+        assert_eq!(at_once(call).await.unwrap(), (403, true));
+    }
+    for _ in 0..3 {
+        world.advance(seconds(60)).await;
+        assert_eq!(at_once(call(&client, "write")).await, (403, true));
+        world.advance(seconds(60)).await;
+        assert_eq!(at_once(call(&client, "admin")).await, (200, false));
+    }
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write admin", "read write", "read admin"]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_about_scopes_is_forgotten_with_the_next_token() {
+    for (status, code) in [(404, ""), (403, ""), (302, ""), (401, ""), (400, "invalid_target")] {
+        let (world, asked) = server(move |scope| match scope {
+            "read" => granting(scope),
+            _ => Reply::refusal(status, code),
+        });
+        let (client, _) = client(&stepping_up(&world));
+        for _ in 0..3 {
+            assert_eq!(at_once(call(&client, "write")).await, (403, true));
+            world.advance(seconds(60)).await;
+        }
+        assert_eq!(asked.lock().unwrap()[1..], ["read write"], "{status} {code}");
+        let log = asked.clone();
+        world.answer(move |asked| {
+            let scope = scope_of(&asked.form);
+            log.lock().unwrap().push(scope.clone());
+            granting(&scope)
+        });
+        world.advance(seconds(3600)).await;
+        assert_eq!(at_once(call(&client, "write")).await, (200, false), "{status} {code}");
+        assert_eq!(asked.lock().unwrap()[2..], ["read", "read write"], "{status} {code}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_gives_less_than_was_asked_for_is_not_asked_at_every_call() {
     let (world, asked) = server(|_| granting("read"));
     let (client, seen) = client(&stepping_up(&world));

@@ -113,9 +113,8 @@ impl Fetcher for Repeat {
     }
 
     fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
-        // Where the grant names its scopes, they stay.
-        let granted = granted.filter(|_| self.grant.scopes().is_empty());
-        self.step_up.as_ref().is_some_and(|step_up| step_up.widen(scopes, granted))
+        let own = self.grant.scopes();
+        self.step_up.as_ref().is_some_and(|step_up| step_up.widen(scopes, own, granted))
     }
 
     fn source(&self) -> Source {

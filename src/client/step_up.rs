@@ -13,12 +13,26 @@ pub(super) struct StepUp {
 
 #[derive(Default)]
 struct Widths {
-    /// Asked for beside what the grant asks for.
+    /// Asked for beside what the grant asks for, since tokens lacked it.
     wanted: ScopeSet,
-    /// That part of it which an answer came to.
+    /// What tokens had unasked: it goes along with what is wanted, and is never what is refused.
+    along: ScopeSet,
+    /// What was asked for where an answer came.
     fetched: ScopeSet,
-    /// The server refuses them, whatever else is asked for.
-    refused: ScopeSet,
+    refusals: Vec<Refusal>,
+}
+
+/// What the server did not give a token with. What was asked for beside it may be had without.
+struct Refusal {
+    scopes: ScopeSet,
+    /// It was the scopes that were refused. Otherwise the next token ends it.
+    for_good: bool,
+}
+
+impl Widths {
+    fn is_refused(&self, scopes: &ScopeSet) -> bool {
+        self.refusals.iter().any(|refusal| scopes.contains_all(&refusal.scopes))
+    }
 }
 
 impl StepUp {
@@ -32,27 +46,44 @@ impl StepUp {
 
     /// What is asked for beside what the grant asks for.
     pub(super) fn wanted(&self) -> ScopeSet {
-        self.lock().wanted.clone()
+        let widths = self.lock();
+        match widths.wanted.is_empty() {
+            true => ScopeSet::empty(),
+            false => widths.along.clone().joined(widths.wanted.clone()),
+        }
     }
 
-    /// A resource refused a token for lack of `asked`, which has `granted`: whether another is worth
-    /// fetching.
-    pub(super) fn widen(&self, asked: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
+    /// A resource refused a token for lack of `asked`, which has `granted` and was asked for with
+    /// `own`: whether another is worth fetching.
+    pub(super) fn widen(
+        &self,
+        asked: &ScopeSet,
+        own: &ScopeSet,
+        granted: Option<&ScopeSet>,
+    ) -> bool {
         let mut widths = self.lock();
-        let refused = asked.iter().any(|scope| widths.refused.contains(scope));
-        let fetched = widths.fetched.contains_all(asked);
-        if asked.is_empty() || !self.ceiling.contains_all(asked) || refused || fetched {
+        let granted = granted.cloned().unwrap_or_default();
+        let (wanted, fetched) = (widths.wanted.clone(), widths.fetched.clone());
+        let lacks = |scope: &str| {
+            !own.contains(scope) && !granted.contains(scope) && !fetched.contains(scope)
+        };
+        let missing = asked.filtered(lacks);
+        let tried = wanted.filtered(lacks).joined(missing.clone());
+        if missing.is_empty() || !self.ceiling.contains_all(asked) || widths.is_refused(&tried) {
             return false;
         }
         // Where none are asked for the server decides; it must not have to give less than before.
-        let before = granted.cloned().unwrap_or_default();
-        widths.wanted = std::mem::take(&mut widths.wanted).joined(before).joined(asked.clone());
+        let along = granted.filtered(|scope| own.is_empty() || asked.contains(scope));
+        widths.along = std::mem::take(&mut widths.along).joined(along);
+        widths.wanted = wanted.joined(missing);
         true
     }
 
     /// An answer came to a request for `wanted`.
     pub(super) fn fetched(&self, wanted: &ScopeSet) {
-        self.lock().fetched = wanted.clone();
+        let mut widths = self.lock();
+        widths.fetched = wanted.clone();
+        widths.refusals.retain(|refusal| refusal.for_good);
     }
 
     /// A request for `wanted` failed. Where it was refused, no more is asked for than before.
@@ -62,10 +93,14 @@ impl StepUp {
         if error.status().is_none() || error.is_transient() || about_client {
             return;
         }
-        let fetched = widths.fetched.clone();
-        let refused = wanted.filtered(|scope| !fetched.contains(scope));
-        widths.wanted = widths.wanted.filtered(|scope| !refused.contains(scope));
-        widths.refused = std::mem::take(&mut widths.refused).joined(refused);
+        let (along, fetched) = (widths.along.clone(), widths.fetched.clone());
+        let scopes = wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
+        if scopes.is_empty() {
+            return;
+        }
+        widths.wanted = widths.wanted.filtered(|scope| !scopes.contains(scope));
+        let for_good = error.code() == Some("invalid_scope");
+        widths.refusals.push(Refusal { scopes, for_good });
     }
 }
 
@@ -86,22 +121,22 @@ mod tests {
 
     #[test]
     fn only_what_is_below_the_ceiling_is_asked_for_and_only_while_it_may_help() {
-        let step_up = StepUp::new(set("write admin"));
+        let (step_up, own) = (StepUp::new(set("write admin")), ScopeSet::empty());
         for outside in ["", "root", "write root"] {
-            assert!(!step_up.widen(&set(outside), None), "{outside:?}");
+            assert!(!step_up.widen(&set(outside), &own, None), "{outside:?}");
         }
-        assert!(step_up.widen(&set("write"), Some(&set("read"))));
+        assert!(step_up.widen(&set("write"), &own, Some(&set("read"))));
         assert_eq!(step_up.wanted(), set("read write"));
-        assert!(step_up.widen(&set("write"), None), "no answer came yet");
+        assert!(step_up.widen(&set("write"), &own, None), "no answer came yet");
         step_up.fetched(&step_up.wanted());
-        assert!(!step_up.widen(&set("write"), None), "the server gave what it gives");
+        assert!(!step_up.widen(&set("write"), &own, None), "the server gave what it gives");
 
-        assert!(step_up.widen(&set("admin"), None));
+        assert!(step_up.widen(&set("admin"), &own, None));
         step_up.failed(&step_up.wanted(), &refused(503, "x"));
         step_up.failed(&step_up.wanted(), &refused(401, "invalid_client"));
         assert_eq!(step_up.wanted(), set("read write admin"));
         step_up.failed(&step_up.wanted(), &refused(400, "invalid_scope"));
         assert_eq!(step_up.wanted(), set("read write"));
-        assert!(!step_up.widen(&set("admin"), None), "it is refused for good");
+        assert!(!step_up.widen(&set("admin"), &own, None), "it is refused for good");
     }
 }
