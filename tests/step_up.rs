@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     future::{Future, ready},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 use tower_oauth2::client::{ClientCredentialsRefresh, InsufficientScope};
@@ -43,6 +44,25 @@ fn granting(scope: &str) -> Reply {
 
 /// An API whose path is the scope that it asks for, and which takes tokens that have it.
 fn client(layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
+    let (api, seen) = api();
+    (BoxCloneService::new(layer.layer(api)), seen)
+}
+
+/// The same, of an API that takes 5,000 s for an answer.
+fn slow_client(world: &World, layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
+    let ((api, seen), clock) = (api(), world.clock.clock());
+    let slow = service_fn(move |request| {
+        let (answer, clock) = (api.clone().oneshot(request), clock.clone());
+        async move {
+            let answer = answer.await;
+            clock.sleep(seconds(5000)).await;
+            answer
+        }
+    });
+    (BoxCloneService::new(layer.layer(slow)), seen)
+}
+
+fn api() -> (BoxCloneService<Request<Body>, Response<Body>, Infallible>, Scopes) {
     let seen = Scopes::default();
     let log = seen.clone();
     let api = service_fn(move |request: Request<Body>| {
@@ -58,7 +78,7 @@ fn client(layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
         }
         ready(Ok::<_, Infallible>(response))
     });
-    (BoxCloneService::new(layer.layer(api)), seen)
+    (BoxCloneService::new(api), seen)
 }
 
 fn layer(world: &World) -> ClientCredentialsRefresh {
@@ -233,6 +253,64 @@ async fn an_outage_of_the_server_costs_nobody_the_narrow_token() {
     world.answer(|asked| granting(&scope_of(&asked.form)));
     world.advance(seconds(10)).await;
     assert_eq!(at_once(call(&client, "write")).await, (200, false));
+}
+
+/// A server whose tokens are told apart by their number too, and are there after `takes`.
+fn numbering(takes: Duration) -> (World, Scopes) {
+    let mut number = 0;
+    server(move |scope| {
+        number += 1;
+        Reply::token(&format!("{number}-{}", scope.replace(' ', "-")), 3600).takes(takes)
+    })
+}
+
+#[tokio::test]
+async fn without_a_ceiling_a_refusal_is_the_callers_though_the_token_was_renewed_meanwhile() {
+    let (world, asked) = numbering(Duration::ZERO);
+    let other = layer(&world).with_step_up("admin".parse().unwrap());
+    for layer in [layer(&world), other] {
+        let (slow, seen) = slow_client(&world, &layer);
+        asked.lock().unwrap().clear();
+        let called = tokio::spawn(call(&slow, "write"));
+        world.advance(seconds(3600)).await;
+        layer.cache().warm_up().await.unwrap();
+        world.advance(seconds(1400)).await;
+        assert_eq!(at_once(called).await.unwrap(), (403, true));
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        assert_eq!(*asked.lock().unwrap(), ["read", "read"]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_renewed_meanwhile_is_no_wider_for_it() {
+    let (world, asked) = numbering(Duration::ZERO);
+    let layer = stepping_up(&world);
+    let (slow, seen) = slow_client(&world, &layer);
+    let called = tokio::spawn(call(&slow, "write"));
+    world.advance(seconds(3600)).await;
+    layer.cache().warm_up().await.unwrap();
+    world.advance(seconds(1400)).await;
+    world.advance(seconds(5000)).await;
+    assert_eq!(at_once(called).await.unwrap(), (200, false));
+    assert_eq!(*seen.lock().unwrap(), ["1-read", "3-read-write"]);
+    assert_eq!(*asked.lock().unwrap(), ["read", "read", "read write"]);
+
+    // Nor is one that was on its way.
+    let (world, asked) = numbering(seconds(1));
+    let (client, seen) = client(&stepping_up(&world));
+    let first = tokio::spawn(call(&client, "read"));
+    world.advance(seconds(1)).await;
+    first.await.unwrap();
+    world.advance(seconds(3400)).await;
+    let renewing = tokio::spawn(call(&client, "read"));
+    settle().await;
+    let called = tokio::spawn(call(&client, "write"));
+    world.advance(seconds(1)).await;
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(renewing).await.unwrap(), (200, false));
+    assert_eq!(at_once(called).await.unwrap(), (200, false));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read", "read write"]);
+    assert_eq!(*seen.lock().unwrap(), ["1-read", "1-read", "1-read", "3-read-write"]);
 }
 
 #[tokio::test]

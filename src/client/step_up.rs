@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a resource may make a client ask for.
 pub(super) struct StepUp {
+    /// What the grant asks for.
+    own: ScopeSet,
     ceiling: ScopeSet,
     widths: Mutex<Widths>,
 }
@@ -36,8 +38,8 @@ impl Widths {
 }
 
 impl StepUp {
-    pub(super) fn new(ceiling: ScopeSet) -> Self {
-        Self { ceiling, widths: Mutex::default() }
+    pub(super) fn new(own: ScopeSet, ceiling: ScopeSet) -> Self {
+        Self { own, ceiling, widths: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Widths> {
@@ -53,27 +55,34 @@ impl StepUp {
         }
     }
 
-    /// A resource refused a token for lack of `asked`, which has `granted` and was asked for with
-    /// `own`: whether another is worth fetching.
-    pub(super) fn widen(
-        &self,
-        asked: &ScopeSet,
-        own: &ScopeSet,
-        granted: Option<&ScopeSet>,
-    ) -> bool {
+    /// Whether a resource may make a client ask for `scopes`.
+    pub(super) fn allows(&self, scopes: &ScopeSet) -> bool {
+        !scopes.is_empty() && self.ceiling.contains_all(scopes)
+    }
+
+    /// Whether the token that came last was asked for with `scopes`: it has them where the server
+    /// says nothing else (RFC 6749 §5.1).
+    pub(super) fn asked_for(&self, scopes: &ScopeSet) -> bool {
+        let widths = self.lock();
+        scopes.iter().all(|scope| self.own.contains(scope) || widths.fetched.contains(scope))
+    }
+
+    /// A resource refused a token for lack of `asked`, which has `granted`: whether another is worth
+    /// fetching.
+    pub(super) fn widen(&self, asked: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
         let mut widths = self.lock();
         let granted = granted.cloned().unwrap_or_default();
         let (wanted, fetched) = (widths.wanted.clone(), widths.fetched.clone());
         let lacks = |scope: &str| {
-            !own.contains(scope) && !granted.contains(scope) && !fetched.contains(scope)
+            !self.own.contains(scope) && !granted.contains(scope) && !fetched.contains(scope)
         };
         let missing = asked.filtered(lacks);
         let tried = wanted.filtered(lacks).joined(missing.clone());
-        if missing.is_empty() || !self.ceiling.contains_all(asked) || widths.is_refused(&tried) {
+        if missing.is_empty() || !self.allows(asked) || widths.is_refused(&tried) {
             return false;
         }
         // Where none are asked for the server decides; it must not have to give less than before.
-        let along = granted.filtered(|scope| own.is_empty() || asked.contains(scope));
+        let along = granted.filtered(|scope| self.own.is_empty() || asked.contains(scope));
         widths.along = std::mem::take(&mut widths.along).joined(along);
         widths.wanted = wanted.joined(missing);
         true
@@ -121,22 +130,22 @@ mod tests {
 
     #[test]
     fn only_what_is_below_the_ceiling_is_asked_for_and_only_while_it_may_help() {
-        let (step_up, own) = (StepUp::new(set("write admin")), ScopeSet::empty());
+        let step_up = StepUp::new(ScopeSet::empty(), set("write admin"));
         for outside in ["", "root", "write root"] {
-            assert!(!step_up.widen(&set(outside), &own, None), "{outside:?}");
+            assert!(!step_up.widen(&set(outside), None), "{outside:?}");
         }
-        assert!(step_up.widen(&set("write"), &own, Some(&set("read"))));
+        assert!(step_up.widen(&set("write"), Some(&set("read"))));
         assert_eq!(step_up.wanted(), set("read write"));
-        assert!(step_up.widen(&set("write"), &own, None), "no answer came yet");
+        assert!(step_up.widen(&set("write"), None), "no answer came yet");
         step_up.fetched(&step_up.wanted());
-        assert!(!step_up.widen(&set("write"), &own, None), "the server gave what it gives");
+        assert!(!step_up.widen(&set("write"), None), "the server gave what it gives");
 
-        assert!(step_up.widen(&set("admin"), &own, None));
+        assert!(step_up.widen(&set("admin"), None));
         step_up.failed(&step_up.wanted(), &refused(503, "x"));
         step_up.failed(&step_up.wanted(), &refused(401, "invalid_client"));
         assert_eq!(step_up.wanted(), set("read write admin"));
         step_up.failed(&step_up.wanted(), &refused(400, "invalid_scope"));
         assert_eq!(step_up.wanted(), set("read write"));
-        assert!(!step_up.widen(&set("admin"), &own, None), "it is refused for good");
+        assert!(!step_up.widen(&set("admin"), None), "it is refused for good");
     }
 }

@@ -88,7 +88,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let step_up = Some(Arc::new(StepUp::new(ceiling)));
+        let step_up = Some(Arc::new(StepUp::new(grant.scopes().clone(), ceiling)));
         let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up };
         Self::build(Box::new(repeat), policy, clock, true)
     }
