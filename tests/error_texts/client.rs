@@ -272,7 +272,7 @@ fn what_is_wrong_with_a_store_is_said() {
         (
             "a store after a clone",
             text(used.with_store(store(), StorePolicy::default())),
-            "the token cache has a clone already: call this before it is cloned or used",
+            "the token cache was cloned or used already: call this on a new one",
         ),
         (
             "another text",

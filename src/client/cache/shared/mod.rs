@@ -296,6 +296,12 @@ impl Shared {
         TokenStatus { store_failures: self.fetcher.store_failures(), ..status }
     }
 
+    /// Whether there is a token or a fetch in flight: both report to this very place.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = self.lock();
+        state.token.is_some() || state.machine.is_fetching()
+    }
+
     /// Whether a fetch is in flight.
     pub(super) fn is_fetching(&self) -> bool {
         self.lock().machine.is_fetching()
