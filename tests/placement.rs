@@ -185,6 +185,46 @@ async fn a_credential_that_goes_elsewhere_counts_for_the_query_too_place_02() {
 }
 
 #[tokio::test]
+async fn a_credential_in_the_query_counts_for_the_header_too_place_02() {
+    let scheme = TokenLocation::header_with_scheme("authorization", "Token").unwrap();
+    let basic = "Basic YSsvYj09Og==".to_owned();
+    for (at, token) in [
+        (TokenLocation::Bearer, format!("Bearer {TOKEN}")),
+        (TokenLocation::BasicUserName, basic),
+        (scheme, format!("Token {TOKEN}")),
+    ] {
+        let mut setup = Setup::at(at);
+        for own in [headers([]), headers([("authorization", "Bearer own")])] {
+            for (query, rest) in [
+                ("?access_token=own", ""),
+                ("?x=1&access%5Ftoken=own&y=%2f", "?x=1&y=%2f"),
+                ("?access_token", ""),
+            ] {
+                let uri = format!("{HOME}/{query}");
+                setup.overwrite = false;
+                for (sent, headers) in setup.heads(&uri, &own).await {
+                    assert_eq!((sent.to_string(), &headers), (uri.clone(), &own));
+                }
+                setup.overwrite = true;
+                for (sent, headers) in setup.heads(&uri, &own).await {
+                    assert_eq!(sent.to_string(), format!("{HOME}/{rest}"));
+                    assert_eq!(values(&headers, "authorization"), [token.as_str()]);
+                }
+            }
+            setup.overwrite = true;
+            for (sent, _) in setup.heads(&format!("{HOME}/?q=access_token&"), &own).await {
+                assert_eq!(sent.to_string(), format!("{HOME}/?q=access_token&"));
+            }
+        }
+    }
+    // Another header says nothing of how a token rides.
+    let key = Setup::at(TokenLocation::header("x-api-key").unwrap());
+    for (_, headers) in key.heads(&format!("{HOME}/?access_token=own"), &HeaderMap::new()).await {
+        assert_eq!(values(&headers, "x-api-key"), [TOKEN]);
+    }
+}
+
+#[tokio::test]
 async fn the_query_keeps_every_byte_and_gets_the_token_escaped_place_03() {
     let setup = Setup::at(TokenLocation::Query);
     for (path, separator) in [
