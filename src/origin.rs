@@ -96,8 +96,7 @@ impl FromStr for Origin {
 /// Why a URL is not one to fetch from, behind its name.
 pub(crate) const NO_URL: &str = "is no absolute http(s) URL, such as https://as.example/path";
 /// Why another is not, behind its name.
-pub(crate) const PLAIN_HTTP: &str =
-    "is plain http to another machine; Transport::allow_plain_http takes it";
+const PLAIN_HTTP: &str = "is plain http to another machine; Transport::allow_plain_http takes it";
 
 /// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
 /// is allowed.

@@ -6,6 +6,7 @@ use http::{HeaderMap, Request, Response, Uri, header::WWW_AUTHENTICATE};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,7 +14,8 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
     AuthorizationServerMetadata, ClientAuthentication, DiscoveryErrorKind, Transport,
     client::{
-        ClientCredentialsRefresh, Error, ErrorKind, Grant, ProtectedResource, SignIn, TokenEndpoint,
+        ClientCredentialsRefresh, Error, ErrorKind, Grant, ProtectedResource, RefreshPolicy,
+        SignIn, TokenCache, TokenEndpoint,
     },
     server::RequireToken,
     testing::ManualClock,
@@ -31,7 +33,7 @@ struct Network {
     asked: Arc<Mutex<Vec<String>>>,
     /// The forms that came with that, without those that are empty.
     forms: Arc<Mutex<Vec<Bytes>>>,
-    /// URLs and what is there.
+    /// URLs and what is there; a status of 0 is an answer that never comes.
     pages: Arc<Mutex<Vec<(String, u16, String)>>>,
 }
 
@@ -57,9 +59,14 @@ impl Network {
             let pages = this.pages.lock().unwrap();
             let page = pages.iter().find(|(own, ..)| *own == url);
             let (status, body) = page.map_or((404, ""), |(_, status, body)| (*status, body));
+            let hangs = status == 0;
+            let status = if hangs { 200 } else { status };
             let response = Response::builder().status(status).body(Body::from(body.to_owned()));
             let forms = this.forms.clone();
             async move {
+                if hangs {
+                    pending::<()>().await;
+                }
                 let form = request.into_body().collect().await?.to_bytes();
                 forms.lock().unwrap().extend(Some(form).filter(|form| !form.is_empty()));
                 Ok::<_, Infallible>(response.unwrap())
@@ -150,6 +157,80 @@ async fn what_metadata_said_is_believed_while_they_cannot_be_read_again() {
     let error = client.fetch().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert_eq!(client.network.asked(), [METADATA, token, METADATA][2..]);
+}
+
+#[tokio::test]
+async fn what_metadata_said_is_believed_while_a_page_is_there_instead() {
+    let client = Client::new();
+    let token = "https://as.example/token";
+    client.network.put_server(token);
+    client.fetch().await.unwrap();
+    client.clock.advance(Duration::from_secs(24 * 3600));
+    for page in ["<html>We are back soon.</html>", "", r#"{"maintenance":true}"#] {
+        client.network.put(METADATA, 200, page);
+        client.network.asked();
+        client.fetch().await.unwrap();
+        client.fetch().await.unwrap();
+        assert_eq!(client.network.asked(), [METADATA, token, token], "{page}");
+        client.clock.advance(Duration::from_secs(300));
+    }
+
+    // Where the server says another thing about itself, it is not asked until it takes that back.
+    for said in [r#"{"issuer":"https://evil.example"}"#, &format!(r#"{{"issuer":"{ISSUER}"}}"#)] {
+        client.network.put(METADATA, 200, said);
+        for _ in 0..2 {
+            client.network.asked();
+            let error = client.fetch().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+            assert_eq!(client.network.asked(), [METADATA], "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_hang_are_waited_for_a_moment_and_then_not_for_a_while() {
+    let client = Client::new();
+    let token = "https://as.example/token";
+    client.network.put_server(token);
+    client.fetch().await.unwrap();
+    client.network.put(METADATA, 0, "");
+    client.clock.advance(Duration::from_secs(24 * 3600));
+    client.network.asked();
+    let fetch = client.endpoint.fetch(&Grant::client_credentials());
+    let fetch = tokio::spawn(fetch);
+    tokio::task::yield_now().await;
+    // Nobody else waits meanwhile.
+    client.fetch().await.unwrap();
+    assert_eq!(client.network.asked(), [METADATA, token]);
+    client.clock.advance(Duration::from_secs(3));
+    fetch.await.unwrap().unwrap();
+    client.fetch().await.unwrap();
+    assert_eq!(client.network.asked(), [token, token]);
+}
+
+#[tokio::test]
+async fn a_fetch_that_ends_before_metadata_come_is_the_last_to_wait_for_them() {
+    let client = Client::new();
+    let token = "https://as.example/token";
+    client.network.put_server(token);
+    let policy = RefreshPolicy::default().with_jitter(false);
+    let policy = policy.with_fetch_deadline(Duration::from_secs(2));
+    let clock = client.clock.clock();
+    let grant = Grant::client_credentials();
+    let cache = TokenCache::with_clock(client.endpoint.clone(), grant, policy, clock);
+    cache.warm_up().await.unwrap();
+    client.network.put(METADATA, 0, "");
+    client.clock.advance(Duration::from_secs(24 * 3600));
+    client.network.asked();
+    let warm_up = tokio::spawn(async move { cache.warm_up().await });
+    for _ in 0..5 {
+        for _ in 0..32 {
+            tokio::task::yield_now().await;
+        }
+        client.clock.advance(Duration::from_secs(1));
+    }
+    warm_up.await.unwrap().unwrap();
+    assert_eq!(client.network.asked(), [METADATA, token]);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use resource::{AnswerBody, BoxError, HOME, Issuer, Resource, Seen, body_of};
 use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_oauth2::{
-    AccessToken, TokenLocation,
+    AccessToken, Origin, TokenLocation,
     client::{AddBearer, ClientCredentialsRefresh, Error, ErrorKind, Origins},
     testing::ManualClock,
 };
@@ -185,6 +185,46 @@ async fn a_credential_that_goes_elsewhere_counts_for_the_query_too_place_02() {
 }
 
 #[tokio::test]
+async fn a_credential_in_the_query_counts_for_the_header_too_place_02() {
+    let scheme = TokenLocation::header_with_scheme("authorization", "Token").unwrap();
+    let basic = "Basic YSsvYj09Og==".to_owned();
+    for (at, token) in [
+        (TokenLocation::Bearer, format!("Bearer {TOKEN}")),
+        (TokenLocation::BasicUserName, basic),
+        (scheme, format!("Token {TOKEN}")),
+    ] {
+        let mut setup = Setup::at(at);
+        for own in [headers([]), headers([("authorization", "Bearer own")])] {
+            for (query, rest) in [
+                ("?access_token=own", ""),
+                ("?x=1&access%5Ftoken=own&y=%2f", "?x=1&y=%2f"),
+                ("?access_token", ""),
+            ] {
+                let uri = format!("{HOME}/{query}");
+                setup.overwrite = false;
+                for (sent, headers) in setup.heads(&uri, &own).await {
+                    assert_eq!((sent.to_string(), &headers), (uri.clone(), &own));
+                }
+                setup.overwrite = true;
+                for (sent, headers) in setup.heads(&uri, &own).await {
+                    assert_eq!(sent.to_string(), format!("{HOME}/{rest}"));
+                    assert_eq!(values(&headers, "authorization"), [token.as_str()]);
+                }
+            }
+            setup.overwrite = true;
+            for (sent, _) in setup.heads(&format!("{HOME}/?q=access_token&"), &own).await {
+                assert_eq!(sent.to_string(), format!("{HOME}/?q=access_token&"));
+            }
+        }
+    }
+    // Another header says nothing of how a token rides.
+    let key = Setup::at(TokenLocation::header("x-api-key").unwrap());
+    for (_, headers) in key.heads(&format!("{HOME}/?access_token=own"), &HeaderMap::new()).await {
+        assert_eq!(values(&headers, "x-api-key"), [TOKEN]);
+    }
+}
+
+#[tokio::test]
 async fn the_query_keeps_every_byte_and_gets_the_token_escaped_place_03() {
     let setup = Setup::at(TokenLocation::Query);
     for (path, separator) in [
@@ -233,6 +273,22 @@ fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor_place_09() 
     let colon = AddBearer::bearer("a:b", HOME).unwrap();
     let error = colon.at(TokenLocation::BasicUserName).unwrap_err();
     assert!(error.to_string().contains("colon"), "{error}");
+}
+
+#[test]
+fn an_origin_that_was_read_before_is_not_plain_http_to_another_machine_either_orig_03() {
+    let origin = |text: &str| text.parse::<Origin>().unwrap();
+    let plain = "http://api.example";
+    let error = AddBearer::bearer(TOKEN, origin(plain)).unwrap_err();
+    assert_eq!(error.to_string(), AddBearer::bearer(TOKEN, plain).unwrap_err().to_string());
+    let endpoint = || Issuer::of([TOKEN]).endpoint();
+    assert!(ClientCredentialsRefresh::new(endpoint(), origin(plain)).is_err());
+    for safe in [HOME, "http://127.0.0.1:8080"] {
+        assert!(AddBearer::bearer(TOKEN, origin(safe)).is_ok(), "{safe}");
+        assert!(ClientCredentialsRefresh::new(endpoint(), origin(safe)).is_ok(), "{safe}");
+    }
+    let allowed = Origins::allow_plain_http([plain]).unwrap();
+    assert!(AddBearer::bearer(TOKEN, allowed).is_ok());
 }
 
 #[tokio::test]

@@ -10,9 +10,12 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet},
     convert::Infallible,
     future::{Future, ready},
+    hash::{Hash, Hasher},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -102,6 +105,75 @@ async fn read(response: Result<Response<Body>, BoxError>) -> Answered {
 /// Calls as `user`: the token that the API saw.
 async fn call(api: &Api, user: User) -> Result<String, Error> {
     at_once(answer(api, Some(user))).await.map(|(_, token)| token)
+}
+
+thread_local! {
+    /// How many more looks at a [`Brittle`] key go well; nothing where all do.
+    static FUSE: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// A key that panics when it is looked at once too often.
+#[derive(Clone, Debug, Eq)]
+struct Brittle(char);
+
+impl Brittle {
+    fn look() {
+        let left = FUSE.get();
+        FUSE.set(left.map(|left| left.saturating_sub(1)));
+        assert_ne!(left, Some(0), "once too often");
+    }
+}
+
+impl PartialEq for Brittle {
+    fn eq(&self, other: &Self) -> bool {
+        Self::look();
+        self.0 == other.0
+    }
+}
+
+impl Hash for Brittle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Self::look();
+        self.0.hash(state);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_panics_gets_nobody_the_token_of_another() {
+    let with_token = |key: char| {
+        let cache = World::new().cache(exact());
+        cache.store(&TokenResponse::new(AccessToken::new(key.to_string()).unwrap()));
+        cache
+    };
+    let keys = ['a', 'b', 'c', 'd'];
+    let mut panics = 0;
+    for (looks, capacity) in (0..12).flat_map(|looks| [(looks, 9), (looks, 4)]) {
+        let pool = TokenPool::<Brittle>::new(|_| None).with_capacity(capacity);
+        for key in keys {
+            pool.insert(Brittle(key), with_token(key));
+        }
+        FUSE.set(Some(looks));
+        // Takes one out, by name or because there are too many.
+        let done = catch_unwind(AssertUnwindSafe(|| match capacity {
+            4 => drop(pool.insert(Brittle('e'), with_token('e'))),
+            _ => drop(pool.remove(&Brittle('b'))),
+        }));
+        FUSE.set(None);
+        panics += u32::from(done.is_err());
+        for _ in 0..2 {
+            for key in keys.into_iter().chain(['e']) {
+                let Some(cache) = pool.get(&Brittle(key)) else { continue };
+                let token = at_once(engine::ask(&cache)).await.unwrap();
+                assert_eq!(token.expose(), key.to_string(), "after {looks} looks");
+            }
+            // It goes on, with the one too many at most that did not give way.
+            for key in keys.into_iter().chain(['e', 'f', 'g']) {
+                pool.insert(Brittle(key), with_token(key));
+                assert!(pool.len() <= capacity + 1 && pool.get(&Brittle(key)).is_some());
+            }
+        }
+    }
+    assert!(panics >= 8, "{panics}");
 }
 
 fn by_extension() -> TokenPool<User> {

@@ -349,7 +349,7 @@ fn an_origin_is_that_of_a_url_without_its_secrets() {
     let origin = Origin::of(&uri).unwrap();
     assert_clean("Origin", &origin);
     assert_eq!(origin.to_string(), "https://as.example");
-    assert_clean("client::Origins", &Origins::from(origin));
+    assert_clean("client::Origins", &Origins::try_from(origin).unwrap());
     assert_clean("client::Origins", &Origins::dangerous_any_https_origin());
 }
 

@@ -10,6 +10,7 @@ use std::{
     convert::Infallible,
     future::{Future, ready},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneService};
 use tower_oauth2::client::{ClientCredentialsRefresh, InsufficientScope};
@@ -43,6 +44,25 @@ fn granting(scope: &str) -> Reply {
 
 /// An API whose path is the scope that it asks for, and which takes tokens that have it.
 fn client(layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
+    let (api, seen) = api();
+    (BoxCloneService::new(layer.layer(api)), seen)
+}
+
+/// The same, of an API that takes 5,000 s for an answer.
+fn slow_client(world: &World, layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
+    let ((api, seen), clock) = (api(), world.clock.clock());
+    let slow = service_fn(move |request| {
+        let (answer, clock) = (api.clone().oneshot(request), clock.clone());
+        async move {
+            let answer = answer.await;
+            clock.sleep(seconds(5000)).await;
+            answer
+        }
+    });
+    (BoxCloneService::new(layer.layer(slow)), seen)
+}
+
+fn api() -> (BoxCloneService<Request<Body>, Response<Body>, Infallible>, Scopes) {
     let seen = Scopes::default();
     let log = seen.clone();
     let api = service_fn(move |request: Request<Body>| {
@@ -58,7 +78,7 @@ fn client(layer: &ClientCredentialsRefresh) -> (Client, Scopes) {
         }
         ready(Ok::<_, Infallible>(response))
     });
-    (BoxCloneService::new(layer.layer(api)), seen)
+    (BoxCloneService::new(api), seen)
 }
 
 fn layer(world: &World) -> ClientCredentialsRefresh {
@@ -149,6 +169,67 @@ async fn a_server_that_refuses_more_is_asked_once_and_the_narrow_token_goes_on()
 }
 
 #[tokio::test]
+async fn what_the_client_has_already_is_not_refused_along_with_what_it_lacks() {
+    let (world, asked) = server(|scope| match scope.contains("write") {
+        true => Reply::refusal(400, "invalid_scope"),
+        false => granting(scope),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "read+write")).await, (403, true));
+    world.advance(seconds(60)).await;
+    assert_eq!(at_once(call(&client, "read+admin")).await, (200, false));
+    assert_eq!(at_once(call(&client, "read+write")).await, (403, true));
+    assert_eq!(at_once(call(&client, "read+write+admin")).await, (403, true));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write", "read admin"]);
+}
+
+#[tokio::test]
+async fn what_was_refused_beside_another_is_asked_for_alone() {
+    let (world, asked) = server(|scope| match scope.contains("write") {
+        true => Reply::refusal(400, "invalid_scope"),
+        false => granting(scope),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "read")).await, (200, false));
+    let both = ["write", "admin"].map(|path| tokio::spawn(call(&client, path)));
+    for call in both {
+        assert_eq!(at_once(call).await.unwrap(), (403, true));
+    }
+    for _ in 0..3 {
+        world.advance(seconds(60)).await;
+        assert_eq!(at_once(call(&client, "write")).await, (403, true));
+        world.advance(seconds(60)).await;
+        assert_eq!(at_once(call(&client, "admin")).await, (200, false));
+    }
+    assert_eq!(*asked.lock().unwrap(), ["read", "read write admin", "read write", "read admin"]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_about_scopes_is_forgotten_with_the_next_token() {
+    for (status, code) in [(404, ""), (403, ""), (302, ""), (401, ""), (400, "invalid_target")] {
+        let (world, asked) = server(move |scope| match scope {
+            "read" => granting(scope),
+            _ => Reply::refusal(status, code),
+        });
+        let (client, _) = client(&stepping_up(&world));
+        for _ in 0..3 {
+            assert_eq!(at_once(call(&client, "write")).await, (403, true));
+            world.advance(seconds(60)).await;
+        }
+        assert_eq!(asked.lock().unwrap()[1..], ["read write"], "{status} {code}");
+        let log = asked.clone();
+        world.answer(move |asked| {
+            let scope = scope_of(&asked.form);
+            log.lock().unwrap().push(scope.clone());
+            granting(&scope)
+        });
+        world.advance(seconds(3600)).await;
+        assert_eq!(at_once(call(&client, "write")).await, (200, false), "{status} {code}");
+        assert_eq!(asked.lock().unwrap()[2..], ["read", "read write"], "{status} {code}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_gives_less_than_was_asked_for_is_not_asked_at_every_call() {
     let (world, asked) = server(|_| granting("read"));
     let (client, seen) = client(&stepping_up(&world));
@@ -172,6 +253,64 @@ async fn an_outage_of_the_server_costs_nobody_the_narrow_token() {
     world.answer(|asked| granting(&scope_of(&asked.form)));
     world.advance(seconds(10)).await;
     assert_eq!(at_once(call(&client, "write")).await, (200, false));
+}
+
+/// A server whose tokens are told apart by their number too, and are there after `takes`.
+fn numbering(takes: Duration) -> (World, Scopes) {
+    let mut number = 0;
+    server(move |scope| {
+        number += 1;
+        Reply::token(&format!("{number}-{}", scope.replace(' ', "-")), 3600).takes(takes)
+    })
+}
+
+#[tokio::test]
+async fn without_a_ceiling_a_refusal_is_the_callers_though_the_token_was_renewed_meanwhile() {
+    let (world, asked) = numbering(Duration::ZERO);
+    let other = layer(&world).with_step_up("admin".parse().unwrap());
+    for layer in [layer(&world), other] {
+        let (slow, seen) = slow_client(&world, &layer);
+        asked.lock().unwrap().clear();
+        let called = tokio::spawn(call(&slow, "write"));
+        world.advance(seconds(3600)).await;
+        layer.cache().warm_up().await.unwrap();
+        world.advance(seconds(1400)).await;
+        assert_eq!(at_once(called).await.unwrap(), (403, true));
+        assert_eq!(seen.lock().unwrap().len(), 1);
+        assert_eq!(*asked.lock().unwrap(), ["read", "read"]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_renewed_meanwhile_is_no_wider_for_it() {
+    let (world, asked) = numbering(Duration::ZERO);
+    let layer = stepping_up(&world);
+    let (slow, seen) = slow_client(&world, &layer);
+    let called = tokio::spawn(call(&slow, "write"));
+    world.advance(seconds(3600)).await;
+    layer.cache().warm_up().await.unwrap();
+    world.advance(seconds(1400)).await;
+    world.advance(seconds(5000)).await;
+    assert_eq!(at_once(called).await.unwrap(), (200, false));
+    assert_eq!(*seen.lock().unwrap(), ["1-read", "3-read-write"]);
+    assert_eq!(*asked.lock().unwrap(), ["read", "read", "read write"]);
+
+    // Nor is one that was on its way.
+    let (world, asked) = numbering(seconds(1));
+    let (client, seen) = client(&stepping_up(&world));
+    let first = tokio::spawn(call(&client, "read"));
+    world.advance(seconds(1)).await;
+    first.await.unwrap();
+    world.advance(seconds(3400)).await;
+    let renewing = tokio::spawn(call(&client, "read"));
+    settle().await;
+    let called = tokio::spawn(call(&client, "write"));
+    world.advance(seconds(1)).await;
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(renewing).await.unwrap(), (200, false));
+    assert_eq!(at_once(called).await.unwrap(), (200, false));
+    assert_eq!(*asked.lock().unwrap(), ["read", "read", "read write"]);
+    assert_eq!(*seen.lock().unwrap(), ["1-read", "1-read", "1-read", "3-read-write"]);
 }
 
 #[tokio::test]

@@ -52,6 +52,29 @@ async fn a_store_that_hangs_costs_its_deadline_and_no_call_sto_01() {
 }
 
 #[tokio::test]
+async fn a_cache_that_was_used_takes_no_store() {
+    let store = InMemoryStore::new();
+    let refused = |cache: TokenCache| {
+        let error = cache.with_store(shared(&store), StorePolicy::default()).unwrap_err();
+        assert!(error.to_string().contains("used already"), "{error}");
+    };
+    let world = World::new();
+    let warm = world.cache(exact());
+    at_once(warm.warm_up()).await.unwrap();
+    refused(warm);
+
+    let world = World::answering(|_| Reply::broken().hangs());
+    let fetching = world.cache(exact());
+    let gave_up = tokio::select! {
+        biased;
+        _ = fetching.warm_up() => false,
+        () = engine::settle() => true,
+    };
+    assert!(gave_up && world.requests().len() == 1);
+    refused(fetching);
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_one_that_has_nothing_sto_01() {
     let (world, store) = (World::new(), InMemoryStore::new());
     store.fail();

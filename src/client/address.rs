@@ -4,7 +4,7 @@
 use super::{Error, ProtectedResource};
 use crate::{
     AuthorizationServerMetadata, Clock, DiscoveryError, DiscoveryErrorKind, Origin, Transport,
-    client::machine::after,
+    client::machine::after, race::before,
 };
 use http::Uri;
 use std::{
@@ -18,6 +18,9 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long they are believed on while they cannot be read again.
 const PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a fetch waits for them where it could do without.
+const MOMENT: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub(super) enum Address {
@@ -64,7 +67,7 @@ impl Address {
     }
 
     /// The URL, read where it is not known, or too old. Callers that come at once may read it more
-    /// than once.
+    /// than once as long as it is not known.
     pub(super) async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
         match self {
             Self::Told(url) => Ok(url.clone()),
@@ -98,10 +101,7 @@ impl Address {
     /// There is nothing at `url`: it is read again before the next request.
     pub(super) fn is_gone(&self, url: &Uri, clock: &Clock) {
         if let Self::Discovered(discovered) = self {
-            let now = clock.monotonic();
-            if let Some(known) = discovered.lock().as_mut().filter(|known| known.url == *url) {
-                known.read_again = now;
-            }
+            discovered.read_again(url, clock);
         }
     }
 }
@@ -111,21 +111,38 @@ impl Discovered {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Before the next request, unless another URL is known by now.
+    fn read_again(&self, url: &Uri, clock: &Clock) {
+        let now = clock.monotonic();
+        if let Some(known) = self.lock().as_mut().filter(|known| known.url == *url) {
+            known.read_again = now;
+        }
+    }
+
     async fn url(&self, transport: &Transport, clock: &Clock) -> Result<Uri, Error> {
-        let known = self.lock().clone();
-        let known = match known {
-            Some(known) if clock.monotonic() < known.read_again => return Ok(known.url),
-            known => known,
+        let now = clock.monotonic();
+        let old = match self.lock().as_mut() {
+            Some(known) if now < known.read_again => return Ok(known.url.clone()),
+            Some(known) => {
+                // Before the wait: whoever gives up during it is the last to wait.
+                known.read_again = after(now, PAUSE);
+                Some(known.url.clone())
+            }
+            None => None,
         };
-        let (url, believed) = match self.read(transport).await {
-            Ok(url) => (url, MAX_AGE),
-            Err(error) => match known {
+        let url = match old {
+            None => self.read(transport).await.map_err(|unread| unread.error)?,
+            Some(old) => match before(self.read(transport), clock.sleep(MOMENT)).await {
+                Some(Ok(url)) => url,
+                Some(Err(unread)) if !unread.is_outage => {
+                    self.read_again(&old, clock);
+                    return Err(unread.error);
+                }
                 // What cannot be asked now is no reason to forget what it said.
-                Some(known) if error.is_outage => (known.url, PAUSE),
-                _ => return Err(error.error),
+                _ => return Ok(old),
             },
         };
-        let read_again = after(clock.monotonic(), believed);
+        let read_again = after(clock.monotonic(), MAX_AGE);
         *self.lock() = Some(Known { url: url.clone(), read_again });
         Ok(url)
     }
@@ -134,7 +151,10 @@ impl Discovered {
         let metadata = self.by.metadata(transport).await.map_err(|error| Unread {
             is_outage: matches!(
                 error.kind(),
-                DiscoveryErrorKind::Transport | DiscoveryErrorKind::Refused
+                DiscoveryErrorKind::Transport
+                    | DiscoveryErrorKind::Refused
+                    // A page for people, say: the document is none, rather than another's.
+                    | DiscoveryErrorKind::InvalidResponse
             ),
             error: Error::discovery(&error),
         })?;

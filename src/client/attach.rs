@@ -96,6 +96,9 @@ impl Prepared {
     ) -> Result<Attached, Error> {
         match self {
             Self::Authorization(value) => {
+                if is_in_query(request.uri()) {
+                    return attach_instead(request, value, overwrite);
+                }
                 let headers = request.headers_mut();
                 // One look at the map instead of two; a value that was there is the rare case.
                 if headers.append(AUTHORIZATION, value.clone()) {
@@ -116,12 +119,16 @@ impl Prepared {
 }
 
 /// Whether `request` has a credential already, where `location` would put one. Two of them are
-/// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too.
+/// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too, and
+/// the other way round.
 pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
+    let is_in_either =
+        || request.headers().contains_key(AUTHORIZATION) || is_in_query(request.uri());
     match location {
-        TokenLocation::Bearer | TokenLocation::BasicUserName => {
-            request.headers().contains_key(AUTHORIZATION)
+        TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Query => {
+            is_in_either()
         }
+        TokenLocation::Header(header) if header.name() == AUTHORIZATION => is_in_either(),
         TokenLocation::Header(header) => request.headers().contains_key(header.name()),
         TokenLocation::Form
         | TokenLocation::QueryParameter(_)
@@ -129,13 +136,28 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
         | TokenLocation::Cookie(_)
         | TokenLocation::WebSocketProtocol(_)
         | TokenLocation::WebSocketProtocolPair(_) => false,
-        TokenLocation::Query => {
-            request.headers().contains_key(AUTHORIZATION)
-                || request.uri().query().is_some_and(|query| {
-                    query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN))
-                })
-        }
     }
+}
+
+#[inline]
+fn is_in_query(uri: &Uri) -> bool {
+    let has = |query| query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN));
+    uri.query().is_some_and(has)
+}
+
+/// The header in the place of the pair that is in the query.
+#[cold]
+fn attach_instead<B>(
+    request: &mut Request<B>,
+    value: &HeaderValue,
+    overwrite: bool,
+) -> Result<Attached, Error> {
+    if !overwrite {
+        return Ok(Attached::Untouched);
+    }
+    *request.uri_mut() = with_pair(request.uri(), None)?;
+    request.headers_mut().insert(AUTHORIZATION, value.clone());
+    Ok(Attached::Token)
 }
 
 /// Leaves of the values of `name` either those before the last, or the last alone.
@@ -171,7 +193,7 @@ fn attach_query<B>(
         }
         request.headers_mut().remove(AUTHORIZATION);
     }
-    let uri = with_pair(request.uri(), pair)?;
+    let uri = with_pair(request.uri(), Some(pair))?;
     *request.uri_mut() = uri;
     // RFC 6750 §2.3: the answer to a URI with a token must not be stored.
     if let Entry::Vacant(vacant) = request.headers_mut().entry(CACHE_CONTROL) {
@@ -182,21 +204,16 @@ fn attach_query<B>(
 
 /// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
 /// that is there gives way.
-fn with_pair(uri: &Uri, pair: &str) -> Result<Uri, Error> {
+fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
     let mut text = uri.path().to_owned();
     let mut separator = '?';
-    for old in query::pairs(uri.query().unwrap_or_default()) {
-        if !old.is_named(ACCESS_TOKEN) {
-            text.push(separator);
-            text.push_str(Pair::raw(&old));
-            separator = '&';
-        }
+    let old = query::pairs(uri.query().unwrap_or_default());
+    let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
+    for pair in kept.chain(pair) {
+        text.push(separator);
+        text.push_str(pair);
+        separator = '&';
     }
-    if uri.query() == Some("") {
-        separator = '?';
-    }
-    text.push(separator);
-    text.push_str(pair);
     let unfit = "the URI cannot take the token in its query";
     let mut parts = uri.clone().into_parts();
     let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));

@@ -1,12 +1,7 @@
 use super::{Error, ErrorKind, Grant, TokenResponse, address::Address, token_response};
 use crate::{
-    ClientAuthentication, Clock, ConfigError, Origin, Transport,
-    client_auth::Asked,
-    metadata::Places,
-    origin::{NO_URL, PLAIN_HTTP},
-    retry_after::retry_after,
-    secrets::Secrets,
-    well_known::resource_metadata,
+    ClientAuthentication, Clock, ConfigError, Transport, client_auth::Asked, metadata::Places,
+    origin::fetchable, retry_after::retry_after, secrets::Secrets, well_known::resource_metadata,
 };
 use bytes::Bytes;
 use http::{
@@ -56,30 +51,22 @@ impl TokenEndpoint {
     /// # Errors
     ///
     /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow).
+    /// transport was told to allow), and when it has a user name.
     pub fn new(
         url: &str,
         client: ClientAuthentication,
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
-        let url: Uri = url.parse().map_err(|_| wrong(NO_URL))?;
-        match Origin::of(&url) {
-            None => Err(wrong(NO_URL)),
-            Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
-                Err(wrong(PLAIN_HTTP))
-            }
-            Some(_) => {
-                let address = Address::Told(url);
-                Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
-            }
-        }
+        let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
+        let address = Address::Told(url);
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
     /// The token endpoint of `issuer`, which its metadata name: they are read before the first
     /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
-    /// there is nothing at that address any more (404). While they cannot be read again, what they
-    /// said is believed. A client that is known by its certificate asks the endpoint for those
+    /// there is nothing at that address any more (404). While they cannot be read again, or not
+    /// within 3 s, what they said is believed for another 5 min each time. A client that is known by its certificate asks the endpoint for those
     /// ([`with_mtls_aliases`]). No I/O is done here.
     ///
     /// ```

@@ -29,10 +29,9 @@ pub(super) trait Fetcher: Send + Sync {
         Source::default()
     }
 
-    /// A token that has `granted` lacks `scopes`: whether it asks for them from now on.
-    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
-        let _ = (scopes, granted);
-        false
+    /// What a resource may make it ask for; none where it asks for the same whatever one says.
+    fn step_up(&self) -> Option<&StepUp> {
+        None
     }
 
     /// Looks at a good answer to a fetch, and says whether another token can be fetched after it.
@@ -112,10 +111,8 @@ impl Fetcher for Repeat {
         Some(self.grant.scopes().clone().joined(wanted.unwrap_or_default()))
     }
 
-    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
-        // Where the grant names its scopes, they stay.
-        let granted = granted.filter(|_| self.grant.scopes().is_empty());
-        self.step_up.as_ref().is_some_and(|step_up| step_up.widen(scopes, granted))
+    fn step_up(&self) -> Option<&StepUp> {
+        self.step_up.as_deref()
     }
 
     fn source(&self) -> Source {

@@ -9,7 +9,8 @@ use tower_layer::Layer;
 ///
 /// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
 ///    call elsewhere fails before anything is sent.
-/// 2. A credential that is on the request already is left alone.
+/// 2. A credential that is on the request already is left alone: where the token rides in
+///    `Authorization` or in the query, one in either of them (RFC 6750 §2).
 /// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
 ///    without holding a reservation of the inner service.
 ///

@@ -36,12 +36,16 @@ impl Origins {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let origins = Self::allow_plain_http(origins)?;
-        match origins.listed.iter().find(|origin| !origin.is_secure()) {
+        Self::allow_plain_http(origins)?.secure()
+    }
+
+    /// The same, unless a token would be read on the way.
+    fn secure(self) -> Result<Self, ConfigError> {
+        match self.listed.iter().find(|origin| !origin.is_secure()) {
             Some(origin) => Err(ConfigError::new(format!(
                 "{origin} is plain http to another machine; Origins::allow_plain_http takes it"
             ))),
-            None => Ok(origins),
+            None => Ok(self),
         }
     }
 
@@ -88,10 +92,11 @@ impl Origins {
     }
 }
 
-impl From<Origin> for Origins {
-    /// The one origin, whatever its scheme.
-    fn from(origin: Origin) -> Self {
-        Self { listed: Box::new([origin]), any_https: false }
+impl TryFrom<Origin> for Origins {
+    type Error = ConfigError;
+
+    fn try_from(origin: Origin) -> Result<Self, ConfigError> {
+        Self { listed: Box::new([origin]), any_https: false }.secure()
     }
 }
 

@@ -154,9 +154,10 @@ impl<P> ClientCredentialsRefresh<P> {
     /// Asks for more scopes where the resource refuses a call for lack of them (403
     /// `insufficient_scope`, [RFC 6750 §3.1]) and all that it asks for is in `ceiling`: a token
     /// with the union is fetched, the call is repeated once if its body is whole, and later calls
-    /// have the wider token. The one that is held goes out to others meanwhile. What the
-    /// authorization server refuses is not asked for again. Defaults to never: a resource must not
-    /// make a client ask for whatever it likes.
+    /// have the wider token. The one that is held goes out to others meanwhile. Scopes that the
+    /// authorization server refuses (`invalid_scope`) are not asked for again; after another
+    /// refusal they are, once the next token has come. Defaults to never: a resource must not make
+    /// a client ask for whatever it likes.
     ///
     /// It takes the copy of a request that recovery makes: none is repeated under
     /// [`without_recovery`](Self::without_recovery).

@@ -1,10 +1,7 @@
 use super::{Error, ErrorKind, endpoint::with_query, token_response};
 use crate::{
-    ClientAuthentication, ConfigError, Origin, Transport,
-    client_auth::Asked,
-    origin::{NO_URL, PLAIN_HTTP},
-    retry_after::retry_after,
-    secrets::Secrets,
+    ClientAuthentication, ConfigError, Origin, Transport, client_auth::Asked, origin::fetchable,
+    retry_after::retry_after, secrets::Secrets,
 };
 use bytes::Bytes;
 use http::{
@@ -33,21 +30,15 @@ impl TokenRevocation {
     /// # Errors
     ///
     /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow).
+    /// transport was told to allow), and when it has a user name.
     pub fn new(
         url: &str,
         client: ClientAuthentication,
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         let wrong = |why: &str| ConfigError::new(format!("the revocation URL {why}"));
-        let url: Uri = url.parse().map_err(|_| wrong(NO_URL))?;
-        match Origin::of(&url) {
-            None => Err(wrong(NO_URL)),
-            Some(origin) if !origin.is_secure() && !transport.allows_plain_http() => {
-                Err(wrong(PLAIN_HTTP))
-            }
-            Some(_) => Ok(Self { url, client, transport }),
-        }
+        let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
+        Ok(Self { url, client, transport })
     }
 
     /// Has `token` revoked, which is of the kind `hint`: `access_token` or `refresh_token`. One

@@ -7,23 +7,39 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a resource may make a client ask for.
 pub(super) struct StepUp {
+    /// What the grant asks for.
+    own: ScopeSet,
     ceiling: ScopeSet,
     widths: Mutex<Widths>,
 }
 
 #[derive(Default)]
 struct Widths {
-    /// Asked for beside what the grant asks for.
+    /// Asked for beside what the grant asks for, since tokens lacked it.
     wanted: ScopeSet,
-    /// That part of it which an answer came to.
+    /// What tokens had unasked: it goes along with what is wanted, and is never what is refused.
+    along: ScopeSet,
+    /// What was asked for where an answer came.
     fetched: ScopeSet,
-    /// The server refuses them, whatever else is asked for.
-    refused: ScopeSet,
+    refusals: Vec<Refusal>,
+}
+
+/// What the server did not give a token with. What was asked for beside it may be had without.
+struct Refusal {
+    scopes: ScopeSet,
+    /// It was the scopes that were refused. Otherwise the next token ends it.
+    for_good: bool,
+}
+
+impl Widths {
+    fn is_refused(&self, scopes: &ScopeSet) -> bool {
+        self.refusals.iter().any(|refusal| scopes.contains_all(&refusal.scopes))
+    }
 }
 
 impl StepUp {
-    pub(super) fn new(ceiling: ScopeSet) -> Self {
-        Self { ceiling, widths: Mutex::default() }
+    pub(super) fn new(own: ScopeSet, ceiling: ScopeSet) -> Self {
+        Self { own, ceiling, widths: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Widths> {
@@ -32,27 +48,51 @@ impl StepUp {
 
     /// What is asked for beside what the grant asks for.
     pub(super) fn wanted(&self) -> ScopeSet {
-        self.lock().wanted.clone()
+        let widths = self.lock();
+        match widths.wanted.is_empty() {
+            true => ScopeSet::empty(),
+            false => widths.along.clone().joined(widths.wanted.clone()),
+        }
+    }
+
+    /// Whether a resource may make a client ask for `scopes`.
+    pub(super) fn allows(&self, scopes: &ScopeSet) -> bool {
+        !scopes.is_empty() && self.ceiling.contains_all(scopes)
+    }
+
+    /// Whether the token that came last was asked for with `scopes`: it has them where the server
+    /// says nothing else (RFC 6749 §5.1).
+    pub(super) fn asked_for(&self, scopes: &ScopeSet) -> bool {
+        let widths = self.lock();
+        scopes.iter().all(|scope| self.own.contains(scope) || widths.fetched.contains(scope))
     }
 
     /// A resource refused a token for lack of `asked`, which has `granted`: whether another is worth
     /// fetching.
     pub(super) fn widen(&self, asked: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
         let mut widths = self.lock();
-        let refused = asked.iter().any(|scope| widths.refused.contains(scope));
-        let fetched = widths.fetched.contains_all(asked);
-        if asked.is_empty() || !self.ceiling.contains_all(asked) || refused || fetched {
+        let granted = granted.cloned().unwrap_or_default();
+        let (wanted, fetched) = (widths.wanted.clone(), widths.fetched.clone());
+        let lacks = |scope: &str| {
+            !self.own.contains(scope) && !granted.contains(scope) && !fetched.contains(scope)
+        };
+        let missing = asked.filtered(lacks);
+        let tried = wanted.filtered(lacks).joined(missing.clone());
+        if missing.is_empty() || !self.allows(asked) || widths.is_refused(&tried) {
             return false;
         }
         // Where none are asked for the server decides; it must not have to give less than before.
-        let before = granted.cloned().unwrap_or_default();
-        widths.wanted = std::mem::take(&mut widths.wanted).joined(before).joined(asked.clone());
+        let along = granted.filtered(|scope| self.own.is_empty() || asked.contains(scope));
+        widths.along = std::mem::take(&mut widths.along).joined(along);
+        widths.wanted = wanted.joined(missing);
         true
     }
 
     /// An answer came to a request for `wanted`.
     pub(super) fn fetched(&self, wanted: &ScopeSet) {
-        self.lock().fetched = wanted.clone();
+        let mut widths = self.lock();
+        widths.fetched = wanted.clone();
+        widths.refusals.retain(|refusal| refusal.for_good);
     }
 
     /// A request for `wanted` failed. Where it was refused, no more is asked for than before.
@@ -62,10 +102,14 @@ impl StepUp {
         if error.status().is_none() || error.is_transient() || about_client {
             return;
         }
-        let fetched = widths.fetched.clone();
-        let refused = wanted.filtered(|scope| !fetched.contains(scope));
-        widths.wanted = widths.wanted.filtered(|scope| !refused.contains(scope));
-        widths.refused = std::mem::take(&mut widths.refused).joined(refused);
+        let (along, fetched) = (widths.along.clone(), widths.fetched.clone());
+        let scopes = wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
+        if scopes.is_empty() {
+            return;
+        }
+        widths.wanted = widths.wanted.filtered(|scope| !scopes.contains(scope));
+        let for_good = error.code() == Some("invalid_scope");
+        widths.refusals.push(Refusal { scopes, for_good });
     }
 }
 
@@ -86,7 +130,7 @@ mod tests {
 
     #[test]
     fn only_what_is_below_the_ceiling_is_asked_for_and_only_while_it_may_help() {
-        let step_up = StepUp::new(set("write admin"));
+        let step_up = StepUp::new(ScopeSet::empty(), set("write admin"));
         for outside in ["", "root", "write root"] {
             assert!(!step_up.widen(&set(outside), None), "{outside:?}");
         }

@@ -47,6 +47,11 @@ fn what_is_wrong_with_an_endpoint_is_said() {
             "the token URL is plain http to another machine; Transport::allow_plain_http takes it",
         ),
         (
+            "a secret in the URL",
+            token("https://id:hunter2@as.example/token"),
+            "the token URL has a user name, which is for no URL that is fetched",
+        ),
+        (
             "a path alone, to revoke at",
             revocation("/revoke"),
             "the revocation URL is no absolute http(s) URL, such as https://as.example/path",
@@ -56,6 +61,11 @@ fn what_is_wrong_with_an_endpoint_is_said() {
             revocation("http://as.example/revoke"),
             "the revocation URL is plain http to another machine; \
              Transport::allow_plain_http takes it",
+        ),
+        (
+            "a secret in the URL, to revoke at",
+            revocation("https://id:hunter2@as.example/revoke"),
+            "the revocation URL has a user name, which is for no URL that is fetched",
         ),
         (
             "no issuer",
@@ -262,7 +272,7 @@ fn what_is_wrong_with_a_store_is_said() {
         (
             "a store after a clone",
             text(used.with_store(store(), StorePolicy::default())),
-            "the token cache has a clone already: call this before it is cloned or used",
+            "the token cache was cloned or used already: call this on a new one",
         ),
         (
             "another text",

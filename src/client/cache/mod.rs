@@ -96,7 +96,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let step_up = Some(Arc::new(StepUp::new(ceiling)));
+        let step_up = Some(Arc::new(StepUp::new(grant.scopes().clone(), ceiling)));
         let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up };
         Self::build(Box::new(repeat), policy, clock, true)
     }
@@ -141,18 +141,22 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// When it has a clone, which would go on without, or `make` says no.
+    /// When it has a clone, a token or a fetch in flight, which would go on without, or `make` says
+    /// no.
     pub(super) fn over(
         self,
         make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
     ) -> Result<Self, ConfigError> {
-        let cloned = || {
-            ConfigError::new(
-                "the token cache has a clone already: call this before it is cloned or used",
-            )
+        let used = || {
+            ConfigError::new("the token cache was cloned or used already: call this on a new one")
         };
-        let shared = Arc::into_inner(self.shared).ok_or_else(cloned)?.over(make)?;
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Arc::into_inner(self.shared).ok_or_else(used)?;
+        let is_used = shared.has_begun();
+        let shared = shared.over(make)?;
+        match is_used {
+            true => Err(used()),
+            false => Ok(Self { shared: Arc::new(shared) }),
+        }
     }
 
     /// Whether there is another clone of it, somebody waits for its token, or one is fetched.

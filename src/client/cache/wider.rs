@@ -16,11 +16,11 @@ impl Shared {
         held: &AccessToken,
         scopes: &ScopeSet,
     ) -> Option<BoxTokenFuture> {
+        let step_up = self.fetcher().step_up().filter(|step_up| step_up.allows(scopes))?;
         if let Some(wider) = self.wider_than(held, scopes) {
             return Some(Box::pin(async { Ok(wider) }));
         }
-        let granted = self.granted();
-        if !self.fetcher().widen(scopes, granted.as_ref()) {
+        if !step_up.widen(scopes, self.granted().as_ref()) {
             return None;
         }
         // At once: who cannot repeat the call does not wait, and the next call has it.

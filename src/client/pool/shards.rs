@@ -32,6 +32,12 @@ struct Ring<K> {
     hand: usize,
 }
 
+/// What was in a slot, and its key as it was in the map.
+struct Taken<K> {
+    slot: Slot<K>,
+    _key: Option<K>,
+}
+
 struct Slot<K> {
     key: K,
     cache: TokenCache,
@@ -73,10 +79,12 @@ impl<K: Hash + Eq + Clone> Shards<K> {
 
     pub(super) fn remove(&self, key: &K) -> Option<TokenCache> {
         let mut ring = self.shard(key)?.lock();
-        let at = *ring.at.get(key)?;
+        let at = ring.place(key)?;
         let removed = ring.take(at)?;
         self.len.fetch_sub(1, Ordering::Relaxed);
-        Some(removed.cache)
+        // Its keys are dropped after it: that is the user's own too.
+        drop(ring);
+        Some(removed.slot.cache)
     }
 
     /// Puts `cache` in, and gives back what was there.
@@ -129,7 +137,8 @@ impl<K: Hash + Eq + Clone> Shards<K> {
 
 impl<K> Shard<K> {
     fn lock(&self) -> MutexGuard<'_, Ring<K>> {
-        // A key's own `eq` may panic, between no two writes.
+        // A key's own `eq` or `hash` may panic. What is left then gives nobody what is another's:
+        // see `Ring::place`.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,8 +150,14 @@ impl<K> Ring<K> {
 }
 
 impl<K: Hash + Eq + Clone> Ring<K> {
-    fn slot(&mut self, key: &K) -> Option<&mut Slot<K>> {
+    /// Where the slot of `key` is. The slot itself has the last word.
+    fn place(&self, key: &K) -> Option<usize> {
         let at = *self.at.get(key)?;
+        self.slots.get(at).filter(|slot| slot.key == *key).map(|_| at)
+    }
+
+    fn slot(&mut self, key: &K) -> Option<&mut Slot<K>> {
+        let at = self.place(key)?;
         self.slots.get_mut(at)
     }
 
@@ -153,7 +168,7 @@ impl<K: Hash + Eq + Clone> Ring<K> {
 
     /// Takes out the first, from the hand on, that nobody asked for since it last came by and that
     /// nobody uses; where there is none such in two rounds, any but that of `newest`.
-    fn give_way(&mut self, newest: &K) -> Option<Slot<K>> {
+    fn give_way(&mut self, newest: &K) -> Option<Taken<K>> {
         let mut spare = None;
         for _ in 0..2 * self.slots.len() {
             let at = if self.hand < self.slots.len() { self.hand } else { 0 };
@@ -170,18 +185,18 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         self.take(spare?)
     }
 
-    /// Takes out the slot there; the last takes its place.
-    fn take(&mut self, at: usize) -> Option<Slot<K>> {
-        if at >= self.slots.len() {
-            return None;
-        }
-        let taken = self.slots.swap_remove(at);
-        self.at.remove(&taken.key);
-        let moved = self.slots.get(at).map(|moved| &moved.key);
-        if let Some(place) = moved.and_then(|key| self.at.get_mut(key)) {
+    /// Takes out the slot there; the last takes its place. Keys are looked at first: where one
+    /// panics, the slots are as they were.
+    fn take(&mut self, at: usize) -> Option<Taken<K>> {
+        let (taken, last) = (&self.slots.get(at)?.key, self.slots.len().checked_sub(1)?);
+        // One that such a panic left behind may have a newer slot.
+        let is_known = self.at.get(taken) == Some(&at);
+        let key = if is_known { self.at.remove_entry(taken).map(|(key, _)| key) } else { None };
+        let moved = self.slots.get(last).and_then(|moved| self.at.get_mut(&moved.key));
+        if let Some(place) = moved.filter(|place| **place == last) {
             *place = at;
         }
-        Some(taken)
+        Some(Taken { slot: self.slots.swap_remove(at), _key: key })
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
         fetcher::{Fetch, Fetcher, Withdrawal},
         machine,
         session::OnRotation,
+        step_up::StepUp,
         warning,
     },
     Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
@@ -75,8 +76,8 @@ impl Fetcher for Stored {
         self.level.fetcher.scopes()
     }
 
-    fn widen(&self, scopes: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
-        self.level.fetcher.widen(scopes, granted)
+    fn step_up(&self) -> Option<&StepUp> {
+        self.level.fetcher.step_up()
     }
 
     fn source(&self) -> Source {

@@ -251,8 +251,8 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// When the cache was cloned before, or holds a session or a closure: their tokens are not
-    /// the same for everybody.
+    /// When the cache was cloned or used before, or holds a session or a closure: their tokens are
+    /// not the same for everybody.
     ///
     /// # Example
     ///

@@ -205,12 +205,16 @@ impl Shared {
         self.lock().granted.clone()
     }
 
-    /// The token that took the place of `held`, where it may have `scopes`.
+    /// The token that took the place of `held`, where it has `scopes`.
     pub(super) fn wider_than(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<AccessToken> {
         let now = self.now();
         let state = self.lock();
-        let wide = state.granted.as_ref().is_none_or(|granted| granted.contains_all(scopes));
-        state.usable(now).filter(|token| wide && !token.has_text_of(held))
+        let token = state.usable(now).filter(|token| !token.has_text_of(held))?;
+        let is_wide = match &state.granted {
+            Some(granted) => granted.contains_all(scopes),
+            None => self.fetcher.step_up().is_some_and(|step_up| step_up.asked_for(scopes)),
+        };
+        is_wide.then_some(token)
     }
 
     /// The fetch in flight, or one that is started although the token is good; nothing where none
@@ -290,6 +294,12 @@ impl Shared {
         let now = self.now();
         let status = self.lock().status(now, events);
         TokenStatus { store_failures: self.fetcher.store_failures(), ..status }
+    }
+
+    /// Whether there is a token or a fetch in flight: both report to this very place.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = self.lock();
+        state.token.is_some() || state.machine.is_fetching()
     }
 
     /// Whether a fetch is in flight.
