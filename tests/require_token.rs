@@ -451,7 +451,7 @@ async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
             let headers = [headers, &[credential]].concat();
             let status = browser(layer, method, uri, &headers).await;
             assert_eq!(status, expected, "{method} {uri} {headers:?}");
-            let open = layer.clone().dangerous_allow_cross_site_cookies();
+            let open = layer.clone().dangerous_allow_cross_site_requests();
             assert_eq!(browser(&open, method, uri, &headers).await, 200, "{headers:?}");
         }
         // No browser adds this one by itself.

@@ -41,11 +41,7 @@ use tower_layer::Layer;
 /// `axum::Router::layer` the handler's `OriginalUri` was taken before any layer ran; there, put
 /// this layer around the whole router.
 ///
-/// # Panics
-///
-/// A call whose verdict has to be waited for, in a tokio runtime whose timers are off, with the
-/// system's [clock](Self::with_clock). Outside of any runtime there is no time-out, and the validator
-/// may need one itself.
+/// # Requests of other sites
 ///
 /// Cookies and Basic credentials are added by browsers to requests that another site makes them
 /// send. Where one of these places is read, a token there is refused with 403
@@ -63,7 +59,13 @@ use tower_layer::Layer;
 /// `api.example` by cookie is of the same site, and passes where the browser says so; its sockets,
 /// and old browsers and pages without TLS, which say `Origin` alone, do not. Give those the token
 /// in another place, or see
-/// [`dangerous_allow_cross_site_cookies`](Self::dangerous_allow_cross_site_cookies).
+/// [`dangerous_allow_cross_site_requests`](Self::dangerous_allow_cross_site_requests).
+///
+/// # Panics
+///
+/// A call whose verdict has to be waited for, in a tokio runtime whose timers are off, with the
+/// system's [clock](Self::with_clock). Outside of any runtime there is no time-out, and the validator
+/// may need one itself.
 ///
 /// # Example
 ///
@@ -158,9 +160,9 @@ impl<V> RequireToken<V> {
 
     /// Takes the token of a cookie, and of Basic credentials, whatever site made a browser send the
     /// request. Defaults to refusing with 403 what comes from another one: see
-    /// [Deployment](Self#deployment). Without that guard something else has to tell the requests of
+    /// [Requests of other sites](Self#requests-of-other-sites). Without that guard something else has to tell the requests of
     /// the API's own pages from others: a proxy that checks `Origin`, or `SameSite=Strict`.
-    pub fn dangerous_allow_cross_site_cookies(mut self) -> Self {
+    pub fn dangerous_allow_cross_site_requests(mut self) -> Self {
         self.settings_mut().sources.cross_site = true;
         self
     }

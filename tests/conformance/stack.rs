@@ -139,7 +139,7 @@ fn require_token(
         require = require.with_basic_passwords(passwords);
     }
     if config.flag("cookie_csrf")? == Some(false) {
-        require = require.dangerous_allow_cross_site_cookies();
+        require = require.dangerous_allow_cross_site_requests();
     }
     if let Some(resource) = config.text("resource")? {
         require = require.with_resource(resource)?;
