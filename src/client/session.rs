@@ -29,6 +29,8 @@ struct RefreshTokens {
     newest: Option<ClientSecret>,
     /// How often the newest was sent without an answer.
     unanswered: u32,
+    /// The last renewal left it as it was: this server does not use tokens up.
+    lasts: bool,
     on_rotation: Option<OnRotation>,
 }
 
@@ -36,16 +38,23 @@ impl RefreshTokens {
     fn replace(&mut self, newest: Option<ClientSecret>) {
         self.newest = newest;
         self.unanswered = 0;
+        self.lasts = false;
     }
 
-    /// The token to send next. It counts as unanswered from now on.
-    fn send(&mut self) -> Result<ClientSecret, Error> {
-        let newest = self.newest.clone().ok_or_else(Error::sign_in_needed)?;
-        if self.unanswered >= MAX_UNANSWERED {
-            return Err(Error::answers_lost());
+    /// The token to send next.
+    fn next(&self) -> Result<&ClientSecret, Error> {
+        let newest = self.newest.as_ref().ok_or_else(Error::sign_in_needed)?;
+        match self.unanswered >= MAX_UNANSWERED && !self.lasts {
+            true => Err(Error::answers_lost()),
+            false => Ok(newest),
         }
-        self.unanswered += 1;
-        Ok(newest)
+    }
+
+    /// The same, which counts as unanswered from now on.
+    fn send(&mut self) -> Result<ClientSecret, Error> {
+        let next = self.next()?.clone();
+        self.unanswered = self.unanswered.saturating_add(1);
+        Ok(next)
     }
 
     /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
@@ -67,10 +76,10 @@ impl RefreshTokens {
             }
             Ok(response) => {
                 self.unanswered = 0;
-                let rotated = response.refresh_token()?;
-                if rotated.expose() == sent.expose() {
-                    return None;
-                }
+                let rotated =
+                    response.refresh_token().filter(|token| token.expose() != sent.expose());
+                self.lasts = rotated.is_none();
+                let rotated = rotated?;
                 self.newest = Some(rotated.clone());
                 Some((rotated.clone(), self.on_rotation.clone()?))
             }
@@ -110,6 +119,9 @@ impl Fetcher for Session {
         let (tokens, endpoint, grant) =
             (self.tokens.clone(), self.endpoint.clone(), self.grant.clone());
         Box::pin(async move {
+            lock(&tokens).next()?;
+            // First: as long as only metadata are asked for, nothing can be lost.
+            let url = endpoint.locate().await?;
             let (sent, again) = {
                 let mut tokens = lock(&tokens);
                 (tokens.send()?, tokens.unanswered > 1)
@@ -117,7 +129,8 @@ impl Fetcher for Session {
             if again {
                 warning::possible_reuse();
             }
-            let answer = endpoint.fetch(&grant.for_the_same(Grant::refresh_token(&sent))).await;
+            let grant = grant.for_the_same(Grant::refresh_token(&sent));
+            let answer = endpoint.ask(&url, &grant).await;
             // Here, not where it lands: whatever becomes of the cache, the newest is not lost.
             let rotated = lock(&tokens).answered(&sent, &answer);
             if let Some((rotated, on_rotation)) = rotated {
