@@ -25,7 +25,9 @@ use std::{
 use tower::{ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, NotConnected, Transport,
-    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenCache, TokenEndpoint, TokenResponse},
+    client::{
+        Error, ErrorKind, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenResponse,
+    },
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -330,6 +332,55 @@ async fn a_session_that_is_resumed_starts_with_what_was_kept() {
     world.advance(seconds(60)).await;
     assert_eq!(text_of(&cache).await.unwrap(), "T8");
     assert_eq!(*sent.lock().unwrap(), ["R7", "R8"]);
+}
+
+/// What a sign-in for two resources brings, at a server that takes any code.
+async fn signed_in_for_two(world: &World) -> TokenResponse {
+    let callback = "https://app.example/callback";
+    let sign_in = SignIn::new(world.endpoint(), "id", "https://as.example/authorize", callback)
+        .and_then(|sign_in| sign_in.with_resource("https://a.example"))
+        .and_then(|sign_in| sign_in.with_resource("https://b.example"))
+        .unwrap();
+    let (url, pending) = sign_in.begin().unwrap();
+    let query = url.query().unwrap().as_bytes();
+    let (_, state) = form_urlencoded::parse(query).find(|(name, _)| name == "state").unwrap();
+    let back = format!("{callback}?code=c&state={state}").parse().unwrap();
+    sign_in.finish(pending, &back).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_renewal_is_for_the_resources_of_the_sign_in_or_those_that_were_named() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let log = named.clone();
+    let world = World::answering(move |asked| {
+        let pairs = form_urlencoded::parse(asked.form.as_bytes());
+        let resources = pairs.filter(|(name, _)| name == "resource");
+        log.lock().unwrap().push(resources.map(|(_, uri)| uri.to_string()).collect::<Vec<_>>());
+        Reply::rotated("T", "R", 60)
+    });
+    let renewal = async |cache: &TokenCache| {
+        world.advance(seconds(60)).await;
+        text_of(cache).await.unwrap();
+        named.lock().unwrap().pop().unwrap()
+    };
+    let both = ["https://a.example", "https://b.example"];
+    let response = signed_in_for_two(&world).await;
+    let clock = world.clock.clock();
+    let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock.clone());
+    assert_eq!(renewal(&cache).await, both);
+    assert_eq!(renewal(&cache).await, both, "the next one too");
+    cache.store(&TokenResponse::new(AccessToken::new("T").unwrap()).with_refresh_token("R"));
+    world.advance(seconds(300)).await;
+    assert!(renewal(&cache).await.is_empty(), "another sign-in named none");
+
+    let cache = cache.with_resources(&[]).unwrap();
+    cache.store(&response);
+    assert!(renewal(&cache).await.is_empty());
+    let cache = cache.with_resources(&both[1..]).unwrap();
+    assert_eq!(renewal(&cache).await, both[1..]);
+
+    let cache = TokenCache::resumed(world.endpoint(), "R", exact(), clock);
+    assert_eq!(renewal(&cache.with_resources(&both).unwrap()).await, both);
 }
 
 #[tokio::test]

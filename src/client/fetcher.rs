@@ -54,6 +54,12 @@ pub(super) trait Fetcher: Send + Sync {
         drop(told);
     }
 
+    /// Names `resources` in each renewal; whether there are any.
+    fn renew_for(&self, resources: &[String]) -> bool {
+        let _ = resources;
+        false
+    }
+
     /// Whether the client's secret may become another by itself.
     fn rotates_its_secret(&self) -> bool {
         false

@@ -6,7 +6,7 @@ use super::{
     fetcher::{Fetch, Fetcher},
     warning,
 };
-use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
+use crate::{ClientSecret, observe::tokens::Source};
 use http::StatusCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,8 +19,6 @@ pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 /// Asks with the newest refresh token.
 pub(super) struct Session {
     endpoint: TokenEndpoint,
-    /// The scopes and targets of the sign-in.
-    grant: Grant,
     tokens: Arc<Mutex<RefreshTokens>>,
 }
 
@@ -31,12 +29,17 @@ struct RefreshTokens {
     unanswered: u32,
     /// The last renewal left it as it was: this server does not use tokens up.
     lasts: bool,
+    /// What the sign-in was for.
+    resources: Vec<String>,
+    /// What renewals are for instead.
+    named: Option<Vec<String>>,
     on_rotation: Option<OnRotation>,
 }
 
 impl RefreshTokens {
-    fn replace(&mut self, newest: Option<ClientSecret>) {
+    fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
         self.newest = newest;
+        self.resources = resources.to_vec();
         self.unanswered = 0;
         self.lasts = false;
     }
@@ -55,6 +58,13 @@ impl RefreshTokens {
         let next = self.next()?.clone();
         self.unanswered = self.unanswered.saturating_add(1);
         Ok(next)
+    }
+
+    /// How it is sent. The scopes are those of the sign-in where none are named (RFC 6749 §6), the
+    /// resources are not (RFC 8707 §2.2).
+    fn grant(&self, sent: &ClientSecret) -> Grant {
+        let resources = self.named.as_ref().unwrap_or(&self.resources);
+        Grant::refresh_token(sent).with_resources(resources)
     }
 
     /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
@@ -102,34 +112,33 @@ fn lock(tokens: &Mutex<RefreshTokens>) -> MutexGuard<'_, RefreshTokens> {
 
 impl Session {
     pub(super) fn new(endpoint: TokenEndpoint) -> Self {
-        let (endpoint, grant) = (endpoint.detached(), Grant::client_credentials());
-        Self { endpoint, grant, tokens: Arc::default() }
+        Self { endpoint: endpoint.detached(), tokens: Arc::default() }
     }
 
     /// A session of which there is only its refresh token.
     pub(super) fn resumed(endpoint: TokenEndpoint, refresh_token: ClientSecret) -> Self {
         let session = Self::new(endpoint);
-        lock(&session.tokens).replace(Some(refresh_token));
+        lock(&session.tokens).replace(Some(refresh_token), &[]);
         session
     }
 }
 
 impl Fetcher for Session {
     fn fetch(&self) -> Fetch {
-        let (tokens, endpoint, grant) =
-            (self.tokens.clone(), self.endpoint.clone(), self.grant.clone());
+        let (tokens, endpoint) = (self.tokens.clone(), self.endpoint.clone());
         Box::pin(async move {
             lock(&tokens).next()?;
             // First: as long as only metadata are asked for, nothing can be lost.
             let url = endpoint.locate().await?;
-            let (sent, again) = {
+            let (sent, grant, again) = {
                 let mut tokens = lock(&tokens);
-                (tokens.send()?, tokens.unanswered > 1)
+                let sent = tokens.send()?;
+                let grant = tokens.grant(&sent);
+                (sent, grant, tokens.unanswered > 1)
             };
             if again {
                 warning::possible_reuse();
             }
-            let grant = grant.for_the_same(Grant::refresh_token(&sent));
             let answer = endpoint.ask(&url, &grant).await;
             // Here, not where it lands: whatever becomes of the cache, the newest is not lost.
             let rotated = lock(&tokens).answered(&sent, &answer);
@@ -145,10 +154,6 @@ impl Fetcher for Session {
         })
     }
 
-    fn scopes(&self) -> Option<ScopeSet> {
-        Some(self.grant.scopes().clone())
-    }
-
     fn source(&self) -> Source {
         let grant_type = Some("refresh_token".to_owned());
         Source { endpoint: self.endpoint.place(), grant_type }
@@ -160,7 +165,7 @@ impl Fetcher for Session {
 
     fn adopt(&self, response: &TokenResponse) -> bool {
         let mut tokens = lock(&self.tokens);
-        tokens.replace(response.refresh_token().cloned());
+        tokens.replace(response.refresh_token().cloned(), response.resources());
         tokens.newest.is_some()
     }
 
@@ -170,6 +175,11 @@ impl Fetcher for Session {
 
     fn on_rotation(&self, told: OnRotation) {
         lock(&self.tokens).on_rotation = Some(told);
+    }
+
+    fn renew_for(&self, resources: &[String]) -> bool {
+        lock(&self.tokens).named = Some(resources.to_vec());
+        true
     }
 
     fn rotates_its_secret(&self) -> bool {

@@ -30,13 +30,22 @@ pub struct TokenResponse {
     refresh_token: Option<ClientSecret>,
     scope: Option<ScopeSet>,
     members: Map<String, Value>,
+    /// What the sign-in that brought it was for.
+    resources: Vec<String>,
 }
 
 impl TokenResponse {
     /// An answer that holds `access_token` and nothing else.
     #[must_use]
     pub fn new(access_token: AccessToken) -> Self {
-        Self { access_token, lifetime: None, refresh_token: None, scope: None, members: Map::new() }
+        Self {
+            access_token,
+            lifetime: None,
+            refresh_token: None,
+            scope: None,
+            members: Map::new(),
+            resources: Vec::new(),
+        }
     }
 
     /// Sets how long the token is good from when it was asked for (`expires_in`); at most ten
@@ -56,6 +65,15 @@ impl TokenResponse {
 
     pub(super) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
         Self { scope, ..self }
+    }
+
+    pub(super) fn with_resources(self, resources: Vec<String>) -> Self {
+        Self { resources, ..self }
+    }
+
+    /// The resources that its renewals are for too.
+    pub(super) fn resources(&self) -> &[String] {
+        &self.resources
     }
 
     /// The access token.
@@ -170,7 +188,8 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
     };
     let lifetime = members.get("expires_in").and_then(seconds);
     let scope = members.get("scope").and_then(scope);
-    Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members })
+    let resources = Vec::new();
+    Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members, resources })
 }
 
 /// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.

@@ -104,8 +104,9 @@ impl TokenCache {
         Self::build(Box::new(FromFn(fetch)), policy, clock, true)
     }
 
-    /// Keeps the token of a sign-in, and renews it by its refresh token. Without one the token is
-    /// used until it is rejected, and from then on the error says that the user has to sign in;
+    /// Keeps the token of a sign-in, and renews it by its refresh token, for the resources that the
+    /// [sign-in](super::SignIn::with_resource) named. Without a refresh token it is used until it
+    /// is rejected, and from then on the error says that the user has to sign in;
     /// [`store`](Self::store) takes the new token.
     #[must_use]
     pub fn signed_in(
