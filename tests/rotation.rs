@@ -7,7 +7,7 @@ mod engine;
 #[path = "support/leaks.rs"]
 mod leaks;
 
-use engine::{Asked, Reply, World, ask, at_once, exact, impatient, seconds, settle};
+use engine::{Asked, Reply, World, ask, at_once, exact, impatient, millis, seconds, settle};
 use http::{Method, Request, Response, header::AUTHORIZATION};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::runtime::Handle;
 use tower::{ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, NotConnected, Transport,
@@ -332,6 +333,47 @@ async fn a_session_that_is_resumed_starts_with_what_was_kept() {
     world.advance(seconds(60)).await;
     assert_eq!(text_of(&cache).await.unwrap(), "T8");
     assert_eq!(*sent.lock().unwrap(), ["R7", "R8"]);
+}
+
+#[tokio::test]
+async fn a_renewal_outlives_its_cache_and_is_told() {
+    let ends: [(&str, fn(TokenCache)); 2] =
+        [("shut down", |cache| cache.shutdown()), ("dropped", drop)];
+    for (how, end) in ends {
+        let (world, sent) = answering(|token, _| next(token).takes(seconds(1)));
+        let told = Sent::default();
+        let log = told.clone();
+        let cache = expired(&world, exact()).await;
+        let cache =
+            cache.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().to_owned()));
+        assert!(engine::at_hand(&cache).is_none());
+        world.advance(millis(500)).await;
+        assert_eq!(*sent.lock().unwrap(), ["R1"], "no renewal is in flight");
+        end(cache);
+        world.advance(millis(500)).await;
+        assert_eq!(*told.lock().unwrap(), ["R2"], "{how}");
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+
+        let clock = world.clock.clock();
+        let cache = TokenCache::resumed(world.endpoint(), "R2", exact(), clock);
+        let call = tokio::spawn(ask(&cache));
+        world.advance(seconds(1)).await;
+        assert_eq!(at_once(call).await.unwrap().unwrap().expose(), "T2");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_outlives_its_cache_no_longer_than_a_fetch_may_take() {
+    let (world, sent) = answering(|token, _| next(token).hangs());
+    let cache = expired(&world, exact().with_fetch_deadline(seconds(10))).await;
+    assert!(engine::at_hand(&cache).is_none());
+    settle().await;
+    assert_eq!(sent.lock().unwrap().len(), 1);
+    cache.shutdown();
+    world.advance(seconds(9)).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+    world.advance(seconds(1)).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
 }
 
 /// What a sign-in for two resources brings, at a server that takes any code.

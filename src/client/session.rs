@@ -2,13 +2,20 @@
 //! used up is not sent again without a word.
 
 use super::{
-    Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
+    Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
     fetcher::{Fetch, Fetcher},
-    warning,
+    flight, warning,
 };
-use crate::{ClientSecret, observe::tokens::Source};
+use crate::{
+    ClientSecret, Clock,
+    observe::tokens::{Source, Span},
+    race::before,
+};
 use http::StatusCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// How often a refresh token is sent whose fate is unknown: once, and once more.
 const MAX_UNANSWERED: u32 = 2;
@@ -20,11 +27,15 @@ pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 pub(super) struct Session {
     endpoint: TokenEndpoint,
     tokens: Arc<Mutex<RefreshTokens>>,
+    clock: Clock,
+    deadline: Duration,
 }
 
 #[derive(Default)]
 struct RefreshTokens {
     newest: Option<ClientSecret>,
+    /// Boxed: most sessions have none, and a pool has one for each user.
+    given_up: Option<Box<GivenUp>>,
     /// How often the newest was sent without an answer.
     unanswered: u32,
     /// The last renewal left it as it was: this server does not use tokens up.
@@ -34,6 +45,13 @@ struct RefreshTokens {
     /// What renewals are for instead.
     named: Option<Vec<String>>,
     on_rotation: Option<OnRotation>,
+}
+
+/// A token that was given up while it may be on its way.
+struct GivenUp {
+    token: ClientSecret,
+    /// Where the one that takes its place is revoked; where nothing is, it is told.
+    endpoint: Option<TokenRevocation>,
 }
 
 impl RefreshTokens {
@@ -68,30 +86,57 @@ impl RefreshTokens {
     }
 
     /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
-    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with who
-    /// has to be told.
+    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with what has
+    /// to be done.
     fn answered(
         &mut self,
         sent: &ClientSecret,
         answer: &Result<TokenResponse, Error>,
-    ) -> Option<(ClientSecret, OnRotation)> {
-        if self.newest.as_ref().map(ClientSecret::expose) != Some(sent.expose()) {
-            return None;
+    ) -> Option<(ClientSecret, Then)> {
+        let is_sent = |token: &ClientSecret| token.expose() == sent.expose();
+        let rotated = answer.as_ref().ok().and_then(TokenResponse::refresh_token);
+        let rotated = rotated.filter(|token| !is_sent(token)).cloned();
+        let told = || self.on_rotation.clone().map(Then::Tell);
+        if !self.newest.as_ref().is_some_and(is_sent) {
+            let given_up = self.given_up.take_if(|given_up| is_sent(&given_up.token))?;
+            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(told)?));
         }
         match answer {
-            Err(error) if is_lost(error) => None,
-            Err(_) => {
-                self.unanswered = self.unanswered.saturating_sub(1);
-                None
-            }
-            Ok(response) => {
+            Err(error) if is_lost(error) => {}
+            Err(_) => self.unanswered = self.unanswered.saturating_sub(1),
+            Ok(_) => {
                 self.unanswered = 0;
-                let rotated =
-                    response.refresh_token().filter(|token| token.expose() != sent.expose());
                 self.lasts = rotated.is_none();
-                let rotated = rotated?;
-                self.newest = Some(rotated.clone());
-                Some((rotated.clone(), self.on_rotation.clone()?))
+            }
+        }
+        self.newest = Some(rotated.clone()?);
+        Some((rotated?, told()?))
+    }
+
+    fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        let newest = self.newest.take()?;
+        if self.unanswered > 0 {
+            let (token, endpoint) = (newest.clone(), endpoint.cloned());
+            self.given_up = Some(Box::new(GivenUp { token, endpoint }));
+        }
+        Some(newest)
+    }
+}
+
+/// What has to be done with a new refresh token.
+enum Then {
+    Tell(OnRotation),
+    /// The session has ended meanwhile.
+    Revoke(TokenRevocation),
+}
+
+impl Then {
+    async fn with(self, rotated: &ClientSecret) {
+        match self {
+            Self::Tell(on_rotation) => on_rotation(rotated),
+            // Nobody waits for what becomes of it.
+            Self::Revoke(endpoint) => {
+                drop(endpoint.revoke(rotated.expose(), "refresh_token").await);
             }
         }
     }
@@ -111,21 +156,25 @@ fn lock(tokens: &Mutex<RefreshTokens>) -> MutexGuard<'_, RefreshTokens> {
 }
 
 impl Session {
-    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
-        Self { endpoint: endpoint.detached(), tokens: Arc::default() }
+    pub(super) fn new(endpoint: TokenEndpoint, policy: &RefreshPolicy, clock: &Clock) -> Self {
+        Self {
+            endpoint: endpoint.detached(),
+            tokens: Arc::default(),
+            clock: clock.clone(),
+            deadline: policy.fetch_deadline,
+        }
     }
 
-    /// A session of which there is only its refresh token.
-    pub(super) fn resumed(endpoint: TokenEndpoint, refresh_token: ClientSecret) -> Self {
-        let session = Self::new(endpoint);
-        lock(&session.tokens).replace(Some(refresh_token), &[]);
-        session
+    /// Goes on with a refresh token that was kept.
+    pub(super) fn resume(&self, refresh_token: ClientSecret) {
+        lock(&self.tokens).replace(Some(refresh_token), &[]);
     }
 }
 
 impl Fetcher for Session {
     fn fetch(&self) -> Fetch {
         let (tokens, endpoint) = (self.tokens.clone(), self.endpoint.clone());
+        let deadline = self.clock.sleep(self.deadline);
         Box::pin(async move {
             lock(&tokens).next()?;
             // First: as long as only metadata are asked for, nothing can be lost.
@@ -139,13 +188,19 @@ impl Fetcher for Session {
             if again {
                 warning::possible_reuse();
             }
-            let answer = endpoint.ask(&url, &grant).await;
-            // Here, not where it lands: whatever becomes of the cache, the newest is not lost.
-            let rotated = lock(&tokens).answered(&sent, &answer);
-            if let Some((rotated, on_rotation)) = rotated {
-                on_rotation(&rotated);
-            }
-            answer.map_err(|error| {
+            let exchange = async move {
+                let answer = before(endpoint.ask(&url, &grant), deadline).await;
+                let answer = answer.unwrap_or_else(|| Err(flight::too_long()));
+                let rotated = lock(&tokens).answered(&sent, &answer);
+                if let Some((rotated, then)) = rotated {
+                    then.with(&rotated).await;
+                }
+                answer
+            };
+            // A task of its own: the server may have used up what was sent, so whatever becomes of
+            // the cache, the newest is not lost. The deadline ends it.
+            let answer = tokio::spawn(Span::current().instrument(exchange)).await;
+            answer.unwrap_or_else(|_| Err(flight::aborted())).map_err(|error| {
                 // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
                 // refused may be let in again.
                 let gone = error.code() == Some("invalid_grant") && !error.is_transient();
@@ -169,8 +224,8 @@ impl Fetcher for Session {
         tokens.newest.is_some()
     }
 
-    fn forget(&self) -> Option<ClientSecret> {
-        lock(&self.tokens).newest.take()
+    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        lock(&self.tokens).give_up(endpoint)
     }
 
     fn on_rotation(&self, told: OnRotation) {

@@ -30,7 +30,7 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///
 /// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
 /// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
-/// waits.
+/// waits, but for a renewal of a session: its new refresh token is told before.
 ///
 /// Its life: [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
 /// [`revoke`](Self::revoke), [`shutdown`](Self::shutdown).
@@ -115,7 +115,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let session = Session::new(endpoint);
+        let session = Session::new(endpoint, &policy, &clock);
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache

@@ -40,7 +40,8 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let session = Session::resumed(endpoint, refresh_token.into());
+        let session = Session::new(endpoint, &policy, &clock);
+        session.resume(refresh_token.into());
         Self::build(Box::new(session), policy, clock, true)
     }
 
@@ -48,8 +49,8 @@ impl TokenCache {
     /// to be kept where a restart finds it. It takes the place of what was told before. That of a
     /// sign-in is not told, since the caller has it; a cache without a session tells nothing.
     ///
-    /// It runs on the task that fetches: callers wait for it, and it should do no more than a
-    /// short write. One that panics fails the renewal; the new refresh token is kept here all the
+    /// It runs on the task that renews, even after the cache was shut down or dropped meanwhile:
+    /// callers wait for it, and it should do no more than a short write. One that panics fails the renewal; the new refresh token is kept here all the
     /// same.
     #[must_use]
     pub fn on_rotation(self, told: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
