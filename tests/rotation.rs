@@ -337,9 +337,7 @@ async fn a_session_that_is_resumed_starts_with_what_was_kept() {
 
 #[tokio::test]
 async fn a_renewal_outlives_its_cache_and_is_told() {
-    let ends: [(&str, fn(TokenCache)); 2] =
-        [("shut down", |cache| cache.shutdown()), ("dropped", drop)];
-    for (how, end) in ends {
+    for is_dropped in [false, true] {
         let (world, sent) = answering(|token, _| next(token).takes(seconds(1)));
         let told = Sent::default();
         let log = told.clone();
@@ -349,9 +347,13 @@ async fn a_renewal_outlives_its_cache_and_is_told() {
         assert!(engine::at_hand(&cache).is_none());
         world.advance(millis(500)).await;
         assert_eq!(*sent.lock().unwrap(), ["R1"], "no renewal is in flight");
-        end(cache);
+        let kept = (!is_dropped).then(|| cache.clone());
+        if let Some(cache) = &kept {
+            cache.shutdown();
+        }
+        drop(cache);
         world.advance(millis(500)).await;
-        assert_eq!(*told.lock().unwrap(), ["R2"], "{how}");
+        assert_eq!(*told.lock().unwrap(), ["R2"]);
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
 
         let clock = world.clock.clock();
@@ -374,6 +376,39 @@ async fn a_renewal_that_hangs_outlives_its_cache_no_longer_than_a_fetch_may_take
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
     world.advance(seconds(1)).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_can_never_do_is_not_lost_and_its_refresh_token_is_kept() {
+    let (world, sent) = answering(|token, number| match number {
+        1 => Reply::json(r#"{"access_token":"T","token_type":"DPoP"}"#),
+        2 => Reply::json(r#"{"access_token":"T","token_type":"DPoP","refresh_token":"R2"}"#),
+        3 => Reply::json(r#"{"refresh_token":"R3"}"#),
+        _ => next(token),
+    });
+    let cache = expired(&world, exact()).await;
+    let told = Sent::default();
+    let log = told.clone();
+    let cache =
+        cache.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().to_owned()));
+    let (_, log) = traced(async {
+        for _ in 0..2 {
+            let error = text_of(&cache).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+        }
+        assert_eq!(*sent.lock().unwrap(), ["R1"]);
+        for _ in 0..2 {
+            world.advance(seconds(60)).await;
+            assert!(engine::at_hand(&cache).is_none_or(|answer| answer.is_err()));
+            settle().await;
+        }
+        world.advance(seconds(60)).await;
+        assert_eq!(text_of(&cache).await.unwrap(), "T3");
+    })
+    .await;
+    assert!(!own_lines(&log).contains("possible reuse"), "{log}");
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R1", "R2", "R3"]);
+    assert_eq!(*told.lock().unwrap(), ["R2", "R3", "R4"]);
 }
 
 /// What a sign-in for two resources brings, at a server that takes any code.

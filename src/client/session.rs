@@ -4,7 +4,9 @@
 use super::{
     Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
     fetcher::{Fetch, Fetcher},
-    flight, warning,
+    flight,
+    token_response::Unusable,
+    warning,
 };
 use crate::{
     ClientSecret, Clock,
@@ -34,8 +36,7 @@ pub(super) struct Session {
 #[derive(Default)]
 struct RefreshTokens {
     newest: Option<ClientSecret>,
-    /// Boxed: most sessions have none, and a pool has one for each user.
-    given_up: Option<Box<GivenUp>>,
+    given_up: Option<GivenUp>,
     /// How often the newest was sent without an answer.
     unanswered: u32,
     /// The last renewal left it as it was: this server does not use tokens up.
@@ -50,8 +51,9 @@ struct RefreshTokens {
 /// A token that was given up while it may be on its way.
 struct GivenUp {
     token: ClientSecret,
-    /// Where the one that takes its place is revoked; where nothing is, it is told.
-    endpoint: Option<TokenRevocation>,
+    /// Where the one that takes its place is revoked; where nothing is, it is told. Boxed: a pool
+    /// has a session for each user.
+    endpoint: Option<Box<TokenRevocation>>,
 }
 
 impl RefreshTokens {
@@ -91,10 +93,13 @@ impl RefreshTokens {
     fn answered(
         &mut self,
         sent: &ClientSecret,
-        answer: &Result<TokenResponse, Error>,
+        answer: &Result<TokenResponse, Unusable>,
     ) -> Option<(ClientSecret, Then)> {
         let is_sent = |token: &ClientSecret| token.expose() == sent.expose();
-        let rotated = answer.as_ref().ok().and_then(TokenResponse::refresh_token);
+        let rotated = match answer {
+            Ok(response) => response.refresh_token(),
+            Err(unusable) => unusable.refresh_token.as_ref(),
+        };
         let rotated = rotated.filter(|token| !is_sent(token)).cloned();
         let told = || self.on_rotation.clone().map(Then::Tell);
         if !self.newest.as_ref().is_some_and(is_sent) {
@@ -102,12 +107,10 @@ impl RefreshTokens {
             return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(told)?));
         }
         match answer {
-            Err(error) if is_lost(error) => {}
+            Err(_) if rotated.is_some() => (self.unanswered, self.lasts) = (0, false),
+            Err(unusable) if is_lost(&unusable.error) => {}
             Err(_) => self.unanswered = self.unanswered.saturating_sub(1),
-            Ok(_) => {
-                self.unanswered = 0;
-                self.lasts = rotated.is_none();
-            }
+            Ok(_) => (self.unanswered, self.lasts) = (0, rotated.is_none()),
         }
         self.newest = Some(rotated.clone()?);
         Some((rotated?, told()?))
@@ -116,8 +119,8 @@ impl RefreshTokens {
     fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
         if self.unanswered > 0 {
-            let (token, endpoint) = (newest.clone(), endpoint.cloned());
-            self.given_up = Some(Box::new(GivenUp { token, endpoint }));
+            let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
+            self.given_up = Some(GivenUp { token, endpoint });
         }
         Some(newest)
     }
@@ -127,7 +130,7 @@ impl RefreshTokens {
 enum Then {
     Tell(OnRotation),
     /// The session has ended meanwhile.
-    Revoke(TokenRevocation),
+    Revoke(Box<TokenRevocation>),
 }
 
 impl Then {
@@ -145,7 +148,7 @@ impl Then {
 /// Whether the server may have carried the request out and its answer is not known.
 fn is_lost(error: &Error) -> bool {
     match error.kind() {
-        _ if error.is_unsent() => false,
+        _ if error.is_unsent() || error.is_lasting() => false,
         ErrorKind::Transport | ErrorKind::InvalidResponse => true,
         _ => error.status() == Some(StatusCode::GATEWAY_TIMEOUT),
     }
@@ -190,12 +193,12 @@ impl Fetcher for Session {
             }
             let exchange = async move {
                 let answer = before(endpoint.ask(&url, &grant), deadline).await;
-                let answer = answer.unwrap_or_else(|| Err(flight::too_long()));
+                let answer = answer.unwrap_or_else(|| Err(flight::too_long().into()));
                 let rotated = lock(&tokens).answered(&sent, &answer);
                 if let Some((rotated, then)) = rotated {
                     then.with(&rotated).await;
                 }
-                answer
+                answer.map_err(|unusable| unusable.error)
             };
             // A task of its own: the server may have used up what was sent, so whatever becomes of
             // the cache, the newest is not lost. The deadline ends it.
