@@ -1,13 +1,13 @@
 //! The ready HTTPS client (feature `https`): hyper's pooling client over rustls, with the
 //! platform's own roots.
 
-use crate::{Transport, transport::NotConnected};
+use crate::{NotConnected, Transport};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -18,11 +18,17 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
+use tokio::time::timeout;
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type HttpsClient = Client<Bounded<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+
+/// How long a connection may take, TLS and all. Less than the deadline of a fetch, which would end
+/// first where packets are dropped, and could not say that nothing was sent.
+const CONNECT: Duration = Duration::from_secs(10);
 
 impl Transport {
     /// The default back channel: HTTP/1 and HTTP/2 over rustls (the aws-lc-rs provider), pooled,
@@ -30,10 +36,16 @@ impl Transport {
     /// no I/O.
     ///
     /// A machine without certificate authorities fails each fetch with an error that says so;
-    /// there is no fall-back to a bundled list. The next fetch tries anew.
+    /// there is no fall-back to a bundled list. The next fetch tries anew. A connection that has
+    /// not come about within 10 s is given up.
     pub fn https() -> Self {
         Self::new(Https::default())
     }
+}
+
+/// Whether `error` is one of hyper-util's client, whoever made that, which could not connect.
+pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
 }
 
 /// The client, once it was needed.
@@ -65,7 +77,36 @@ fn build() -> Result<HttpsClient, NoTls> {
         .enable_http1()
         .enable_http2()
         .build();
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
+    Ok(Client::builder(TokioExecutor::new()).build(Bounded(connector)))
+}
+
+/// A connector that gives up.
+#[derive(Clone)]
+struct Bounded<C>(C);
+
+impl<C> Service<Uri> for Bounded<C>
+where
+    C: Service<Uri>,
+    C::Error: Into<BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            match timeout(CONNECT, connecting).await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(format!("no connection within {} s", CONNECT.as_secs()).into()),
+            }
+        })
+    }
 }
 
 impl Service<Request<Full<Bytes>>> for Https {
@@ -80,11 +121,8 @@ impl Service<Request<Full<Bytes>>> for Https {
     fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         let client = self.client();
         Box::pin(async move {
-            let client = client.map_err(|error| NotConnected(error.into()))?;
-            client.request(request).await.map_err(|error| match error.is_connect() {
-                true => NotConnected(error.into()).into(),
-                false => error.into(),
-            })
+            let client = client.map_err(NotConnected::new)?;
+            Ok(client.request(request).await?)
         })
     }
 }
@@ -105,5 +143,24 @@ impl fmt::Display for NoTls {
 impl Error for NoTls {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper_util::rt::TokioIo;
+    use std::future::pending;
+    use tokio::net::TcpStream;
+    use tower::service_fn;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_come_about_is_given_up_before_the_deadline() {
+        let silent = service_fn(|_: Uri| pending::<Result<TokioIo<TcpStream>, BoxError>>());
+        let client = Client::builder(TokioExecutor::new()).build(Bounded(silent));
+        let request = Request::get("https://as.example/token").body(Full::default()).unwrap();
+        let error = Transport::new(client).send(request).await.unwrap_err();
+        assert!(error.to_string().contains("no connection within 10 s"), "{error}");
+        assert!(error.is_unsent());
     }
 }

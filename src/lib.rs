@@ -114,6 +114,9 @@ mod flight;
 mod head;
 #[cfg(feature = "https")]
 mod https;
+#[cfg(not(feature = "https"))]
+#[path = "no_https.rs"]
+mod https;
 #[cfg(feature = "jwt")]
 mod jose;
 #[cfg(feature = "server")]
@@ -127,6 +130,7 @@ mod location;
 mod members;
 #[cfg(any(feature = "client", feature = "jwt"))]
 mod metadata;
+mod not_connected;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
 mod origin;
@@ -173,6 +177,7 @@ pub use jose::{Algorithm, SigningKey};
 pub use location::{HeaderLocation, TokenLocation};
 #[cfg(any(feature = "client", feature = "jwt"))]
 pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKind};
+pub use not_connected::NotConnected;
 pub use origin::Origin;
 pub use scope::{Scope, ScopeSet};
 pub use secret::ClientSecret;

@@ -1,6 +1,6 @@
 //! The back channel: a bounded, time-limited fetch over any HTTP service.
 
-use crate::{Clock, Origin, scrub};
+use crate::{Clock, Origin, not_connected::is_unconnected, scrub};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -9,7 +9,6 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -75,7 +74,9 @@ enum Failure {
 }
 
 impl Transport {
-    /// Fetches with `service`; each fetch uses a clone of it, polled ready first.
+    /// Fetches with `service`; each fetch uses a clone of it, polled ready first. Where it cannot
+    /// connect it should say so by [`NotConnected`](crate::NotConnected), and it should give up
+    /// connecting well before the deadline, which does not tell one from the other.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -261,40 +262,6 @@ pub struct TransportError {
     kind: TransportErrorKind,
     text: Box<str>,
     unsent: bool,
-}
-
-/// Marks an error of a connection that never came about.
-#[derive(Debug)]
-#[cfg_attr(not(feature = "https"), allow(dead_code, reason = "only the ready client tells"))]
-pub(crate) struct NotConnected(pub(crate) BoxError);
-
-impl fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for NotConnected {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
-
-/// Whether `error`, or what lies below it, says that there was no connection.
-fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let refused = error.downcast_ref::<io::Error>().is_some_and(|error| {
-            // What it wraps is not its source.
-            error.kind() == io::ErrorKind::ConnectionRefused
-                || error.get_ref().is_some_and(|inner| is_unconnected(inner))
-        });
-        if refused || error.is::<NotConnected>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
 
 /// The kinds of [`TransportError`].

@@ -250,6 +250,9 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
         let response = response("T1").with_refresh_token("R1");
         let clock = world.clock.clock();
         let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = told.clone();
+        let cache = cache.on_rotation(move |newest| log.lock().unwrap().push(newest.clone()));
         world.advance(seconds(99)).await;
         assert!(at_hand(&cache).unwrap().is_ok());
         settle().await;
@@ -263,15 +266,18 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
                 _ => Err(Some("unsupported_token_type".to_owned())),
             }
         );
+        let waiting = tokio::spawn(ask(&cache));
+        world.advance(seconds(1)).await;
         let forms = forms.lock().unwrap().clone();
         assert!(forms[0].starts_with("token=R1&token_type_hint=refresh_token&"), "{forms:?}");
         assert!(forms[1].starts_with("token=T1&token_type_hint=access_token&"), "{forms:?}");
-        let waiting = tokio::spawn(ask(&cache));
-        world.advance(seconds(1)).await;
+        // The one that was on its way.
+        assert!(forms[2].starts_with("token=R2&token_type_hint=refresh_token&"), "{forms:?}");
         let error = at_once(waiting).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SignInNeeded, "{error}");
         assert_eq!(cache.status().state(), TokenState::SignInNeeded);
         assert_eq!(world.requests().len(), 1);
+        assert!(told.lock().unwrap().is_empty(), "whoever keeps it would sign in with it again");
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 use tokio::task::JoinHandle;
 use tower_oauth2::{
     AccessToken,
-    client::{Error, ErrorKind, RefreshPolicy, TokenCache, TokenResponse},
+    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenCache, TokenResponse, TokenType},
 };
 
 /// A client with the token `T1`, which is good until 100 s and stale from 80 s on, then `script`.
@@ -199,6 +199,35 @@ async fn a_refused_client_asks_seldom_and_fails_at_once_back_01() {
         let asked = world.requests().len();
         assert!((2..=11).contains(&asked), "{asked}");
         assert!(gaps(&world, 0).iter().all(|gap| *gap >= seconds(1)));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_can_never_do_is_asked_for_seldom_and_nobody_waits_for_another() {
+    let exchange = || Grant::token_exchange("S", &TokenType::JWT);
+    for (grant, answer) in [
+        (exchange(), r#"{"access_token":"T","token_type":"N_A","issued_token_type":"urn:x"}"#),
+        (exchange(), r#"{"access_token":"T","token_type":"Bearer"}"#),
+        (Grant::client_credentials(), r#"{"access_token":"T","token_type":"DPoP"}"#),
+    ] {
+        let world = World::answering(move |_| Reply::json(answer));
+        let clock = world.clock.clock();
+        let policy = RefreshPolicy::default();
+        let cache = TokenCache::with_clock(world.endpoint(), grant, policy, clock);
+        for _ in 0..2 {
+            let error = at_once(ask(&cache)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+            assert!(!error.is_transient() && error.retry_after().is_some(), "{error}");
+        }
+        assert_eq!(world.requests().len(), 1);
+        // Each time it issues a token that nobody uses.
+        for _ in 0..600 {
+            world.advance(seconds(1)).await;
+            assert!(at_once(ask(&cache)).await.is_err());
+        }
+        let asked = world.requests().len();
+        assert!((5..=26).contains(&asked), "{asked}");
+        assert_eq!(gaps(&world, asked - 2), [seconds(30)]);
     }
 }
 

@@ -34,8 +34,9 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, Answer, Challenge, ClientAuthentication, ClientSecret, Clock, ConfigError, Origin,
-    RequestHead, Scope, ScopeSet, TokenLocation, Transport, TransportErrorKind,
+    AccessToken, Answer, Challenge, ClientAuthentication, ClientSecret, Clock, ConfigError,
+    NotConnected, Origin, RequestHead, Scope, ScopeSet, TokenLocation, Transport,
+    TransportErrorKind,
     client::{
         self, AddBearer,
         ErrorKind::{ForeignOrigin, Placement, Source},
@@ -420,9 +421,14 @@ async fn a_transport_and_its_errors_show_no_secret_of_the_fetch() {
     });
     let silent = service_fn(|_| future::pending::<Result<Response<Body>, Infallible>>());
 
+    let unconnected = || NotConnected::new(Failed::at(&url_with_secret()));
+    assert_clean("NotConnected", &unconnected());
+    let unreachable = service_fn(move |_| future::ready(Err::<Response<Body>, _>(unconnected())));
+
     let manual = ManualClock::new();
     let silent = Transport::new(silent).with_clock(manual.clock()).with_deadline(Duration::ZERO);
     let fetches = [
+        (Transport::new(unreachable), TransportErrorKind::Service),
         (Transport::new(fails), TransportErrorKind::Service),
         (Transport::new(repeats).with_max_body(8), TransportErrorKind::TooLarge),
         (silent, TransportErrorKind::TimedOut),

@@ -7,20 +7,31 @@ mod engine;
 #[path = "support/leaks.rs"]
 mod leaks;
 
-use engine::{Asked, Reply, World, ask, at_once, exact, impatient, seconds, settle};
-use http::{Request, Response, header::AUTHORIZATION};
+use engine::{Asked, Reply, World, ask, at_once, exact, impatient, millis, seconds, settle};
+use http::{Method, Request, Response, header::AUTHORIZATION};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use leaks::{assert_absent, own_lines, traced};
 use std::{
-    env, fs, io,
+    env,
+    error::Error as StdError,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tower::service_fn;
+use tokio::runtime::Handle;
+use tower::{ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, Transport,
-    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenCache, TokenEndpoint, TokenResponse},
+    AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, NotConnected, Transport,
+    client::{
+        Error, ErrorKind, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenResponse,
+    },
 };
+
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The refresh tokens that the server saw, in order.
 type Sent = Arc<Mutex<Vec<String>>>;
@@ -54,6 +65,14 @@ async fn expired(world: &World, policy: RefreshPolicy) -> TokenCache {
     let cache = TokenCache::signed_in(world.endpoint(), &response, policy, clock);
     world.advance(seconds(60)).await;
     cache
+}
+
+/// A session of which there is only its refresh token, `R1`.
+fn resumed(world: &World, transport: Transport, policy: RefreshPolicy) -> TokenCache {
+    let transport = transport.with_clock(world.clock.clock());
+    let client = ClientAuthentication::public("id");
+    let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
+    TokenCache::resumed(endpoint, "R1", policy, world.clock.clock())
 }
 
 async fn text_of(cache: &TokenCache) -> Result<String, Error> {
@@ -183,26 +202,126 @@ async fn an_outage_that_is_told_of_spends_no_refresh_token() {
     }
 }
 
+/// What a client says of a connection that never came about.
+fn unconnected() -> Vec<Box<dyn Fn() -> BoxError + Send + Sync>> {
+    vec![
+        Box::new(|| {
+            let below = io::Error::from(io::ErrorKind::ConnectionRefused);
+            io::Error::other(below).into()
+        }),
+        Box::new(|| NotConnected::new("the name has no address").into()),
+        Box::new(|| io::Error::other(NotConnected::new("the certificate is another's")).into()),
+    ]
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_has_not_seen_the_refresh_token() {
-    let asked = Arc::new(Mutex::new(0));
-    let count = asked.clone();
-    let refusing = service_fn(move |_: Request<engine::Body>| {
-        *count.lock().unwrap() += 1;
-        let below = io::Error::from(io::ErrorKind::ConnectionRefused);
-        async { Err::<Response<engine::Body>, _>(io::Error::other(below)) }
-    });
+    for fails in unconnected() {
+        let tries = Arc::new(Mutex::new(0));
+        let (world, sent) = answering(|token, _| next(token));
+        let (server, count) = (world.service(), tries.clone());
+        let fails = Arc::new(fails);
+        let unreachable = service_fn(move |request: Request<engine::Body>| {
+            *count.lock().unwrap() += 1;
+            let (is_up, fails) = (*count.lock().unwrap() > 10, fails.clone());
+            let server = server.clone();
+            async move {
+                match is_up {
+                    true => server.oneshot(request).await.map_err(BoxError::from),
+                    false => Err(fails()),
+                }
+            }
+        });
+        let cache = resumed(&world, Transport::new(unreachable), impatient());
+        for _ in 0..10 {
+            assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+            world.advance(seconds(60)).await;
+        }
+        assert_eq!(*tries.lock().unwrap(), 10);
+        let (token, log) = traced(text_of(&cache)).await;
+        assert_eq!(token.unwrap(), "T1");
+        assert!(!own_lines(&log).contains("possible reuse"), "{log}");
+        assert_eq!(*sent.lock().unwrap(), ["R1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_hyper_util_that_cannot_connect_has_not_sent_the_refresh_token() {
     let world = World::new();
-    let transport = Transport::new(refusing).with_clock(world.clock.clock());
-    let client = ClientAuthentication::public("id");
-    let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
-    let clock = world.clock.clock();
-    let cache = TokenCache::resumed(endpoint, "R1", impatient(), clock);
+    // It knows no https: each connection fails, without a network.
+    let client =
+        Client::builder(TokioExecutor::new()).build::<_, engine::Body>(HttpConnector::new());
+    let cache = resumed(&world, Transport::new(client), impatient());
     for _ in 0..10 {
         assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
         world.advance(seconds(60)).await;
     }
-    assert_eq!(*asked.lock().unwrap(), 10);
+}
+
+#[tokio::test]
+async fn metadata_that_do_not_come_spend_no_refresh_token() {
+    let (world, sent) = answering(|token, _| next(token));
+    let (server, clock) = (world.service(), world.clock.clock());
+    let hangs = Arc::new(Mutex::new(true));
+    let hanging = hangs.clone();
+    let service = service_fn(move |request: Request<engine::Body>| {
+        let (server, clock, hangs) = (server.clone(), clock.clone(), *hanging.lock().unwrap());
+        async move {
+            if request.method() == Method::POST {
+                return server.oneshot(request).await;
+            }
+            if hangs {
+                clock.sleep(Duration::MAX).await;
+            }
+            let metadata = r#"{"issuer":"https://as.example",
+                "token_endpoint":"https://as.example/token"}"#;
+            Ok(Response::new(engine::Body::from(metadata)))
+        }
+    });
+    let client = ClientAuthentication::public("id");
+    let transport = Transport::new(service).with_clock(world.clock.clock());
+    let endpoint = TokenEndpoint::discovered("https://as.example", client, transport).unwrap();
+    let policy = impatient().with_fetch_deadline(seconds(7));
+    let cache = TokenCache::resumed(endpoint, "R1", policy, world.clock.clock());
+    for _ in 0..3 {
+        let call = tokio::spawn(ask(&cache));
+        world.advance(seconds(7)).await;
+        let error = at_once(call).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+        world.advance(seconds(60)).await;
+    }
+    *hangs.lock().unwrap() = false;
+    assert_eq!(text_of(&cache).await.unwrap(), "T1");
+    assert_eq!(*sent.lock().unwrap(), ["R1"]);
+}
+
+#[tokio::test]
+async fn what_a_server_leaves_as_it_is_may_be_lost_as_often_as_it_likes() {
+    let (world, sent) = answering(|_, number| match number {
+        1 => Reply::token("T1", 60),
+        2 => Reply::rotated("T2", "R1", 60),
+        3..=9 => Reply::broken(),
+        10 => Reply::rotated("T3", "R2", 60),
+        _ => Reply::broken(),
+    });
+    let cache = expired(&world, impatient()).await;
+    for token in ["T1", "T2"] {
+        assert_eq!(text_of(&cache).await.unwrap(), token);
+        world.advance(seconds(60)).await;
+    }
+    for _ in 0..7 {
+        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+        world.advance(seconds(60)).await;
+    }
+    assert_eq!(text_of(&cache).await.unwrap(), "T3");
+    // It has begun to rotate them.
+    for _ in 0..5 {
+        world.advance(seconds(60)).await;
+        assert!(text_of(&cache).await.is_err());
+    }
+    let sent = sent.lock().unwrap();
+    assert_eq!(sent.iter().filter(|token| *token == "R1").count(), 10);
+    assert_eq!(sent.iter().filter(|token| *token == "R2").count(), 2);
 }
 
 #[tokio::test]
@@ -214,6 +333,131 @@ async fn a_session_that_is_resumed_starts_with_what_was_kept() {
     world.advance(seconds(60)).await;
     assert_eq!(text_of(&cache).await.unwrap(), "T8");
     assert_eq!(*sent.lock().unwrap(), ["R7", "R8"]);
+}
+
+#[tokio::test]
+async fn a_renewal_outlives_its_cache_and_is_told() {
+    for is_dropped in [false, true] {
+        let (world, sent) = answering(|token, _| next(token).takes(seconds(1)));
+        let told = Sent::default();
+        let log = told.clone();
+        let cache = expired(&world, exact()).await;
+        let cache =
+            cache.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().to_owned()));
+        assert!(engine::at_hand(&cache).is_none());
+        world.advance(millis(500)).await;
+        assert_eq!(*sent.lock().unwrap(), ["R1"], "no renewal is in flight");
+        let kept = (!is_dropped).then(|| cache.clone());
+        if let Some(cache) = &kept {
+            cache.shutdown();
+        }
+        drop(cache);
+        world.advance(millis(500)).await;
+        assert_eq!(*told.lock().unwrap(), ["R2"]);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+
+        let clock = world.clock.clock();
+        let cache = TokenCache::resumed(world.endpoint(), "R2", exact(), clock);
+        let call = tokio::spawn(ask(&cache));
+        world.advance(seconds(1)).await;
+        assert_eq!(at_once(call).await.unwrap().unwrap().expose(), "T2");
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_outlives_its_cache_no_longer_than_a_fetch_may_take() {
+    let (world, sent) = answering(|token, _| next(token).hangs());
+    let cache = expired(&world, exact().with_fetch_deadline(seconds(10))).await;
+    assert!(engine::at_hand(&cache).is_none());
+    settle().await;
+    assert_eq!(sent.lock().unwrap().len(), 1);
+    cache.shutdown();
+    world.advance(seconds(9)).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+    world.advance(seconds(1)).await;
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_can_never_do_is_not_lost_and_its_refresh_token_is_kept() {
+    let (world, sent) = answering(|token, number| match number {
+        1 => Reply::json(r#"{"access_token":"T","token_type":"DPoP"}"#),
+        2 => Reply::json(r#"{"access_token":"T","token_type":"DPoP","refresh_token":"R2"}"#),
+        3 => Reply::json(r#"{"refresh_token":"R3"}"#),
+        _ => next(token),
+    });
+    let cache = expired(&world, exact()).await;
+    let told = Sent::default();
+    let log = told.clone();
+    let cache =
+        cache.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().to_owned()));
+    let (_, log) = traced(async {
+        for _ in 0..2 {
+            let error = text_of(&cache).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+        }
+        assert_eq!(*sent.lock().unwrap(), ["R1"]);
+        for _ in 0..2 {
+            world.advance(seconds(60)).await;
+            assert!(engine::at_hand(&cache).is_none_or(|answer| answer.is_err()));
+            settle().await;
+        }
+        world.advance(seconds(60)).await;
+        assert_eq!(text_of(&cache).await.unwrap(), "T3");
+    })
+    .await;
+    assert!(!own_lines(&log).contains("possible reuse"), "{log}");
+    assert_eq!(*sent.lock().unwrap(), ["R1", "R1", "R2", "R3"]);
+    assert_eq!(*told.lock().unwrap(), ["R2", "R3", "R4"]);
+}
+
+/// What a sign-in for two resources brings, at a server that takes any code.
+async fn signed_in_for_two(world: &World) -> TokenResponse {
+    let callback = "https://app.example/callback";
+    let sign_in = SignIn::new(world.endpoint(), "id", "https://as.example/authorize", callback)
+        .and_then(|sign_in| sign_in.with_resource("https://a.example"))
+        .and_then(|sign_in| sign_in.with_resource("https://b.example"))
+        .unwrap();
+    let (url, pending) = sign_in.begin().unwrap();
+    let query = url.query().unwrap().as_bytes();
+    let (_, state) = form_urlencoded::parse(query).find(|(name, _)| name == "state").unwrap();
+    let back = format!("{callback}?code=c&state={state}").parse().unwrap();
+    sign_in.finish(pending, &back).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_renewal_is_for_the_resources_of_the_sign_in_or_those_that_were_named() {
+    let named = Arc::new(Mutex::new(Vec::new()));
+    let log = named.clone();
+    let world = World::answering(move |asked| {
+        let pairs = form_urlencoded::parse(asked.form.as_bytes());
+        let resources = pairs.filter(|(name, _)| name == "resource");
+        log.lock().unwrap().push(resources.map(|(_, uri)| uri.to_string()).collect::<Vec<_>>());
+        Reply::rotated("T", "R", 60)
+    });
+    let renewal = async |cache: &TokenCache| {
+        world.advance(seconds(60)).await;
+        text_of(cache).await.unwrap();
+        named.lock().unwrap().pop().unwrap()
+    };
+    let both = ["https://a.example", "https://b.example"];
+    let response = signed_in_for_two(&world).await;
+    let clock = world.clock.clock();
+    let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock.clone());
+    assert_eq!(renewal(&cache).await, both);
+    assert_eq!(renewal(&cache).await, both, "the next one too");
+    cache.store(&TokenResponse::new(AccessToken::new("T").unwrap()).with_refresh_token("R"));
+    world.advance(seconds(300)).await;
+    assert!(renewal(&cache).await.is_empty(), "another sign-in named none");
+
+    let cache = cache.with_resources(&[]).unwrap();
+    cache.store(&response);
+    assert!(renewal(&cache).await.is_empty());
+    let cache = cache.with_resources(&both[1..]).unwrap();
+    assert_eq!(renewal(&cache).await, both[1..]);
+
+    let cache = TokenCache::resumed(world.endpoint(), "R", exact(), clock);
+    assert_eq!(renewal(&cache.with_resources(&both).unwrap()).await, both);
 }
 
 #[tokio::test]

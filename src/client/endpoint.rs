@@ -1,4 +1,8 @@
-use super::{Error, ErrorKind, Grant, TokenResponse, address::Address, token_response};
+use super::{
+    Error, ErrorKind, Grant, TokenResponse,
+    address::Address,
+    token_response::{self, Unusable},
+};
 use crate::{
     ClientAuthentication, Clock, ConfigError, Transport, client_auth::Asked, metadata::Places,
     origin::fetchable, retry_after::retry_after, secrets::Secrets, well_known::resource_metadata,
@@ -192,20 +196,29 @@ impl TokenEndpoint {
         grant: &Grant,
     ) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
         let (this, grant) = (self.clone(), grant.clone());
-        async move { this.ask(&grant).await }
+        async move {
+            let answer = this.ask(&this.locate().await?, &grant).await;
+            answer.map_err(|unusable| unusable.error)
+        }
     }
 
-    async fn ask(&self, grant: &Grant) -> Result<TokenResponse, Error> {
+    /// Where the request goes: read where that is not known yet.
+    pub(super) async fn locate(&self) -> Result<Uri, Error> {
+        self.address.url(&self.transport, &self.clock).await
+    }
+
+    /// Asks for a token at `url`.
+    pub(super) async fn ask(&self, url: &Uri, grant: &Grant) -> Result<TokenResponse, Unusable> {
         let mut secrets = Secrets::default();
-        let url = self.address.url(&self.transport, &self.clock).await?;
-        let request = self.request(&url, grant, &mut secrets)?;
+        let request = self.request(url, grant, &mut secrets)?;
         let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
         let response = sent.map_err(|error| Error::transport(&error))?;
         if response.status() == StatusCode::NOT_FOUND {
-            self.address.is_gone(&url, &self.clock);
+            self.address.is_gone(url, &self.clock);
         }
-        token_response::read_for(grant, &response, &secrets).map_err(|error| {
-            error.with_retry_after(retry_after(response.headers(), self.clock.wall()))
+        token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
+            let wait = retry_after(response.headers(), self.clock.wall());
+            Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
         })
     }
 

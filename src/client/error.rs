@@ -25,6 +25,8 @@ struct Failure {
     spent_code: bool,
     /// The request cannot have reached the server.
     unsent: bool,
+    /// The server answers something else than what is asked for, and will do so again.
+    lasting: bool,
 }
 
 /// The kinds of [`Error`].
@@ -126,6 +128,15 @@ impl Error {
         Self::of(Failure { status: Some(status), ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
+    /// The answer can be read, and holds what is no use here: the next one will too.
+    pub(super) fn of_no_use(status: StatusCode, text: impl Into<String>) -> Self {
+        let mut error = Self::invalid_response(status, text);
+        if let Some(failure) = Arc::get_mut(&mut error.failure) {
+            failure.lasting = true;
+        }
+        error
+    }
+
     pub(super) fn sign_in_needed() -> Self {
         let text = "the access token is gone and cannot be fetched again: sign in again";
         Self::new(ErrorKind::SignInNeeded, text)
@@ -201,6 +212,11 @@ impl Error {
         self.failure.unsent
     }
 
+    /// Whether the server answers something else than what is asked for.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.failure.lasting
+    }
+
     fn of(failure: Failure) -> Self {
         Self { failure: Arc::new(failure), next_try: None }
     }
@@ -244,12 +260,13 @@ impl Error {
     }
 
     /// Whether the same may succeed later without anybody changing anything: transport failures,
-    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says. Nothing
-    /// of the kind helps a sign-in, whose code is never sent twice.
+    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says; not where
+    /// the answer is a token of another type, or one that does not say what was issued where it
+    /// must. Nothing of the kind helps a sign-in, whose code is never sent twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
-            _ if self.failure.spent_code => false,
+            _ if self.failure.spent_code || self.failure.lasting => false,
             ErrorKind::Transport
             | ErrorKind::Source
             | ErrorKind::InvalidResponse
@@ -285,8 +302,9 @@ impl Error {
 impl Failure {
     fn new(kind: ErrorKind, text: impl Into<Box<str>>) -> Self {
         let (code, status, retry_after, cause) = (None, None, None, None);
-        let (spent_code, unsent) = (false, false);
-        Self { kind, text: text.into(), code, status, retry_after, cause, spent_code, unsent }
+        let (spent_code, unsent, lasting) = (false, false, false);
+        let text = text.into();
+        Self { kind, text, code, status, retry_after, cause, spent_code, unsent, lasting }
     }
 }
 

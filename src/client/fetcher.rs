@@ -2,7 +2,8 @@
 //! user's own closure.
 
 use super::{
-    Error, Grant, StoreKey, TokenEndpoint, TokenResponse, session::OnRotation, step_up::StepUp,
+    Error, Grant, StoreKey, TokenEndpoint, TokenResponse, TokenRevocation, session::OnRotation,
+    step_up::StepUp,
 };
 use crate::{AccessToken, ClientSecret, ScopeSet, observe::tokens::Source};
 use std::{
@@ -43,14 +44,22 @@ pub(super) trait Fetcher: Send + Sync {
         self.accept(response)
     }
 
-    /// Gives up what it fetches with, where that is a refresh token.
-    fn forget(&self) -> Option<ClientSecret> {
+    /// Gives up what it fetches with, where that is a refresh token. One that is on its way to take
+    /// its place is revoked at `endpoint`, or told of where there is none.
+    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        let _ = endpoint;
         None
     }
 
     /// Tells `told` of each new refresh token, where there are any.
     fn on_rotation(&self, told: OnRotation) {
         drop(told);
+    }
+
+    /// Names `resources` in each renewal; whether there are any.
+    fn renew_for(&self, resources: &[String]) -> bool {
+        let _ = resources;
+        false
     }
 
     /// Whether the client's secret may become another by itself.

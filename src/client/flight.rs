@@ -19,7 +19,7 @@ type Outcome = Result<AccessToken, Error>;
 pub(super) type Joined = watch::Receiver<Option<Outcome>>;
 
 /// A fetch that belongs to no caller, before it is on its way. It ends with the cache: when that
-/// is shut down, or nobody holds it any more.
+/// is shut down, or nobody holds it any more. What a [session](super::session) has sent does not.
 pub(super) struct Launch {
     handle: Handle,
     landing: Landing,
@@ -42,9 +42,7 @@ impl Launch {
             // Made in here, so that a panic of the source is one of this task.
             let Some(fetch) = landing.fetch() else { return };
             let in_time = async {
-                before(fetch, clock.sleep(deadline)).await.unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::Transport, "the token request took too long"))
-                })
+                before(fetch, clock.sleep(deadline)).await.unwrap_or_else(|| Err(too_long()))
             };
             if let Some(result) = before(in_time, end.closed()).await {
                 landing.land(result);
@@ -83,6 +81,11 @@ impl Drop for Landing {
             self.land(Err(aborted()));
         }
     }
+}
+
+/// The deadline of a fetch is over.
+pub(super) fn too_long() -> Error {
+    Error::new(ErrorKind::Transport, "the token request took too long")
 }
 
 pub(super) fn aborted() -> Error {

@@ -235,15 +235,6 @@ impl Grant {
         &self.scopes
     }
 
-    /// The same question with another credential: the scopes and targets of `self`.
-    pub(super) fn for_the_same(&self, mut other: Self) -> Self {
-        other.scopes = self.scopes.clone();
-        other.audience = self.audience.clone();
-        other.resources = self.resources.clone();
-        other.extras = self.extras.clone();
-        other
-    }
-
     /// Its `grant_type`; nothing for a form of one's own.
     pub(super) fn kind(&self) -> Option<&str> {
         let mut params = self.params.iter().filter(|_| self.is_standard());

@@ -68,7 +68,9 @@ impl RefreshPolicy {
         self
     }
 
-    /// How long one fetch may take. Defaults to 30 s.
+    /// How long one fetch may take. Leave a session's longer than the transport takes to give up
+    /// connecting, 10 s for `Transport::https`: a renewal that is cut short before may have been sent
+    /// for all that is known, and counts as one whose answer was lost. Defaults to 30 s.
     pub fn with_fetch_deadline(mut self, deadline: Duration) -> Self {
         self.fetch_deadline = deadline;
         self

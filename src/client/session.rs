@@ -2,13 +2,22 @@
 //! used up is not sent again without a word.
 
 use super::{
-    Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
+    Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
     fetcher::{Fetch, Fetcher},
+    flight,
+    token_response::Unusable,
     warning,
 };
-use crate::{ClientSecret, ScopeSet, observe::tokens::Source};
+use crate::{
+    ClientSecret, Clock,
+    observe::tokens::{Source, Span},
+    race::before,
+};
 use http::StatusCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// How often a refresh token is sent whose fate is unknown: once, and once more.
 const MAX_UNANSWERED: u32 = 2;
@@ -19,60 +28,118 @@ pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 /// Asks with the newest refresh token.
 pub(super) struct Session {
     endpoint: TokenEndpoint,
-    /// The scopes and targets of the sign-in.
-    grant: Grant,
     tokens: Arc<Mutex<RefreshTokens>>,
+    clock: Clock,
+    deadline: Duration,
 }
 
 #[derive(Default)]
 struct RefreshTokens {
     newest: Option<ClientSecret>,
+    given_up: Option<GivenUp>,
     /// How often the newest was sent without an answer.
     unanswered: u32,
+    /// The last renewal left it as it was: this server does not use tokens up.
+    lasts: bool,
+    /// What the sign-in was for.
+    resources: Vec<String>,
+    /// What renewals are for instead.
+    named: Option<Vec<String>>,
     on_rotation: Option<OnRotation>,
 }
 
+/// A token that was given up while it may be on its way.
+struct GivenUp {
+    token: ClientSecret,
+    /// Where the one that takes its place is revoked; where nothing is, it is told. Boxed: a pool
+    /// has a session for each user.
+    endpoint: Option<Box<TokenRevocation>>,
+}
+
 impl RefreshTokens {
-    fn replace(&mut self, newest: Option<ClientSecret>) {
+    fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
         self.newest = newest;
+        self.resources = resources.to_vec();
         self.unanswered = 0;
+        self.lasts = false;
     }
 
-    /// The token to send next. It counts as unanswered from now on.
-    fn send(&mut self) -> Result<ClientSecret, Error> {
-        let newest = self.newest.clone().ok_or_else(Error::sign_in_needed)?;
-        if self.unanswered >= MAX_UNANSWERED {
-            return Err(Error::answers_lost());
+    /// The token to send next.
+    fn next(&self) -> Result<&ClientSecret, Error> {
+        let newest = self.newest.as_ref().ok_or_else(Error::sign_in_needed)?;
+        match self.unanswered >= MAX_UNANSWERED && !self.lasts {
+            true => Err(Error::answers_lost()),
+            false => Ok(newest),
         }
-        self.unanswered += 1;
-        Ok(newest)
+    }
+
+    /// The same, which counts as unanswered from now on.
+    fn send(&mut self) -> Result<ClientSecret, Error> {
+        let next = self.next()?.clone();
+        self.unanswered = self.unanswered.saturating_add(1);
+        Ok(next)
+    }
+
+    /// How it is sent. The scopes are those of the sign-in where none are named (RFC 6749 §6), the
+    /// resources are not (RFC 8707 §2.2).
+    fn grant(&self, sent: &ClientSecret) -> Grant {
+        let resources = self.named.as_ref().unwrap_or(&self.resources);
+        Grant::refresh_token(sent).with_resources(resources)
     }
 
     /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
-    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with who
-    /// has to be told.
+    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with what has
+    /// to be done.
     fn answered(
         &mut self,
         sent: &ClientSecret,
-        answer: &Result<TokenResponse, Error>,
-    ) -> Option<(ClientSecret, OnRotation)> {
-        if self.newest.as_ref().map(ClientSecret::expose) != Some(sent.expose()) {
-            return None;
+        answer: &Result<TokenResponse, Unusable>,
+    ) -> Option<(ClientSecret, Then)> {
+        let is_sent = |token: &ClientSecret| token.expose() == sent.expose();
+        let rotated = match answer {
+            Ok(response) => response.refresh_token(),
+            Err(unusable) => unusable.refresh_token.as_ref(),
+        };
+        let rotated = rotated.filter(|token| !is_sent(token)).cloned();
+        let told = || self.on_rotation.clone().map(Then::Tell);
+        if !self.newest.as_ref().is_some_and(is_sent) {
+            let given_up = self.given_up.take_if(|given_up| is_sent(&given_up.token))?;
+            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(told)?));
         }
         match answer {
-            Err(error) if is_lost(error) => None,
-            Err(_) => {
-                self.unanswered = self.unanswered.saturating_sub(1);
-                None
-            }
-            Ok(response) => {
-                self.unanswered = 0;
-                let rotated = response.refresh_token()?;
-                if rotated.expose() == sent.expose() {
-                    return None;
-                }
-                self.newest = Some(rotated.clone());
-                Some((rotated.clone(), self.on_rotation.clone()?))
+            Err(_) if rotated.is_some() => (self.unanswered, self.lasts) = (0, false),
+            Err(unusable) if is_lost(&unusable.error) => {}
+            Err(_) => self.unanswered = self.unanswered.saturating_sub(1),
+            Ok(_) => (self.unanswered, self.lasts) = (0, rotated.is_none()),
+        }
+        self.newest = Some(rotated.clone()?);
+        Some((rotated?, told()?))
+    }
+
+    fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        let newest = self.newest.take()?;
+        if self.unanswered > 0 {
+            let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
+            self.given_up = Some(GivenUp { token, endpoint });
+        }
+        Some(newest)
+    }
+}
+
+/// What has to be done with a new refresh token.
+enum Then {
+    Tell(OnRotation),
+    /// The session has ended meanwhile.
+    Revoke(Box<TokenRevocation>),
+}
+
+impl Then {
+    async fn with(self, rotated: &ClientSecret) {
+        match self {
+            Self::Tell(on_rotation) => on_rotation(rotated),
+            // Nobody waits for what becomes of it.
+            Self::Revoke(endpoint) => {
+                drop(endpoint.revoke(rotated.expose(), "refresh_token").await);
             }
         }
     }
@@ -81,7 +148,7 @@ impl RefreshTokens {
 /// Whether the server may have carried the request out and its answer is not known.
 fn is_lost(error: &Error) -> bool {
     match error.kind() {
-        _ if error.is_unsent() => false,
+        _ if error.is_unsent() || error.is_lasting() => false,
         ErrorKind::Transport | ErrorKind::InvalidResponse => true,
         _ => error.status() == Some(StatusCode::GATEWAY_TIMEOUT),
     }
@@ -92,48 +159,57 @@ fn lock(tokens: &Mutex<RefreshTokens>) -> MutexGuard<'_, RefreshTokens> {
 }
 
 impl Session {
-    pub(super) fn new(endpoint: TokenEndpoint) -> Self {
-        let (endpoint, grant) = (endpoint.detached(), Grant::client_credentials());
-        Self { endpoint, grant, tokens: Arc::default() }
+    pub(super) fn new(endpoint: TokenEndpoint, policy: &RefreshPolicy, clock: &Clock) -> Self {
+        Self {
+            endpoint: endpoint.detached(),
+            tokens: Arc::default(),
+            clock: clock.clone(),
+            deadline: policy.fetch_deadline,
+        }
     }
 
-    /// A session of which there is only its refresh token.
-    pub(super) fn resumed(endpoint: TokenEndpoint, refresh_token: ClientSecret) -> Self {
-        let session = Self::new(endpoint);
-        lock(&session.tokens).replace(Some(refresh_token));
-        session
+    /// Goes on with a refresh token that was kept.
+    pub(super) fn resume(&self, refresh_token: ClientSecret) {
+        lock(&self.tokens).replace(Some(refresh_token), &[]);
     }
 }
 
 impl Fetcher for Session {
     fn fetch(&self) -> Fetch {
-        let (tokens, endpoint, grant) =
-            (self.tokens.clone(), self.endpoint.clone(), self.grant.clone());
+        let (tokens, endpoint) = (self.tokens.clone(), self.endpoint.clone());
+        let deadline = self.clock.sleep(self.deadline);
         Box::pin(async move {
-            let (sent, again) = {
+            lock(&tokens).next()?;
+            // First: as long as only metadata are asked for, nothing can be lost.
+            let url = endpoint.locate().await?;
+            let (sent, grant, again) = {
                 let mut tokens = lock(&tokens);
-                (tokens.send()?, tokens.unanswered > 1)
+                let sent = tokens.send()?;
+                let grant = tokens.grant(&sent);
+                (sent, grant, tokens.unanswered > 1)
             };
             if again {
                 warning::possible_reuse();
             }
-            let answer = endpoint.fetch(&grant.for_the_same(Grant::refresh_token(&sent))).await;
-            // Here, not where it lands: whatever becomes of the cache, the newest is not lost.
-            let rotated = lock(&tokens).answered(&sent, &answer);
-            if let Some((rotated, on_rotation)) = rotated {
-                on_rotation(&rotated);
-            }
-            answer.map_err(|error| {
+            let exchange = async move {
+                let answer = before(endpoint.ask(&url, &grant), deadline).await;
+                let answer = answer.unwrap_or_else(|| Err(flight::too_long().into()));
+                let rotated = lock(&tokens).answered(&sent, &answer);
+                if let Some((rotated, then)) = rotated {
+                    then.with(&rotated).await;
+                }
+                answer.map_err(|unusable| unusable.error)
+            };
+            // A task of its own: the server may have used up what was sent, so whatever becomes of
+            // the cache, the newest is not lost. The deadline ends it.
+            let answer = tokio::spawn(Span::current().instrument(exchange)).await;
+            answer.unwrap_or_else(|_| Err(flight::aborted())).map_err(|error| {
                 // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
                 // refused may be let in again.
                 let gone = error.code() == Some("invalid_grant") && !error.is_transient();
                 if gone { Error::sign_in_needed() } else { error }
             })
         })
-    }
-
-    fn scopes(&self) -> Option<ScopeSet> {
-        Some(self.grant.scopes().clone())
     }
 
     fn source(&self) -> Source {
@@ -147,16 +223,21 @@ impl Fetcher for Session {
 
     fn adopt(&self, response: &TokenResponse) -> bool {
         let mut tokens = lock(&self.tokens);
-        tokens.replace(response.refresh_token().cloned());
+        tokens.replace(response.refresh_token().cloned(), response.resources());
         tokens.newest.is_some()
     }
 
-    fn forget(&self) -> Option<ClientSecret> {
-        lock(&self.tokens).newest.take()
+    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        lock(&self.tokens).give_up(endpoint)
     }
 
     fn on_rotation(&self, told: OnRotation) {
         lock(&self.tokens).on_rotation = Some(told);
+    }
+
+    fn renew_for(&self, resources: &[String]) -> bool {
+        lock(&self.tokens).named = Some(resources.to_vec());
+        true
     }
 
     fn rotates_its_secret(&self) -> bool {

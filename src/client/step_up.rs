@@ -1,7 +1,7 @@
 //! Wider tokens, where a resource asks for them and a ceiling lets it
 //! ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
 
-use super::Error;
+use super::{Error, ErrorKind};
 use crate::ScopeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -98,8 +98,9 @@ impl StepUp {
     /// A request for `wanted` failed. Where it was refused, no more is asked for than before.
     pub(super) fn failed(&self, wanted: &ScopeSet, error: &Error) {
         let mut widths = self.lock();
+        let refused = error.kind() == ErrorKind::Refused && error.status().is_some();
         let about_client = error.code() == Some("invalid_client");
-        if error.status().is_none() || error.is_transient() || about_client {
+        if !refused || error.is_transient() || about_client {
             return;
         }
         let (along, fetched) = (widths.along.clone(), widths.fetched.clone());
@@ -143,6 +144,8 @@ mod tests {
         assert!(step_up.widen(&set("admin"), None));
         step_up.failed(&step_up.wanted(), &refused(503, "x"));
         step_up.failed(&step_up.wanted(), &refused(401, "invalid_client"));
+        let of_no_use = Error::of_no_use(StatusCode::OK, "missing issued_token_type");
+        step_up.failed(&step_up.wanted(), &of_no_use);
         assert_eq!(step_up.wanted(), set("read write admin"));
         step_up.failed(&step_up.wanted(), &refused(400, "invalid_scope"));
         assert_eq!(step_up.wanted(), set("read write"));

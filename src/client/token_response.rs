@@ -4,7 +4,7 @@
 use super::{Error, Grant, grant::Exchange};
 use crate::{AccessToken, ClientSecret, ScopeSet, scrub, secrets::Secrets};
 use bytes::Bytes;
-use http::{Response, header};
+use http::{Response, StatusCode, header};
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
@@ -30,13 +30,22 @@ pub struct TokenResponse {
     refresh_token: Option<ClientSecret>,
     scope: Option<ScopeSet>,
     members: Map<String, Value>,
+    /// What the sign-in that brought it was for.
+    resources: Vec<String>,
 }
 
 impl TokenResponse {
     /// An answer that holds `access_token` and nothing else.
     #[must_use]
     pub fn new(access_token: AccessToken) -> Self {
-        Self { access_token, lifetime: None, refresh_token: None, scope: None, members: Map::new() }
+        Self {
+            access_token,
+            lifetime: None,
+            refresh_token: None,
+            scope: None,
+            members: Map::new(),
+            resources: Vec::new(),
+        }
     }
 
     /// Sets how long the token is good from when it was asked for (`expires_in`); at most ten
@@ -56,6 +65,15 @@ impl TokenResponse {
 
     pub(super) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
         Self { scope, ..self }
+    }
+
+    pub(super) fn with_resources(self, resources: Vec<String>) -> Self {
+        Self { resources, ..self }
+    }
+
+    /// The resources that its renewals are for too.
+    pub(super) fn resources(&self) -> &[String] {
+        &self.resources
     }
 
     /// The access token.
@@ -110,6 +128,19 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
+/// Why there is no token.
+pub(super) struct Unusable {
+    pub(super) error: Error,
+    /// What came all the same: the one that was sent may be used up.
+    pub(super) refresh_token: Option<ClientSecret>,
+}
+
+impl From<Error> for Unusable {
+    fn from(error: Error) -> Self {
+        Self { error, refresh_token: None }
+    }
+}
+
 /// Reads the answer to a request for `grant`.
 ///
 /// # Errors
@@ -119,11 +150,11 @@ pub(super) fn read_for(
     grant: &Grant,
     response: &Response<Bytes>,
     secrets: &Secrets,
-) -> Result<TokenResponse, Error> {
+) -> Result<TokenResponse, Unusable> {
     let read = read(response, secrets)?;
     match grant.exchange {
         Some(Exchange { type_may_miss: false }) if read.issued_token_type().is_none() => {
-            Err(Error::invalid_response(response.status(), "missing issued_token_type"))
+            Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
         }
         _ => Ok(read),
     }
@@ -134,26 +165,49 @@ pub(super) fn read_for(
 /// # Errors
 ///
 /// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
-fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Error> {
+fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
     let status = response.status();
     if status.is_redirection() {
-        return Err(redirected(response, secrets));
+        return Err(redirected(response, secrets).into());
     }
     let members = members(response);
     let error = members.as_ref().and_then(|members| text(members, "error"));
     if !status.is_success() || error.is_some() {
         let description = members.as_ref().and_then(|members| text(members, "error_description"));
-        return Err(Error::refused(status, error, description, secrets));
+        return Err(Error::refused(status, error, description, secrets).into());
     }
-    let invalid = |text: &str| Error::invalid_response(status, text);
     let Some(mut members) = members else {
-        return Err(invalid("it is neither a JSON object nor the form it declares"));
+        let text = "it is neither a JSON object nor the form it declares";
+        return Err(Error::invalid_response(status, text).into());
     };
+    let refresh_token = match members.remove("refresh_token") {
+        Some(Value::String(token)) if !token.is_empty() => Some(ClientSecret::new(token)),
+        _ => None,
+    };
+    match access_token(status, &mut members, secrets) {
+        Ok(access_token) => {
+            let lifetime = members.get("expires_in").and_then(seconds);
+            let scope = members.get("scope").and_then(scope);
+            let resources = Vec::new();
+            Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members, resources })
+        }
+        Err(error) => Err(Unusable { error, refresh_token }),
+    }
+}
+
+/// Takes the access token out of `members`.
+fn access_token(
+    status: StatusCode,
+    members: &mut Map<String, Value>,
+    secrets: &Secrets,
+) -> Result<AccessToken, Error> {
+    let invalid = |text: &str| Error::invalid_response(status, text);
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
-    match text(&members, "token_type") {
+    match text(members, "token_type") {
         Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
             let kind = secrets.scrub(kind);
-            return Err(invalid(&format!("the token type {kind} is not supported")));
+            let text = format!("the token type {kind} is not supported");
+            return Err(Error::of_no_use(status, text));
         }
         _ => {}
     }
@@ -163,14 +217,7 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
     if token.is_empty() {
         return Err(invalid("missing access_token"));
     }
-    let access_token = AccessToken::new(token).map_err(|error| invalid(&error.to_string()))?;
-    let refresh_token = match members.remove("refresh_token") {
-        Some(Value::String(token)) if !token.is_empty() => Some(ClientSecret::new(token)),
-        _ => None,
-    };
-    let lifetime = members.get("expires_in").and_then(seconds);
-    let scope = members.get("scope").and_then(scope);
-    Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members })
+    AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
 }
 
 /// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.
@@ -310,7 +357,7 @@ mod tests {
                     prop_assert!(!response.access_token().expose().is_empty());
                     prop_assert!(response.lifetime().is_none_or(|life| life <= MAX_LIFETIME));
                 }
-                Err(error) => {
+                Err(Unusable { error, .. }) => {
                     prop_assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
                     prop_assert!(error.to_string().len() <= 3 * scrub::MAX_TEXT);
                 }
@@ -342,11 +389,11 @@ mod tests {
     #[test]
     fn an_empty_text_is_as_if_it_were_absent() {
         let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
-        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).unwrap();
+        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).ok().unwrap();
         assert!(read.refresh_token().is_none());
         let empty = br#"{"error":"","error_description":""}"#;
         let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default());
-        let error = refused.unwrap_err();
+        let Err(Unusable { error, .. }) = refused else { panic!("it is no token") };
         assert_eq!(error.code(), None);
         assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");
     }

@@ -269,6 +269,12 @@ fn what_is_wrong_with_a_store_is_said() {
             text(closure.with_store(store(), StorePolicy::default())),
             "a store is for the tokens of an endpoint and a grant, not of a session or a closure",
         ),
+        ("no resource", text(cache().with_resources(&["api"])), RESOURCE),
+        (
+            "the resources of no session",
+            text(cache().with_resources(&[])),
+            "the token cache has no session to renew: Grant::with_resource is for other grants",
+        ),
         (
             "a store after a clone",
             text(used.with_store(store(), StorePolicy::default())),

@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, RequestHead, Transport,
     client::{
@@ -27,6 +27,7 @@ use tower_oauth2::{
 pub(crate) const API: &str = "https://api.example";
 
 pub(crate) type Body = Full<Bytes>;
+pub(crate) type TokenService = BoxCloneSyncService<Request<Body>, Response<Body>, io::Error>;
 pub(crate) type Client = AddBearerService<Resource, TokenCache>;
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
@@ -161,9 +162,10 @@ impl World {
         self.server.lock().unwrap().script = Box::new(script);
     }
 
-    pub(crate) fn endpoint(&self) -> TokenEndpoint {
+    /// The token endpoint, as the service of a transport.
+    pub(crate) fn service(&self) -> TokenService {
         let (server, clock) = (self.server.clone(), self.clock.clock());
-        let service = service_fn(move |request: Request<Body>| {
+        BoxCloneSyncService::new(service_fn(move |request: Request<Body>| {
             let (server, clock) = (server.clone(), clock.clone());
             async move {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -177,8 +179,11 @@ impl World {
                 clock.sleep(reply.takes).await;
                 reply.response.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset))
             }
-        });
-        let transport = Transport::new(service).with_clock(self.clock.clock());
+        }))
+    }
+
+    pub(crate) fn endpoint(&self) -> TokenEndpoint {
+        let transport = Transport::new(self.service()).with_clock(self.clock.clock());
         let client = ClientAuthentication::basic("id", "secret");
         let endpoint = TokenEndpoint::new("https://as.example/token", client, transport);
         endpoint.unwrap().with_clock(self.clock.clock())

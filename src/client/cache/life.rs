@@ -64,7 +64,8 @@ impl TokenCache {
     /// and is not down, so that no other replica finds it; one that has it already uses it until it
     /// is rejected.
     ///
-    /// A renewal of a session that is in flight is not kept.
+    /// A renewal of a session that is in flight is not kept, and its refresh token revoked when it
+    /// comes.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl TokenCache {
     ///
     /// Once it was polled the token is out of use; whether the server knows is then unknown.
     pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
-        let (token, refresh_token) = self.shared.give_up();
+        let (token, refresh_token) = self.shared.give_up(endpoint);
         if let Some(token) = &token {
             self.shared.fetcher().withdraw(token).await;
         }
@@ -98,6 +99,12 @@ impl TokenCache {
     /// whoever asks or waits for one gets an error of the kind [`ShutDown`]. What is stored from
     /// now on is not kept.
     ///
+    /// One request goes on, as after the last clone is dropped: a renewal of a session, of which the
+    /// server may have used up the refresh token. No longer than a fetch may take
+    /// ([`with_fetch_deadline`]), and for nothing but to tell [`on_rotation`](Self::on_rotation) the
+    /// new one; a program that ends should leave its runtime that time.
+    ///
+    /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown
     pub fn shutdown(&self) {
         self.shared.shut_down();

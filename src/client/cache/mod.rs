@@ -30,7 +30,7 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///
 /// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
 /// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
-/// waits.
+/// waits, but for a renewal of a session: its new refresh token is told before.
 ///
 /// Its life: [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
 /// [`revoke`](Self::revoke), [`shutdown`](Self::shutdown).
@@ -112,8 +112,9 @@ impl TokenCache {
         Self::build(Box::new(FromFn(fetch)), policy, clock, true)
     }
 
-    /// Keeps the token of a sign-in, and renews it by its refresh token. Without one the token is
-    /// used until it is rejected, and from then on the error says that the user has to sign in;
+    /// Keeps the token of a sign-in, and renews it by its refresh token, for the resources that the
+    /// [sign-in](super::SignIn::with_resource) named. Without a refresh token it is used until it
+    /// is rejected, and from then on the error says that the user has to sign in;
     /// [`store`](Self::store) takes the new token.
     #[must_use]
     pub fn signed_in(
@@ -122,7 +123,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let session = Session::new(endpoint);
+        let session = Session::new(endpoint, &policy, &clock);
         let cache = Self::build(Box::new(session), policy, clock, false);
         cache.store(response);
         cache

@@ -60,6 +60,8 @@ pub(super) enum Fetched {
 pub(super) enum Failed {
     Transient,
     Permanent,
+    /// The server issued something that is of no use, and will again.
+    OfNoUse,
     /// No further fetch can succeed.
     Gone,
 }
@@ -404,10 +406,13 @@ impl Machine {
                 self.refetchable = false;
                 return;
             }
-            Failed::Permanent => {
+            Failed::Permanent | Failed::OfNoUse => {
                 let refusals = before.map_or(0, |outage| outage.refusals).saturating_add(1);
                 let doublings = refusals.saturating_sub(1).min(8);
-                (refusals, (NEGATIVE_MIN * 2_u32.pow(doublings)).min(NEGATIVE_MAX))
+                // What is changed at this end is found out soon; what is of no use costs the server
+                // a token each time.
+                let max = if failed == Failed::OfNoUse { BACKOFF_MAX } else { NEGATIVE_MAX };
+                (refusals, (NEGATIVE_MIN * 2_u32.pow(doublings)).min(max))
             }
             Failed::Transient => {
                 let age = now.monotonic.saturating_duration_since(since);

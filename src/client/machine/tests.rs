@@ -63,6 +63,7 @@ fn events() -> impl Strategy<Value = Event> {
     let failed = prop_oneof![
         4 => Just(Failed::Transient),
         2 => Just(Failed::Permanent),
+        1 => Just(Failed::OfNoUse),
         1 => Just(Failed::Gone),
     ];
     prop_oneof![

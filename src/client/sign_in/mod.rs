@@ -202,7 +202,8 @@ impl SignIn {
 
     /// Asks for a token for `resource`, in the authorization URL and again where the code is
     /// exchanged ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), and may be
-    /// called again for another. Defaults to none.
+    /// called again for another. The renewals of a
+    /// [`TokenCache::signed_in`](super::TokenCache::signed_in) name it too. Defaults to none.
     ///
     /// # Errors
     ///
@@ -332,7 +333,8 @@ impl SignIn {
         let verifier = pending.verifier.as_ref();
         let grant = Grant::authorization_code(&code, &self.redirect_uri, verifier)
             .with_resources(&self.resources);
-        self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)
+        let response = self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)?;
+        Ok(response.with_resources(self.resources.clone()))
     }
 
     /// The code in `callback`, where everything about it is right.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Error, RefreshPolicy, TokenResponse,
+        Error, RefreshPolicy, TokenResponse, TokenRevocation,
         fetcher::{Fetch, Fetcher, Withdrawal},
         machine,
         session::OnRotation,
@@ -94,8 +94,8 @@ impl Fetcher for Stored {
         self.level.fetcher.adopt(response)
     }
 
-    fn forget(&self) -> Option<ClientSecret> {
-        self.level.fetcher.forget()
+    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        self.level.fetcher.forget(endpoint)
     }
 
     fn on_rotation(&self, told: OnRotation) {

@@ -12,6 +12,11 @@ pub(super) struct Fetches {
 pub(crate) struct Span(tracing::Span);
 
 impl Span {
+    /// That of the fetch which runs.
+    pub(crate) fn current() -> Self {
+        Self(tracing::Span::current())
+    }
+
     /// Runs `fetch` inside.
     pub(crate) fn instrument<F: Future>(self, fetch: F) -> impl Future<Output = F::Output> {
         fetch.instrument(self.0)

@@ -54,6 +54,7 @@ impl Shared {
                 let failed = match error.is_transient() {
                     _ if error.is_sign_in_needed() => Failed::Gone,
                     true => Failed::Transient,
+                    false if error.is_lasting() => Failed::OfNoUse,
                     false => Failed::Permanent,
                 };
                 state.machine.failed(now, failed, error.retry_after(), jitter);

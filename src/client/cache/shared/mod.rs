@@ -9,7 +9,7 @@ use super::{
 use crate::{
     AccessToken, ClientSecret, Clock, ConfigError, ScopeSet,
     client::{
-        Error, ErrorKind, RefreshPolicy, TokenStatus,
+        Error, ErrorKind, RefreshPolicy, TokenRevocation, TokenStatus,
         fetcher::Fetcher,
         flight,
         machine::{Ask, Machine, Now},
@@ -236,12 +236,15 @@ impl Shared {
         Some(joined)
     }
 
-    /// Gives up the token that is held, and the refresh token: what is to be revoked.
-    pub(super) fn give_up(&self) -> (Option<AccessToken>, Option<ClientSecret>) {
+    /// Gives up the token that is held, and the refresh token: what is to be revoked at `endpoint`.
+    pub(super) fn give_up(
+        &self,
+        endpoint: &TokenRevocation,
+    ) -> (Option<AccessToken>, Option<ClientSecret>) {
         let mut state = self.lock();
         let token = state.token.clone();
         self.retire(&mut state);
-        let refresh_token = self.fetcher.forget();
+        let refresh_token = self.fetcher.forget(Some(endpoint));
         state.machine.given_up(refresh_token.is_some());
         drop(state);
         self.teller.expires_in(Some(Duration::ZERO));
@@ -253,7 +256,7 @@ impl Shared {
         let mut state = self.lock();
         state.closed = true;
         self.retire(&mut state);
-        self.fetcher.forget();
+        self.fetcher.forget(None);
         drop(state);
         self.teller.expires_in(Some(Duration::ZERO));
         self.news.close();
