@@ -15,25 +15,36 @@ use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Principal {
-    subject: Option<Box<str>>,
-    client_id: Option<Box<str>>,
-    issuer: Option<Arc<str>>,
-    token_id: Option<Box<str>>,
-    audience: Audience,
-    scopes: ScopeSet,
-    issued_at: Option<SystemTime>,
-    expires_at: Option<SystemTime>,
-    acr: Option<Box<str>>,
-    authenticated_at: Option<SystemTime>,
+    pub(super) subject: Option<Box<str>>,
+    pub(super) client_id: Option<Box<str>>,
+    pub(super) issuer: Option<Arc<str>>,
+    pub(super) token_id: Option<Box<str>>,
+    pub(super) audience: Audience,
+    pub(super) scopes: ScopeSet,
+    pub(super) issued_at: Option<SystemTime>,
+    pub(super) expires_at: Option<SystemTime>,
+    pub(super) acr: Option<Box<str>>,
+    pub(super) authenticated_at: Option<SystemTime>,
 }
 
 /// Mostly one, which is then an allocation less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Audience {
+pub(super) enum Audience {
     #[default]
     None,
     One(Box<str>),
     Many(Vec<Box<str>>),
+}
+
+impl FromIterator<Box<str>> for Audience {
+    fn from_iter<I: IntoIterator<Item = Box<str>>>(names: I) -> Self {
+        let mut names = names.into_iter();
+        match (names.next(), names.next()) {
+            (None, _) => Self::None,
+            (Some(one), None) => Self::One(one),
+            (Some(one), Some(two)) => Self::Many([one, two].into_iter().chain(names).collect()),
+        }
+    }
 }
 
 impl Principal {
@@ -77,14 +88,7 @@ impl Principal {
         I: IntoIterator,
         I::Item: Into<Box<str>>,
     {
-        let mut audience = audience.into_iter().map(Into::into);
-        self.audience = match (audience.next(), audience.next()) {
-            (None, _) => Audience::None,
-            (Some(one), None) => Audience::One(one),
-            (Some(one), Some(two)) => {
-                Audience::Many([one, two].into_iter().chain(audience).collect())
-            }
-        };
+        self.audience = audience.into_iter().map(Into::into).collect();
         self
     }
 

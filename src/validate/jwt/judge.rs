@@ -231,28 +231,19 @@ fn principal(
     let expires_at = instant(claims.exp, "the expiry is no date")?;
     let issued_at = instant(claims.iat, "the time of issue is no date")?;
     let authenticated_at = instant(claims.auth_time, "the time of log-in is no date")?;
-    let mut principal = match claims.sub.as_deref() {
-        Some(subject) => Principal::new(subject),
-        None => Principal::without_subject(),
-    }
-    .with_issuer(issuer.identifier.clone())
-    .with_scopes(scopes(claims)?)
-    .with_authentication(claims.acr.as_deref(), authenticated_at);
-    if let Some(client_id) = rules.profile.client_id(claims) {
-        principal = principal.with_client_id(client_id);
-    }
-    if let Some(audience) = &claims.aud {
-        principal = principal.with_audience(audience.iter());
-    }
-    if let Some(jti) = claims.jti.as_deref() {
-        principal = principal.with_token_id(jti);
-    }
-    if let Some(issued_at) = issued_at {
-        principal = principal.with_issued_at(issued_at);
-    }
-    if let Some(expires_at) = expires_at {
-        principal = principal.with_expiry(expires_at);
-    }
+    // All at once: it is large, and each setter would move it.
+    let principal = Principal {
+        subject: claims.sub.as_deref().map(Into::into),
+        client_id: rules.profile.client_id(claims).map(Into::into),
+        issuer: Some(issuer.identifier.clone()),
+        token_id: claims.jti.as_deref().map(Into::into),
+        audience: claims.aud.iter().flat_map(Texts::iter).map(Into::into).collect(),
+        scopes: scopes(claims)?,
+        issued_at,
+        expires_at,
+        acr: claims.acr.as_deref().map(Into::into),
+        authenticated_at,
+    };
     rules.check_age(&principal, now)?;
     Ok(principal)
 }
