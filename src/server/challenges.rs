@@ -6,7 +6,13 @@ use crate::{
     validate::{Rejection, RejectionKind},
     well_known::resource_metadata,
 };
-use http::HeaderValue;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, WWW_AUTHENTICATE},
+};
+
+/// What `Cache-Control` says of every refusal.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]
@@ -85,6 +91,15 @@ impl Says {
         challenge
     }
 
+    /// The `Bearer` challenge of a refusal, where it has one.
+    fn bearer(&self, rejection: &Rejection) -> Option<Challenge> {
+        match rejection.kind().error_code() {
+            _ if rejection.kind() == RejectionKind::Missing => Some(self.missing()),
+            Some(error) => Some(self.error(error, rejection)),
+            None => None,
+        }
+    }
+
     fn basic(&self) -> HeaderValue {
         let mut challenge = Challenge::basic();
         challenge.push("realm", &self.realm);
@@ -96,9 +111,8 @@ impl Says {
 #[derive(Clone, Debug)]
 pub(super) struct Challenges {
     says: Says,
-    missing: HeaderValue,
     /// Made for the rejections that come with the crate: the usual refusal formats nothing.
-    prebuilt: Vec<(Rejection, HeaderValue)>,
+    prebuilt: Vec<(Rejection, HeaderMap)>,
     /// Where Basic is read, RFC 9110 §11.6.1 wants it to be offered.
     basic: Option<HeaderValue>,
 }
@@ -106,6 +120,7 @@ pub(super) struct Challenges {
 impl Challenges {
     pub(super) fn new(says: &Says, read_basic: bool) -> Self {
         let usual = [
+            Rejection::missing(),
             Rejection::malformed(TWICE),
             Rejection::malformed(SEVERAL),
             Rejection::malformed(SYNTAX),
@@ -115,47 +130,47 @@ impl Challenges {
             Rejection::revoked(),
             Rejection::unverified(""),
         ];
-        let built = usual.into_iter().filter_map(|rejection| {
-            let error = rejection.kind().error_code()?;
-            let value = says.error(error, &rejection).to_header_value();
-            Some((rejection, value))
+        let basic = read_basic.then(|| says.basic());
+        let mut challenges = Self { says: says.clone(), prebuilt: Vec::new(), basic };
+        let made = usual.map(|rejection| {
+            let headers = challenges.make(&rejection);
+            (rejection, headers)
         });
-        Self {
-            says: says.clone(),
-            missing: says.missing().to_header_value(),
-            prebuilt: built.collect(),
-            basic: read_basic.then(|| says.basic()),
-        }
+        challenges.prebuilt = made.into();
+        challenges
     }
 
-    /// The `Bearer` challenge of a refusal, where it has one.
-    pub(super) fn bearer(&self, rejection: &Rejection) -> Option<HeaderValue> {
-        if rejection.kind() == RejectionKind::Missing {
-            return Some(self.missing.clone());
-        }
-        let error = rejection.kind().error_code()?;
+    /// The headers of a refusal: its challenges, and that it is not to be kept.
+    pub(super) fn headers(&self, rejection: &Rejection) -> HeaderMap {
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
             usual.kind() == rejection.kind() && usual.told() == rejection.told()
         });
         match prebuilt {
-            Some((_, value)) => Some(value.clone()),
-            None => Some(self.says.error(error, rejection).to_header_value()),
+            Some((_, headers)) => headers.clone(),
+            None => self.make(rejection),
         }
     }
 
-    /// The `Basic` challenge beside it, where one is due.
-    pub(super) fn basic(&self, rejection: &Rejection) -> Option<HeaderValue> {
-        let asks = rejection.kind().status() == http::StatusCode::UNAUTHORIZED
+    fn make(&self, rejection: &Rejection) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if let Some(bearer) = self.says.bearer(rejection) {
+            headers.append(WWW_AUTHENTICATE, bearer.to_header_value());
+        }
+        let asks = rejection.kind().status() == StatusCode::UNAUTHORIZED
             && rejection.kind() != RejectionKind::InsufficientAuthentication;
-        self.basic.clone().filter(|_| asks)
+        if let Some(basic) = self.basic.as_ref().filter(|_| asks) {
+            headers.append(WWW_AUTHENTICATE, basic.clone());
+        }
+        if self.says.exposed {
+            let exposed = HeaderValue::from_static("WWW-Authenticate");
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+        headers
     }
 
     pub(super) fn are_terse(&self) -> bool {
         !self.says.details
-    }
-
-    pub(super) fn are_exposed(&self) -> bool {
-        self.says.exposed
     }
 }
 
@@ -169,15 +184,18 @@ mod tests {
         let challenges = Challenges::new(&says, false);
         let told = |description| {
             let rejection = Rejection::unverified(description);
-            (challenges.bearer(&rejection), says.error("invalid_token", &rejection))
+            let prebuilt = challenges.headers(&rejection)[WWW_AUTHENTICATE].clone();
+            (prebuilt, says.error("invalid_token", &rejection))
         };
         let (prebuilt, made) = told("the issuer is not trusted");
         let (other, _) = told("the signature is wrong");
-        assert_eq!(prebuilt, Some(made.to_header_value()));
+        assert_eq!(prebuilt, made.to_header_value());
         assert_eq!(prebuilt, other);
-        let text = prebuilt.unwrap();
         assert!(
-            text.to_str().unwrap().contains("error_description=\"the access token is not good\"")
+            prebuilt
+                .to_str()
+                .unwrap()
+                .contains("error_description=\"the access token is not good\"")
         );
     }
 }

@@ -2,16 +2,14 @@
 //!
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
-use super::challenges::Challenges;
+use super::challenges::{Challenges, NO_STORE};
 use crate::{
     observe::{self, Outcome},
     validate::{RETRY_AFTER_DEFAULT, Rejection, RejectionKind},
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{
-        ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-    },
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
@@ -28,27 +26,24 @@ pub(super) fn response<R: Default>(
     challenges: &Challenges,
     headers: &HeaderMap,
 ) -> Response<R> {
-    let bearer = challenges.bearer(&rejection);
-    let basic = challenges.basic(&rejection);
+    let made = challenges.headers(&rejection);
     rejection.set_terse(challenges.are_terse());
-    let mut response = plain(rejection);
-    for challenge in bearer.into_iter().chain(basic) {
-        response.headers_mut().append(WWW_AUTHENTICATE, challenge);
-    }
+    let mut response = with_headers(made, rejection);
     if let Some(content_type) = grpc_content_type(headers) {
         make_grpc(&mut response, content_type);
-    } else if challenges.are_exposed() {
-        let exposed = HeaderValue::from_static("WWW-Authenticate");
-        response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
 }
 
 /// The refusal without a challenge.
 pub(super) fn plain<R: Default>(rejection: Rejection) -> Response<R> {
+    with_headers([(CACHE_CONTROL, NO_STORE)].into_iter().collect(), rejection)
+}
+
+fn with_headers<R: Default>(headers: HeaderMap, rejection: Rejection) -> Response<R> {
     let mut response = Response::new(R::default());
     *response.status_mut() = rejection.kind().status();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.headers_mut() = headers;
     if rejection.kind() == RejectionKind::Unavailable {
         response.headers_mut().insert(RETRY_AFTER, retry_after(rejection.retry_after()));
     }
