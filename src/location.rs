@@ -179,7 +179,7 @@ impl TokenLocation {
     }
 
     /// The cookie `name`. Browsers send cookies along with requests that another site makes them
-    /// send: [`RequireToken`](crate::server::RequireToken#deployment) refuses those that may change
+    /// send: [`RequireToken`](crate::server::RequireToken#requests-of-other-sites) refuses those that may change
     /// something or open a WebSocket.
     ///
     /// # Errors

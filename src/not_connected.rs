@@ -13,7 +13,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 ///
 /// [`Transport::https`](crate::Transport::https) does this itself. Of other services an
 /// [`io::Error`] of the kind `ConnectionRefused` is known without it, wherever it lies, and, with
-/// the feature `https`, one of hyper-util's client that failed to connect, on which reqwest is built.
+/// the feature `https`, one of hyper-util's client that failed to connect, on which reqwest is
+/// built. Both are taken for what became of the one attempt that the service makes.
 ///
 /// ```
 /// use tower_oauth2::NotConnected;

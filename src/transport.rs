@@ -20,10 +20,12 @@ type BoxError = Box<dyn Error + Send + Sync>;
 type Exchanged = Result<Response<Bytes>, Failure>;
 
 /// What a layer fetches with when it needs the authorization server: any HTTP [`Service`], with
-/// the TLS, proxy, retries and tracing of its own.
+/// the TLS, proxy and tracing of its own.
 ///
 /// A clone shares the service. Redirects are never followed here, and the service must not
-/// follow them either: a redirected token request takes the client's secret with it.
+/// follow them either: a redirected token request takes the client's secret with it. Nor may it
+/// repeat a request whose answer is lost: a refresh token that is sent twice may end its session,
+/// and what comes of the last attempt says nothing of the first.
 ///
 /// # Defaults
 ///
@@ -95,7 +97,9 @@ impl Transport {
         }
     }
 
-    /// The time within which an answer must be there, body and all. Defaults to 30 s.
+    /// The time within which an answer must be there, body and all. Defaults to 30 s. Where it is
+    /// over before a connection is given up (10 s by [`https`](Self::https)), nobody knows whether
+    /// the request was sent: two such renewals in a row end a session.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

@@ -360,6 +360,31 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
     assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
 }
 
+/// Over HTTP/2 the socket of a browser is a CONNECT (RFC 8441).
+#[tokio::test]
+async fn a_websocket_over_http_2_has_its_token_where_one_over_http_1_has_it() {
+    let layer = layer().read_from([
+        TokenLocation::Query,
+        TokenLocation::websocket_protocol("base64url.bearer.authorization.k8s.io.").unwrap(),
+        TokenLocation::websocket_protocol_pair("bearer").unwrap(),
+    ]);
+    let layer = layer.unwrap();
+    let encoded = "base64url.bearer.authorization.k8s.io.bUZfOS5CNWYtNC4xSnFN, chat.v1";
+    for (method, uri, protocols, expected) in [
+        ("CONNECT", "https://api.example/r", encoded, 200),
+        ("CONNECT", "https://api.example/r", "bearer, mF_9.B5f-4.1JqM", 200),
+        ("CONNECT", "https://api.example/r?access_token=mF_9.B5f-4.1JqM", "chat.v1", 200),
+        ("CONNECT", "https://api.example/r?access_token=mF_9.B5f-4.1JqM", encoded, 400),
+        ("CONNECT", "https://api.example/r", "chat.v1", 401),
+        ("CONNECT", "api.example:443", "chat.v1", 401),
+        ("GET", "/r", encoded, 401),
+        ("POST", "/r", encoded, 401),
+    ] {
+        let headers = [("sec-websocket-protocol", protocols)];
+        assert_eq!(browser(&layer, method, uri, &headers).await, expected, "{method} {uri}");
+    }
+}
+
 const BASIC: (&str, &str) = ("authorization", "Basic bUZfOS5CNWYtNC4xSnFNOg==");
 const COOKIE: (&str, &str) = ("cookie", "at=mF_9.B5f-4.1JqM");
 const UPGRADE: (&str, &str) = ("upgrade", "WebSocket");

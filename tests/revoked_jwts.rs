@@ -238,9 +238,27 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": NOW - 3600});
     let encoded = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
     let expired = format!("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{encoded}.abc");
+    // Nor is an ID token of its own left to whoever would take it.
+    let good = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": NOW + 3600});
+    let encoded = BASE64_URL_SAFE_NO_PAD.encode(good.to_string());
+    let id_token = format!("eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.{encoded}.abc");
     let all = StaticTokens::new();
-    all.insert(&expired, Principal::new("alice")).unwrap();
-    let layer = RequireToken::new("api", first_of(ours, all)).unwrap();
-    assert_eq!(status(&layer, &expired).await, StatusCode::UNAUTHORIZED);
+    for token in [&expired, &id_token] {
+        all.insert(token, Principal::new("alice")).unwrap();
+    }
+    let layer = RequireToken::new("api", first_of(ours.clone(), all)).unwrap();
+    for token in [&expired, &id_token] {
+        assert_eq!(status(&layer, token).await, StatusCode::UNAUTHORIZED, "{token}");
+    }
     assert_eq!(status(&two, &of_lenient).await, StatusCode::UNAUTHORIZED);
+
+    // Of what nobody knows the log says what was found out, and the caller learns nothing more.
+    let chain = first_of(StaticTokens::new(), ours);
+    for (token, found) in [(critical, "critical"), (&of_lenient, "type"), (&id_token, "type")] {
+        let request = bearer(token);
+        let verdict = chain.validate(token, RequestHead::of(&request)).wait().await;
+        let rejection = verdict.unwrap_err();
+        assert!(rejection.description().contains(found), "{rejection:?}");
+        assert_eq!(rejection.told(), "the access token is not good");
+    }
 }

@@ -230,6 +230,28 @@ async fn a_refusal_that_is_not_about_scopes_is_forgotten_with_the_next_token() {
 }
 
 #[tokio::test]
+async fn what_the_server_takes_back_is_done_without() {
+    let withdrawn = Arc::new(Mutex::new(false));
+    let has_withdrawn = withdrawn.clone();
+    let (world, asked) = server(move |scope| match scope {
+        "read write" if *has_withdrawn.lock().unwrap() => Reply::refusal(400, "invalid_scope"),
+        _ => granting(scope),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    assert_eq!(at_once(call(&client, "write")).await, (200, false));
+    *withdrawn.lock().unwrap() = true;
+    world.advance(seconds(3600)).await;
+    assert!(at_once(client.clone().oneshot(engine::get())).await.is_err(), "it was refused");
+    for _ in 0..3 {
+        world.advance(seconds(60)).await;
+        assert_eq!(at_once(call(&client, "read")).await, (200, false));
+        assert_eq!(at_once(call(&client, "write")).await, (403, true));
+    }
+    let expected = ["read", "read write", "read write", "read", "read write"];
+    assert_eq!(*asked.lock().unwrap(), expected);
+}
+
+#[tokio::test]
 async fn a_server_that_gives_less_than_was_asked_for_is_not_asked_at_every_call() {
     let (world, asked) = server(|_| granting("read"));
     let (client, seen) = client(&stepping_up(&world));
@@ -239,6 +261,24 @@ async fn a_server_that_gives_less_than_was_asked_for_is_not_asked_at_every_call(
     }
     assert_eq!(*asked.lock().unwrap(), ["read", "read admin"]);
     assert_eq!(seen.lock().unwrap().len(), 5, "the same token is no reason to repeat a call");
+}
+
+/// By a server that takes long, so that another fetch might begin at each end.
+#[tokio::test]
+async fn a_slow_server_that_gives_less_is_asked_once_and_waited_for_no_longer_than_the_patience() {
+    let (world, asked) = server(|scope| match scope {
+        "read" => granting("read"),
+        _ => granting("read").takes(seconds(3)),
+    });
+    let (client, _) = client(&stepping_up(&world));
+    let mut refused = tokio::spawn(call(&client, "admin"));
+    settle().await;
+    world.advance(seconds(2)).await;
+    assert!(!refused.is_finished());
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(&mut refused).await.unwrap(), (403, true));
+    world.advance(seconds(10)).await;
+    assert_eq!(*asked.lock().unwrap(), ["read", "read admin"]);
 }
 
 #[tokio::test]

@@ -70,8 +70,8 @@ impl TokenEndpoint {
     /// The token endpoint of `issuer`, which its metadata name: they are read before the first
     /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
     /// there is nothing at that address any more (404). While they cannot be read again, or not
-    /// within 3 s, what they said is believed for another 5 min each time. A client that is known by its certificate asks the endpoint for those
-    /// ([`with_mtls_aliases`]). No I/O is done here.
+    /// within 3 s, what they said is believed for another 5 min each time. A client that is known
+    /// by its certificate asks the endpoint for those ([`with_mtls_aliases`]). No I/O is done here.
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};

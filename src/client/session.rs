@@ -134,13 +134,13 @@ enum Then {
 }
 
 impl Then {
-    async fn with(self, rotated: &ClientSecret) {
+    fn with(self, rotated: ClientSecret) {
         match self {
-            Self::Tell(on_rotation) => on_rotation(rotated),
-            // Nobody waits for what becomes of it.
-            Self::Revoke(endpoint) => {
+            Self::Tell(on_rotation) => on_rotation(&rotated),
+            // Nobody waits for what becomes of it; the deadline of its transport ends it.
+            Self::Revoke(endpoint) => drop(tokio::spawn(async move {
                 drop(endpoint.revoke(rotated.expose(), "refresh_token").await);
-            }
+            })),
         }
     }
 }
@@ -196,7 +196,7 @@ impl Fetcher for Session {
                 let answer = answer.unwrap_or_else(|| Err(flight::too_long().into()));
                 let rotated = lock(&tokens).answered(&sent, &answer);
                 if let Some((rotated, then)) = rotated {
-                    then.with(&rotated).await;
+                    then.with(rotated);
                 }
                 answer.map_err(|unusable| unusable.error)
             };

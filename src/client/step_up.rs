@@ -104,12 +104,19 @@ impl StepUp {
             return;
         }
         let (along, fetched) = (widths.along.clone(), widths.fetched.clone());
-        let scopes = wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
+        let about_scopes = error.code() == Some("invalid_scope");
+        let mut scopes =
+            wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
+        let mut for_good = about_scopes;
         if scopes.is_empty() {
-            return;
+            if !about_scopes || widths.wanted.is_empty() {
+                return;
+            }
+            // What was given before may have been taken back, or it is the client's own that was.
+            (scopes, for_good) = (widths.wanted.clone(), false);
+            widths.fetched = ScopeSet::empty();
         }
         widths.wanted = widths.wanted.filtered(|scope| !scopes.contains(scope));
-        let for_good = error.code() == Some("invalid_scope");
         widths.refusals.push(Refusal { scopes, for_good });
     }
 }

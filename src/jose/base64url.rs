@@ -1,21 +1,19 @@
 //! Base64url as JOSE wants it ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)):
 //! no padding, no white space, and one spelling for the same bytes.
 
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
-use base64::engine::{Simd, general_purpose::NO_PAD};
-use base64::{DecodeSliceError, Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use std::borrow::Cow;
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
-use std::sync::LazyLock;
-
-/// The quickest that this processor has.
-#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
-static DECODER: LazyLock<Simd> = LazyLock::new(|| Simd::url_safe(NO_PAD));
 #[cfg(not(any(
     target_arch = "x86_64",
     all(target_arch = "aarch64", target_feature = "neon")
 )))]
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as DECODER;
+use base64::{DecodeSliceError, Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use std::borrow::Cow;
+
+/// The quickest that this processor has.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
+static DECODER: std::sync::LazyLock<base64::engine::Simd> = std::sync::LazyLock::new(|| {
+    base64::engine::Simd::url_safe(base64::engine::general_purpose::NO_PAD)
+});
 
 /// The bytes that `text` stands for; nothing where it has a bit more or less than they need.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {

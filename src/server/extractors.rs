@@ -17,8 +17,9 @@ use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Dere
 /// The refusal of an extractor: 401 with the layer's challenge where nothing was presented to an
 /// optional [`RequireToken`](super::RequireToken), 500 where there is none above.
 ///
-/// A handler that takes a `Result<Authenticated, ExtractorRefusal>` may look at it first. Its text is
-/// that of the [`Rejection`], for whoever runs the server: callers may be told
+/// A handler that takes a `Result<Authenticated, ExtractorRefusal>` may look at it first. It is
+/// counted and audited as refused; who serves such requests takes an `Option<Authenticated>`. Its
+/// text is that of the [`Rejection`], for whoever runs the server: callers may be told
 /// [`Rejection::told`].
 #[derive(Debug)]
 pub struct ExtractorRefusal {

@@ -54,11 +54,11 @@ use tower_layer::Layer;
 /// | any other, without it | `Origin` is there and has another host or port than the request |
 /// | a WebSocket's (`Upgrade: websocket`, CONNECT) | either is so, whatever `Sec-Fetch-Site` says |
 ///
-/// Who sends neither header is no browser. The host is that of the URI, else of `Host`: a proxy in
-/// front has to pass it on as it was called, port included. A page on `app.example` that calls
-/// `api.example` by cookie is of the same site, and passes where the browser says so; its sockets,
-/// and old browsers and pages without TLS, which say `Origin` alone, do not. Give those the token
-/// in another place, or see
+/// Who sends neither header is no browser of today; against older ones a cookie needs `SameSite`.
+/// The host is that of the URI, else of `Host`: a proxy in front has to pass it on as it was called,
+/// port included. A page on `app.example` that calls `api.example` by cookie is of the same site, and
+/// passes where the browser says so; its sockets do not, nor what names an `Origin` alone, as old
+/// browsers do, and all where the API has no TLS. Give those the token in another place, or see
 /// [`dangerous_allow_cross_site_requests`](Self::dangerous_allow_cross_site_requests).
 ///
 /// # Panics
@@ -119,7 +119,8 @@ impl<V: ValidateToken> RequireToken<V> {
 /// Where tokens are read, and what becomes of them.
 impl<V> RequireToken<V> {
     /// Looks for the token in `locations`, and only there. Defaults to
-    /// [`TokenLocation::Bearer`]. The query is read of GET and HEAD requests only.
+    /// [`TokenLocation::Bearer`]. The query is read of GET and HEAD requests only, and of
+    /// the CONNECT of a WebSocket over HTTP/2 (RFC 8441).
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl<V> RequireToken<V> {
         Ok(self)
     }
 
-    /// Reads the query of requests of any method. Defaults to GET and HEAD.
+    /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT.
     pub fn reading_query_on_any_method(mut self) -> Self {
         self.settings_mut().sources.query_on_any_method = true;
         self
@@ -150,9 +151,9 @@ impl<V> RequireToken<V> {
     }
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
-    /// judges no other. Whoever is in front of this server may look at another. The others are
-    /// taken out like the first, and of the query every parameter of that name, be it there twice
-    /// or no token. Defaults to refusing such requests.
+    /// judges no other. Whoever is in front of this server may look at another. Others that are
+    /// well formed are taken out like the first, and of the query every parameter of that name, be
+    /// it there twice or no token. Defaults to refusing such requests.
     pub fn dangerous_first_token_wins(mut self) -> Self {
         self.settings_mut().sources.first_wins = true;
         self
@@ -160,8 +161,9 @@ impl<V> RequireToken<V> {
 
     /// Takes the token of a cookie, and of Basic credentials, whatever site made a browser send the
     /// request. Defaults to refusing with 403 what comes from another one: see
-    /// [Requests of other sites](Self#requests-of-other-sites). Without that guard something else has to tell the requests of
-    /// the API's own pages from others: a proxy that checks `Origin`, or `SameSite=Strict`.
+    /// [Requests of other sites](Self#requests-of-other-sites). Without that guard something else has
+    /// to tell the requests of the API's own pages from others: a proxy that checks `Origin`, or
+    /// `SameSite=Strict`.
     pub fn dangerous_allow_cross_site_requests(mut self) -> Self {
         self.settings_mut().sources.cross_site = true;
         self

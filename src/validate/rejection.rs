@@ -262,10 +262,12 @@ impl Rejection {
     fn weight(&self) -> (u8, Reverse<Duration>) {
         let (weight, retry_after) = match self.kind {
             RejectionKind::NotMine => (0, None),
-            RejectionKind::Invalid if !self.recognised => (1, None),
-            RejectionKind::Internal => (3, None),
-            RejectionKind::Unavailable => (4, self.retry_after.or(Some(RETRY_AFTER_DEFAULT))),
-            _ => (2, None),
+            RejectionKind::Invalid if !self.recognised && !self.terse => (1, None),
+            // It saw more than that it is unknown, and tells the caller less.
+            RejectionKind::Invalid if !self.recognised => (2, None),
+            RejectionKind::Internal => (4, None),
+            RejectionKind::Unavailable => (5, self.retry_after.or(Some(RETRY_AFTER_DEFAULT))),
+            _ => (3, None),
         };
         (weight, Reverse(retry_after.unwrap_or_default()))
     }

@@ -65,7 +65,7 @@ impl TokenCache {
     /// is rejected.
     ///
     /// A renewal of a session that is in flight is not kept, and its refresh token revoked when it
-    /// comes.
+    /// comes: one request, of whose failure nobody is told.
     ///
     /// # Errors
     ///

@@ -50,13 +50,14 @@ impl TokenCache {
     /// sign-in is not told, since the caller has it; a cache without a session tells nothing.
     ///
     /// It runs on the task that renews, even after the cache was shut down or dropped meanwhile:
-    /// callers wait for it, and it should do no more than a short write. One that panics fails the renewal; the new refresh token is kept here all the
-    /// same.
+    /// callers wait for it, and it should do no more than a short write. One that panics fails the
+    /// renewal; the new refresh token is kept here all the same.
     #[must_use]
     pub fn on_rotation(self, told: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
         self.shared.fetcher().on_rotation(Arc::new(told));
         self
     }
+
     /// Names `resources`, and no others, in each renewal of the session from now on
     /// ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)). Name none for a server
     /// that takes them at a sign-in alone. Defaults to those of the

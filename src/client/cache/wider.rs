@@ -24,37 +24,43 @@ impl Shared {
             return None;
         }
         // At once: who cannot repeat the call does not wait, and the next call has it.
-        let mut joined = self.fetch_wider()?;
+        let joined = self.fetch_wider()?;
         let (this, held, scopes) = (self.clone(), held.clone(), scopes.clone());
         Some(Box::pin(async move {
-            // A fetch that was in flight already may have asked for less.
-            for _ in 0..2 {
-                this.landed_in_time(joined).await?;
-                if let Some(wider) = this.wider_than(&held, &scopes) {
-                    return Ok(wider);
+            flight::runtime()?;
+            let (clock, patience) = (this.clock().clone(), this.patience());
+            let too_late = async move {
+                match patience.is_zero() {
+                    true => pending().await,
+                    false => clock.sleep(patience).await,
                 }
-                joined = this.fetch_wider().ok_or_else(flight::aborted)?;
-            }
-            Err(flight::aborted())
+            };
+            let wider = this.landed_wider(joined, &held, &scopes);
+            before(wider, too_late).await.unwrap_or_else(|| Err(flight::aborted()))
         }))
     }
 
-    async fn landed_in_time(&self, mut joined: flight::Joined) -> Result<(), Error> {
-        flight::runtime()?;
-        let patience = self.patience();
-        let landed = async move {
-            match joined.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(flight::aborted())),
-                Err(_) => Err(flight::aborted()),
-            }
-        };
-        let clock = self.clock().clone();
-        let too_late = async move {
-            match patience.is_zero() {
-                true => pending().await,
-                false => clock.sleep(patience).await,
-            }
-        };
-        before(landed, too_late).await.unwrap_or_else(|| Err(flight::aborted())).map(drop)
+    async fn landed_wider(
+        self: &Arc<Self>,
+        joined: flight::Joined,
+        held: &AccessToken,
+        scopes: &ScopeSet,
+    ) -> Result<AccessToken, Error> {
+        landed(joined).await?;
+        if let Some(wider) = self.wider_than(held, scopes) {
+            return Ok(wider);
+        }
+        // A fetch that was in flight already may have asked for less.
+        let is_asked = self.fetcher().step_up().is_none_or(|step_up| step_up.asked_for(scopes));
+        let again = if is_asked { None } else { self.fetch_wider() };
+        landed(again.ok_or_else(flight::aborted)?).await?;
+        self.wider_than(held, scopes).ok_or_else(flight::aborted)
+    }
+}
+
+async fn landed(mut joined: flight::Joined) -> Result<(), Error> {
+    match joined.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(flight::aborted())).map(drop),
+        Err(_) => Err(flight::aborted()),
     }
 }

@@ -2,12 +2,9 @@
 
 use super::{
     super::{
-        Error, RefreshPolicy, TokenResponse, TokenRevocation,
+        Error, RefreshPolicy, TokenResponse,
         fetcher::{Fetch, Fetcher, Withdrawal},
-        machine,
-        session::OnRotation,
-        step_up::StepUp,
-        warning,
+        machine, warning,
     },
     Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
@@ -66,6 +63,7 @@ impl Stored {
     }
 }
 
+/// What has a [`Fetcher::store_key`] is no session and asks for the same whatever a resource says.
 impl Fetcher for Stored {
     fn fetch(&self) -> Fetch {
         let level = self.level.clone();
@@ -76,10 +74,6 @@ impl Fetcher for Stored {
         self.level.fetcher.scopes()
     }
 
-    fn step_up(&self) -> Option<&StepUp> {
-        self.level.fetcher.step_up()
-    }
-
     fn source(&self) -> Source {
         self.level.fetcher.source()
     }
@@ -87,19 +81,6 @@ impl Fetcher for Stored {
     fn accept(&self, response: &TokenResponse) -> bool {
         self.level.remember(response.access_token());
         self.level.fetcher.accept(response)
-    }
-
-    fn adopt(&self, response: &TokenResponse) -> bool {
-        self.level.remember(response.access_token());
-        self.level.fetcher.adopt(response)
-    }
-
-    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
-        self.level.fetcher.forget(endpoint)
-    }
-
-    fn on_rotation(&self, told: OnRotation) {
-        self.level.fetcher.on_rotation(told);
     }
 
     fn rotates_its_secret(&self) -> bool {

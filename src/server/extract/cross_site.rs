@@ -22,7 +22,7 @@ pub(super) fn is_cross_site(head: RequestHead<'_>) -> bool {
     if sites.any(|site| site.as_bytes().eq_ignore_ascii_case(b"cross-site")) {
         return true;
     }
-    // A browser that is old, or whose page has no TLS, names no site. The origin of an upgrade is
+    // A browser that is old, or asks an API without TLS, names no site. The origin of an upgrade is
     // always named (RFC 6455 §4.1), and has to be this one: another of the same site may be no
     // friend, and could read what it gets.
     (upgrades || !says) && headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin, head))

@@ -226,8 +226,9 @@ pub(super) fn parameter<'l>(
         TokenLocation::QueryParameter(name) => name.as_str(),
         _ => return None,
     };
-    let is_read =
-        sources.query_on_any_method || matches!(*head.method(), Method::GET | Method::HEAD);
+    // A CONNECT that has a query is the WebSocket of RFC 8441, which is a GET over HTTP/1.
+    let usual = matches!(*head.method(), Method::GET | Method::HEAD | Method::CONNECT);
+    let is_read = sources.query_on_any_method || usual;
     is_read.then_some(name)
 }
 

@@ -48,9 +48,14 @@ pub(super) fn read_pair<'a>(head: RequestHead<'a>, name: &str) -> Read<'a> {
 /// The subprotocols of an upgrade, the lines of which are one list.
 fn items(head: RequestHead<'_>) -> Result<Option<Vec<&str>>, Rejection> {
     let headers = head.headers();
-    let is_upgrade = *head.method() == Method::GET
-        && lists(headers, &CONNECTION, "upgrade")
-        && lists(headers, &UPGRADE, "websocket");
+    let is_upgrade = match *head.method() {
+        Method::GET => {
+            lists(headers, &CONNECTION, "upgrade") && lists(headers, &UPGRADE, "websocket")
+        }
+        // Over HTTP/2 (RFC 8441 §5).
+        Method::CONNECT => true,
+        _ => false,
+    };
     if !is_upgrade {
         return Ok(None);
     }

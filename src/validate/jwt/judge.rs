@@ -78,7 +78,8 @@ pub(super) fn judge<'b>(
             bytes = base64url::decode_within(compact.header, &mut buffer).unwrap_or_default();
             checked = match check_header(&bytes, issuers, rules.profile) {
                 Ok(header) => header,
-                Err(rejection) => return rejection.into(),
+                Err(rejection) if names_any(compact.payload, issuers) => return rejection.into(),
+                Err(rejection) => return rejection.foreign().into(),
             };
             &checked
         }
@@ -122,16 +123,27 @@ fn check_header<'a>(
     issuers: &[TrustedIssuer],
     profile: Profile,
 ) -> Result<Checked<'a>, Rejection> {
-    let header = Header::parse(header).ok_or_else(|| unmatched("the header is malformed"))?;
+    let header = Header::parse(header).ok_or_else(|| refused("the header is malformed"))?;
     if header.is_critical {
-        return Err(unmatched("the header has a critical extension"));
+        return Err(refused("the header has a critical extension"));
     }
     let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
-    let algorithm = algorithm.ok_or_else(|| unmatched("the algorithm is not allowed"))?;
+    let algorithm = algorithm.ok_or_else(|| refused("the algorithm is not allowed"))?;
     if !profile.takes_type(header.typ.as_deref()) {
-        return Err(unmatched("the type in the header is not that of an access token"));
+        return Err(refused("the type in the header is not that of an access token"));
     }
     Ok(Checked { algorithm, kid: header.kid })
+}
+
+/// Whether the payload names one of `issuers`: whatever is wrong with the header, it is theirs to
+/// say what becomes of the token.
+#[cold]
+fn names_any(payload: &str, issuers: &[TrustedIssuer]) -> bool {
+    let payload = base64url::decode(payload).unwrap_or_default();
+    let mut claims = Claims::default();
+    let is_read = claims.read(&payload, &[]).is_some();
+    let iss = claims.iss.filter(|_| is_read);
+    iss.is_some_and(|iss| issuers.iter().any(|issuer| *issuer.identifier == *iss))
 }
 
 /// What can be said of a token without any key. None of it is true before the signature is
