@@ -19,9 +19,9 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    Algorithm, Answer, RequestHead, ScopeSet,
+    Algorithm, Answer, RequestHead, ScopeSet, SigningKey,
     server::{Authenticated, RequireToken},
-    testing::ManualClock,
+    testing::{AuthorizationServer, JwtFormat, ManualClock},
     validate::{
         BoxVerdictFuture, Cached, Jwks, JwtValidator, MapClaims, Principal, Rejection,
         RejectionKind, Revocable, Revocation, Revocations, Route, StaticTokens, TrustedIssuer,
@@ -243,6 +243,35 @@ async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
     }
     assert!(tokens.remove("t"));
     assert_eq!(status(chain, "t").await, StatusCode::UNAUTHORIZED);
+}
+
+/// A validator beside it, which gives none, does not take the leeway away.
+#[tokio::test]
+async fn a_token_within_its_leeway_is_good_each_time_beside_others() {
+    const ISSUER: &str = "https://as.example";
+    const SECRET: &str = "of at least as many bytes as 256";
+    let (clock, server) = (ManualClock::new(), AuthorizationServer::new());
+    let key = SigningKey::symmetric(Algorithm::Hs256, SECRET).unwrap();
+    server.issue_jwts(JwtFormat::rfc9068(ISSUER, ["https://api.example"]), key);
+    let now = clock.clock().wall().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = serde_json::json!({
+        "iss": ISSUER, "aud": "https://api.example", "sub": "carol", "client_id": "app",
+        "jti": "x", "iat": now, "exp": now + 60,
+    });
+    let token = server.mint("at+jwt", &claims.to_string()).unwrap();
+    let keys = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["https://api.example"]);
+    let jwts = JwtValidator::new(issuer).unwrap().with_clock(clock.clock());
+    let chain = Cached::new(first_of(jwts, StaticTokens::new())).with_clock(clock.clock());
+    assert_eq!(status(chain.clone(), &token).await, StatusCode::OK);
+    clock.advance(Duration::from_secs(75));
+    for _ in 0..3 {
+        assert_eq!(status(chain.clone(), &token).await, StatusCode::OK);
+    }
+    clock.advance(Duration::from_secs(15));
+    for _ in 0..3 {
+        assert_eq!(status(chain.clone(), &token).await, StatusCode::UNAUTHORIZED);
+    }
 }
 
 type Mapped = MapClaims<Judge, fn(&()) -> u8>;

@@ -189,7 +189,7 @@ impl<V: ValidateToken> Cached<V> {
         };
         self.verdicts.good.drop_entry(question.key, kept);
         // Before that, one of two validators may refuse what the other found good.
-        let is_over = validated.principal().expires_at().is_some_and(|expiry| now >= expiry);
+        let is_over = validated.good_until().is_some_and(|end| now >= end);
         is_over.then_some(Err(rejection))
     }
 

@@ -48,10 +48,9 @@ where
 /// judges it, a [`Route`](super::Route) asks nobody else.
 ///
 /// A cache of verdicts belongs around each of the two. Around both it is right, but asks more
-/// often and gives no leeway: where either validator refuses, at a
-/// [recheck](ValidateToken::recheck), what was kept, both are asked anew, and from the token's
-/// expiry on it is refused. A token without an expiry is asked for each time beside a
-/// `JwtValidator`, which takes none.
+/// often: where either validator refuses, at a [recheck](ValidateToken::recheck), what was kept,
+/// both are asked anew. Beside a `JwtValidator`, which takes none, a token without an expiry is
+/// asked for each time; beside one that gives no leeway, a token in its leeway.
 ///
 /// A clone shares the validators as these do.
 ///
