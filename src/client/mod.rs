@@ -32,11 +32,6 @@ mod step_up;
 mod store;
 mod token_exchange;
 mod token_response;
-#[cfg(not(feature = "tracing"))]
-#[path = "no_warning.rs"]
-mod warning;
-#[cfg(feature = "tracing")]
-mod warning;
 
 pub use buffered::{Buffered, ReplayBody};
 pub use cache::TokenCache;

@@ -6,11 +6,10 @@ use super::{
     fetcher::{Fetch, Fetcher},
     flight,
     token_response::Unusable,
-    warning,
 };
 use crate::{
     ClientSecret, Clock,
-    observe::tokens::{Source, Span},
+    observe::tokens::{self, Source, Span},
     race::before,
 };
 use http::StatusCode;
@@ -189,7 +188,7 @@ impl Fetcher for Session {
                 (sent, grant, tokens.unanswered > 1)
             };
             if again {
-                warning::possible_reuse();
+                tokens::possible_reuse();
             }
             let exchange = async move {
                 let answer = before(endpoint.ask(&url, &grant), deadline).await;

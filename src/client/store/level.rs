@@ -4,12 +4,15 @@ use super::{
     super::{
         Error, RefreshPolicy, TokenResponse,
         fetcher::{Fetch, Fetcher, Withdrawal},
-        machine, warning,
+        machine,
     },
     Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
 use crate::{
-    AccessToken, ClientSecret, Clock, ScopeSet, observe::tokens::Source, race::before, random,
+    AccessToken, Clock, ScopeSet,
+    observe::tokens::{self, Source},
+    race::before,
+    random,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -208,7 +211,7 @@ impl Level {
         }
         visit.is_down = true;
         self.failures.fetch_add(1, Ordering::Relaxed);
-        warning::store_failed(operation, late);
+        tokens::store_failed(operation, late);
         None
     }
 

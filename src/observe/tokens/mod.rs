@@ -14,7 +14,7 @@ mod tracing;
 use crate::client::Error;
 pub(crate) use metrics::Uses;
 use std::time::Duration;
-pub(crate) use tracing::Span;
+pub(crate) use tracing::{Span, possible_reuse, store_failed};
 
 /// What becomes of tokens, beside being [used](Uses).
 #[derive(Clone, Copy)]

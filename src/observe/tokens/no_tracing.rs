@@ -33,3 +33,7 @@ impl Fetches {
 
     pub(super) fn rejected(&self) {}
 }
+
+pub(crate) fn possible_reuse() {}
+
+pub(crate) fn store_failed(_: &'static str, _: bool) {}
