@@ -2,19 +2,24 @@
 
 use crate::{
     browser::{CALLBACK, alice_agrees},
-    peers::{endpoint, oidc_provider, realm, secret_of},
+    peers::{client_of, endpoint, oidc_provider, realm, secret_of},
     raw::Server,
     system::{self, ApiClient},
 };
 use axum::{Router, routing::get};
 use http::StatusCode;
+use std::time::Duration;
 use tower::Layer;
 use tower_oauth2::{
     Algorithm, ClientAuthentication, Transport,
-    client::{ClientCredentialsRefresh, Grant, SignIn, TokenEndpoint},
+    client::{ClientCredentialsRefresh, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint},
     server::{Authenticated, RequireScope, RequireToken},
+    testing::ManualClock,
     validate::{Jwks, JwtValidator, TrustedIssuer},
 };
+
+/// That of every token here.
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// Resources, and how their tokens are signed: one algorithm has two names.
 const RESOURCES: [(&str, Algorithm); 4] = [
@@ -145,4 +150,32 @@ async fn an_id_token_is_no_access_token() {
     assert_status(&api(validator("app", Algorithm::Rs256)).await, &id_token, 401).await;
     let lenient = validator("urn:rs:jwt:rs256", Algorithm::Rs256).lenient();
     assert_status(&api(lenient).await, &id_token, 401).await;
+}
+
+/// At this server a renewal that does not name the resource is for userinfo.
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn the_token_of_a_user_is_for_the_same_api_after_each_renewal() {
+    let resource = "urn:rs:jwt:es256";
+    let api = api(validator(resource, Algorithm::Es256)).await;
+    let provider = oidc_provider();
+    let endpoint = endpoint(&format!("{provider}/token"), ClientAuthentication::public("app"));
+    let authorize = format!("{provider}/auth?prompt=consent");
+    let sign_in = SignIn::new(endpoint.clone(), "app", &authorize, CALLBACK)
+        .unwrap()
+        .with_scopes("openid offline_access read".parse().unwrap())
+        .with_issuer(provider.as_str(), true)
+        .with_resource(resource)
+        .unwrap();
+    let (url, pending) = sign_in.begin().unwrap();
+    let signed_in = sign_in.finish(pending, &alice_agrees(&url).await).await.unwrap();
+    let (clock, policy) = (ManualClock::new(), RefreshPolicy::default());
+    let cache = TokenCache::signed_in(endpoint, &signed_in, policy, clock.clock());
+    let mut client = client_of(&cache, &api.origin());
+    for renewals in 0..3 {
+        let response = system::call(&mut client, &api.origin()).await.unwrap();
+        assert_eq!((response.status(), response.body().as_str()), (StatusCode::OK, "app"));
+        assert_eq!(cache.status().fetches(), renewals);
+        clock.advance(LIFETIME);
+    }
 }

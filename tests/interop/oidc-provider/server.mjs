@@ -36,6 +36,7 @@
 //   urn:rs:jwt:rs256, urn:rs:jwt:es256, urn:rs:jwt:ed25519, urn:rs:jwt:eddsa
 //                      RFC 9068 JWTs signed so; the last two differ in the name of one algorithm
 //   urn:rs:opaque      opaque tokens, as without any resource
+// A code or a refresh token that is shown without the resource gives a token for userinfo.
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
 import * as http from 'node:http';
@@ -197,7 +198,6 @@ const configuration = {
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
-      useGrantedResource: () => true,
       getResourceServerInfo(_ctx, resource) {
         const found = Object.hasOwn(resources, resource) && resources[resource];
         if (!found) throw new errors.InvalidTarget();
