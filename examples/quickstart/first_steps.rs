@@ -6,8 +6,8 @@ use crate::{
     report::Report,
     system::{Answer, HttpClient, call, http_client, start_api},
 };
-use http::StatusCode;
-use tower::Layer;
+use http::{HeaderValue, Request, StatusCode, header::AUTHORIZATION};
+use tower::{Layer, ServiceExt};
 use tower_oauth2::{
     ConfigError, TokenLocation,
     client::AddBearer,
@@ -56,9 +56,14 @@ impl Steps<'_> {
         let without = call(&mut self.http, &self.api, "/hello").await?;
         self.report.answer("no token", &without, StatusCode::UNAUTHORIZED, "asks for Bearer");
 
-        let in_header = self.add_bearer(ALICES_TOKEN)?;
+        // By hand: the client layer adds nothing where the query has a token already.
+        let mut in_header = self.http.clone().map_request(|mut request: Request<_>| {
+            let token = HeaderValue::from_static("Bearer mF_9.B5f-4.1JqM");
+            request.headers_mut().insert(AUTHORIZATION, token);
+            request
+        });
         let and_in_query = format!("/hello?access_token={ALICES_TOKEN}");
-        let twice = self.call_with(in_header, &and_in_query).await?;
+        let twice = call(&mut in_header, &self.api, &and_in_query).await?;
         let step = "header and query at once";
         self.report.answer(step, &twice, StatusCode::BAD_REQUEST, "invalid_request");
 
