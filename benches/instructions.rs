@@ -1,9 +1,10 @@
 //! Instructions a request, counted by callgrind: the same on a busy machine as on an idle one.
 //!
 //! `cargo bench --bench instructions` prints them and compares them with `instructions.txt`
-//! beside this file; `-- --write` writes that file. It fails where one of this crate's own is above
-//! what is kept: what verifies or decodes a token is mostly the libraries', which have other
-//! instructions for another processor. It needs valgrind.
+//! beside this file; `-- --write` writes that file. It fails where one of this crate's own is a fifth
+//! above what is kept, as an allocation or a text too many is: the same sources in another directory
+//! are compiled to up to a seventh more or less. What verifies or decodes a token is mostly the
+//! libraries', which have other instructions for another processor. It needs valgrind.
 #![allow(missing_docs, reason = "a bench is no library")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its table")]
 #![allow(
@@ -45,8 +46,10 @@ use tower_oauth2::{
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
-/// How far a count may be from the file's, as a part of it.
+/// How far a count that is called the same may be from the file's, as a part of it.
 const TOLERANCE: f64 = 0.03;
+/// How far above it is a failure.
+const TOO_MUCH: f64 = 0.2;
 const CALLS: u64 = 1_000;
 
 /// The cases, each after the bare service that it is compared with.
@@ -99,9 +102,10 @@ fn added(case: &str, bare: &str) -> f64 {
 }
 
 fn compared(count: f64, kept: f64) -> &'static str {
-    match count - kept {
-        other if other.abs() <= TOLERANCE * kept => "same",
-        more if more > 0.0 => "MORE",
+    match (count - kept) / kept {
+        other if other.abs() <= TOLERANCE => "same",
+        more if more > TOO_MUCH => "TOO MUCH",
+        more if more > 0.0 => "more",
         _ => "less",
     }
 }
@@ -152,7 +156,7 @@ fn compare(mut counts: BTreeMap<&str, f64>) -> ExitCode {
     for (case, count) in &counts {
         let kept = kept.get(case).copied().unwrap_or_default();
         let verdict = compared(*count, kept);
-        good &= verdict != "MORE" || !is_kept(case);
+        good &= verdict != "TOO MUCH" || !is_kept(case);
         println!("| {case} | {count:.0} | {kept:.0} | {verdict} |");
     }
     println!();
