@@ -9,7 +9,7 @@
 mod support;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::target;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 use tower_oauth2::{
     ClientAuthentication, Transport,
@@ -92,6 +92,27 @@ impl World {
         let policy = RefreshPolicy::default().with_patience(patience);
         let layer = ClientCredentialsRefresh::new(endpoint, "https://api.example").unwrap();
         BoxCloneSyncService::new(layer.with_policy(policy).layer(api))
+    }
+
+    /// The same API without a layer: all wait for one answer of the endpoint, as they would have to
+    /// in any case, and put what it says on their requests.
+    fn floor(&self) -> Api {
+        let (world, (token, landed)) = (self.clone(), watch::channel(None));
+        tokio::spawn(async move {
+            drop(world.clone().token().await);
+            let issued = HeaderValue::from_str(&format!("Bearer issued-at.{}", world.millis()));
+            token.send_replace(issued.ok());
+        });
+        let world = self.clone();
+        BoxCloneSyncService::new(tower::service_fn(move |mut request: Request<Full<Bytes>>| {
+            let (world, mut landed) = (world.clone(), landed.clone());
+            async move {
+                let token = landed.wait_for(Option::is_some).await?.clone();
+                request.headers_mut().extend(token.map(|token| (header::AUTHORIZATION, token)));
+                world.judge(&request);
+                Ok(Response::new(Full::default()))
+            }
+        }))
     }
 
     fn judge(&self, request: &Request<Full<Bytes>>) {
@@ -190,6 +211,10 @@ async fn main() {
     println!("| case | calls | hits | hits/s | errors | expired tokens | slowest caller |");
     println!("|---|---|---|---|---|---|---|");
 
+    let world = World::new(Duration::from_secs(60));
+    let floor = burst(&world, &world.floor()).await;
+    floor.print("a bare wait");
+
     let world = World::new(Duration::from_secs(2));
     let api = world.api(patience);
     let cold = burst(&world, &api).await;
@@ -226,6 +251,7 @@ async fn main() {
     target("cold, slowest caller as a ratio to the endpoint's latency", ratio(&cold), 1.3);
     target("at expiry, hits", expiry.hits as f64, 1.0);
     target("at expiry, slowest caller as a ratio", ratio(&expiry), 1.3);
+    println!("a bare wait, slowest caller as a ratio: {:.2}", ratio(&floor));
     target("outage, hits a second", asked as f64 / length.as_secs_f64(), 1.2);
     target("outage, errors and expired tokens", (during.errors + during.expired) as f64, 0.0);
     target("outage, seconds until back", back.as_secs_f64(), 2.0);
