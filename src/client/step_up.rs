@@ -105,19 +105,18 @@ impl StepUp {
         }
         let (along, fetched) = (widths.along.clone(), widths.fetched.clone());
         let about_scopes = error.code() == Some("invalid_scope");
-        let mut scopes =
-            wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
-        let mut for_good = about_scopes;
-        if scopes.is_empty() {
-            if !about_scopes || widths.wanted.is_empty() {
-                return;
-            }
+        let new = wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
+        let refusal = match new.is_empty() {
+            false => Refusal { scopes: new, for_good: about_scopes },
             // What was given before may have been taken back, or it is the client's own that was.
-            (scopes, for_good) = (widths.wanted.clone(), false);
-            widths.fetched = ScopeSet::empty();
-        }
-        widths.wanted = widths.wanted.filtered(|scope| !scopes.contains(scope));
-        widths.refusals.push(Refusal { scopes, for_good });
+            true if about_scopes && !widths.wanted.is_empty() => {
+                widths.fetched = ScopeSet::empty();
+                Refusal { scopes: widths.wanted.clone(), for_good: false }
+            }
+            true => return,
+        };
+        widths.wanted = widths.wanted.filtered(|scope| !refusal.scopes.contains(scope));
+        widths.refusals.push(refusal);
     }
 }
 

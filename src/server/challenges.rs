@@ -1,6 +1,9 @@
 //! The challenges of one layer, made once.
 
-use super::extract::{SEVERAL, SYNTAX, TWICE};
+use super::{
+    extract::{SEVERAL, SYNTAX, TWICE},
+    refuse::NO_STORE,
+};
 use crate::{
     Challenge, ConfigError, ScopeSet, scrub,
     validate::{Rejection, RejectionKind},
@@ -10,9 +13,6 @@ use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, WWW_AUTHENTICATE},
 };
-
-/// What `Cache-Control` says of every refusal.
-pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
-use super::challenges::{Challenges, NO_STORE};
+use super::challenges::Challenges;
 use crate::{
     observe::{self, Outcome},
     validate::{RETRY_AFTER_DEFAULT, Rejection, RejectionKind},
@@ -14,6 +14,8 @@ use http::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
 
+/// What `Cache-Control` says of every refusal.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 

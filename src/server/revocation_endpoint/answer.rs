@@ -121,7 +121,7 @@ pub(super) fn response(result: Result<(), RevocationError>) -> Response<Endpoint
             *response.body_mut() = EndpointBody(Full::from(json.to_string()));
         }
     }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, refuse::NO_STORE);
     response
 }
 

@@ -78,6 +78,13 @@ impl<'a> Claims<'a> {
     }
 }
 
+/// Who `payload` says that it is by; nothing where it is malformed.
+pub(super) fn issuer_of(payload: &[u8]) -> Option<Cow<'_, str>> {
+    let mut claims = Claims::default();
+    claims.read(payload, &[])?;
+    claims.iss
+}
+
 struct Reader<'a, 'c> {
     claims: &'c mut Claims<'a>,
     scope_claims: &'c [Box<str>],

@@ -2,7 +2,7 @@
 
 use super::{
     TrustedIssuer,
-    claims::{Claims, NumericDate},
+    claims::{Claims, NumericDate, issuer_of},
     known_headers::KnownHeaders,
     rules::{Profile, Rules},
 };
@@ -140,10 +140,7 @@ fn check_header<'a>(
 #[cold]
 fn names_any(payload: &str, issuers: &[TrustedIssuer]) -> bool {
     let payload = base64url::decode(payload).unwrap_or_default();
-    let mut claims = Claims::default();
-    let is_read = claims.read(&payload, &[]).is_some();
-    let iss = claims.iss.filter(|_| is_read);
-    iss.is_some_and(|iss| issuers.iter().any(|issuer| *issuer.identifier == *iss))
+    issuer_of(&payload).is_some_and(|iss| issuers.iter().any(|own| *own.identifier == *iss))
 }
 
 /// What can be said of a token without any key. None of it is true before the signature is
