@@ -20,7 +20,7 @@ pub enum TokenLocation {
     /// [`header_with_scheme`](Self::header_with_scheme).
     Header(HeaderLocation),
     /// The query parameter `access_token` ([RFC 6750 §2.3]). URIs are logged and cached on the
-    /// way: use it only where nothing else works.
+    /// way, and servers copy queries into redirects: use it only where nothing else works.
     ///
     /// [RFC 6750 §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.3
     Query,

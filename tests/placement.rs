@@ -411,3 +411,59 @@ async fn a_fetched_token_is_home_again_when_the_way_leads_back_orig_02() {
         assert_eq!(hosts(&setup, true).await, (Ok(StatusCode::OK), all));
     }
 }
+
+#[tokio::test]
+async fn an_access_token_to_another_origin_is_cut_out_of_the_query_and_no_other_byte() {
+    let setup = Setup { pass: true, ..Setup::at(TokenLocation::Query) };
+    for (asked, sent) in [
+        ("?access_token=a%2B%2Fb%3D%3D", ""),
+        ("?access_token", ""),
+        ("?access_token=own", ""),
+        ("?a=%2f%2F&access_token=T&&b=1+2&=c&", "?a=%2f%2F&&b=1+2&=c&"),
+        ("?access%5ftoken=T&%61ccess_%74oken=T&access_token=T&x", "?x"),
+        (
+            "?q=access_token&xaccess_token&access_token2=",
+            "?q=access_token&xaccess_token&access_token2=",
+        ),
+        ("?sig=%zz&access_token=%zz", "?sig=%zz"),
+        ("?", "?"),
+    ] {
+        let other = "https://u:p@b.example/p/%C3%A6;v=1";
+        let own = headers([("accept", "text/plain"), ("authorization", "Bearer own")]);
+        for (uri, heads) in setup.heads(&format!("{other}{asked}"), &own).await {
+            assert_eq!((uri.to_string(), &heads), (format!("{other}{sent}"), &own));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_inside_of_another_value_is_not_sent_to_another_origin() {
+    let setup = Setup { pass: true, ..Setup::at(TokenLocation::Query) };
+    for inside in [
+        "?to=/x?access_token=T",
+        "?to=%2Fx%3Faccess_token%3DT",
+        "?to=%2Fx%3Faccess_token%3dT&access_token=T",
+        "?to=%252Fx%253Faccess%25255Ftoken%25253DT",
+        "?x;access_token=T",
+        "go/https://api.example/x%3Faccess_token=T",
+    ] {
+        for sent in setup.sends(&format!("https://b.example/{inside}"), &HeaderMap::new()).await {
+            let error = sent.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ForeignOrigin, "{inside}");
+            assert!(!error.to_string().contains("=T"), "{error}");
+        }
+        // At home it is the caller's affair.
+        assert_eq!(setup.heads(&format!("{HOME}/{inside}"), &HeaderMap::new()).await.len(), 9);
+    }
+}
+
+#[tokio::test]
+async fn where_the_token_is_in_a_header_the_callers_query_goes_elsewhere_as_it_is() {
+    for at in placements().into_iter().filter(|at| *at != TokenLocation::Query) {
+        let setup = Setup { pass: true, ..Setup::at(at) };
+        let other = "https://b.example/x?access_token=own&to=%3Faccess_token%3Down";
+        for (uri, sent) in setup.heads(other, &HeaderMap::new()).await {
+            assert_eq!((uri.to_string().as_str(), sent.len()), (other, 0));
+        }
+    }
+}

@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{AUTHORIZATION, CACHE_CONTROL, Entry},
-    uri::PathAndQuery,
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use percent_encoding::utf8_percent_encode;
 
@@ -140,7 +140,7 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
 }
 
 #[inline]
-fn is_in_query(uri: &Uri) -> bool {
+pub(super) fn is_in_query(uri: &Uri) -> bool {
     let has = |query| query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN));
     uri.query().is_some_and(has)
 }
@@ -182,6 +182,21 @@ fn copy_of(value: &HeaderValue) -> HeaderValue {
     copy.unwrap_or_else(|| value.clone())
 }
 
+/// Where an `access_token` goes that a layer put into the query: an extension of the request, for
+/// other layers below it. A layer that follows redirects may copy it to the next hop, where it
+/// does not fit any more.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct MeantFor {
+    scheme: Option<Scheme>,
+    authority: Option<Authority>,
+}
+
+impl MeantFor {
+    pub(super) fn of(uri: &Uri) -> Self {
+        Self { scheme: uri.scheme().cloned(), authority: uri.authority().cloned() }
+    }
+}
+
 fn attach_query<B>(
     request: &mut Request<B>,
     pair: &str,
@@ -194,7 +209,9 @@ fn attach_query<B>(
         request.headers_mut().remove(AUTHORIZATION);
     }
     let uri = with_pair(request.uri(), Some(pair))?;
+    let meant_for = MeantFor::of(&uri);
     *request.uri_mut() = uri;
+    request.extensions_mut().insert(meant_for);
     // RFC 6750 §2.3: the answer to a URI with a token must not be stored.
     if let Entry::Vacant(vacant) = request.headers_mut().entry(CACHE_CONTROL) {
         vacant.insert(HeaderValue::from_static("no-store"));
@@ -204,7 +221,7 @@ fn attach_query<B>(
 
 /// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
 /// that is there gives way.
-fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
+pub(super) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
     let mut text = uri.path().to_owned();
     let mut separator = '?';
     let old = query::pairs(uri.query().unwrap_or_default());

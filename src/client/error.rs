@@ -33,7 +33,8 @@ struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request goes to an origin that the token is not for.
+    /// The request goes to an origin that the token is not for, or may take it there inside of
+    /// its URI.
     ForeignOrigin,
     /// The token cannot ride where it should: a `:` in a Basic user name, a URI that would
     /// become too long.
@@ -87,6 +88,16 @@ impl Error {
             Some(origin) => format!("the token is not for {origin}, which its layer was not given"),
             None => "the token is not for this URI".into(),
         };
+        Self::new(ErrorKind::ForeignOrigin, text)
+    }
+
+    /// A request elsewhere, in whose URI the token may be where it cannot be cut out.
+    pub(super) fn token_inside(uri: &http::Uri) -> Self {
+        let origin = Origin::of(uri).map_or_else(String::new, |origin| format!(" to {origin}"));
+        let text = format!(
+            "the URI{origin} has an access_token inside of another value, which may be the one that \
+             this layer attached"
+        );
         Self::new(ErrorKind::ForeignOrigin, text)
     }
 

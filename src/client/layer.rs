@@ -8,7 +8,8 @@ use tower_layer::Layer;
 /// Puts an access token on every request of an HTTP client.
 ///
 /// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
-///    call elsewhere fails before anything is sent.
+///    call elsewhere fails before anything is sent, or passes without the token
+///    ([`passing_other_origins`](Self::passing_other_origins)).
 /// 2. A credential that is on the request already is left alone: where the token rides in
 ///    `Authorization` or in the query, one in either of them (RFC 6750 §2).
 /// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
@@ -195,6 +196,20 @@ impl<T, P> AddBearer<T, P> {
     }
 
     /// Lets a call to another origin pass, without the token. Defaults to an error.
+    ///
+    /// A redirect may copy the query of the call before it, and with it the token that the layer
+    /// put there. Therefore, where the token rides in the query ([`TokenLocation::Query`]), the
+    /// layer removes every `access_token` from the query of such a call and keeps every other
+    /// byte. It does so whatever the value is, because a token may be renewed between two hops,
+    /// and whoever put it there: to send another token to another origin, use a header or a client
+    /// without this layer. An `access_token` that another [`AddBearer`] attached for that origin
+    /// stays.
+    ///
+    /// A call whose URI has an `access_token` inside of another value, for example
+    /// `?next=%2Fstart%3Faccess_token%3DT`, fails with
+    /// [`ErrorKind::ForeignOrigin`](super::ErrorKind::ForeignOrigin), because nothing says
+    /// where the token ends. The layer does not recognise a token that a server puts elsewhere:
+    /// into the path, a parameter of another name, or any other encoding than percent escapes.
     pub fn passing_other_origins(self) -> Self {
         self.change(|rules| rules.pass_elsewhere = true)
     }

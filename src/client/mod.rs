@@ -5,6 +5,7 @@ mod address;
 mod attach;
 mod buffered;
 mod cache;
+mod elsewhere;
 mod endpoint;
 mod error;
 mod fetcher;

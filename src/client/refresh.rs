@@ -188,7 +188,7 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { layer: self.layer.overwriting_credentials(), ..self }
     }
 
-    /// Lets a call to another origin pass, without the token. Defaults to an error.
+    /// As [`AddBearer::passing_other_origins`].
     pub fn passing_other_origins(self) -> Self {
         Self { layer: self.layer.passing_other_origins(), ..self }
     }

@@ -1,6 +1,7 @@
 use super::{
     Error, Known, ReplayPolicy, ResponseFuture, StaticToken, TokenSource,
     attach::{Attached, Prepared, has_credential},
+    elsewhere::let_pass,
     layer::Rules,
     recover::{Recover, Rejections, Repeat},
 };
@@ -116,8 +117,8 @@ where
             if let Err(error) = attached {
                 return ResponseFuture::failed(error);
             }
-        } else if !rules.pass_elsewhere {
-            return ResponseFuture::failed(Error::foreign_origin(request.uri()));
+        } else if let Err(error) = let_pass(&mut request, rules) {
+            return ResponseFuture::failed(error);
         }
         ResponseFuture::warm(self.inner.call(request), None)
     }
@@ -169,7 +170,7 @@ where
                 Err(error) => self.fail(error),
             };
         }
-        match self.token_for(&request) {
+        match self.token_for(&mut request) {
             Token::None => {
                 let request = request.map(|body| self.replay.once(body));
                 self.send(Outgoing { request, recover: None })
@@ -230,12 +231,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         }
     }
 
-    fn token_for<B>(&mut self, request: &Request<B>) -> Token<T::Future> {
+    fn token_for<B>(&mut self, request: &mut Request<B>) -> Token<T::Future> {
         let rules = &*self.rules;
         if !rules.origins.allow(request.uri()) {
-            return match rules.pass_elsewhere {
-                true => Token::None,
-                false => Token::Failed(Error::foreign_origin(request.uri())),
+            return match let_pass(request, rules) {
+                Ok(()) => Token::None,
+                Err(error) => Token::Failed(error),
             };
         }
         if !rules.overwrite && has_credential(request, &rules.location) {
