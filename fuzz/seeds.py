@@ -61,8 +61,8 @@ DOCUMENTS = [
         b'{"access_token":"t","asked_at":18446744073709551615,"lifetime":18446744073709551615,"scope":null}',
     ],
     [
-        b"1700000000.state.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
-        b"18446744073709551615.state.",
+        b"2~1700000000~47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU.state.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        b"2~18446744073709551615~47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU.state.",
     ],
     [
         b"Basic " + base64.b64encode(b"app:hunter2-hunter2") + b"\ntoken=t&token_type_hint=access_token",

@@ -331,3 +331,156 @@ async fn a_code_that_is_refused_is_not_sent_again_code_05() {
         assert_eq!(server.requests().len(), 1);
     }
 }
+
+const ELSEWHERE: &str = "the sign-in was begun with another server, client or redirect URI; \
+                         finish it with the same settings";
+
+/// The settings that a sign-in is bound to.
+#[derive(Clone)]
+struct Settings {
+    token_url: &'static str,
+    authorize: &'static str,
+    issuer: Option<&'static str>,
+    id: &'static str,
+    client: ClientAuthentication,
+    redirect: &'static str,
+}
+
+impl Settings {
+    fn usual() -> Self {
+        Self {
+            token_url: "https://a.example/token?tenant=1",
+            authorize: "https://a.example/authorize?tenant=1",
+            issuer: Some(ISSUER),
+            id: "id",
+            client: ClientAuthentication::basic("id", "s3cr3t"),
+            redirect: CALLBACK,
+        }
+    }
+
+    fn endpoint(&self, script: &Script) -> TokenEndpoint {
+        TokenEndpoint::new(self.token_url, self.client.clone(), script.transport()).unwrap()
+    }
+
+    fn sign_in(&self, endpoint: TokenEndpoint) -> SignIn {
+        let sign_in = SignIn::new(endpoint, self.id, self.authorize, self.redirect).unwrap();
+        match self.issuer {
+            Some(issuer) => sign_in.with_issuer(issuer, false),
+            None => sign_in,
+        }
+    }
+}
+
+/// The usual settings with one thing changed, each in another way.
+fn other_settings() -> Vec<Settings> {
+    let usual = Settings::usual;
+    vec![
+        Settings { token_url: "https://b.example/token?tenant=1", ..usual() },
+        Settings { token_url: "https://a.example/token?tenant=2", ..usual() },
+        Settings { token_url: "https://a.example/token", ..usual() },
+        Settings { authorize: "https://b.example/authorize?tenant=1", ..usual() },
+        Settings { authorize: "https://a.example/authorize?tenant=2", ..usual() },
+        Settings { issuer: Some("https://b.example"), ..usual() },
+        Settings { issuer: Some("https://a.example/"), ..usual() },
+        Settings { issuer: Some(""), ..usual() },
+        Settings { issuer: None, ..usual() },
+        Settings { id: "other", ..usual() },
+        Settings { client: ClientAuthentication::basic("other", "s3cr3t"), ..usual() },
+        Settings { redirect: "https://app.example/callback/", ..usual() },
+    ]
+}
+
+/// What is kept of a sign-in, as it is and after it was written and read, and its state.
+fn begun(sign_in: &SignIn) -> [(PendingSignIn, String); 2] {
+    let (url, pending) = sign_in.begin().unwrap();
+    let read = pending.to_secret_string().expose().parse().unwrap();
+    let state = param(&url, "state").unwrap();
+    [(pending, state.clone()), (read, state)]
+}
+
+async fn assert_refused_elsewhere(script: &Script, sign_in: &SignIn, begun_at: &SignIn) {
+    for answer in ["code=C", DENIED] {
+        for (pending, state) in begun(begun_at) {
+            let callback = format!("{CALLBACK}?{answer}&state={state}").parse().unwrap();
+            let error = sign_in.finish(pending, &callback).await.unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.code()), (ELSEWHERE, None));
+            assert_eq!(error.kind(), ErrorKind::SignIn);
+            assert!(error.is_sign_in_needed() && !error.is_transient());
+            assert_eq!(script.asked(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_begun_elsewhere_reaches_no_token_endpoint() {
+    let script = Script::of([Reply::token("T", 60)]);
+    let made = |settings: &Settings| settings.sign_in(settings.endpoint(&script));
+    let usual = made(&Settings::usual());
+    for other in other_settings() {
+        let other = made(&other);
+        assert_refused_elsewhere(&script, &usual, &other).await;
+        assert_refused_elsewhere(&script, &other, &usual).await;
+        // Nor where an answer without a state passes.
+        let lax = usual.clone().dangerous_allow_missing_state();
+        assert_refused_elsewhere(&script, &lax, &other).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_at_a_discovered_endpoint_is_finished_there_alone() {
+    let script = Script::of([Reply::token("T", 60)]);
+    let usual = Settings::usual();
+    let found = |issuer: &str| {
+        let client = usual.client.clone();
+        let endpoint = TokenEndpoint::discovered(issuer, client, script.transport());
+        usual.sign_in(endpoint.unwrap())
+    };
+    let named = |issuer: &str| {
+        let (client, transport) = (usual.client.clone(), script.transport());
+        let endpoint = TokenEndpoint::of_resource(issuer, [issuer], client, transport);
+        usual.sign_in(endpoint.unwrap())
+    };
+    let all = [
+        usual.sign_in(usual.endpoint(&script)),
+        found(ISSUER),
+        found("https://b.example"),
+        named(ISSUER),
+        named("https://b.example"),
+    ];
+    for (at, sign_in) in all.iter().enumerate() {
+        for (_, other) in all.iter().enumerate().filter(|(other, _)| *other != at) {
+            assert_refused_elsewhere(&script, sign_in, other).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_replica_finishes_a_sign_in_with_the_same_settings() {
+    let script = Script::of([Reply::token("T", 60)]);
+    let usual = Settings::usual();
+    let begun_at = usual.sign_in(usual.endpoint(&script));
+    // A secret may be replaced meanwhile, and what is asked for may change.
+    let client = ClientAuthentication::post("id", "newer");
+    let replica = Settings { client, ..usual };
+    let replica = replica.sign_in(replica.endpoint(&script)).with_issuer(ISSUER, true);
+    let replica = replica.with_scopes("more".parse().unwrap());
+    for (pending, state) in begun(&begun_at) {
+        let callback = format!("{CALLBACK}?code=C&state={state}&iss={ISSUER}").parse().unwrap();
+        let response = replica.finish(pending, &callback).await.unwrap();
+        assert_eq!(response.access_token().expose(), "T");
+    }
+    assert_eq!(script.asked(), 2);
+}
+
+#[test]
+fn what_was_kept_without_its_server_cannot_be_read() {
+    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    for old in [format!("9999999999.state.{verifier}"), "9999999999.state.".to_owned()] {
+        let error = old.parse::<PendingSignIn>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "this is no pending sign-in as to_secret_string of this version writes it; \
+             the sign-in has to begin anew"
+        );
+    }
+}

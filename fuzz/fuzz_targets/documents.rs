@@ -138,7 +138,9 @@ fn callback(query: &[u8]) {
     let back = "https://app.example/callback";
     let sign_in = SignIn::new(endpoint, "id", "https://as.example/authorize", back).unwrap();
     let sign_in = sign_in.with_issuer(ISSUER, query.first() == Some(&b'i'));
-    let pending: PendingSignIn = format!("9999999999.state.{VERIFIER}").parse().unwrap();
+    let begun = sign_in.begin().unwrap().1.to_secret_string();
+    let (begun, _) = begun.expose().split_once('.').unwrap();
+    let pending: PendingSignIn = format!("{begun}.state.{VERIFIER}").parse().unwrap();
     let finished = now(sign_in.finish(pending, &uri));
     assert_eq!(asked.load(SeqCst), u32::from(finished.is_ok()));
     if let Err(error) = finished {

@@ -15,6 +15,7 @@ mod grant;
 mod layer;
 mod machine;
 mod origins;
+mod parts;
 mod policy;
 mod pool;
 mod protected_resource;

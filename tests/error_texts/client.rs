@@ -249,7 +249,8 @@ fn what_is_wrong_with_a_sign_in_is_said() {
         (
             "another cookie",
             text("hunter2".parse::<PendingSignIn>()),
-            "this is no pending sign-in as to_secret_string writes it",
+            "this is no pending sign-in as to_secret_string of this version writes it; the sign-in \
+             has to begin anew",
         ),
     ]);
 }

@@ -11,12 +11,7 @@ use http::{
     header::{LOCATION, WWW_AUTHENTICATE},
 };
 use http_body_util::BodyExt;
-use std::{
-    convert::Infallible,
-    future,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{convert::Infallible, future, sync::Arc, time::Duration};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
     Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, ConfigError,
@@ -382,7 +377,7 @@ async fn an_endpoint_that_tells_what_it_was_sent_does_not_get_a_secret_into_an_e
         for grant in grants() {
             assert_clean_failure("the grant", &endpoint.fetch(&grant).await.unwrap_err(), kind);
         }
-        let error = sign_in(endpoint).finish(pending(), &callback()).await.unwrap_err();
+        let error = finish_at(endpoint, &callback()).await;
         assert_clean_failure("the code", &error, kind);
     }
 }
@@ -533,11 +528,17 @@ fn a_sign_in_under_way_shows_neither_its_state_nor_its_verifier() {
     assert!(!url.to_string().contains(verifier));
 }
 
-/// A sign-in whose state is `ours`, with the verifier of RFC 7636, appendix B.
-fn pending() -> PendingSignIn {
-    let later = SystemTime::now() + Duration::from_secs(600);
-    let expiry = later.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    format!("{expiry}.ours.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").parse().unwrap()
+/// What is kept of `sign_in` where its state is `ours`, with the verifier of RFC 7636, appendix B.
+fn pending(sign_in: &SignIn) -> PendingSignIn {
+    let kept = sign_in.begin().unwrap().1.to_secret_string();
+    let (begun, _) = kept.expose().split_once('.').unwrap();
+    format!("{begun}.ours.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").parse().unwrap()
+}
+
+/// How the exchange of `callback`'s code fails at `endpoint`.
+async fn finish_at(endpoint: TokenEndpoint, callback: &Uri) -> Error {
+    let sign_in = sign_in(endpoint);
+    sign_in.finish(pending(&sign_in), callback).await.unwrap_err()
 }
 
 /// The way back from it, with a secret code.
@@ -559,7 +560,7 @@ async fn a_callback_that_is_refused_does_not_give_its_code_away() {
         format!("code={code}&error=access_denied&state=ours&iss=https://as.example"),
     ] {
         let callback: Uri = format!("https://app.example/cb?{query}").parse().unwrap();
-        let error = sign_in.finish(pending(), &callback).await.unwrap_err();
+        let error = sign_in.finish(pending(&sign_in), &callback).await.unwrap_err();
         assert_clean_failure(&query, &error, ErrorKind::SignIn);
     }
 }
@@ -569,12 +570,12 @@ async fn an_exchange_that_fails_gives_away_neither_the_code_nor_the_clients_secr
     for client in clients().into_iter().chain([ClientAuthentication::public("id")]) {
         for (body, status, kind) in repeating(SECRET) {
             let endpoint = answering(client.clone(), answer(status, &body));
-            let error = sign_in(endpoint).finish(pending(), &callback()).await.unwrap_err();
+            let error = finish_at(endpoint, &callback()).await;
             assert_clean_failure(&body, &error, kind);
             assert!(error.to_string().contains("anew"), "{error}");
         }
         let endpoint = failing(client, url_with_secret());
-        let error = sign_in(endpoint).finish(pending(), &callback()).await.unwrap_err();
+        let error = finish_at(endpoint, &callback()).await;
         assert_clean_failure("transport", &error, ErrorKind::Transport);
     }
 }
@@ -585,7 +586,7 @@ async fn an_exchange_that_fails_does_not_give_the_verifier_away() {
     let callback = Uri::from_static("https://app.example/cb?code=c&state=ours");
     for (body, status, _) in repeating(verifier) {
         let endpoint = answering(ClientAuthentication::public("id"), answer(status, &body));
-        let error = sign_in(endpoint).finish(pending(), &callback).await.unwrap_err();
+        let error = finish_at(endpoint, &callback).await;
         assert!(!format!("{error} {error:#?}").contains(&verifier[..10]), "{error:?}");
     }
 }

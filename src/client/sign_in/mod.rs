@@ -7,6 +7,7 @@ mod pkce;
 use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     grant::{RESOURCE, absolute},
+    parts::Parts,
 };
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
@@ -47,6 +48,18 @@ const RESERVED: &[&str] = &[
 /// # Defaults
 ///
 /// A random `state` that must come back, PKCE with S256, ten minutes to sign in.
+///
+/// # Security
+///
+/// A sign-in is bound to its server: [`finish`](Self::finish) refuses a [`PendingSignIn`] that was
+/// begun with another authorization URL, token endpoint, issuer, client identifier or redirect URI.
+/// So the code of one server is never sent to another because the client mixed up their `SignIn`s
+/// ([RFC 9700 §4.4](https://www.rfc-editor.org/rfc/rfc9700#section-4.4)).
+///
+/// An attacker may also make one server answer a sign-in that was begun at another. A client of
+/// several servers notices this by the issuer in the answer
+/// ([`with_issuer`](Self::with_issuer)). Where a server sends none, give each server a redirect URI
+/// of its own, and finish with the `SignIn` of the redirect URI that the browser came back to.
 ///
 /// # Example
 ///
@@ -304,16 +317,35 @@ impl SignIn {
         let url = super::endpoint::with_query(&self.authorize_url, &query.finish())?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
-        Ok((url, PendingSignIn { state, verifier, expires_at }))
+        Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))
+    }
+
+    /// A digest of what a sign-in is bound to. It is the same at every replica, and holds no
+    /// secret of the client: that may be replaced while a user signs in.
+    fn identity(&self) -> [u8; 32] {
+        let (address, client) = self.endpoint.asks();
+        let (kind, address) = address.told_apart_by();
+        let mut parts = Parts::default();
+        parts.add(kind, Some(&address));
+        parts.add("authorization_endpoint", Some(&self.authorize_url.to_string()));
+        parts.add("iss", self.issuer.expected.as_deref());
+        parts.add("client", client.client_id());
+        parts.add("client_id", Some(&self.client_id));
+        parts.add("redirect_uri", Some(&self.redirect_uri));
+        parts.finish()
     }
 
     /// Checks the URI that the browser came back to, and exchanges its code for a token. The code
     /// is sent once; after an error the sign-in has to begin anew.
     ///
+    /// `pending` has to come from a [`SignIn`] with the same authorization URL, token endpoint,
+    /// issuer, client identifier and redirect URI, in this process or another.
+    ///
     /// # Errors
     ///
-    /// When the answer is not one to `pending`, came too late, or says that the sign-in failed;
-    /// no request is sent then. When the exchange fails.
+    /// When `pending` was begun with other settings ([`ErrorKind::SignIn`]), or the answer is not
+    /// one to `pending`, came too late, or says that the sign-in failed; no request is sent then.
+    /// When the exchange fails.
     ///
     /// # Panics
     ///
@@ -340,6 +372,12 @@ impl SignIn {
     /// The code in `callback`, where everything about it is right.
     fn check(&self, pending: &PendingSignIn, callback: &Uri) -> Result<Zeroizing<String>, Error> {
         let refused = |text: &str| Err(Error::new(ErrorKind::SignIn, text));
+        if pending.begun_with != self.identity() {
+            return refused(
+                "the sign-in was begun with another server, client or redirect URI; finish it with \
+                 the same settings",
+            );
+        }
         let answer = Callback::read(callback)?;
         match &answer.state {
             Some(state) if bool::from(state.as_bytes().ct_eq(pending.state.as_bytes())) => {}

@@ -2,6 +2,7 @@
 
 use super::pkce::CodeVerifier;
 use crate::{ClientSecret, ConfigError, secret::REDACTED};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
     fmt,
     str::FromStr,
@@ -10,23 +11,31 @@ use std::{
 use zeroize::Zeroizing;
 
 /// A sign-in under way: what the answer is compared with. It is used up by
-/// [`SignIn::finish`](super::SignIn::finish).
+/// [`SignIn::finish`](super::SignIn::finish), which takes it only from a [`SignIn`](super::SignIn)
+/// with the same server, client identifier and redirect URI.
 ///
 /// It is secret: whoever has it and the callback is the user. Keep it on the server, or in an
 /// encrypted cookie as [`to_secret_string`](Self::to_secret_string).
 pub struct PendingSignIn {
+    /// A digest of the settings that it was begun with.
+    pub(super) begun_with: [u8; 32],
     pub(super) state: Zeroizing<String>,
     pub(super) verifier: Option<CodeVerifier>,
     pub(super) expires_at: SystemTime,
 }
+
+/// Changes with what is written, or with what goes into the digest of the settings.
+const VERSION: &str = "2";
 
 impl PendingSignIn {
     /// All of it as one text, which [`FromStr`] reads.
     #[must_use]
     pub fn to_secret_string(&self) -> ClientSecret {
         let expiry = self.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let begun_with = BASE64_URL_SAFE_NO_PAD.encode(self.begun_with);
         let verifier = self.verifier.as_ref().map_or("", CodeVerifier::expose);
-        ClientSecret::new(format!("{expiry}.{}.{verifier}", *self.state))
+        let state = &*self.state;
+        ClientSecret::new(format!("{VERSION}~{expiry}~{begun_with}.{state}.{verifier}"))
     }
 
     /// From when on the answer comes too late.
@@ -34,29 +43,39 @@ impl PendingSignIn {
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
+
+    fn read(text: &str) -> Option<Self> {
+        let (public, secret) = text.split_once('.')?;
+        let (expiry, begun_with) =
+            public.strip_prefix(VERSION)?.strip_prefix('~')?.split_once('~')?;
+        let (state, verifier) = secret.split_once('.')?;
+        let verifier = match verifier {
+            "" => None,
+            verifier => Some(CodeVerifier::new(verifier)?),
+        };
+        Some(Self {
+            begun_with: BASE64_URL_SAFE_NO_PAD.decode(begun_with).ok()?.try_into().ok()?,
+            state: Zeroizing::new(Some(state).filter(|state| !state.is_empty())?.to_owned()),
+            verifier,
+            expires_at: UNIX_EPOCH.checked_add(Duration::from_secs(expiry.parse().ok()?))?,
+        })
+    }
 }
 
 impl FromStr for PendingSignIn {
     type Err = ConfigError;
 
+    /// # Errors
+    ///
+    /// When `text` is none that [`to_secret_string`](Self::to_secret_string) wrote, or one of an
+    /// earlier version, which did not name the server that the sign-in was begun at.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("this is no pending sign-in as to_secret_string writes it");
-        let mut parts = text.splitn(3, '.');
-        let (Some(expiry), Some(state), Some(verifier)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(wrong());
-        };
-        let expiry = Duration::from_secs(expiry.parse().map_err(|_| wrong())?);
-        let expires_at = UNIX_EPOCH.checked_add(expiry).ok_or_else(wrong)?;
-        if state.is_empty() {
-            return Err(wrong());
-        }
-        let verifier = match verifier {
-            "" => None,
-            verifier => Some(CodeVerifier::new(verifier).ok_or_else(wrong)?),
-        };
-        Ok(Self { state: Zeroizing::new(state.to_owned()), verifier, expires_at })
+        Self::read(text).ok_or_else(|| {
+            ConfigError::new(
+                "this is no pending sign-in as to_secret_string of this version writes it; the \
+                 sign-in has to begin anew",
+            )
+        })
     }
 }
 
@@ -66,7 +85,7 @@ impl fmt::Debug for PendingSignIn {
             .field("state", &format_args!("{REDACTED}"))
             .field("verifier", &format_args!("{REDACTED}"))
             .field("expires_at", &self.expires_at)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,6 +110,7 @@ mod tests {
     }
 
     fn assert_same(one: &PendingSignIn, other: &PendingSignIn) {
+        assert_eq!(one.begun_with, other.begun_with);
         assert_eq!(one.state, other.state);
         assert_eq!(one.expires_at, other.expires_at);
         let verifier =
@@ -124,25 +144,36 @@ mod tests {
 
     #[test]
     fn what_is_no_pending_sign_in_is_an_error() {
-        let verifier = "v".repeat(43);
-        let beyond = format!("{}.state.{verifier}", u64::MAX);
-        for bad in ["", "1", "1.state", "1..", "-1.state.", "x.state.", "1.state.short", &beyond] {
+        let (verifier, digest) = ("v".repeat(43), "A".repeat(43));
+        let beyond = format!("{}~{digest}.state.{verifier}", u64::MAX);
+        let good = format!("1~{digest}.state.{verifier}");
+        assert!(format!("2~{good}").parse::<PendingSignIn>().is_ok());
+        for version in ["", "1~", "22~", "3~", "~"] {
+            assert!(format!("{version}{good}").parse::<PendingSignIn>().is_err(), "{version}");
+        }
+        for bad in ["", "1", "1~.state.", "1~AA.state.", &digest, &beyond] {
+            assert!(format!("2~{bad}").parse::<PendingSignIn>().is_err(), "{bad}");
+        }
+        for bad in ["1~D", "1~D.state", "1~D..", "-1~D.state.", "x~D.state.", "1~D.state.short"] {
+            let bad = format!("2~{}", bad.replace('D', &digest));
             assert!(bad.parse::<PendingSignIn>().is_err(), "{bad}");
         }
-        assert!(format!("1.state.{verifier}").parse::<PendingSignIn>().is_ok());
         for odd in ["v".repeat(129), format!("{verifier} "), "\u{e9}".repeat(43)] {
-            assert!(format!("1.state.{odd}").parse::<PendingSignIn>().is_err(), "{odd}");
+            let odd = format!("2~1~{digest}.state.{odd}");
+            assert!(odd.parse::<PendingSignIn>().is_err(), "{odd}");
         }
     }
 
     proptest! {
         #[test]
         fn a_pending_sign_in_is_the_same_after_a_round_trip(
+            begun_with in any::<[u8; 32]>(),
             state in "[A-Za-z0-9_-]{1,43}",
             verifier in prop::option::of("[A-Za-z0-9._~-]{43,128}"),
             expiry in 0..=u64::from(u32::MAX) << 8,
         ) {
             let pending = PendingSignIn {
+                begun_with,
                 state: Zeroizing::new(state),
                 verifier: verifier.map(|text| CodeVerifier::new(&text).unwrap()),
                 expires_at: UNIX_EPOCH + Duration::from_secs(expiry),
@@ -152,7 +183,7 @@ mod tests {
 
         #[test]
         fn what_can_be_read_is_the_same_after_a_round_trip(
-            text in "([0-9+]{1,20}|\\PC{0,4})\\.?\\PC{0,9}\\.?([A-Za-z0-9._~-]{43}|\\PC{0,9})",
+            text in "2~([0-9+]{1,20}|\\PC{0,4})~?([A-Za-z0-9_-]{42}A|\\PC{0,9})\\.?\\PC{0,9}\\.?([A-Za-z0-9._~-]{43}|\\PC{0,9})",
         ) {
             if let Ok(pending) = text.parse::<PendingSignIn>() {
                 assert_same(&pending, &round_trip(&pending));

@@ -1,7 +1,6 @@
-use super::super::{Grant, TokenEndpoint};
+use super::super::{Grant, TokenEndpoint, parts::Parts};
 use crate::ClientSecret;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// The name under which a [`TokenStore`](super::TokenStore) keeps a token: a digest of everything
@@ -45,23 +44,8 @@ impl StoreKey {
         for (name, value) in &params {
             digest.add(name, Some(value));
         }
-        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.0.finalize());
+        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.finish());
         Self(format!("{VERSION}.{text}").into())
-    }
-}
-
-/// Named texts, each with its length before it: no two lists of them are one.
-#[derive(Default)]
-struct Parts(Sha256);
-
-impl Parts {
-    fn add(&mut self, name: &str, value: Option<&str>) {
-        for text in [Some(name), value] {
-            // A length that no text has stands for one that is not there.
-            let length = text.map_or(u64::MAX, |text| text.len() as u64);
-            self.0.update(length.to_le_bytes());
-            self.0.update(text.unwrap_or_default());
-        }
     }
 }
 
