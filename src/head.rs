@@ -1,4 +1,4 @@
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 use std::fmt;
 
 /// The head of the request for which a token is wanted or judged, borrowed.
@@ -10,6 +10,7 @@ use std::fmt;
 pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
+    version: Version,
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
 }
@@ -20,6 +21,7 @@ impl<'a> RequestHead<'a> {
         Self {
             method: request.method(),
             uri: request.uri(),
+            version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
         }
@@ -29,10 +31,11 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn new(
         method: &'a Method,
         uri: &'a Uri,
+        version: Version,
         headers: &'a HeaderMap,
         extensions: &'a Extensions,
     ) -> Self {
-        Self { method, uri, headers, extensions }
+        Self { method, uri, version, headers, extensions }
     }
 
     /// The method.
@@ -45,6 +48,12 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn uri(&self) -> &'a Uri {
         self.uri
+    }
+
+    /// The version of HTTP.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The header fields, credentials among them.

@@ -158,6 +158,14 @@ impl<'de> Texts<'de> {
         .map(AsRef::as_ref)
     }
 
+    /// The scopes that these name, well formed or not: a text separates them by spaces, and an item
+    /// of a list is one.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        let is_text = matches!(self, Self::One(_));
+        let scopes = self.iter().flat_map(move |text| text.split(move |c| is_text && c == ' '));
+        scopes.filter(move |scope| !is_text || !scope.is_empty())
+    }
+
     pub(crate) fn seed() -> impl DeserializeSeed<'de, Value = Self> {
         TextsSeed
     }
@@ -324,6 +332,14 @@ mod tests {
         ] {
             assert!(check(twice).is_err_and(|error| error.contains("twice")), "{twice}");
         }
+    }
+
+    #[test]
+    fn a_text_of_scopes_is_taken_apart_and_an_item_of_a_list_is_not() {
+        let text = Texts::One(" read  write".into());
+        assert_eq!(text.scopes().collect::<Vec<_>>(), ["read", "write"]);
+        let list = Texts::Many(vec!["read".into(), "may not admin".into(), "".into()]);
+        assert_eq!(list.scopes().collect::<Vec<_>>(), ["read", "may not admin", ""]);
     }
 
     #[test]

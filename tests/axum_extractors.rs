@@ -1,8 +1,12 @@
 //! What a handler of axum is given.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
-use axum::{Router, body::Body, routing::get};
-use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_oauth2::{
@@ -188,4 +192,36 @@ async fn a_scope_that_a_handler_asks_for_is_granted_or_named() {
     assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
     assert!(challenge.ends_with("scope=\"write\""), "{challenge}");
     assert_eq!(call("nobody").await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_extractor_refuses_grpc_as_the_layer_above_it_does() {
+    let tokens = StaticTokens::new();
+    tokens.insert("reader", Principal::new("alice")).unwrap();
+    let layer = RequireToken::new("api", tokens).unwrap().optional();
+    let routes = || {
+        Router::new()
+            .route("/scoped", post(async |_: Scoped<Write>| {}))
+            .route("/subject", post(subject))
+    };
+    for (layer, version, grpc) in [
+        (layer.clone(), Version::HTTP_2, true),
+        (layer.clone(), Version::HTTP_11, false),
+        (layer.without_grpc(), Version::HTTP_2, false),
+    ] {
+        for (path, token, grpc_status, status) in
+            [("/scoped", "reader", "7", 403), ("/subject", "", "16", 401)]
+        {
+            let mut call = Request::post(path).version(version);
+            call = call.header("content-type", "application/grpc");
+            if !token.is_empty() {
+                call = call.header("authorization", format!("Bearer {token}"));
+            }
+            let call = call.body(Body::empty()).unwrap();
+            let response = routes().layer(layer.clone()).oneshot(call).await.unwrap();
+            let told = response.headers().get("grpc-status").map(|it| it.to_str().unwrap());
+            let expected = if grpc { (200, Some(grpc_status)) } else { (status, None) };
+            assert_eq!((response.status().as_u16(), told), expected, "{path} {version:?}");
+        }
+    }
 }

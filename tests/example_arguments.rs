@@ -78,7 +78,7 @@ fn protect_has_a_free_port_and_reads_the_header_where_nothing_else_is_said() {
     assert_eq!(arguments.accept, [TokenLocation::Bearer]);
     assert_eq!(arguments.tokens[0].token.expose(), "abc");
     assert_eq!(arguments.tokens[0].principal.subject(), Some("alice"));
-    assert!(!arguments.optional && !arguments.terse);
+    assert!(!arguments.optional && !arguments.terse && !arguments.without_grpc);
 }
 
 #[test]
@@ -105,7 +105,8 @@ fn protect_reads_tokens_in_every_way_that_is_named() {
 fn what_belongs_together_comes_in_any_order() {
     let line = "--lenient --audience one --jwks http://127.0.0.1/jwks --scope read --audience two \
                 --issuer http://127.0.0.1 --client-secret s3cr3t --introspect http://127.0.0.1/i \
-                --scope write --client-id rs --optional --terse --realm r --resource https://a/b";
+                --scope write --client-id rs --optional --terse --realm r --resource https://a/b \
+                --without-grpc";
     let arguments = read(protect::parse, line).unwrap();
     let issuer = arguments.issuer.unwrap();
     assert!(issuer.lenient);
@@ -113,6 +114,7 @@ fn what_belongs_together_comes_in_any_order() {
     assert_eq!(arguments.audience, ["one", "two"]);
     assert_eq!(arguments.introspection.unwrap().client_id, "rs");
     assert_eq!(arguments.scopes.as_str(), "read write");
+    assert!(arguments.optional && arguments.terse && arguments.without_grpc);
 }
 
 #[test]

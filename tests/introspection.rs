@@ -415,6 +415,25 @@ async fn scopes_are_judged_for_each_route_after_the_cache_intro_018() {
 }
 
 #[tokio::test]
+async fn an_item_of_a_list_of_scopes_is_one_scope_or_none() {
+    for (scope, status) in [
+        (json!(["may not admin"]), 403),
+        (json!(["read admin"]), 403),
+        (json!(["read", "may\tadmin"]), 403),
+        (json!(["may not", "admin"]), 200),
+        (json!("may not admin"), 200),
+    ] {
+        let endpoint = Endpoint::active(json!({"scope": scope.clone()}));
+        let inner =
+            service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(String::new()))));
+        let admins = RequireScope::all_of(["admin"]).unwrap().layer(inner);
+        let layer = RequireToken::new("api", endpoint.introspection()).unwrap();
+        let answer = layer.layer(admins).oneshot(request(TOKEN)).await.unwrap();
+        assert_eq!(answer.status(), status, "{scope}");
+    }
+}
+
+#[tokio::test]
 async fn two_servers_know_nothing_of_each_others_tokens_intro_019() {
     let (one, other) = (Endpoint::active(json!({})), Endpoint::new());
     other.answer(200, r#"{"active":false}"#);

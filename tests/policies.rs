@@ -6,7 +6,7 @@
 )]
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};
+use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
 use http_body_util::Full;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::{
@@ -211,4 +211,33 @@ async fn step_up_asks_for_what_is_missing_and_for_no_more() {
     manual.advance(Duration::from_secs(1));
     let response = service.oneshot(request("fresh")).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_policy_refuses_grpc_as_the_layer_above_it_does() {
+    let call = |method: &str, version, token: Option<&str>| {
+        let call = Request::builder().method(method).version(version).uri("/pkg.S/M");
+        let mut call = call.header("content-type", "application/grpc");
+        if let Some(token) = token {
+            call = call.header("authorization", format!("Bearer {token}"));
+        }
+        call.body(Body::default()).unwrap()
+    };
+    let layer = layer(&["read"]).optional();
+    let (http_1, http_2) = (Version::HTTP_11, Version::HTTP_2);
+    for (layer, method, version, grpc) in [
+        (layer.clone(), "POST", http_2, true),
+        (layer.clone(), "GET", http_2, false),
+        (layer.clone(), "POST", http_1, false),
+        (layer.without_grpc(), "POST", http_2, false),
+    ] {
+        let service = layer.layer(RequireScope::all_of(["write"]).unwrap().layer(inner()));
+        for (token, grpc_status, status) in [(None, "16", 401), (Some("read"), "7", 403)] {
+            let response = service.clone().oneshot(call(method, version, token)).await.unwrap();
+            let told = response.headers().get("grpc-status").map(|it| it.to_str().unwrap());
+            let expected = if grpc { (200, Some(grpc_status)) } else { (status, None) };
+            let found = (response.status().as_u16(), told);
+            assert_eq!(found, expected, "{method} {version:?} {token:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! the same for longer.
 #![allow(clippy::unwrap_used, reason = "a panic is the verdict of a test")]
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use proptest::prelude::*;
 use std::{
     convert::Infallible,
@@ -91,9 +91,14 @@ fn query() -> impl Strategy<Value = String> {
     prop_oneof![Just(String::new()), "[?]((access_token|access%5Ftoken|a)?=?[ta%2B+&]{0,4}&?){0,4}",]
 }
 
-fn request(method: bool, query: &str, headers: Vec<(&'static str, Vec<u8>)>) -> Request<()> {
+fn request(
+    (get, http_2): (bool, bool),
+    query: &str,
+    headers: Vec<(&'static str, Vec<u8>)>,
+) -> Request<()> {
     let mut request = Request::new(());
-    *request.method_mut() = if method { Method::GET } else { Method::POST };
+    *request.method_mut() = if get { Method::GET } else { Method::POST };
+    *request.version_mut() = if http_2 { Version::HTTP_2 } else { Version::HTTP_11 };
     *request.uri_mut() = format!("/r{query}").parse().unwrap();
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_bytes(&value) {
@@ -108,13 +113,13 @@ proptest! {
 
     #[test]
     fn every_request_is_let_through_with_claims_or_refused_with_a_readable_challenge(
-        get: bool,
+        start: (bool, bool),
         query in query(),
         headers in headers(),
     ) {
         let judge = Judge::default();
-        let before = request(get, &query, headers.clone());
-        let (response, seen) = answer(&judge, request(get, &query, headers));
+        let before = request(start, &query, headers.clone());
+        let (response, seen) = answer(&judge, request(start, &query, headers));
         let given = judge.given.lock().unwrap().clone();
         prop_assert!(given.len() <= 1, "asked twice: {given:?}");
         for token in &given {
@@ -132,6 +137,10 @@ proptest! {
             }
             None => {
                 let grpc = response.headers().contains_key("grpc-status");
+                let may_be_grpc = before.method() == Method::POST
+                    && before.version() == Version::HTTP_2
+                    && before.headers().contains_key(header::CONTENT_TYPE);
+                prop_assert_eq!(grpc, may_be_grpc);
                 prop_assert_eq!(response.status() == StatusCode::OK, grpc);
                 prop_assert!(response.extensions().get::<Rejection>().is_some());
                 for value in response.headers().get_all(header::WWW_AUTHENTICATE) {

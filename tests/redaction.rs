@@ -18,7 +18,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, Method, Request, Response, Uri, Version, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
@@ -637,6 +637,7 @@ async fn a_refusal_and_its_reason_do_not_repeat_the_token() {
         refused.push(presenting(place.clone()).await);
         let mut grpc = presenting(place).await;
         grpc.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        (*grpc.method_mut(), *grpc.version_mut()) = (Method::POST, Version::HTTP_2);
         refused.push(grpc);
     }
     for value in [

@@ -6,7 +6,7 @@
 )]
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
@@ -44,6 +44,12 @@ fn layer() -> RequireToken<StaticTokens> {
 fn bearer<B: Default>(token: &str) -> Request<B> {
     let header = format!("Bearer {token}");
     Request::get("/r").header("authorization", header).body(B::default()).unwrap()
+}
+
+/// A request without a token that declares a body.
+fn typed(method: &str, version: Version, content_type: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri("/pkg.S/M").version(version);
+    request.header(header::CONTENT_TYPE, content_type).body(Body::default()).unwrap()
 }
 
 /// Answers with the extension that the inner service got.
@@ -190,11 +196,14 @@ async fn a_problem_tells_no_more_than_its_layer() {
 
 #[tokio::test]
 async fn answers_of_the_inner_service_and_of_grpc_are_not_rendered() {
-    let mut grpc = bearer("tok-unknown");
-    grpc.headers_mut().insert(header::CONTENT_TYPE, "application/grpc".parse().unwrap());
-    let response = rendered(RenderRefusals::problem_json(), layer(), grpc).await;
+    let grpc = || typed("POST", Version::HTTP_2, "application/grpc");
+    let response = rendered(RenderRefusals::problem_json(), layer(), grpc()).await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/grpc");
     assert!(response.body().is_empty());
+    let without = layer().without_grpc();
+    let response = rendered(RenderRefusals::problem_json(), without, grpc()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    assert!(!response.body().is_empty());
     let good = bearer(TOKEN).map(|_: Body| Body::from("mine"));
     let response = rendered(RenderRefusals::problem_json(), layer(), good).await;
     assert_eq!(response.body(), "mine");
@@ -483,6 +492,70 @@ async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
         let headers = [headers, &[("authorization", "Bearer mF_9.B5f-4.1JqM")]].concat();
         for layer in [&user, &layer()] {
             assert_eq!(browser(layer, method, uri, &headers).await, 200, "{headers:?}");
+        }
+    }
+}
+
+/// What each content type of gRPC may be called with, and what a refusal without gRPC has.
+#[tokio::test]
+async fn a_refusal_is_200_for_a_post_of_grpc_over_http_2_or_of_grpc_web_and_for_nothing_else() {
+    let (http_1, http_2) = ([Version::HTTP_10, Version::HTTP_11], [Version::HTTP_2]);
+    let methods = ["GET", "HEAD", "DELETE", "OPTIONS", "PUT", "post", "POST"];
+    for (content_type, over_http_1, over_http_2) in [
+        ("application/grpc", false, true),
+        ("Application/gRPC+proto", false, true),
+        ("application/grpc;x=y", false, true),
+        ("application/grpc-web", true, true),
+        ("application/grpc-web+proto", true, true),
+        ("application/grpc-web-text", true, true),
+        ("application/grpcx", false, false),
+        ("application/json", false, false),
+    ] {
+        let versions = http_1.map(|version| (version, over_http_1));
+        for (version, grpc) in versions.into_iter().chain(http_2.map(|it| (it, over_http_2))) {
+            for method in methods {
+                let case = format!("{method} {content_type} {version:?}");
+                let grpc = grpc && method == "POST";
+                let request = typed(method, version, content_type);
+                let service = layer().layer(service_fn(echo));
+                let response = service.oneshot(request).await.unwrap();
+                let status = if grpc { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+                assert_eq!(response.status(), status, "{case}");
+                assert_eq!(response.headers().contains_key("grpc-status"), grpc, "{case}");
+                assert!(response.headers().contains_key(header::WWW_AUTHENTICATE), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_without_grpc_refuses_grpc_with_the_status_of_any_other_request() {
+    // One verdict is there at once, one is waited for.
+    let judge = async |token: AccessToken| {
+        tokio::task::yield_now().await;
+        Err::<Validated, _>(match token.expose() {
+            "down" => Rejection::unavailable(None),
+            "bug" => Rejection::internal("relation users"),
+            _ => Rejection::unknown(),
+        })
+    };
+    let layer = RequireToken::new("api", judge).unwrap().without_grpc();
+    for content_type in ["application/grpc", "application/grpc-web"] {
+        for (credentials, status) in [
+            ("", StatusCode::UNAUTHORIZED),
+            ("Bearer tok-unknown", StatusCode::UNAUTHORIZED),
+            ("Bearer", StatusCode::BAD_REQUEST),
+            ("Bearer down", StatusCode::SERVICE_UNAVAILABLE),
+            ("Bearer bug", StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let mut request = typed("POST", Version::HTTP_2, content_type);
+            if !credentials.is_empty() {
+                request.headers_mut().insert("authorization", credentials.parse().unwrap());
+            }
+            let response = layer.layer(service_fn(echo)).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{content_type} {credentials}");
+            assert!(!response.headers().contains_key("grpc-status"));
+            assert!(!response.headers().contains_key(header::CONTENT_TYPE));
         }
     }
 }

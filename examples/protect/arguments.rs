@@ -39,6 +39,8 @@ What else is asked for, and what refusals say:
                          which are served at /.well-known/oauth-protected-resource and its path
   --optional             requests without a token pass
   --terse                refusals do not say what was wrong with the token
+  --without-grpc         for a proxy that asks whether a request may pass (auth_request, ext_authz):
+                         no refusal has status 200, gRPC's included, and preflights need a token
 
 Plain http is taken to and from the machine itself alone.
 ";
@@ -57,6 +59,7 @@ pub(crate) struct Arguments {
     pub(crate) resource: Option<String>,
     pub(crate) optional: bool,
     pub(crate) terse: bool,
+    pub(crate) without_grpc: bool,
 }
 
 #[derive(Debug)]
@@ -106,6 +109,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
         resource: None,
         optional: false,
         terse: false,
+        without_grpc: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -131,6 +135,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Long("resource") => arguments.resource = Some(text(parser, "--resource")?),
             Long("optional") => arguments.optional = true,
             Long("terse") => arguments.terse = true,
+            Long("without-grpc") => arguments.without_grpc = true,
             other => return Err(other.unexpected()),
         }
     }

@@ -70,7 +70,8 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
         false => Some(RequireScope::all_of(arguments.scopes.iter())?),
     };
     let service = ServiceBuilder::new()
-        .layer(cors())
+        // It answers every OPTIONS with 200, which a proxy would take for permission.
+        .layer(option_layer((!arguments.without_grpc).then(cors)))
         .layer(RenderRefusals::problem_json())
         .layer(option_layer(metadata))
         .layer(BufferForm::default())
@@ -92,6 +93,9 @@ fn require_token(arguments: &Arguments) -> Result<RequireToken<SharedValidator>,
     }
     if arguments.optional {
         layer = layer.optional();
+    }
+    if arguments.without_grpc {
+        layer = layer.without_grpc();
     }
     Ok(if arguments.terse { layer.terse() } else { layer })
 }

@@ -5,7 +5,7 @@ use super::{
     decide::{self, Whose},
     refuse,
 };
-use crate::{ScopeSet, validate::Rejection};
+use crate::{RequestHead, ScopeSet, validate::Rejection};
 use axum_core::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -54,6 +54,11 @@ impl IntoResponse for ExtractorRefusal {
     }
 }
 
+fn head(parts: &Parts) -> RequestHead<'_> {
+    let Parts { method, uri, version, headers, extensions, .. } = parts;
+    RequestHead::new(method, uri, *version, headers, extensions)
+}
+
 impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = ExtractorRefusal;
 
@@ -66,7 +71,7 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
                 let settings = anonymous.settings();
                 let rejection = Rejection::missing();
                 decide::refused(settings, &rejection, Whose::default());
-                refuse::response(rejection, &settings.challenges, &parts.headers)
+                refuse::response(rejection, settings, head(parts))
             }
             None => refuse::misplaced(
                 "an extractor stands below no RequireToken: put that layer around the route",
@@ -216,7 +221,7 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
         // A constant that is no scope is left out of the challenge; it is refused all the same.
         let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
         decide::refused(settings, &missing, authenticated.whose());
-        let response = refuse::response(missing, &settings.challenges, &parts.headers);
+        let response = refuse::response(missing, settings, head(parts));
         Err(ExtractorRefusal::new(response))
     }
 }

@@ -5,7 +5,7 @@ use super::{
     strip,
 };
 use crate::{
-    Sleep,
+    RequestHead, Sleep,
     validate::{Rejection, ValidateToken},
 };
 use http::{Request, Response};
@@ -127,9 +127,8 @@ where
                     match decide::by_verdict(&settings, &mut request, presented, verdict) {
                         Ok(private) => State::Calling { inner: inner.call(request), private },
                         Err(rejection) => {
-                            let challenges = &settings.challenges;
-                            let headers = request.headers();
-                            let response = refuse::response(rejection, challenges, headers);
+                            let head = RequestHead::of(&request);
+                            let response = refuse::response(rejection, &settings, head);
                             State::Refused { response: Some(response) }
                         }
                     }

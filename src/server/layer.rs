@@ -32,7 +32,22 @@ use tower_layer::Layer;
 /// | too few scopes ([`RequireScope`](super::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot tell | 503, `Retry-After` |
 /// | the validator fails | 500 |
-/// | any of these, to gRPC | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+/// | any of these, to [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+///
+/// # gRPC
+///
+/// A call of gRPC is a POST over HTTP/2 whose content type is `application/grpc`. A call of gRPC-Web
+/// is a POST over any version of HTTP whose content type is `application/grpc-web` or
+/// `application/grpc-web-text`. The layer refuses such a call, and no other request, with status 200
+/// and a `grpc-status`. See [`without_grpc`](Self::without_grpc).
+///
+/// # Authorization requests of a proxy
+///
+/// A proxy can ask a service whether a request may pass: nginx by `auth_request`, Envoy by
+/// `ext_authz`, others by forward authentication. It lets the request pass where the status of the
+/// answer is 2xx, and looks at nothing else. A service that answers a proxy needs
+/// [`without_grpc`](Self::without_grpc), since the caller chooses the content type and the proxy may
+/// keep the method. [The order of layers](crate::guide::layer_order) says what else it needs.
 ///
 /// # Deployment
 ///
@@ -290,6 +305,15 @@ impl<V> RequireToken<V> {
     /// header.
     pub fn exposing_challenges(mut self) -> Self {
         self.settings_mut().say(|says| says.exposed = true);
+        self
+    }
+
+    /// Refuses calls of gRPC with the status of any other request, such as 401, and without a
+    /// `grpc-status`. Policies and extractors below do the same. A service that answers the
+    /// [authorization requests of a proxy](Self#authorization-requests-of-a-proxy) needs it. Defaults
+    /// to refusing [gRPC](Self#grpc) with status 200 and a `grpc-status`.
+    pub fn without_grpc(mut self) -> Self {
+        self.settings_mut().speaks_grpc = false;
         self
     }
 

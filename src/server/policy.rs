@@ -4,7 +4,7 @@ use super::{
     refuse,
     service::Preflight,
 };
-use crate::validate::Rejection;
+use crate::{RequestHead, validate::Rejection};
 use http::{Request, Response};
 use std::{
     fmt,
@@ -110,7 +110,7 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
             ));
         };
         decide::refused(settings, &rejection, whose);
-        Some(refuse::response(rejection, &settings.challenges, request.headers()))
+        Some(refuse::response(rejection, settings, RequestHead::of(request)))
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
-use super::challenges::Challenges;
+use super::settings::Settings;
 use crate::{
+    RequestHead,
     observe::{self, Outcome},
     validate::{RETRY_AFTER_DEFAULT, Rejection, RejectionKind},
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -22,16 +23,16 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// What gRPC escapes in `grpc-message`: all but 0x20 to 0x7E, and the percent sign.
 const GRPC_ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The refusal, in the extensions of which `rejection` rides. `headers` are the request's.
+/// The refusal of the request of `head`, in the extensions of which `rejection` rides.
 pub(super) fn response<R: Default>(
     mut rejection: Rejection,
-    challenges: &Challenges,
-    headers: &HeaderMap,
+    settings: &Settings,
+    head: RequestHead<'_>,
 ) -> Response<R> {
-    let made = challenges.headers(&rejection);
-    rejection.set_terse(challenges.are_terse());
+    let made = settings.challenges.headers(&rejection);
+    rejection.set_terse(settings.challenges.are_terse());
     let mut response = with_headers(made, rejection);
-    if let Some(content_type) = grpc_content_type(headers) {
+    if let Some(content_type) = grpc_content_type(head).filter(|_| settings.speaks_grpc) {
         make_grpc(&mut response, content_type);
     }
     response
@@ -82,13 +83,17 @@ fn make_grpc<R>(response: &mut Response<R>, content_type: &HeaderValue) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
-/// The request's content type, where it is one of gRPC's.
-fn grpc_content_type(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let value = headers.get(CONTENT_TYPE)?;
+/// The content type of a call of gRPC, which is a POST over HTTP/2, or of gRPC-Web, which is a POST
+/// over any version. A refusal of anything else is never 200: who asked may look at nothing but the
+/// status.
+fn grpc_content_type(head: RequestHead<'_>) -> Option<&HeaderValue> {
+    let value = head.headers().get(CONTENT_TYPE)?;
     let rest = strip_prefix(value.as_bytes(), b"application/grpc")?;
-    let rest =
-        strip_prefix(rest, b"-web-text").or_else(|| strip_prefix(rest, b"-web")).unwrap_or(rest);
-    matches!(rest.first(), None | Some(b'+' | b';' | b' ')).then_some(value)
+    let web = strip_prefix(rest, b"-web-text").or_else(|| strip_prefix(rest, b"-web"));
+    let is_call = *head.method() == Method::POST
+        && (web.is_some() || head.version() == Version::HTTP_2)
+        && matches!(web.unwrap_or(rest).first(), None | Some(b'+' | b';' | b' '));
+    is_call.then_some(value)
 }
 
 fn strip_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
@@ -115,16 +120,17 @@ fn grpc_message(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::challenges::Says;
+    use http::Request;
 
-    fn is_grpc(content_type: &str) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, content_type.parse().unwrap());
-        grpc_content_type(&headers).is_some()
+    fn call(content_type: &str) -> Request<()> {
+        let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
+        call.header(CONTENT_TYPE, content_type).body(()).unwrap()
     }
 
     #[test]
     fn grpc_is_recognised_exactly() {
+        let is_grpc =
+            |content_type: &str| grpc_content_type(RequestHead::of(&call(content_type))).is_some();
         for yes in [
             "application/grpc",
             "Application/GRPC+proto",
@@ -142,11 +148,10 @@ mod tests {
 
     #[test]
     fn an_internal_error_is_not_described_to_the_caller() {
-        let challenges = Challenges::new(&Says::new("api".into()).unwrap(), false);
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, "application/grpc".parse().unwrap());
+        let settings = Settings::new("api".into()).unwrap();
+        let call = call("application/grpc");
         let rejection = Rejection::internal("the database said: relation users");
-        let response: Response<()> = response(rejection.clone(), &challenges, &headers);
+        let response: Response<()> = response(rejection.clone(), &settings, RequestHead::of(&call));
         assert_eq!(response.headers()[GRPC_STATUS], "13");
         assert!(!format!("{:?}", response.headers()).contains("users"));
         assert_eq!(response.extensions().get(), Some(&rejection));

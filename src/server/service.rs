@@ -104,8 +104,7 @@ where
         match decided {
             Ok(private) => ResponseFuture::calling(self.inner.call(request), private),
             Err(rejection) => {
-                let challenges = &settings.challenges;
-                let refusal = refuse::response(rejection, challenges, request.headers());
+                let refusal = refuse::response(rejection, settings, RequestHead::of(&request));
                 // A clone holds no reservation: who is refused uses up nothing that others wait
                 // for.
                 self.inner = self.inner.clone();

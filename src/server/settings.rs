@@ -27,6 +27,8 @@ pub(super) struct Settings {
     pub(super) mode: Mode,
     pub(super) strip: Strip,
     pub(super) preflights_pass: bool,
+    /// gRPC callers are refused in gRPC's words.
+    pub(super) speaks_grpc: bool,
     pub(super) timeout: Duration,
     pub(super) clock: Clock,
     pub(super) auditor: Option<Auditor>,
@@ -44,6 +46,7 @@ impl Settings {
             mode: Mode::Required,
             strip: Strip::Exposed,
             preflights_pass: false,
+            speaks_grpc: true,
             timeout: Duration::from_secs(10),
             clock: Clock::system(),
             auditor: None,

@@ -9,7 +9,7 @@ use crate::{
     stack::{self, Boxed},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use metrics_util::debugging::DebuggingRecorder;
 use serde_json::Value;
@@ -122,6 +122,10 @@ fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {
     *request.method_mut() = method;
     *request.uri_mut() = sent.uri.parse().map_err(|_| wrong("URI"))?;
     for (name, value) in &sent.headers {
+        let is_grpc = value.to_ascii_lowercase().starts_with("application/grpc");
+        if name.eq_ignore_ascii_case("content-type") && is_grpc {
+            *request.version_mut() = Version::HTTP_2;
+        }
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(name))?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(name))?;
         request.headers_mut().append(header, value);

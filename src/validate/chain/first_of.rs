@@ -3,7 +3,7 @@ use crate::{
     Answer, RequestHead,
     validate::{Rejection, ValidateToken, Validated, Verdict},
 };
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Uri, Version};
 use std::{
     fmt,
     future::Future,
@@ -160,6 +160,7 @@ struct Kept {
     token: Zeroizing<String>,
     method: Method,
     uri: Uri,
+    version: Version,
     headers: HeaderMap,
     extensions: Extensions,
 }
@@ -170,13 +171,14 @@ impl Kept {
             token: Zeroizing::new(token.to_owned()),
             method: head.method().clone(),
             uri: head.uri().clone(),
+            version: head.version(),
             headers: head.headers().clone(),
             extensions: head.extensions().clone(),
         }
     }
 
     fn head(&self) -> RequestHead<'_> {
-        RequestHead::new(&self.method, &self.uri, &self.headers, &self.extensions)
+        RequestHead::new(&self.method, &self.uri, self.version, &self.headers, &self.extensions)
     }
 }
 

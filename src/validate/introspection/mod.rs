@@ -64,7 +64,8 @@ const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 /// destroyed token must be refused at once.
 ///
 /// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
-/// `auth_time`. Other members are for [`with_claims`](Self::with_claims).
+/// `auth_time`. A `scope` that is a list has one scope in each item. An item that is no scope, such
+/// as one with a space, grants nothing. Other members are for [`with_claims`](Self::with_claims).
 ///
 /// A clone asks the same server, and leaves it alone together with the others.
 ///

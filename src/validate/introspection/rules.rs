@@ -6,10 +6,12 @@
 use super::answer::{Members, malformed};
 use crate::{
     Scope, ScopeSet,
+    members::Texts,
     validate::{Principal, Rejection},
 };
 use serde_json::Value;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -59,7 +61,7 @@ impl Rules {
         let principal = subject.map_or_else(Principal::without_subject, Principal::new);
         let mut principal = principal
             .with_scopes(scopes(members)?)
-            .with_audience(audience)
+            .with_audience(audience.iter().flat_map(Texts::iter))
             .with_authentication(text(members, "acr")?, authenticated_at);
         if let Some(client_id) = text(members, "client_id")? {
             principal = principal.with_client_id(client_id);
@@ -79,14 +81,14 @@ impl Rules {
         Ok(principal)
     }
 
-    fn check_audience<'m>(&self, members: &'m Members) -> Result<Vec<&'m str>, Rejection> {
+    fn check_audience<'m>(&self, members: &'m Members) -> Result<Option<Texts<'m>>, Rejection> {
         let audience = texts(members, "aud")?;
-        let Some(own) = &self.audience else { return Ok(audience.unwrap_or_default()) };
-        match audience {
-            None if self.missing_audience => Ok(Vec::new()),
+        let Some(own) = &self.audience else { return Ok(audience) };
+        match &audience {
+            None if self.missing_audience => Ok(audience),
             None => Err(Rejection::invalid("it is not known whom the access token is for")),
-            Some(named) if named.iter().any(|one| own.iter().any(|own| **own == **one)) => {
-                Ok(named)
+            Some(named) if named.iter().any(|one| own.iter().any(|own| **own == *one)) => {
+                Ok(audience)
             }
             Some(_) => Err(Rejection::invalid("the access token is for another audience")),
         }
@@ -209,14 +211,12 @@ fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejecti
 }
 
 /// One text, or a list of texts.
-pub(super) fn texts<'m>(
-    members: &'m Members,
-    name: &str,
-) -> Result<Option<Vec<&'m str>>, Rejection> {
+pub(super) fn texts<'m>(members: &'m Members, name: &str) -> Result<Option<Texts<'m>>, Rejection> {
+    let text = |item: &'m Value| item.as_str().map(Cow::Borrowed);
     let texts = match member(members, name) {
         None => return Ok(None),
-        Some(Value::String(text)) => Some(vec![text.as_str()]),
-        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
+        Some(Value::String(text)) => Some(Texts::One(text.into())),
+        Some(Value::Array(list)) => list.iter().map(text).collect::<Option<_>>().map(Texts::Many),
         Some(_) => None,
     };
     texts.map(Some).ok_or_else(|| wrong_type(name))
@@ -224,8 +224,8 @@ pub(super) fn texts<'m>(
 
 /// `scope` as one text, or as a list. What is no scope grants nothing.
 fn scopes(members: &Members) -> Result<ScopeSet, Rejection> {
-    let texts = texts(members, "scope")?.unwrap_or_default();
-    let scopes = texts.iter().flat_map(|text| text.split(' '));
+    let texts = texts(members, "scope")?;
+    let scopes = texts.iter().flat_map(Texts::scopes);
     Ok(scopes.filter_map(|scope| Scope::new(scope).ok()).collect())
 }
 
@@ -267,9 +267,9 @@ mod tests {
             .with_authentication(Some("high"), Some(at(800)));
         assert_eq!(judge(&exact(), members), Ok(principal));
 
-        let listed = json!({"scope": ["read", "a\"b", "x y"], "aud": ["a", "b"], "sub": ""});
+        let listed = json!({"scope": ["read", "a\"b", "x y", ""], "aud": ["a", "b"], "sub": ""});
         let principal = Principal::without_subject()
-            .with_scopes("read x y".parse().unwrap())
+            .with_scopes("read".parse().unwrap())
             .with_audience(["a", "b"]);
         assert_eq!(judge(&exact(), listed), Ok(principal));
         assert_eq!(judge(&exact(), json!({})), Ok(Principal::without_subject()));

@@ -11,6 +11,7 @@ use crate::{
     ConfigError,
     flight::Joined,
     jose::{Compact, Header, base64url},
+    members::Texts,
     validate::{Jwks, Rejection, jwks::Found},
 };
 use serde_json::Value;
@@ -115,8 +116,8 @@ impl Signed {
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(malformed("it is of another issuer"));
         }
-        let audience = texts(claims, "aud")?.unwrap_or_default();
-        if !audience.contains(&&*self.client_id) {
+        let audience = texts(claims, "aud")?;
+        if !audience.iter().flat_map(Texts::iter).any(|one| *one == *self.client_id) {
             return Err(malformed("it is for another client"));
         }
         match instant(claims, "iat")? {

@@ -261,11 +261,7 @@ fn scopes(claims: &Claims<'_>) -> Result<ScopeSet, Rejection> {
     let wrong = |_| Rejection::invalid("a scope of the access token is malformed");
     let mut all = ScopeSet::empty();
     for texts in claims.scopes.iter() {
-        let scopes = match texts {
-            Texts::One(text) => text.parse().map_err(wrong)?,
-            Texts::Many(list) => ScopeSet::new(list).map_err(wrong)?,
-        };
-        all = all.joined(scopes);
+        all = all.joined(ScopeSet::new(texts.scopes()).map_err(wrong)?);
     }
     Ok(all)
 }
