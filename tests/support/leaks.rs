@@ -58,9 +58,14 @@ pub(crate) fn printed(error: &(dyn Error + 'static)) -> String {
 static WANTED: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Registry::default())));
 
+/// Has every event be offered to the subscriber of its own thread, though other tests run without.
+pub(crate) fn offer_events_to_each_thread() {
+    LazyLock::force(&WANTED);
+}
+
 /// What `future` brings, and what is traced on this thread meanwhile, at every level.
 pub(crate) async fn traced<F: Future>(future: F) -> (F::Output, String) {
-    LazyLock::force(&WANTED);
+    offer_events_to_each_thread();
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

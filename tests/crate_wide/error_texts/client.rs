@@ -1,0 +1,290 @@
+//! What is wrong with a client that is being put together.
+
+use super::{assert_said, basic, endpoint, text};
+use std::{sync::Arc, time::Duration};
+use tower_oauth2::{
+    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion, SigningKey,
+    TokenLocation, Transport,
+    client::{
+        AddBearer, ClientCredentialsRefresh, Grant, Origins, PendingSignIn, RefreshPolicy, SignIn,
+        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse, TokenRevocation,
+        TokenType,
+    },
+    testing::InMemoryStore,
+};
+
+const RESOURCE: &str =
+    "a resource is an absolute URI without a fragment, such as https://api.example/v1";
+const AUTHORIZE: &str =
+    "the authorization URL is no absolute https URL, such as https://as.example/authorize";
+const REDIRECT: &str = "the redirect URI is no absolute URI without a fragment, such as \
+                        https://app.example/callback";
+const ONLY_SERVERS: &str =
+    "only a server reads a token there; a client has Bearer, Header, Query and BasicUserName";
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said() {
+    let token = |url: &str| text(TokenEndpoint::new(url, basic(), Transport::https()));
+    let revocation = |url: &str| text(TokenRevocation::new(url, basic(), Transport::https()));
+    let issuer = |url: &str| text(TokenEndpoint::discovered(url, basic(), Transport::https()));
+    let of_resource = |url: &str, issuers: &[&str]| {
+        text(TokenEndpoint::of_resource(url, issuers, basic(), Transport::https()))
+    };
+    assert_said([
+        (
+            "a path alone",
+            token("/token"),
+            "the token URL is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "no URL",
+            token("https://"),
+            "the token URL is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "plain http",
+            token("http://as.example/token"),
+            "the token URL is plain http to another machine; Transport::allow_plain_http takes it",
+        ),
+        (
+            "a secret in the URL",
+            token("https://id:hunter2@as.example/token"),
+            "the token URL has a user name, which is for no URL that is fetched",
+        ),
+        (
+            "a path alone, to revoke at",
+            revocation("/revoke"),
+            "the revocation URL is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "plain http, to revoke at",
+            revocation("http://as.example/revoke"),
+            "the revocation URL is plain http to another machine; \
+             Transport::allow_plain_http takes it",
+        ),
+        (
+            "a secret in the URL, to revoke at",
+            revocation("https://id:hunter2@as.example/revoke"),
+            "the revocation URL has a user name, which is for no URL that is fetched",
+        ),
+        (
+            "no issuer",
+            issuer("as.example"),
+            "the issuer is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "an issuer with a secret",
+            issuer("https://id:hunter2@as.example"),
+            "the issuer has a user name, which is for no URL that is fetched",
+        ),
+        (
+            "an issuer with a query",
+            issuer("https://as.example?x=hunter2"),
+            "the issuer has a query or a fragment, which an identifier has not",
+        ),
+        (
+            "no resource",
+            of_resource("api.example", &["https://as.example"]),
+            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+        ),
+        (
+            "a resource and nobody",
+            of_resource("https://api.example", &[]),
+            "no issuer is listed that the resource may name: only one of these gets the credentials",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_where_a_token_goes_is_said() {
+    let layer = ClientCredentialsRefresh::new(endpoint(), "https://api.example").unwrap();
+    let fixed = |token: &str, place| {
+        text(AddBearer::bearer(token, "https://api.example").unwrap().at(place))
+    };
+    assert_said([
+        (
+            "no origin",
+            text(Origins::new([] as [&str; 0])),
+            "a token is for at least one origin, such as https://api.example",
+        ),
+        (
+            "an origin without a scheme",
+            text(AddBearer::bearer("T", "api.example")),
+            "an origin is scheme and host, such as https://api.example",
+        ),
+        (
+            "plain http",
+            text(AddBearer::bearer("T", "http://api.example")),
+            "http://api.example is plain http to another machine; Origins::allow_plain_http takes it",
+        ),
+        ("a resource without a scheme", text(layer.with_resource("api")), RESOURCE),
+        (
+            "a colon where Basic has one",
+            fixed("a:b", TokenLocation::BasicUserName),
+            "a token with a colon cannot be a Basic user name",
+        ),
+        ("a form, at a client", fixed("T", TokenLocation::Form), ONLY_SERVERS),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_grant_is_said() {
+    let param = |name: &str| text(Grant::client_credentials().with_param(name, "hunter2"));
+    let twice = Grant::client_credentials().with_param("a", "1").unwrap();
+    let exchange = Grant::token_exchange("T", &TokenType::JWT);
+    let exchange = exchange.with_actor_token("A", &TokenType::JWT).unwrap();
+    assert_said([
+        ("a parameter of the grant", param("scope"), "the parameter \"scope\" is set by the grant"),
+        ("a parameter without a name", param(""), "a parameter has a name"),
+        (
+            "a parameter twice",
+            text(twice.with_param("a", "2")),
+            "the parameter \"a\" is there twice",
+        ),
+        ("no resource", text(Grant::client_credentials().with_resource("api")), RESOURCE),
+        (
+            "no token type",
+            text(TokenType::new("access_token")),
+            "a token type is an absolute URI without a fragment, such as \
+             urn:ietf:params:oauth:token-type:access_token",
+        ),
+        (
+            "an actor of another grant",
+            text(Grant::client_credentials().with_actor_token("A", &TokenType::JWT)),
+            "actor_token is of a token exchange: see Grant::token_exchange",
+        ),
+        (
+            "two actors",
+            text(exchange.with_actor_token("B", &TokenType::JWT)),
+            "the parameter \"actor_token\" is there twice",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_an_assertion_or_its_key_is_said() {
+    let key = || SigningKey::symmetric(Algorithm::Hs256, "x".repeat(32)).unwrap();
+    let assertion = || JwtAssertion::new("id", key());
+    assert_said([
+        (
+            "a day",
+            text(assertion().with_lifetime(Duration::from_secs(86_400))),
+            "an assertion is good for a second to an hour",
+        ),
+        (
+            "a claim that is set",
+            text(assertion().with_claim("iss", "\"x\"")),
+            "the claim \"iss\" is there already, or set by the assertion itself",
+        ),
+        (
+            "text without quotes",
+            text(assertion().with_claim("tenant", "hunter2")),
+            "the value of the claim \"tenant\" is no JSON: text stands in quotes",
+        ),
+        (
+            "a shared secret as a private key",
+            text(ClientAuthentication::private_key_jwt("id", key())),
+            "private_key_jwt needs a private key; client_secret_jwt is for a shared secret",
+        ),
+        (
+            "a short secret",
+            text(ClientAuthentication::client_secret_jwt("id", Algorithm::Hs256, "hunter2")),
+            "the secret cannot sign: the shared secret is shorter than the 32, 48 or 64 bytes of \
+             HS256, HS384 or HS512",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_sign_in_is_said() {
+    let new =
+        |authorize: &str, redirect: &str| text(SignIn::new(endpoint(), "id", authorize, redirect));
+    let sign_in =
+        || SignIn::new(endpoint(), "id", "https://as.example/a", "https://app.example/c").unwrap();
+    let metadata = |members: &str| {
+        let body = format!(r#"{{"issuer":"https://as.example"{members}}}"#);
+        AuthorizationServerMetadata::parse("https://as.example", body.as_bytes()).unwrap()
+    };
+    let by_metadata = |metadata: &AuthorizationServerMetadata, client| {
+        let transport = Transport::https();
+        text(SignIn::from_metadata(metadata, client, transport, "https://app.example/c"))
+    };
+    let both = r#","token_endpoint":"https://as.example/t","authorization_endpoint":"https://as.example/a""#;
+    assert_said([
+        ("a path alone", new("/authorize", "https://app.example/c"), AUTHORIZE),
+        ("no URL", new("https://", "https://app.example/c"), AUTHORIZE),
+        ("plain http", new("http://as.example/a", "https://app.example/c"), AUTHORIZE),
+        ("a redirect to a path", new("https://as.example/a", "/callback"), REDIRECT),
+        (
+            "a redirect to a fragment",
+            new("https://as.example/a", "https://app.example/#c"),
+            REDIRECT,
+        ),
+        (
+            "metadata without endpoints",
+            by_metadata(&metadata(""), basic()),
+            "the metadata name no authorization_endpoint or no token_endpoint that may be asked",
+        ),
+        (
+            "nobody signs users in",
+            by_metadata(&metadata(both), ClientAuthentication::none()),
+            "a client that signs users in has an identifier, which ClientAuthentication::none has not",
+        ),
+        ("no resource", text(sign_in().with_resource("api")), RESOURCE),
+        (
+            "a parameter of the sign-in",
+            text(sign_in().with_param("state", "x")),
+            "the parameter \"state\" is set by the sign-in",
+        ),
+        (
+            "a parameter without a name",
+            text(sign_in().with_param("", "x")),
+            "a parameter has a name",
+        ),
+        (
+            "a parameter twice",
+            text(sign_in().with_param("a", "1").unwrap().with_param("a", "2")),
+            "the parameter \"a\" is there twice",
+        ),
+        (
+            "another cookie",
+            text("hunter2".parse::<PendingSignIn>()),
+            "this is no pending sign-in as to_secret_string of this version writes it; the sign-in \
+             has to begin anew",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_store_is_said() {
+    let store = || Arc::new(InMemoryStore::new());
+    let cache =
+        || TokenCache::new(endpoint(), Grant::client_credentials(), RefreshPolicy::default());
+    let fetch = async || Err::<TokenResponse, _>("nothing is fetched");
+    let closure = TokenCache::from_fn(fetch, RefreshPolicy::default(), Clock::system());
+    let used = cache();
+    let _clone = used.clone();
+    assert_said([
+        (
+            "a closure's tokens",
+            text(closure.with_store(store(), StorePolicy::default())),
+            "a store is for the tokens of an endpoint and a grant, not of a session or a closure",
+        ),
+        ("no resource", text(cache().with_resources(&["api"])), RESOURCE),
+        (
+            "the resources of no session",
+            text(cache().with_resources(&[])),
+            "the token cache has no session to renew: Grant::with_resource is for other grants",
+        ),
+        (
+            "a store after a clone",
+            text(used.with_store(store(), StorePolicy::default())),
+            "the token cache was cloned or used already: call this on a new one",
+        ),
+        (
+            "another text",
+            text("hunter2".parse::<StoredToken>()),
+            "this is no stored token as to_secret_string writes it",
+        ),
+    ]);
+}

@@ -1,0 +1,205 @@
+//! What is wrong with keys: to sign with, and to judge by.
+
+use super::{assert_said, text};
+use std::time::Duration;
+use tower_oauth2::{Algorithm, SigningKey, Transport, validate::Jwks};
+
+/// The public half of the example key of RFC 8037.
+const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+#[test]
+fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
+    let jwk = |json: &str| {
+        let said = text(SigningKey::from_jwk(json));
+        said.strip_prefix("the JWK cannot sign: ").unwrap_or("?").to_owned()
+    };
+    let okp = |members: &str| jwk(&format!(r#"{{"kty":"OKP","crv":"Ed25519"{members}}}"#));
+    let short = "AQAB".repeat(42);
+    let long = format!("{}AQAB", "AQAB".repeat(345));
+    let rsa = |n: &str, e: &str| jwk(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
+    let modulus = format!("_{}Q", "A".repeat(340));
+    let even = format!("_{}", "A".repeat(341));
+    assert_said([
+        ("a PEM", jwk("-----BEGIN PRIVATE KEY-----"), "it is no JSON"),
+        ("a list", jwk("[]"), "it is no object"),
+        ("no type", jwk("{}"), "it has no type (kty)"),
+        ("another type", jwk(r#"{"kty":"AKP"}"#), "its type is not supported (kty)"),
+        ("a number", jwk(r#"{"kty":1}"#), "a member is of the wrong type"),
+        ("a member twice", jwk(r#"{"kty":"OKP","kty":"OKP"}"#), "a member is there twice"),
+        ("to encrypt", okp(r#","use":"enc""#), "it is not for signatures (use)"),
+        ("to verify", okp(r#","key_ops":["verify"]"#), "it is not for signatures (key_ops)"),
+        (
+            "another algorithm",
+            okp(&format!(r#","alg":"ES256","d":"{X}","x":"{X}""#)),
+            "its algorithm is not one for such a key (alg)",
+        ),
+        (
+            "an algorithm that is none",
+            okp(r#","alg":"none""#),
+            "its algorithm is not one for such a key (alg)",
+        ),
+        ("a public key", okp(&format!(r#","x":"{X}""#)), "a member is missing"),
+        ("another alphabet", okp(r#","d":"a+b/""#), "a member is no base64url"),
+        (
+            "a short point",
+            okp(&format!(r#","d":"{X}","x":"AQAB""#)),
+            "a coordinate is not of the size of its curve",
+        ),
+        (
+            "two halves of two keys",
+            okp(&format!(r#","d":"{X}","x":"{X}""#)),
+            "its members are no Ed25519 key, or not of the same one",
+        ),
+        (
+            "a point of order 2",
+            okp(&format!(r#","d":"{X}","x":"{}A""#, "A".repeat(42))),
+            "its point is one that anybody can sign for",
+        ),
+        (
+            "another curve",
+            jwk(r#"{"kty":"EC","crv":"secp256k1"}"#),
+            "its curve is not supported (crv)",
+        ),
+        (
+            "no point of the curve",
+            jwk(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}","y":"{X}","d":"{X}"}}"#)),
+            "its members are no key of its curve, or not of the same one",
+        ),
+        ("no number", rsa("", "AQAB"), "a number is empty or begins with a zero"),
+        ("1007 bits", rsa(&short, "AQAB"), "its modulus is shorter than 2048 bits"),
+        ("8281 bits", rsa(&long, "AQAB"), "its modulus is longer than 8192 bits"),
+        ("1 as exponent", rsa(&modulus, "AQ"), "its exponent is even, too small or too large"),
+        ("an even modulus", rsa(&even, "AQAB"), "its modulus is even"),
+        ("no private half", rsa(&modulus, "AQAB"), "a member is missing"),
+        (
+            "a secret for whatever",
+            jwk(r#"{"kty":"oct","k":"aHVudGVyMg"}"#),
+            "a shared secret does not say for which algorithm it is",
+        ),
+        (
+            "a secret for ECDSA",
+            jwk(r#"{"kty":"oct","alg":"ES256","k":"aHVudGVyMg"}"#),
+            "a shared secret is for HS256, HS384 or HS512",
+        ),
+        (
+            "a short secret",
+            jwk(r#"{"kty":"oct","alg":"HS256","k":"aHVudGVyMg"}"#),
+            "the shared secret is shorter than the 32, 48 or 64 bytes of HS256, HS384 or HS512",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
+    let convert = "the private key is not in PKCS#8: convert it, with `openssl pkcs8 -topk8 \
+                   -nocrypt` for example";
+    let pem = |pem: &str| {
+        let said = text(SigningKey::from_pkcs8_pem(Algorithm::Es256, pem));
+        said.strip_prefix("the PEM cannot sign: ").unwrap_or("?").to_owned()
+    };
+    let block = |inner: &str| {
+        pem(&format!("-----BEGIN PRIVATE KEY-----\n{inner}\n-----END PRIVATE KEY-----"))
+    };
+    let symmetric = SigningKey::from_pkcs8_pem(
+        Algorithm::Hs256,
+        "-----BEGIN PRIVATE KEY-----\nYWJj\n-----END PRIVATE KEY-----",
+    );
+    assert_said([
+        ("a JWK", pem("{}"), "it does not begin with -----BEGIN PRIVATE KEY-----"),
+        ("EC", pem("-----BEGIN EC PRIVATE KEY-----"), convert),
+        ("RSA", pem("-----BEGIN RSA PRIVATE KEY-----"), convert),
+        (
+            "one with a password",
+            pem("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
+            "the private key is encrypted: decrypt it, with `openssl pkcs8` for example",
+        ),
+        (
+            "a public key",
+            pem("-----BEGIN PUBLIC KEY-----"),
+            "this is a public key, which cannot sign",
+        ),
+        (
+            "a certificate",
+            pem("-----BEGIN CERTIFICATE-----"),
+            "this is a certificate, which cannot sign",
+        ),
+        (
+            "half of one",
+            pem("-----BEGIN PRIVATE KEY-----\nYWJj"),
+            "it does not end with -----END PRIVATE KEY-----",
+        ),
+        ("no base64", block("hunter2!"), "it is no base64, or more than one block"),
+        (
+            "no key",
+            block("YWJj"),
+            "it is not a key for this algorithm, or not of 2048 to 8192 bits",
+        ),
+        (
+            "a shared secret",
+            text(symmetric),
+            "the PEM cannot sign: a shared secret is not kept as PKCS#8: use SigningKey::symmetric",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_keys_to_judge_by_is_said() {
+    let fixed = |json: &str| text(Jwks::fixed(json));
+    let many = format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 101].join(","));
+    let between = |min, max| {
+        let keys = Jwks::fetched("https://as.example/jwks", Transport::https()).unwrap();
+        text(keys.with_refresh_between(Duration::from_secs(min), Duration::from_secs(max)))
+    };
+    assert_said([
+        (
+            "a path alone",
+            text(Jwks::fetched("/jwks", Transport::https())),
+            "the URL of the key set is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "plain http",
+            text(Jwks::fetched("http://as.example/jwks", Transport::https())),
+            "the URL of the key set is plain http to another machine; \
+             Transport::allow_plain_http takes it",
+        ),
+        (
+            "an issuer by its name",
+            text(Jwks::discovered("as.example", Transport::https())),
+            "the issuer is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "no JSON",
+            fixed("hunter2"),
+            "the key set cannot be used: it is no JSON object whose members are there once, with a \
+             list of keys",
+        ),
+        ("no keys", fixed("{}"), "the key set cannot be used: it has no member keys"),
+        ("an empty set", fixed(r#"{"keys":[]}"#), "the key set cannot be used: it is empty"),
+        ("many keys", fixed(&many), "the key set cannot be used: it holds more than 100 keys"),
+        (
+            "a shared secret, and a private key",
+            fixed(&format!(
+                r#"{{"keys":[{{"kty":"oct","k":"aHVudGVyMg"}},
+                    {{"kty":"OKP","crv":"Ed25519","kid":"a","d":"{X}","x":"{X}"}}]}}"#
+            )),
+            "the key set cannot be used: key 0, without a kid: it is a shared secret; key 1, kid \
+             'a': it holds a private key",
+        ),
+        (
+            "a short secret",
+            text(Jwks::shared_secret(Algorithm::Hs256, "hunter2")),
+            "the shared secret cannot be used: the shared secret is shorter than the 32, 48 or 64 \
+             bytes of HS256, HS384 or HS512",
+        ),
+        (
+            "a secret for ECDSA",
+            text(Jwks::shared_secret(Algorithm::Es256, "hunter2")),
+            "a shared secret is for HS256, HS384 or HS512",
+        ),
+        (
+            "the later before the earlier",
+            between(2, 1),
+            "a refresh comes after a second or more, min before max",
+        ),
+    ]);
+}

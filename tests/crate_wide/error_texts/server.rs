@@ -1,0 +1,199 @@
+//! What is wrong with a server that is being put together, or whose layers stand in a wrong order.
+
+use super::{assert_said, basic, keys, text};
+use axum::{Router, body::Body, routing::get};
+use http::{Request, Response, header::CONTENT_TYPE};
+use std::time::Duration;
+use tower::ServiceExt;
+use tower_oauth2::{
+    Algorithm, ClientAuthentication, TokenLocation, Transport,
+    server::{Authenticated, Claims, RequireScope, RequireToken},
+    validate::{
+        Introspection, Jwks, JwtValidator, Principal, Rejection, StaticTokens, TrustedIssuer,
+    },
+};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "a token is letters, digits and -._~+/ with = at the end, at most 16 KiB \
+                     (RFC 6750 section 2.1)";
+
+fn require() -> RequireToken<StaticTokens> {
+    let tokens = StaticTokens::new();
+    tokens.insert("good", Principal::new("alice")).unwrap();
+    RequireToken::new("api", tokens).unwrap()
+}
+
+#[test]
+fn what_is_wrong_with_a_layer_is_said() {
+    let metadata = || require().with_resource("https://api.example").unwrap().resource_metadata();
+    assert_said([
+        (
+            "a realm with an accent",
+            text(RequireToken::new("caf\u{e9}", StaticTokens::new())),
+            "the challenge parameter realm holds a character that is not printable ASCII",
+        ),
+        (
+            "no place",
+            text(require().read_from([])),
+            "a token is read in at least one place: read_from names none",
+        ),
+        (
+            "a resource by http",
+            text(require().with_resource("http://api.example")),
+            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+        ),
+        (
+            "metadata of nothing",
+            text(require().resource_metadata()),
+            "metadata are those of a resource: call with_resource first",
+        ),
+        (
+            "a server by its name",
+            text(metadata().unwrap().with_authorization_servers(["as.example"])),
+            "an authorization server is named by its issuer, such as https://as.example",
+        ),
+        (
+            "a page by its path",
+            text(require().with_error_uri("/errors")),
+            "the error URI is not absolute, such as https://api.example/errors",
+        ),
+        (
+            "no scope",
+            text(RequireScope::all_of([] as [&str; 0])),
+            "RequireScope needs at least one scope",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_fixed_set_of_tokens_is_said() {
+    let tokens = StaticTokens::new();
+    assert_said([
+        ("no token", text(tokens.insert("", Principal::new("x"))), TOKEN),
+        ("a space", text(tokens.insert("hunter 2", Principal::new("x"))), TOKEN),
+        (
+            "another digest",
+            text(tokens.insert_hashed("md5:hunter2", Principal::new("x"))),
+            "a hashed token is `sha256:` and 64 hexadecimal digits",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_trusted_issuer_is_said() {
+    let issuer = || TrustedIssuer::new("https://as.example", keys());
+    let validator = || JwtValidator::new(issuer().with_audience(["x"])).unwrap();
+    let shared = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let shared = TrustedIssuer::new("https://other.example", shared).with_audience(["x"]);
+    assert_said([
+        (
+            "nobody is meant",
+            text(JwtValidator::new(issuer())),
+            "the issuer \"https://as.example\" has no audience: see with_audience",
+        ),
+        (
+            "the same twice",
+            text(validator().with_issuer(issuer().with_audience(["x"]))),
+            "the issuer \"https://as.example\" is there twice",
+        ),
+        (
+            "a secret beside public keys",
+            text(validator().with_issuer(shared)),
+            "an issuer with a shared secret cannot stand beside one with public keys: \
+             give each a validator, and both to first_of",
+        ),
+        (
+            "a long leeway",
+            text(validator().with_leeway(Duration::from_secs(301))),
+            "a leeway is at most 5 minutes",
+        ),
+        (
+            "HMAC by public keys",
+            text(issuer().with_algorithms([Algorithm::Hs256])),
+            "the algorithm HS256 does not go with the keys of the issuer",
+        ),
+        (
+            "no algorithm",
+            text(issuer().with_algorithms([])),
+            "an issuer needs an algorithm: with_algorithms names none",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_introspection_is_said() {
+    let at = |url: &str| text(Introspection::new(url, basic(), Transport::https()));
+    let url = "https://as.example/introspect";
+    let asking = |client| Introspection::new(url, client, Transport::https());
+    let nobody = asking(ClientAuthentication::none()).unwrap();
+    assert_said([
+        (
+            "a path alone",
+            at("/introspect"),
+            "the introspection URL is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
+            "plain http",
+            at("http://as.example/introspect"),
+            "the introspection URL is plain http to another machine; \
+             Transport::allow_plain_http takes it",
+        ),
+        (
+            "parameters in the query",
+            text(asking(ClientAuthentication::query("id", "secret"))),
+            "introspection has its parameters in the body, and ClientAuthentication::query has not",
+        ),
+        (
+            "a long leeway",
+            text(asking(basic()).unwrap().with_leeway(Duration::from_secs(301))),
+            "a leeway is at most 5 minutes",
+        ),
+        (
+            "a signed answer to nobody",
+            text(nobody.with_signed_responses("https://as.example", keys())),
+            "a signed answer is for a client with an identifier, which ClientAuthentication::none \
+             has not",
+        ),
+    ]);
+}
+
+async fn refusal(router: Router, request: Request<Body>) -> String {
+    let Ok(response): Result<Response<Body>, _> = router.oneshot(request).await;
+    assert_eq!(response.status(), 500);
+    response.extensions().get::<Rejection>().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not_told() {
+    let request = || Request::get("/").header("authorization", "Bearer good");
+    let get_one = || request().body(Body::empty()).unwrap();
+    let route = || Router::new().route("/", get(async || ()));
+    let whose = Router::new().route("/", get(async |_: Authenticated| ()));
+    let claims = Router::new().route("/", get(async |_: Claims<String>| ()));
+    let scope = RequireScope::all_of(["read"]).unwrap();
+    let form = "application/x-www-form-urlencoded";
+    let post = Request::post("/").header(CONTENT_TYPE, form).body(Body::from("a=b")).unwrap();
+    let reads_forms = require().read_from([TokenLocation::Form]).unwrap();
+    assert_said([
+        (
+            "a scope is asked for and no token",
+            refusal(route().layer(scope), get_one()).await,
+            "a policy stands below no RequireToken: put that layer around it",
+        ),
+        (
+            "a handler asks whose token it was",
+            refusal(whose, get_one()).await,
+            "an extractor stands below no RequireToken: put that layer around the route",
+        ),
+        (
+            "a handler asks for other claims",
+            refusal(claims.layer(require()), get_one()).await,
+            "the validator's claims are of another type than the handler's: see with_claims",
+        ),
+        (
+            "a form that nobody read",
+            refusal(route().layer(reads_forms), post).await,
+            "RequireToken reads forms, but no BufferForm is above it",
+        ),
+    ]);
+}

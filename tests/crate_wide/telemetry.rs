@@ -1,0 +1,217 @@
+//! What the client half tells through `metrics` and `tracing`, and what it does not.
+
+use crate::{
+    engine::{self, Body, Reply, World, ask, at_once, call, exact, impatient, seconds},
+    leaks::{assert_absent, own_lines, traced},
+};
+use http::Request;
+use http_body_util::BodyExt;
+use metrics_util::{
+    CompositeKey, MetricKind,
+    debugging::{DebugValue, DebuggingRecorder},
+};
+use std::{collections::BTreeMap, fs, io, time::Duration};
+use tower::service_fn;
+use tower_oauth2::{
+    AccessToken, ClientAuthentication, Transport,
+    client::{Grant, RefreshPolicy, TokenCache, TokenEndpoint, TokenResponse, TokenSource},
+};
+
+const SECRET: &str = "s3cr3t+T0ken/W1th.Ev3ry~Ch4r-And_More==";
+
+fn name_of(key: &CompositeKey) -> String {
+    let labels = key.key().labels().map(|label| format!("{}={}", label.key(), label.value()));
+    format!("{} {}", key.key().name(), labels.collect::<Vec<_>>().join(" ")).trim_end().to_owned()
+}
+
+/// What `recorder` has: counters are taken, gauges stay.
+fn taken(recorder: &DebuggingRecorder) -> BTreeMap<String, f64> {
+    let metrics = recorder.snapshotter().snapshot().into_vec().into_iter();
+    let told = metrics.filter_map(|(key, _, _, value)| match (key.kind(), value) {
+        (MetricKind::Counter, DebugValue::Counter(0)) => None,
+        (MetricKind::Counter, DebugValue::Counter(count)) => {
+            Some((name_of(&key), f64::from(u32::try_from(count).unwrap())))
+        }
+        (MetricKind::Gauge, DebugValue::Gauge(gauge)) => Some((name_of(&key), gauge.into_inner())),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+fn counted(event: &str) -> String {
+    format!("tower_oauth2_client_tokens_total event={event}")
+}
+
+const EXPIRY: &str =
+    "tower_oauth2_client_token_expires_in_seconds endpoint=https://as.example/token";
+
+#[track_caller]
+fn assert_told(recorder: &DebuggingRecorder, counters: &[(&str, f64)], expires_in: f64) {
+    let mut expected: BTreeMap<_, _> =
+        counters.iter().map(|(event, count)| (counted(event), *count)).collect();
+    expected.insert(EXPIRY.to_owned(), expires_in);
+    assert_eq!(taken(recorder), expected);
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_what_becomes_of_them_and_their_expiry_is_a_gauge() {
+    let recorder = DebuggingRecorder::new();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = World::answering(|asked| match asked.number {
+        1 => Reply::broken(),
+        2 => Reply::token("T2", 100),
+        _ => Reply::refusal(503, "temporarily_unavailable"),
+    });
+    let layer = world.layer(impatient());
+    let client = world.client_of(&layer);
+    assert!(at_once(call(&client)).await.is_err());
+    assert_eq!(taken(&recorder), BTreeMap::from([(counted("failed"), 1.0)]));
+
+    world.advance(seconds(2)).await;
+    for _ in 0..3 {
+        at_once(call(&client)).await.unwrap();
+    }
+    assert_told(&recorder, &[("retried", 1.0), ("fetched", 1.0), ("used", 3.0)], 100.0);
+
+    world.advance(seconds(40)).await;
+    at_once(call(&client)).await.unwrap();
+    assert_told(&recorder, &[("used", 1.0)], 60.0);
+
+    assert!(layer.cache().reject(&AccessToken::new("T2").unwrap()));
+    assert_told(&recorder, &[("rejected", 1.0)], 0.0);
+    assert!(at_once(call(&client)).await.is_err());
+    assert_told(&recorder, &[("failed", 1.0)], 0.0);
+
+    let stored = TokenResponse::new(AccessToken::new("S").unwrap()).with_lifetime(seconds(50));
+    layer.cache().store(&stored);
+    assert_told(&recorder, &[], 50.0);
+    layer.cache().shutdown();
+    assert_told(&recorder, &[], 0.0);
+}
+
+/// One service, which finds the recorder again when its lease is over.
+#[tokio::test]
+async fn a_recorder_that_comes_later_counts_what_comes_later() {
+    use tower::{Service, ServiceExt};
+    let world = World::new();
+    let mut client = world.client_of(&world.layer(exact()).without_recovery());
+    at_once(client.ready().await.unwrap().call(engine::get())).await.unwrap();
+    let recorder = DebuggingRecorder::new();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    world.advance(seconds(1)).await;
+    for _ in 0..3 {
+        at_once(client.ready().await.unwrap().call(engine::get())).await.unwrap();
+    }
+    assert_told(&recorder, &[("used", 3.0)], 3599.0);
+}
+
+#[tokio::test]
+async fn a_fetch_is_one_span_however_many_wait_for_it() {
+    let world = World::answering(|asked| match asked.number {
+        1 => Reply::refusal(503, "temporarily_unavailable").takes(seconds(1)),
+        _ => Reply::token("T2", 100).takes(seconds(1)),
+    });
+    let cache = world.cache(RefreshPolicy::default());
+    let ((), log) = traced(async {
+        let waiting: Vec<_> = (0..10).map(|_| tokio::spawn(ask(&cache))).collect();
+        world.advance(seconds(1)).await;
+        world.advance(seconds(1)).await;
+        world.advance(seconds(1)).await;
+        for call in waiting {
+            at_once(call).await.unwrap().unwrap();
+        }
+        assert!(cache.reject(&AccessToken::new("T2").unwrap()));
+    })
+    .await;
+    let own: Vec<_> = log.lines().filter(|line| line.contains("tower_oauth2")).collect();
+    let lines = |text: &str| own.iter().filter(|line| line.contains(text)).count();
+    for attempt in [1, 2] {
+        let span = format!(
+            "tower_oauth2.fetch{{endpoint=\"https://as.example/token\" \
+             grant_type=\"client_credentials\" attempt={attempt}}}"
+        );
+        assert_eq!(lines(&format!(" {span}: tower_oauth2::client: new")), 1, "{log}");
+        assert_eq!(lines(&format!(" {span}: tower_oauth2::client: close")), 1, "{log}");
+    }
+    assert_eq!(lines(": tower_oauth2::client: new"), 2, "{log}");
+    for (told, level) in [
+        ("attempt=1}: tower_oauth2::client: access token not fetched kind=Refused", "WARN"),
+        ("attempt=2}: tower_oauth2::client: access token fetch retried attempt=2", "DEBUG"),
+        ("attempt=2}: tower_oauth2::client: access token fetched", "DEBUG"),
+        ("tower_oauth2::client: access token rejected endpoint=", "INFO"),
+    ] {
+        let line = own.iter().find(|line| line.contains(told));
+        assert!(line.is_some_and(|line| line.contains(level)), "{told} is not in {log}");
+        assert_eq!(lines(told), 1, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_secret_is_told_whoever_repeats_it() {
+    // The transport fails with everything that it was sent.
+    let echoing = service_fn(async |request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = format!("{} {:?} {}", head.uri, head.headers, String::from_utf8_lossy(&body));
+        Err::<http::Response<Body>, _>(io::Error::other(text))
+    });
+    let url = format!(
+        "https://as.example/token?key={}",
+        form_urlencoded::byte_serialize(SECRET.as_bytes()).collect::<String>()
+    );
+    let clients = [
+        ClientAuthentication::basic("id", SECRET),
+        ClientAuthentication::post("id", SECRET),
+        ClientAuthentication::query("id", SECRET),
+    ];
+    let recorder = DebuggingRecorder::new();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    for client in clients {
+        let endpoint = TokenEndpoint::new(&url, client, Transport::new(echoing)).unwrap();
+        let grant = Grant::client_credentials().with_param("signed", SECRET).unwrap();
+        let form = Grant::form([("grant_type", SECRET), ("password", SECRET)]);
+        let response = TokenResponse::new(AccessToken::new(SECRET).unwrap())
+            .with_lifetime(Duration::ZERO)
+            .with_refresh_token(SECRET);
+        let world = World::new();
+        let clock = world.clock.clock();
+        let caches = [
+            TokenCache::with_clock(endpoint.clone(), grant, impatient(), clock.clone()),
+            TokenCache::with_clock(endpoint.clone(), form, impatient(), clock.clone()),
+            TokenCache::signed_in(endpoint, &response, impatient(), clock),
+        ];
+        for cache in caches {
+            let (asked, log) = traced(async {
+                let failed = at_once(ask(&cache)).await;
+                cache.store(&response);
+                cache.reject(response.access_token());
+                failed
+            })
+            .await;
+            assert!(asked.is_err());
+            assert!(log.contains("access token not fetched"), "{log}");
+            assert!(log.contains("access token rejected"), "{log}");
+            assert_absent(&[SECRET], &own_lines(&log));
+        }
+    }
+    let told = taken(&recorder);
+    assert_eq!((told[&counted("failed")], told[&counted("rejected")]), (9.0, 9.0));
+    assert_absent(&[SECRET], &format!("{told:?}"));
+}
+
+#[test]
+fn the_documentation_names_what_is_told() {
+    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
+    let docs: String = docs.lines().filter(|line| line.starts_with("//!")).collect();
+    for name in [
+        "tower_oauth2_client_tokens_total",
+        "`used`, `fetched`, `failed`, `retried`, `rejected`",
+        "tower_oauth2_client_token_expires_in_seconds",
+        "tower_oauth2_decisions_total",
+        "tower_oauth2.fetch",
+        "tower_oauth2::client",
+        "tower_oauth2::server",
+    ] {
+        assert!(docs.contains(name), "{name}");
+    }
+}

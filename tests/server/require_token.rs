@@ -1,0 +1,556 @@
+//! What `RequireToken` and the layers around it do that no case in `tests/cases/server.json` shows.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Version, header};
+use http_body_util::{BodyExt, Full};
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio_test::{assert_pending, assert_ready, assert_ready_eq, task};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_oauth2::{
+    AccessToken, Challenge, ConfigError, TokenLocation,
+    server::{
+        Anonymous, Authenticated, BufferForm, RenderRefusals, RequireToken, ResourceMetadata,
+        TokenEnd,
+    },
+    testing::ManualClock,
+    validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
+};
+
+const TOKEN: &str = "mF_9.B5f-4.1JqM";
+const MINUTE: Duration = Duration::from_secs(60);
+
+type Body = Full<Bytes>;
+
+fn tokens() -> StaticTokens {
+    let tokens = StaticTokens::new();
+    tokens.insert(TOKEN, Principal::new("alice").with_scopes("read".parse().unwrap())).unwrap();
+    tokens
+}
+
+fn layer() -> RequireToken<StaticTokens> {
+    RequireToken::new("api", tokens()).unwrap()
+}
+
+fn bearer<B: Default>(token: &str) -> Request<B> {
+    let header = format!("Bearer {token}");
+    Request::get("/r").header("authorization", header).body(B::default()).unwrap()
+}
+
+/// A request without a token that declares a body.
+fn typed(method: &str, version: Version, content_type: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri("/pkg.S/M").version(version);
+    request.header(header::CONTENT_TYPE, content_type).body(Body::default()).unwrap()
+}
+
+/// Answers with the extension that the inner service got.
+async fn handed_on<T: Clone + Send + Sync + 'static>(
+    request: Request<Body>,
+) -> Result<Response<Option<T>>, Infallible> {
+    Ok(Response::new(request.extensions().get::<T>().cloned()))
+}
+
+/// Answers with the request's body.
+async fn echo(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::new(request.into_body()))
+}
+
+async fn authenticated(layer: &RequireToken<StaticTokens>) -> Authenticated {
+    let service = layer.layer(service_fn(handed_on::<Authenticated>));
+    service.oneshot(bearer(TOKEN)).await.unwrap().into_body().unwrap()
+}
+
+#[tokio::test]
+async fn a_guard_ends_when_the_token_expires_and_not_before() {
+    let manual = ManualClock::new();
+    let tokens = StaticTokens::with_clock(manual.clock());
+    let expiry = manual.clock().wall() + 90 * MINUTE;
+    tokens.insert(TOKEN, Principal::new("alice").with_expiry(expiry)).unwrap();
+    let layer = RequireToken::new("api", tokens).unwrap().with_clock(manual.clock());
+    let mut ended = task::spawn(authenticated(&layer).await.ended());
+    for minutes in [0, 60, 29] {
+        manual.advance(minutes * MINUTE);
+        assert_pending!(ended.poll());
+    }
+    manual.advance(MINUTE);
+    assert!(ended.is_woken());
+    assert_ready_eq!(ended.poll(), TokenEnd::Expired);
+}
+
+#[tokio::test]
+async fn a_guard_follows_a_wall_clock_that_is_set() {
+    let manual = ManualClock::new();
+    let start = manual.clock().wall();
+    let tokens = StaticTokens::with_clock(manual.clock());
+    tokens.insert(TOKEN, Principal::new("alice").with_expiry(start + 90 * MINUTE)).unwrap();
+    let layer = RequireToken::new("api", tokens).unwrap().with_clock(manual.clock());
+    let mut ended = task::spawn(authenticated(&layer).await.ended());
+    assert_pending!(ended.poll());
+    manual.set_wall(start - 60 * MINUTE);
+    manual.advance(60 * MINUTE);
+    assert_pending!(ended.poll());
+    manual.set_wall(start + 90 * MINUTE);
+    manual.advance(60 * MINUTE);
+    assert_ready_eq!(ended.poll(), TokenEnd::Expired);
+}
+
+#[tokio::test]
+async fn a_guard_ends_when_the_token_is_removed_and_others_go_on() {
+    let tokens = tokens();
+    tokens.insert("tok-rw", Principal::new("bob")).unwrap();
+    let layer = RequireToken::new("api", tokens.clone()).unwrap();
+    let authenticated = authenticated(&layer).await;
+    let mut guards = [authenticated.ended(), authenticated.ended()].map(task::spawn);
+    guards.iter_mut().for_each(|guard| assert_pending!(guard.poll()));
+    assert!(tokens.remove("tok-rw"));
+    guards.iter_mut().for_each(|guard| assert_pending!(guard.poll()));
+    assert!(tokens.remove(TOKEN));
+    for mut guard in guards {
+        assert!(guard.is_woken());
+        assert_ready_eq!(guard.poll(), TokenEnd::Revoked);
+    }
+    // One that is asked for afterwards is over at once.
+    assert_ready_eq!(task::spawn(authenticated.ended()).poll(), TokenEnd::Revoked);
+}
+
+#[tokio::test]
+async fn a_validator_that_takes_too_long_is_answered_for_with_503() {
+    let manual = ManualClock::new();
+    let judge = |_: AccessToken| pending::<Result<Validated, Rejection>>();
+    let layer = RequireToken::new("api", judge).unwrap();
+    for (layer, limit) in [
+        (layer.clone().with_clock(manual.clock()), Duration::from_secs(10)),
+        (layer.with_clock(manual.clock()).with_validator_timeout(MINUTE), MINUTE),
+    ] {
+        let mut answer = task::spawn(layer.layer(service_fn(echo)).call(bearer(TOKEN)));
+        assert_pending!(answer.poll());
+        manual.advance(limit - Duration::from_millis(1));
+        assert_pending!(answer.poll());
+        manual.advance(Duration::from_millis(1));
+        let response = assert_ready!(answer.poll()).unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+        let rejection = response.extensions().get::<Rejection>().unwrap();
+        assert_eq!(rejection.kind(), RejectionKind::Unavailable);
+    }
+}
+
+/// The refusal of `token` as `RenderRefusals` gives it, with its body.
+async fn rendered(
+    render: RenderRefusals,
+    layer: RequireToken<StaticTokens>,
+    request: Request<Body>,
+) -> Response<Bytes> {
+    let response = render.layer(layer.layer(service_fn(echo))).oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn a_problem_keeps_status_and_challenge() {
+    let plain = layer().layer(service_fn(echo)).oneshot(bearer("tok-unknown")).await.unwrap();
+    let response = rendered(RenderRefusals::problem_json(), layer(), bearer("tok-unknown")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let mut headers = response.headers().clone();
+    assert_eq!(headers.remove(header::CONTENT_TYPE).unwrap(), "application/problem+json");
+    assert_eq!(&headers, plain.headers());
+    let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    let expected = serde_json::json!({
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "the access token is not known",
+    });
+    assert_eq!(problem, expected);
+}
+
+#[tokio::test]
+async fn a_problem_tells_no_more_than_its_layer() {
+    let tokens = tokens();
+    let expired = Principal::new("carol").with_expiry(std::time::UNIX_EPOCH);
+    tokens.insert("tok-expired", expired).unwrap();
+    let layer = RequireToken::new("api", tokens).unwrap();
+    let mut bodies = Vec::new();
+    for token in ["tok-expired", "tok-unknown"] {
+        let render = RenderRefusals::problem_json();
+        bodies.push(rendered(render, layer.clone().terse(), bearer(token)).await.into_body());
+    }
+    assert_eq!(bodies[0], bodies[1]);
+    let judge = async |_: AccessToken| Err::<Validated, _>(Rejection::internal("relation users"));
+    let layer = RequireToken::new("api", judge).unwrap();
+    let service = RenderRefusals::problem_json().layer(layer.layer(service_fn(echo)));
+    let response = service.oneshot(bearer(TOKEN)).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&body).contains("users"));
+}
+
+#[tokio::test]
+async fn answers_of_the_inner_service_and_of_grpc_are_not_rendered() {
+    let grpc = || typed("POST", Version::HTTP_2, "application/grpc");
+    let response = rendered(RenderRefusals::problem_json(), layer(), grpc()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/grpc");
+    assert!(response.body().is_empty());
+    let without = layer().without_grpc();
+    let response = rendered(RenderRefusals::problem_json(), without, grpc()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    assert!(!response.body().is_empty());
+    let good = bearer(TOKEN).map(|_: Body| Body::from("mine"));
+    let response = rendered(RenderRefusals::problem_json(), layer(), good).await;
+    assert_eq!(response.body(), "mine");
+}
+
+/// A form in one piece.
+fn form(body: &'static str) -> Request<Body> {
+    let request = Request::post("/r").header("content-type", "application/x-www-form-urlencoded");
+    request.body(Body::from(body)).unwrap()
+}
+
+#[tokio::test]
+async fn a_form_is_handed_on_byte_for_byte_up_to_its_limit() {
+    let require = layer().read_from([TokenLocation::Form]).unwrap();
+    let text = "a=%2f+&&access_token=mF_9.B5f-4.1JqM&b=\u{e9}";
+    for (limit, status) in [(text.len(), 200), (text.len() - 1, 413)] {
+        let service = BufferForm::new(limit).layer(require.layer(service_fn(echo)));
+        let response = service.oneshot(form(text)).await.unwrap();
+        assert_eq!(response.status(), status);
+        let refused = response.extensions().get::<Rejection>().map(Rejection::kind);
+        assert_eq!(refused, (status == 413).then_some(RejectionKind::TooLarge));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, if status == 200 { text } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault() {
+    /// A body that fails, or that is a whole one.
+    #[derive(Default)]
+    struct Broken(bool);
+
+    impl From<Bytes> for Broken {
+        fn from(_: Bytes) -> Self {
+            Self(false)
+        }
+    }
+
+    impl http_body::Body for Broken {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+            std::task::Poll::Ready(self.0.then(|| Err(std::io::Error::other("reset"))))
+        }
+    }
+
+    let inner =
+        service_fn(async |_: Request<Broken>| Ok::<_, Infallible>(Response::new(Body::default())));
+    let require = layer().read_from([TokenLocation::Form]).unwrap();
+    let broken = || form("").map(|_| Broken(true));
+    let buffered = BufferForm::default().layer(require.layer(inner));
+    assert_eq!(buffered.oneshot(broken()).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let response = require.layer(inner).oneshot(broken()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+fn metadata() -> Result<ResourceMetadata, ConfigError> {
+    layer().with_resource("https://api.example/mcp")?.resource_metadata()
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_may_read_the_metadata() {
+    let mut preflight = Request::options("/.well-known/oauth-protected-resource/mcp")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "mcp-protocol-version")
+        .body(Body::default())
+        .unwrap();
+    let service = metadata().unwrap().layer(layer().layer(service_fn(echo)));
+    let response = service.clone().oneshot(preflight.clone()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert_eq!(response.headers()["access-control-allow-methods"], "GET, HEAD");
+    assert_eq!(response.headers()["access-control-allow-headers"], "*");
+    assert!(layer().resource_metadata().is_err(), "no resource is named");
+
+    *preflight.uri_mut() = "/mcp".parse().unwrap();
+    let response = service.oneshot(preflight).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_audit_has_one_event_a_decision_without_the_token() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = events.clone();
+    let layer = layer().optional().with_audit(move |event| {
+        told.lock().unwrap().push((
+            event.allowed,
+            event.refused,
+            event.location.cloned(),
+            event.principal.and_then(Principal::subject).map(str::to_owned),
+            event.token_id,
+            format!("{event:?} {}", event.reason),
+        ));
+    });
+    let service = layer.layer(service_fn(echo));
+    for request in [bearer(TOKEN), bearer(TOKEN), bearer("tok-unknown"), Request::default()] {
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let events = events.lock().unwrap();
+    let [allowed, again, refused, anonymous] = &events[..] else { panic!("{events:?}") };
+    let header = Some(TokenLocation::Bearer);
+    assert_eq!(allowed, again);
+    assert_eq!((allowed.0, allowed.1, &allowed.2), (true, None, &header));
+    assert_eq!(allowed.3.as_deref(), Some("alice"));
+    assert_eq!((refused.0, refused.1, &refused.2), (false, Some(RejectionKind::Invalid), &header));
+    assert_eq!((anonymous.0, anonymous.1, &anonymous.2), (true, None, &None));
+    assert!(refused.4.is_some() && refused.4 != allowed.4 && anonymous.4.is_none());
+    for event in events.iter() {
+        assert!(!event.5.contains(TOKEN) && !event.5.contains("tok-unknown"), "{}", event.5);
+    }
+}
+
+#[tokio::test]
+async fn anonymous_is_told_to_the_inner_service_only_where_nothing_was_presented() {
+    let service = layer().optional().layer(service_fn(handed_on::<Anonymous>));
+    let nothing = Request::get("/r").body(Body::default()).unwrap();
+    assert!(service.clone().oneshot(nothing).await.unwrap().into_body().is_some());
+    assert!(service.clone().oneshot(bearer(TOKEN)).await.unwrap().into_body().is_none());
+    let refused = service.oneshot(bearer("tok-unknown")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let challenges = Challenge::from_headers(refused.headers());
+    assert_eq!(challenges[0].param("error"), Some("invalid_token"));
+}
+
+#[tokio::test]
+async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
+    let uri = service_fn(async |request: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(Body::from(request.uri().to_string())))
+    });
+    let jwt = TokenLocation::query_parameter("jwt").unwrap();
+    let places = [TokenLocation::Bearer, TokenLocation::Query, jwt];
+    let layer = layer().read_from(places).unwrap().dangerous_first_token_wins();
+    let answer = async |layer: RequireToken<_>, method: Method, before: &str| {
+        let mut request = bearer(TOKEN);
+        (*request.uri_mut(), *request.method_mut()) = (before.parse().unwrap(), method);
+        let response = layer.layer(uri).oneshot(request).await.unwrap();
+        let private = response.headers().get(header::CACHE_CONTROL).is_some();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (String::from_utf8(body.into()).unwrap(), private)
+    };
+    for (before, after) in [
+        ("/r?x=1&access_token=tok-rw", "/r?x=1"),
+        ("/r?access_token=A&access_token=B", "/r"),
+        ("/r?access_token=A&x=%2f&&access%5Ftoken=B&y", "/r?x=%2f&&y"),
+        ("/r?access_token=a+b&jwt=", "/r"),
+        ("/r?access_token&jwt=%ff&jwt=A&jwtx=1", "/r?jwtx=1"),
+    ] {
+        let expected = |uri: &str, private| (uri.to_owned(), private);
+        let got = answer(layer.clone(), Method::GET, before).await;
+        assert_eq!(got, expected(after, true), "{before}");
+        let kept = answer(layer.clone().keeping_tokens(), Method::GET, before).await;
+        assert_eq!(kept, expected(before, true));
+        // The query of a POST is not read.
+        assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(before, false));
+        let any = layer.clone().reading_query_on_any_method();
+        assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
+    }
+    assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
+}
+
+/// Over HTTP/2 the socket of a browser is a CONNECT (RFC 8441).
+#[tokio::test]
+async fn a_websocket_over_http_2_has_its_token_where_one_over_http_1_has_it() {
+    let layer = layer().read_from([
+        TokenLocation::Query,
+        TokenLocation::websocket_protocol("base64url.bearer.authorization.k8s.io.").unwrap(),
+        TokenLocation::websocket_protocol_pair("bearer").unwrap(),
+    ]);
+    let layer = layer.unwrap();
+    let encoded = "base64url.bearer.authorization.k8s.io.bUZfOS5CNWYtNC4xSnFN, chat.v1";
+    for (method, uri, protocols, expected) in [
+        ("CONNECT", "https://api.example/r", encoded, 200),
+        ("CONNECT", "https://api.example/r", "bearer, mF_9.B5f-4.1JqM", 200),
+        ("CONNECT", "https://api.example/r?access_token=mF_9.B5f-4.1JqM", "chat.v1", 200),
+        ("CONNECT", "https://api.example/r?access_token=mF_9.B5f-4.1JqM", encoded, 400),
+        ("CONNECT", "https://api.example/r", "chat.v1", 401),
+        ("CONNECT", "api.example:443", "chat.v1", 401),
+        ("GET", "/r", encoded, 401),
+        ("POST", "/r", encoded, 401),
+    ] {
+        let headers = [("sec-websocket-protocol", protocols)];
+        assert_eq!(browser(&layer, method, uri, &headers).await, expected, "{method} {uri}");
+    }
+}
+
+const BASIC: (&str, &str) = ("authorization", "Basic bUZfOS5CNWYtNC4xSnFNOg==");
+const COOKIE: (&str, &str) = ("cookie", "at=mF_9.B5f-4.1JqM");
+const UPGRADE: (&str, &str) = ("upgrade", "WebSocket");
+
+fn site(value: &'static str) -> (&'static str, &'static str) {
+    ("sec-fetch-site", value)
+}
+
+fn origin(value: &'static str) -> (&'static str, &'static str) {
+    ("origin", value)
+}
+
+/// What a layer answers to a request of a browser, which adds a credential by itself.
+async fn browser(
+    layer: &RequireToken<StaticTokens>,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+) -> u16 {
+    let mut request = Request::builder().method(method).uri(uri).body(Body::default()).unwrap();
+    for (name, value) in headers {
+        let name: header::HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    layer.clone().layer(service_fn(echo)).oneshot(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
+    let cookie = layer().read_from([TokenLocation::cookie("at").unwrap()]).unwrap();
+    let user = layer().read_from([TokenLocation::Bearer, TokenLocation::BasicUserName]).unwrap();
+    let password = layer().read_from([TokenLocation::basic_password("x").unwrap()]).unwrap();
+    let password_of_x = ("authorization", "Basic eDptRl85LkI1Zi00LjFKcU0=");
+    let host = ("host", "api.example");
+    let (own, other) = (origin("https://api.example"), origin("https://evil.example"));
+    let sibling = origin("https://app.example");
+    for (method, uri, headers, expected) in [
+        // Whatever changes nothing, and cannot be read across origins.
+        ("GET", "/r", &[host, other, site("cross-site")][..], 200),
+        ("HEAD", "/r", &[host, other], 200),
+        ("OPTIONS", "/r", &[host, origin("null")], 200),
+        // No browser says anything.
+        ("POST", "/r", &[host], 200),
+        ("POST", "/r", &[], 200),
+        // One that says where the request comes from.
+        ("POST", "/r", &[host, site("cross-site")], 403),
+        ("POST", "/r", &[host, site("Cross-Site"), own], 403),
+        ("POST", "/r", &[host, site("none"), site("cross-site")], 403),
+        ("DELETE", "/r", &[host, other, site("cross-site")], 403),
+        ("POST", "/r", &[host, own, site("same-origin")], 200),
+        ("POST", "/r", &[host, sibling, site("same-site")], 200),
+        // One that does not: an old one, or a page without TLS.
+        ("POST", "/r", &[host, other], 403),
+        ("PUT", "/r", &[host, origin("null")], 403),
+        ("POST", "/r", &[host, sibling], 403),
+        ("POST", "/r", &[host, own], 200),
+        ("POST", "/r", &[host, origin("https://API.example:443")], 200),
+        ("POST", "/r", &[("host", "api.example:443"), own], 200),
+        ("POST", "/r", &[("host", "api.example:8443"), own], 403),
+        ("POST", "/r", &[host, origin("https://api.example:8443")], 403),
+        ("POST", "/r", &[host, origin("https://api.example.evil.example")], 403),
+        ("POST", "/r", &[host, origin("chrome-extension://api.example")], 403),
+        ("POST", "/r", &[host, own, other], 403),
+        ("POST", "/r", &[host, origin("")], 403),
+        ("POST", "/r", &[own], 403),
+        ("POST", "/r", &[("host", ""), own], 403),
+        ("POST", "/r", &[("host", "10.0.0.1:80"), origin("http://10.0.0.1")], 200),
+        // The URI comes before `Host`.
+        ("POST", "https://api.example/r", &[own], 200),
+        ("POST", "http://api.example/r", &[own], 200),
+        ("POST", "https://api.example/r", &[("host", "evil.example"), other], 403),
+        // An upgrade is a GET, and its answer may be read.
+        ("GET", "/r", &[host, UPGRADE], 200),
+        ("GET", "/r", &[host, UPGRADE, own], 200),
+        ("GET", "/r", &[host, UPGRADE, own, site("same-origin")], 200),
+        ("GET", "/r", &[host, UPGRADE, other], 403),
+        ("GET", "/r", &[host, UPGRADE, origin("null")], 403),
+        ("GET", "/r", &[host, UPGRADE, site("cross-site")], 403),
+        ("GET", "/r", &[host, UPGRADE, other, site("none")], 403),
+        ("GET", "/r", &[host, UPGRADE, sibling, site("same-site")], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c, websocket"), other], 403),
+        ("GET", "/r", &[host, ("upgrade", "h2c"), ("upgrade", "websocket"), other], 403),
+        // Over HTTP/2 it is a CONNECT (RFC 8441).
+        ("CONNECT", "https://api.example/r", &[other, site("same-site")], 403),
+        ("CONNECT", "https://api.example/r", &[own], 200),
+    ] {
+        let cases = [(&cookie, COOKIE), (&user, BASIC), (&password, password_of_x)];
+        for (layer, credential) in cases {
+            let headers = [headers, &[credential]].concat();
+            let status = browser(layer, method, uri, &headers).await;
+            assert_eq!(status, expected, "{method} {uri} {headers:?}");
+            let open = layer.clone().dangerous_allow_cross_site_requests();
+            assert_eq!(browser(&open, method, uri, &headers).await, 200, "{headers:?}");
+        }
+        // No browser adds this one by itself.
+        let headers = [headers, &[("authorization", "Bearer mF_9.B5f-4.1JqM")]].concat();
+        for layer in [&user, &layer()] {
+            assert_eq!(browser(layer, method, uri, &headers).await, 200, "{headers:?}");
+        }
+    }
+}
+
+/// What each content type of gRPC may be called with, and what a refusal without gRPC has.
+#[tokio::test]
+async fn a_refusal_is_200_for_a_post_of_grpc_over_http_2_or_of_grpc_web_and_for_nothing_else() {
+    let (http_1, http_2) = ([Version::HTTP_10, Version::HTTP_11], [Version::HTTP_2]);
+    let methods = ["GET", "HEAD", "DELETE", "OPTIONS", "PUT", "post", "POST"];
+    for (content_type, over_http_1, over_http_2) in [
+        ("application/grpc", false, true),
+        ("Application/gRPC+proto", false, true),
+        ("application/grpc;x=y", false, true),
+        ("application/grpc-web", true, true),
+        ("application/grpc-web+proto", true, true),
+        ("application/grpc-web-text", true, true),
+        ("application/grpcx", false, false),
+        ("application/json", false, false),
+    ] {
+        let versions = http_1.map(|version| (version, over_http_1));
+        for (version, grpc) in versions.into_iter().chain(http_2.map(|it| (it, over_http_2))) {
+            for method in methods {
+                let case = format!("{method} {content_type} {version:?}");
+                let grpc = grpc && method == "POST";
+                let request = typed(method, version, content_type);
+                let service = layer().layer(service_fn(echo));
+                let response = service.oneshot(request).await.unwrap();
+                let status = if grpc { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+                assert_eq!(response.status(), status, "{case}");
+                assert_eq!(response.headers().contains_key("grpc-status"), grpc, "{case}");
+                assert!(response.headers().contains_key(header::WWW_AUTHENTICATE), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_without_grpc_refuses_grpc_with_the_status_of_any_other_request() {
+    // One verdict is there at once, one is waited for.
+    let judge = async |token: AccessToken| {
+        tokio::task::yield_now().await;
+        Err::<Validated, _>(match token.expose() {
+            "down" => Rejection::unavailable(None),
+            "bug" => Rejection::internal("relation users"),
+            _ => Rejection::unknown(),
+        })
+    };
+    let layer = RequireToken::new("api", judge).unwrap().without_grpc();
+    for content_type in ["application/grpc", "application/grpc-web"] {
+        for (credentials, status) in [
+            ("", StatusCode::UNAUTHORIZED),
+            ("Bearer tok-unknown", StatusCode::UNAUTHORIZED),
+            ("Bearer", StatusCode::BAD_REQUEST),
+            ("Bearer down", StatusCode::SERVICE_UNAVAILABLE),
+            ("Bearer bug", StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let mut request = typed("POST", Version::HTTP_2, content_type);
+            if !credentials.is_empty() {
+                request.headers_mut().insert("authorization", credentials.parse().unwrap());
+            }
+            let response = layer.layer(service_fn(echo)).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{content_type} {credentials}");
+            assert!(!response.headers().contains_key("grpc-status"));
+            assert!(!response.headers().contains_key(header::CONTENT_TYPE));
+        }
+    }
+}

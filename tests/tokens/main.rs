@@ -1,0 +1,32 @@
+//! Tokens of a client: the endpoint that they come from, the cache that keeps and renews them, and
+//! the sign-in of a user.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic is the verdict of a test"
+)]
+
+#[path = "../support/counting_server.rs"]
+mod counting_server;
+#[path = "../support/engine.rs"]
+mod engine;
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/scripted_endpoint.rs"]
+mod scripted_endpoint;
+
+mod client_authentication;
+mod discovery;
+mod freshness;
+mod grants;
+mod life_cycle;
+mod mtls;
+mod outage;
+mod pool;
+mod refresh_race;
+mod rotation;
+mod sign_in;
+mod store;
+mod token_errors;
+mod token_response;

@@ -1,0 +1,439 @@
+//! Replicas that share their tokens through a store: who fetches, what is found under which key,
+//! and what a store that is down costs.
+
+use crate::engine::{
+    self, Asked, Reply, World, ask, at_once, exact, impatient, millis, numbered, seconds,
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use tower::service_fn;
+use tower_oauth2::{
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
+    client::{
+        Error, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenResponse,
+        TokenRevocation, TokenSource, TokenStore,
+    },
+    testing::InMemoryStore,
+};
+
+const NOW: Duration = Duration::ZERO;
+
+fn shared(store: &InMemoryStore) -> Arc<dyn TokenStore> {
+    Arc::new(store.clone())
+}
+
+/// A replica: a cache of its own over the store of all.
+fn replica(world: &World, store: &InMemoryStore) -> TokenCache {
+    world.cache(exact()).with_store(shared(store), StorePolicy::default()).unwrap()
+}
+
+async fn token(cache: &TokenCache) -> Result<String, Error> {
+    at_once(ask(cache)).await.map(|token| token.expose().to_owned())
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_costs_its_deadline_and_no_call_sto_01() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let cache = replica(&world, &store);
+    store.hang();
+    let asked = tokio::spawn(ask(&cache));
+    world.advance(millis(249)).await;
+    assert!(world.requests().is_empty() && !asked.is_finished());
+    world.advance(millis(1)).await;
+    assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
+    assert_eq!(world.requests(), [millis(250)], "fetched directly");
+    assert_eq!(cache.status().store_failures(), 1, "it was not asked again");
+    assert!(cache.status().last_error().is_none());
+}
+
+#[tokio::test]
+async fn a_cache_that_was_used_takes_no_store() {
+    let store = InMemoryStore::new();
+    let refused = |cache: TokenCache| {
+        let error = cache.with_store(shared(&store), StorePolicy::default()).unwrap_err();
+        assert!(error.to_string().contains("used already"), "{error}");
+    };
+    let world = World::new();
+    let warm = world.cache(exact());
+    at_once(warm.warm_up()).await.unwrap();
+    refused(warm);
+
+    let world = World::answering(|_| Reply::broken().hangs());
+    let fetching = world.cache(exact());
+    let gave_up = tokio::select! {
+        biased;
+        _ = fetching.warm_up() => false,
+        () = engine::settle() => true,
+    };
+    assert!(gave_up && world.requests().len() == 1);
+    refused(fetching);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_one_that_has_nothing_sto_01() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    store.fail();
+    let cache = replica(&world, &store);
+    assert_eq!(token(&cache).await.unwrap(), "T1");
+    assert_eq!((store.asked(), cache.status().store_failures()), (1, 1));
+    store.recover();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+    assert_eq!(world.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_one_replica_fetched_the_others_find() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    for _ in 0..3 {
+        let cache = replica(&world, &store);
+        assert_eq!(token(&cache).await.unwrap(), "T1");
+        assert_eq!(cache.status().expires_in(), Some(seconds(3600)));
+    }
+    assert_eq!(world.requests().len(), 1);
+    assert!(store.guarded().is_empty(), "nobody is fetching any more");
+
+    world.advance(seconds(1000)).await;
+    let late = replica(&world, &store);
+    assert_eq!(token(&late).await.unwrap(), "T1");
+    assert_eq!(late.status().expires_in(), Some(seconds(2600)));
+}
+
+#[tokio::test]
+async fn a_token_that_has_to_be_renewed_is_not_taken_from_the_store() {
+    let world = World::answering(numbered(100, NOW));
+    let store = InMemoryStore::new();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    world.advance_to(seconds(79)).await;
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    world.advance_to(seconds(80)).await;
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2", "its lead has begun");
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+}
+
+#[tokio::test]
+async fn one_replica_renews_for_all() {
+    let world = World::answering(numbered(100, NOW));
+    let store = InMemoryStore::new();
+    let replicas = [replica(&world, &store), replica(&world, &store)];
+    for replica in &replicas {
+        assert_eq!(token(replica).await.unwrap(), "T1");
+    }
+    world.advance_to(seconds(85)).await;
+    for replica in &replicas {
+        assert_eq!(token(replica).await.unwrap(), "T1", "it is still good");
+        world.advance(NOW).await;
+        assert_eq!(token(replica).await.unwrap(), "T2");
+    }
+    assert_eq!(world.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_fetch_once() {
+    let world = World::answering(numbered(3600, millis(300)));
+    let store = InMemoryStore::new();
+    let replicas: Vec<_> = (0..8).map(|_| replica(&world, &store)).collect();
+    let asked: Vec<_> = replicas.iter().map(|cache| tokio::spawn(ask(cache))).collect();
+    for _ in 0..8 {
+        world.advance(millis(50)).await;
+    }
+    for asked in asked {
+        assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
+    }
+    assert_eq!(world.requests().len(), 1);
+    assert!(store.guarded().is_empty());
+}
+
+#[tokio::test]
+async fn a_replica_that_died_while_it_fetched_costs_the_others_a_wait() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    world.answer(|_| Reply::broken().hangs());
+    let dead = replica(&world, &store);
+    drop(tokio::spawn(ask(&dead)));
+    world.advance(NOW).await;
+    assert_eq!((world.requests().len(), store.guarded().len()), (1, 1));
+
+    world.answer(|_| Reply::token("T2", 3600));
+    let other = tokio::spawn(ask(&replica(&world, &store)));
+    for _ in 0..39 {
+        world.advance(millis(50)).await;
+    }
+    assert_eq!(world.requests().len(), 1, "it looks again and again");
+    world.advance(millis(50)).await;
+    assert_eq!(at_once(other).await.unwrap().unwrap().expose(), "T2");
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_lets_the_next_replica_try() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    world.answer(|_| Reply::refusal(503, "temporarily_unavailable"));
+    let cache = world.cache(impatient()).with_store(shared(&store), StorePolicy::default());
+    assert!(token(&cache.unwrap()).await.is_err());
+    assert!(store.guarded().is_empty() && store.keys().is_empty());
+    world.answer(|_| Reply::token("T2", 3600));
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_not_taken_from_the_store_again() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let (one, other) = (replica(&world, &store), replica(&world, &store));
+    let first = at_once(ask(&one)).await.unwrap();
+    assert_eq!(token(&other).await.unwrap(), "T1");
+    assert!(one.reject(&first));
+    assert_eq!(token(&one).await.unwrap(), "T2");
+    // The other finds what the one has fetched meanwhile.
+    assert!(other.reject(&first));
+    assert_eq!(token(&other).await.unwrap(), "T2");
+    assert_eq!(world.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_rejected_earlier_is_not_taken_again_though_the_newer_could_not_be_saved() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let cache = replica(&world, &store);
+    let first = at_once(ask(&cache)).await.unwrap();
+    store.fail();
+    assert!(cache.reject(&first));
+    let second = at_once(ask(&cache)).await.unwrap();
+    assert_eq!(second.expose(), "T2");
+    store.recover();
+    world.advance(seconds(2)).await;
+    assert!(cache.reject(&second));
+    assert_eq!(token(&cache).await.unwrap(), "T3", "not T1, which is still there");
+}
+
+/// A server that revokes whatever it is asked to.
+fn revocation() -> TokenRevocation {
+    let answer = service_fn(async |_: Request<Full<Bytes>>| {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let client = ClientAuthentication::basic("id", "secret");
+    TokenRevocation::new("https://as.example/revoke", client, Transport::new(answer)).unwrap()
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_not_left_to_others() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let (first, second) = (replica(&world, &store), replica(&world, &store));
+    assert_eq!(token(&first).await.unwrap(), "T1");
+    first.revoke(&revocation()).await.unwrap();
+    assert!(store.keys().is_empty());
+    assert_eq!(token(&second).await.unwrap(), "T2");
+
+    // The token of a replica that fetched another is left alone.
+    let third = replica(&world, &store);
+    assert_eq!(token(&third).await.unwrap(), "T2");
+    second.reject(&ask(&second).await.unwrap());
+    assert_eq!(token(&second).await.unwrap(), "T3");
+    third.revoke(&revocation()).await.unwrap();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T3");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_keeps_nobody_from_revoking() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let cache = replica(&world, &store);
+    assert_eq!(token(&cache).await.unwrap(), "T1");
+    store.fail();
+    cache.revoke(&revocation()).await.unwrap();
+    assert_eq!((cache.status().store_failures(), store.keys().len()), (1, 1));
+    store.recover();
+    world.advance(seconds(1)).await;
+    assert_eq!(token(&cache).await.unwrap(), "T2", "it had the other once");
+}
+
+#[tokio::test]
+async fn a_token_good_for_no_time_is_not_shared() {
+    let world = World::answering(numbered(0, NOW));
+    let store = InMemoryStore::new();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    assert!(store.keys().is_empty());
+}
+
+#[tokio::test]
+async fn withheld_scopes_are_known_of_a_token_from_the_store() {
+    let world = World::new();
+    let store = InMemoryStore::new();
+    world.answer(|_| Reply::json(r#"{"access_token":"T","expires_in":60,"scope":"a"}"#));
+    for _ in 0..2 {
+        let grant = Grant::client_credentials().with_scopes("a b".parse().unwrap());
+        let cache = TokenCache::with_clock(world.endpoint(), grant, exact(), world.clock.clock());
+        let cache = cache.with_store(shared(&store), StorePolicy::default()).unwrap();
+        assert_eq!(token(&cache).await.unwrap(), "T");
+        assert_eq!(cache.status().withheld().to_string(), "b");
+    }
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn sessions_closures_and_caches_with_clones_are_not_shared() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    let over = |cache: TokenCache| cache.with_store(shared(&store), StorePolicy::default());
+    let response = TokenResponse::new("T".try_into().unwrap());
+    let session = TokenCache::signed_in(world.endpoint(), &response, exact(), world.clock.clock());
+    assert!(over(session).is_err());
+    let closure = move || std::future::ready(Ok::<_, Error>(response.clone()));
+    assert!(over(TokenCache::from_fn(closure, exact(), Clock::system())).is_err());
+    let cache = world.cache(exact());
+    let clone = cache.clone();
+    assert!(over(cache).is_err());
+    assert!(over(clone).is_ok(), "the other is gone");
+}
+
+/// The key under which a cache shares its token.
+async fn key_of(client: ClientAuthentication, url: &str, grant: Grant) -> String {
+    key_under(client, url, grant, StorePolicy::default()).await
+}
+
+async fn key_under(
+    client: ClientAuthentication,
+    url: &str,
+    grant: Grant,
+    policy: StorePolicy,
+) -> String {
+    let service = tower::service_fn(async |_: http::Request<engine::Body>| {
+        let body = engine::Body::from(r#"{"access_token":"T","expires_in":60}"#);
+        Ok::<_, std::convert::Infallible>(http::Response::new(body))
+    });
+    let store = InMemoryStore::new();
+    let endpoint = TokenEndpoint::new(url, client, Transport::new(service)).unwrap();
+    let cache = TokenCache::new(endpoint, grant, RefreshPolicy::default());
+    let cache = cache.with_store(shared(&store), policy).unwrap();
+    ask(&cache).await.unwrap();
+    let keys = store.keys();
+    assert_eq!(keys.len(), 1);
+    keys.first().unwrap().as_str().to_owned()
+}
+
+const URL: &str = "https://as.example/token";
+
+fn basic() -> ClientAuthentication {
+    ClientAuthentication::basic("id", "a-secret")
+}
+
+fn asking(scopes: &str) -> Grant {
+    Grant::client_credentials().with_scopes(scopes.parse().unwrap())
+}
+
+#[tokio::test]
+async fn other_scopes_have_another_token_key_01() {
+    let (world, store) = (World::new(), InMemoryStore::new());
+    world.answer(|asked: &Asked| Reply::token(&format!("T{}", asked.number), 3600));
+    let of = |scopes: &str| {
+        let clock = world.clock.clock();
+        let cache = TokenCache::with_clock(world.endpoint(), asking(scopes), exact(), clock);
+        cache.with_store(shared(&store), StorePolicy::default()).unwrap()
+    };
+    assert_eq!(token(&of("a")).await.unwrap(), "T1");
+    assert_eq!(token(&of("a b")).await.unwrap(), "T2", "not the token for a alone");
+    assert_eq!(token(&of("b a")).await.unwrap(), "T2", "the order means nothing");
+    assert_eq!(token(&of("a")).await.unwrap(), "T1");
+}
+
+#[tokio::test]
+async fn whatever_tells_tokens_apart_is_in_the_key_key_03() {
+    let extra = |value: &str| asking("a").with_param("tenant", value).unwrap();
+    let resource = |uri: &str| asking("a").with_resource(uri).unwrap();
+    let password = |text: &str| Grant::password("alice", &ClientSecret::new(text));
+    let mut keys = HashSet::new();
+    for (client, url, grant) in [
+        (basic(), URL, asking("a")),
+        (basic(), URL, asking("a b")),
+        (basic(), URL, Grant::client_credentials()),
+        (basic(), "https://as.example/other", asking("a")),
+        (ClientAuthentication::basic("other", "a-secret"), URL, asking("a")),
+        (ClientAuthentication::basic("id", "another-secret"), URL, asking("a")),
+        (ClientAuthentication::basic_raw("id", "a-secret"), URL, asking("a")),
+        (ClientAuthentication::post("id", "a-secret"), URL, asking("a")),
+        (ClientAuthentication::public("id"), URL, asking("a")),
+        (ClientAuthentication::none(), URL, asking("a")),
+        (basic(), URL, asking("a").with_audience("x")),
+        (basic(), URL, resource("https://x")),
+        (basic(), URL, extra("x")),
+        (basic(), URL, extra("y")),
+        (basic(), URL, password("a-secret")),
+        (basic(), URL, password("another-secret")),
+        (basic(), URL, Grant::refresh_token(&ClientSecret::new("a-secret"))),
+        (basic(), URL, Grant::form([("grant_type", "client_credentials"), ("scope", "a")])),
+    ] {
+        let key = key_of(client.clone(), url, grant.clone()).await;
+        assert!(!key.contains("secret"), "{key}");
+        assert!(key.len() <= 64, "{key}");
+        assert_eq!(key, key_of(client, url, grant.clone()).await, "the same at every replica");
+        assert!(keys.insert(key), "{grant:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_may_change_keeps_the_key_key_03() {
+    let rotating = |secret: &'static str| {
+        let source = ClientSecretSource::from_fn(move || Ok::<_, String>(secret.into()));
+        ClientAuthentication::basic("id", source)
+    };
+    let before = key_of(rotating("a-secret"), URL, asking("a")).await;
+    assert_eq!(before, key_of(rotating("another-secret"), URL, asking("a")).await);
+    assert_ne!(before, key_of(basic(), URL, asking("a")).await);
+}
+
+#[tokio::test]
+async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay_key_03() {
+    let key = |text: &str| SigningKey::symmetric(Algorithm::Hs256, text).unwrap();
+    let (one, other) =
+        (key("a client secret of 32 characters"), key("another one of 32 characters, too"));
+    let by = |key: SigningKeySource, subject: &str| {
+        Grant::signed_jwt_bearer(JwtAssertion::new("app", key).with_subject(subject))
+    };
+    let mut keys = HashSet::new();
+    for grant in [
+        by(one.clone().into(), "alice"),
+        by(other.clone().into(), "alice"),
+        by(one.clone().into(), "bob"),
+    ] {
+        let key = key_of(basic(), URL, grant.clone()).await;
+        assert_eq!(key, key_of(basic(), URL, grant).await, "though each assertion is another");
+        assert!(keys.insert(key));
+    }
+    let rotating =
+        |key: SigningKey| SigningKeySource::from_fn(move || Ok::<_, String>(key.clone()));
+    let before = key_of(basic(), URL, by(rotating(one.clone()), "alice")).await;
+    assert_eq!(before, key_of(basic(), URL, by(rotating(other), "alice")).await);
+
+    let secret =
+        |text: &str| ClientAuthentication::client_secret_jwt("id", Algorithm::Hs256, text).unwrap();
+    let first = key_of(secret("a client secret of 32 characters"), URL, asking("a")).await;
+    assert_ne!(first, key_of(secret("another one of 32 characters, too"), URL, asking("a")).await);
+}
+
+#[tokio::test]
+async fn neither_the_order_of_what_is_asked_for_nor_the_client_of_an_own_form_is_in_the_key() {
+    let two = |one: &str, other: &str| {
+        let grant = Grant::client_credentials().with_resource(one).unwrap();
+        grant.with_resource(other).unwrap()
+    };
+    let ab = key_of(basic(), URL, two("https://a", "https://b")).await;
+    assert_eq!(ab, key_of(basic(), URL, two("https://b", "https://a")).await);
+    let form = || Grant::form([("user", "alice")]);
+    let own = key_of(basic(), URL, form()).await;
+    assert_eq!(own, key_of(ClientAuthentication::none(), URL, form()).await);
+}
+
+/// What is in the stores of running services would be lost otherwise; see `VERSION` in
+/// `src/client/store/key.rs`.
+#[tokio::test]
+async fn keys_stay_as_they_are() {
+    let key = key_of(basic(), URL, asking("a")).await;
+    assert_eq!(key, "1.AiQkVN_ZmhNP_ze591vi365Ly-ykz5dA0SrJbwJgoLM");
+}
+
+#[tokio::test]
+async fn a_secret_of_the_store_changes_every_key() {
+    let policy = || StorePolicy::default().with_key_secret("pepper");
+    let plain = key_of(basic(), URL, asking("a")).await;
+    let mixed = key_under(basic(), URL, asking("a"), policy()).await;
+    assert_ne!(plain, mixed);
+    assert_eq!(mixed, key_under(basic(), URL, asking("a"), policy()).await);
+}
