@@ -96,61 +96,12 @@
     allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
 )]
 
-mod answer;
-#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
-mod assertion;
-#[cfg(all(not(feature = "jwt"), any(feature = "client", feature = "introspection")))]
-#[path = "no_assertion.rs"]
-mod assertion;
-#[cfg(feature = "server")]
-mod b64token;
-mod challenge;
-#[cfg(any(feature = "client", feature = "introspection"))]
-mod client_auth;
-mod clock;
-mod error;
-#[cfg(all(feature = "server", any(feature = "cache", feature = "jwt")))]
-mod flight;
-mod head;
-#[cfg(feature = "https")]
-mod https;
-#[cfg(not(feature = "https"))]
-#[path = "no_https.rs"]
-mod https;
+mod back_channel;
 #[cfg(feature = "jwt")]
 mod jose;
-#[cfg(feature = "server")]
-mod keyed;
-mod location;
-#[cfg(any(feature = "introspection", feature = "jwt"))]
-#[cfg_attr(
-    not(feature = "jwt"),
-    allow(dead_code, reason = "tokens are read with more of it than answers are")
-)]
-mod members;
-#[cfg(any(feature = "client", feature = "jwt"))]
-mod metadata;
-mod not_connected;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
-mod origin;
-mod query;
-mod race;
-#[cfg(any(feature = "client", feature = "jwt"))]
-mod random;
-#[cfg(any(feature = "client", feature = "introspection", feature = "jwt"))]
-mod retry_after;
-mod scope;
-mod scrub;
-mod secret;
-#[cfg(any(feature = "client", feature = "introspection"))]
-mod secret_source;
-#[cfg(any(feature = "client", feature = "introspection"))]
-mod secrets;
-mod token;
-mod transport;
-#[cfg(any(feature = "client", feature = "server"))]
-mod well_known;
+mod vocabulary;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -163,25 +114,16 @@ pub mod testing;
 #[cfg(feature = "server")]
 pub mod validate;
 
-pub use answer::Answer;
-#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
-pub use assertion::{JwtAssertion, SigningKeySource};
-pub use challenge::{Challenge, ChallengeError};
+#[cfg(any(feature = "client", feature = "jwt"))]
+pub use back_channel::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKind};
 #[cfg(any(feature = "client", feature = "introspection"))]
-pub use client_auth::ClientAuthentication;
-pub use clock::{Clock, Sleep};
-pub use error::ConfigError;
-pub use head::RequestHead;
+pub use back_channel::{ClientAuthentication, ClientSecretSource};
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
+pub use back_channel::{JwtAssertion, SigningKeySource};
+pub use back_channel::{NotConnected, Transport, TransportError, TransportErrorKind};
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
-pub use location::{HeaderLocation, TokenLocation};
-#[cfg(any(feature = "client", feature = "jwt"))]
-pub use metadata::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKind};
-pub use not_connected::NotConnected;
-pub use origin::Origin;
-pub use scope::{Scope, ScopeSet};
-pub use secret::ClientSecret;
-#[cfg(any(feature = "client", feature = "introspection"))]
-pub use secret_source::ClientSecretSource;
-pub use token::AccessToken;
-pub use transport::{Transport, TransportError, TransportErrorKind};
+pub use vocabulary::{
+    AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError,
+    HeaderLocation, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
+};

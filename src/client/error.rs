@@ -1,4 +1,7 @@
-use crate::{DiscoveryError, DiscoveryErrorKind, Origin, TransportError, scrub, secrets::Secrets};
+use crate::{
+    DiscoveryError, DiscoveryErrorKind, Origin, TransportError,
+    back_channel::{scrub, secrets::Secrets},
+};
 use http::StatusCode;
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 

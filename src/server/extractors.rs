@@ -2,8 +2,10 @@
 
 use super::{
     Anonymous, Authenticated,
-    decide::{self, Whose},
-    refuse,
+    require_token::{
+        decide::{self, Whose},
+        refuse,
+    },
 };
 use crate::{RequestHead, ScopeSet, validate::Rejection};
 use axum_core::{

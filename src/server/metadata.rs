@@ -2,7 +2,9 @@
 //! ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
 
 use super::AnsweredFuture;
-use crate::{ConfigError, Origin, ScopeSet, TokenLocation, well_known::resource_metadata};
+use crate::{
+    ConfigError, Origin, ScopeSet, TokenLocation, back_channel::well_known::resource_metadata,
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri,

@@ -1,4 +1,4 @@
-use crate::{Clock, clock::Time};
+use crate::{Clock, vocabulary::clock::Time};
 use std::{
     fmt,
     future::Future,

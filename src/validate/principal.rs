@@ -1,6 +1,5 @@
 use super::{Rejection, Revocation, revocations::Listed};
-use crate::ScopeSet;
-use crate::race::before;
+use crate::{ScopeSet, vocabulary::race::before};
 use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
 
 /// Whose token it is and what it allows, in the same words for every validator.

@@ -1,5 +1,8 @@
 use super::{Principal, Rejection, Revocation, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, ConfigError, RequestHead, b64token, keyed::Key};
+use crate::{
+    Answer, Clock, ConfigError, RequestHead,
+    vocabulary::{b64token, keyed::Key},
+};
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 use std::{

@@ -2,13 +2,15 @@
 
 mod callback;
 mod pending;
-mod pkce;
 
 use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
-    grant::{RESOURCE, absolute},
-    parts::Parts,
+    token_endpoint::{
+        grant::{RESOURCE, absolute},
+        parts::Parts,
+    },
 };
+use crate::client::token_endpoint::pkce::{CodeVerifier, random_text};
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
     Transport,
@@ -16,8 +18,6 @@ use crate::{
 use callback::Callback;
 use http::Uri;
 pub use pending::PendingSignIn;
-pub(super) use pkce::CodeVerifier;
-use pkce::random_text;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -314,7 +314,10 @@ impl SignIn {
         query.extend_pairs(self.audience.iter().map(|audience| ("audience", audience)));
         query.extend_pairs(self.resources.iter().map(|resource| ("resource", resource)));
         query.extend_pairs(&self.params);
-        let url = super::endpoint::with_query(&self.authorize_url, &query.finish())?;
+        let url = crate::client::token_endpoint::endpoint::with_query(
+            &self.authorize_url,
+            &query.finish(),
+        )?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
         Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))

@@ -1,7 +1,9 @@
 //! What is kept of a sign-in until the browser comes back.
 
-use super::pkce::CodeVerifier;
-use crate::{ClientSecret, ConfigError, secret::REDACTED};
+use crate::{
+    ClientSecret, ConfigError, client::token_endpoint::pkce::CodeVerifier,
+    vocabulary::secret::REDACTED,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
     fmt,

@@ -1,5 +1,5 @@
 use super::Outcome;
-use crate::{scrub, validate::Rejection};
+use crate::{back_channel::scrub, validate::Rejection};
 use tracing::{Level, enabled, event};
 
 /// Logs one decision at debug level. A description is the validator's text, so it is made fit for

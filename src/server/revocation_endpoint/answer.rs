@@ -1,7 +1,7 @@
 //! What a client is told.
 
 use crate::{
-    server::refuse,
+    server::require_token::refuse,
     validate::{Rejection, RejectionKind},
 };
 use bytes::Bytes;

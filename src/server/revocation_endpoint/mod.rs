@@ -6,7 +6,7 @@ mod request;
 pub use answer::{EndpointBody, RevocationError};
 pub use request::{ClientCredentials, RevokeRequest};
 
-use super::form;
+use super::require_token::form;
 use crate::{RequestHead, validate::Revocations};
 use bytes::Bytes;
 use http::{Method, Request, Response};

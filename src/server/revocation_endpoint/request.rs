@@ -1,7 +1,10 @@
 //! What a client sends.
 
 use super::RevocationError;
-use crate::{ClientSecret, query, secret::REDACTED};
+use crate::{
+    ClientSecret,
+    vocabulary::{query, secret::REDACTED},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use std::fmt;

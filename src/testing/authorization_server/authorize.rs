@@ -11,7 +11,7 @@ use super::{
     form::Form,
     state::{CODE_LIFETIME, Code, State},
 };
-use crate::query;
+use crate::vocabulary::query;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use form_urlencoded::Serializer;

@@ -3,7 +3,7 @@
 //! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
 
 use super::{RegisteredClient, answer::Refusal, assertions, form::Form, state::State};
-use crate::query;
+use crate::vocabulary::query;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use std::time::SystemTime;

@@ -3,8 +3,8 @@
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 
 use super::{
-    AuthorizationServer, answer,
-    answer::Members,
+    AuthorizationServer,
+    answer::{self, Members},
     exchange::{Outcome, Reaction},
     faults::Fault,
     state::State,

@@ -1,6 +1,6 @@
 //! What stands for a token in the tables.
 
-use crate::keyed::Key;
+use crate::vocabulary::keyed::Key;
 use siphasher::sip128::SipHasher13;
 use std::hash::{BuildHasher, Hasher};
 

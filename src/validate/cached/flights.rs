@@ -2,8 +2,8 @@
 
 use super::{digest::Digest, table::Stamp};
 use crate::{
-    flight::{Joined, Launch},
     validate::Verdict,
+    vocabulary::flight::{Joined, Launch},
 };
 use std::{
     collections::HashMap,

@@ -1,7 +1,7 @@
 use super::verdicts::{Filing, aborted};
 use crate::{
-    flight::Joined,
     validate::{BoxVerdictFuture, ValidateToken, Verdict},
+    vocabulary::flight::Joined,
 };
 use std::{
     fmt,

@@ -8,7 +8,7 @@ mod verdicts;
 pub use future::CachedFuture;
 
 use super::{Rejection, Revocation, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, RequestHead, race::before};
+use crate::{Answer, Clock, RequestHead, vocabulary::race::before};
 use flights::Entered;
 use settings::Settings;
 use std::{

@@ -1,7 +1,8 @@
 use super::both;
 use crate::{
-    Answer, RequestHead, b64token,
+    Answer, RequestHead,
     validate::{Rejection, ValidateToken, Validated, Verdict},
+    vocabulary::b64token,
 };
 use std::{
     fmt,

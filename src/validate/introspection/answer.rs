@@ -5,7 +5,11 @@
 //!
 //! [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
 
-use crate::{members, retry_after::retry_after, secrets::Secrets, validate::Rejection};
+use crate::{
+    back_channel::{retry_after::retry_after, secrets::Secrets},
+    validate::Rejection,
+    vocabulary::members,
+};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};

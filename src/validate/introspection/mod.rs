@@ -15,7 +15,7 @@ mod signed;
 use super::{Rejection, ValidateToken, Validated, Verdict};
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
-    origin::fetchable, secrets::Secrets,
+    back_channel::secrets::Secrets, vocabulary::origin::fetchable,
 };
 use answer::Members;
 use back_off::BackOff;

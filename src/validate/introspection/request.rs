@@ -2,7 +2,10 @@
 //!
 //! [RFC 7662 §2.1]: https://www.rfc-editor.org/rfc/rfc7662#section-2.1
 
-use crate::{ClientAuthentication, client_auth::Asked, secrets::Secrets};
+use crate::{
+    ClientAuthentication,
+    back_channel::{client_authentication::Asked, secrets::Secrets},
+};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Uri,

@@ -6,8 +6,8 @@
 use super::answer::{Members, malformed};
 use crate::{
     Scope, ScopeSet,
-    members::Texts,
     validate::{Principal, Rejection},
+    vocabulary::members::Texts,
 };
 use serde_json::Value;
 use std::{

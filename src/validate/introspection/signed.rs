@@ -9,10 +9,9 @@ use super::{
 };
 use crate::{
     ConfigError,
-    flight::Joined,
     jose::{Compact, Header, base64url},
-    members::Texts,
     validate::{Jwks, Rejection, jwks::Found},
+    vocabulary::{flight::Joined, members::Texts},
 };
 use serde_json::Value;
 use std::{

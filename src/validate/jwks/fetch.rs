@@ -6,7 +6,8 @@ use super::{
     status::{JwksError, JwksErrorKind},
 };
 use crate::{
-    AuthorizationServerMetadata, Clock, Transport, jose::KeySet, retry_after::retry_after,
+    AuthorizationServerMetadata, Clock, Transport, back_channel::retry_after::retry_after,
+    jose::KeySet,
 };
 use bytes::Bytes;
 use http::{

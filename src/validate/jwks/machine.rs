@@ -1,7 +1,7 @@
 //! When a key set is fetched, and what a look-up gets: decided over values and an instant. It
 //! reads no clock, does no I/O and spawns nothing.
 
-use crate::clock::Now;
+use crate::vocabulary::clock::Now;
 use std::time::{Duration, Instant};
 
 /// How long keys are fresh where the server does not say.

@@ -10,12 +10,9 @@ pub use status::{JwksError, JwksErrorKind, JwksStatus};
 
 use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
-    clock::Now,
-    flight::Joined,
+    back_channel::{metadata::Places, scrub},
     jose::{KeySet, VerifyingKey},
-    metadata::Places,
-    origin::fetchable,
-    random, scrub,
+    vocabulary::{clock::Now, flight::Joined, origin::fetchable, random},
 };
 use arc_swap::Guard;
 use fetch::{MAX_KEY_SET, Place, Remote};

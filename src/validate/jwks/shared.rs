@@ -6,10 +6,13 @@ use super::{
 };
 use crate::{
     Clock,
-    clock::Now,
-    flight::{Joined, Launch},
     jose::{Algorithm, KeySet},
-    observe, random,
+    observe,
+    vocabulary::{
+        clock::Now,
+        flight::{Joined, Launch},
+        random,
+    },
 };
 use arc_swap::{ArcSwap, Guard};
 use std::sync::{

@@ -1,4 +1,4 @@
-use crate::{DiscoveryError, TransportError, scrub};
+use crate::{DiscoveryError, TransportError, back_channel::scrub};
 use http::StatusCode;
 use std::{error::Error, fmt, time::Duration};
 

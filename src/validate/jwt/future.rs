@@ -1,7 +1,7 @@
 use super::Shared;
 use crate::{
-    flight::Joined,
     validate::{Rejection, Verdict},
+    vocabulary::flight::Joined,
 };
 use std::{
     fmt,

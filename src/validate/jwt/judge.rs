@@ -8,10 +8,9 @@ use super::{
 };
 use crate::{
     Algorithm, ScopeSet,
-    flight::Joined,
     jose::{Compact, Header, VerifyingKey, base64url, members::Texts},
-    token::MAX_TOKEN_LEN,
     validate::{Principal, Rejection, jwks::Found},
+    vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 

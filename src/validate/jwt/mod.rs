@@ -13,7 +13,7 @@ pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
 use super::{Rejection, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, ConfigError, RequestHead, jose::signature_at, scrub};
+use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
 use judge::{Judged, ROOM, judge};
 use known_headers::KnownHeaders;
 use rules::{Profile, Rules};
@@ -216,7 +216,11 @@ impl<C> JwtValidator<C> {
 
 impl<C> Shared<C> {
     /// The verdict, or what to wait for before there can be one.
-    fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, crate::flight::Joined<()>> {
+    fn judge(
+        &self,
+        token: &str,
+        waited: bool,
+    ) -> Result<Verdict<C>, crate::vocabulary::flight::Joined<()>> {
         let (rules, headers) = (&self.rules, &self.headers);
         let (mut room, now) = ([0; ROOM], self.clock.wall());
         let judged = judge(token, &mut room, &self.issuers, rules, headers, now, waited);

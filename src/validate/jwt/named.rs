@@ -1,7 +1,7 @@
 use super::claims::issuer_of;
 use crate::{
     jose::{Compact, base64url},
-    token::MAX_TOKEN_LEN,
+    vocabulary::token::MAX_TOKEN_LEN,
 };
 
 /// Says of a token whether it is a JWT that names `issuer` (`iss`), for a

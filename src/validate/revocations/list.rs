@@ -1,4 +1,4 @@
-use crate::{secret::REDACTED, validate::Principal};
+use crate::{validate::Principal, vocabulary::secret::REDACTED};
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},

@@ -1,5 +1,5 @@
 use super::{RevocationList, TokenFingerprint};
-use crate::{race::before, validate::Principal};
+use crate::{validate::Principal, vocabulary::race::before};
 use std::{
     fmt,
     future::{Future, pending},

@@ -12,7 +12,7 @@ pub(super) use listed::Listed;
 pub use revocable::{Revocable, RevocableFuture};
 
 use super::{Principal, ValidateToken, chain::identity};
-use crate::{Clock, keyed::Key};
+use crate::{Clock, vocabulary::keyed::Key};
 use std::{
     fmt,
     sync::Arc,

@@ -1,0 +1,233 @@
+//! How a client shows an authorization server who it is
+//! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
+
+use super::{assertion::JwtAssertion, secrets::Secrets};
+use crate::{ClientSecret, ClientSecretSource, vocabulary::token::sensitive_header};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderValue, Uri, header::AUTHORIZATION};
+use std::{fmt, time::SystemTime};
+use zeroize::Zeroizing;
+
+/// How a client authenticates at the token endpoint.
+///
+/// ```
+/// use tower_oauth2::ClientAuthentication;
+///
+/// let usual = ClientAuthentication::basic("id", "s3cr3t");
+/// let without_a_secret = ClientAuthentication::public("id");
+/// assert!(!format!("{usual:?}").contains("s3cr3t"));
+/// ```
+#[derive(Clone)]
+pub struct ClientAuthentication {
+    client_id: Option<Box<str>>,
+    secret: Option<ClientSecretSource>,
+    method: Method,
+}
+
+#[derive(Clone, Debug)]
+enum Method {
+    Basic { raw: bool },
+    Post,
+    Query,
+    Assertion(JwtAssertion),
+    Tls,
+    None,
+}
+
+/// `client_assertion_type` of [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A request in which a client shows who it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) endpoint: &'a Uri,
+    pub(crate) now: SystemTime,
+}
+
+type Header = (http::HeaderName, HeaderValue);
+
+impl ClientAuthentication {
+    fn with_secret(
+        client_id: impl Into<Box<str>>,
+        secret: impl Into<ClientSecretSource>,
+        method: Method,
+    ) -> Self {
+        Self { client_id: Some(client_id.into()), secret: Some(secret.into()), method }
+    }
+
+    /// `Authorization: Basic`, id and secret form-encoded first as
+    /// [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says.
+    pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
+        Self::with_secret(client_id, secret, Method::Basic { raw: false })
+    }
+
+    /// `Authorization: Basic` of id and secret as they are, for servers that do not decode them.
+    pub fn basic_raw(
+        client_id: impl Into<Box<str>>,
+        secret: impl Into<ClientSecretSource>,
+    ) -> Self {
+        Self::with_secret(client_id, secret, Method::Basic { raw: true })
+    }
+
+    /// `client_id` and `client_secret` in the body.
+    pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
+        Self::with_secret(client_id, secret, Method::Post)
+    }
+
+    /// Every parameter, `client_id` and `client_secret` among them, in the query of the URL, and
+    /// an empty body. URLs are logged on the way: only for servers that take nothing else.
+    pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
+        Self::with_secret(client_id, secret, Method::Query)
+    }
+
+    /// A public client: `client_id` in the body, no secret.
+    pub fn public(client_id: impl Into<Box<str>>) -> Self {
+        Self { client_id: Some(client_id.into()), secret: None, method: Method::Post }
+    }
+
+    /// A client that TLS authenticates by its certificate
+    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): `client_id` in the body,
+    /// no secret. The certificate and its key are those of the service inside the
+    /// [`Transport`](crate::Transport): give it one that presents them.
+    /// `Transport::https` presents none. A `TokenEndpoint` that is discovered, and a `SignIn` from
+    /// metadata, ask at the endpoint for clients with a certificate, if there is one
+    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)); for others see
+    /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).
+    pub fn tls(client_id: impl Into<Box<str>>) -> Self {
+        Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
+    }
+
+    /// Nothing at all, for an endpoint that knows no clients.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { client_id: None, secret: None, method: Method::None }
+    }
+
+    /// The identifier of the client, where there is one.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// What tells clients with the same identifier apart: the method, and what the client proves
+    /// itself with, where that stays. It is secret.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
+        let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
+        let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
+        match &self.method {
+            Method::Basic { raw: false } => ("basic", secret),
+            Method::Basic { raw: true } => ("basic_raw", secret),
+            Method::Post => ("post", secret),
+            Method::Query => ("query", secret),
+            Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
+            Method::Tls => ("tls", None),
+            Method::None => ("none", None),
+        }
+    }
+
+    /// Whether the parameters of a request go into the query.
+    pub(crate) fn is_query(&self) -> bool {
+        matches!(self.method, Method::Query)
+    }
+
+    /// Whether the client is known by its certificate.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for what finds endpoints"))]
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.method, Method::Tls)
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
+    pub(crate) fn asserted(client_id: Box<str>, assertion: JwtAssertion) -> Self {
+        let method = Method::Assertion(assertion);
+        Self { client_id: Some(client_id), secret: None, method }
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
+    pub(crate) fn assertion_mut(&mut self) -> Option<&mut JwtAssertion> {
+        match &mut self.method {
+            Method::Assertion(assertion) => Some(assertion),
+            _ => None,
+        }
+    }
+
+    /// The same client, which remembers for itself what secret it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn detached(&self) -> Self {
+        let secret = self.secret.as_ref().map(ClientSecretSource::detached);
+        Self { secret, ..self.clone() }
+    }
+
+    /// Whether its secret may become another by itself.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn rotates_its_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::may_change)
+    }
+
+    /// Whether its secret is another than it showed last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn has_another_secret(&self) -> bool {
+        self.secret.as_ref().is_some_and(ClientSecretSource::has_changed)
+    }
+
+    /// Adds what shows who the client is: parameters to `params`, or the header that is given
+    /// back. What must not show in an error goes to `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no secret, or an assertion cannot be signed.
+    pub(crate) fn apply(
+        &self,
+        asked: Asked<'_>,
+        params: &mut Vec<(&'static str, Zeroizing<String>)>,
+        secrets: &mut Secrets,
+    ) -> Result<Option<Header>, Box<str>> {
+        let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
+        let secret = self.secret.as_ref().map(ClientSecretSource::secret).transpose()?;
+        let secret = secret.as_ref().map(ClientSecret::expose);
+        secrets.add(secret.unwrap_or_default());
+        match (&self.method, secret) {
+            (Method::Basic { raw }, Some(secret)) => {
+                return Ok(basic(client_id, secret, *raw, secrets));
+            }
+            (Method::None, _) => {}
+            (Method::Assertion(assertion), _) => {
+                let endpoint = asked.endpoint.to_string();
+                let assertion = assertion.sign(&endpoint, asked.now)?;
+                secrets.add(&assertion);
+                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
+                params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));
+                params.push(("client_assertion", assertion));
+            }
+            (Method::Basic { .. } | Method::Post | Method::Query | Method::Tls, secret) => {
+                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
+                if let Some(secret) = secret {
+                    params.push(("client_secret", Zeroizing::new(secret.to_owned())));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn basic(client_id: &str, secret: &str, raw: bool, secrets: &mut Secrets) -> Option<Header> {
+    let encoded = |text: &str| match raw {
+        true => text.to_owned(),
+        false => form_urlencoded::byte_serialize(text.as_bytes()).collect(),
+    };
+    let pair = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(secret)));
+    secrets.add(&pair);
+    let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    // Base64 fits into any header.
+    Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientAuthentication")
+            .field("client_id", &self.client_id)
+            .field("secret", &self.secret)
+            .field("method", &self.method)
+            .finish()
+    }
+}

@@ -1,0 +1,183 @@
+//! Where a client's secret comes from.
+
+use super::scrub;
+use crate::ClientSecret;
+use std::{
+    error::Error,
+    fmt,
+    fs::File,
+    io::Read,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use zeroize::Zeroizing;
+
+/// The longest secret that is read from a file, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Where a client's secret comes from: a [`ClientSecret`], or something that is asked at each
+/// attempt, so that a secret that is rotated is used without a restart.
+///
+/// Where the authorization server refused the client, and the next try would be delayed for it,
+/// each call asks again: another secret than the one that was refused is tried at once.
+///
+/// It is asked on the task that fetches tokens, or by the call that would be refused, and must not
+/// block for long. A secret that cannot be had fails the attempt; nothing is sent.
+///
+/// ```
+/// use tower_oauth2::{ClientAuthentication, ClientSecretSource};
+///
+/// let file = ClientSecretSource::file("/run/secrets/client-secret");
+/// let client = ClientAuthentication::basic("id", file);
+/// ```
+#[derive(Clone)]
+pub struct ClientSecretSource {
+    source: Source,
+    /// What was given out last.
+    last: Arc<Mutex<Option<ClientSecret>>>,
+}
+
+type AskForSecret = dyn Fn() -> Result<ClientSecret, Box<str>> + Send + Sync;
+
+#[derive(Clone)]
+enum Source {
+    Fixed(ClientSecret),
+    Asked { ask: Arc<AskForSecret>, kind: &'static str },
+}
+
+impl ClientSecretSource {
+    fn new(source: Source) -> Self {
+        Self { source, last: Arc::default() }
+    }
+
+    fn asked(
+        kind: &'static str,
+        ask: impl Fn() -> Result<ClientSecret, Box<str>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Source::Asked { ask: Arc::new(ask), kind })
+    }
+
+    /// The whole of the file at `path`, without the line ends after it: at most 64 KiB of UTF-8, a
+    /// regular file or a link to one. The read blocks; it is meant for a small file on this
+    /// machine.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        Self::asked("file", move || {
+            read(&path).map_err(|why| {
+                format!("the client's secret cannot be read from {}: {why}", path.display()).into()
+            })
+        })
+    }
+
+    /// The environment variable `name`, byte for byte.
+    pub fn env(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self::asked("environment", move || match std::env::var(&name) {
+            Ok(secret) if !secret.is_empty() => Ok(secret.into()),
+            _ => Err(format!("the client's secret is not in the variable {name:?}").into()),
+        })
+    }
+
+    /// What `secret` gives.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientSecret, ClientSecretSource};
+    ///
+    /// # fn newest() -> std::io::Result<ClientSecret> { Ok("s3cr3t".into()) }
+    /// let source = ClientSecretSource::from_fn(|| newest());
+    /// ```
+    pub fn from_fn<F, E>(secret: F) -> Self
+    where
+        F: Fn() -> Result<ClientSecret, E> + Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self::asked("closure", move || {
+            secret().map_err(|error| {
+                let why = scrub::chain(error.into().as_ref(), str::to_owned);
+                format!("there is no client secret: {why}").into()
+            })
+        })
+    }
+
+    /// The secret for an attempt.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub(crate) fn secret(&self) -> Result<ClientSecret, Box<str>> {
+        match &self.source {
+            Source::Fixed(secret) => Ok(secret.clone()),
+            Source::Asked { ask, .. } => {
+                let secret = ask()?;
+                *self.last() = Some(secret.clone());
+                Ok(secret)
+            }
+        }
+    }
+
+    /// The secret that stays, where it does.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn fixed(&self) -> Option<&ClientSecret> {
+        match &self.source {
+            Source::Fixed(secret) => Some(secret),
+            Source::Asked { .. } => None,
+        }
+    }
+
+    /// Whether it may give another secret than before.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn may_change(&self) -> bool {
+        matches!(self.source, Source::Asked { .. })
+    }
+
+    /// Whether it gives another secret than it gave last.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn has_changed(&self) -> bool {
+        let Source::Asked { ask, .. } = &self.source else { return false };
+        let Ok(secret) = ask() else { return false };
+        self.last().as_ref().is_none_or(|last| last.expose() != secret.expose())
+    }
+
+    /// The same source, with a memory of its own.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
+    pub(crate) fn detached(&self) -> Self {
+        Self::new(self.source.clone())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<ClientSecret>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<ClientSecret, String> {
+    let failed = |error: std::io::Error| error.kind().to_string();
+    // A pipe would block for ever, before it is opened already.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err("it is no regular file".into());
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err("it is longer than 64 KiB".into());
+    }
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("it is empty".into()),
+        secret => Ok(ClientSecret::new(secret)),
+    }
+}
+
+impl<T: Into<ClientSecret>> From<T> for ClientSecretSource {
+    fn from(secret: T) -> Self {
+        Self::new(Source::Fixed(secret.into()))
+    }
+}
+
+impl fmt::Debug for ClientSecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Fixed(secret) => secret.fmt(f),
+            Source::Asked { kind, .. } => write!(f, "ClientSecretSource({kind})"),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The back channel: a bounded, time-limited fetch over any HTTP service.
+
+use super::{not_connected::is_unconnected, scrub};
+use crate::{Clock, Origin};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use std::{
+    error::Error,
+    fmt,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
+use tower_service::Service;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+type Exchanged = Result<Response<Bytes>, Failure>;
+
+/// What a layer fetches with when it needs the authorization server: any HTTP [`Service`], with
+/// the TLS, proxy and tracing of its own.
+///
+/// A clone shares the service. Redirects are never followed here, and the service must not
+/// follow them either: a redirected token request takes the client's secret with it. Nor may it
+/// repeat a request whose answer is lost: a refresh token that is sent twice may end its session,
+/// and what comes of the last attempt says nothing of the first.
+///
+/// # Defaults
+///
+/// Answers of at most 1 MiB, within 30 s, over `https`, or `http` to the machine itself.
+///
+/// # Example
+///
+/// ```
+/// # async fn example() -> Result<(), tower_oauth2::TransportError> {
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower_oauth2::Transport;
+///
+/// let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+///     Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::from("{}"))))
+/// });
+/// let request = Request::get("https://as.example/jwks").body(Full::default()).unwrap();
+/// let response = Transport::new(service).send(request).await?;
+/// assert_eq!(response.body(), "{}");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+/// #     .block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Transport {
+    exchange: Arc<dyn Exchange>,
+    clock: Clock,
+    deadline: Duration,
+    max_body: usize,
+    plain_http: bool,
+}
+
+/// The service, erased: nothing above it grows a type parameter.
+trait Exchange: Send + Sync {
+    fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        max_body: usize,
+    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>>;
+}
+
+enum Failure {
+    Service(BoxError),
+    TooLarge,
+}
+
+impl Transport {
+    /// Fetches with `service`; each fetch uses a clone of it, polled ready first. Where it cannot
+    /// connect it should say so by [`NotConnected`](crate::NotConnected), and it should give up
+    /// connecting well before the deadline, which does not tell one from the other.
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Body + Send,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        Self {
+            exchange: Arc::new(Erased(service)),
+            clock: Clock::system(),
+            deadline: Duration::from_secs(30),
+            max_body: 1024 * 1024,
+            plain_http: false,
+        }
+    }
+
+    /// The time within which an answer must be there, body and all. Defaults to 30 s. Where it is
+    /// over before a connection is given up (10 s by [`https`](Self::https)), nobody knows whether
+    /// the request was sent: two such renewals in a row end a session.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The longest answer that is taken, in bytes. Defaults to 1 MiB.
+    pub fn with_max_body(mut self, max_body: usize) -> Self {
+        self.max_body = max_body;
+        self
+    }
+
+    /// The clock that the deadline is measured with. Defaults to the system's.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Allows `http` to other machines: whoever is on the way reads every secret. Defaults to
+    /// `https` only, and `http` to the machine itself.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.plain_http = true;
+        self
+    }
+
+    pub(crate) fn allows_plain_http(&self) -> bool {
+        self.plain_http
+    }
+
+    /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
+    #[cfg_attr(
+        not(any(feature = "client", feature = "introspection", feature = "jwt")),
+        allow(dead_code, reason = "for what reads documents")
+    )]
+    pub(crate) fn at_most(mut self, max_body: usize) -> Self {
+        self.max_body = self.max_body.min(max_body);
+        self
+    }
+
+    /// The same service for answers within `deadline`, or sooner where that was set.
+    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "for introspection"))]
+    pub(crate) fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = self.deadline.min(deadline);
+        self
+    }
+
+    /// The time of day by the clock of the deadline.
+    #[cfg_attr(
+        not(any(feature = "client", feature = "jwt")),
+        allow(dead_code, reason = "for what reads documents")
+    )]
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.clock.wall()
+    }
+
+    /// Sends `request` and collects the answer, whatever its status.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is not absolute or not safe, when the service fails, and when the answer is
+    /// too long or too late. The error holds no query string and no type of the service.
+    ///
+    /// # Panics
+    ///
+    /// With the system's [clock](Self::with_clock), where the future is polled outside of a tokio
+    /// runtime, or in one whose timers are off: the deadline is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the exchange. Whether the server saw the request is then
+    /// unknown.
+    pub fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<> {
+        self.send_without(request, str::to_owned)
+    }
+
+    /// As [`send`](Self::send), with an error out of which `redact` takes what is secret.
+    pub(crate) fn send_without<F>(
+        &self,
+        request: Request<Full<Bytes>>,
+        redact: F,
+    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F>
+    where
+        F: Fn(&str) -> String + Send + Sync,
+    {
+        let allowed = self.check(&request);
+        let this = self.clone();
+        async move {
+            allowed?;
+            let mut exchange = this.exchange.exchange(request, this.max_body);
+            let mut deadline = pin!(this.clock.sleep(this.deadline));
+            poll_fn(|cx| {
+                if let Poll::Ready(exchanged) = exchange.as_mut().poll(cx) {
+                    return Poll::Ready(exchanged.map_err(|failure| failure.render(&redact)));
+                }
+                deadline.as_mut().poll(cx).map(|()| Err(TransportErrorKind::TimedOut.into()))
+            })
+            .await
+        }
+    }
+
+    fn check<B>(&self, request: &Request<B>) -> Result<(), TransportError> {
+        match Origin::of(request.uri()) {
+            None => Err(TransportErrorKind::NotAbsolute.into()),
+            Some(origin) if !origin.is_secure() && !self.plain_http => {
+                Err(TransportErrorKind::Insecure.into())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("deadline", &self.deadline)
+            .field("max_body", &self.max_body)
+            .field("plain_http", &self.plain_http)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Erased<S>(S);
+
+impl<S, B> Exchange for Erased<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        max_body: usize,
+    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>> {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let service_failed = |error: S::Error| Failure::Service(error.into());
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(service_failed)?;
+            let response = service.call(request).await.map_err(service_failed)?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, max_body).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    Failure::TooLarge
+                } else {
+                    Failure::Service(error)
+                }
+            })?;
+            Ok(Response::from_parts(parts, body.to_bytes()))
+        })
+    }
+}
+
+/// Why a fetch brought no answer.
+///
+/// Its text names no query string: secrets ride there for some servers. The service's own error
+/// is rendered into it once and dropped, since HTTP clients print the whole URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TransportError {
+    kind: TransportErrorKind,
+    text: Box<str>,
+    unsent: bool,
+}
+
+/// The kinds of [`TransportError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The request's URL has no `http(s)` scheme and host.
+    NotAbsolute,
+    /// The URL is plain `http` to another machine, which was not allowed.
+    Insecure,
+    /// The answer did not come within the deadline.
+    TimedOut,
+    /// The answer is longer than allowed.
+    TooLarge,
+    /// The service failed: connection, TLS, protocol.
+    Service,
+}
+
+impl TransportError {
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+
+    /// Whether the request cannot have reached the server: the URL was not fit, or there was no
+    /// connection, as far as the service tells.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
+    }
+}
+
+impl From<TransportErrorKind> for TransportError {
+    fn from(kind: TransportErrorKind) -> Self {
+        let text = match kind {
+            TransportErrorKind::NotAbsolute => {
+                "the URL is no absolute http(s) URL, such as https://as.example/path"
+            }
+            TransportErrorKind::Insecure => {
+                "the URL is plain http to another machine; Transport::allow_plain_http takes it"
+            }
+            TransportErrorKind::TimedOut => "no answer within the deadline",
+            TransportErrorKind::TooLarge => "the answer is longer than allowed",
+            TransportErrorKind::Service => "the HTTP service failed",
+        };
+        let unsent = matches!(kind, TransportErrorKind::NotAbsolute | TransportErrorKind::Insecure);
+        Self { kind, text: text.into(), unsent }
+    }
+}
+
+impl Failure {
+    fn render(self, redact: impl Fn(&str) -> String) -> TransportError {
+        match self {
+            Self::TooLarge => TransportErrorKind::TooLarge.into(),
+            Self::Service(error) => TransportError {
+                kind: TransportErrorKind::Service,
+                text: scrub::chain(error.as_ref(), redact).into(),
+                unsent: is_unconnected(error.as_ref()),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportError")
+            .field("kind", &self.kind)
+            .field("text", &self.text)
+            .finish()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for TransportError {}

@@ -1,0 +1,347 @@
+//! Puts a token on a request: a function over the head, for each place a token can ride.
+
+use crate::{
+    AccessToken, TokenLocation,
+    client::Error,
+    vocabulary::{
+        location::ACCESS_TOKEN,
+        query::{self, ESCAPED, Pair},
+        token::sensitive_header,
+    },
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::{AUTHORIZATION, CACHE_CONTROL, Entry},
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use percent_encoding::utf8_percent_encode;
+
+/// A token in the form in which it is attached.
+#[derive(Clone)]
+pub(in crate::client) enum Prepared {
+    /// Apart from other headers, since its name is then known to the compiler.
+    Authorization(HeaderValue),
+    Header(HeaderName, HeaderValue),
+    /// The whole pair, `access_token=…`.
+    Query(Box<str>),
+}
+
+/// What became of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Attached {
+    Token,
+    /// A credential was there before and stays.
+    Untouched,
+}
+
+impl Prepared {
+    /// Makes `token` ready to ride at `location`.
+    pub(in crate::client) fn new(
+        token: &AccessToken,
+        location: &TokenLocation,
+    ) -> Result<Self, Error> {
+        let too_long = |_| Error::placement("the token does not fit into a header");
+        Ok(match location {
+            TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),
+            TokenLocation::Header(header) => {
+                let value = match header.scheme() {
+                    Some(scheme) => sensitive_header(&[scheme, " ", token.expose()]),
+                    None => sensitive_header(&[token.expose()]),
+                };
+                let value = value.map_err(too_long)?;
+                match header.name() {
+                    &AUTHORIZATION => Self::Authorization(value),
+                    name => Self::Header(name.clone(), value),
+                }
+            }
+            TokenLocation::BasicUserName => {
+                if token.expose().contains(':') {
+                    return Err(Error::placement(
+                        "a token with a colon cannot be a Basic user name",
+                    ));
+                }
+                let user_pass = zeroize::Zeroizing::new(format!("{}:", token.expose()));
+                let encoded = zeroize::Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
+                let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
+                Self::Authorization(value)
+            }
+            TokenLocation::Form
+            | TokenLocation::QueryParameter(_)
+            | TokenLocation::BasicPassword(_)
+            | TokenLocation::Cookie(_)
+            | TokenLocation::WebSocketProtocol(_)
+            | TokenLocation::WebSocketProtocolPair(_) => {
+                return Err(Error::placement(
+                    "only a server reads a token there; a client has Bearer, Header, Query and BasicUserName",
+                ));
+            }
+            TokenLocation::Query => {
+                let escaped = utf8_percent_encode(token.expose(), ESCAPED);
+                Self::Query(format!("{ACCESS_TOKEN}={escaped}").into())
+            }
+        })
+    }
+
+    /// The same in bytes of its own: what many threads clone at once is better not shared.
+    pub(in crate::client) fn deep_copy(&self) -> Self {
+        match self {
+            Self::Authorization(value) => Self::Authorization(copy_of(value)),
+            Self::Header(name, value) => Self::Header(name.clone(), copy_of(value)),
+            Self::Query(pair) => Self::Query(pair.clone()),
+        }
+    }
+
+    /// Puts the token on `request`. A credential that is there is kept, unless `overwrite`.
+    #[inline]
+    pub(in crate::client) fn attach<B>(
+        &self,
+        request: &mut Request<B>,
+        overwrite: bool,
+    ) -> Result<Attached, Error> {
+        match self {
+            Self::Authorization(value) => {
+                if is_in_query(request.uri()) {
+                    return attach_instead(request, value, overwrite);
+                }
+                let headers = request.headers_mut();
+                // One look at the map instead of two; a value that was there is the rare case.
+                if headers.append(AUTHORIZATION, value.clone()) {
+                    return Ok(undo_append(headers, &AUTHORIZATION, overwrite));
+                }
+                Ok(Attached::Token)
+            }
+            Self::Header(name, value) => {
+                let headers = request.headers_mut();
+                if headers.append(name, value.clone()) {
+                    return Ok(undo_append(headers, name, overwrite));
+                }
+                Ok(Attached::Token)
+            }
+            Self::Query(pair) => attach_query(request, pair, overwrite),
+        }
+    }
+}
+
+/// Whether `request` has a credential already, where `location` would put one. Two of them are
+/// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too, and
+/// the other way round.
+pub(in crate::client) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
+    let is_in_either =
+        || request.headers().contains_key(AUTHORIZATION) || is_in_query(request.uri());
+    match location {
+        TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Query => {
+            is_in_either()
+        }
+        TokenLocation::Header(header) if header.name() == AUTHORIZATION => is_in_either(),
+        TokenLocation::Header(header) => request.headers().contains_key(header.name()),
+        TokenLocation::Form
+        | TokenLocation::QueryParameter(_)
+        | TokenLocation::BasicPassword(_)
+        | TokenLocation::Cookie(_)
+        | TokenLocation::WebSocketProtocol(_)
+        | TokenLocation::WebSocketProtocolPair(_) => false,
+    }
+}
+
+#[inline]
+pub(in crate::client) fn is_in_query(uri: &Uri) -> bool {
+    let has = |query| query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN));
+    uri.query().is_some_and(has)
+}
+
+/// The header in the place of the pair that is in the query.
+#[cold]
+fn attach_instead<B>(
+    request: &mut Request<B>,
+    value: &HeaderValue,
+    overwrite: bool,
+) -> Result<Attached, Error> {
+    if !overwrite {
+        return Ok(Attached::Untouched);
+    }
+    *request.uri_mut() = with_pair(request.uri(), None)?;
+    request.headers_mut().insert(AUTHORIZATION, value.clone());
+    Ok(Attached::Token)
+}
+
+/// Leaves of the values of `name` either those before the last, or the last alone.
+#[cold]
+fn undo_append(headers: &mut HeaderMap, name: &HeaderName, keep_last: bool) -> Attached {
+    let Entry::Occupied(there) = headers.entry(name) else { return Attached::Untouched };
+    let mut values: Vec<_> = there.remove_entry_mult().1.collect();
+    let last = values.pop();
+    if keep_last {
+        values.clear();
+        values.extend(last);
+    }
+    values.into_iter().for_each(|value| {
+        headers.append(name, value);
+    });
+    if keep_last { Attached::Token } else { Attached::Untouched }
+}
+
+/// The same value in bytes of its own.
+fn copy_of(value: &HeaderValue) -> HeaderValue {
+    let copy = value.to_str().ok().and_then(|text| sensitive_header(&[text]).ok());
+    copy.unwrap_or_else(|| value.clone())
+}
+
+/// Where an `access_token` goes that a layer put into the query: an extension of the request, for
+/// other layers below it. A layer that follows redirects may copy it to the next hop, where it
+/// does not fit any more.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::client) struct MeantFor {
+    scheme: Option<Scheme>,
+    authority: Option<Authority>,
+}
+
+impl MeantFor {
+    pub(in crate::client) fn of(uri: &Uri) -> Self {
+        Self { scheme: uri.scheme().cloned(), authority: uri.authority().cloned() }
+    }
+}
+
+fn attach_query<B>(
+    request: &mut Request<B>,
+    pair: &str,
+    overwrite: bool,
+) -> Result<Attached, Error> {
+    if has_credential(request, &TokenLocation::Query) {
+        if !overwrite {
+            return Ok(Attached::Untouched);
+        }
+        request.headers_mut().remove(AUTHORIZATION);
+    }
+    let uri = with_pair(request.uri(), Some(pair))?;
+    let meant_for = MeantFor::of(&uri);
+    *request.uri_mut() = uri;
+    request.extensions_mut().insert(meant_for);
+    // RFC 6750 §2.3: the answer to a URI with a token must not be stored.
+    if let Entry::Vacant(vacant) = request.headers_mut().entry(CACHE_CONTROL) {
+        vacant.insert(HeaderValue::from_static("no-store"));
+    }
+    Ok(Attached::Token)
+}
+
+/// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
+/// that is there gives way.
+pub(in crate::client) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
+    let mut text = uri.path().to_owned();
+    let mut separator = '?';
+    let old = query::pairs(uri.query().unwrap_or_default());
+    let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
+    for pair in kept.chain(pair) {
+        text.push(separator);
+        text.push_str(pair);
+        separator = '&';
+    }
+    let unfit = "the URI cannot take the token in its query";
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+    parts.path_and_query = Some(path_and_query.map_err(|_| Error::placement(unfit))?);
+    Uri::from_parts(parts).map_err(|_| Error::placement(unfit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(location: &TokenLocation, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        sent_with("T", location, uri, headers, false)
+    }
+
+    fn sent_with(
+        token: &str,
+        location: &TokenLocation,
+        uri: &str,
+        headers: &[(&str, &str)],
+        overwrite: bool,
+    ) -> Request<()> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(()).unwrap();
+        let token = AccessToken::new(token).unwrap();
+        let prepared = Prepared::new(&token, location).unwrap();
+        prepared.deep_copy().attach(&mut request, overwrite).unwrap();
+        request
+    }
+
+    #[test]
+    fn exactly_one_sensitive_header_place_01() {
+        let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
+        let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
+        assert_eq!(values, ["Bearer T"]);
+        assert!(values[0].is_sensitive());
+    }
+
+    #[test]
+    fn a_credential_is_kept_unless_overwriting_was_asked_for_place_02() {
+        let there = [("authorization", "Basic eDp5")];
+        let key = TokenLocation::header("x-api-key").unwrap();
+        for (location, name, token) in
+            [(TokenLocation::Bearer, "authorization", "Bearer T"), (key, "x-api-key", "T")]
+        {
+            let two = [(name, "Basic eDp5"), ("x", "y"), (name, "other")];
+            for (overwrite, expected) in [(false, &["Basic eDp5", "other"][..]), (true, &[token])] {
+                let request = sent_with("T", &location, "/", &two, overwrite);
+                let values: Vec<_> = request.headers().get_all(name).iter().collect();
+                assert_eq!(values, expected);
+                assert_eq!(request.headers()["x"], "y");
+            }
+        }
+        let request = sent_with("T", &TokenLocation::Query, "/?access_token=o&a", &there, true);
+        assert_eq!(request.uri(), "/?a&access_token=T");
+        assert!(!request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn the_query_keeps_every_byte_place_03() {
+        let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
+        assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
+        for (before, after) in [
+            ("/p", "/p?access_token=T"),
+            ("/p?", "/p?access_token=T"),
+            ("/p?&&a", "/p?&&a&access_token=T"),
+            ("/p?a=%2f%2F&", "/p?a=%2f%2F&&access_token=T"),
+        ] {
+            assert_eq!(sent(&TokenLocation::Query, before, &[]).uri(), after);
+        }
+        let request = sent_with("a+/=~.", &TokenLocation::Query, "/", &[], false);
+        assert_eq!(request.uri(), "/?access_token=a%2B%2F%3D~.");
+    }
+
+    #[test]
+    fn a_second_access_token_is_never_added() {
+        for there in ["/?access_token=o", "/?access%5Ftoken=o", "/?access_token"] {
+            assert_eq!(sent(&TokenLocation::Query, there, &[]).uri(), there);
+        }
+        let request = sent(&TokenLocation::Query, "/", &[("authorization", "Basic eDp5")]);
+        assert_eq!(request.uri(), "/");
+    }
+
+    #[test]
+    fn no_store_unless_the_caller_said_something_place_06() {
+        let request = sent(&TokenLocation::Query, "/", &[]);
+        assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
+        let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);
+        assert_eq!(request.headers()[CACHE_CONTROL], "no-cache");
+    }
+
+    #[test]
+    fn other_headers_and_the_basic_user_name() {
+        let raw = TokenLocation::header("X-Api-Key").unwrap();
+        let request = sent(&raw, "/", &[("authorization", "Basic eDp5")]);
+        assert_eq!(request.headers()["x-api-key"], "T");
+        assert!(request.headers()["x-api-key"].is_sensitive());
+        let scheme = TokenLocation::header_with_scheme("authorization", "Token").unwrap();
+        assert_eq!(sent(&scheme, "/", &[]).headers()[AUTHORIZATION], "Token T");
+
+        let basic = sent_with("mF_9.B5f-4.1JqM", &TokenLocation::BasicUserName, "/", &[], false);
+        assert_eq!(basic.headers()[AUTHORIZATION], "Basic bUZfOS5CNWYtNC4xSnFNOg==");
+        let colon = AccessToken::new("a:b").unwrap();
+        assert!(Prepared::new(&colon, &TokenLocation::BasicUserName).is_err());
+    }
+}

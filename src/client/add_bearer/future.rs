@@ -1,0 +1,133 @@
+use super::recover::{Recover, note_insufficient_scope};
+use crate::client::Error;
+use http::Response;
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+pub(in crate::client) type Cold<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send>>;
+
+pin_project_lite::pin_project! {
+    /// The answer of the inner service, or the reason why it was not called.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, R> {
+        #[pin]
+        state: State<F, R>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<F, R> {
+        /// The inner service was called at once.
+        Warm {
+            #[pin]
+            inner: F,
+            recover: Option<Box<dyn Recover<R>>>,
+        },
+        Later {
+            later: Later<R>,
+        },
+    }
+}
+
+/// Apart from [`State`], and its error boxed, so that all of it takes no more room than a call
+/// at once: the discriminants hide in pointers.
+enum Later<R> {
+    /// Something has to be waited for first.
+    Cold(Cold<R>),
+    Failed(Option<Box<Error>>),
+}
+
+impl<F, R> ResponseFuture<F, R> {
+    pub(in crate::client) fn warm(inner: F, recover: Option<Box<dyn Recover<R>>>) -> Self {
+        Self { state: State::Warm { inner, recover } }
+    }
+
+    pub(in crate::client) fn cold(waiting: Cold<R>) -> Self {
+        Self { state: State::Later { later: Later::Cold(waiting) } }
+    }
+
+    pub(in crate::client) fn failed(error: Error) -> Self {
+        Self { state: State::Later { later: Later::Failed(Some(Box::new(error))) } }
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F, Response<R>>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<R>, BoxError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        let StateProjection::Warm { inner, recover } = state.as_mut().project() else {
+            return state.poll_cold(cx);
+        };
+        match inner.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(recover) = recover.take() {
+                    return state.answered(recover, response, cx);
+                }
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
+        }
+    }
+}
+
+impl<F, R> State<F, Response<R>> {
+    /// A call that could be repeated has its answer.
+    fn answered(
+        mut self: Pin<&mut Self>,
+        recover: Box<dyn Recover<Response<R>>>,
+        response: Response<R>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        match recover.answered(response) {
+            Ok(mut response) => {
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
+            Err(waiting) => {
+                self.set(Self::Later { later: Later::Cold(waiting) });
+                self.poll_cold(cx)
+            }
+        }
+    }
+
+    #[cold]
+    fn poll_cold(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<R>, BoxError>> {
+        let StateProjection::Later { later } = self.project() else { return Poll::Pending };
+        match later {
+            Later::Cold(waiting) => {
+                let mut response = ready!(waiting.as_mut().poll(cx))?;
+                note_insufficient_scope(&mut response);
+                Poll::Ready(Ok(response))
+            }
+            Later::Failed(error) => match error.take() {
+                Some(error) => Poll::Ready(Err(error)),
+                // Polled after its end, which a future may answer with never ending.
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, R> fmt::Debug for ResponseFuture<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+use super::{attach::Prepared, recover::Rejections};
+use crate::{
+    AccessToken, Clock, ConfigError, TokenLocation,
+    client::{AddBearerService, Error, Known, Origins, TokenSource},
+};
+use std::{fmt, sync::Arc};
+use tower_layer::Layer;
+
+/// Puts an access token on every request of an HTTP client.
+///
+/// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
+///    call elsewhere fails before anything is sent, or passes without the token
+///    ([`passing_other_origins`](Self::passing_other_origins)).
+/// 2. A credential that is on the request already is left alone: where the token rides in
+///    `Authorization` or in the query, one in either of them (RFC 6750 §2).
+/// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
+///    without holding a reservation of the inner service.
+///
+/// A call that fails here leaves the inner service reserved until the next call or until the
+/// service is dropped, where the token is static: nothing else could be had without asking the
+/// inner service to be `Clone`.
+///
+/// A clone, and every service made of it, shares the source of tokens.
+///
+/// # Defaults
+///
+/// `Authorization: Bearer`, a credential on the request is kept, a call to another origin is an
+/// error.
+///
+/// # Deployment
+///
+/// Above a layer that follows redirects ([`AddBearer`] inside of it) each hop is checked. A
+/// client that follows redirects by itself, below this layer, sends the token on to wherever it
+/// is redirected: switch that off there (`reqwest::redirect::Policy::none()`).
+///
+/// # Example
+///
+/// ```
+/// use bytes::Bytes;
+/// use http_body_util::Full;
+/// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::client::AddBearer;
+///
+/// let client = ServiceBuilder::new()
+///     .layer(AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?)
+///     // Put your connector for https here.
+///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+///
+/// # Example: in the query
+///
+/// ```
+/// use tower_oauth2::{TokenLocation, client::AddBearer};
+///
+/// let layer = AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?
+///     .at(TokenLocation::Query)?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[must_use]
+pub struct AddBearer<T = StaticToken, P = Known> {
+    source: Arc<T>,
+    rules: Arc<Rules>,
+    replay: P,
+}
+
+/// What holds for every token of one layer.
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Rules {
+    pub(in crate::client) origins: Origins,
+    pub(in crate::client) location: TokenLocation,
+    pub(in crate::client) overwrite: bool,
+    pub(in crate::client) pass_elsewhere: bool,
+    pub(in crate::client) pass_without: bool,
+    pub(in crate::client) rejections: Rejections,
+    pub(in crate::client) clock: Clock,
+}
+
+/// The one token of [`AddBearer::bearer`], ready to be attached.
+#[derive(Clone)]
+pub struct StaticToken {
+    token: AccessToken,
+    pub(in crate::client) prepared: Prepared,
+}
+
+impl AddBearer<StaticToken> {
+    /// Attaches `token` to requests to `origins`.
+    ///
+    /// # Errors
+    ///
+    /// When the token is no [`AccessToken`], and when an origin is missing, not absolute, or
+    /// plain `http` to another machine: see [`Origins`].
+    pub fn bearer<A, O>(token: A, origins: O) -> Result<Self, ConfigError>
+    where
+        A: TryInto<AccessToken>,
+        A::Error: Into<ConfigError>,
+        O: TryInto<Origins>,
+        O::Error: Into<ConfigError>,
+    {
+        let token = token.try_into().map_err(Into::into)?;
+        let source = StaticToken::new(token, &TokenLocation::Bearer)?;
+        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+    }
+
+    /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
+    ///
+    /// # Errors
+    ///
+    /// When the token cannot ride there: one with a `:` is no Basic user name.
+    pub fn at(self, location: TokenLocation) -> Result<Self, ConfigError> {
+        let source = StaticToken::new(self.source.token.clone(), &location)?;
+        Ok(Self { source: Arc::new(source), ..self.change(|rules| rules.location = location) })
+    }
+}
+
+impl<T: TokenSource> AddBearer<T> {
+    /// Attaches what `source` gives to requests to `origins`.
+    ///
+    /// # Errors
+    ///
+    /// When an origin is missing, not absolute, or plain `http` to another machine: see
+    /// [`Origins`].
+    pub fn from_source<O>(source: T, origins: O) -> Result<Self, ConfigError>
+    where
+        O: TryInto<Origins>,
+        O::Error: Into<ConfigError>,
+    {
+        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+    }
+}
+
+impl<T: TokenSource, P> AddBearer<T, P> {
+    /// Attaches the tokens there. Defaults to [`TokenLocation::Bearer`]. A token that cannot ride
+    /// there fails the call.
+    pub fn at(self, location: TokenLocation) -> Self {
+        self.change(|rules| rules.location = location)
+    }
+
+    /// Returns a rejection to the caller at once: no copy of a request is kept, and the source is
+    /// not told. Defaults to telling it, and repeating the call once with another token.
+    pub fn without_recovery(self) -> Self {
+        self.change(|rules| rules.rejections = Rejections::None)
+    }
+
+    /// Lets a call pass without a token where none can be had: the resource then sees an anonymous
+    /// caller, whose rights may be others. Defaults to the source's error, and the inner service
+    /// is not called.
+    pub fn passing_without_token(self) -> Self {
+        self.change(|rules| rules.pass_without = true)
+    }
+
+    /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
+    /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
+    pub fn recovering_from_invalid_token_only(self) -> Self {
+        self.change(|rules| rules.rejections = Rejections::InvalidToken)
+    }
+
+    /// Has `replay` say which bodies are sent again after a rejection. Defaults to [`Known`].
+    pub fn with_replay<Q>(self, replay: Q) -> AddBearer<T, Q> {
+        AddBearer { source: self.source, rules: self.rules, replay }
+    }
+
+    /// The clock by which reading a rejected answer ends. Defaults to the system's.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.change(|rules| rules.clock = clock)
+    }
+}
+
+impl<T> AddBearer<T> {
+    fn with(source: T, origins: Origins) -> Self {
+        let rules = Rules {
+            origins,
+            location: TokenLocation::Bearer,
+            overwrite: false,
+            pass_elsewhere: false,
+            pass_without: false,
+            rejections: Rejections::Any,
+            clock: Clock::system(),
+        };
+        Self { source: Arc::new(source), rules: Arc::new(rules), replay: Known }
+    }
+}
+
+impl<T, P> AddBearer<T, P> {
+    pub(in crate::client) fn source(&self) -> &T {
+        &self.source
+    }
+
+    pub(in crate::client) fn with_source(self, source: T) -> Self {
+        Self { source: Arc::new(source), ..self }
+    }
+
+    /// Replaces a credential that is on the request already. Defaults to leaving it alone.
+    pub fn overwriting_credentials(self) -> Self {
+        self.change(|rules| rules.overwrite = true)
+    }
+
+    /// Lets a call to another origin pass, without the token. Defaults to an error.
+    ///
+    /// A redirect may copy the query of the call before it, and with it the token that the layer
+    /// put there. Therefore, where the token rides in the query ([`TokenLocation::Query`]), the
+    /// layer removes every `access_token` from the query of such a call and keeps every other
+    /// byte. It does so whatever the value is, because a token may be renewed between two hops,
+    /// and whoever put it there: to send another token to another origin, use a header or a client
+    /// without this layer. An `access_token` that another [`AddBearer`] attached for that origin
+    /// stays.
+    ///
+    /// A call whose URI has an `access_token` inside of another value, for example
+    /// `?next=%2Fstart%3Faccess_token%3DT`, fails with
+    /// [`ErrorKind::ForeignOrigin`](crate::client::ErrorKind::ForeignOrigin), because nothing says
+    /// where the token ends. The layer does not recognise a token that a server puts elsewhere:
+    /// into the path, a parameter of another name, or any other encoding than percent escapes.
+    pub fn passing_other_origins(self) -> Self {
+        self.change(|rules| rules.pass_elsewhere = true)
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
+    }
+}
+
+impl<S, T, P: Clone> Layer<S> for AddBearer<T, P> {
+    type Service = AddBearerService<S, T, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        AddBearerService::new(inner, source, rules, self.replay.clone())
+    }
+}
+
+impl StaticToken {
+    fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, ConfigError> {
+        let prepared = Prepared::new(&token, location)
+            .map_err(|error: Error| ConfigError::new(error.to_string()))?;
+        Ok(Self { token, prepared })
+    }
+}
+
+impl fmt::Debug for StaticToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StaticToken").field(&self.token).finish()
+    }
+}
+
+impl<T, P: Clone> Clone for AddBearer<T, P> {
+    fn clone(&self) -> Self {
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        Self { source, rules, replay: self.replay.clone() }
+    }
+}
+
+impl<T, P> fmt::Debug for AddBearer<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddBearer").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}

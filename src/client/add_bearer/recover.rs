@@ -1,0 +1,222 @@
+//! What happens when the resource rejects a token: drop it, get another, and repeat the call
+//! once.
+
+use super::{attach::Prepared, future::Cold, layer::Rules};
+use crate::{
+    AccessToken, Answer, Challenge, Clock, RequestHead, ScopeSet,
+    client::{ReplayPolicy, TokenSource},
+    observe::tokens::Uses,
+};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http_body::Body;
+use std::{
+    error::Error as StdError,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use tower_service::Service;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How much of a rejected answer is read, and for how long, so that its connection can be used
+/// again.
+const DRAIN_BYTES: usize = 16 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The scopes that a resource asked for when it refused a token with 403 `insufficient_scope`
+/// ([RFC 6750 §3.1]): an extension of the response.
+///
+/// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsufficientScope {
+    scopes: ScopeSet,
+}
+
+impl InsufficientScope {
+    /// What was asked for; empty where the resource did not say.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+}
+
+/// What counts as a rejection of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Rejections {
+    None,
+    /// Every 401, and gRPC's `UNAUTHENTICATED`.
+    Any,
+    /// A 401 whose challenge says `error="invalid_token"`, and gRPC's `UNAUTHENTICATED`.
+    InvalidToken,
+}
+
+impl Rejections {
+    fn contain<R>(self, response: &Response<R>) -> bool {
+        match self {
+            Self::None => false,
+            _ if is_grpc_unauthenticated(response) => true,
+            _ if response.status() != StatusCode::UNAUTHORIZED => false,
+            Self::Any => true,
+            Self::InvalidToken => bearer_error(response.headers(), "invalid_token").is_some(),
+        }
+    }
+}
+
+/// A trailers-only answer with `grpc-status: 16`. Trailers after a body come too late.
+fn is_grpc_unauthenticated<R>(response: &Response<R>) -> bool {
+    response.status() == StatusCode::OK
+        && response.headers().get(GRPC_STATUS).is_some_and(|status| status == "16")
+}
+
+/// The `Bearer` challenge that says `error`.
+fn bearer_error(headers: &HeaderMap, error: &str) -> Option<Challenge> {
+    Challenge::from_headers(headers)
+        .into_iter()
+        .find(|one| one.is_scheme("Bearer") && one.param("error") == Some(error))
+}
+
+/// Puts [`InsufficientScope`] on a response that says so.
+#[inline]
+pub(in crate::client) fn note_insufficient_scope<R>(response: &mut Response<R>) {
+    let noted = missing_scopes(response).map(|scopes| InsufficientScope { scopes });
+    noted.map(|noted| response.extensions_mut().insert(noted));
+}
+
+/// The scopes that a refusal asks for; empty where it does not say.
+#[inline]
+fn missing_scopes<R>(response: &Response<R>) -> Option<ScopeSet> {
+    if response.status() != StatusCode::FORBIDDEN {
+        return None;
+    }
+    let challenge = bearer_error(response.headers(), "insufficient_scope");
+    challenge.map(|challenge| challenge.scope().unwrap_or_default())
+}
+
+/// A call that may have to be repeated, its types erased: only those calls that can be repeated
+/// carry one.
+pub(in crate::client) trait Recover<R>: Send {
+    /// Either the answer is the caller's, or the call goes on.
+    fn answered(self: Box<Self>, response: R) -> Result<R, Cold<R>>;
+}
+
+/// Where the token of the second call comes from.
+enum Another<F> {
+    /// The source, asked anew.
+    Next,
+    Awaited(F),
+}
+
+/// What is needed to repeat a call.
+pub(in crate::client) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
+    pub(in crate::client) inner: S,
+    pub(in crate::client) source: Arc<T>,
+    pub(in crate::client) rules: Arc<Rules>,
+    pub(in crate::client) replay: P,
+    /// The token that the call went out with.
+    pub(in crate::client) token: AccessToken,
+    /// The request as it came, without the token; nothing where it cannot be sent again.
+    pub(in crate::client) copy: Option<(Request<()>, P::Copy)>,
+}
+
+impl<S, T, P, B, R> Recover<Response<R>> for Repeat<S, T, P, B>
+where
+    S: Service<Request<P::Body>, Response = Response<R>> + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    T: TokenSource,
+    P: ReplayPolicy<B>,
+    P::Body: Send,
+    B: 'static,
+    R: Body + Send + 'static,
+{
+    fn answered(self: Box<Self>, response: Response<R>) -> Result<Response<R>, Cold<Response<R>>> {
+        let another = if self.rules.rejections.contain(&response) {
+            self.source.reject(&self.token).then_some(Another::Next)
+        } else {
+            let missing = missing_scopes(&response);
+            let wider = missing.and_then(|scopes| self.source.widen(&self.token, &scopes));
+            wider.map(Another::Awaited)
+        };
+        let whole = self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy));
+        match another.filter(|_| whole) {
+            Some(another) => Err(Box::pin(self.repeat(response, another))),
+            None => Ok(response),
+        }
+    }
+}
+
+impl<S, T, P, B, R> Repeat<S, T, P, B>
+where
+    S: Service<Request<P::Body>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+    T: TokenSource,
+    P: ReplayPolicy<B>,
+    R: Body,
+{
+    /// Gets another token while `response` is held, so that it can still be given back, and
+    /// gives it back unless there is one. Then it is read to its end, within bounds, and
+    /// dropped before the second call: over one HTTP/1 connection a response that is held blocks
+    /// the next request, and one that is not read closes the connection.
+    async fn repeat(
+        self: Box<Self>,
+        response: Response<R>,
+        another: Another<T::Future>,
+    ) -> Result<Response<R>, BoxError> {
+        let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
+        let Some((head, copy)) = copy else { return Ok(response) };
+        let answer = match another {
+            Another::Next => source.token(RequestHead::of(&head)),
+            Another::Awaited(token) => Answer::Pending(token),
+        };
+        let token = match answer.wait().await {
+            Ok(token) if !token.has_text_of(&rejected) => token,
+            _ => return Ok(response),
+        };
+        let (Some(body), Ok(prepared)) =
+            (replay.again(copy), Prepared::new(&token, &rules.location))
+        else {
+            return Ok(response);
+        };
+        let mut request = head.map(|()| body);
+        if prepared.attach(&mut request, rules.overwrite).is_err() {
+            return Ok(response);
+        }
+        Uses::new().used();
+        drain(response.into_body(), &rules.clock).await;
+        poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+        inner.call(request).await.map_err(Into::into)
+    }
+}
+
+/// Reads `body` to its end, or to the bounds.
+async fn drain<R: Body>(body: R, clock: &Clock) {
+    // Without a runtime there are no timers, and an answer is not read that may never end.
+    if tokio::runtime::Handle::try_current().is_err() {
+        return;
+    }
+    let mut body = pin!(body);
+    let mut deadline = pin!(clock.sleep(DRAIN_TIME));
+    let mut left = DRAIN_BYTES;
+    poll_fn(|cx| {
+        loop {
+            match Pin::as_mut(&mut body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
+                    // An empty frame counts too: there may be no end of them.
+                    match left.checked_sub(length.max(1)) {
+                        Some(rest) => left = rest,
+                        None => return Poll::Ready(()),
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Pin::as_mut(&mut deadline).poll(cx),
+            }
+        }
+    })
+    .await;
+}

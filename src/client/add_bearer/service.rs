@@ -1,0 +1,416 @@
+use super::{
+    attach::{Attached, Prepared, has_credential},
+    elsewhere::let_pass,
+    layer::Rules,
+    recover::{Recover, Rejections, Repeat},
+};
+use crate::{
+    AccessToken, Answer, RequestHead,
+    client::{Error, Known, ReplayPolicy, ResponseFuture, StaticToken, TokenSource},
+    observe::tokens::Uses,
+};
+use http::{Request, Response};
+use http_body::Body;
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::poll_fn,
+    mem,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tower_service::Service;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The service of [`AddBearer`](crate::client::AddBearer).
+///
+/// A clone shares the source of tokens, and keeps a header value of its own: one shared by all
+/// threads is what they would wait for.
+pub struct AddBearerService<S, T = StaticToken, P = Known> {
+    inner: S,
+    source: Arc<T>,
+    rules: Arc<Rules>,
+    replay: P,
+    held: Option<Held>,
+    /// Whether `inner` was polled ready and not called since.
+    reserved: bool,
+}
+
+/// The token that this clone attached last.
+struct Held {
+    /// Nothing for a static token, which is always current.
+    token: Option<AccessToken>,
+    prepared: Prepared,
+    kept: Kept,
+    uses: Uses,
+}
+
+/// Whose the bytes of a header value are. They become this clone's own at their second use: a
+/// clone made for one call, or a token for one request of many users, is not worth a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Unused,
+    Shared,
+    Own,
+}
+
+impl Held {
+    #[inline]
+    fn reuse(&mut self) -> &Prepared {
+        match self.kept {
+            Kept::Unused => self.kept = Kept::Shared,
+            Kept::Shared => {
+                self.prepared = self.prepared.deep_copy();
+                self.kept = Kept::Own;
+            }
+            Kept::Own => {}
+        }
+        &self.prepared
+    }
+}
+
+impl<S, T, P> AddBearerService<S, T, P> {
+    pub(in crate::client) fn new(inner: S, source: Arc<T>, rules: Arc<Rules>, replay: P) -> Self {
+        Self { inner, source, rules, replay, held: None, reserved: false }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, P, B, R> Service<Request<B>> for AddBearerService<S, StaticToken, P>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let rules = &*self.rules;
+        if rules.origins.allow(request.uri()) {
+            let attached = match &mut self.held {
+                Some(held) => held.reuse().attach(&mut request, rules.overwrite),
+                None => {
+                    let prepared = self.source.prepared.clone();
+                    let attached = prepared.attach(&mut request, rules.overwrite);
+                    let uses = Uses::untold();
+                    self.held = Some(Held { token: None, prepared, kept: Kept::Shared, uses });
+                    attached
+                }
+            };
+            if let Err(error) = attached {
+                return ResponseFuture::failed(error);
+            }
+        } else if let Err(error) = let_pass(&mut request, rules) {
+            return ResponseFuture::failed(error);
+        }
+        ResponseFuture::warm(self.inner.call(request), None)
+    }
+}
+
+impl<S, T, P, B, R> Service<Request<B>> for AddBearerService<S, T, P>
+where
+    T: TokenSource,
+    P: ReplayPolicy<B>,
+    P::Body: Send,
+    S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Send + 'static,
+    R: Body + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, Response<R>>;
+
+    /// Reserves the inner service only while a token is at hand, and never waits for one: a
+    /// request that is not known yet cannot be timed out, shed or steered elsewhere.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.reserved || self.source.is_warm() {
+            ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
+            self.reserved = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if self.reserved && self.holds_token_for(&request) {
+            // Not by way of `outgoing`: moving a request costs as much as attaching the token.
+            if !self.recovers() {
+                return match self.attach_held(&mut request) {
+                    Ok(()) => {
+                        self.reserved = false;
+                        let request = request.map(|body| self.replay.once(body));
+                        ResponseFuture::warm(self.inner.call(request), None)
+                    }
+                    Err(error) => self.fail(error),
+                };
+            }
+            return match self.outgoing(request) {
+                Ok(outgoing) => {
+                    self.reserved = false;
+                    ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover)
+                }
+                Err(error) => self.fail(error),
+            };
+        }
+        match self.token_for(&mut request) {
+            Token::None => {
+                let request = request.map(|body| self.replay.once(body));
+                self.send(Outgoing { request, recover: None })
+            }
+            Token::Held => match self.outgoing(request) {
+                Ok(outgoing) => self.send(outgoing),
+                Err(error) => self.fail(error),
+            },
+            Token::Awaited(token) => self.call_later(request, token),
+            Token::Failed(error) => self.fail(error),
+        }
+    }
+}
+
+/// What goes on one request.
+enum Token<F> {
+    /// Nothing: it has a credential, or goes elsewhere.
+    None,
+    /// What this clone holds.
+    Held,
+    Awaited(F),
+    Failed(Error),
+}
+
+/// A request with its token.
+struct Outgoing<B, R> {
+    request: Request<B>,
+    /// Where the call can be repeated.
+    recover: Option<Box<dyn Recover<R>>>,
+}
+
+impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
+    /// Whether the token of an earlier call may go on this one. A credential that the request
+    /// has is noticed when the token is attached.
+    #[inline]
+    fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
+        let held = self.held.as_ref().and_then(|held| held.token.as_ref());
+        self.rules.origins.allow(request.uri())
+            && held.is_some_and(|held| self.source.is_current(held, RequestHead::of(request)))
+    }
+
+    /// Whether a call is repeated when its token is rejected.
+    #[inline]
+    fn recovers(&self) -> bool {
+        self.rules.rejections != Rejections::None && self.source.recovers()
+    }
+
+    #[inline]
+    fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
+        match &mut self.held {
+            Some(held) => {
+                if held.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
+                    held.uses.used();
+                }
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn token_for<B>(&mut self, request: &mut Request<B>) -> Token<T::Future> {
+        let rules = &*self.rules;
+        if !rules.origins.allow(request.uri()) {
+            return match let_pass(request, rules) {
+                Ok(()) => Token::None,
+                Err(error) => Token::Failed(error),
+            };
+        }
+        if !rules.overwrite && has_credential(request, &rules.location) {
+            return Token::None;
+        }
+        self.held = None;
+        match self.source.token(RequestHead::of(request)) {
+            Answer::Pending(future) => Token::Awaited(future),
+            Answer::Ready(Err(_)) if rules.pass_without => Token::None,
+            Answer::Ready(Err(error)) => Token::Failed(error),
+            Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
+                Err(error) => Token::Failed(error),
+                Ok(prepared) => {
+                    let (kept, uses) = (Kept::Unused, Uses::new());
+                    self.held = Some(Held { token: Some(token), prepared, kept, uses });
+                    Token::Held
+                }
+            },
+        }
+    }
+
+    /// Puts the token that this clone holds on `request`.
+    #[inline]
+    fn outgoing<B, R>(
+        &mut self,
+        mut request: Request<B>,
+    ) -> Result<Outgoing<P::Body, Response<R>>, Error>
+    where
+        P: ReplayPolicy<B>,
+        P::Body: Send,
+        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let recovers = self.recovers();
+        let Some(held) = self.held.as_mut().filter(|_| recovers) else {
+            self.attach_held(&mut request)?;
+            let request = request.map(|body| self.replay.once(body));
+            return Ok(Outgoing { request, recover: None });
+        };
+        let (parts, body) = request.into_parts();
+        let (body, kept) = self.replay.split(body);
+        let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
+        let mut request = Request::from_parts(parts, body);
+        let attached = held.reuse().attach(&mut request, self.rules.overwrite)?;
+        if attached == Attached::Untouched {
+            return Ok(Outgoing { request, recover: None });
+        }
+        held.uses.used();
+        let token = held.token.clone();
+        let recover = token.map(|token| -> Box<dyn Recover<Response<R>>> {
+            Box::new(Repeat::<S, T, P, B> {
+                inner: self.inner.clone(),
+                source: self.source.clone(),
+                rules: self.rules.clone(),
+                replay: self.replay.clone(),
+                token,
+                copy,
+            })
+        });
+        Ok(Outgoing { request, recover })
+    }
+
+    /// Calls the inner service: at once where it is reserved, otherwise once it is ready.
+    fn send<B, R>(
+        &mut self,
+        outgoing: Outgoing<B, Response<R>>,
+    ) -> ResponseFuture<S::Future, Response<R>>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Send + 'static,
+    {
+        if mem::take(&mut self.reserved) {
+            return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
+        }
+        // This one may stand in a queue for a permit already, which it would be given and keep.
+        let fresh = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, fresh);
+        ResponseFuture::cold(Box::pin(call_when_ready(inner, outgoing)))
+    }
+
+    /// Calls a fresh clone of this service once there is a token. No reservation is kept
+    /// meanwhile: the wait must not use up what others need.
+    fn call_later<B, R>(
+        &mut self,
+        request: Request<B>,
+        token: T::Future,
+    ) -> ResponseFuture<S::Future, Response<R>>
+    where
+        P: ReplayPolicy<B>,
+        P::Body: Send,
+        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        self.give_back();
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
+        ResponseFuture::cold(Box::pin(async move {
+            match token.await {
+                Err(_) if fresh.rules.pass_without => {}
+                token => {
+                    let token = token?;
+                    let prepared = Prepared::new(&token, &fresh.rules.location)?;
+                    let (kept, uses) = (Kept::Unused, Uses::new());
+                    fresh.held = Some(Held { token: Some(token), prepared, kept, uses });
+                }
+            }
+            let outgoing = fresh.outgoing(request)?;
+            // Apart, so that those who wait for a token take no room for what comes after it.
+            Box::pin(call_when_ready(fresh.inner, outgoing)).await
+        }))
+    }
+
+    fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
+    where
+        S: Clone,
+    {
+        self.give_back();
+        ResponseFuture::failed(error)
+    }
+
+    /// Puts a clone, which holds no reservation, in the place of the inner service.
+    fn give_back(&mut self)
+    where
+        S: Clone,
+    {
+        self.inner = self.inner.clone();
+        self.reserved = false;
+    }
+}
+
+async fn call_when_ready<S, B, R>(
+    mut inner: S,
+    outgoing: Outgoing<B, Response<R>>,
+) -> Result<Response<R>, BoxError>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: Into<BoxError>,
+{
+    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+    let response = inner.call(outgoing.request).await.map_err(Into::into)?;
+    match outgoing.recover {
+        None => Ok(response),
+        Some(recover) => match recover.answered(response) {
+            Ok(response) => Ok(response),
+            Err(repeated) => repeated.await,
+        },
+    }
+}
+
+impl<S: Clone, T, P: Clone> Clone for AddBearerService<S, T, P> {
+    fn clone(&self) -> Self {
+        // A clone of a ready service is not ready, and holds no copy of its own.
+        let (source, rules) = (self.source.clone(), self.rules.clone());
+        Self::new(self.inner.clone(), source, rules, self.replay.clone())
+    }
+}
+
+impl<S: fmt::Debug, T, P> fmt::Debug for AddBearerService<S, T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddBearerService")
+            .field("inner", &self.inner)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}

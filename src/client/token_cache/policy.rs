@@ -1,0 +1,93 @@
+use crate::client::token_endpoint::token_response::MAX_LIFETIME;
+use std::time::Duration;
+
+/// When a [`TokenCache`](crate::client::TokenCache) fetches, how long its callers wait, and how long a
+/// token counts as good.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_oauth2::client::RefreshPolicy;
+///
+/// let policy = RefreshPolicy::default().with_patience(Duration::from_secs(10));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RefreshPolicy {
+    pub(in crate::client) lead_ratio: f64,
+    pub(in crate::client) lead_cap: Duration,
+    pub(in crate::client) jitter: bool,
+    pub(in crate::client) margin: Option<Duration>,
+    pub(in crate::client) patience: Duration,
+    pub(in crate::client) fetch_deadline: Duration,
+    pub(in crate::client) min_interval: Duration,
+    pub(in crate::client) default_lifetime: Duration,
+}
+
+impl Default for RefreshPolicy {
+    fn default() -> Self {
+        Self {
+            lead_ratio: 0.2,
+            lead_cap: Duration::from_secs(5 * 60),
+            jitter: true,
+            margin: None,
+            patience: Duration::from_secs(5),
+            fetch_deadline: Duration::from_secs(30),
+            min_interval: Duration::from_secs(1),
+            default_lifetime: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl RefreshPolicy {
+    /// How long before its expiry a token is renewed in the background: `ratio` of its lifetime
+    /// (between 0 and 1), at most `cap`. Defaults to 0.2 and 5 min.
+    pub fn with_lead(mut self, ratio: f64, cap: Duration) -> Self {
+        self.lead_ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
+        self.lead_cap = cap;
+        self
+    }
+
+    /// Renews each cache's tokens at its own moment, up to another lead earlier, so that a fleet
+    /// which started at once does not renew at once. Defaults to `true`.
+    pub fn with_jitter(mut self, jitter: bool) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// How long before its expiry a token is not sent any more, at most half of its lifetime.
+    /// Defaults to 10 s, at most half of the lead.
+    pub fn with_safety_margin(mut self, margin: Duration) -> Self {
+        self.margin = Some(margin);
+        self
+    }
+
+    /// How long a caller waits for a token, a fetch and the pauses between fetches together; zero
+    /// waits for the fetch in flight and for no pause. Defaults to 5 s.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long one fetch may take. Leave a session's longer than the transport takes to give up
+    /// connecting, 10 s for `Transport::https`: a renewal that is cut short before may have been sent
+    /// for all that is known, and counts as one whose answer was lost. Defaults to 30 s.
+    pub fn with_fetch_deadline(mut self, deadline: Duration) -> Self {
+        self.fetch_deadline = deadline;
+        self
+    }
+
+    /// The least time between the starts of two fetches, whatever the server says; the first
+    /// fetch after a rejection, or after the credential changed, does not wait for it, once in
+    /// that time. Defaults to 1 s.
+    pub fn with_min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
+        self
+    }
+
+    /// How long a token is good whose lifetime the server does not tell, where it can be fetched
+    /// again, at most ten years; one that cannot is good until it is rejected. Defaults to 5 min.
+    pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.default_lifetime = lifetime.min(MAX_LIFETIME);
+        self
+    }
+}

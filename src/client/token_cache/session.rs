@@ -1,0 +1,255 @@
+//! A session that is renewed by its refresh token: the newest is never lost, and one that may be
+//! used up is not sent again without a word.
+
+use super::{
+    fetcher::{Fetch, Fetcher},
+    flight,
+};
+use crate::{
+    ClientSecret, Clock,
+    client::{
+        Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
+        token_endpoint::token_response::Unusable,
+    },
+    observe::tokens::{self, Source, Span},
+    vocabulary::race::before,
+};
+use http::StatusCode;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// How often a refresh token is sent whose fate is unknown: once, and once more.
+const MAX_UNANSWERED: u32 = 2;
+
+/// Told of each new refresh token.
+pub(in crate::client) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
+
+/// Asks with the newest refresh token.
+pub(in crate::client) struct Session {
+    endpoint: TokenEndpoint,
+    tokens: Arc<Mutex<RefreshTokens>>,
+    clock: Clock,
+    deadline: Duration,
+}
+
+#[derive(Default)]
+struct RefreshTokens {
+    newest: Option<ClientSecret>,
+    given_up: Option<GivenUp>,
+    /// How often the newest was sent without an answer.
+    unanswered: u32,
+    /// The last renewal left it as it was: this server does not use tokens up.
+    lasts: bool,
+    /// What the sign-in was for.
+    resources: Vec<String>,
+    /// What renewals are for instead.
+    named: Option<Vec<String>>,
+    on_rotation: Option<OnRotation>,
+}
+
+/// A token that was given up while it may be on its way.
+struct GivenUp {
+    token: ClientSecret,
+    /// Where the one that takes its place is revoked; where nothing is, it is told. Boxed: a pool
+    /// has a session for each user.
+    endpoint: Option<Box<TokenRevocation>>,
+}
+
+impl RefreshTokens {
+    fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
+        self.newest = newest;
+        self.resources = resources.to_vec();
+        self.unanswered = 0;
+        self.lasts = false;
+    }
+
+    /// The token to send next.
+    fn next(&self) -> Result<&ClientSecret, Error> {
+        let newest = self.newest.as_ref().ok_or_else(Error::sign_in_needed)?;
+        match self.unanswered >= MAX_UNANSWERED && !self.lasts {
+            true => Err(Error::answers_lost()),
+            false => Ok(newest),
+        }
+    }
+
+    /// The same, which counts as unanswered from now on.
+    fn send(&mut self) -> Result<ClientSecret, Error> {
+        let next = self.next()?.clone();
+        self.unanswered = self.unanswered.saturating_add(1);
+        Ok(next)
+    }
+
+    /// How it is sent. The scopes are those of the sign-in where none are named (RFC 6749 §6), the
+    /// resources are not (RFC 8707 §2.2).
+    fn grant(&self, sent: &ClientSecret) -> Grant {
+        let resources = self.named.as_ref().unwrap_or(&self.resources);
+        Grant::refresh_token(sent).with_resources(resources)
+    }
+
+    /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
+    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with what has
+    /// to be done.
+    fn answered(
+        &mut self,
+        sent: &ClientSecret,
+        answer: &Result<TokenResponse, Unusable>,
+    ) -> Option<(ClientSecret, Then)> {
+        let is_sent = |token: &ClientSecret| token.expose() == sent.expose();
+        let rotated = match answer {
+            Ok(response) => response.refresh_token(),
+            Err(unusable) => unusable.refresh_token.as_ref(),
+        };
+        let rotated = rotated.filter(|token| !is_sent(token)).cloned();
+        let told = || self.on_rotation.clone().map(Then::Tell);
+        if !self.newest.as_ref().is_some_and(is_sent) {
+            let given_up = self.given_up.take_if(|given_up| is_sent(&given_up.token))?;
+            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(told)?));
+        }
+        match answer {
+            Err(_) if rotated.is_some() => (self.unanswered, self.lasts) = (0, false),
+            Err(unusable) if is_lost(&unusable.error) => {}
+            Err(_) => self.unanswered = self.unanswered.saturating_sub(1),
+            Ok(_) => (self.unanswered, self.lasts) = (0, rotated.is_none()),
+        }
+        self.newest = Some(rotated.clone()?);
+        Some((rotated?, told()?))
+    }
+
+    fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        let newest = self.newest.take()?;
+        if self.unanswered > 0 {
+            let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
+            self.given_up = Some(GivenUp { token, endpoint });
+        }
+        Some(newest)
+    }
+}
+
+/// What has to be done with a new refresh token.
+enum Then {
+    Tell(OnRotation),
+    /// The session has ended meanwhile.
+    Revoke(Box<TokenRevocation>),
+}
+
+impl Then {
+    fn with(self, rotated: ClientSecret) {
+        match self {
+            Self::Tell(on_rotation) => on_rotation(&rotated),
+            // Nobody waits for what becomes of it; the deadline of its transport ends it.
+            Self::Revoke(endpoint) => drop(tokio::spawn(async move {
+                drop(endpoint.revoke(rotated.expose(), "refresh_token").await);
+            })),
+        }
+    }
+}
+
+/// Whether the server may have carried the request out and its answer is not known.
+fn is_lost(error: &Error) -> bool {
+    match error.kind() {
+        _ if error.is_unsent() || error.is_lasting() => false,
+        ErrorKind::Transport | ErrorKind::InvalidResponse => true,
+        _ => error.status() == Some(StatusCode::GATEWAY_TIMEOUT),
+    }
+}
+
+fn lock(tokens: &Mutex<RefreshTokens>) -> MutexGuard<'_, RefreshTokens> {
+    tokens.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(in crate::client) fn new(
+        endpoint: TokenEndpoint,
+        policy: &RefreshPolicy,
+        clock: &Clock,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.detached(),
+            tokens: Arc::default(),
+            clock: clock.clone(),
+            deadline: policy.fetch_deadline,
+        }
+    }
+
+    /// Goes on with a refresh token that was kept.
+    pub(in crate::client) fn resume(&self, refresh_token: ClientSecret) {
+        lock(&self.tokens).replace(Some(refresh_token), &[]);
+    }
+}
+
+impl Fetcher for Session {
+    fn fetch(&self) -> Fetch {
+        let (tokens, endpoint) = (self.tokens.clone(), self.endpoint.clone());
+        let deadline = self.clock.sleep(self.deadline);
+        Box::pin(async move {
+            lock(&tokens).next()?;
+            // First: as long as only metadata are asked for, nothing can be lost.
+            let url = endpoint.locate().await?;
+            let (sent, grant, again) = {
+                let mut tokens = lock(&tokens);
+                let sent = tokens.send()?;
+                let grant = tokens.grant(&sent);
+                (sent, grant, tokens.unanswered > 1)
+            };
+            if again {
+                tokens::possible_reuse();
+            }
+            let exchange = async move {
+                let answer = before(endpoint.ask(&url, &grant), deadline).await;
+                let answer = answer.unwrap_or_else(|| Err(flight::too_long().into()));
+                let rotated = lock(&tokens).answered(&sent, &answer);
+                if let Some((rotated, then)) = rotated {
+                    then.with(rotated);
+                }
+                answer.map_err(|unusable| unusable.error)
+            };
+            // A task of its own: the server may have used up what was sent, so whatever becomes of
+            // the cache, the newest is not lost. The deadline ends it.
+            let answer = tokio::spawn(Span::current().instrument(exchange)).await;
+            answer.unwrap_or_else(|_| Err(flight::aborted())).map_err(|error| {
+                // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
+                // refused may be let in again.
+                let gone = error.code() == Some("invalid_grant") && !error.is_transient();
+                if gone { Error::sign_in_needed() } else { error }
+            })
+        })
+    }
+
+    fn source(&self) -> Source {
+        let grant_type = Some("refresh_token".to_owned());
+        Source { endpoint: self.endpoint.place(), grant_type }
+    }
+
+    fn accept(&self, _: &TokenResponse) -> bool {
+        lock(&self.tokens).newest.is_some()
+    }
+
+    fn adopt(&self, response: &TokenResponse) -> bool {
+        let mut tokens = lock(&self.tokens);
+        tokens.replace(response.refresh_token().cloned(), response.resources());
+        tokens.newest.is_some()
+    }
+
+    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+        lock(&self.tokens).give_up(endpoint)
+    }
+
+    fn on_rotation(&self, told: OnRotation) {
+        lock(&self.tokens).on_rotation = Some(told);
+    }
+
+    fn renew_for(&self, resources: &[String]) -> bool {
+        lock(&self.tokens).named = Some(resources.to_vec());
+        true
+    }
+
+    fn rotates_its_secret(&self) -> bool {
+        self.endpoint.rotates_its_secret()
+    }
+
+    fn has_another_secret(&self) -> bool {
+        self.endpoint.has_another_secret()
+    }
+}

@@ -1,0 +1,58 @@
+use crate::{
+    ClientSecret,
+    client::{Grant, TokenEndpoint, token_endpoint::parts::Parts},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use std::fmt;
+
+/// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a token: a digest of everything
+/// that tells it apart from others. It is the same at every replica, and in every version of this
+/// crate that reads what another wrote.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StoreKey(Box<str>);
+
+/// Changes with what goes into the digest, or with how tokens are written.
+const VERSION: &str = "1";
+
+impl StoreKey {
+    /// The key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds no
+    /// secret; see [`StorePolicy::with_key_secret`](crate::client::token_cache::store::StorePolicy::with_key_secret).
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of the tokens that `endpoint` gives for `grant`.
+    pub(in crate::client) fn of(
+        endpoint: &TokenEndpoint,
+        grant: &Grant,
+        key_secret: Option<&ClientSecret>,
+    ) -> Self {
+        let (address, client) = endpoint.asks();
+        let (kind, address) = address.told_apart_by();
+        let mut digest = Parts::default();
+        digest.add("key", key_secret.map(ClientSecret::expose));
+        digest.add(kind, Some(&address));
+        digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
+        // A form of its own does not show the client.
+        if grant.is_standard() {
+            let (method, secret) = client.told_apart_by();
+            digest.add("client", client.client_id());
+            digest.add("method", Some(method));
+            digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));
+        }
+        let mut params = grant.told_apart_by();
+        params.sort_unstable_by(|one, other| (one.0, &*one.1).cmp(&(other.0, &*other.1)));
+        for (name, value) in &params {
+            digest.add(name, Some(value));
+        }
+        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.finish());
+        Self(format!("{VERSION}.{text}").into())
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StoreKey").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,344 @@
+use super::{
+    address::Address,
+    token_response::{self, Unusable},
+};
+use crate::{
+    ClientAuthentication, Clock, ConfigError, Transport,
+    back_channel::{
+        client_authentication::Asked, metadata::Places, retry_after::retry_after, secrets::Secrets,
+        well_known::resource_metadata,
+    },
+    client::{Error, ErrorKind, Grant, TokenResponse},
+    vocabulary::origin::fetchable,
+};
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Request, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+    uri::PathAndQuery,
+};
+use http_body_util::Full;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+/// The token endpoint of an authorization server, as a [`Service`] of [`Grant`]s
+/// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
+///
+/// Each call is one request; nothing is repeated and no redirect is followed. A clone shares the
+/// transport.
+///
+/// ```
+/// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+///
+/// let endpoint = TokenEndpoint::new(
+///     "https://as.example/token",
+///     ClientAuthentication::basic("id", "secret"),
+///     Transport::https(),
+/// )?;
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct TokenEndpoint {
+    address: Address,
+    /// Shared: each user of a pool has an endpoint.
+    client: Arc<ClientAuthentication>,
+    transport: Transport,
+    clock: Clock,
+}
+
+impl TokenEndpoint {
+    /// The endpoint at `url`, asked as `client` through `transport`.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
+    /// transport was told to allow), and when it has a user name.
+    pub fn new(
+        url: &str,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError> {
+        let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
+        let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
+        let address = Address::Told(url);
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+    }
+
+    /// The token endpoint of `issuer`, which its metadata name: they are read before the first
+    /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
+    /// there is nothing at that address any more (404). While they cannot be read again, or not
+    /// within 3 s, what they said is believed for another 5 min each time. A client that is known
+    /// by its certificate asks the endpoint for those ([`with_mtls_aliases`]). No I/O is done here.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+    ///
+    /// let endpoint = TokenEndpoint::discovered(
+    ///     "https://as.example/realms/demo",
+    ///     ClientAuthentication::basic("id", "secret"),
+    ///     Transport::https(),
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `issuer` is no absolute `https` URL without query and fragment (or `http` to the
+    /// machine itself, or whatever the transport was told to allow).
+    ///
+    /// [`AuthorizationServerMetadata::discover`]: crate::AuthorizationServerMetadata::discover
+    /// [`with_mtls_aliases`]: crate::AuthorizationServerMetadata::with_mtls_aliases
+    pub fn discovered(
+        issuer: &str,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError> {
+        Places::of(issuer, &transport)?;
+        let address = Address::of_issuer(issuer, client.is_tls());
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+    }
+
+    /// The token endpoint of the authorization server that `resource` names in its metadata
+    /// ([RFC 9728]), where that is one of `issuers`: those are read as
+    /// [`ProtectedResource::discover`] does it, those of the server as
+    /// [`discovered`](Self::discovered) does, both when that says. No I/O is done here.
+    ///
+    /// List only issuers whose client this is: the resource chooses among them who gets to see its
+    /// credentials. Another is named in the error and never contacted.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
+    ///
+    /// let endpoint = TokenEndpoint::of_resource(
+    ///     "https://api.example/v1",
+    ///     ["https://as.example"],
+    ///     ClientAuthentication::basic("id", "secret"),
+    ///     Transport::https(),
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute `https` URL (or `http` to the machine itself) without a
+    /// fragment, no issuer is listed, or one is none that [`discovered`](Self::discovered) takes.
+    ///
+    /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
+    /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
+    pub fn of_resource<I>(
+        resource: &str,
+        issuers: I,
+        client: ClientAuthentication,
+        transport: Transport,
+    ) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        resource_metadata(resource)?;
+        let issuers: Box<[Box<str>]> =
+            issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
+        if issuers.is_empty() {
+            return Err(ConfigError::new(
+                "no issuer is listed that the resource may name: only one of these gets the credentials",
+            ));
+        }
+        issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
+        let address = Address::of_resource(resource, issuers, client.is_tls());
+        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+    }
+
+    /// The clock that a `Retry-After` date and the age of metadata are measured with. Defaults to the system's.
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where tokens are asked for, and as whom.
+    pub(in crate::client) fn asks(&self) -> (&Address, &ClientAuthentication) {
+        (&self.address, &self.client)
+    }
+
+    /// The same endpoint, which remembers for itself what secret it sent last.
+    pub(in crate::client) fn detached(self) -> Self {
+        match self.rotates_its_secret() {
+            true => Self { client: Arc::new(self.client.detached()), ..self },
+            false => self,
+        }
+    }
+
+    pub(in crate::client) fn rotates_its_secret(&self) -> bool {
+        self.client.rotates_its_secret()
+    }
+
+    pub(in crate::client) fn has_another_secret(&self) -> bool {
+        self.client.has_another_secret()
+    }
+
+    /// Asks for a token.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is no token: see [`Error`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Transport::send`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the request. Whether the server saw it is then unknown.
+    pub fn fetch(
+        &self,
+        grant: &Grant,
+    ) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
+        let (this, grant) = (self.clone(), grant.clone());
+        async move {
+            let answer = this.ask(&this.locate().await?, &grant).await;
+            answer.map_err(|unusable| unusable.error)
+        }
+    }
+
+    /// Where the request goes: read where that is not known yet.
+    pub(in crate::client) async fn locate(&self) -> Result<Uri, Error> {
+        self.address.url(&self.transport, &self.clock).await
+    }
+
+    /// Asks for a token at `url`.
+    pub(in crate::client) async fn ask(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+    ) -> Result<TokenResponse, Unusable> {
+        let mut secrets = Secrets::default();
+        let request = self.request(url, grant, &mut secrets)?;
+        let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
+        let response = sent.map_err(|error| Error::transport(&error))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            self.address.is_gone(url, &self.clock);
+        }
+        token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
+            let wait = retry_after(response.headers(), self.clock.wall());
+            Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
+        })
+    }
+
+    /// Its URL without the query, or what it is found by.
+    pub(in crate::client) fn place(&self) -> Option<String> {
+        self.address.place()
+    }
+
+    fn request(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+        secrets: &mut Secrets,
+    ) -> Result<Request<Full<Bytes>>, Error> {
+        let asked = Asked { endpoint: url, now: self.clock.wall() };
+        let unready = |text| Error::new(ErrorKind::Source, text);
+        let mut client = Vec::new();
+        let header = match grant.is_standard() {
+            true => self.client.apply(asked, &mut client, secrets).map_err(unready)?,
+            false => None,
+        };
+        let params = grant.params(&client, asked, secrets).map_err(unready)?;
+        let in_query = self.client.is_query() && grant.is_standard();
+        post(url, header, &params, in_query)
+    }
+}
+
+/// A form of `params`, in the body or in the query.
+pub(in crate::client) fn post(
+    url: &Uri,
+    header: Option<(HeaderName, HeaderValue)>,
+    params: &[(&str, String)],
+    in_query: bool,
+) -> Result<Request<Full<Bytes>>, Error> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(params);
+    let form = form.finish();
+    let (url, body) = match in_query {
+        true => (with_query(url, &form)?, String::new()),
+        false => (url.clone(), form),
+    };
+    let has_body = !body.is_empty();
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = url;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if has_body {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+    } else {
+        // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    if let Some((name, value)) = header {
+        headers.insert(name, value);
+    }
+    Ok(request)
+}
+
+/// `url` with `form` after its query, whose bytes stay as they are.
+pub(in crate::client) fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
+    let text = match url.query() {
+        Some(query) if !query.is_empty() => format!("{}?{query}&{form}", url.path()),
+        _ => format!("{}?{form}", url.path()),
+    };
+    let unfit = || Error::placement("the URL cannot take the parameters in its query");
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
+    Uri::from_parts(parts).map_err(|_| unfit())
+}
+
+impl Service<Grant> for TokenEndpoint {
+    type Response = TokenResponse;
+    type Error = Error;
+    type Future = TokenFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, grant: Grant) -> TokenFuture {
+        TokenFuture { fetch: Box::pin(self.fetch(&grant)) }
+    }
+}
+
+/// The answer of a [`TokenEndpoint`].
+#[must_use = "futures do nothing unless polled"]
+pub struct TokenFuture {
+    fetch: Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>,
+}
+
+impl Future for TokenFuture {
+    type Output = Result<TokenResponse, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.fetch.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for TokenFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFuture").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint")
+            .field("address", &self.address)
+            .field("client", &self.client)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,371 @@
+use crate::{
+    ClientSecret, ConfigError, ScopeSet,
+    back_channel::{assertion::JwtAssertion, client_authentication::Asked, secrets::Secrets},
+    client::token_endpoint::pkce::CodeVerifier,
+    vocabulary::location::is_token,
+};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What a resource looks like.
+pub(in crate::client) const RESOURCE: &str = "https://api.example/v1";
+
+/// Names that a standard grant sets itself.
+const RESERVED: &[&str] = &[
+    "grant_type",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "audience",
+    "resource",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
+    "username",
+    "password",
+    "assertion",
+    "subject_token",
+    "subject_token_type",
+    "actor_token",
+    "actor_token_type",
+    "requested_token_type",
+];
+
+/// Parameters that hold no secret.
+const SHOWN: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_assertion_type",
+    "redirect_uri",
+    "username",
+    "subject_token_type",
+    "actor_token_type",
+    "requested_token_type",
+];
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// What a client shows to get an access token
+/// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
+///
+/// ```
+/// use tower_oauth2::client::Grant;
+///
+/// let grant = Grant::client_credentials()
+///     .with_scopes("read write".parse()?)
+///     .with_audience("https://api.example");
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Grant {
+    /// Its `grant_type` first; secret values too, so all of them are wiped.
+    pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
+    /// What is signed for each attempt.
+    assertion: Option<Box<JwtAssertion>>,
+    /// The exchange of a token, whose answer has a member of its own.
+    pub(in crate::client) exchange: Option<Exchange>,
+    own_form: Option<Vec<(String, ClientSecret)>>,
+    scopes: ScopeSet,
+    audience: Option<String>,
+    resources: Vec<String>,
+    extras: Vec<(String, ClientSecret)>,
+}
+
+/// What is asked of the answer to a token exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) struct Exchange {
+    pub(in crate::client) type_may_miss: bool,
+}
+
+impl Grant {
+    pub(in crate::client) fn standard(params: &[(&'static str, &str)]) -> Self {
+        Self {
+            params: params.iter().map(|(name, v)| (*name, Zeroizing::new((*v).into()))).collect(),
+            assertion: None,
+            exchange: None,
+            own_form: None,
+            scopes: ScopeSet::empty(),
+            audience: None,
+            resources: Vec::new(),
+            extras: Vec::new(),
+        }
+    }
+
+    /// The client's own credentials
+    /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
+    pub fn client_credentials() -> Self {
+        Self::standard(&[("grant_type", "client_credentials")])
+    }
+
+    /// A user's name and password, sent as a standard grant
+    /// ([RFC 6749 §4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.3)), which OAuth 2.1
+    /// has dropped. For an endpoint of its own see [`form`](Self::form).
+    pub fn password(username: &str, password: &ClientSecret) -> Self {
+        Self::standard(&[
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", password.expose()),
+        ])
+    }
+
+    /// A refresh token
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
+    /// are good once. A session of which it is all there is goes on with [`TokenCache::resumed`].
+    ///
+    /// [`TokenCache::resumed`]: crate::client::TokenCache::resumed
+    pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
+        Self::standard(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.expose()),
+        ])
+    }
+
+    /// An assertion that somebody else made, usually a JWT
+    /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most are good for
+    /// minutes: for one that is signed anew at each attempt see `signed_jwt_bearer` (feature
+    /// `jwt`).
+    pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
+        let assertion = assertion.into();
+        Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
+    }
+
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
+    pub(in crate::client) fn asserted(assertion: JwtAssertion) -> Self {
+        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
+        Self { assertion: Some(Box::new(assertion)), ..grant }
+    }
+
+    /// The code of a sign-in
+    /// ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)); [`SignIn`]
+    /// makes it.
+    ///
+    /// [`SignIn`]: crate::client::SignIn
+    pub(in crate::client) fn authorization_code(
+        code: &str,
+        redirect_uri: &str,
+        verifier: Option<&CodeVerifier>,
+    ) -> Self {
+        let mut grant = Self::standard(&[
+            ("grant_type", "authorization_code"),
+            ("redirect_uri", redirect_uri),
+            ("code", code),
+        ]);
+        if let Some(verifier) = verifier {
+            grant.params.push(("code_verifier", Zeroizing::new(verifier.expose().into())));
+        }
+        grant
+    }
+
+    /// Any form: its fields and nothing else, for an endpoint that is no OAuth token endpoint.
+    /// The client does not authenticate with it.
+    ///
+    /// ```
+    /// use tower_oauth2::client::Grant;
+    ///
+    /// let log_in = Grant::form([("username", "alice"), ("password", "s3cr3t")]);
+    /// ```
+    pub fn form<N, V>(fields: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<ClientSecret>,
+    {
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { own_form: Some(fields.collect()), ..Self::standard(&[]) }
+    }
+
+    /// Asks for `scopes`. Defaults to none: the server decides.
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Asks for a token for `audience`, a parameter that many servers know. Defaults to none.
+    pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Asks for a token for `resource`, and may be called again for another
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). Defaults to none.
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is no absolute URI without a fragment.
+    pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
+        self.resources.push(absolute("a resource", RESOURCE, resource.into())?);
+        Ok(self)
+    }
+
+    /// The same for `resources`, each of which is one.
+    pub(in crate::client) fn with_resources(mut self, resources: &[String]) -> Self {
+        self.resources.extend_from_slice(resources);
+        self
+    }
+
+    /// Adds a parameter that this server wants beside the standard ones. Defaults to none.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is empty, there already, or one that the grant sets itself.
+    pub fn with_param(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<ClientSecret>,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if name.is_empty() {
+            return Err(ConfigError::new("a parameter has a name"));
+        }
+        if RESERVED.contains(&name.as_str()) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is set by the grant")));
+        }
+        if self.extras.iter().any(|(own, _)| *own == name) {
+            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
+        }
+        self.extras.push((name, value.into()));
+        Ok(self)
+    }
+
+    /// The scopes that are asked for.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// Its `grant_type`; nothing for a form of one's own.
+    pub(in crate::client) fn kind(&self) -> Option<&str> {
+        let mut params = self.params.iter().filter(|_| self.is_standard());
+        let kind = params.find(|(name, _)| *name == "grant_type");
+        kind.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the client authenticates with it.
+    pub(in crate::client) fn is_standard(&self) -> bool {
+        self.own_form.is_none()
+    }
+
+    /// What tells its tokens from those of other grants: the parameters that stay the same at each
+    /// attempt, and what an assertion says. They are secret.
+    pub(in crate::client) fn told_apart_by(&self) -> Vec<(&str, Zeroizing<String>)> {
+        let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
+        let forms = self.own_form.iter().flatten().chain(&self.extras);
+        let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
+        let assertion = self.assertion.iter().map(|it| ("assertion", it.told_apart_by()));
+        let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
+        let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
+        let mut scopes: Vec<_> = self.scopes.iter().collect();
+        scopes.sort_unstable();
+        let scopes = scopes.into_iter().map(|it| ("scope", it.to_owned().into()));
+        own.chain(forms).chain(assertion).chain(audience).chain(resources).chain(scopes).collect()
+    }
+
+    /// Every parameter in its order, the client's between the grant's own and the rest; what
+    /// must not show in an error goes to `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// When an assertion cannot be signed.
+    pub(in crate::client) fn params<'a>(
+        &'a self,
+        client: &'a [(&'static str, Zeroizing<String>)],
+        asked: Asked<'_>,
+        secrets: &mut Secrets,
+    ) -> Result<Vec<(&'a str, String)>, Box<str>> {
+        let mut all = Vec::new();
+        for (name, value) in client.iter().chain(&self.params) {
+            if !SHOWN.contains(name) {
+                secrets.add(value);
+            }
+            all.push((*name, value.to_string()));
+        }
+        if let Some(assertion) = &self.assertion {
+            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
+            secrets.add(&signed);
+            all.push(("assertion", signed.to_string()));
+        }
+        for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
+            secrets.add(value.expose());
+            all.push((name.as_str(), value.expose().to_owned()));
+        }
+        if !self.scopes.is_empty() {
+            all.push(("scope", self.scopes.to_string()));
+        }
+        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
+        all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
+        Ok(all)
+    }
+}
+
+/// `uri`, which `what` is; `example` would be one.
+///
+/// # Errors
+///
+/// When it is no absolute URI without a fragment.
+pub(in crate::client) fn absolute(
+    what: &str,
+    example: &str,
+    uri: String,
+) -> Result<String, ConfigError> {
+    let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
+        is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
+    });
+    match absolute {
+        true => Ok(uri),
+        false => Err(ConfigError::new(format!(
+            "{what} is an absolute URI without a fragment, such as {example}"
+        ))),
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.own_form.iter().flatten().map(|(name, _)| name.as_str());
+        let names: Vec<_> = self.params.iter().map(|(name, _)| *name).chain(own).collect();
+        f.debug_struct("Grant")
+            .field("params", &names)
+            .field("scopes", &self.scopes)
+            .field("audience", &self.audience)
+            .field("resources", &self.resources)
+            .field("assertion", &self.assertion)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn names(grant: &Grant) -> Vec<String> {
+        let endpoint = http::Uri::from_static("https://as.example/token");
+        let asked = Asked { endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
+        let params = grant.params(&[], asked, &mut Secrets::default()).unwrap();
+        params.into_iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_reserved_name_is_an_error_that_names_it_auth_10() {
+        for name in ["grant_type", "scope", "client_id", "client_secret", "resource"] {
+            let error = Grant::client_credentials().with_param(name, "x").unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let twice = Grant::client_credentials().with_param("a", "1").unwrap();
+        assert!(twice.with_param("a", "2").is_err());
+        let own = Grant::form([("grant_type", "x"), ("client_id", "y")]);
+        assert_eq!(names(&own), ["grant_type", "client_id"]);
+    }
+
+    #[test]
+    fn resources_are_absolute_and_repeat() {
+        let grant = Grant::client_credentials();
+        for bad in ["api", "/x", "https:", "https://x#f"] {
+            assert!(grant.clone().with_resource(bad).is_err(), "{bad}");
+        }
+        let two = grant.with_resource("https://a").unwrap().with_resource("urn:b").unwrap();
+        assert_eq!(names(&two), ["grant_type", "resource", "resource"]);
+    }
+}

@@ -1,0 +1,23 @@
+//! Asking an authorization server for a token.
+//!
+//! **In**: a [`Grant`] and the client's credentials. **Out**: a [`TokenResponse`], or why there is none.
+//! **Uses** `vocabulary`, `observe`, `jose`, `back_channel` and the client's error.
+
+pub(in crate::client) mod address;
+pub(in crate::client) mod endpoint;
+pub(in crate::client) mod grant;
+pub(in crate::client) mod parts;
+pub(in crate::client) mod pkce;
+mod protected_resource;
+mod revocation;
+#[cfg(feature = "jwt")]
+mod signed_grant;
+mod token_exchange;
+pub(in crate::client) mod token_response;
+
+pub use endpoint::{TokenEndpoint, TokenFuture};
+pub use grant::Grant;
+pub use protected_resource::ProtectedResource;
+pub use revocation::TokenRevocation;
+pub use token_exchange::TokenType;
+pub use token_response::TokenResponse;

@@ -1,0 +1,24 @@
+//! Grants that are signed anew at each attempt.
+
+use crate::{JwtAssertion, client::Grant};
+
+impl Grant {
+    /// An assertion about whom the token is for, signed anew at each attempt
+    /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1), feature `jwt`).
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, JwtAssertion, SigningKey, client::Grant};
+    ///
+    /// # let pem = "-----BEGIN PRIVATE KEY-----
+    /// # MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+    /// # -----END PRIVATE KEY-----";
+    /// let key = SigningKey::from_pkcs8_pem(Algorithm::EdDsa, pem)?;
+    /// let assertion = JwtAssertion::new("reports@project.example", key)
+    ///     .with_subject("alice@example.com");
+    /// let grant = Grant::signed_jwt_bearer(assertion).with_scopes("read".parse()?);
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    pub fn signed_jwt_bearer(assertion: JwtAssertion) -> Self {
+        Self::asserted(assertion)
+    }
+}

@@ -1,0 +1,404 @@
+//! The tolerant reader of token responses
+//! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
+
+use super::grant::Exchange;
+use crate::{
+    AccessToken, ClientSecret, ScopeSet,
+    back_channel::{scrub, secrets::Secrets},
+    client::{Error, Grant},
+};
+use bytes::Bytes;
+use http::{Response, StatusCode, header};
+use serde_core::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::{fmt, time::Duration};
+
+/// The longest lifetime that is believed: ten years.
+pub(in crate::client) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A good answer of a token endpoint.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_oauth2::{AccessToken, client::TokenResponse};
+///
+/// let response = TokenResponse::new(AccessToken::new("mF_9.B5f-4.1JqM")?)
+///     .with_lifetime(Duration::from_secs(600));
+/// assert_eq!(response.lifetime(), Some(Duration::from_secs(600)));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenResponse {
+    access_token: AccessToken,
+    lifetime: Option<Duration>,
+    refresh_token: Option<ClientSecret>,
+    scope: Option<ScopeSet>,
+    members: Map<String, Value>,
+    /// What the sign-in that brought it was for.
+    resources: Vec<String>,
+}
+
+impl TokenResponse {
+    /// An answer that holds `access_token` and nothing else.
+    #[must_use]
+    pub fn new(access_token: AccessToken) -> Self {
+        Self {
+            access_token,
+            lifetime: None,
+            refresh_token: None,
+            scope: None,
+            members: Map::new(),
+            resources: Vec::new(),
+        }
+    }
+
+    /// Sets how long the token is good from when it was asked for (`expires_in`); at most ten
+    /// years are believed.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime.min(MAX_LIFETIME));
+        self
+    }
+
+    /// Sets the refresh token.
+    #[must_use]
+    pub fn with_refresh_token(mut self, refresh_token: impl Into<ClientSecret>) -> Self {
+        self.refresh_token = Some(refresh_token.into());
+        self
+    }
+
+    pub(in crate::client) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
+        Self { scope, ..self }
+    }
+
+    pub(in crate::client) fn with_resources(self, resources: Vec<String>) -> Self {
+        Self { resources, ..self }
+    }
+
+    /// The resources that its renewals are for too.
+    pub(in crate::client) fn resources(&self) -> &[String] {
+        &self.resources
+    }
+
+    /// The access token.
+    #[must_use]
+    pub fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    /// How long the token is good, where the server said so.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// The refresh token, where there is one.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&ClientSecret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// The scopes that were granted, where the server said so; otherwise they are those that
+    /// were asked for ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+    #[must_use]
+    pub fn scope(&self) -> Option<&ScopeSet> {
+        self.scope.as_ref()
+    }
+
+    /// What was issued, where the server said so: the answer to a token exchange does
+    /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
+    #[must_use]
+    pub fn issued_token_type(&self) -> Option<&str> {
+        text(&self.members, "issued_token_type")
+    }
+
+    /// The member `name`, whatever the server sent there; nothing where it is absent or no `T`.
+    #[must_use]
+    pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.members.get(name)?.clone()).ok()
+    }
+}
+
+/// Shows what is there, never a token: members of other names may be tokens too.
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("access_token", &self.access_token)
+            .field("lifetime", &self.lifetime)
+            .field("refresh_token", &self.refresh_token)
+            .field("scope", &self.scope)
+            .field("members", &self.members.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// Why there is no token.
+pub(in crate::client) struct Unusable {
+    pub(in crate::client) error: Error,
+    /// What came all the same: the one that was sent may be used up.
+    pub(in crate::client) refresh_token: Option<ClientSecret>,
+}
+
+impl From<Error> for Unusable {
+    fn from(error: Error) -> Self {
+        Self { error, refresh_token: None }
+    }
+}
+
+/// Reads the answer to a request for `grant`.
+///
+/// # Errors
+///
+/// As [`read`], and an answer to a token exchange that does not say what was issued.
+pub(in crate::client) fn read_for(
+    grant: &Grant,
+    response: &Response<Bytes>,
+    secrets: &Secrets,
+) -> Result<TokenResponse, Unusable> {
+    let read = read(response, secrets)?;
+    match grant.exchange {
+        Some(Exchange { type_may_miss: false }) if read.issued_token_type().is_none() => {
+            Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
+        }
+        _ => Ok(read),
+    }
+}
+
+/// Reads the answer to a token request.
+///
+/// # Errors
+///
+/// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
+fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(redirected(response, secrets).into());
+    }
+    let members = members(response);
+    let error = members.as_ref().and_then(|members| text(members, "error"));
+    if !status.is_success() || error.is_some() {
+        let description = members.as_ref().and_then(|members| text(members, "error_description"));
+        return Err(Error::refused(status, error, description, secrets).into());
+    }
+    let Some(mut members) = members else {
+        let text = "it is neither a JSON object nor the form it declares";
+        return Err(Error::invalid_response(status, text).into());
+    };
+    let refresh_token = match members.remove("refresh_token") {
+        Some(Value::String(token)) if !token.is_empty() => Some(ClientSecret::new(token)),
+        _ => None,
+    };
+    match access_token(status, &mut members, secrets) {
+        Ok(access_token) => {
+            let lifetime = members.get("expires_in").and_then(seconds);
+            let scope = members.get("scope").and_then(scope);
+            let resources = Vec::new();
+            Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members, resources })
+        }
+        Err(error) => Err(Unusable { error, refresh_token }),
+    }
+}
+
+/// Takes the access token out of `members`.
+fn access_token(
+    status: StatusCode,
+    members: &mut Map<String, Value>,
+    secrets: &Secrets,
+) -> Result<AccessToken, Error> {
+    let invalid = |text: &str| Error::invalid_response(status, text);
+    // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
+    match text(members, "token_type") {
+        Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
+            let kind = secrets.scrub(kind);
+            let text = format!("the token type {kind} is not supported");
+            return Err(Error::of_no_use(status, text));
+        }
+        _ => {}
+    }
+    let Some(Value::String(token)) = members.remove("access_token") else {
+        return Err(invalid("missing access_token"));
+    };
+    if token.is_empty() {
+        return Err(invalid("missing access_token"));
+    }
+    AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
+}
+
+/// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.
+pub(in crate::client) fn refusal(response: &Response<Bytes>, secrets: &Secrets) -> Error {
+    if response.status().is_redirection() {
+        return redirected(response, secrets);
+    }
+    let members = members(response);
+    let text = |name| members.as_ref().and_then(|members| text(members, name));
+    Error::refused(response.status(), text("error"), text("error_description"), secrets)
+}
+
+/// A redirect is never followed: it would take the secret along.
+fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
+    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let text = match to {
+        Some(to) => {
+            // While it is whole: a secret may hold what the rest is cut at.
+            let to = secrets.redact(to);
+            let to = scrub::without_users(to.split(['?', '#']).next().unwrap_or_default());
+            format!("it redirects to {to}, which is not followed")
+        }
+        None => "it redirects, which is not followed".into(),
+    };
+    Error::refused(response.status(), None, Some(&text), secrets)
+}
+
+/// The members of the body: JSON whatever is declared, a form where one is declared.
+fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
+    let body = response.body();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
+        return Some(members);
+    }
+    let declared = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = declared.split(';').next()?.trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then(|| {
+        let pairs = form_urlencoded::parse(body);
+        pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
+    })
+}
+
+/// The text of a member; an empty one is as if it were absent.
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    members.get(name)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// `expires_in` as the servers of the world write it: a number, a float, a text. Fractions are
+/// cut, negative is zero, and what is no number is as if it were absent.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if !seconds.is_finite() {
+        return None;
+    }
+    let cut = Duration::try_from_secs_f64(seconds.max(0.0).trunc());
+    Some(cut.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME))
+}
+
+/// `scope` as one text or as an array of texts; anything else is as if it were absent.
+fn scope(value: &Value) -> Option<ScopeSet> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Array(scopes) => {
+            let scopes: Option<Vec<_>> = scopes.iter().map(Value::as_str).collect();
+            ScopeSet::new(scopes?).ok()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    fn response(status: u16, content_type: &[u8], body: Vec<u8>) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status.try_into().unwrap();
+        if let Ok(value) = HeaderValue::from_bytes(content_type) {
+            response.headers_mut().insert(header::CONTENT_TYPE, value);
+        }
+        response
+    }
+
+    /// JSON of every type, most of it numbers of every size.
+    fn value() -> impl Strategy<Value = String> {
+        let number = "-?[0-9]{1,25}(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,4})?";
+        prop_oneof![
+            4 => number,
+            2 => number.prop_map(|text| format!("\"{text}\"")),
+            2 => "[ -!#-\\[\\]-~]{0,9}".prop_map(|text| format!("\"{text}\"")),
+            1 => prop::sample::select(vec![
+                "null", "true", "{}", r#"["a","b c"]"#, "[1]", r#""NaN""#, r#""\ud800""#, r#""\n""#,
+            ]).prop_map(String::from),
+        ]
+    }
+
+    /// Objects of the members that are looked at, with whatever in them.
+    fn object() -> impl Strategy<Value = Vec<u8>> {
+        let names = "(access_token|token_type|expires_in|scope|refresh_token|error|x)";
+        let token = r#""access_token":"T""#;
+        let members = prop::collection::vec((names, value()), 0..6);
+        (any::<bool>(), any::<bool>(), members).prop_map(move |(bom, good, members)| {
+            let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+            let all: Vec<_> = members.chain(good.then(|| token.to_owned())).collect();
+            format!("{}{{{}}}", if bom { "\u{feff}" } else { "" }, all.join(",")).into_bytes()
+        })
+    }
+
+    fn form() -> impl Strategy<Value = Vec<u8>> {
+        "(access_token=[a-z%0-9]{0,4}&)?(expires_in=-?[0-9e.]{0,30}&)?(error=[a-z]{0,3})?"
+            .prop_map(String::into_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_a_bounded_error_or_a_token_of_a_bounded_lifetime(
+            status in prop_oneof![2 => Just(200), 1 => 100..=999_u16],
+            content_type in prop_oneof![
+                Just(b"application/x-www-form-urlencoded;a=b".to_vec()),
+                prop::collection::vec(any::<u8>(), 0..40),
+            ],
+            body in prop_oneof![
+                4 => object(),
+                2 => form(),
+                1 => prop::collection::vec(any::<u8>(), 0..80),
+            ],
+        ) {
+            match read(&response(status, &content_type, body), &Secrets::default()) {
+                Ok(response) => {
+                    prop_assert!((200..300).contains(&status));
+                    prop_assert!(!response.access_token().expose().is_empty());
+                    prop_assert!(response.lifetime().is_none_or(|life| life <= MAX_LIFETIME));
+                }
+                Err(Unusable { error, .. }) => {
+                    prop_assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+                    prop_assert!(error.to_string().len() <= 3 * scrub::MAX_TEXT);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_any_size_is_a_lifetime_from_zero_to_the_cap() {
+        let seconds = |text: &str| seconds(&serde_json::from_str(text).unwrap());
+        for (text, lifetime) in [
+            ("315360000", Some(MAX_LIFETIME)),
+            ("315360001", Some(MAX_LIFETIME)),
+            ("1e300", Some(MAX_LIFETIME)),
+            ("\"18446744073709551616\"", Some(MAX_LIFETIME)),
+            ("-1", Some(Duration::ZERO)),
+            ("-1e300", Some(Duration::ZERO)),
+            ("0.9", Some(Duration::ZERO)),
+            ("\" 60 \"", Some(Duration::from_secs(60))),
+            ("\"1e999\"", None),
+            ("\"NaN\"", None),
+            ("\"soon\"", None),
+            ("true", None),
+        ] {
+            assert_eq!(seconds(text), lifetime, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_text_is_as_if_it_were_absent() {
+        let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
+        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).ok().unwrap();
+        assert!(read.refresh_token().is_none());
+        let empty = br#"{"error":"","error_description":""}"#;
+        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default());
+        let Err(Unusable { error, .. }) = refused else { panic!("it is no token") };
+        assert_eq!(error.code(), None);
+        assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");
+    }
+}

@@ -1,0 +1,310 @@
+//! A bounded map from keys to caches, in shards that are locked for a look alone. Who gives way is
+//! found by second chance: a hand goes round, takes marks off and takes out whom it finds without.
+
+use super::TokenCache;
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher, Hash},
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// As many as keep the cores of a large machine apart.
+const SHARDS: usize = 64;
+
+pub(in crate::client::token_pool) struct Shards<K> {
+    shards: Box<[Shard<K>]>,
+    hasher: RandomState,
+    len: AtomicUsize,
+    capacity: usize,
+}
+
+/// On cache lines of its own.
+#[repr(align(128))]
+struct Shard<K>(Mutex<Ring<K>>);
+
+struct Ring<K> {
+    at: HashMap<K, usize>,
+    slots: Vec<Slot<K>>,
+    hand: usize,
+}
+
+/// What was in a slot, and its key as it was in the map.
+struct Taken<K> {
+    slot: Slot<K>,
+    _key: Option<K>,
+}
+
+struct Slot<K> {
+    key: K,
+    cache: TokenCache,
+    /// Asked for since the hand came by.
+    marked: bool,
+}
+
+impl<K> Shards<K> {
+    /// Shards for `capacity` keys, one at least. Few keys are in one shard, so that who gives way
+    /// is chosen from all of them.
+    pub(in crate::client::token_pool) fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let shards = if capacity < 16 * SHARDS { 1 } else { SHARDS };
+        let shards = (0..shards).map(|_| Shard(Mutex::new(Ring::new()))).collect();
+        Self { shards, hasher: RandomState::new(), len: AtomicUsize::new(0), capacity }
+    }
+
+    pub(in crate::client::token_pool) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(in crate::client::token_pool) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+}
+
+impl<K: Hash + Eq + Clone> Shards<K> {
+    pub(in crate::client::token_pool) fn get(&self, key: &K) -> Option<TokenCache> {
+        let mut ring = self.shard(key)?.lock();
+        let slot = ring.slot(key)?;
+        slot.marked = true;
+        Some(slot.cache.clone())
+    }
+
+    /// The same without a mark.
+    pub(in crate::client::token_pool) fn peek(&self, key: &K) -> Option<TokenCache> {
+        Some(self.shard(key)?.lock().slot(key)?.cache.clone())
+    }
+
+    pub(in crate::client::token_pool) fn remove(&self, key: &K) -> Option<TokenCache> {
+        let mut ring = self.shard(key)?.lock();
+        let at = ring.place(key)?;
+        let removed = ring.take(at)?;
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        // Its keys are dropped after it: that is the user's own too.
+        drop(ring);
+        Some(removed.slot.cache)
+    }
+
+    /// Puts `cache` in, and gives back what was there.
+    pub(in crate::client::token_pool) fn replace(
+        &self,
+        key: K,
+        cache: TokenCache,
+    ) -> Option<TokenCache> {
+        let mut ring = self.shard(&key)?.lock();
+        if let Some(slot) = ring.slot(&key) {
+            return Some(mem::replace(&mut slot.cache, cache));
+        }
+        self.add(ring, key, cache);
+        None
+    }
+
+    /// Puts `cache` in unless there is one, and gives back which is there.
+    pub(in crate::client::token_pool) fn keep(&self, key: K, cache: TokenCache) -> TokenCache {
+        let Some(shard) = self.shard(&key) else { return cache };
+        let mut ring = shard.lock();
+        if let Some(slot) = ring.slot(&key) {
+            return slot.cache.clone();
+        }
+        let kept = cache.clone();
+        self.add(ring, key, cache);
+        kept
+    }
+
+    /// Adds a key that is not in `ring`, which is its own, and lets others give way. They are
+    /// dropped once no lock is held: what is in them is the user's in part.
+    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: TokenCache) {
+        let newest = key.clone();
+        ring.push(key, cache);
+        let full = self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity;
+        let mut gone = if full { ring.give_way(&newest) } else { None };
+        drop(ring);
+        if full && gone.is_none() {
+            // It is alone in its shard.
+            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(&newest));
+        }
+        if gone.is_some() {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn shard(&self, key: &K) -> Option<&Shard<K>> {
+        // A power of two of them, so the lowest bits choose.
+        let mask = self.shards.len().wrapping_sub(1);
+        #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
+        let hash = self.hasher.hash_one(key) as usize;
+        self.shards.get(hash & mask)
+    }
+}
+
+impl<K> Shard<K> {
+    fn lock(&self) -> MutexGuard<'_, Ring<K>> {
+        // A key's own `eq` or `hash` may panic. What is left then gives nobody what is another's:
+        // see `Ring::place`.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> Ring<K> {
+    fn new() -> Self {
+        Self { at: HashMap::new(), slots: Vec::new(), hand: 0 }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Ring<K> {
+    /// Where the slot of `key` is. The slot itself has the last word.
+    fn place(&self, key: &K) -> Option<usize> {
+        let at = *self.at.get(key)?;
+        self.slots.get(at).filter(|slot| slot.key == *key).map(|_| at)
+    }
+
+    fn slot(&mut self, key: &K) -> Option<&mut Slot<K>> {
+        let at = self.place(key)?;
+        self.slots.get_mut(at)
+    }
+
+    fn push(&mut self, key: K, cache: TokenCache) {
+        self.at.insert(key.clone(), self.slots.len());
+        self.slots.push(Slot { key, cache, marked: false });
+    }
+
+    /// Takes out the first, from the hand on, that nobody asked for since it last came by and that
+    /// nobody uses; where there is none such in two rounds, any but that of `newest`.
+    fn give_way(&mut self, newest: &K) -> Option<Taken<K>> {
+        let mut spare = None;
+        for _ in 0..2 * self.slots.len() {
+            let at = if self.hand < self.slots.len() { self.hand } else { 0 };
+            self.hand = at + 1;
+            let slot = self.slots.get_mut(at)?;
+            if slot.key == *newest {
+                continue;
+            }
+            if !mem::take(&mut slot.marked) && !slot.cache.is_in_use() {
+                return self.take(at);
+            }
+            spare = Some(at);
+        }
+        self.take(spare?)
+    }
+
+    /// Takes out the slot there; the last takes its place. Keys are looked at first: where one
+    /// panics, the slots are as they were.
+    fn take(&mut self, at: usize) -> Option<Taken<K>> {
+        let (taken, last) = (&self.slots.get(at)?.key, self.slots.len().checked_sub(1)?);
+        // One that such a panic left behind may have a newer slot.
+        let is_known = self.at.get(taken) == Some(&at);
+        let key = if is_known { self.at.remove_entry(taken).map(|(key, _)| key) } else { None };
+        let moved = self.slots.get(last).and_then(|moved| self.at.get_mut(&moved.key));
+        if let Some(place) = moved.filter(|place| **place == last) {
+            *place = at;
+        }
+        Some(Taken { slot: self.slots.swap_remove(at), _key: key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Clock,
+        client::{RefreshPolicy, TokenResponse},
+    };
+    use proptest::prelude::*;
+    use std::{convert::Infallible, future};
+
+    fn cache() -> TokenCache {
+        let fetch = || future::pending::<Result<TokenResponse, Infallible>>();
+        TokenCache::from_fn(fetch, RefreshPolicy::default(), Clock::system())
+    }
+
+    fn held(shards: &Shards<u32>, keys: impl Iterator<Item = u32>) -> Vec<u32> {
+        keys.filter(|key| shards.peek(key).is_some()).collect()
+    }
+
+    #[test]
+    fn who_was_not_asked_for_lately_gives_way() {
+        let shards = Shards::new(3);
+        (0..3).for_each(|key| drop(shards.keep(key, cache())));
+        assert!(shards.get(&0).is_some());
+        shards.keep(3, cache());
+        assert_eq!(held(&shards, 0..9), [0, 2, 3]);
+        shards.keep(4, cache());
+        assert_eq!(held(&shards, 0..9), [0, 3, 4]);
+        assert_eq!(shards.len(), 3);
+    }
+
+    #[test]
+    fn who_is_used_gives_way_last() {
+        let shards = Shards::new(2);
+        let used = shards.keep(0, cache());
+        shards.keep(1, cache());
+        (2..9).for_each(|key| drop(shards.keep(key, cache())));
+        assert_eq!(held(&shards, 0..9), [0, 8]);
+        let other = shards.peek(&8);
+        shards.keep(9, cache());
+        assert_eq!(shards.len(), 2, "the bound holds though all are used");
+        drop((used, other));
+    }
+
+    #[test]
+    fn none_gives_way_below_the_bound_however_the_keys_fall() {
+        let shards = Shards::new(20_000);
+        (0..20_000_u32).for_each(|key| drop(shards.replace(key, cache())));
+        assert_eq!(held(&shards, 0..20_000).len(), 20_000);
+        (20_000..25_000).for_each(|key| drop(shards.replace(key, cache())));
+        assert_eq!(shards.len(), 20_000);
+        assert_eq!(held(&shards, 0..25_000).len(), 20_000);
+        assert_eq!(held(&shards, 24_999..25_000), [24_999], "the newest is there");
+    }
+
+    #[test]
+    fn a_key_alone_in_its_shard_lets_one_of_another_give_way() {
+        let mut shards = Shards::new(16 * SHARDS);
+        shards.capacity = 1;
+        (0..50_u32).for_each(|key| drop(shards.keep(key, cache())));
+        assert_eq!(held(&shards, 0..50), [49]);
+        assert_eq!(shards.len(), 1);
+    }
+
+    #[test]
+    fn threads_that_fill_it_at_once_keep_to_the_bound() {
+        let shards = Shards::new(2_000);
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let shards = &shards;
+                scope.spawn(move || {
+                    for key in 0..2_000 {
+                        shards.keep(thread * 1_000 + key, cache());
+                        if key % 3 == 0 {
+                            shards.remove(&(key * 2));
+                        }
+                    }
+                });
+            }
+        });
+        assert!(shards.len() <= 2_000, "{}", shards.len());
+        assert_eq!(held(&shards, 0..6_000).len(), shards.len());
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_bounded_map(ops in prop::collection::vec((0..3_u8, 0..12_u32), 0..80)) {
+            let shards = Shards::new(4);
+            let mut model: Vec<u32> = Vec::new();
+            for (op, key) in ops {
+                let known = model.contains(&key);
+                match op {
+                    0 => prop_assert_eq!(shards.remove(&key).is_some(), known),
+                    1 => prop_assert_eq!(shards.replace(key, cache()).is_some(), known),
+                    _ => drop(shards.keep(key, cache())),
+                }
+                model = held(&shards, 0..12);
+                prop_assert_eq!(model.contains(&key), op != 0);
+                prop_assert_eq!(model.len(), shards.len());
+                prop_assert!(model.len() <= 4);
+            }
+        }
+    }
+}

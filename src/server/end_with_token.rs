@@ -1,0 +1,179 @@
+use super::{Authenticated, TokenEnd};
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Ends the body of an answer when the token of its request is good no longer: for streams, whose
+/// caller would otherwise be served for as long as the connection lasts.
+///
+/// It stands below a [`RequireToken`](crate::server::RequireToken); the answer to a request without an
+/// [`Authenticated`] is left as it is. The body ends as if it were complete: it is meant for
+/// streams of which every frame counts for itself, such as server-sent events.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::{server::{EndWithToken, RequireToken}, validate::StaticTokens};
+///
+/// let require = RequireToken::new("api", StaticTokens::new())?;
+/// let app: Router = Router::new()
+///     .route("/events", get(|| async { "data: hello\n\n" }))
+///     .route_layer(ServiceBuilder::new().layer(require).layer(EndWithToken::new()));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct EndWithToken {
+    _private: (),
+}
+
+impl EndWithToken {
+    /// Ends bodies with their tokens.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<S> Layer<S> for EndWithToken {
+    type Service = EndWithTokenService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        EndWithTokenService { inner }
+    }
+}
+
+/// The service of [`EndWithToken`].
+#[derive(Clone, Copy, Debug)]
+pub struct EndWithTokenService<S> {
+    inner: S,
+}
+
+impl<S> EndWithTokenService<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+type Ended = Pin<Box<dyn Future<Output = TokenEnd> + Send>>;
+
+impl<S, B, R> Service<Request<B>> for EndWithTokenService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<EndWithTokenBody<R>>;
+    type Error = S::Error;
+    type Future = EndWithTokenFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let authenticated = request.extensions().get::<Authenticated>();
+        let ended = authenticated.map(|token| Box::pin(token.ended()) as Ended);
+        EndWithTokenFuture { inner: self.inner.call(request), ended }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The answer of the inner service, with a body that ends with the token.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct EndWithTokenFuture<F> {
+        #[pin]
+        inner: F,
+        ended: Option<Ended>,
+    }
+}
+
+impl<F, R, E> Future for EndWithTokenFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<EndWithTokenBody<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        let ended = this.ended.take();
+        Poll::Ready(Ok(response.map(|body| EndWithTokenBody { body, ended, is_over: false })))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A body that ends with the token of its request.
+    #[derive(Default)]
+    pub struct EndWithTokenBody<B> {
+        #[pin]
+        body: B,
+        ended: Option<Ended>,
+        is_over: bool,
+    }
+}
+
+impl<B: Body> Body for EndWithTokenBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        if let Some(ended) = this.ended {
+            *this.is_over |= ended.as_mut().poll(cx).is_ready();
+        }
+        if *this.is_over {
+            // Not to be polled again.
+            *this.ended = None;
+            return Poll::Ready(None);
+        }
+        this.body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.body.size_hint();
+        if self.ended.is_none() || hint.exact() == Some(0) {
+            return hint;
+        }
+        // It may end before; a length that is not kept would be a broken answer.
+        let mut shorter = SizeHint::new();
+        if let Some(upper) = hint.upper().filter(|_| hint.exact().is_none()) {
+            shorter.set_upper(upper);
+        }
+        shorter
+    }
+}
+
+impl<F> fmt::Debug for EndWithTokenFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndWithTokenFuture").finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for EndWithTokenBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndWithTokenBody").field("is_over", &self.is_over).finish_non_exhaustive()
+    }
+}

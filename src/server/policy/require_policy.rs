@@ -1,0 +1,154 @@
+use crate::{
+    RequestHead,
+    server::{
+        Anonymous, AnsweredFuture, Authenticated,
+        require_token::{
+            decide::{self, Whose},
+            refuse,
+            service::Preflight,
+        },
+    },
+    validate::Rejection,
+};
+use http::{Request, Response};
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Says whether a good token is enough for a request.
+///
+/// Implemented for closures. [`RequireScope`](crate::server::RequireScope) and
+/// [`StepUp`](crate::server::StepUp) are two.
+pub trait Policy {
+    /// Lets the holder of this token through, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, for example [`Rejection::insufficient_scope`].
+    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection>;
+}
+
+impl<F> Policy for F
+where
+    F: Fn(&Authenticated) -> Result<(), Rejection>,
+{
+    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
+        self(authenticated)
+    }
+}
+
+/// Lets only requests through whose token a [`Policy`] finds enough.
+///
+/// It stands below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree; without
+/// one above it, every request is answered with 500. Below an optional one, a request without a
+/// token is refused with 401. A CORS preflight that it let through passes. A refusal leaves the
+/// inner service reserved until the next call or until the service is dropped.
+///
+/// ```
+/// use tower_oauth2::{server::{Authenticated, RequirePolicy}, validate::Rejection};
+///
+/// let staff_only = RequirePolicy::new(|who: &Authenticated| match who.principal().client_id() {
+///     Some("staff-portal") => Ok(()),
+///     _ => Err(Rejection::insufficient_scope("staff".parse().unwrap_or_default())),
+/// });
+/// ```
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct RequirePolicy<P> {
+    policy: P,
+}
+
+impl<P: Policy> RequirePolicy<P> {
+    /// Asks `policy`.
+    pub fn new(policy: P) -> Self {
+        Self { policy }
+    }
+}
+
+impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
+    type Service = RequirePolicyService<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequirePolicyService { inner, policy: self.policy.clone() }
+    }
+}
+
+/// The service of [`RequirePolicy`] and [`RequireScope`](crate::server::RequireScope).
+#[derive(Clone, Copy)]
+pub struct RequirePolicyService<S, P> {
+    pub(in crate::server) inner: S,
+    pub(in crate::server) policy: P,
+}
+
+impl<S, P> RequirePolicyService<S, P> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, P: Policy> RequirePolicyService<S, P> {
+    fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
+        let extensions = request.extensions();
+        let (rejection, settings, whose) = if let Some(own) = extensions.get::<Authenticated>() {
+            (self.policy.check(own).err()?, own.settings(), own.whose())
+        } else if let Some(anonymous) = extensions.get::<Anonymous>() {
+            (Rejection::missing(), anonymous.settings(), Whose::default())
+        } else if extensions.get::<Preflight>().is_some() {
+            return None;
+        } else {
+            return Some(refuse::misplaced(
+                "a policy stands below no RequireToken: put that layer around it",
+            ));
+        };
+        decide::refused(settings, &rejection, whose);
+        Some(refuse::response(rejection, settings, RequestHead::of(request)))
+    }
+}
+
+impl<S, P, B, R> Service<Request<B>> for RequirePolicyService<S, P>
+where
+    P: Policy,
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = AnsweredFuture<S::Future, Response<R>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.refusal(&request) {
+            Some(response) => AnsweredFuture::answered(response),
+            None => AnsweredFuture::calling(self.inner.call(request)),
+        }
+    }
+}
+
+impl<P> fmt::Debug for RequirePolicy<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequirePolicy").finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, P> fmt::Debug for RequirePolicyService<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequirePolicyService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

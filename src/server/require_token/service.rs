@@ -1,0 +1,145 @@
+use super::{
+    decide::{self, Presented, Whose},
+    extract::extract,
+    future::{ResponseFuture, Waiting},
+    refuse,
+    settings::Settings,
+};
+use crate::{
+    Answer, RequestHead,
+    server::{Anonymous, Authenticated},
+    validate::ValidateToken,
+};
+use http::{
+    Method, Request, Response,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+};
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower_service::Service;
+
+/// The service of [`RequireToken`](crate::server::RequireToken).
+pub struct RequireTokenService<S, V> {
+    inner: S,
+    validator: Arc<V>,
+    settings: Arc<Settings>,
+}
+
+impl<S, V> RequireTokenService<S, V> {
+    pub(in crate::server) fn new(inner: S, validator: Arc<V>, settings: Arc<Settings>) -> Self {
+        Self { inner, validator, settings }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the layer.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, V, B, R> Service<Request<B>> for RequireTokenService<S, V>
+where
+    V: ValidateToken,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    R: Default,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, V, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if !request.extensions().is_empty() {
+            // Whatever an outer layer put there, only this layer's own verdict counts below it.
+            request.extensions_mut().remove::<Authenticated>();
+            request.extensions_mut().remove::<Anonymous>();
+            request.extensions_mut().remove::<Preflight>();
+        }
+        let settings = &self.settings;
+        if settings.preflights_pass && is_preflight(RequestHead::of(&request)) {
+            request.extensions_mut().insert(Preflight);
+            return ResponseFuture::calling(self.inner.call(request), false);
+        }
+        if decide::admit_known(settings, &mut request, &*self.validator) {
+            return ResponseFuture::calling(self.inner.call(request), false);
+        }
+        let head = RequestHead::of(&request);
+        let decided = match extract(head, &settings.sources) {
+            Err((rejection, location)) => {
+                let whose = Whose { location, ..Whose::default() };
+                decide::refused(settings, &rejection, whose);
+                Err(rejection)
+            }
+            Ok(None) => decide::without_token(settings, &mut request),
+            Ok(Some(found)) => {
+                let verdict = self.validator.validate(&found.token, head);
+                let presented = Presented::new(found, settings);
+                match verdict {
+                    Answer::Ready(verdict) => {
+                        decide::by_verdict(settings, &mut request, presented, verdict)
+                    }
+                    Answer::Pending(verdict) => {
+                        let clone = self.inner.clone();
+                        // The service that was polled ready is the one to call; the clone is not.
+                        let inner = mem::replace(&mut self.inner, clone);
+                        let settings = settings.clone();
+                        let waiting = Waiting::new(inner, request, presented, settings);
+                        return ResponseFuture::validating(verdict, waiting);
+                    }
+                }
+            }
+        };
+        match decided {
+            Ok(private) => ResponseFuture::calling(self.inner.call(request), private),
+            Err(rejection) => {
+                let refusal = refuse::response(rejection, settings, RequestHead::of(&request));
+                // A clone holds no reservation: who is refused uses up nothing that others wait
+                // for.
+                self.inner = self.inner.clone();
+                ResponseFuture::refused(refusal)
+            }
+        }
+    }
+}
+
+/// A preflight that was let through: an extension that tells the policies below of it. The request
+/// proper follows, with its token.
+#[derive(Clone, Copy)]
+pub(in crate::server) struct Preflight;
+
+/// A CORS preflight, exactly ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
+fn is_preflight(head: RequestHead<'_>) -> bool {
+    *head.method() == Method::OPTIONS
+        && head.headers().contains_key(ORIGIN)
+        && head.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+impl<S: Clone, V> Clone for RequireTokenService<S, V> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.validator.clone(), self.settings.clone())
+    }
+}
+
+impl<S: fmt::Debug, V> fmt::Debug for RequireTokenService<S, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireTokenService")
+            .field("inner", &self.inner)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

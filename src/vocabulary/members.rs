@@ -1,0 +1,354 @@
+//! JSON objects whose members are there once, read without copies.
+//!
+//! RFC 7515 §4 and RFC 7519 §4 let a reader refuse an object in which a name is there twice.
+//! Readers that keep the first and readers that keep the last would otherwise disagree about
+//! whose token it is.
+
+use serde_core::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+/// What takes the members that it knows out of an object.
+pub(crate) trait Members<'de> {
+    /// Reads the value of `name` from `object` where the name is known; whether it was.
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error>;
+}
+
+/// Reads the one object that `json` is into `members`.
+///
+/// # Errors
+///
+/// When it is anything else, when a name is there twice at whatever depth, and where `members`
+/// says so.
+pub(crate) fn read<'de, M: Members<'de>>(
+    json: &'de [u8],
+    members: &mut M,
+) -> Result<(), serde_json::Error> {
+    // Once for all texts in it: reading bytes would check each by itself.
+    let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    let mut reader = serde_json::Deserializer::from_str(json);
+    reader.deserialize_map(Object(members))?;
+    reader.end()
+}
+
+/// Reads the one object that `json` is for its form alone.
+///
+/// # Errors
+///
+/// As [`read`].
+#[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "tokens are read at once"))]
+pub(crate) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
+    read(json, &mut Nothing)
+}
+
+struct Object<'m, M>(&'m mut M);
+
+impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let mut names = Names::default();
+        while let Some(name) = object.next_key_seed(Text)? {
+            if !self.0.member(&name, &mut object)? {
+                object.next_value_seed(Skipped)?;
+            }
+            if !names.add(name) {
+                return Err(A::Error::custom("a member is there twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de, M: Members<'de>> DeserializeSeed<'de> for Object<'_, M> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+/// Reads the next value, an object, into `members`.
+pub(crate) fn object<'de, A: MapAccess<'de>, M: Members<'de>>(
+    object: &mut A,
+    members: &mut M,
+) -> Result<(), A::Error> {
+    object.next_value_seed(Object(members))
+}
+
+/// The names of one object: without an allocation for the first of them, unless they hold escapes.
+#[derive(Default)]
+pub(crate) struct Names<'de> {
+    few: [&'de str; 16],
+    len: usize,
+    many: HashSet<Cow<'de, str>>,
+    /// A bit for each length and last byte that a name had: most names differ in these.
+    seen: u64,
+}
+
+impl<'de> Names<'de> {
+    /// Whether `name` was not there before.
+    pub(crate) fn add(&mut self, name: Cow<'de, str>) -> bool {
+        let last = name.as_bytes().last().copied().unwrap_or_default();
+        let bit = 1 << (usize::from(last).wrapping_add(name.len().wrapping_mul(5)) % 64);
+        let may_be_there = self.seen & bit != 0;
+        self.seen |= bit;
+        if may_be_there && self.holds(&name) {
+            return false;
+        }
+        match (name, self.few.get_mut(self.len)) {
+            (Cow::Borrowed(name), Some(place)) => {
+                self.len += 1;
+                *place = name;
+            }
+            (name, _) => drop(self.many.insert(name)),
+        }
+        true
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        self.few.iter().take(self.len).any(|known| *known == name) || self.many.contains(name)
+    }
+}
+
+/// A text, borrowed where it holds no escape.
+pub(crate) struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// One text, or a list of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Texts<'de> {
+    One(Cow<'de, str>),
+    Many(Vec<Cow<'de, str>>),
+}
+
+impl<'de> Texts<'de> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts.as_slice(),
+        }
+        .iter()
+        .map(AsRef::as_ref)
+    }
+
+    /// The scopes that these name, well formed or not: a text separates them by spaces, and an item
+    /// of a list is one.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        let is_text = matches!(self, Self::One(_));
+        let scopes = self.iter().flat_map(move |text| text.split(move |c| is_text && c == ' '));
+        scopes.filter(move |scope| !is_text || !scope.is_empty())
+    }
+
+    pub(crate) fn seed() -> impl DeserializeSeed<'de, Value = Self> {
+        TextsSeed
+    }
+}
+
+struct TextsSeed;
+
+impl<'de> DeserializeSeed<'de> for TextsSeed {
+    type Value = Texts<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextsSeed {
+    type Value = Texts<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Texts::One(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Texts::One(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = list.next_element_seed(Text)? {
+            texts.push(text);
+        }
+        Ok(Texts::Many(texts))
+    }
+}
+
+/// A number.
+pub(crate) struct Number;
+
+impl<'de> DeserializeSeed<'de> for Number {
+    type Value = f64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<f64, D::Error> {
+        deserializer.deserialize_f64(self)
+    }
+}
+
+impl Visitor<'_> for Number {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<f64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<f64, E> {
+        // Instants that a float cannot tell from one another are far outside of any that count.
+        #[expect(clippy::cast_precision_loss, reason = "exact up to the year 285 million")]
+        Ok(number as f64)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<f64, E> {
+        #[expect(clippy::cast_precision_loss, reason = "as above")]
+        Ok(number as f64)
+    }
+}
+
+/// Any value, read for its form alone: it may not hold a member twice either.
+pub(crate) struct Skipped;
+
+impl<'de> DeserializeSeed<'de> for Skipped {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skipped {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<(), A::Error> {
+        Object(&mut Nothing).visit_map(object)
+    }
+}
+
+/// No member that is known.
+pub(crate) struct Nothing;
+
+impl<'de> Members<'de> for Nothing {
+    fn member<A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<bool, A::Error> {
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(json: &str) -> Result<(), String> {
+        read(json.as_bytes(), &mut Nothing).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_object_whose_names_are_there_once_passes() {
+        let many: Vec<_> = (0..40).map(|name| format!("\"{name}\":{name}")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        for good in ["{}", r#"{"a":{"b":[1,-1,1.5,"x",null,true,{"a":1}]},"b":1}"#, &many] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_an_error_however_it_is_spelled_and_wherever_it_is() {
+        let many: Vec<_> = (0..40).chain([39]).map(|name| format!("\"{name}\":1")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        for twice in [
+            r#"{"sub":1,"sub":2}"#,
+            r#"{"sub":1,"s\u0075b":2}"#,
+            r#"{"s\u0075b":1,"sub":2}"#,
+            r#"{"s\u0075b":1,"su\u0062":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            r#"{"a":[{"b":1,"b":1}]}"#,
+            &many,
+        ] {
+            assert!(check(twice).is_err_and(|error| error.contains("twice")), "{twice}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_scopes_is_taken_apart_and_an_item_of_a_list_is_not() {
+        let text = Texts::One(" read  write".into());
+        assert_eq!(text.scopes().collect::<Vec<_>>(), ["read", "write"]);
+        let list = Texts::Many(vec!["read".into(), "may not admin".into(), "".into()]);
+        assert_eq!(list.scopes().collect::<Vec<_>>(), ["read", "may not admin", ""]);
+    }
+
+    #[test]
+    fn what_is_no_single_object_is_an_error() {
+        for wrong in ["", "1", "[]", "{", "{}{}", "{} x", "{\"a\":1e999}", "\"a\"", "null"] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+        assert!(check(&deep).is_err());
+        assert!(read(b"{\"a\":\"\xff\"}", &mut Nothing).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! What both ends name, and the small tools under it.
+//!
+//! **In**: text and bytes of a peer or of a configuration. **Out**: tokens, scopes, origins, challenges and instants that are
+//! what their types say. **Uses** no other room.
+
+mod answer;
+#[cfg(feature = "server")]
+pub(crate) mod b64token;
+pub(crate) mod challenge;
+pub(crate) mod clock;
+pub(crate) mod config_error;
+#[cfg(all(feature = "server", any(feature = "cache", feature = "jwt")))]
+pub(crate) mod flight;
+#[cfg(feature = "server")]
+pub(crate) mod keyed;
+pub(crate) mod location;
+#[cfg(any(feature = "introspection", feature = "jwt"))]
+#[cfg_attr(
+    not(feature = "jwt"),
+    allow(dead_code, reason = "tokens are read with more of it than answers are")
+)]
+pub(crate) mod members;
+pub(crate) mod origin;
+pub(crate) mod query;
+pub(crate) mod race;
+#[cfg(any(feature = "client", feature = "jwt"))]
+pub(crate) mod random;
+mod request_head;
+pub(crate) mod scope;
+pub(crate) mod secret;
+pub(crate) mod token;
+
+pub use answer::Answer;
+pub use challenge::{Challenge, ChallengeError};
+pub use clock::{Clock, Sleep};
+pub use config_error::ConfigError;
+pub use location::{HeaderLocation, TokenLocation};
+pub use origin::Origin;
+pub use request_head::RequestHead;
+pub use scope::{Scope, ScopeSet};
+pub use secret::ClientSecret;
+pub use token::AccessToken;

@@ -1,0 +1,190 @@
+use super::secret::REDACTED;
+use crate::ConfigError;
+use bytes::Bytes;
+use http::HeaderValue;
+use std::{
+    fmt,
+    sync::{Arc, Weak, atomic::AtomicU64},
+};
+use zeroize::Zeroizing;
+
+/// The longest token that is taken, in bytes.
+pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
+
+/// An access token ([RFC 6749 §1.4]): opaque text that opens what it was issued for.
+///
+/// A clone shares the text. It prints as `[redacted]`, has no `Display`, no `Serialize` and no
+/// comparison; its bytes are wiped when the last clone, and the last header made of it, are
+/// dropped.
+///
+/// ```
+/// use tower_oauth2::AccessToken;
+///
+/// let token = AccessToken::new("mF_9.B5f-4.1JqM")?;
+/// assert_eq!(token.expose(), "mF_9.B5f-4.1JqM");
+/// assert_eq!(format!("{token:?}"), "AccessToken([redacted])");
+/// assert!(AccessToken::new("two words").is_err());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+///
+/// [RFC 6749 §1.4]: https://www.rfc-editor.org/rfc/rfc6749#section-1.4
+#[derive(Clone)]
+pub struct AccessToken {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// [`PREFIX`] and the token. The text is not kept beside it: a pool holds one for each user.
+    bearer: HeaderValue,
+    /// See [`AccessToken::lease`].
+    lease: AtomicU64,
+    /// See [`AccessToken::giver`].
+    giver: Option<Weak<dyn Giver>>,
+}
+
+const PREFIX: &str = "Bearer ";
+
+/// What gave a token out, and is to hear of its rejection.
+pub(crate) trait Giver: Send + Sync {
+    /// The resource refused `rejected`; whether another token may be had.
+    fn reject(&self, rejected: &AccessToken) -> bool;
+}
+
+/// Bytes that are wiped when the last header value over them is dropped.
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AccessToken {
+    /// A token of visible ASCII characters, at most 16 KiB of them. That is wider than the
+    /// `b64token` of [RFC 6750 §2.1], because servers with other tokens exist.
+    ///
+    /// # Errors
+    ///
+    /// When `token` is empty, longer, or holds any other character. The error does not repeat it.
+    ///
+    /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    pub fn new(token: impl Into<String>) -> Result<Self, ConfigError> {
+        let text = Zeroizing::new(token.into());
+        if text.is_empty() {
+            return Err(ConfigError::new("the access token is empty"));
+        }
+        if text.len() > MAX_TOKEN_LEN {
+            return Err(ConfigError::new("the access token is longer than 16 KiB"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigError::new(
+                "the access token holds a character that is not visible ASCII",
+            ));
+        }
+        let bearer = sensitive_header(&[PREFIX, text.as_str()])?;
+        Ok(Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver: None }) })
+    }
+
+    /// The token itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        let text = self.inner.bearer.as_bytes().get(PREFIX.len()..).unwrap_or_default();
+        // It was checked to be visible ASCII.
+        str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// `Bearer` and the token, marked sensitive: the value of an `Authorization` header.
+    #[must_use]
+    pub fn bearer(&self) -> &HeaderValue {
+        &self.inner.bearer
+    }
+
+    /// Until when the cache that holds this token lets it go out unasked, in nanoseconds of that
+    /// cache; zero is never. It lives in the token, so that whoever holds one need not look
+    /// anywhere else.
+    pub(crate) fn lease(&self) -> &AtomicU64 {
+        &self.inner.lease
+    }
+
+    /// What gave this token out, where that is still there.
+    pub(crate) fn giver(&self) -> Option<Arc<dyn Giver>> {
+        self.inner.giver.as_ref()?.upgrade()
+    }
+
+    /// The same text as a token of its own, without a lease, which `giver` gives out.
+    pub(crate) fn given_by(&self, giver: Weak<dyn Giver>) -> Self {
+        let bearer = self.inner.bearer.clone();
+        let giver = Some(giver);
+        Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver }) }
+    }
+
+    /// Whether both are the same text.
+    pub(crate) fn has_text_of(&self, other: &Self) -> bool {
+        self.is_same(other) || self.inner.bearer == other.inner.bearer
+    }
+
+    /// Whether both are one and the same token object, which says more than equal text: the
+    /// same answer of the same authorization server.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+/// A header value of its own bytes, marked sensitive and wiped when dropped.
+///
+/// # Errors
+///
+/// When `parts` hold what a header value cannot.
+pub(crate) fn sensitive_header(parts: &[&str]) -> Result<HeaderValue, ConfigError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    for part in parts {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(bytes)))
+        .map_err(|_| ConfigError::new("the credential does not fit into a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AccessToken").field(&format_args!("{REDACTED}")).finish()
+    }
+}
+
+impl TryFrom<String> for AccessToken {
+    type Error = ConfigError;
+
+    fn try_from(token: String) -> Result<Self, ConfigError> {
+        Self::new(token)
+    }
+}
+
+impl TryFrom<&str> for AccessToken {
+    type Error = ConfigError;
+
+    fn try_from(token: &str) -> Result<Self, ConfigError> {
+        Self::new(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_header_is_sensitive_and_exact() {
+        let token = AccessToken::new("abc").unwrap();
+        assert_eq!(token.bearer(), "Bearer abc");
+        assert!(token.bearer().is_sensitive());
+    }
+
+    #[test]
+    fn an_illegal_byte_is_an_error_that_does_not_repeat_the_token_place_09() {
+        for bad in ["", "a b", "a\nb", "caf\u{e9}", "a\u{7f}", &"x".repeat(MAX_TOKEN_LEN + 1)] {
+            let error = AccessToken::new(bad).unwrap_err().to_string();
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        }
+    }
+}
