@@ -41,8 +41,6 @@
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
 //! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`] | |
-//! | `cache` | [`validate::Cached`] | |
-//! | `introspection` | [`validate::Introspection`] | |
 //! | `axum` | extractors | |
 //! | `metrics` | counters and a gauge: see below | |
 //! | `tracing` | spans and events: see below | |
@@ -96,6 +94,7 @@
     allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
 )]
 
+#[cfg(any(feature = "client", feature = "server"))]
 mod back_channel;
 #[cfg(feature = "jwt")]
 mod jose;
@@ -114,13 +113,13 @@ pub mod testing;
 #[cfg(feature = "server")]
 pub mod validate;
 
-#[cfg(any(feature = "client", feature = "jwt"))]
-pub use back_channel::{AuthorizationServerMetadata, DiscoveryError, DiscoveryErrorKind};
-#[cfg(any(feature = "client", feature = "introspection"))]
-pub use back_channel::{ClientAuthentication, ClientSecretSource};
-#[cfg(all(feature = "jwt", any(feature = "client", feature = "introspection")))]
+#[cfg(any(feature = "client", feature = "server"))]
+pub use back_channel::{
+    AuthorizationServerMetadata, ClientAuthentication, ClientSecretSource, DiscoveryError,
+    DiscoveryErrorKind, NotConnected, Transport, TransportError, TransportErrorKind,
+};
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "server")))]
 pub use back_channel::{JwtAssertion, SigningKeySource};
-pub use back_channel::{NotConnected, Transport, TransportError, TransportErrorKind};
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
 pub use vocabulary::{

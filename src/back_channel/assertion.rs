@@ -147,7 +147,6 @@ impl JwtAssertion {
     }
 
     /// What it has in common with those of the same key and the same content alone. It is secret.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> Zeroizing<String> {
         let key = self.key.told_apart_by();
         let key = key.as_ref().map(|key| key.as_str());
@@ -241,7 +240,6 @@ impl SigningKeySource {
 impl SigningKeySource {
     /// What only holders of this key have in common, where it stays: the public key, or what a
     /// shared secret makes of a text that is always the same.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     fn told_apart_by(&self) -> Option<Zeroizing<String>> {
         let Source::Fixed(key) = &self.0 else { return None };
         let public = key.public_jwk();

@@ -111,7 +111,6 @@ impl ClientAuthentication {
 
     /// What tells clients with the same identifier apart: the method, and what the client proves
     /// itself with, where that stays. It is secret.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
         let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
         let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
@@ -132,7 +131,6 @@ impl ClientAuthentication {
     }
 
     /// Whether the client is known by its certificate.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for what finds endpoints"))]
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.method, Method::Tls)
     }
@@ -152,20 +150,17 @@ impl ClientAuthentication {
     }
 
     /// The same client, which remembers for itself what secret it showed last.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn detached(&self) -> Self {
         let secret = self.secret.as_ref().map(ClientSecretSource::detached);
         Self { secret, ..self.clone() }
     }
 
     /// Whether its secret may become another by itself.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn rotates_its_secret(&self) -> bool {
         self.secret.as_ref().is_some_and(ClientSecretSource::may_change)
     }
 
     /// Whether its secret is another than it showed last.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn has_another_secret(&self) -> bool {
         self.secret.as_ref().is_some_and(ClientSecretSource::has_changed)
     }

@@ -286,7 +286,6 @@ impl DiscoveryError {
     }
 
     /// None of the issuers that a resource names is known beforehand.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "clients ask resources"))]
     pub(crate) fn unknown_issuers<'a>(named: impl Iterator<Item = &'a str>) -> Self {
         let issuers: Vec<Box<str>> = named.map(|one| scrub::description(one).into()).collect();
         let text = match issuers.first() {

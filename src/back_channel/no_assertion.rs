@@ -11,7 +11,6 @@ impl JwtAssertion {
         match *self {}
     }
 
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn told_apart_by(&self) -> Zeroizing<String> {
         match *self {}
     }

@@ -116,7 +116,6 @@ impl ClientSecretSource {
     }
 
     /// The secret that stays, where it does.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn fixed(&self) -> Option<&ClientSecret> {
         match &self.source {
             Source::Fixed(secret) => Some(secret),
@@ -125,13 +124,11 @@ impl ClientSecretSource {
     }
 
     /// Whether it may give another secret than before.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn may_change(&self) -> bool {
         matches!(self.source, Source::Asked { .. })
     }
 
     /// Whether it gives another secret than it gave last.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn has_changed(&self) -> bool {
         let Source::Asked { ask, .. } = &self.source else { return false };
         let Ok(secret) = ask() else { return false };
@@ -139,7 +136,6 @@ impl ClientSecretSource {
     }
 
     /// The same source, with a memory of its own.
-    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "for caches of tokens"))]
     pub(crate) fn detached(&self) -> Self {
         Self::new(self.source.clone())
     }

@@ -130,27 +130,18 @@ impl Transport {
     }
 
     /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
-    #[cfg_attr(
-        not(any(feature = "client", feature = "introspection", feature = "jwt")),
-        allow(dead_code, reason = "for what reads documents")
-    )]
     pub(crate) fn at_most(mut self, max_body: usize) -> Self {
         self.max_body = self.max_body.min(max_body);
         self
     }
 
     /// The same service for answers within `deadline`, or sooner where that was set.
-    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "for introspection"))]
     pub(crate) fn within(mut self, deadline: Duration) -> Self {
         self.deadline = self.deadline.min(deadline);
         self
     }
 
     /// The time of day by the clock of the deadline.
-    #[cfg_attr(
-        not(any(feature = "client", feature = "jwt")),
-        allow(dead_code, reason = "for what reads documents")
-    )]
     pub(crate) fn wall(&self) -> SystemTime {
         self.clock.wall()
     }

@@ -1,10 +1,8 @@
 //! Who judges a token: [`ValidateToken`], its verdicts, and the validators that come with the
 //! crate.
 
-#[cfg(feature = "cache")]
 mod cached;
 mod chain;
-#[cfg(feature = "introspection")]
 mod introspection;
 #[cfg(feature = "jwt")]
 mod jwks;
@@ -16,13 +14,11 @@ mod revocation;
 mod revocations;
 mod static_tokens;
 
-#[cfg(feature = "cache")]
 pub use cached::{Cached, CachedFuture};
 pub use chain::{
     FirstOf, FirstOfFuture, MapClaims, MapClaimsFuture, NoRoute, Otherwise, Route, RouteFuture,
     Routes, When, first_of, is_jwt, prefix,
 };
-#[cfg(feature = "introspection")]
 pub use introspection::{Introspection, IntrospectionFuture};
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};

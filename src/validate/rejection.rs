@@ -294,7 +294,6 @@ impl Rejection {
     }
 
     /// Says to the log, and not to the caller, why nobody can tell.
-    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "for introspection"))]
     pub(crate) fn because(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.description = cause.into();
         self

@@ -19,14 +19,12 @@ pub struct Clock {
 }
 
 /// An instant on both clocks.
-#[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub(crate) monotonic: Instant,
     pub(crate) wall: SystemTime,
 }
 
-#[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
 impl Now {
     /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
     /// sleeps, the other may be set back.
@@ -83,7 +81,6 @@ impl Clock {
         }
     }
 
-    #[cfg_attr(not(any(feature = "client", feature = "jwt")), allow(dead_code, reason = "ages"))]
     pub(crate) fn now(&self) -> Now {
         Now { monotonic: self.monotonic(), wall: self.wall() }
     }

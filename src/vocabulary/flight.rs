@@ -44,7 +44,6 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
     }
 
     /// Brings `result` at once, without a task.
-    #[cfg_attr(not(feature = "cache"), allow(dead_code, reason = "caches land without a task"))]
     pub(crate) fn land(mut self, result: T) {
         self.landing.result = Some(result);
     }

@@ -35,7 +35,6 @@ pub(crate) fn read<'de, M: Members<'de>>(
 /// # Errors
 ///
 /// As [`read`].
-#[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "tokens are read at once"))]
 pub(crate) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
     read(json, &mut Nothing)
 }

@@ -9,16 +9,12 @@ pub(crate) mod b64token;
 pub(crate) mod challenge;
 pub(crate) mod clock;
 pub(crate) mod config_error;
-#[cfg(all(feature = "server", any(feature = "cache", feature = "jwt")))]
+#[cfg(feature = "server")]
 pub(crate) mod flight;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
 pub(crate) mod location;
-#[cfg(any(feature = "introspection", feature = "jwt"))]
-#[cfg_attr(
-    not(feature = "jwt"),
-    allow(dead_code, reason = "tokens are read with more of it than answers are")
-)]
+#[cfg(any(feature = "server", feature = "jwt"))]
 pub(crate) mod members;
 pub(crate) mod origin;
 pub(crate) mod query;

@@ -100,10 +100,6 @@ const PLAIN_HTTP: &str = "is plain http to another machine; Transport::allow_pla
 
 /// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
 /// is allowed.
-#[cfg_attr(
-    not(any(feature = "client", feature = "introspection", feature = "jwt")),
-    allow(dead_code, reason = "for what reads documents")
-)]
 pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {
     let uri: Uri = url.parse().map_err(|_| NO_URL)?;
     let origin = Origin::of(&uri).ok_or(NO_URL)?;

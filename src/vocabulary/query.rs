@@ -4,7 +4,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use std::borrow::Cow;
 
 /// What is escaped in a value: all but the unreserved characters of RFC 3986 §2.3.
-#[cfg_attr(not(feature = "client"), allow(dead_code, reason = "only clients write values"))]
 pub(crate) const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -27,7 +27,6 @@ impl<'a> RequestHead<'a> {
         }
     }
 
-    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "a chain keeps heads"))]
     pub(crate) fn new(
         method: &'a Method,
         uri: &'a Uri,

@@ -42,7 +42,7 @@ use std::{
 ///    final.
 ///
 /// A clone shares the keys. It checks each signature anew: stack it under a
-/// [`Cached`](super::Cached) (feature `cache`).
+/// [`Cached`](super::Cached).
 ///
 /// # Defaults
 ///
