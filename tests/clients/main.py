@@ -2,7 +2,7 @@
 
 Environment, all of it set by `run`:
   EXAMPLES               where the built examples are
-  BROWSER                the path of Chromium
+  BROWSER, NGINX         the paths of Chromium and nginx
   INTEROP_OIDC_PROVIDER, INTEROP_REALM, INTEROP_DJANGO
                          authorization servers; see tests/interop
 """

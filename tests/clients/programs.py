@@ -1,8 +1,10 @@
-"""The examples as processes, and what they are told."""
+"""The examples and the proxies as processes, and what they are told."""
 
 import os
+import socket
 import subprocess
 import threading
+import time
 
 EXAMPLES = os.environ["EXAMPLES"]
 
@@ -15,24 +17,21 @@ EVERY_WAY = "header,query,basic,form,cookie=sid,header=x-api-key"
 _running = []
 
 
-class Server:
-    """One that prints `READY` and its origin. What it logs is kept."""
+class Program:
+    """One that runs until it is stopped. What it logs is kept."""
 
-    def __init__(self, example, *arguments):
+    def __init__(self, *command):
         self.process = subprocess.Popen(
-            [f"{EXAMPLES}/{example}", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         _running.append(self)
         self.log = []
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
         self.reader.start()
-        word, _, self.origin = self.process.stdout.readline().strip().partition(" ")
-        if word != "READY":
-            self.stop()
-            raise RuntimeError(f"{example} did not start: {''.join(self.log)}")
+
+    def failed(self):
+        self.stop()
+        return RuntimeError(f"{self.process.args[0]} did not start: {''.join(self.log)}")
 
     def stop(self):
         """Its exit status after SIGTERM."""
@@ -48,6 +47,35 @@ class Server:
         if self in _running:
             _running.remove(self)
         return status
+
+
+class Server(Program):
+    """One that prints `READY` and its origin."""
+
+    def __init__(self, example, *arguments):
+        super().__init__(f"{EXAMPLES}/{example}", *arguments)
+        word, _, self.origin = self.process.stdout.readline().strip().partition(" ")
+        if word != "READY":
+            raise self.failed()
+
+
+class Proxy(Program):
+    """One that listens on a port that it is given."""
+
+    def __init__(self, port, *command):
+        super().__init__(*command)
+        self.origin = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + 30
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise self.failed()
+            time.sleep(0.05)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def stop_all():
