@@ -1,6 +1,9 @@
 //! The registered claims of a payload, read once, without copies, before anything is verified.
 
-use crate::jose::members::{self, Members, Number, Text, Texts};
+use crate::vocabulary::{
+    member_values::Number,
+    members::{self, Members, Text, Texts},
+};
 use serde_core::de::MapAccess;
 use std::{
     borrow::Cow,

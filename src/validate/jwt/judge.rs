@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     Algorithm, ScopeSet,
-    jose::{Compact, Header, VerifyingKey, base64url, members::Texts},
+    jose::{Compact, Header, VerifyingKey, base64url},
     validate::{Principal, Rejection, jwks::Found},
-    vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
+    vocabulary::{flight::Joined, members::Texts, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 
