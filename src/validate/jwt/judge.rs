@@ -8,20 +8,14 @@ use super::{
 };
 use crate::{
     Algorithm, ScopeSet,
-    jose::{Compact, Header, VerifyingKey, base64url, members::Texts},
-    validate::{Principal, Rejection, jwks::Found},
+    jose::{Compact, Header, base64url, members::Texts},
+    validate::{Principal, Rejection, jwks::Unverified},
     vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 
-/// The longest signature that a key which is taken can make: RSA of 8192 bits.
-const MAX_SIGNATURE: usize = 1024;
-
 /// Enough for headers without certificates.
 const USUAL_HEADER: usize = 512;
-
-/// How many keys of one name are tried.
-const MAX_CANDIDATES: usize = 4;
 
 /// Where a payload of the usual size has room: others take an allocation.
 pub(super) const ROOM: usize = 1024;
@@ -94,10 +88,15 @@ pub(super) fn judge<'b>(
         Ok(issuer) => issuer,
         Err(rejection) => return rejection.into(),
     };
-    match check_signature(compact, header, issuer, waited) {
-        Ok(None) => {}
-        Ok(Some(joined)) => return Judged::Wait(joined),
-        Err(rejection) => return rejection.into(),
+    let kid = header.kid.as_deref();
+    match issuer.keys.verify(compact, kid, header.algorithm, waited) {
+        Ok(()) => {}
+        Err(Unverified::Fetching(joined)) => return Judged::Wait(joined),
+        Err(Unverified::Unavailable(wait)) => return Rejection::unavailable(wait).into(),
+        Err(Unverified::NoKey(why)) => return refused(why).into(),
+        Err(Unverified::WrongSignature) => {
+            return Rejection::unverified("the signature is wrong").into();
+        }
     }
     match principal(&claims, issuer, rules, now) {
         Ok(principal) => {
@@ -174,50 +173,6 @@ fn check_claims<'i>(
         return Err(refused("for another audience (the signature was not looked at)"));
     }
     Ok(issuer)
-}
-
-/// Whether one of the issuer's keys made the signature; what to wait for before that can be told.
-fn check_signature(
-    compact: Compact<'_>,
-    header: &Checked<'_>,
-    issuer: &TrustedIssuer,
-    waited: bool,
-) -> Result<Option<Joined<()>>, Rejection> {
-    let mut buffer = [0; MAX_SIGNATURE + 2];
-    let signature = base64url::decode_into(compact.signature, &mut buffer)
-        .ok_or_else(|| refused("the signature is no base64url, or too long"))?;
-    let (kid, algorithm) = (header.kid.as_deref(), header.algorithm);
-    let keys = match issuer.keys.look_up(kid, algorithm, waited) {
-        Found::Keys(keys) => keys,
-        Found::Unknown => return Err(refused("the issuer has no such key")),
-        Found::Wait(joined) => return Ok(Some(joined)),
-        Found::Unavailable(retry_after) => return Err(Rejection::unavailable(retry_after)),
-    };
-    let mut candidates = keys.candidates(kid, algorithm).take(MAX_CANDIDATES);
-    if kid.is_none() {
-        return match (candidates.next(), candidates.next()) {
-            (Some(key), None) if is_by(key, compact, algorithm, signature) => Ok(None),
-            (Some(_), Some(_)) => Err(refused("it names no key, and the issuer has several")),
-            // The one key may have been replaced: an issuer without names cannot say so otherwise.
-            _ => match issuer.keys.look_further(waited) {
-                Found::Wait(joined) => Ok(Some(joined)),
-                Found::Unavailable(retry_after) => Err(Rejection::unavailable(retry_after)),
-                Found::Keys(_) | Found::Unknown => Err(wrong_signature()),
-            },
-        };
-    }
-    match candidates.any(|key| is_by(key, compact, algorithm, signature)) {
-        true => Ok(None),
-        false => Err(wrong_signature()),
-    }
-}
-
-fn wrong_signature() -> Rejection {
-    Rejection::unverified("the signature is wrong")
-}
-
-fn is_by(key: &VerifyingKey, compact: Compact<'_>, algorithm: Algorithm, signature: &[u8]) -> bool {
-    key.verify(algorithm, compact.signing_input.as_bytes(), signature)
 }
 
 /// Whose token it is. The signature is good: who presents it may know what is wrong.
