@@ -5,12 +5,12 @@
 use super::{
     Introspection,
     answer::{Members, malformed, object},
-    rules::{instant, texts},
+    rules::{date, texts},
 };
 use crate::{
     ConfigError,
     jose::{Compact, Header, base64url},
-    validate::{Jwks, Rejection, jwks::Unverified},
+    validate::{Jwks, Rejection, jwks::Unverified, times::Leeway},
     vocabulary::members::Texts,
 };
 use serde_json::Value;
@@ -46,7 +46,7 @@ impl Signed {
         &self,
         jwt: &[u8],
         now: SystemTime,
-        leeway: Duration,
+        leeway: Leeway,
     ) -> Result<Members, Rejection> {
         let compact = str::from_utf8(jwt).ok().and_then(|jwt| Compact::parse(jwt.trim()));
         let compact = compact.ok_or_else(|| malformed("it is not signed"))?;
@@ -80,7 +80,7 @@ impl Signed {
         }
     }
 
-    fn check(&self, claims: &Members, now: SystemTime, leeway: Duration) -> Result<(), Rejection> {
+    fn check(&self, claims: &Members, now: SystemTime, leeway: Leeway) -> Result<(), Rejection> {
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(malformed("it is of another issuer"));
         }
@@ -88,8 +88,8 @@ impl Signed {
         if !audience.iter().flat_map(Texts::iter).any(|one| *one == *self.client_id) {
             return Err(malformed("it is for another client"));
         }
-        match instant(claims, "iat")? {
-            Some(issued) if !issued.is_ahead(now, leeway) => Ok(()),
+        match date(claims, "iat")? {
+            Some(issued) if leeway.has_come(issued, now) => Ok(()),
             _ => Err(malformed("it does not say since when it is true")),
         }
     }

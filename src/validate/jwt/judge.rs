@@ -2,14 +2,18 @@
 
 use super::{
     TrustedIssuer,
-    claims::{Claims, NumericDate, issuer_of},
+    claims::{Claims, issuer_of},
     known_headers::KnownHeaders,
     rules::{Profile, Rules},
 };
 use crate::{
     Algorithm, ScopeSet,
     jose::{Compact, Header, base64url, members::Texts},
-    validate::{Principal, Rejection, jwks::Unverified},
+    validate::{
+        Principal, Rejection,
+        jwks::Unverified,
+        times::{NumericDate, Times, Untimely},
+    },
     vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
@@ -156,23 +160,23 @@ fn check_claims<'i>(
     if !issuer.allows(algorithm) {
         return Err(refused("the algorithm is not allowed for this issuer"));
     }
-    let expiry = claims.exp.ok_or_else(|| refused("there is no expiry"))?;
-    let expiry = expiry.instant().ok_or_else(|| refused("the expiry is no date"))?;
-    if rules.is_over(expiry, now) {
-        return Err(refused("expired (the signature was not looked at)"));
+    if claims.times.exp.is_none() {
+        return Err(refused("there is no expiry"));
     }
-    for (date, wrong) in [
-        (claims.nbf, "not valid yet (the signature was not looked at)"),
-        (claims.iat, "issued in the future (the signature was not looked at)"),
-    ] {
-        if date.is_some_and(|date| !rules.has_come(date, now)) {
-            return Err(refused(wrong));
-        }
-    }
+    rules.leeway.check(&claims.times, now).map_err(|untimely| refused(described(untimely)))?;
     if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
         return Err(refused("for another audience (the signature was not looked at)"));
     }
     Ok(issuer)
+}
+
+fn described(untimely: Untimely) -> &'static str {
+    match untimely {
+        Untimely::ExpiryIsNoDate => "the expiry is no date",
+        Untimely::Expired => "expired (the signature was not looked at)",
+        Untimely::NotValidYet => "not valid yet (the signature was not looked at)",
+        Untimely::IssuedInFuture => "issued in the future (the signature was not looked at)",
+    }
 }
 
 /// Whose token it is. The signature is good: who presents it may know what is wrong.
@@ -186,14 +190,11 @@ fn principal(
     if claims.is_bound {
         return Err(Rejection::invalid("the access token is bound to a key: proof is missing"));
     }
-    let instant = |date: Option<NumericDate>, wrong| match date.map(NumericDate::instant) {
-        None => Ok(None),
-        Some(None) => Err(Rejection::invalid(wrong)),
-        Some(instant) => Ok(instant),
-    };
-    let expires_at = instant(claims.exp, "the expiry is no date")?;
-    let issued_at = instant(claims.iat, "the time of issue is no date")?;
-    let authenticated_at = instant(claims.auth_time, "the time of log-in is no date")?;
+    let Times { exp, iat, .. } = claims.times;
+    let expires_at = NumericDate::optional(exp, "the expiry is no date")?;
+    let issued_at = NumericDate::optional(iat, "the time of issue is no date")?;
+    let authenticated_at =
+        NumericDate::optional(claims.auth_time, "the time of log-in is no date")?;
     // All at once: it is large, and each setter would move it.
     let principal = Principal {
         subject: claims.sub.as_deref().map(Into::into),
