@@ -13,6 +13,7 @@ mod rejection;
 mod revocation;
 mod revocations;
 mod static_tokens;
+mod times;
 
 pub use cached::{Cached, CachedFuture};
 pub use chain::{

@@ -11,7 +11,7 @@ mod signed;
 #[path = "no_signed.rs"]
 mod signed;
 
-use super::{Rejection, ValidateToken, Validated, Verdict};
+use super::{Rejection, ValidateToken, Validated, Verdict, times::Leeway};
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
     back_channel::{
@@ -42,8 +42,6 @@ use zeroize::Zeroizing;
 const MAX_ANSWER: usize = 256 * 1024;
 
 const DEADLINE: Duration = Duration::from_secs(5);
-
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// Asks the authorization server about each token
 /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
@@ -197,9 +195,7 @@ impl<C> Introspection<C> {
     ///
     /// When it is longer.
     pub fn with_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
-        if leeway > MAX_LEEWAY {
-            return Err(ConfigError::new("a leeway is at most 5 minutes"));
-        }
+        let leeway = Leeway::new(leeway)?;
         Ok(self.with(|settings| settings.rules.leeway = leeway))
     }
 
