@@ -316,6 +316,17 @@ impl DiscoveryError {
         self.kind
     }
 
+    /// Returns `true` if the document could not be read, so that an older one still holds.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self.kind,
+            DiscoveryErrorKind::Transport
+                | DiscoveryErrorKind::Refused
+                // A page for people, for example: no document, rather than that of another issuer.
+                | DiscoveryErrorKind::InvalidResponse
+        )
+    }
+
     /// The status of the answer that refused.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {

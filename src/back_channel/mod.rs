@@ -9,6 +9,7 @@ pub(crate) mod assertion;
 #[path = "no_assertion.rs"]
 pub(crate) mod assertion;
 pub(crate) mod client_authentication;
+pub(crate) mod discovered;
 pub(crate) mod form_post;
 #[cfg(feature = "https")]
 pub(crate) mod https;
