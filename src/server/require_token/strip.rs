@@ -1,11 +1,13 @@
 //! What is done to a request whose token was good, and to the answer it gets.
 
 use super::extract::{Place, header_name};
-use crate::{TokenLocation, vocabulary::query::pairs};
+use crate::{
+    TokenLocation,
+    vocabulary::query::{pairs, with_pairs},
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{CACHE_CONTROL, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
-    uri::PathAndQuery,
 };
 use std::ops::Range;
 
@@ -65,11 +67,10 @@ pub(in crate::server) fn clean_parameter<B>(
     if rest().count() == pairs(query).count() {
         return false;
     }
-    if strip != Strip::Nothing {
-        let rest = rest().collect::<Vec<_>>().join("&");
-        if let Some(uri) = with_query(request.uri(), &rest) {
-            *request.uri_mut() = uri;
-        }
+    if strip != Strip::Nothing
+        && let Some(uri) = with_pairs(request.uri(), rest())
+    {
+        *request.uri_mut() = uri;
     }
     true
 }
@@ -89,19 +90,7 @@ fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
         Some(after) => (before, after),
         None => (before.strip_suffix('&').unwrap_or(before), after),
     };
-    with_query(uri, &[before, after].concat())
-}
-
-/// `uri` with this query, or without one where it is empty.
-fn with_query(uri: &Uri, query: &str) -> Option<Uri> {
-    let mut text = uri.path().to_owned();
-    if !query.is_empty() {
-        text.push('?');
-        text.push_str(query);
-    }
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).ok()?);
-    Uri::from_parts(parts).ok()
+    with_pairs(uri, [[before, after].concat().as_str()])
 }
 
 /// Keeps shared caches from storing the answer to a URI that held a token (RFC 6750 §2.3):

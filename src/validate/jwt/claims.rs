@@ -1,8 +1,11 @@
 //! The registered claims of a payload, read once, without copies, before anything is verified.
 
 use crate::{
-    jose::members::{self, Members, Number, Text, Texts},
     validate::times::{NumericDate, Times},
+    vocabulary::{
+        member_values::Number,
+        members::{self, Members, Text, Texts},
+    },
 };
 use serde_core::de::MapAccess;
 use std::borrow::Cow;

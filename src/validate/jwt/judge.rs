@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     Algorithm, ScopeSet,
-    jose::{Compact, Header, base64url, members::Texts},
+    jose::{Compact, Header, base64url},
     validate::{
         Principal, Rejection,
         jwks::Unverified,
         times::{NumericDate, Times, Untimely},
     },
-    vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
+    vocabulary::{flight::Joined, members::Texts, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 
