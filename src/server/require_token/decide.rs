@@ -83,7 +83,7 @@ pub(in crate::server) fn admit_known<V: ValidateToken, B>(
 ) -> bool {
     let Some(header) = extract::bearer_header(request, &settings.sources) else { return false };
     let Some(credentials) = extract::bearer_credentials(header) else { return false };
-    let Some(validated) = validator.recall(credentials) else { return false };
+    let Some(validated) = validator.cache_support().recall(credentials) else { return false };
     let token_id = settings.token_id(credentials);
     match settings.strip {
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),

@@ -11,7 +11,7 @@ mod signed;
 #[path = "no_signed.rs"]
 mod signed;
 
-use super::{Rejection, ValidateToken, Validated, Verdict, times::Leeway};
+use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
     back_channel::{
@@ -285,6 +285,12 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<C> {
+        self
+    }
+}
+
+impl<C: Send + Sync + 'static> CacheSupport<C> for Introspection<C> {
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
         self.settings.rules.recheck(validated.principal(), now)
     }

@@ -12,7 +12,7 @@ pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
-use super::{Rejection, ValidateToken, Validated, Verdict, times::Leeway};
+use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
 use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
 use judge::{Judged, ROOM, judge};
 use known_headers::KnownHeaders;
@@ -255,6 +255,12 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<C> {
+        self
+    }
+}
+
+impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     /// After the last dot, where the signature is.
     fn split_at(&self, token: &[u8]) -> usize {
         signature_at(token).unwrap_or(0)
