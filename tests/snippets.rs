@@ -16,7 +16,8 @@ fn each_snippet_compiles_with_exactly_what_the_lines_above_it_add() {
     let mut packages = BTreeMap::<_, Vec<_>>::new();
     for document in documents {
         let page = document.file_stem().unwrap().to_str().unwrap();
-        for (number, (lines, code)) in (1..).zip(snippets(&fs::read_to_string(&document).unwrap())) {
+        for (number, (lines, code)) in (1..).zip(snippets(&fs::read_to_string(&document).unwrap()))
+        {
             packages.entry(lines).or_default().push((format!("{page}_{number}"), code));
         }
     }
