@@ -11,7 +11,7 @@ use std::{
 use tower::Service;
 use tower_oauth2::{
     Answer, RequestHead,
-    validate::{Principal, Rejection, ValidateToken, Validated, Verdict},
+    validate::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict},
 };
 
 /// Finds tokens of three parts good without looking at them: the floor under every validator.
@@ -39,6 +39,12 @@ impl ValidateToken for Judge {
         })
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for Judge {
     fn split_at(&self, token: &[u8]) -> usize {
         token.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1)
     }

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use std::{sync::LazyLock, time::Duration};
 use tower_oauth2::{
     Answer, RequestHead,
-    validate::{Cached, Jwks, JwtValidator, TrustedIssuer, ValidateToken},
+    validate::{CacheSupport, Cached, Jwks, JwtValidator, TrustedIssuer, ValidateToken},
 };
 
 const CLAIMS: &str = r#"{"iss":"https://as.example","aud":"https://api.example","exp":9999999999,"iat":1,"sub":"alice","client_id":"c1","jti":"j1","scope":"read"}"#;

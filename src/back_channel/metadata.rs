@@ -3,10 +3,13 @@
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 //! [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
 
-use super::{retry_after::retry_after, scrub};
+use super::{json, retry_after::retry_after, scrub};
 use crate::{
     ConfigError, Transport, TransportError,
-    vocabulary::origin::{NO_URL, fetchable},
+    vocabulary::{
+        origin::{NO_URL, fetchable},
+        query::with_path_and_query,
+    },
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::ACCEPT};
@@ -207,11 +210,7 @@ impl Places {
             ));
         }
         let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
-        let at = |path: String| {
-            let mut parts = uri.clone().into_parts();
-            parts.path_and_query = Some(path.parse().map_err(|_| wrong(NO_URL))?);
-            Uri::from_parts(parts).map_err(|_| wrong(NO_URL))
-        };
+        let at = |path: String| with_path_and_query(&uri, path).ok_or_else(|| wrong(NO_URL));
         // RFC 8414 §3.1 puts its path between host and path, OpenID §4 after both.
         Ok(Self { openid: at(format!("{path}{OPENID}"))?, oauth: at(format!("{OAUTH}{path}"))? })
     }
@@ -219,14 +218,10 @@ impl Places {
 
 /// The members of a document.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(members),
-        _ => {
-            let text = "the metadata is no JSON object";
-            Err(DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text))
-        }
-    }
+    json::object(body).ok_or_else(|| {
+        let text = "the metadata is no JSON object";
+        DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text)
+    })
 }
 
 /// Fetches the document of `whose`, an issuer or a resource.
@@ -319,6 +314,17 @@ impl DiscoveryError {
     #[must_use]
     pub fn kind(&self) -> DiscoveryErrorKind {
         self.kind
+    }
+
+    /// Returns `true` if the document could not be read, so that an older one still holds.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self.kind,
+            DiscoveryErrorKind::Transport
+                | DiscoveryErrorKind::Refused
+                // A page for people, for example: no document, rather than that of another issuer.
+                | DiscoveryErrorKind::InvalidResponse
+        )
     }
 
     /// The status of the answer that refused.

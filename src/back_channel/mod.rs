@@ -9,11 +9,14 @@ pub(crate) mod assertion;
 #[path = "no_assertion.rs"]
 pub(crate) mod assertion;
 pub(crate) mod client_authentication;
+pub(crate) mod discovered;
+pub(crate) mod form_post;
 #[cfg(feature = "https")]
 pub(crate) mod https;
 #[cfg(not(feature = "https"))]
 #[path = "no_https.rs"]
 pub(crate) mod https;
+pub(crate) mod json;
 pub(crate) mod metadata;
 pub(crate) mod not_connected;
 pub(crate) mod retry_after;

@@ -1,7 +1,7 @@
 //! Where the metadata of a protected resource are
 //! ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
 
-use crate::{ConfigError, Origin};
+use crate::{ConfigError, Origin, vocabulary::query::with_path_and_query};
 use http::Uri;
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -21,8 +21,5 @@ pub(crate) fn resource_metadata(resource: &str) -> Result<Uri, ConfigError> {
     }
     let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut parts = uri.clone().into_parts();
-    let path = format!("{WELL_KNOWN}{path}{query}");
-    parts.path_and_query = Some(path.parse().map_err(|_| wrong())?);
-    Uri::from_parts(parts).map_err(|_| wrong())
+    with_path_and_query(&uri, format!("{WELL_KNOWN}{path}{query}")).ok_or_else(wrong)
 }

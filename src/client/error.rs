@@ -1,6 +1,6 @@
 use crate::{
     DiscoveryError, DiscoveryErrorKind, Origin, TransportError,
-    back_channel::{scrub, secrets::Secrets},
+    back_channel::{form_post::PostError, scrub, secrets::Secrets},
 };
 use http::StatusCode;
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
@@ -106,6 +106,15 @@ impl Error {
 
     pub(super) fn placement(text: &'static str) -> Self {
         Self::new(ErrorKind::Placement, text)
+    }
+
+    /// A form that was not posted, or not answered.
+    pub(super) fn post(error: PostError) -> Self {
+        match error {
+            PostError::Client(text) => Self::new(ErrorKind::Source, text),
+            PostError::Url => Self::placement("the URL cannot take the parameters in its query"),
+            PostError::Transport(error) => Self::transport(&error),
+        }
     }
 
     /// The failure of the transport, which was asked to keep the secrets of the attempt out of it.

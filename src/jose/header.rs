@@ -1,7 +1,5 @@
-use super::{
-    Algorithm,
-    members::{self, Members, Skipped, Text, Texts},
-};
+use super::Algorithm;
+use crate::vocabulary::members::{self, Members, Nothing, Object, Skipped, Text, Texts};
 use serde_core::de::{Error, MapAccess};
 use std::borrow::Cow;
 
@@ -60,7 +58,7 @@ impl<'de> Members<'de> for Reading<'de> {
                     return Err(A::Error::custom("x5c is no list"));
                 }
             }
-            "jwk" => members::object(object, &mut members::Nothing)?,
+            "jwk" => object.next_value_seed(Object(&mut Nothing))?,
             _ => return Ok(false),
         }
         Ok(true)

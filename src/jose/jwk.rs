@@ -1,9 +1,7 @@
 //! One JWK, its members as they are written.
 
-use super::{
-    base64url,
-    members::{Names, Text},
-};
+use super::base64url;
+use crate::vocabulary::members::{Names, Text};
 use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;

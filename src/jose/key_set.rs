@@ -1,8 +1,8 @@
 use super::{
     Algorithm, VerifyingKey,
     jwk::{Jwk, JwkSeed},
-    members::{self, Members},
 };
+use crate::vocabulary::members::{self, Members};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 

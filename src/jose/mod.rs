@@ -26,7 +26,6 @@ mod signing;
 mod tests;
 mod verifying;
 
-pub(crate) use crate::vocabulary::members;
 pub use algorithm::Algorithm;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use compact::Compact;

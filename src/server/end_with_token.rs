@@ -1,4 +1,4 @@
-use super::{Authenticated, TokenEnd};
+use super::require_token::{Authenticated, TokenEnd};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -56,20 +56,7 @@ pub struct EndWithTokenService<S> {
 }
 
 impl<S> EndWithTokenService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 type Ended = Pin<Box<dyn Future<Output = TokenEnd> + Send>>;

@@ -1,12 +1,6 @@
 //! axum's extractors (feature `axum`).
 
-use super::{
-    Anonymous, Authenticated,
-    require_token::{
-        decide::{self, Whose},
-        refuse,
-    },
-};
+use super::require_token::{Anonymous, Authenticated, refuse};
 use crate::{RequestHead, ScopeSet, validate::Rejection};
 use axum_core::{
     body::Body,
@@ -69,15 +63,10 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
             return Ok(authenticated.clone());
         }
         let response = match parts.extensions.get::<Anonymous>() {
-            Some(anonymous) => {
-                let settings = anonymous.settings();
-                let rejection = Rejection::missing();
-                decide::refused(settings, &rejection, Whose::default());
-                refuse::response(rejection, settings, head(parts))
-            }
-            None => refuse::misplaced(
+            Some(anonymous) => anonymous.refuse(head(parts)),
+            None => refuse::without_settings(Rejection::internal(
                 "an extractor stands below no RequireToken: put that layer around the route",
-            ),
+            )),
         };
         Err(ExtractorRefusal::new(response))
     }
@@ -148,7 +137,8 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
         if authenticated.claims::<C>().is_none() {
             let reason =
                 "the validator's claims are of another type than the handler's: see with_claims";
-            return Err(ExtractorRefusal::new(refuse::misplaced(reason)));
+            let response = authenticated.refuse(Rejection::internal(reason), head(parts));
+            return Err(ExtractorRefusal::new(response));
         }
         Ok(Self { authenticated, claims: PhantomData })
     }
@@ -219,12 +209,9 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
         if authenticated.principal().scopes().contains(T::SCOPE) {
             return Ok(Self { authenticated, scope: PhantomData });
         }
-        let settings = authenticated.settings();
-        // A constant that is no scope is left out of the challenge; it is refused all the same.
+        // A constant that is not a scope is left out of the challenge; the request is still refused.
         let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
-        decide::refused(settings, &missing, authenticated.whose());
-        let response = refuse::response(missing, settings, head(parts));
-        Err(ExtractorRefusal::new(response))
+        Err(ExtractorRefusal::new(authenticated.refuse(missing, head(parts))))
     }
 }
 

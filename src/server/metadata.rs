@@ -145,20 +145,7 @@ pub struct ResourceMetadataService<S> {
 }
 
 impl<S> ResourceMetadataService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for ResourceMetadataService<S>

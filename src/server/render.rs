@@ -1,3 +1,4 @@
+use super::require_token::grpc::GRPC_STATUS;
 use crate::validate::Rejection;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
@@ -74,20 +75,7 @@ pub struct RenderRefusalsService<S> {
 }
 
 impl<S> RenderRefusalsService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for RenderRefusalsService<S>
@@ -128,7 +116,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        if !response.headers().contains_key("grpc-status")
+        if !response.headers().contains_key(GRPC_STATUS)
             && let Some(rejection) = response.extensions().get::<Rejection>()
         {
             let (content_type, body) = (this.renderer)(rejection);

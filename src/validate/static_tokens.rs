@@ -1,4 +1,4 @@
-use super::{Principal, Rejection, Revocation, ValidateToken, Validated, Verdict};
+use super::{CacheSupport, Principal, Rejection, Revocation, ValidateToken, Validated, Verdict};
 use crate::{
     Answer, Clock, ConfigError, RequestHead,
     vocabulary::{b64token, keyed::Key},
@@ -228,6 +228,12 @@ impl ValidateToken for StaticTokens {
         Answer::Ready(self.verdict(token))
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for StaticTokens {
     fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }

@@ -39,7 +39,8 @@ pub(crate) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
     read(json, &mut Nothing)
 }
 
-struct Object<'m, M>(&'m mut M);
+/// One object, read into what takes its members.
+pub(crate) struct Object<'m, M>(pub(crate) &'m mut M);
 
 impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
     type Value = ();
@@ -68,14 +69,6 @@ impl<'de, M: Members<'de>> DeserializeSeed<'de> for Object<'_, M> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
-}
-
-/// Reads the next value, an object, into `members`.
-pub(crate) fn object<'de, A: MapAccess<'de>, M: Members<'de>>(
-    object: &mut A,
-    members: &mut M,
-) -> Result<(), A::Error> {
-    object.next_value_seed(Object(members))
 }
 
 /// The names of one object: without an allocation for the first of them, unless they hold escapes.
@@ -163,78 +156,6 @@ impl<'de> Texts<'de> {
         let is_text = matches!(self, Self::One(_));
         let scopes = self.iter().flat_map(move |text| text.split(move |c| is_text && c == ' '));
         scopes.filter(move |scope| !is_text || !scope.is_empty())
-    }
-
-    pub(crate) fn seed() -> impl DeserializeSeed<'de, Value = Self> {
-        TextsSeed
-    }
-}
-
-struct TextsSeed;
-
-impl<'de> DeserializeSeed<'de> for TextsSeed {
-    type Value = Texts<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TextsSeed {
-    type Value = Texts<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Texts::One(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Texts::One(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(text) = list.next_element_seed(Text)? {
-            texts.push(text);
-        }
-        Ok(Texts::Many(texts))
-    }
-}
-
-/// A number.
-pub(crate) struct Number;
-
-impl<'de> DeserializeSeed<'de> for Number {
-    type Value = f64;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<f64, D::Error> {
-        deserializer.deserialize_f64(self)
-    }
-}
-
-impl Visitor<'_> for Number {
-    type Value = f64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<f64, E> {
-        Ok(number)
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<f64, E> {
-        // Instants that a float cannot tell from one another are far outside of any that count.
-        #[expect(clippy::cast_precision_loss, reason = "exact up to the year 285 million")]
-        Ok(number as f64)
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<f64, E> {
-        #[expect(clippy::cast_precision_loss, reason = "as above")]
-        Ok(number as f64)
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod flight;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
 pub(crate) mod location;
+#[cfg(feature = "jwt")]
+pub(crate) mod member_values;
 #[cfg(any(feature = "server", feature = "jwt"))]
 pub(crate) mod members;
 pub(crate) mod origin;

@@ -1,5 +1,7 @@
-//! The pairs of a query, as both ends read them: split at `&`, the bytes kept.
+//! The query of a URI, as both ends read and rewrite it: pairs split at `&`, the bytes kept.
 
+use bytes::Bytes;
+use http::{Uri, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use std::borrow::Cow;
 
@@ -46,6 +48,37 @@ impl<'a> Pair<'a> {
     }
 }
 
+/// Returns `uri` with `pairs` as its query, or `None` when a URI cannot hold them. Without a pair,
+/// and with one that is empty, it has no query.
+pub(crate) fn with_pairs<'p>(uri: &Uri, pairs: impl IntoIterator<Item = &'p str>) -> Option<Uri> {
+    let mut text = uri.path().to_owned();
+    let mut separator = '?';
+    for pair in pairs {
+        text.push(separator);
+        text.push_str(pair);
+        separator = '&';
+    }
+    if text.len() == uri.path().len() + 1 {
+        text.pop();
+    }
+    with_path_and_query(uri, text)
+}
+
+/// Returns `uri` with `pairs` after its query, whose bytes stay as they are, or `None` when a URI
+/// cannot hold them.
+pub(crate) fn with_more(uri: &Uri, pairs: &str) -> Option<Uri> {
+    let own = uri.query().filter(|own| !own.is_empty());
+    with_pairs(uri, own.into_iter().chain([pairs]))
+}
+
+/// Returns the URI of the same scheme and authority with `path_and_query`, or `None` when that is
+/// not one.
+pub(crate) fn with_path_and_query(uri: &Uri, path_and_query: String) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 /// `text` with its percent escapes decoded, and nothing where that is no UTF-8.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
@@ -62,6 +95,19 @@ mod tests {
             assert_eq!(joined.join("&"), query);
         }
         assert_eq!(pairs("").count(), 0);
+    }
+
+    #[test]
+    fn a_query_is_rewritten_without_touching_another_byte() {
+        let uri = Uri::from_static("https://h.example/p?a=%2f&&b");
+        assert_eq!(with_more(&uri, "c=1").unwrap(), "https://h.example/p?a=%2f&&b&c=1");
+        assert_eq!(with_pairs(&uri, ["x", ""]).unwrap(), "https://h.example/p?x&");
+        for none in [&[][..], &[""]] {
+            assert_eq!(with_pairs(&uri, none.iter().copied()).unwrap(), "https://h.example/p");
+        }
+        let bare = Uri::from_static("/p?");
+        assert_eq!(with_more(&bare, "c").unwrap(), "/p?c");
+        assert_eq!(with_more(&bare, "c d"), None);
     }
 
     #[test]

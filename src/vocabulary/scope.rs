@@ -1,5 +1,10 @@
 use crate::ConfigError;
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{Hash, Hasher},
+    str::{FromStr, SplitAsciiWhitespace},
+};
 
 /// One scope: a `scope-token` of [RFC 6749 §3.3], case-sensitive.
 ///
@@ -149,9 +154,14 @@ impl ScopeSet {
     }
 
     /// The scopes in their order, each a `scope-token`.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        // The empty text has one empty part.
-        self.text.split(' ').filter(|scope| !scope.is_empty())
+    pub fn iter(&self) -> SplitAsciiWhitespace<'_> {
+        self.text.split_ascii_whitespace()
+    }
+
+    fn sorted(&self) -> Vec<&str> {
+        let mut scopes: Vec<_> = self.iter().collect();
+        scopes.sort_unstable();
+        scopes
     }
 
     /// The wire form: separated by one space, and empty where there is none.
@@ -207,11 +217,28 @@ impl Builder {
 
 impl PartialEq for ScopeSet {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.contains_all(other)
+        // Each scope is there once, with one space between two: equal sets have texts of one length.
+        self.text == other.text
+            || (self.text.len() == other.text.len() && self.sorted() == other.sorted())
     }
 }
 
 impl Eq for ScopeSet {}
+
+impl Hash for ScopeSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sorted().hash(state);
+    }
+}
+
+impl<'s> IntoIterator for &'s ScopeSet {
+    type Item = &'s str;
+    type IntoIter = SplitAsciiWhitespace<'s>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
 
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
@@ -245,6 +272,7 @@ impl fmt::Display for ScopeSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
     #[test]
     fn a_scope_is_what_the_grammar_says() {
@@ -272,5 +300,29 @@ mod tests {
         let set: ScopeSet = format!("{} 7 8", all.join(" ")).parse().unwrap();
         assert_eq!(set.len(), all.len());
         assert_eq!(set.iter().last().unwrap(), "149999");
+    }
+
+    #[test]
+    fn equal_sets_hash_alike_in_whatever_order_and_any_set_can_be_iterated() {
+        let hash = |set: &ScopeSet| BuildHasherDefault::<DefaultHasher>::default().hash_one(set);
+        let (one, other): (ScopeSet, ScopeSet) =
+            ("read write".parse().unwrap(), "write read".parse().unwrap());
+        assert_eq!((hash(&one), one.len()), (hash(&other), 2));
+        assert_ne!(one, "read writ".parse().unwrap());
+        assert_ne!(one, "read wrote".parse().unwrap());
+        let mut all = Vec::new();
+        for scope in &other {
+            all.push(scope);
+        }
+        assert_eq!(all, ["write", "read"]);
+        assert_eq!((&ScopeSet::empty()).into_iter().next(), None);
+    }
+
+    /// Each against all of the other takes more than a minute.
+    #[test]
+    fn sets_as_large_as_a_token_response_can_hold_are_compared_at_once() {
+        let all: Vec<_> = (0..150_000).map(|scope| scope.to_string()).collect();
+        let forwards = ScopeSet::new(&all).unwrap();
+        assert_eq!(forwards, ScopeSet::new(all.iter().rev()).unwrap());
     }
 }

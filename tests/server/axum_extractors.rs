@@ -7,6 +7,7 @@ use axum::{
 };
 use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
 use http_body_util::BodyExt;
+use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 use tower_oauth2::{
     AccessToken,
@@ -161,6 +162,22 @@ async fn what_was_extracted_is_cloned_whatever_its_types_are() {
     let app = Router::new().route("/", get(handler));
     let app = app.layer(RequireToken::new("api", judge).unwrap());
     assert_eq!(text(respond(app, "/", Some("t")).await).await, "acme");
+}
+
+#[tokio::test]
+async fn a_refusal_for_claims_of_another_type_is_audited() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let audited = events.clone();
+    let layer = RequireToken::new("api", judge()).unwrap();
+    let app = routes().layer(layer.with_audit(move |event| {
+        let subject = event.principal.and_then(Principal::subject).map(str::to_owned);
+        audited.lock().unwrap().push((event.allowed, event.refused, subject));
+    }));
+    let response = respond(app, "/other", Some("alice.acme")).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let alice = Some("alice".to_owned());
+    let expected = [(true, None, alice.clone()), (false, Some(RejectionKind::Internal), alice)];
+    assert_eq!(*events.lock().unwrap(), expected);
 }
 
 struct Write;

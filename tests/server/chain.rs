@@ -10,8 +10,8 @@ use std::{
 use tower_oauth2::{
     Answer, RequestHead,
     validate::{
-        Principal, Rejection, RejectionKind, Revocations, Route, SharedValidator, StaticTokens,
-        ValidateToken, Validated, Verdict, first_of, is_jwt, prefix,
+        CacheSupport, Principal, Rejection, RejectionKind, Revocations, Route, SharedValidator,
+        StaticTokens, ValidateToken, Validated, Verdict, first_of, is_jwt, prefix,
     },
 };
 
@@ -307,6 +307,12 @@ impl ValidateToken for Marked {
         Answer::Ready(Ok(Arc::new(Validated::new(Principal::new(self.owner), 7))))
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<u8> {
+        self
+    }
+}
+
+impl CacheSupport<u8> for Marked {
     fn split_at(&self, token: &[u8]) -> usize {
         let at = token.iter().position(|byte| char::from(*byte) == self.sign);
         at.map_or(0, |at| at + 1)

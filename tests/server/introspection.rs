@@ -579,6 +579,38 @@ async fn answers_that_are_to_be_signed_are_taken_only_so_intro_028() {
 }
 
 #[tokio::test]
+async fn a_key_without_a_name_that_replaces_another_signs_answers_after_one_fetch() {
+    let nameless = || {
+        let server = AuthorizationServer::new();
+        server.rotate_key(SigningKey::generate(Algorithm::Es256).unwrap());
+        server
+    };
+    let (old, new, stranger) = (nameless(), nameless(), nameless());
+    let (keys, endpoint) = (Endpoint::new(), Endpoint::new());
+    let fetched = Jwks::fetched("https://as.example/jwks", keys.transport()).unwrap();
+    let fetched = fetched.with_clock(endpoint.clock.clock());
+    let asks = endpoint.introspection().with_signed_responses(ISSUER, fetched).unwrap();
+    let service = guarded(asks);
+    let signed_by = |server: &AuthorizationServer| {
+        server.mint("token-introspection+jwt", &signed_claims().to_string()).unwrap()
+    };
+
+    keys.answer(200, &old.key_set());
+    endpoint.answer(200, &signed_by(&old));
+    assert_eq!(call(&service, TOKEN).await.status(), 200);
+    keys.answer(200, &new.key_set());
+    endpoint.answer(200, &signed_by(&new));
+    assert_eq!(call(&service, TOKEN).await.status(), 200, "replaced");
+    assert_eq!((call(&service, TOKEN).await.status().as_u16(), keys.asked()), (200, 2));
+    // An answer by a stranger costs no more than one that names a key which is not there.
+    endpoint.answer(200, &signed_by(&stranger));
+    for _ in 0..3 {
+        assert_eq!(outage(&call(&service, TOKEN).await), 5);
+    }
+    assert_eq!(keys.asked(), 2);
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
     let endpoint = Endpoint::new();
     let introspection = endpoint.cached();

@@ -1,7 +1,10 @@
 //! Scopes, closures and step-up below a `RequireToken`, and without one.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
+use http::{
+    Request, Response, StatusCode, Version,
+    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+};
 use http_body_util::Full;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::{
@@ -13,7 +16,7 @@ use std::{
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
     Challenge, ScopeSet,
-    server::{Authenticated, RequirePolicy, RequireScope, RequireToken, StepUp},
+    server::{Authenticated, BufferForm, RequirePolicy, RequireScope, RequireToken, StepUp},
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens},
 };
@@ -120,6 +123,15 @@ fn without_a_require_token_above_it_a_policy_refuses_everything_and_is_counted()
     assert_eq!(rejection.kind(), RejectionKind::Internal);
     assert!(rejection.description().contains("RequireToken"), "{rejection}");
     assert_eq!(counted, [["rejected", "internal", "none"].map(String::from)]);
+}
+
+#[test]
+fn a_form_that_is_too_large_is_counted() {
+    let service = Service::new(BufferForm::new(8).layer(inner()));
+    let form = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let (response, counted) = counted(service, form.body(Body::from("access_token=good")).unwrap());
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(counted, [["rejected", "too_large", "none"].map(String::from)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
     Answer, RequestHead, TokenLocation,
     server::{Authenticated, RequireToken},
-    validate::{Principal, Rejection, ValidateToken, Validated, Verdict},
+    validate::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict},
 };
 
 /// Knows the token `known`, which its `validate` is never asked about.
@@ -25,6 +25,12 @@ impl ValidateToken for Known {
         Answer::Ready(Err(Rejection::unknown()))
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for Known {
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<()>>> {
         assert!(presented.len() <= 16 * 1024, "no token is so long");
         (presented == b"known").then(|| Arc::new(Principal::new("alice").into()))
@@ -42,6 +48,12 @@ impl ValidateToken for Unasked {
         Answer::Ready(Ok(Arc::new(Principal::new("alice").into())))
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for Unasked {
     fn recall(&self, _: &[u8]) -> Option<Arc<Validated<()>>> {
         panic!("anything about the request may be unusual");
     }

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use tower_oauth2::{
     Answer, RequestHead,
     validate::{
-        BoxVerdictFuture, Principal, Rejection, RejectionKind, Revocation, ValidateToken,
-        Validated, Verdict,
+        BoxVerdictFuture, CacheSupport, Principal, Rejection, RejectionKind, Revocation,
+        ValidateToken, Validated, Verdict,
     },
 };
 
@@ -117,6 +117,12 @@ impl ValidateToken for Judge {
         }))
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for Judge {
     fn split_at(&self, token: &[u8]) -> usize {
         let after_dot = token.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
         self.0.splits_at.unwrap_or(after_dot)

@@ -228,7 +228,7 @@ async fn a_token_that_is_revoked_is_out_of_use_and_another_can_be_had() {
     assert_eq!(at_once(call(&client)).await.unwrap(), "T1");
     let (endpoint, forms) = revocation(StatusCode::OK);
     at_once(layer.cache().revoke(&endpoint)).await.unwrap();
-    let form = "token=T1&token_type_hint=access_token&client_id=id&client_secret=hush";
+    let form = "client_id=id&client_secret=hush&token=T1&token_type_hint=access_token";
     assert_eq!(*forms.lock().unwrap(), [form]);
     assert_eq!(layer.cache().status().state(), TokenState::Absent);
     // Nothing is held, so nothing is revoked.
@@ -263,10 +263,10 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
         let waiting = tokio::spawn(ask(&cache));
         world.advance(seconds(1)).await;
         let forms = forms.lock().unwrap().clone();
-        assert!(forms[0].starts_with("token=R1&token_type_hint=refresh_token&"), "{forms:?}");
-        assert!(forms[1].starts_with("token=T1&token_type_hint=access_token&"), "{forms:?}");
+        assert!(forms[0].ends_with("&token=R1&token_type_hint=refresh_token"), "{forms:?}");
+        assert!(forms[1].ends_with("&token=T1&token_type_hint=access_token"), "{forms:?}");
         // The one that was on its way.
-        assert!(forms[2].starts_with("token=R2&token_type_hint=refresh_token&"), "{forms:?}");
+        assert!(forms[2].ends_with("&token=R2&token_type_hint=refresh_token"), "{forms:?}");
         let error = at_once(waiting).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::SignInNeeded, "{error}");
         assert_eq!(cache.status().state(), TokenState::SignInNeeded);

@@ -13,7 +13,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{AUTHORIZATION, CACHE_CONTROL, Entry},
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{Authority, Scheme},
 };
 use percent_encoding::utf8_percent_encode;
 
@@ -227,20 +227,10 @@ fn attach_query<B>(
 /// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
 /// that is there gives way.
 pub(in crate::client) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
-    let mut text = uri.path().to_owned();
-    let mut separator = '?';
     let old = query::pairs(uri.query().unwrap_or_default());
     let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
-    for pair in kept.chain(pair) {
-        text.push(separator);
-        text.push_str(pair);
-        separator = '&';
-    }
-    let unfit = "the URI cannot take the token in its query";
-    let mut parts = uri.clone().into_parts();
-    let path_and_query = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
-    parts.path_and_query = Some(path_and_query.map_err(|_| Error::placement(unfit))?);
-    Uri::from_parts(parts).map_err(|_| Error::placement(unfit))
+    let unfit = || Error::placement("the URI cannot take the token in its query");
+    query::with_pairs(uri, kept.chain(pair)).ok_or_else(unfit)
 }
 
 #[cfg(test)]

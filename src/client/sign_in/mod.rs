@@ -13,7 +13,7 @@ use super::{
 use crate::client::token_endpoint::pkce::{CodeVerifier, random_text};
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
-    Transport,
+    Transport, vocabulary::query::with_more,
 };
 use callback::Callback;
 use http::Uri;
@@ -314,10 +314,8 @@ impl SignIn {
         query.extend_pairs(self.audience.iter().map(|audience| ("audience", audience)));
         query.extend_pairs(self.resources.iter().map(|resource| ("resource", resource)));
         query.extend_pairs(&self.params);
-        let url = crate::client::token_endpoint::endpoint::with_query(
-            &self.authorize_url,
-            &query.finish(),
-        )?;
+        let url = with_more(&self.authorize_url, &query.finish())
+            .ok_or_else(|| Error::placement("the URL cannot take the parameters in its query"))?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
         Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))

@@ -5,19 +5,17 @@ use super::{
 use crate::{
     ClientAuthentication, Clock, ConfigError, Transport,
     back_channel::{
-        client_authentication::Asked, metadata::Places, retry_after::retry_after, secrets::Secrets,
+        client_authentication::Asked,
+        form_post::{Answered, post},
+        metadata::Places,
+        retry_after::retry_after,
+        secrets::Secrets,
         well_known::resource_metadata,
     },
     client::{Error, ErrorKind, Grant, TokenResponse},
     vocabulary::origin::fetchable,
 };
-use bytes::Bytes;
-use http::{
-    HeaderName, HeaderValue, Request, StatusCode, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
-    uri::PathAndQuery,
-};
-use http_body_util::Full;
+use http::{StatusCode, Uri};
 use std::{
     fmt,
     future::Future,
@@ -26,6 +24,9 @@ use std::{
     task::{Context, Poll},
 };
 use tower_service::Service;
+
+/// What an answer should be.
+pub(super) const JSON: &str = "application/json";
 
 /// The token endpoint of an authorization server, as a [`Service`] of [`Grant`]s
 /// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
@@ -217,10 +218,14 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
+        let asked = Asked { endpoint: url, now: self.clock.wall() };
         let mut secrets = Secrets::default();
-        let request = self.request(url, grant, &mut secrets)?;
-        let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
-        let response = sent.map_err(|error| Error::transport(&error))?;
+        let params = grant.params(asked, &mut secrets);
+        let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
+        let nobody = ClientAuthentication::none();
+        let client = if grant.is_standard() { &self.client } else { &nobody };
+        let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
+        let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status() == StatusCode::NOT_FOUND {
             self.address.is_gone(url, &self.clock);
         }
@@ -234,69 +239,6 @@ impl TokenEndpoint {
     pub(in crate::client) fn place(&self) -> Option<String> {
         self.address.place()
     }
-
-    fn request(
-        &self,
-        url: &Uri,
-        grant: &Grant,
-        secrets: &mut Secrets,
-    ) -> Result<Request<Full<Bytes>>, Error> {
-        let asked = Asked { endpoint: url, now: self.clock.wall() };
-        let unready = |text| Error::new(ErrorKind::Source, text);
-        let mut client = Vec::new();
-        let header = match grant.is_standard() {
-            true => self.client.apply(asked, &mut client, secrets).map_err(unready)?,
-            false => None,
-        };
-        let params = grant.params(&client, asked, secrets).map_err(unready)?;
-        let in_query = self.client.is_query() && grant.is_standard();
-        post(url, header, &params, in_query)
-    }
-}
-
-/// A form of `params`, in the body or in the query.
-pub(in crate::client) fn post(
-    url: &Uri,
-    header: Option<(HeaderName, HeaderValue)>,
-    params: &[(&str, String)],
-    in_query: bool,
-) -> Result<Request<Full<Bytes>>, Error> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs(params);
-    let form = form.finish();
-    let (url, body) = match in_query {
-        true => (with_query(url, &form)?, String::new()),
-        false => (url.clone(), form),
-    };
-    let has_body = !body.is_empty();
-    let mut request = Request::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = url;
-    let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if has_body {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form);
-    } else {
-        // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    if let Some((name, value)) = header {
-        headers.insert(name, value);
-    }
-    Ok(request)
-}
-
-/// `url` with `form` after its query, whose bytes stay as they are.
-pub(in crate::client) fn with_query(url: &Uri, form: &str) -> Result<Uri, Error> {
-    let text = match url.query() {
-        Some(query) if !query.is_empty() => format!("{}?{query}&{form}", url.path()),
-        _ => format!("{}?{form}", url.path()),
-    };
-    let unfit = || Error::placement("the URL cannot take the parameters in its query");
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| unfit())?);
-    Uri::from_parts(parts).map_err(|_| unfit())
 }
 
 impl Service<Grant> for TokenEndpoint {

@@ -1,6 +1,8 @@
 use crate::{
     ClientSecret, ConfigError, ScopeSet,
-    back_channel::{assertion::JwtAssertion, client_authentication::Asked, secrets::Secrets},
+    back_channel::{
+        assertion::JwtAssertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
+    },
     client::token_endpoint::pkce::CodeVerifier,
     vocabulary::location::is_token,
 };
@@ -37,8 +39,6 @@ const RESERVED: &[&str] = &[
 /// Parameters that hold no secret.
 const SHOWN: &[&str] = &[
     "grant_type",
-    "client_id",
-    "client_assertion_type",
     "redirect_uri",
     "username",
     "subject_token_type",
@@ -263,39 +263,37 @@ impl Grant {
         own.chain(forms).chain(assertion).chain(audience).chain(resources).chain(scopes).collect()
     }
 
-    /// Every parameter in its order, the client's between the grant's own and the rest; what
-    /// must not show in an error goes to `secrets`.
+    /// Every parameter in its order; what must not show in an error goes to `secrets`.
     ///
     /// # Errors
     ///
     /// When an assertion cannot be signed.
-    pub(in crate::client) fn params<'a>(
-        &'a self,
-        client: &'a [(&'static str, Zeroizing<String>)],
+    pub(in crate::client) fn params(
+        &self,
         asked: Asked<'_>,
         secrets: &mut Secrets,
-    ) -> Result<Vec<(&'a str, String)>, Box<str>> {
-        let mut all = Vec::new();
-        for (name, value) in client.iter().chain(&self.params) {
+    ) -> Result<Params<'_>, Box<str>> {
+        let mut all = Params::new();
+        for (name, value) in &self.params {
             if !SHOWN.contains(name) {
                 secrets.add(value);
             }
-            all.push((*name, value.to_string()));
+            all.push((*name, value.clone()));
         }
         if let Some(assertion) = &self.assertion {
             let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
             secrets.add(&signed);
-            all.push(("assertion", signed.to_string()));
+            all.push(("assertion", signed));
         }
         for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
             secrets.add(value.expose());
-            all.push((name.as_str(), value.expose().to_owned()));
+            all.push((name.as_str(), value.expose().to_owned().into()));
         }
         if !self.scopes.is_empty() {
-            all.push(("scope", self.scopes.to_string()));
+            all.push(("scope", self.scopes.to_string().into()));
         }
-        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone())));
-        all.extend(self.resources.iter().map(|resource| ("resource", resource.clone())));
+        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone().into())));
+        all.extend(self.resources.iter().map(|resource| ("resource", resource.clone().into())));
         Ok(all)
     }
 }
@@ -343,7 +341,7 @@ mod tests {
     fn names(grant: &Grant) -> Vec<String> {
         let endpoint = http::Uri::from_static("https://as.example/token");
         let asked = Asked { endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
-        let params = grant.params(&[], asked, &mut Secrets::default()).unwrap();
+        let params = grant.params(asked, &mut Secrets::default()).unwrap();
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }
 

@@ -1,17 +1,18 @@
-use super::{endpoint::with_query, token_response};
+use super::{endpoint::JSON, token_response};
 use crate::{
     ClientAuthentication, ConfigError, Origin, Transport,
-    back_channel::{client_authentication::Asked, retry_after::retry_after, secrets::Secrets},
-    client::{Error, ErrorKind},
+    back_channel::{
+        client_authentication::Asked,
+        form_post::{Answered, post},
+        retry_after::retry_after,
+        secrets::Secrets,
+    },
+    client::Error,
     vocabulary::origin::fetchable,
 };
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
-};
-use http_body_util::Full;
+use http::Uri;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// The revocation endpoint of an authorization server, as a client asks it
 /// ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
@@ -59,50 +60,17 @@ impl TokenRevocation {
     /// Dropping the future drops the request. Whether the server saw it is then unknown.
     pub async fn revoke(&self, token: &str, hint: &str) -> Result<(), Error> {
         let mut secrets = Secrets::default();
-        let request = self.request(token, hint, &mut secrets)?;
-        let sent = self.transport.send_without(request, |text| secrets.redact(text)).await;
-        let response = sent.map_err(|error| Error::transport(&error))?;
+        secrets.add(token);
+        let params = [("token", token), ("token_type_hint", hint)];
+        let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
+        let asked = Asked { endpoint: &self.url, now: self.transport.wall() };
+        let posted = post(asked, &self.client, &params, JSON, secrets, &self.transport).await;
+        let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status().is_success() {
             return Ok(());
         }
         let wait = retry_after(response.headers(), self.transport.wall());
         Err(token_response::refusal(&response, &secrets).with_retry_after(wait))
-    }
-
-    fn request(
-        &self,
-        token: &str,
-        hint: &str,
-        secrets: &mut Secrets,
-    ) -> Result<Request<Full<Bytes>>, Error> {
-        secrets.add(token);
-        let mut client = Vec::new();
-        let asked = Asked { endpoint: &self.url, now: self.transport.wall() };
-        let header = self
-            .client
-            .apply(asked, &mut client, secrets)
-            .map_err(|text| Error::new(ErrorKind::Source, text))?;
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token).append_pair("token_type_hint", hint);
-        for (name, value) in &client {
-            form.append_pair(name, value);
-        }
-        let form = form.finish();
-        let mut request = Request::new(Full::default());
-        *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.extend(header);
-        if self.client.is_query() {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            *request.uri_mut() = with_query(&self.url, &form)?;
-            return Ok(request);
-        }
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(CONTENT_TYPE, form_type);
-        *request.uri_mut() = self.url.clone();
-        *request.body_mut() = Full::new(Bytes::from(form));
-        Ok(request)
     }
 }
 

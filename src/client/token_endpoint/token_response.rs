@@ -4,7 +4,7 @@
 use super::grant::Exchange;
 use crate::{
     AccessToken, ClientSecret, ScopeSet,
-    back_channel::{scrub, secrets::Secrets},
+    back_channel::{json, scrub, secrets::Secrets},
     client::{Error, Grant},
 };
 use bytes::Bytes;
@@ -252,14 +252,13 @@ fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
 /// The members of the body: JSON whatever is declared, a form where one is declared.
 fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
     let body = response.body();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
+    if let Some(members) = json::object(body) {
         return Some(members);
     }
     let declared = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
     let media_type = declared.split(';').next()?.trim();
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then(|| {
-        let pairs = form_urlencoded::parse(body);
+        let pairs = form_urlencoded::parse(json::without_bom(body));
         pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
     })
 }

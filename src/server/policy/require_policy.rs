@@ -1,12 +1,8 @@
 use crate::{
     RequestHead,
     server::{
-        Anonymous, AnsweredFuture, Authenticated,
-        require_token::{
-            decide::{self, Whose},
-            refuse,
-            service::Preflight,
-        },
+        AnsweredFuture,
+        require_token::{Anonymous, Authenticated, refuse, service::Preflight},
     },
     validate::Rejection,
 };
@@ -84,38 +80,23 @@ pub struct RequirePolicyService<S, P> {
 }
 
 impl<S, P> RequirePolicyService<S, P> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, P: Policy> RequirePolicyService<S, P> {
     fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let extensions = request.extensions();
-        let (rejection, settings, whose) = if let Some(own) = extensions.get::<Authenticated>() {
-            (self.policy.check(own).err()?, own.settings(), own.whose())
+        let (extensions, head) = (request.extensions(), RequestHead::of(request));
+        if let Some(authenticated) = extensions.get::<Authenticated>() {
+            let rejection = self.policy.check(authenticated).err()?;
+            Some(authenticated.refuse(rejection, head))
         } else if let Some(anonymous) = extensions.get::<Anonymous>() {
-            (Rejection::missing(), anonymous.settings(), Whose::default())
+            Some(anonymous.refuse(head))
         } else if extensions.get::<Preflight>().is_some() {
-            return None;
+            None
         } else {
-            return Some(refuse::misplaced(
-                "a policy stands below no RequireToken: put that layer around it",
-            ));
-        };
-        decide::refused(settings, &rejection, whose);
-        Some(refuse::response(rejection, settings, RequestHead::of(request)))
+            let misplaced = "a policy stands below no RequireToken: put that layer around it";
+            Some(refuse::without_settings(Rejection::internal(misplaced)))
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl StepUp {
 impl Policy for StepUp {
     fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
         let principal = authenticated.principal();
-        let now = authenticated.settings().clock.wall();
+        let now = authenticated.clock().wall();
         let strong = self.acr.is_none() || principal.acr() == self.acr.as_deref();
         let recent = self.max_age.is_none_or(|max_age| {
             let since = principal.authenticated_at().map(|then| now.duration_since(then));

@@ -1,29 +1,30 @@
-//! One event a decision, for whoever keeps books.
+//! Counts, logs and audits decisions.
 
 use crate::{
     TokenLocation,
-    validate::{Principal, RejectionKind},
+    observe::{self, Outcome},
+    validate::{Principal, Rejection, RejectionKind},
     vocabulary::keyed::Key,
 };
 use std::{fmt, sync::Arc};
 
-/// What a [`RequireToken`](crate::server::RequireToken) decided about one request, or a policy below it
-/// that refused. It holds no token.
+/// The decision of a [`RequireToken`](crate::server::RequireToken) about one request, or the refusal of
+/// a layer or extractor below it. It does not contain the token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {
-    /// Whether the request was let through.
+    /// `true` if the request was let through.
     pub allowed: bool,
-    /// What was wrong with the token, or with the lack of one; nothing where all was well.
+    /// The kind of the refusal, or what was wrong with a token that was let through as anonymous.
     pub refused: Option<RejectionKind>,
-    /// The reason in words, where there is one: for the log, not for the caller.
+    /// The reason in words, or an empty text. It is for logs, not for callers.
     pub reason: &'a str,
-    /// Where the token was; nothing where none was found.
+    /// Where the token was, if one was found.
     pub location: Option<&'a TokenLocation>,
-    /// Whose token it was, where it was good.
+    /// The principal of the token, if the token is good.
     pub principal: Option<&'a Principal>,
-    /// A fingerprint of the token, the same for the same token as long as the process lives, and
-    /// of no use anywhere else.
+    /// A fingerprint of the token. One token has one fingerprint while the process runs, and another
+    /// in every other process.
     pub token_id: Option<TokenId>,
 }
 
@@ -43,7 +44,15 @@ impl fmt::Debug for TokenId {
     }
 }
 
-/// The hook, and the key of its fingerprints.
+/// What a decision is about, as far as it is known.
+#[derive(Clone, Copy, Default)]
+pub(in crate::server) struct TokenDetails<'a> {
+    pub(in crate::server) location: Option<&'a TokenLocation>,
+    pub(in crate::server) id: Option<TokenId>,
+    pub(in crate::server) principal: Option<&'a Principal>,
+}
+
+/// The audit hook, and the key of its fingerprints.
 #[derive(Clone)]
 pub(in crate::server) struct Auditor {
     hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
@@ -60,9 +69,25 @@ impl Auditor {
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
     }
+}
 
-    pub(in crate::server) fn note(&self, event: &AuditEvent<'_>) {
-        (self.hook)(event);
+/// Records a decision with metrics, tracing and the audit hook.
+pub(in crate::server) fn record(
+    auditor: Option<&Auditor>,
+    outcome: Outcome,
+    rejection: Option<&Rejection>,
+    token: TokenDetails<'_>,
+) {
+    observe::decided(outcome, rejection, token.location);
+    if let Some(auditor) = auditor {
+        (auditor.hook)(&AuditEvent {
+            allowed: outcome != Outcome::Rejected,
+            refused: rejection.map(Rejection::kind),
+            reason: rejection.map_or("", Rejection::description),
+            location: token.location,
+            principal: token.principal,
+            token_id: token.id,
+        });
     }
 }
 

@@ -1,13 +1,12 @@
 use super::{
-    audit::Auditor,
-    challenges::Resource,
+    audit::{AuditEvent, Auditor},
+    challenges::{ChallengeSettings, Resource},
+    service::RequireTokenService,
     settings::{Mode, Settings},
     strip::Strip,
 };
 use crate::{
-    Clock, ConfigError, ScopeSet, TokenLocation,
-    server::{AuditEvent, RequireTokenService, ResourceMetadata},
-    validate::ValidateToken,
+    Clock, ConfigError, ScopeSet, TokenLocation, server::ResourceMetadata, validate::ValidateToken,
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
@@ -147,34 +146,34 @@ impl<V> RequireToken<V> {
     where
         I: IntoIterator<Item = TokenLocation>,
     {
-        self.settings_mut().read_from(locations)?;
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.sources.set_locations(locations)?;
+        let offers_basic = settings.sources.read_basic();
+        settings.challenges.change(|challenges| challenges.offers_basic = offers_basic);
         Ok(self)
     }
 
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT.
-    pub fn reading_query_on_any_method(mut self) -> Self {
-        self.settings_mut().sources.query_on_any_method = true;
-        self
+    pub fn reading_query_on_any_method(self) -> Self {
+        self.change(|settings| settings.sources.query_on_any_method = true)
     }
 
     /// The passwords with which a Basic user name is a token. Defaults to the empty one.
-    pub fn with_basic_passwords<I>(mut self, passwords: I) -> Self
+    pub fn with_basic_passwords<I>(self, passwords: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<Box<str>>,
     {
         let passwords = passwords.into_iter().map(Into::into).collect();
-        self.settings_mut().sources.basic_passwords = passwords;
-        self
+        self.change(|settings| settings.sources.basic_passwords = passwords)
     }
 
     /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
     /// judges no other. Whoever is in front of this server may look at another. Others that are
     /// well formed are taken out like the first, and of the query every parameter of that name, be
     /// it there twice or no token. Defaults to refusing such requests.
-    pub fn dangerous_first_token_wins(mut self) -> Self {
-        self.settings_mut().sources.first_wins = true;
-        self
+    pub fn dangerous_first_token_wins(self) -> Self {
+        self.change(|settings| settings.sources.first_wins = true)
     }
 
     /// Takes the token of a cookie, and of Basic credentials, whatever site made a browser send the
@@ -182,23 +181,20 @@ impl<V> RequireToken<V> {
     /// [Requests of other sites](Self#requests-of-other-sites). Without that guard something else has
     /// to tell the requests of the API's own pages from others: a proxy that checks `Origin`, or
     /// `SameSite=Strict`.
-    pub fn dangerous_allow_cross_site_requests(mut self) -> Self {
-        self.settings_mut().sources.cross_site = true;
-        self
+    pub fn dangerous_allow_cross_site_requests(self) -> Self {
+        self.change(|settings| settings.sources.cross_site = true)
     }
 
     /// Takes the token out of the request wherever it was. Defaults to the query and the
     /// WebSocket subprotocol; elsewhere it stays, marked sensitive. A form is never rewritten.
-    pub fn stripping_tokens(mut self) -> Self {
-        self.settings_mut().strip = Strip::Everything;
-        self
+    pub fn stripping_tokens(self) -> Self {
+        self.change(|settings| settings.strip = Strip::Everything)
     }
 
     /// Leaves the token in the request wherever it was, the query included: the inner service
     /// must not log URIs. Defaults to what [`stripping_tokens`](Self::stripping_tokens) says.
-    pub fn keeping_tokens(mut self) -> Self {
-        self.settings_mut().strip = Strip::Nothing;
-        self
+    pub fn keeping_tokens(self) -> Self {
+        self.change(|settings| settings.strip = Strip::Nothing)
     }
 }
 
@@ -207,38 +203,33 @@ impl<V> RequireToken<V> {
     /// Lets requests through that present no token, with an [`Anonymous`](crate::server::Anonymous) in
     /// their extensions. A token that is presented must be good. Credentials of a scheme that is
     /// not read count as none, `DPoP` excepted. Defaults to refusing such requests with 401.
-    pub fn optional(mut self) -> Self {
-        self.settings_mut().mode = Mode::Optional;
-        self
+    pub fn optional(self) -> Self {
+        self.change(|settings| settings.mode = Mode::Optional)
     }
 
     /// Lets requests through whose token is not good, as if they had none. Those that cannot be
     /// judged, or are malformed, are refused still. Defaults to refusing a token that is not good.
-    pub fn dangerous_pass_bad_tokens_as_anonymous(mut self) -> Self {
-        self.settings_mut().mode = Mode::Lenient;
-        self
+    pub fn dangerous_pass_bad_tokens_as_anonymous(self) -> Self {
+        self.change(|settings| settings.mode = Mode::Lenient)
     }
 
     /// Lets CORS preflights through: `OPTIONS` with `Origin` and
     /// `Access-Control-Request-Method`, and nothing else that is `OPTIONS`. Browsers send no
     /// credentials with them. Not needed where a CORS layer stands above this one. Defaults to
     /// treating them like any request.
-    pub fn passing_cors_preflights(mut self) -> Self {
-        self.settings_mut().preflights_pass = true;
-        self
+    pub fn passing_cors_preflights(self) -> Self {
+        self.change(|settings| settings.preflights_pass = true)
     }
 
     /// How long the validator may take; after that the answer is 503. Defaults to 10 s.
-    pub fn with_validator_timeout(mut self, timeout: Duration) -> Self {
-        self.settings_mut().timeout = timeout;
-        self
+    pub fn with_validator_timeout(self, timeout: Duration) -> Self {
+        self.change(|settings| settings.timeout = timeout)
     }
 
     /// The clock of the time-out, of [`Authenticated::ended`](crate::server::Authenticated::ended) and of
     /// policies. Defaults to the system's.
-    pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.settings_mut().clock = clock;
-        self
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.change(|settings| settings.clock = clock)
     }
 }
 
@@ -252,10 +243,9 @@ impl<V> RequireToken<V> {
     /// # Errors
     ///
     /// When `resource` is no absolute `https` URL without a fragment.
-    pub fn with_resource(mut self, resource: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+    pub fn with_resource(self, resource: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let resource = Resource::new(resource.into())?;
-        self.settings_mut().say(|says| says.resource = Some(resource));
-        Ok(self)
+        Ok(self.change_challenges(|challenges| challenges.resource = Some(resource)))
     }
 
     /// The metadata of this protected resource, as it is configured so far: where tokens are read,
@@ -267,16 +257,16 @@ impl<V> RequireToken<V> {
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
         let missing =
             || ConfigError::new("metadata are those of a resource: call with_resource first");
-        let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
+        let challenges = self.settings.challenges.settings();
+        let resource = challenges.resource.as_ref().ok_or_else(missing)?;
         let locations = self.settings.sources.locations();
         let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
-        Ok(metadata.with_scopes(&self.settings.says().scope_hint))
+        Ok(metadata.with_scopes(&challenges.scope_hint))
     }
 
     /// Names the scopes to ask for where no token was presented. Defaults to none.
-    pub fn with_scope_hint(mut self, scopes: ScopeSet) -> Self {
-        self.settings_mut().say(|says| says.scope_hint = scopes);
-        self
+    pub fn with_scope_hint(self, scopes: ScopeSet) -> Self {
+        self.change_challenges(|challenges| challenges.scope_hint = scopes)
     }
 
     /// Points to a page about errors (`error_uri`, RFC 6750 §3). Defaults to none.
@@ -284,51 +274,51 @@ impl<V> RequireToken<V> {
     /// # Errors
     ///
     /// When `uri` is no absolute URI.
-    pub fn with_error_uri(mut self, uri: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+    pub fn with_error_uri(self, uri: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let uri = uri.into();
         let allowed = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
         if uri.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some())
             && uri.bytes().all(allowed)
         {
-            self.settings_mut().say(|says| says.error_uri = Some(uri));
-            return Ok(self);
+            return Ok(self.change_challenges(|challenges| challenges.error_uri = Some(uri)));
         }
         Err(ConfigError::new("the error URI is not absolute, such as https://api.example/errors"))
     }
 
     /// Tells callers no more than that a token is not good: whether it is unknown, expired or
     /// revoked looks alike. Defaults to telling.
-    pub fn terse(mut self) -> Self {
-        self.settings_mut().say(|says| says.details = false);
-        self
+    pub fn terse(self) -> Self {
+        self.change_challenges(|challenges| challenges.terse = true)
     }
 
     /// Lets pages of other origins read the challenge
     /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal). Defaults to no such
     /// header.
-    pub fn exposing_challenges(mut self) -> Self {
-        self.settings_mut().say(|says| says.exposed = true);
-        self
+    pub fn exposing_challenges(self) -> Self {
+        self.change_challenges(|challenges| challenges.exposed = true)
     }
 
     /// Refuses calls of gRPC with the status of any other request, such as 401, and without a
     /// `grpc-status`. Policies and extractors below do the same. A service that answers the
     /// [authorization requests of a proxy](Self#authorization-requests-of-a-proxy) needs it. Defaults
     /// to refusing [gRPC](Self#grpc) with status 200 and a `grpc-status`.
-    pub fn without_grpc(mut self) -> Self {
-        self.settings_mut().speaks_grpc = false;
-        self
+    pub fn without_grpc(self) -> Self {
+        self.change(|settings| settings.speaks_grpc = false)
     }
 
     /// Tells `hook` of every decision, those of policies below too. It runs while the request
     /// waits: let it be quick. Defaults to telling nobody.
-    pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.settings_mut().auditor = Some(Auditor::new(hook));
+    pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
         self
     }
 
-    fn settings_mut(&mut self) -> &mut Settings {
-        Arc::make_mut(&mut self.settings)
+    fn change_challenges(self, change: impl FnOnce(&mut ChallengeSettings)) -> Self {
+        self.change(|settings| settings.challenges.change(change))
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a client is told.
 
 use crate::{
-    server::require_token::refuse,
+    server::uncached,
     validate::{Rejection, RejectionKind},
 };
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
@@ -97,31 +97,27 @@ impl fmt::Display for RevocationError {
 impl Error for RevocationError {}
 
 pub(super) fn response(result: Result<(), RevocationError>) -> Response<EndpointBody> {
-    let mut response = Response::new(EndpointBody::default());
-    if let Err(error) = result {
-        *response.status_mut() = error.status;
-        let headers = response.headers_mut();
-        match error.status {
-            StatusCode::UNAUTHORIZED => {
-                let challenge =
-                    HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("POST"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, refuse::retry_after(error.retry_after));
-            }
-            _ => {}
+    let Err(error) = result else {
+        return uncached::response(StatusCode::OK, uncached::headers(), None);
+    };
+    let mut response: Response<EndpointBody> =
+        uncached::response(error.status, uncached::headers(), error.retry_after);
+    let headers = response.headers_mut();
+    match error.status {
+        StatusCode::UNAUTHORIZED => {
+            let challenge = HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Some(code) = error.code {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let json = json!({ "error": code, "error_description": error.description });
-            *response.body_mut() = EndpointBody(Full::from(json.to_string()));
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
+        _ => {}
     }
-    response.headers_mut().insert(CACHE_CONTROL, refuse::NO_STORE);
+    if let Some(code) = error.code {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let json = json!({ "error": code, "error_description": error.description });
+        *response.body_mut() = EndpointBody(Full::from(json.to_string()));
+    }
     response
 }
 

@@ -6,7 +6,7 @@ mod request;
 pub use answer::{EndpointBody, RevocationError};
 pub use request::{ClientCredentials, RevokeRequest};
 
-use super::require_token::form;
+use super::require_token::extract::form;
 use crate::{RequestHead, validate::Revocations};
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -95,7 +95,11 @@ where
 {
     /// Has `authenticate` tell who a client is, and `revoke` take back what it gives.
     pub fn new(authenticate: A, revoke: R) -> Self {
-        Self { authenticate: Arc::new(authenticate), revoke: Arc::new(revoke), limit: 64 * 1024 }
+        Self {
+            authenticate: Arc::new(authenticate),
+            revoke: Arc::new(revoke),
+            limit: form::DEFAULT_LIMIT,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod verdicts;
 
 pub use future::CachedFuture;
 
-use super::{Rejection, Revocation, ValidateToken, Validated, Verdict};
+use super::{CacheSupport, Rejection, Revocation, ValidateToken, Validated, Verdict};
 use crate::{Answer, Clock, RequestHead, vocabulary::race::before};
 use flights::Entered;
 use settings::Settings;
@@ -23,14 +23,14 @@ use verdicts::{Filing, Found, Question, Verdicts};
 /// A validator that remembers what it found of a token.
 ///
 /// 1. A verdict is kept for the token it was on, byte for byte: of a token that the validator
-///    [splits](ValidateToken::split_at), the public part is compared and the secret part is the key;
+///    [splits](CacheSupport::split_at), the public part is compared and the secret part is the key;
 ///    of any other, all of it is the key. Keys are digests under a key of each cache, and no token
 ///    that could be used is kept.
-/// 2. A hit asks the validator to [recheck](ValidateToken::recheck) the time, and heeds a
+/// 2. A hit asks the validator to [recheck](CacheSupport::recheck) the time, and heeds a
 ///    [`Revocation`](super::Revocation). It allocates nothing. A token of which the recheck fails
 ///    is refused where its expiry has come, and judged anew where it has not. Scopes and other
 ///    policies are for the layers below, which judge each request.
-/// 3. Verdicts are forgotten where the validator's [generation](ValidateToken::generation) changes
+/// 3. Verdicts are forgotten where the validator's [generation](CacheSupport::generation) changes
 ///    or the wall clock is set back to before they were asked for.
 /// 4. Refusals are kept apart and for a shorter time, and no flood of bad tokens drives out a good
 ///    one. That nobody can tell ([`Rejection::unavailable`]), and faults of the validator, are not
@@ -169,8 +169,9 @@ impl<V: ValidateToken> Cached<V> {
 
     /// Taken before the validator is asked: what changes meanwhile makes the verdict one of before.
     fn question<'t>(&self, token: &'t [u8]) -> Question<'t> {
-        let asked = self.verdicts.now(self.validator.generation());
-        self.verdicts.question(token, self.validator.split_at(token), asked)
+        let validator = self.validator.cache_support();
+        let asked = self.verdicts.now(validator.generation());
+        self.verdicts.question(token, validator.split_at(token), asked)
     }
 
     /// Judges once more what was good, and forgets what has become bad by time alone. Nothing where
@@ -271,8 +272,14 @@ impl<V: ValidateToken> ValidateToken for Cached<V> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<V::Claims> {
+        self
+    }
+}
+
+impl<V: ValidateToken> CacheSupport<V::Claims> for Cached<V> {
     fn split_at(&self, token: &[u8]) -> usize {
-        self.validator.split_at(token)
+        self.validator.cache_support().split_at(token)
     }
 
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
@@ -284,11 +291,11 @@ impl<V: ValidateToken> ValidateToken for Cached<V> {
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
-        self.validator.recheck(validated, now)
+        self.validator.cache_support().recheck(validated, now)
     }
 
     fn generation(&self) -> u64 {
-        self.validator.generation()
+        self.validator.cache_support().generation()
     }
 }
 

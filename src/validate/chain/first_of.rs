@@ -1,7 +1,7 @@
 use super::both;
 use crate::{
     Answer, RequestHead,
-    validate::{Rejection, ValidateToken, Validated, Verdict},
+    validate::{CacheSupport, Rejection, ValidateToken, Validated, Verdict},
 };
 use http::{Extensions, HeaderMap, Method, Uri, Version};
 use std::{
@@ -48,7 +48,7 @@ where
 /// judges it, a [`Route`](super::Route) asks nobody else.
 ///
 /// A cache of verdicts belongs around each of the two. Around both it is right, but asks more
-/// often: where either validator refuses, at a [recheck](ValidateToken::recheck), what was kept,
+/// often: where either validator refuses, at a [recheck](CacheSupport::recheck), what was kept,
 /// both are asked anew. Beside a `JwtValidator`, which takes none, a token without an expiry is
 /// asked for each time; beside one that gives no leeway, a token in its leeway.
 ///
@@ -100,19 +100,30 @@ where
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<A::Claims> {
+        self
+    }
+}
+
+impl<A, B> CacheSupport<A::Claims> for FirstOf<A, B>
+where
+    A: ValidateToken,
+    B: ValidateToken<Claims = A::Claims>,
+{
     fn split_at(&self, token: &[u8]) -> usize {
+        let (first, second) = (self.first.cache_support(), self.second.cache_support());
         // What is secret to one of them is.
-        self.first.split_at(token).min(self.second.split_at(token))
+        first.split_at(token).min(second.split_at(token))
     }
 
     fn recheck(&self, validated: &Validated<A::Claims>, now: SystemTime) -> Result<(), Rejection> {
         // It is not known which of them found it good.
-        self.first.recheck(validated, now)?;
-        self.second.recheck(validated, now)
+        self.first.cache_support().recheck(validated, now)?;
+        self.second.cache_support().recheck(validated, now)
     }
 
     fn generation(&self) -> u64 {
-        both(self.first.generation(), self.second.generation())
+        both(self.first.cache_support().generation(), self.second.cache_support().generation())
     }
 }
 

@@ -1,15 +1,10 @@
 //! Several validators that judge as one.
 
 mod first_of;
-mod map_claims;
 mod route;
-mod shapes;
 
 pub use first_of::{FirstOf, FirstOfFuture, first_of};
-pub use map_claims::{MapClaims, MapClaimsFuture};
 pub use route::{NoRoute, Otherwise, Route, RouteFuture, Routes, When};
-pub(super) use shapes::identity;
-pub use shapes::{is_jwt, prefix};
 
 /// A number that changes where one of the two does. Mixed rather than added, so that the counters
 /// of many validators, however nested, do not cancel each other out.

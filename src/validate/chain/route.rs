@@ -1,7 +1,7 @@
 use super::both;
 use crate::{
     Answer, RequestHead,
-    validate::{Rejection, ValidateToken, Validated, Verdict},
+    validate::{CacheSupport, Rejection, ValidateToken, Validated, Verdict},
     vocabulary::b64token,
 };
 use std::{
@@ -22,7 +22,7 @@ use std::{
 ///    the token chose it, and it decides no more than who is asked.
 ///
 /// The validators have the same claims; [`map_claims`](ValidateToken::map_claims) brings others to
-/// them. Where one of the validators refuses, at a [recheck](ValidateToken::recheck), what a cache
+/// them. Where one of the validators refuses, at a [recheck](CacheSupport::recheck), what a cache
 /// around a `Route` kept, the token is judged anew, or refused from its expiry on: a cache belongs
 /// around each of them.
 ///
@@ -171,18 +171,21 @@ where
     }
 
     fn split_at(&self, token: &str) -> Option<usize> {
-        let own = || (self.predicate)(token).then(|| self.validator.split_at(token.as_bytes()));
+        let own = || {
+            (self.predicate)(token)
+                .then(|| self.validator.cache_support().split_at(token.as_bytes()))
+        };
         self.before.split_at(token).or_else(own)
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
         // It is not known which of them found it good.
         self.before.recheck(validated, now)?;
-        self.validator.recheck(validated, now)
+        self.validator.cache_support().recheck(validated, now)
     }
 
     fn generation(&self) -> u64 {
-        both(self.before.generation(), self.validator.generation())
+        both(self.before.generation(), self.validator.cache_support().generation())
     }
 }
 
@@ -195,6 +198,12 @@ impl<R: Routes> ValidateToken for Route<R> {
         self.routes.judge(token, request).unwrap_or_else(none)
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<R::Claims> {
+        self
+    }
+}
+
+impl<R: Routes> CacheSupport<R::Claims> for Route<R> {
     fn split_at(&self, token: &[u8]) -> usize {
         // What the predicates are asked about is a token, whatever came.
         let token = str::from_utf8(token).ok().filter(|_| b64token::is_valid(token));

@@ -6,7 +6,7 @@
 //! [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
 
 use crate::{
-    back_channel::{retry_after::retry_after, secrets::Secrets},
+    back_channel::{json, retry_after::retry_after, secrets::Secrets},
     validate::Rejection,
     vocabulary::members,
 };
@@ -58,10 +58,10 @@ pub(super) fn active(members: Members) -> Result<Members, Rejection> {
 
 /// The one JSON object that the body is, each member of it there once.
 pub(super) fn object(body: &[u8]) -> Result<Members, Rejection> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // Its errors repeat no text of the body, but a name at most.
-    members::check(body).map_err(|_| malformed("it is no JSON object of members there once"))?;
-    serde_json::from_slice(body).map_err(|_| malformed("it is no JSON object"))
+    members::check(json::without_bom(body))
+        .map_err(|_| malformed("it is no JSON object of members there once"))?;
+    json::object(body).ok_or_else(|| malformed("it is no JSON object"))
 }
 
 /// An answer that cannot be read says nothing about the token.

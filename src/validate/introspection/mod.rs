@@ -4,7 +4,6 @@
 
 mod answer;
 mod back_off;
-mod request;
 mod rules;
 #[cfg(feature = "jwt")]
 mod signed;
@@ -12,10 +11,15 @@ mod signed;
 #[path = "no_signed.rs"]
 mod signed;
 
-use super::{Rejection, ValidateToken, Validated, Verdict};
+use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
-    back_channel::secrets::Secrets, vocabulary::origin::fetchable,
+    back_channel::{
+        client_authentication::Asked,
+        form_post::{Answered, PostError, post},
+        secrets::Secrets,
+    },
+    vocabulary::origin::fetchable,
 };
 use answer::Members;
 use back_off::BackOff;
@@ -32,13 +36,12 @@ use std::{
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
+use zeroize::Zeroizing;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 256 * 1024;
 
 const DEADLINE: Duration = Duration::from_secs(5);
-
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// Asks the authorization server about each token
 /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
@@ -192,9 +195,7 @@ impl<C> Introspection<C> {
     ///
     /// When it is longer.
     pub fn with_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
-        if leeway > MAX_LEEWAY {
-            return Err(ConfigError::new("a leeway is at most 5 minutes"));
-        }
+        let leeway = Leeway::new(leeway)?;
         Ok(self.with(|settings| settings.rules.leeway = leeway))
     }
 
@@ -232,17 +233,16 @@ impl<C: 'static> Introspection<C> {
     fn ask(&self, token: &str) -> impl Future<Output = Verdict<C>> + Send + use<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
-        let Settings { url, client, clock, signed, .. } = &*self.settings;
+        secrets.add(token);
+        let Settings { url, client, transport, clock, signed, .. } = &*self.settings;
+        let params = [("token", token), ("token_type_hint", "access_token")];
+        let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
         let accept = signed.as_ref().map_or("application/json", Signed::accept);
-        let request = request::build(url, client, token, accept, clock.wall(), &mut secrets);
+        let asked = Asked { endpoint: url, now: clock.wall() };
+        let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
-            let outage = |cause: String| Rejection::unavailable(None).because(cause);
-            let Settings { transport, clock, rules, signed, .. } = &*this.settings;
-            let request = request.map_err(|cause| outage(cause.into()))?;
-            let sent = transport.send_without(request, |text| secrets.redact(text)).await;
-            let response = sent.map_err(|error| {
-                outage(format!("the introspection endpoint cannot be asked: {error}"))
-            })?;
+            let Settings { clock, rules, signed, .. } = &*this.settings;
+            let Answered { response, secrets } = posted.await.map_err(unasked)?;
             let now = clock.wall();
             if let Some(wait) = answer::back_off(&response, now) {
                 this.back_off.extend(clock.monotonic(), wait);
@@ -261,6 +261,18 @@ impl<C: 'static> Introspection<C> {
     }
 }
 
+/// The endpoint did not answer, or was not asked.
+fn unasked(error: PostError) -> Rejection {
+    let cause = match error {
+        PostError::Client(cause) => cause.into(),
+        PostError::Url => "the introspection URL cannot take the parameters in its query".into(),
+        PostError::Transport(error) => {
+            format!("the introspection endpoint cannot be asked: {error}")
+        }
+    };
+    Rejection::unavailable(None).because(cause)
+}
+
 impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
     type Claims = C;
     type Future = IntrospectionFuture<C>;
@@ -273,6 +285,12 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<C> {
+        self
+    }
+}
+
+impl<C: Send + Sync + 'static> CacheSupport<C> for Introspection<C> {
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
         self.settings.rules.recheck(validated.principal(), now)
     }

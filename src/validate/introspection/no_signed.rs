@@ -2,7 +2,7 @@
 
 use super::answer::Members;
 use crate::validate::Rejection;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 #[derive(Clone, Copy)]
 pub(super) enum Signed {}
@@ -17,7 +17,7 @@ impl Signed {
         &self,
         _: &[u8],
         _: SystemTime,
-        _: Duration,
+        _: crate::validate::times::Leeway,
     ) -> Result<Members, Rejection> {
         match *self {}
     }

@@ -5,25 +5,19 @@
 use super::{
     Introspection,
     answer::{Members, malformed, object},
-    rules::{instant, texts},
+    rules::{date, texts},
 };
 use crate::{
     ConfigError,
     jose::{Compact, Header, base64url},
-    validate::{Jwks, Rejection, jwks::Found},
-    vocabulary::{flight::Joined, members::Texts},
+    validate::{Jwks, Rejection, jwks::Unverified, times::Leeway},
+    vocabulary::members::Texts,
 };
 use serde_json::Value;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-
-/// How often keys are waited for: once for those of the issuer, once for one that is new.
-const ROUNDS: usize = 2;
-
-/// How many keys of one name are tried.
-const MAX_CANDIDATES: usize = 4;
 
 /// Who signs answers, and for whom they are.
 #[derive(Clone)]
@@ -33,11 +27,8 @@ pub(super) struct Signed {
     client_id: Arc<str>,
 }
 
-/// What becomes of an answer at once.
-enum Opened {
-    Members(Members),
-    /// Keys are being fetched.
-    Wait(Joined<()>),
+fn unavailable(next_try: Option<Duration>) -> Rejection {
+    Rejection::unavailable(next_try).because("the keys of the introspection answer cannot be had")
 }
 
 impl Signed {
@@ -55,26 +46,8 @@ impl Signed {
         &self,
         jwt: &[u8],
         now: SystemTime,
-        leeway: Duration,
+        leeway: Leeway,
     ) -> Result<Members, Rejection> {
-        let mut waited = false;
-        for _ in 0..=ROUNDS {
-            match self.open(jwt, now, leeway, waited)? {
-                Opened::Members(members) => return Ok(members),
-                Opened::Wait(joined) => joined.wait().await,
-            };
-            waited = true;
-        }
-        Err(Rejection::unavailable(None).because("the keys of the introspection answer are late"))
-    }
-
-    fn open(
-        &self,
-        jwt: &[u8],
-        now: SystemTime,
-        leeway: Duration,
-        waited: bool,
-    ) -> Result<Opened, Rejection> {
         let compact = str::from_utf8(jwt).ok().and_then(|jwt| Compact::parse(jwt.trim()));
         let compact = compact.ok_or_else(|| malformed("it is not signed"))?;
         let header = base64url::decode(compact.header).unwrap_or_default();
@@ -89,29 +62,25 @@ impl Signed {
         let payload = base64url::decode(compact.payload).unwrap_or_default();
         let mut claims = object(&payload)?;
         self.check(&claims, now, leeway)?;
-        let signature = base64url::decode(compact.signature).unwrap_or_default();
         let kid = header.kid.as_deref();
-        let keys = match self.keys.look_up(kid, algorithm, waited) {
-            Found::Keys(keys) => keys,
-            Found::Unknown => return Err(malformed("the server has no such key")),
-            Found::Wait(joined) => return Ok(Opened::Wait(joined)),
-            Found::Unavailable(retry_after) => {
-                let cause = "the keys of the introspection answer cannot be had";
-                return Err(Rejection::unavailable(retry_after).because(cause));
-            }
-        };
-        let signed = compact.signing_input.as_bytes();
-        let mut candidates = keys.candidates(kid, algorithm).take(MAX_CANDIDATES);
-        if !candidates.any(|key| key.verify(algorithm, signed, &signature)) {
-            return Err(malformed("the signature is wrong"));
+        let mut verified = self.keys.verify(compact, kid, algorithm, false);
+        if let Err(Unverified::Fetching(joined)) = verified {
+            joined.wait().await;
+            verified = self.keys.verify(compact, kid, algorithm, true);
         }
+        verified.map_err(|why| match why {
+            Unverified::NoKey(why) => malformed(why),
+            Unverified::WrongSignature => malformed("the signature is wrong"),
+            Unverified::Unavailable(next_try) => unavailable(next_try),
+            Unverified::Fetching(_) => unavailable(None),
+        })?;
         match claims.remove("token_introspection") {
-            Some(Value::Object(members)) => Ok(Opened::Members(members)),
+            Some(Value::Object(members)) => Ok(members),
             _ => Err(malformed("there is no `token_introspection`")),
         }
     }
 
-    fn check(&self, claims: &Members, now: SystemTime, leeway: Duration) -> Result<(), Rejection> {
+    fn check(&self, claims: &Members, now: SystemTime, leeway: Leeway) -> Result<(), Rejection> {
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(malformed("it is of another issuer"));
         }
@@ -119,8 +88,8 @@ impl Signed {
         if !audience.iter().flat_map(Texts::iter).any(|one| *one == *self.client_id) {
             return Err(malformed("it is for another client"));
         }
-        match instant(claims, "iat")? {
-            Some(issued) if !issued.is_ahead(now, leeway) => Ok(()),
+        match date(claims, "iat")? {
+            Some(issued) if leeway.has_come(issued, now) => Ok(()),
             _ => Err(malformed("it does not say since when it is true")),
         }
     }

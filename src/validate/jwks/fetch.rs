@@ -6,7 +6,11 @@ use super::{
     status::{JwksError, JwksErrorKind},
 };
 use crate::{
-    AuthorizationServerMetadata, Clock, Transport, back_channel::retry_after::retry_after,
+    AuthorizationServerMetadata, Clock, DiscoveryError, Transport,
+    back_channel::{
+        discovered::{Discovered, NotDiscovered},
+        retry_after::retry_after,
+    },
     jose::KeySet,
 };
 use bytes::Bytes;
@@ -15,13 +19,10 @@ use http::{
     header::{ACCEPT, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::Full;
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
 /// The longest key set that is read, in bytes.
 pub(super) const MAX_KEY_SET: usize = 256 * 1024;
-
-/// How long the metadata of a server is believed.
-const METADATA_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where keys are fetched from.
 #[derive(Clone)]
@@ -40,8 +41,8 @@ pub(super) enum Place {
 /// What one fetch leaves for the next.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
-    /// Where the keys were, and when metadata said so.
-    found: Option<(Uri, Instant)>,
+    /// Where metadata say that the keys are.
+    found: Arc<Discovered>,
     /// The version of the keys that are held.
     etag: Option<(Uri, HeaderValue)>,
 }
@@ -67,52 +68,39 @@ impl From<JwksError> for Failure {
     }
 }
 
+impl From<NotDiscovered> for Failure {
+    fn from(error: NotDiscovered) -> Self {
+        match error {
+            NotDiscovered::Metadata(error) => {
+                Self { retry_after: error.retry_after(), ..JwksError::discovery(&error).into() }
+            }
+            NotDiscovered::NoEndpoint => {
+                let text = "the metadata of the server names no key set that may be fetched";
+                JwksError::new(JwksErrorKind::Discovery, text).into()
+            }
+        }
+    }
+}
+
 impl Remote {
     pub(super) async fn fetch(&self, memory: Memory, clock: &Clock) -> Result<Fetched, Failure> {
-        match (&self.place, &memory.found) {
-            (Place::Url(url), _) => self.get(url, &memory, clock).await,
-            (Place::Issuer(issuer), Some((url, since))) => {
-                let now = clock.monotonic();
-                if now.saturating_duration_since(*since) >= METADATA_FRESH {
-                    // Keys are still where they were while only the metadata is away.
-                    let memory = self.find(issuer, &memory, clock).await.unwrap_or(memory.clone());
-                    return self.get_found(&memory, clock).await;
-                }
-                match self.get(url, &memory, clock).await {
-                    Err(failure) if failure.gone => {
-                        let memory = self.find(issuer, &memory, clock).await?;
-                        self.get_found(&memory, clock).await
-                    }
-                    fetched => fetched,
-                }
-            }
-            (Place::Issuer(issuer), None) => {
-                let memory = self.find(issuer, &memory, clock).await?;
-                self.get_found(&memory, clock).await
+        let issuer = match &self.place {
+            Place::Url(url) => return self.get(url, &memory, clock).await,
+            Place::Issuer(issuer) => issuer,
+        };
+        if let Some(url) = memory.found.fresh(clock) {
+            match self.get(&url, &memory, clock).await {
+                Err(failure) if failure.gone => memory.found.expire(&url, clock),
+                fetched => return fetched,
             }
         }
+        let url = memory.found.url(clock, self.find(issuer)).await?;
+        self.get(&url, &memory, clock).await
     }
 
-    async fn find(&self, issuer: &str, memory: &Memory, clock: &Clock) -> Result<Memory, Failure> {
-        let found = AuthorizationServerMetadata::discover(issuer, &self.transport).await;
-        let metadata = found.map_err(|error| Failure {
-            error: JwksError::discovery(&error),
-            retry_after: error.retry_after(),
-            gone: false,
-        })?;
-        let url = metadata.jwks_uri().and_then(|url| url.parse().ok());
-        let url = url.ok_or_else(|| {
-            let text = "the metadata of the server names no key set that may be fetched";
-            JwksError::new(JwksErrorKind::Discovery, text)
-        })?;
-        Ok(Memory { found: Some((url, clock.monotonic())), etag: memory.etag.clone() })
-    }
-
-    async fn get_found(&self, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
-        match &memory.found {
-            Some((url, _)) => self.get(url, memory, clock).await,
-            None => Err(JwksError::aborted().into()),
-        }
+    async fn find(&self, issuer: &str) -> Result<Option<Uri>, DiscoveryError> {
+        let metadata = AuthorizationServerMetadata::discover(issuer, &self.transport).await?;
+        Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
     }
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {

@@ -5,8 +5,10 @@ mod freshness;
 mod machine;
 mod shared;
 mod status;
+mod verify;
 
 pub use status::{JwksError, JwksErrorKind, JwksStatus};
+pub(crate) use verify::Unverified;
 
 use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
@@ -71,7 +73,7 @@ pub struct Jwks {
 }
 
 /// What a look-up finds.
-pub(crate) enum Found {
+enum Found {
     /// The keys, among which there is one that the token may be signed with, or one of its name.
     Keys(Guard<Arc<Snapshot>>),
     /// The server has no such key: the token is not good.
@@ -84,7 +86,7 @@ pub(crate) enum Found {
 }
 
 /// Keys as they are for a while.
-pub(crate) struct Snapshot {
+struct Snapshot {
     keys: KeySet,
     standing: Standing,
 }
@@ -99,7 +101,7 @@ enum Standing {
 
 impl Snapshot {
     /// The keys that a token with this header may be signed with.
-    pub(crate) fn candidates(
+    fn candidates(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
@@ -299,7 +301,7 @@ impl Jwks {
 
     /// The keys for a token of this header; `waited` after a [`Found::Wait`]. A key that is known
     /// by name is found whatever it may be used with.
-    pub(crate) fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
+    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
         let snapshot = self.shared.snapshot.load();
         let now = || self.shared.settings.clock.now();
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
@@ -310,7 +312,7 @@ impl Jwks {
 
     /// For a token that names no key, and is by none of those that were found: its key may be a new
     /// one. As a look-up of a key that is not known, and as rarely a fetch.
-    pub(crate) fn look_further(&self, waited: bool) -> Found {
+    fn look_further(&self, waited: bool) -> Found {
         self.shared.look_up(Wanted::Other, waited)
     }
 

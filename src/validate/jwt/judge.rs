@@ -2,26 +2,24 @@
 
 use super::{
     TrustedIssuer,
-    claims::{Claims, NumericDate, issuer_of},
+    claims::{Claims, issuer_of},
     known_headers::KnownHeaders,
     rules::{Profile, Rules},
 };
 use crate::{
     Algorithm, ScopeSet,
-    jose::{Compact, Header, VerifyingKey, base64url, members::Texts},
-    validate::{Principal, Rejection, jwks::Found},
-    vocabulary::{flight::Joined, token::MAX_TOKEN_LEN},
+    jose::{Compact, Header, base64url},
+    validate::{
+        Principal, Rejection,
+        jwks::Unverified,
+        times::{NumericDate, Times, Untimely},
+    },
+    vocabulary::{flight::Joined, members::Texts, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 
-/// The longest signature that a key which is taken can make: RSA of 8192 bits.
-const MAX_SIGNATURE: usize = 1024;
-
 /// Enough for headers without certificates.
 const USUAL_HEADER: usize = 512;
-
-/// How many keys of one name are tried.
-const MAX_CANDIDATES: usize = 4;
 
 /// Where a payload of the usual size has room: others take an allocation.
 pub(super) const ROOM: usize = 1024;
@@ -94,10 +92,15 @@ pub(super) fn judge<'b>(
         Ok(issuer) => issuer,
         Err(rejection) => return rejection.into(),
     };
-    match check_signature(compact, header, issuer, waited) {
-        Ok(None) => {}
-        Ok(Some(joined)) => return Judged::Wait(joined),
-        Err(rejection) => return rejection.into(),
+    let kid = header.kid.as_deref();
+    match issuer.keys.verify(compact, kid, header.algorithm, waited) {
+        Ok(()) => {}
+        Err(Unverified::Fetching(joined)) => return Judged::Wait(joined),
+        Err(Unverified::Unavailable(wait)) => return Rejection::unavailable(wait).into(),
+        Err(Unverified::NoKey(why)) => return refused(why).into(),
+        Err(Unverified::WrongSignature) => {
+            return Rejection::unverified("the signature is wrong").into();
+        }
     }
     match principal(&claims, issuer, rules, now) {
         Ok(principal) => {
@@ -157,67 +160,23 @@ fn check_claims<'i>(
     if !issuer.allows(algorithm) {
         return Err(refused("the algorithm is not allowed for this issuer"));
     }
-    let expiry = claims.exp.ok_or_else(|| refused("there is no expiry"))?;
-    let expiry = expiry.instant().ok_or_else(|| refused("the expiry is no date"))?;
-    if rules.is_over(expiry, now) {
-        return Err(refused("expired (the signature was not looked at)"));
+    if claims.times.exp.is_none() {
+        return Err(refused("there is no expiry"));
     }
-    for (date, wrong) in [
-        (claims.nbf, "not valid yet (the signature was not looked at)"),
-        (claims.iat, "issued in the future (the signature was not looked at)"),
-    ] {
-        if date.is_some_and(|date| !rules.has_come(date, now)) {
-            return Err(refused(wrong));
-        }
-    }
+    rules.leeway.check(&claims.times, now).map_err(|untimely| refused(described(untimely)))?;
     if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
         return Err(refused("for another audience (the signature was not looked at)"));
     }
     Ok(issuer)
 }
 
-/// Whether one of the issuer's keys made the signature; what to wait for before that can be told.
-fn check_signature(
-    compact: Compact<'_>,
-    header: &Checked<'_>,
-    issuer: &TrustedIssuer,
-    waited: bool,
-) -> Result<Option<Joined<()>>, Rejection> {
-    let mut buffer = [0; MAX_SIGNATURE + 2];
-    let signature = base64url::decode_into(compact.signature, &mut buffer)
-        .ok_or_else(|| refused("the signature is no base64url, or too long"))?;
-    let (kid, algorithm) = (header.kid.as_deref(), header.algorithm);
-    let keys = match issuer.keys.look_up(kid, algorithm, waited) {
-        Found::Keys(keys) => keys,
-        Found::Unknown => return Err(refused("the issuer has no such key")),
-        Found::Wait(joined) => return Ok(Some(joined)),
-        Found::Unavailable(retry_after) => return Err(Rejection::unavailable(retry_after)),
-    };
-    let mut candidates = keys.candidates(kid, algorithm).take(MAX_CANDIDATES);
-    if kid.is_none() {
-        return match (candidates.next(), candidates.next()) {
-            (Some(key), None) if is_by(key, compact, algorithm, signature) => Ok(None),
-            (Some(_), Some(_)) => Err(refused("it names no key, and the issuer has several")),
-            // The one key may have been replaced: an issuer without names cannot say so otherwise.
-            _ => match issuer.keys.look_further(waited) {
-                Found::Wait(joined) => Ok(Some(joined)),
-                Found::Unavailable(retry_after) => Err(Rejection::unavailable(retry_after)),
-                Found::Keys(_) | Found::Unknown => Err(wrong_signature()),
-            },
-        };
+fn described(untimely: Untimely) -> &'static str {
+    match untimely {
+        Untimely::ExpiryIsNoDate => "the expiry is no date",
+        Untimely::Expired => "expired (the signature was not looked at)",
+        Untimely::NotValidYet => "not valid yet (the signature was not looked at)",
+        Untimely::IssuedInFuture => "issued in the future (the signature was not looked at)",
     }
-    match candidates.any(|key| is_by(key, compact, algorithm, signature)) {
-        true => Ok(None),
-        false => Err(wrong_signature()),
-    }
-}
-
-fn wrong_signature() -> Rejection {
-    Rejection::unverified("the signature is wrong")
-}
-
-fn is_by(key: &VerifyingKey, compact: Compact<'_>, algorithm: Algorithm, signature: &[u8]) -> bool {
-    key.verify(algorithm, compact.signing_input.as_bytes(), signature)
 }
 
 /// Whose token it is. The signature is good: who presents it may know what is wrong.
@@ -231,14 +190,11 @@ fn principal(
     if claims.is_bound {
         return Err(Rejection::invalid("the access token is bound to a key: proof is missing"));
     }
-    let instant = |date: Option<NumericDate>, wrong| match date.map(NumericDate::instant) {
-        None => Ok(None),
-        Some(None) => Err(Rejection::invalid(wrong)),
-        Some(instant) => Ok(instant),
-    };
-    let expires_at = instant(claims.exp, "the expiry is no date")?;
-    let issued_at = instant(claims.iat, "the time of issue is no date")?;
-    let authenticated_at = instant(claims.auth_time, "the time of log-in is no date")?;
+    let Times { exp, iat, .. } = claims.times;
+    let expires_at = NumericDate::optional(exp, "the expiry is no date")?;
+    let issued_at = NumericDate::optional(iat, "the time of issue is no date")?;
+    let authenticated_at =
+        NumericDate::optional(claims.auth_time, "the time of log-in is no date")?;
     // All at once: it is large, and each setter would move it.
     let principal = Principal {
         subject: claims.sub.as_deref().map(Into::into),

@@ -12,7 +12,7 @@ pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
-use super::{Rejection, ValidateToken, Validated, Verdict};
+use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
 use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
 use judge::{Judged, ROOM, judge};
 use known_headers::KnownHeaders;
@@ -162,7 +162,7 @@ impl<C> JwtValidator<C> {
     ///
     /// When it is more than 5 min.
     pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
-        self.shared_mut().rules.set_leeway(leeway)?;
+        self.shared_mut().rules.leeway = Leeway::new(leeway)?;
         Ok(self)
     }
 
@@ -180,14 +180,14 @@ impl<C> JwtValidator<C> {
     /// Refuses tokens that were issued longer ago, leeway aside, or do not say when. Defaults to
     /// any age.
     pub fn with_max_token_age(mut self, age: Duration) -> Self {
-        self.shared_mut().rules.set_max_token_age(age);
+        self.shared_mut().rules.max_token_age = Some(age);
         self
     }
 
     /// Refuses tokens that live longer from their issue to their expiry, or do not say when they
     /// were issued. Defaults to any lifetime.
     pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
-        self.shared_mut().rules.set_max_lifetime(lifetime);
+        self.shared_mut().rules.max_lifetime = Some(lifetime);
         self
     }
 
@@ -255,6 +255,12 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<C> {
+        self
+    }
+}
+
+impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     /// After the last dot, where the signature is.
     fn split_at(&self, token: &[u8]) -> usize {
         signature_at(token).unwrap_or(0)

@@ -1,14 +1,8 @@
 //! What a token has to be like, beyond being signed by its issuer.
 
-use super::claims::{Claims, NumericDate};
-use crate::{
-    ConfigError,
-    validate::{Principal, Rejection},
-};
+use super::claims::Claims;
+use crate::validate::{Principal, Rejection, times::Leeway};
 use std::time::{Duration, SystemTime};
-
-/// Clocks that differ by more are wrong, not different.
-const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// How tokens that are no access tokens are told from those that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +50,7 @@ fn check_strict(claims: &Claims<'_>) -> Result<(), Rejection> {
     for (is_there, missing) in [
         (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
         (claims.client_id.is_some(), "the access token has no client_id (RFC 9068 section 2.2)"),
-        (claims.iat.is_some(), "the access token has no iat (RFC 9068 section 2.2)"),
+        (claims.times.iat.is_some(), "the access token has no iat (RFC 9068 section 2.2)"),
         (claims.jti.is_some(), "the access token has no jti (RFC 9068 section 2.2)"),
     ] {
         if !is_there {
@@ -89,9 +83,9 @@ fn check_lenient(claims: &Claims<'_>) -> Result<(), Rejection> {
 pub(super) struct Rules {
     pub(super) profile: Profile,
     pub(super) scope_claims: Vec<Box<str>>,
-    leeway: Duration,
-    max_token_age: Option<Duration>,
-    max_lifetime: Option<Duration>,
+    pub(super) leeway: Leeway,
+    pub(super) max_token_age: Option<Duration>,
+    pub(super) max_lifetime: Option<Duration>,
 }
 
 impl Default for Rules {
@@ -99,7 +93,7 @@ impl Default for Rules {
         Self {
             profile: Profile::Strict,
             scope_claims: vec!["scope".into()],
-            leeway: Duration::from_secs(30),
+            leeway: Leeway::default(),
             max_token_age: None,
             max_lifetime: None,
         }
@@ -107,35 +101,6 @@ impl Default for Rules {
 }
 
 impl Rules {
-    pub(super) fn set_leeway(&mut self, leeway: Duration) -> Result<(), ConfigError> {
-        if leeway > MAX_LEEWAY {
-            return Err(ConfigError::new("a leeway is at most 5 minutes"));
-        }
-        self.leeway = leeway;
-        Ok(())
-    }
-
-    pub(super) fn set_max_token_age(&mut self, age: Duration) {
-        self.max_token_age = Some(age);
-    }
-
-    pub(super) fn set_max_lifetime(&mut self, lifetime: Duration) {
-        self.max_lifetime = Some(lifetime);
-    }
-
-    /// Whether `expiry` has come, and the leeway has gone by
-    /// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
-    pub(super) fn is_over(&self, expiry: SystemTime, now: SystemTime) -> bool {
-        // An instant that no clock can show never comes.
-        expiry.checked_add(self.leeway).is_some_and(|end| now >= end)
-    }
-
-    /// Whether `date` has come, or comes within the leeway.
-    pub(super) fn has_come(&self, date: NumericDate, now: SystemTime) -> bool {
-        let latest = now.checked_add(self.leeway);
-        date.instant().is_some_and(|instant| latest.is_none_or(|latest| instant <= latest))
-    }
-
     /// What was asked of how old a token may be, and how long it may live.
     pub(super) fn check_age(
         &self,
@@ -152,7 +117,7 @@ impl Rules {
             let end = longest.and_then(|longest| issued_at.checked_add(longest));
             longest.is_none() || end.is_none_or(|end| until <= end)
         };
-        let oldest = self.max_token_age.map(|age| age.saturating_add(self.leeway));
+        let oldest = self.max_token_age.map(|age| age.saturating_add(self.leeway.as_duration()));
         if !lasts(oldest, now) {
             return Err(Rejection::invalid("the access token is too old"));
         }
@@ -168,12 +133,12 @@ impl Rules {
         let aged = self.max_token_age.zip(principal.issued_at());
         let old = aged.and_then(|(age, issued_at)| issued_at.checked_add(age));
         let ends = [principal.expires_at(), old].into_iter().flatten();
-        ends.min()?.checked_add(self.leeway)
+        self.leeway.end(ends.min()?)
     }
 
     /// What time alone changes about a token that was good.
     pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
-        if principal.expires_at().is_none_or(|expiry| self.is_over(expiry, now)) {
+        if principal.expires_at().is_none_or(|expiry| self.leeway.is_over(expiry, now)) {
             return Err(Rejection::expired());
         }
         self.check_age(principal, now)
@@ -205,24 +170,15 @@ mod tests {
     }
 
     #[test]
-    fn a_leeway_is_bounded_and_ends_exactly() {
-        let mut rules = Rules::default();
-        assert!(rules.set_leeway(MAX_LEEWAY + Duration::from_nanos(1)).is_err());
-        assert!(!rules.is_over(at(100), at(129)) && rules.is_over(at(100), at(130)));
-        rules.set_leeway(Duration::ZERO).unwrap();
-        assert!(!rules.is_over(at(100), at(99)) && rules.is_over(at(100), at(100)));
-    }
-
-    #[test]
     fn an_age_and_a_lifetime_are_measured_from_the_time_of_issue() {
         let mut rules = Rules::default();
         let token = Principal::new("alice").with_issued_at(at(100)).with_expiry(at(700));
-        rules.set_max_token_age(Duration::from_secs(60));
+        rules.max_token_age = Some(Duration::from_secs(60));
         assert!(rules.check_age(&token, at(190)).is_ok());
         assert!(rules.check_age(&token, at(191)).is_err());
-        rules.set_max_lifetime(Duration::from_secs(599));
+        rules.max_lifetime = Some(Duration::from_secs(599));
         assert!(rules.check_age(&token, at(100)).is_err());
-        rules.set_max_lifetime(Duration::from_secs(600));
+        rules.max_lifetime = Some(Duration::from_secs(600));
         assert!(rules.check_age(&token, at(100)).is_ok());
         assert!(rules.check_age(&Principal::new("alice"), at(100)).is_err());
     }

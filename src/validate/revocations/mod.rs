@@ -1,17 +1,16 @@
 //! Tokens that were taken back before their time.
 
 mod full;
-mod list;
-mod listed;
 mod revocable;
 mod table;
 
 pub use full::RevocationsFull;
-pub use list::{RevocationChanges, RevocationList, TokenFingerprint};
-pub(super) use listed::Listed;
 pub use revocable::{Revocable, RevocableFuture};
 
-use super::{Principal, ValidateToken, chain::identity};
+use super::{
+    Principal, RevocationChanges, RevocationList, TokenFingerprint, ValidateToken,
+    token_shape::identity,
+};
 use crate::{Clock, vocabulary::keyed::Key};
 use std::{
     fmt,

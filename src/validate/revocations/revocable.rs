@@ -1,7 +1,9 @@
-use super::{RevocationList, TokenFingerprint};
 use crate::{
     Answer, RequestHead,
-    validate::{Rejection, ValidateToken, Validated, Verdict},
+    validate::{
+        CacheSupport, Rejection, RevocationList, TokenFingerprint, ValidateToken, Validated,
+        Verdict,
+    },
 };
 use std::{
     fmt,
@@ -48,7 +50,7 @@ fn watched<C>(
     validated: Arc<Validated<C>>,
     token: impl Fn() -> TokenFingerprint,
 ) -> Arc<Validated<C>> {
-    validated.listed().add(list, token);
+    validated.watch().add(list, token);
     validated
 }
 
@@ -73,23 +75,29 @@ impl<V: ValidateToken> ValidateToken for Revocable<V> {
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<V::Claims> {
+        self
+    }
+}
+
+impl<V: ValidateToken> CacheSupport<V::Claims> for Revocable<V> {
     fn split_at(&self, token: &[u8]) -> usize {
-        self.validator.split_at(token)
+        self.validator.cache_support().split_at(token)
     }
 
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
-        let validated = self.validator.recall(presented)?;
+        let validated = self.validator.cache_support().recall(presented)?;
         let (list, token) = (&self.list, str::from_utf8(presented).ok()?);
         let revoked = list.is_revoked(token, validated.principal());
         (!revoked).then(|| watched(list, validated, || list.fingerprint(token)))
     }
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
-        self.validator.recheck(validated, now)
+        self.validator.cache_support().recheck(validated, now)
     }
 
     fn generation(&self) -> u64 {
-        self.validator.generation().wrapping_add(self.list.changes().count())
+        self.validator.cache_support().generation().wrapping_add(self.list.changes().count())
     }
 }
 

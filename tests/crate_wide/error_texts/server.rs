@@ -105,7 +105,7 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
         (
             "a long leeway",
             text(validator().with_leeway(Duration::from_secs(301))),
-            "a leeway is at most 5 minutes",
+            "the leeway 301s is more than 5 minutes",
         ),
         (
             "HMAC by public keys",
@@ -146,7 +146,7 @@ fn what_is_wrong_with_introspection_is_said() {
         (
             "a long leeway",
             text(asking(basic()).unwrap().with_leeway(Duration::from_secs(301))),
-            "a leeway is at most 5 minutes",
+            "the leeway 301s is more than 5 minutes",
         ),
         (
             "a signed answer to nobody",

@@ -231,8 +231,9 @@ fn public_types(folder: &Path, module: &str, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
+            let folder = path.file_name().unwrap().to_str().unwrap();
             let module = match module {
-                "" => format!("{}::", path.file_name().unwrap().to_str().unwrap()),
+                "" if PUBLIC_MODULES.contains(&folder) => format!("{folder}::"),
                 _ => module.to_owned(),
             };
             public_types(&path, &module, names);
@@ -245,11 +246,13 @@ fn public_types(folder: &Path, module: &str, names: &mut BTreeSet<String>) {
                 continue;
             };
             let name = rest.split(|char: char| !char.is_alphanumeric()).next().unwrap();
-            let module = module.replace("challenge::", "").replace("jose::", "");
             names.insert(format!("{module}{name}"));
         }
     }
 }
+
+/// The modules that users name; what other rooms define is seen at the root of the crate.
+const PUBLIC_MODULES: [&str; 4] = ["client", "server", "testing", "validate"];
 
 /// Types that nobody outside of the crate can get a value of.
 const OUT_OF_REACH: [&str; 1] = ["client::StaticToken"];

@@ -16,7 +16,7 @@ fn read(
     let sources = Sources::new(sources.iter().cloned()).unwrap();
     match extract(RequestHead::of(&request), &sources) {
         Ok(found) => Ok(found.map(|found| found.token.into_owned())),
-        Err((rejection, _)) => Err(rejection.kind()),
+        Err(error) => Err(error.rejection.kind()),
     }
 }
 

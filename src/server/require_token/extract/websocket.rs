@@ -1,7 +1,7 @@
 //! A token among the subprotocols of a WebSocket upgrade
 //! ([RFC 6455 §11.3.4](https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4)).
 
-use super::{Place, SEVERAL, SYNTAX, token_in};
+use super::{Position, Read, SEVERAL, SYNTAX, token_in};
 use crate::{RequestHead, validate::Rejection};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{
@@ -13,13 +13,8 @@ use std::borrow::Cow;
 /// A browser fails a connection whose answer accepts none of the subprotocols that it offered.
 const ALONE: &str = "a WebSocket token needs another subprotocol beside it";
 
-type Read<'a> = Result<Option<(Cow<'a, str>, Place)>, Rejection>;
-
-/// The item that is `prefix` and the token in base64url.
-pub(in crate::server::require_token::extract) fn read_prefixed<'a>(
-    head: RequestHead<'a>,
-    prefix: &str,
-) -> Read<'a> {
+/// Reads the token of the subprotocol that is `prefix` and the token in base64url.
+pub(super) fn read_prefixed<'a>(head: RequestHead<'a>, prefix: &str) -> Read<'a> {
     let Some(mut items) = items(head)? else { return Ok(None) };
     let is_token = |item: &&str| item.starts_with(prefix);
     let Some(at) = items.iter().position(is_token) else { return Ok(None) };
@@ -31,14 +26,11 @@ pub(in crate::server::require_token::extract) fn read_prefixed<'a>(
     let decoded = BASE64_URL_SAFE_NO_PAD.decode(encoded);
     let decoded = decoded.map_err(|_| Rejection::malformed(SYNTAX))?;
     let token = token_in(&decoded)?.to_owned();
-    Ok(Some((Cow::Owned(token), rest(&items)?)))
+    Ok(Some((Cow::Owned(token), beside(&items)?)))
 }
 
-/// The item after `name`.
-pub(in crate::server::require_token::extract) fn read_pair<'a>(
-    head: RequestHead<'a>,
-    name: &str,
-) -> Read<'a> {
+/// Reads the token that is the subprotocol after `name`.
+pub(super) fn read_pair<'a>(head: RequestHead<'a>, name: &str) -> Read<'a> {
     let Some(mut items) = items(head)? else { return Ok(None) };
     let Some(at) = items.iter().position(|item| *item == name) else { return Ok(None) };
     if items.iter().skip(at + 1).any(|item| *item == name) {
@@ -48,10 +40,10 @@ pub(in crate::server::require_token::extract) fn read_pair<'a>(
         return Err(Rejection::malformed(SYNTAX));
     }
     let token = token_in(items.remove(at + 1).as_bytes())?;
-    Ok(Some((Cow::Borrowed(token), rest(&items)?)))
+    Ok(Some((Cow::Borrowed(token), beside(&items)?)))
 }
 
-/// The subprotocols of an upgrade, the lines of which are one list.
+/// Returns the subprotocols that a WebSocket upgrade offers. Several headers are one list.
 fn items(head: RequestHead<'_>) -> Result<Option<Vec<&str>>, Rejection> {
     let headers = head.headers();
     let is_upgrade = match *head.method() {
@@ -73,21 +65,18 @@ fn items(head: RequestHead<'_>) -> Result<Option<Vec<&str>>, Rejection> {
     Ok(Some(items))
 }
 
-/// Whether the list in the header `name` has `item`.
-pub(in crate::server::require_token::extract) fn lists(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    item: &str,
-) -> bool {
+/// Returns `true` if the list in the header `name` has `item`.
+pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|own| own.trim().eq_ignore_ascii_case(item))
 }
 
-fn rest(items: &[&str]) -> Result<Place, Rejection> {
+/// Returns the position of a token beside `items`.
+fn beside(items: &[&str]) -> Result<Position, Rejection> {
     if items.is_empty() {
         return Err(Rejection::malformed(ALONE));
     }
     let joined = HeaderValue::try_from(items.join(", "));
     let joined = joined.map_err(|_| Rejection::malformed(SYNTAX))?;
-    Ok(Place::WebSocket(Box::new(joined)))
+    Ok(Position::WebSocket(Box::new(joined)))
 }

@@ -1,6 +1,7 @@
+use super::{CacheSupport, ValidateToken};
 use crate::{
     Answer, RequestHead,
-    validate::{Rejection, ValidateToken, Validated, Verdict},
+    validate::{Rejection, Validated, Verdict},
 };
 use std::{
     fmt,
@@ -21,7 +22,7 @@ pub struct MapClaims<V, F> {
 }
 
 impl<V, F> MapClaims<V, F> {
-    pub(in crate::validate) fn new(validator: V, map: F) -> Self {
+    pub(super) fn new(validator: V, map: F) -> Self {
         Self { validator, map: Arc::new(map) }
     }
 }
@@ -44,17 +45,28 @@ where
         }
     }
 
+    fn cache_support(&self) -> &dyn CacheSupport<D> {
+        self
+    }
+}
+
+impl<V, F, D> CacheSupport<D> for MapClaims<V, F>
+where
+    V: ValidateToken,
+    F: Fn(&V::Claims) -> D + Send + Sync + 'static,
+    D: Send + Sync + 'static,
+{
     fn split_at(&self, token: &[u8]) -> usize {
-        self.validator.split_at(token)
+        self.validator.cache_support().split_at(token)
     }
 
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<D>>> {
-        mapped(Ok(self.validator.recall(presented)?), &*self.map).ok()
+        mapped(Ok(self.validator.cache_support().recall(presented)?), &*self.map).ok()
     }
 
     fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {
         match validated.origin() {
-            Some(origin) => self.validator.recheck(origin, now),
+            Some(origin) => self.validator.cache_support().recheck(origin, now),
             // Another mapping's, beside this one in a chain: it judges for itself.
             None if validated.is_mapped() => Ok(()),
             // Made anew by whoever asks, and nothing is left of what the validator would look at.
@@ -63,7 +75,7 @@ where
     }
 
     fn generation(&self) -> u64 {
-        self.validator.generation()
+        self.validator.cache_support().generation()
     }
 }
 

@@ -1,4 +1,5 @@
-use crate::{validate::Principal, vocabulary::secret::REDACTED};
+use super::Principal;
+use crate::vocabulary::secret::REDACTED;
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},

@@ -39,7 +39,7 @@ fn begins_an_object(text: &str) -> bool {
 /// What makes a token the same as another: of one that looks like a signed JWT, what is signed.
 ///
 /// There are two ECDSA signatures of each text, and whoever has the one can work out the other.
-pub(in crate::validate) fn identity(token: &str) -> &str {
+pub(super) fn identity(token: &str) -> &str {
     match token.rsplit_once('.') {
         Some((signed, _)) if is_jwt(token) => signed,
         _ => token,

@@ -1,11 +1,11 @@
-//! Reads a form body for its token, and hands the body on.
-
-use super::refuse;
-use crate::{RequestHead, validate::Rejection, vocabulary::location::ACCESS_TOKEN};
+use super::{
+    extract::form::{self, FormToken},
+    refuse,
+};
+use crate::RequestHead;
 use bytes::Bytes;
-use http::{Method, Request, Response, header::CONTENT_TYPE};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::{
     error::Error as StdError,
     fmt,
@@ -68,7 +68,7 @@ impl BufferForm {
 
 impl Default for BufferForm {
     fn default() -> Self {
-        Self::new(64 * 1024)
+        Self::new(form::DEFAULT_LIMIT)
     }
 }
 
@@ -80,40 +80,6 @@ impl<S> Layer<S> for BufferForm {
     }
 }
 
-/// What a form said of the token: an extension that only [`BufferForm`] writes.
-#[derive(Clone)]
-pub(in crate::server) struct FormToken(Result<Option<String>, Rejection>);
-
-impl FormToken {
-    fn read(form: &[u8]) -> Self {
-        let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == ACCESS_TOKEN);
-        let token = tokens.next().map(|(_, token)| token.into_owned());
-        Self(match tokens.next() {
-            Some(_) => Err(Rejection::malformed(crate::server::require_token::extract::SEVERAL)),
-            None => Ok(token),
-        })
-    }
-
-    /// The token in the form of this request.
-    pub(in crate::server) fn of(head: RequestHead<'_>) -> Result<Option<&str>, Rejection> {
-        match head.extensions().get::<Self>() {
-            Some(Self(Ok(token))) => Ok(token.as_deref()),
-            Some(Self(Err(rejection))) => Err(rejection.clone()),
-            None if is_form(head) => {
-                Err(Rejection::internal("RequireToken reads forms, but no BufferForm is above it"))
-            }
-            None => Ok(None),
-        }
-    }
-}
-
-pub(in crate::server) fn is_form(head: RequestHead<'_>) -> bool {
-    let has_body = matches!(*head.method(), Method::POST | Method::PUT | Method::PATCH);
-    let declared = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = declared.and_then(|value| value.split(';').next()).unwrap_or_default();
-    has_body && media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
 /// The service of [`BufferForm`].
 #[derive(Clone, Debug)]
 pub struct BufferFormService<S> {
@@ -122,20 +88,7 @@ pub struct BufferFormService<S> {
 }
 
 impl<S> BufferFormService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for BufferFormService<S>
@@ -158,10 +111,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().remove::<FormToken>();
-        if !is_form(RequestHead::of(&request)) {
+        if !form::is_form(RequestHead::of(&request)) {
             return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
         }
-        // Whoever sends the body was judged by nobody yet: no reservation waits for them.
+        // The token is not checked yet: the request holds no reservation while its body arrives.
         self.inner = self.inner.clone();
         let mut inner = self.inner.clone();
         let limit = self.limit;
@@ -169,11 +122,11 @@ where
             state: State::Buffering {
                 buffering: Box::pin(async move {
                     let (parts, body) = request.into_parts();
-                    let form = match collect(body, limit).await {
+                    let form = match form::collect(body, limit).await {
                         Ok(form) => form,
-                        Err(rejection) => return Ok(refuse::plain(rejection)),
+                        Err(rejection) => return Ok(refuse::without_settings(rejection)),
                     };
-                    let token = FormToken::read(&form);
+                    let token = FormToken::parse(&form);
                     let mut request = Request::from_parts(parts, B::from(form));
                     request.extensions_mut().insert(token);
                     poll_fn(|cx| inner.poll_ready(cx)).await?;
@@ -183,21 +136,6 @@ where
         }
     }
 }
-
-/// All of `body`, where it is not longer than `limit` bytes.
-pub(in crate::server) async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Rejection>
-where
-    B: Body,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
-{
-    match Limited::new(body, limit).collect().await {
-        Ok(form) => Ok(form.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Rejection::too_large()),
-        Err(_) => Err(Rejection::malformed(BROKEN)),
-    }
-}
-
-const BROKEN: &str = "the form could not be read to its end";
 
 pin_project_lite::pin_project! {
     /// The answer of the inner service, or a refusal.

@@ -1,5 +1,5 @@
-use super::{RevocationList, TokenFingerprint};
-use crate::{validate::Principal, vocabulary::race::before};
+use super::{Principal, RevocationList, TokenFingerprint};
+use crate::vocabulary::race::before;
 use std::{
     fmt,
     future::{Future, pending},
@@ -12,17 +12,17 @@ use std::{
 /// Set by the first request with the verdict; the others find it there, so that a guard costs
 /// nothing until somebody waits for it.
 #[derive(Clone, Default)]
-pub(in crate::validate) struct Listed {
+pub(super) struct RevocationWatch {
     first: OnceLock<Arc<Watched>>,
 }
 
 struct Watched {
     list: Arc<dyn RevocationList>,
     token: TokenFingerprint,
-    next: Listed,
+    next: RevocationWatch,
 }
 
-impl Listed {
+impl RevocationWatch {
     /// Adds `list`, unless it is there already.
     pub(super) fn add(&self, list: &Arc<dyn RevocationList>, token: impl Fn() -> TokenFingerprint) {
         let mut slot = self;
@@ -39,7 +39,7 @@ impl Listed {
     }
 
     /// Waits until one of the lists revokes the token, which is of `principal`.
-    pub(in crate::validate) fn revoked<'a>(
+    pub(super) fn revoked<'a>(
         &'a self,
         principal: &'a Principal,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
@@ -65,8 +65,8 @@ impl Watched {
     }
 }
 
-impl fmt::Debug for Listed {
+impl fmt::Debug for RevocationWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listed").finish_non_exhaustive()
+        f.debug_struct("RevocationWatch").finish_non_exhaustive()
     }
 }

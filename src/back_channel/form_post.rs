@@ -1,0 +1,160 @@
+//! The one way in which a form is posted to an authorization server.
+
+use super::{
+    client_authentication::{Asked, ClientAuthentication},
+    secrets::Secrets,
+    transport::{Transport, TransportError},
+};
+use crate::vocabulary::query::with_more;
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response,
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use std::future::Future;
+use zeroize::Zeroizing;
+
+/// Parameters of a form in their order.
+pub(crate) type Params<'p> = Vec<(&'p str, Zeroizing<String>)>;
+
+/// An answer, and the secrets that must not show in what is said of it.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Bytes>,
+    pub(crate) secrets: Secrets,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum PostError {
+    /// The client cannot authenticate.
+    Client(Box<str>),
+    /// The URL cannot hold the parameters in its query.
+    Url,
+    /// The request failed. No secret is in the error.
+    Transport(TransportError),
+}
+
+/// Posts `params` after those by which `client` authenticates, and returns the answer, whatever its
+/// status. The request is made by this call, the future sends it. `secrets` are the secrets among
+/// `params`.
+pub(crate) fn post(
+    asked: Asked<'_>,
+    client: &ClientAuthentication,
+    params: &Params<'_>,
+    accept: &'static str,
+    mut secrets: Secrets,
+    transport: &Transport,
+) -> impl Future<Output = Result<Answered, PostError>> + Send + use<> {
+    let request = request(asked, client, params, accept, &mut secrets);
+    let transport = transport.clone();
+    async move {
+        let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
+        let response = sent.map_err(PostError::Transport)?;
+        Ok(Answered { response, secrets })
+    }
+}
+
+fn request(
+    asked: Asked<'_>,
+    client: &ClientAuthentication,
+    params: &Params<'_>,
+    accept: &'static str,
+    secrets: &mut Secrets,
+) -> Result<Request<Full<Bytes>>, PostError> {
+    let mut own = Vec::new();
+    let credential = client.apply(asked, &mut own, secrets).map_err(PostError::Client)?;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in own.iter().chain(params) {
+        form.append_pair(name, value);
+    }
+    let form = form.finish();
+    let (url, form) = match client.is_query() {
+        true => (with_more(asked.endpoint, &form).ok_or(PostError::Url)?, String::new()),
+        false => (asked.endpoint.clone(), form),
+    };
+    let has_form = !form.is_empty();
+    let mut request = Request::new(Full::new(Bytes::from(form)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = url;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if has_form {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+    } else {
+        // RFC 9110 §8.6. hyper leaves it out, and servers answer that with 411.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    headers.extend(credential);
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Uri;
+    use http_body_util::BodyExt;
+    use std::time::SystemTime;
+
+    const URL: &str = "https://as.example/introspect?realm=x";
+
+    fn built(client: &ClientAuthentication, secrets: &mut Secrets) -> (Request<()>, String) {
+        let params = vec![("token", Zeroizing::new("a+b/==".to_owned()))];
+        secrets.add("a+b/==");
+        let asked = Asked { endpoint: &Uri::from_static(URL), now: SystemTime::UNIX_EPOCH };
+        let request = request(asked, client, &params, "application/json", secrets).unwrap();
+        let (parts, body) = request.into_parts();
+        let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();
+        (Request::from_parts(parts, ()), String::from_utf8(body.into()).unwrap())
+    }
+
+    #[test]
+    fn the_parameters_are_in_the_body_however_the_client_authenticates_there() {
+        let own = "token=a%2Bb%2F%3D%3D";
+        for (client, form, header) in [
+            // RFC 6749 §2.3.1: `i%3Ad:s%2B`.
+            (
+                ClientAuthentication::basic("i:d", "s+"),
+                own.to_owned(),
+                Some("Basic aSUzQWQ6cyUyQg=="),
+            ),
+            (ClientAuthentication::basic_raw("id", "s+"), own.to_owned(), Some("Basic aWQ6cys=")),
+            (
+                ClientAuthentication::post("i:d", "s+"),
+                format!("client_id=i%3Ad&client_secret=s%2B&{own}"),
+                None,
+            ),
+            (ClientAuthentication::public("id"), format!("client_id=id&{own}"), None),
+            (ClientAuthentication::none(), own.to_owned(), None),
+        ] {
+            let (request, body) = built(&client, &mut Secrets::default());
+            assert_eq!(request.method(), Method::POST);
+            assert_eq!(request.uri(), URL);
+            assert_eq!(request.headers()[ACCEPT], "application/json");
+            assert_eq!(request.headers()[CONTENT_TYPE], "application/x-www-form-urlencoded");
+            assert_eq!(body, form);
+            let sent = request.headers().get("authorization");
+            assert_eq!(sent.map(|value| value.to_str().unwrap()), header);
+            assert!(sent.is_none_or(HeaderValue::is_sensitive));
+        }
+    }
+
+    #[test]
+    fn a_client_that_authenticates_in_the_query_has_everything_there_and_an_empty_body() {
+        let client = ClientAuthentication::query("id", "s+");
+        let (request, body) = built(&client, &mut Secrets::default());
+        let own = "client_id=id&client_secret=s%2B&token=a%2Bb%2F%3D%3D";
+        assert_eq!(request.uri(), &*format!("{URL}&{own}"));
+        assert_eq!((request.headers()[CONTENT_LENGTH].as_bytes(), &*body), (&b"0"[..], ""));
+        assert!(!request.headers().contains_key(CONTENT_TYPE));
+    }
+
+    #[test]
+    fn neither_parameter_nor_secret_is_left_in_a_text_about_the_request() {
+        let mut secrets = Secrets::default();
+        built(&ClientAuthentication::post("id", "hunter2"), &mut secrets);
+        let text = secrets.redact("token=a%2Bb/==&client_secret=hunter2 a+b/==");
+        assert_eq!(text, "token=a%2Bb/==&client_secret=[redacted] [redacted]");
+    }
+}
