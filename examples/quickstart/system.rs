@@ -53,7 +53,7 @@ impl<'a> System<'a> {
     ) -> Result<Self, BoxError> {
         report.heading(name);
         let clock = ManualClock::new();
-        let authorization = AuthorizationServer::with_clock(clock.clock());
+        let authorization = AuthorizationServer::new().with_clock(clock.clock());
         let bound = authorization.bind().await?;
         let api = start_api(authorization.validator(), locations).await?;
         let (http, greeting) = (http_client(), format!("hello {whom}"));

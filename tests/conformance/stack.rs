@@ -45,7 +45,7 @@ pub(crate) struct Stack {
 
 /// Builds the stack of `config`, from the inside to the outside.
 pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
-    let clock = ManualClock::at(config.now()?);
+    let clock = ManualClock::from_wall(config.now()?);
     let (validator, outbound) = match config.get("validator").map(|name| name.as_str().ok_or(name))
     {
         None | Some(Ok("static" | "slow")) => {

@@ -33,8 +33,8 @@ struct System {
 
 impl System {
     fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-        let server = AuthorizationServer::with_clock(clock.clock());
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+        let server = AuthorizationServer::new().with_clock(clock.clock());
         let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k1");
         server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);
         let revocations = Revocations::new().with_clock(clock.clock());
@@ -181,8 +181,8 @@ const SECRET: &str = "of at least as many bytes as 256";
 
 /// Who takes tokens of `issuer` by these keys, and a token of it with this `typ`.
 fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
-    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-    let server = AuthorizationServer::with_clock(clock.clock());
+    let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let server = AuthorizationServer::new().with_clock(clock.clock());
     let keys = match key.public_jwk() {
         Some(jwk) => Jwks::fixed(&format!("{{\"keys\":[{jwk}]}}")),
         None => Jwks::shared_secret(key.algorithm(), SECRET),

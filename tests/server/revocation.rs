@@ -332,7 +332,7 @@ async fn a_guard_watches_its_validator_and_every_list_above_it() {
 
 #[tokio::test]
 async fn an_entry_lives_as_long_as_what_it_revokes_and_is_then_let_go() {
-    let manual = ManualClock::at(second(1_000_000));
+    let manual = ManualClock::from_wall(second(1_000_000));
     let list = Revocations::new()
         .with_clock(manual.clock())
         .with_max_lifetime(HOUR)
@@ -455,7 +455,7 @@ fn write_down(model: &mut Model, now: u64, key: Key, before: u64, until: Option<
 proptest! {
     #[test]
     fn a_list_says_what_its_model_says(steps in steps()) {
-        let manual = ManualClock::at(second(0));
+        let manual = ManualClock::from_wall(second(0));
         let list = Revocations::new()
             .with_clock(manual.clock())
             .with_max_lifetime(Duration::from_secs(LIFETIME))
@@ -520,7 +520,7 @@ proptest! {
 /// Entries that have had their time go while others come, without anybody asking.
 #[test]
 fn a_list_that_is_written_to_does_not_grow_with_what_is_over() {
-    let manual = ManualClock::at(second(0));
+    let manual = ManualClock::from_wall(second(0));
     let list = Revocations::new().with_clock(manual.clock()).with_leeway(Duration::ZERO);
     for number in 0..5_000_u64 {
         list.revoke_id(None, &number.to_string(), Some(second(number + 10))).unwrap();

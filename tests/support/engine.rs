@@ -150,7 +150,7 @@ impl World {
 
     pub(crate) fn answering(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         // 2026-01-01T00:00:00Z.
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + seconds(1_767_225_600));
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + seconds(1_767_225_600));
         let start = clock.clock().monotonic();
         let server = TokenServer { script: Box::new(script), requests: Vec::new() };
         let server = Arc::new(Mutex::new(server));

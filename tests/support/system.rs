@@ -60,7 +60,7 @@ impl System {
     /// A system whose API reads tokens from `locations`.
     pub(crate) async fn start(judge: Judge, locations: &[TokenLocation]) -> Self {
         let (clock, calls) = (ManualClock::new(), Arc::<Mutex<Vec<_>>>::default());
-        let authorization = AuthorizationServer::with_clock(clock.clock());
+        let authorization = AuthorizationServer::new().with_clock(clock.clock());
         let bound = authorization.bind().await.unwrap();
         let (api, seen) = (api(judge, &authorization, locations.to_vec()), calls.clone());
         let api = Server::start(service_fn(move |request: Request<Incoming>| {

@@ -77,7 +77,7 @@ struct Realm {
 
 impl Realm {
     fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
         let condition = Arc::new(Mutex::new(Condition::Well));
         Self { issued: Arc::default(), token_requests: Arc::default(), condition, clock }
     }

@@ -78,7 +78,7 @@ async fn a_store_that_fails_is_one_that_has_nothing_sto_01() {
     store.fail();
     let cache = replica(&world, &store);
     assert_eq!(token(&cache).await.unwrap(), "T1");
-    assert_eq!((store.asked(), cache.status().store_failures()), (1, 1));
+    assert_eq!((store.operations(), cache.status().store_failures()), (1, 1));
     store.recover();
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
@@ -94,7 +94,7 @@ async fn what_one_replica_fetched_the_others_find() {
         assert_eq!(cache.status().expires_in(), Some(seconds(3600)));
     }
     assert_eq!(world.requests().len(), 1);
-    assert!(store.guarded().is_empty(), "nobody is fetching any more");
+    assert!(store.leased_keys().is_empty(), "nobody is fetching any more");
 
     world.advance(seconds(1000)).await;
     let late = replica(&world, &store);
@@ -144,7 +144,7 @@ async fn replicas_that_start_at_once_fetch_once() {
         assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
     }
     assert_eq!(world.requests().len(), 1);
-    assert!(store.guarded().is_empty());
+    assert!(store.leased_keys().is_empty());
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_replica_that_died_while_it_fetched_costs_the_others_a_wait() {
     let dead = replica(&world, &store);
     drop(tokio::spawn(ask(&dead)));
     world.advance(NOW).await;
-    assert_eq!((world.requests().len(), store.guarded().len()), (1, 1));
+    assert_eq!((world.requests().len(), store.leased_keys().len()), (1, 1));
 
     world.answer(|_| Reply::token("T2", 3600));
     let other = tokio::spawn(ask(&replica(&world, &store)));
@@ -172,7 +172,7 @@ async fn a_fetch_that_fails_lets_the_next_replica_try() {
     world.answer(|_| Reply::refusal(503, "temporarily_unavailable"));
     let cache = world.cache(impatient()).with_store(shared(&store), StorePolicy::default());
     assert!(token(&cache.unwrap()).await.is_err());
-    assert!(store.guarded().is_empty() && store.keys().is_empty());
+    assert!(store.leased_keys().is_empty() && store.keys().is_empty());
     world.answer(|_| Reply::token("T2", 3600));
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
 }

@@ -29,7 +29,7 @@ async fn answered(status: u16, location: Option<&str>, body: &'static str) -> St
     if let Some(location) = location {
         response = response.header("location", location);
     }
-    server.always(response.body(Bytes::from(body)).unwrap());
+    server.fail_all(response.body(Bytes::from(body)).unwrap());
     text(endpoint_of(&server).fetch(&Grant::client_credentials()).await)
 }
 

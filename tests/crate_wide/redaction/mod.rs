@@ -37,7 +37,7 @@ use tower_oauth2::{
         FromRequest, Origins, TokenSource,
     },
     server::{Authenticated, RequireScope, RequireToken},
-    testing::{AuthorizationServer, ManualClock, RegisteredClient},
+    testing::{AuthorizationServer, ManualClock, Quirk, RegisteredClient},
     validate::{
         Cached, Introspection, Principal, Rejection, StaticTokens, ValidateToken, Validated,
     },
@@ -786,11 +786,12 @@ async fn a_server_for_tests_shows_no_secret_of_its_clients_and_users() {
     let token = answer["access_token"].as_str().unwrap();
     assert_clean("testing::IssuedToken", &server.introspect(token).unwrap());
     assert_clean("testing::AuthorizationServer", &server);
+    assert_clean("testing::Quirk", &Quirk::BareAnswers);
     assert!(!format!("{server:?}").contains(token));
     assert_clean("testing::IssuedTokens", &server.validator());
 
     server.set_extra_member("x", &format!("\"{SECRET}\"")).unwrap();
-    server.always(Response::new(SECRET.into()));
+    server.fail_all(Response::new(SECRET.into()));
     assert_clean("testing::AuthorizationServer", &server);
     let seen = server.last_token_request();
     assert!(leak(&format!("{seen:?}")).is_some(), "there is something to show");

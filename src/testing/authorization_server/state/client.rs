@@ -1,7 +1,7 @@
-use super::{answer::Refusal, assertions::ClientKeys};
-use crate::{ClientSecret, ConfigError, ScopeSet};
+use super::jwts::ClientKeys;
+use crate::{ClientSecret, ConfigError, ScopeSet, testing::authorization_server::answer::Refusal};
 
-/// A client as an [`AuthorizationServer`](super::AuthorizationServer) knows it.
+/// A client of an [`AuthorizationServer`](crate::testing::AuthorizationServer).
 ///
 /// ```
 /// use tower_oauth2::testing::RegisteredClient;
@@ -19,25 +19,23 @@ pub struct RegisteredClient {
     secret: Option<ClientSecret>,
     redirect_uris: Vec<Box<str>>,
     scopes: Option<ScopeSet>,
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(super) keys: ClientKeys,
+    pub(crate) keys: ClientKeys,
 }
 
 impl RegisteredClient {
-    /// A client that authenticates with `secret`.
+    /// Creates a client that authenticates with `secret`.
     pub fn confidential(id: impl Into<Box<str>>, secret: impl Into<ClientSecret>) -> Self {
         Self { secret: Some(secret.into()), ..Self::public(id) }
     }
 
-    /// A client without a secret, which only names itself. It is given no token of its own, only
-    /// those of users.
+    /// Creates a client without a secret, which only names itself. It gets tokens of users, and no
+    /// token of its own.
     pub fn public(id: impl Into<Box<str>>) -> Self {
         let (redirect_uris, keys) = (Vec::new(), ClientKeys::default());
         Self { id: id.into(), secret: None, redirect_uris, scopes: None, keys }
     }
 
-    /// Adds an address that a browser may be sent back to; requests must name it byte for byte
-    /// ([RFC 9700 §2.1]). Defaults to none.
+    /// Adds a redirect URI. A request must name it byte for byte ([RFC 9700 §2.1]). Defaults to none.
     ///
     /// # Errors
     ///
@@ -50,81 +48,84 @@ impl RegisteredClient {
         let uri = uri.into();
         if !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ConfigError::new(
-                "the redirect URI holds a character that is not visible ASCII",
+                "the redirect URI has a character that is not visible ASCII; percent-encode it",
             ));
         }
         if uri.split_once(':').is_none_or(|(scheme, _)| scheme.is_empty()) || uri.contains('#') {
-            return Err(ConfigError::new("the redirect URI is no absolute URI without a fragment"));
+            return Err(ConfigError::new(
+                "the redirect URI is not an absolute URI without a fragment; begin it with a \
+                 scheme, and end it before the `#`",
+            ));
         }
         self.redirect_uris.push(uri);
         Ok(self)
     }
 
-    /// The scopes that the client may have, which are also what it gets where it asks for none.
-    /// Defaults to whatever it asks for.
+    /// Sets the scopes that the client may have. It gets all of them if it asks for none. Defaults
+    /// to the scopes that it asks for.
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
-    /// The client's id.
+    /// Returns the id of the client.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    pub(super) fn secret(&self) -> Option<&ClientSecret> {
+    pub(crate) fn secret(&self) -> Option<&ClientSecret> {
         self.secret.as_ref()
     }
 
-    /// Whether it only names itself.
-    pub(super) fn is_public(&self) -> bool {
-        self.secret.is_none() && !self.is_asserting()
+    /// Returns `true` if the client only names itself.
+    pub(crate) fn is_public(&self) -> bool {
+        self.secret.is_none() && self.keys.is_empty()
     }
 
-    pub(super) fn redirect_uris(&self) -> &[Box<str>] {
+    pub(crate) fn redirect_uris(&self) -> &[Box<str>] {
         &self.redirect_uris
     }
 
-    /// What the client is granted for itself.
+    /// Returns the scopes that the client is granted for itself.
     ///
     /// # Errors
     ///
-    /// When nothing of what is `asked` is allowed.
-    pub(super) fn own_scopes(&self, asked: &ScopeSet) -> Result<ScopeSet, Refusal> {
-        narrow(asked, self.scopes.as_ref().unwrap_or(asked))
+    /// When none of the `requested` scopes is allowed.
+    pub(crate) fn own_scopes(&self, requested: &ScopeSet) -> Result<ScopeSet, Refusal> {
+        narrow(requested, self.scopes.as_ref().unwrap_or(requested))
     }
 
-    /// What the client is granted in the name of a user with these `rights`.
+    /// Returns the scopes that the client is granted on behalf of a user with these `rights`.
     ///
     /// # Errors
     ///
     /// As [`own_scopes`](Self::own_scopes).
-    pub(super) fn users_scopes(
+    pub(crate) fn user_scopes(
         &self,
-        asked: &ScopeSet,
+        requested: &ScopeSet,
         rights: &ScopeSet,
     ) -> Result<ScopeSet, Refusal> {
         match &self.scopes {
-            None => narrow(asked, rights),
-            Some(own) => narrow(asked, &both(rights, own)),
+            None => narrow(requested, rights),
+            Some(own) => narrow(requested, &intersection(rights, own)),
         }
     }
 }
 
-/// What is allowed of `asked`, and all that is allowed where nothing was asked for.
-fn narrow(asked: &ScopeSet, allowed: &ScopeSet) -> Result<ScopeSet, Refusal> {
-    if asked.is_empty() {
+/// Returns the `requested` scopes that are allowed, or all that are allowed if none is requested.
+fn narrow(requested: &ScopeSet, allowed: &ScopeSet) -> Result<ScopeSet, Refusal> {
+    if requested.is_empty() {
         return Ok(allowed.clone());
     }
-    let granted = both(asked, allowed);
+    let granted = intersection(requested, allowed);
     match granted.is_empty() {
         true => Err(Refusal::invalid_scope()),
         false => Ok(granted),
     }
 }
 
-fn both(one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
+fn intersection(one: &ScopeSet, other: &ScopeSet) -> ScopeSet {
     one.filtered(|scope| other.contains(scope))
 }
 
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_granted_than_the_user_has_and_the_client_may() {
+    fn granted_scopes_are_those_that_both_the_user_and_the_client_have() {
         let set = |scopes: &str| scopes.parse::<ScopeSet>().unwrap();
         let (any, bound) = (RegisteredClient::public("app"), set("a b"));
         let bound = RegisteredClient::public("app").with_scopes(bound);
@@ -153,13 +154,13 @@ mod tests {
         assert_eq!(bound.own_scopes(&set("")), Ok(set("a b")));
         assert_eq!(bound.own_scopes(&set("x b")), Ok(set("b")));
         assert_eq!(bound.own_scopes(&set("x")), Err(Refusal::invalid_scope()));
-        assert_eq!(any.users_scopes(&set(""), &set("b c")), Ok(set("b c")));
-        assert_eq!(bound.users_scopes(&set(""), &set("b c")), Ok(set("b")));
-        assert_eq!(bound.users_scopes(&set("c"), &set("b c")), Err(Refusal::invalid_scope()));
+        assert_eq!(any.user_scopes(&set(""), &set("b c")), Ok(set("b c")));
+        assert_eq!(bound.user_scopes(&set(""), &set("b c")), Ok(set("b")));
+        assert_eq!(bound.user_scopes(&set("c"), &set("b c")), Err(Refusal::invalid_scope()));
     }
 
     #[test]
-    fn its_secret_does_not_show() {
+    fn debug_does_not_show_the_secret() {
         let client = RegisteredClient::confidential("app", "hunter2");
         assert!(!format!("{client:?} {client:#?}").contains("hunter2"));
     }

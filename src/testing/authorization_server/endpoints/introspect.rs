@@ -1,58 +1,42 @@
-//! Introspection, by a resource server ([RFC 7662]).
+//! Describes a token to a resource server ([RFC 7662]).
 //!
 //! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 
-use super::{
-    AuthorizationServer, IssuedToken,
+use super::client_auth;
+use crate::testing::authorization_server::{
     answer::{Members, Refusal},
-    client_auth,
-    form::Form,
-    state::State,
+    state::{IssuedToken, State},
 };
-use crate::ConfigError;
 use bytes::Bytes;
-use http::{Response, request::Parts};
-use serde_json::Value;
+use http::{Request, Response};
 use std::time::SystemTime;
 
 pub(super) fn answer(
     state: &mut State,
-    now: SystemTime,
-    head: &Parts,
-    body: &Bytes,
-) -> Response<Bytes> {
-    introspect(state, now, head, body).map_or_else(Refusal::into_response, Members::into_response)
-}
-
-fn introspect(
-    state: &mut State,
-    now: SystemTime,
-    head: &Parts,
-    body: &Bytes,
-) -> Result<Members, Refusal> {
-    let form = Form::of_request(head, body)?;
-    let client = client_auth::authenticate(state, now, &head.headers, &form)?;
-    // RFC 7662 §2.1: whoever may ask without a secret may guess tokens.
+    request: &Request<Bytes>,
+) -> Result<Response<Bytes>, Refusal> {
+    let (form, client) = client_auth::identify(state, request)?;
+    // RFC 7662 §2.1: a client that may ask without a secret may guess tokens.
     if client.is_public() {
         return Err(Refusal::invalid_client());
     }
     let token = form.require("token")?;
     let mut members = Members::default();
-    let standing = state.standing(token, now);
-    members.set("active", standing.is_ok().to_string());
-    if let Ok(issued) = standing {
+    let issued = state.active(token);
+    members.set("active", issued.is_ok().to_string());
+    if let Ok(issued) = issued {
         describe(&mut members, issued, state.settings.issuer.as_deref());
         for (name, json) in state.members(token) {
             members.set(name, json.clone());
         }
-        for (name, json) in &state.settings.introspected {
+        for (name, json) in &state.settings.introspection_members {
             match json {
                 Some(json) => members.set(name, json.clone()),
                 None => members.remove(name),
             }
         }
     }
-    Ok(members)
+    Ok(members.into_response())
 }
 
 fn describe(members: &mut Members, token: &IssuedToken, issuer: Option<&str>) {
@@ -75,44 +59,6 @@ fn describe(members: &mut Members, token: &IssuedToken, issuer: Option<&str>) {
     members.set_text("token_type", "Bearer");
 }
 
-/// What it says of its tokens.
-impl AuthorizationServer {
-    /// Sets a member of what `…/introspect` answers of a good token, `json` as its value byte for
-    /// byte, or leaves the member out. It can also misstate what the server would have said.
-    /// Defaults to none.
-    ///
-    /// # Errors
-    ///
-    /// When `json` is no JSON text.
-    ///
-    /// ```
-    /// # use tower_oauth2::testing::AuthorizationServer;
-    /// let server = AuthorizationServer::new();
-    /// server.set_introspection_member("aud", Some("\"https://api.example\""))?;
-    /// server.set_introspection_member("exp", None)?;
-    /// # Ok::<(), tower_oauth2::ConfigError>(())
-    /// ```
-    pub fn set_introspection_member(
-        &self,
-        name: &str,
-        json: Option<&str>,
-    ) -> Result<(), ConfigError> {
-        if let Some(json) = json {
-            let invalid =
-                |_| ConfigError::new("the value of the member is no JSON: text stands in quotes");
-            serde_json::from_str::<Value>(json).map_err(invalid)?;
-        }
-        let member = (name.to_owned(), json.map(str::to_owned));
-        self.lock().settings.introspected.push(member);
-        Ok(())
-    }
-
-    /// Takes back every [`set_introspection_member`](Self::set_introspection_member).
-    pub fn clear_introspection_members(&self) {
-        self.lock().settings.introspected.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::testing::{
@@ -125,8 +71,9 @@ mod tests {
     const API: &str = "client_id=api&client_secret=s&token=";
 
     fn server() -> (ManualClock, AuthorizationServer) {
-        let manual = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_900));
-        let server = AuthorizationServer::with_clock(manual.clock());
+        let manual =
+            ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_900));
+        let server = AuthorizationServer::new().with_clock(manual.clock());
         server.register_client(RegisteredClient::confidential("app", "s"));
         server.register_client(RegisteredClient::confidential("api", "s"));
         server.register_client(RegisteredClient::public("open"));
@@ -145,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn another_client_is_told_what_a_token_stands_for_until_it_falls() {
+    fn a_client_with_a_secret_introspects_a_token_until_it_is_inactive() {
         let (manual, server) = server();
         let users = issue(&server, "grant_type=password&username=alice&password=pw");
         let clients = issue(&server, "grant_type=client_credentials");
@@ -155,7 +102,7 @@ mod tests {
         });
         assert_eq!(asked(&server, &users["access_token"]), said);
         server.set_access_token_lifetime(None);
-        server.set_issuer(Some("https://as.example"));
+        server.set_issuer("https://as.example");
         let endless = issue(&server, "grant_type=client_credentials");
         let said = json!({
             "active": true, "client_id": "app", "iat": 1000, "iss": "https://as.example",
@@ -174,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_authenticate_learns_nothing() {
+    fn a_client_that_does_not_authenticate_is_refused() {
         let (_, server) = server();
         let token = issue(&server, "grant_type=client_credentials");
         let token = token["access_token"].as_str().unwrap();
@@ -191,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_set_or_left_out_as_the_test_says() {
+    fn introspection_members_are_set_and_left_out() {
         let (_, server) = server();
         let token = issue(&server, "grant_type=client_credentials");
-        server.set_introspection_member("exp", None).unwrap();
-        server.set_introspection_member("aud", Some(r#"["a"]"#)).unwrap();
-        server.set_introspection_member("active", Some(r#""true""#)).unwrap();
-        assert!(server.set_introspection_member("x", Some("{")).is_err());
+        server.omit_introspection_member("exp");
+        server.set_introspection_member("aud", r#"["a"]"#).unwrap();
+        server.set_introspection_member("active", r#""true""#).unwrap();
+        assert!(server.set_introspection_member("x", "{").is_err());
         let said = asked(&server, &token["access_token"]);
         assert_eq!((&said["active"], &said["aud"]), (&json!("true"), &json!(["a"])));
         assert!(said.get("exp").is_none());

@@ -1,39 +1,35 @@
-//! The log-in endpoint, which is no grant of OAuth: a user name and a password give a token with
-//! the rights of that user.
+//! Exchanges a user name and a password for a token with the rights of that user. This is not an
+//! OAuth grant.
 
-use super::{
-    answer,
-    form::Form,
-    state::{Issued, State},
-    token,
+use super::token;
+use crate::{
+    ScopeSet,
+    testing::authorization_server::{
+        answer,
+        form::Form,
+        state::{Issued, State},
+    },
 };
-use crate::ScopeSet;
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
-use std::time::SystemTime;
+use http::{Request, Response, StatusCode};
 
-pub(super) fn answer(
-    state: &mut State,
-    now: SystemTime,
-    head: &Parts,
-    body: &Bytes,
-) -> Response<Bytes> {
-    match log_in(state, now, head, body) {
-        Some(issued) => token::tell(state, &issued),
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Response<Bytes> {
+    match log_in(state, request) {
+        Some(issued) => token::describe(state, &issued),
         None => answer::bare(StatusCode::UNAUTHORIZED),
     }
 }
 
-fn log_in(state: &mut State, now: SystemTime, head: &Parts, body: &Bytes) -> Option<Issued> {
-    if body.is_empty() {
+fn log_in(state: &mut State, request: &Request<Bytes>) -> Option<Issued> {
+    if request.body().is_empty() {
         return None;
     }
-    let form = Form::of_request(head, body).ok()?;
+    let form = Form::from_request(request).ok()?;
     let name = form.require("username").ok()?;
     let rights = state.log_in(name, form.require("password").ok()?)?;
     let grant = state.grant(Some(name), None, rights);
-    let issued = state.issue(&grant, grant.scopes.clone(), now).ok()?;
-    // Such platforms do not tell the rights.
+    let issued = state.issue(&grant).ok()?;
+    // Platforms with such an endpoint do not name the rights in the answer.
     Some(Issued { scopes: ScopeSet::empty(), ..issued })
 }
 

@@ -1,33 +1,32 @@
-//! The page that a browser is sent to, its user's consent included ([RFC 6749 §4.1.1],
+//! Sends a browser back with a code, in the name of the approving user ([RFC 6749 §4.1.1],
 //! [RFC 7636], [RFC 9207]).
 //!
 //! [RFC 6749 §4.1.1]: https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1
 //! [RFC 7636]: https://www.rfc-editor.org/rfc/rfc7636
 //! [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
 
-use super::{
-    RegisteredClient,
-    answer::{self, Refusal},
-    form::Form,
-    state::{CODE_LIFETIME, Code, State},
+use crate::{
+    testing::authorization_server::{
+        answer::{self, Refusal},
+        form::Form,
+        state::{Quirk, RegisteredClient, State},
+    },
+    vocabulary::query,
 };
-use crate::vocabulary::query;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use form_urlencoded::Serializer;
-use http::{HeaderValue, Response, StatusCode, header::LOCATION, request::Parts};
-use std::time::SystemTime;
+use http::{HeaderValue, Request, Response, StatusCode, header::LOCATION};
 
-pub(super) fn answer(state: &mut State, now: SystemTime, head: &Parts) -> Response<Bytes> {
-    let query = head.uri.query().unwrap_or_default();
-    let form = Form::parse(query.as_bytes());
-    // Where the client or the address is not right, nobody is sent there (RFC 6749 §4.1.2.1).
-    let (client, redirect_uri) = match destination(state, &form) {
-        Ok(destination) => destination,
-        Err(refusal) => return refusal.into_response(),
-    };
+pub(super) fn answer(
+    state: &mut State,
+    request: &Request<Bytes>,
+) -> Result<Response<Bytes>, Refusal> {
+    let form = Form::from_query(request);
+    // RFC 6749 §4.1.2.1: without a valid client and redirect URI there is no redirect.
+    let (client, redirect_uri) = destination(state, &form)?;
     let mut answer = Serializer::new(String::new());
-    match approve(state, now, &form, &client) {
+    match approve(state, &form, &client) {
         Ok(code) => answer.append_pair("code", &code),
         Err(refusal) => answer
             .append_pair("error", refusal.error)
@@ -37,11 +36,12 @@ pub(super) fn answer(state: &mut State, now: SystemTime, head: &Parts) -> Respon
         answer.append_pair("iss", issuer);
     }
     let mut pairs = answer.finish();
-    if state.settings.state_returned
+    let query = request.uri().query().unwrap_or_default();
+    if !state.settings.has(Quirk::NoState)
         && let Some(state) = query::pairs(query).find(|pair| pair.is_named("state"))
         && let Some(state) = state.value()
     {
-        // As it came: neither decoded nor encoded anew.
+        // Byte for byte: neither decoded nor encoded again.
         pairs.push_str("&state=");
         pairs.push_str(state);
     }
@@ -49,18 +49,17 @@ pub(super) fn answer(state: &mut State, now: SystemTime, head: &Parts) -> Respon
     redirect(format!("{redirect_uri}{separator}{pairs}"))
 }
 
-fn redirect(location: String) -> Response<Bytes> {
-    let Ok(location) = HeaderValue::try_from(location) else {
-        return Refusal::invalid_request("state fits into no header").into_response();
-    };
+fn redirect(location: String) -> Result<Response<Bytes>, Refusal> {
+    let unfit = |_| Refusal::invalid_request("the state does not fit into a header");
+    let location = HeaderValue::try_from(location).map_err(unfit)?;
     let mut response = answer::bare(StatusCode::FOUND);
     response.headers_mut().insert(LOCATION, location);
-    response
+    Ok(response)
 }
 
-/// The client, and the address of its own that the answer goes to.
+/// Returns the client, and its redirect URI that the answer goes to.
 fn destination(state: &State, form: &Form) -> Result<(RegisteredClient, Box<str>), Refusal> {
-    let unknown = || Refusal::invalid_request("no such client");
+    let unknown = || Refusal::invalid_request("the client is unknown");
     let client = state.clients.get(form.require("client_id")?).ok_or_else(unknown)?;
     let redirect_uri = match (form.get("redirect_uri")?, client.redirect_uris()) {
         (None, [only]) => Some(only),
@@ -72,40 +71,30 @@ fn destination(state: &State, form: &Form) -> Result<(RegisteredClient, Box<str>
     Ok((client.clone(), redirect_uri.clone()))
 }
 
-/// The code, in the name of the approving user.
-fn approve(
-    state: &mut State,
-    now: SystemTime,
-    form: &Form,
-    client: &RegisteredClient,
-) -> Result<String, Refusal> {
-    // A state that is there twice would be given back once.
+/// Issues a code in the name of the approving user.
+fn approve(state: &mut State, form: &Form, client: &RegisteredClient) -> Result<String, Refusal> {
+    // Refuses a repeated state, of which only one could be returned.
     form.get("state")?;
     if form.require("response_type")? != "code" {
-        let description = "the response type is none but code";
+        let description = "the only response type is code";
         return Err(Refusal::new("unsupported_response_type", description));
     }
     let challenge = challenge(form)?;
     let asked = form.scopes()?;
     let denied = |why| Refusal::new("access_denied", why);
-    if state.settings.denial {
+    if state.settings.has(Quirk::DeniedConsent) {
         return Err(denied("the user denies"));
     }
     let name = state.settings.approving_user.clone();
     let approving = name.and_then(|name| Some((state.users.get(&name)?.scopes.clone(), name)));
-    let (rights, name) = approving.ok_or_else(|| denied("there is no user who could approve"))?;
-    let scopes = client.users_scopes(&asked, &rights)?;
+    let (rights, name) = approving.ok_or_else(|| denied("no user can approve"))?;
+    let scopes = client.user_scopes(&asked, &rights)?;
     let grant = state.grant(Some(&name), Some(client.id()), scopes);
-    state.issue_code(Code {
-        grant,
-        redirect_uri: form.get("redirect_uri")?.map(str::to_owned),
-        challenge,
-        expires_at: now.checked_add(CODE_LIFETIME),
-        spent: false,
-    })
+    let redirect_uri = form.get("redirect_uri")?.map(str::to_owned);
+    state.issue_code(grant, redirect_uri, challenge)
 }
 
-/// The PKCE challenge, decoded, where there is one.
+/// Returns the decoded PKCE challenge, if there is one.
 fn challenge(form: &Form) -> Result<Option<[u8; 32]>, Refusal> {
     let challenge = form.get("code_challenge")?;
     match (challenge, form.get("code_challenge_method")?) {
@@ -113,10 +102,11 @@ fn challenge(form: &Form) -> Result<Option<[u8; 32]>, Refusal> {
         (Some(challenge), Some("S256")) => {
             let decoded = BASE64_URL_SAFE_NO_PAD.decode(challenge).ok();
             let digest = decoded.and_then(|bytes| bytes.try_into().ok());
-            let malformed = || Refusal::invalid_request("the code challenge is no SHA-256");
+            let malformed =
+                || Refusal::invalid_request("the code challenge is not a SHA-256 digest");
             digest.map(Some).ok_or_else(malformed)
         }
-        _ => Err(Refusal::invalid_request("the code challenge is not of the method S256")),
+        _ => Err(Refusal::invalid_request("the only code challenge method is S256")),
     }
 }
 
@@ -140,32 +130,32 @@ mod tests {
         server
     }
 
-    /// Where `/authorize` with `query`, for the client, sends the browser.
+    /// Returns what is added to the redirect URI of the client.
     fn visit(server: &AuthorizationServer, query: &str) -> String {
         let uri = format!("/authorize?client_id=app&redirect_uri={ENCODED_CB}&{query}");
         let location = location(&get(server, &uri));
-        location.strip_prefix(CB).expect("the client's own address").to_owned()
+        location.strip_prefix(CB).expect("the redirect URI of the client").to_owned()
     }
 
     #[test]
-    fn state_comes_back_byte_for_byte_unless_it_is_kept() {
+    fn state_comes_back_byte_for_byte_unless_it_is_omitted() {
         let server = server();
         for state in ["a+b%20c%2B%e9/?:@", "", "="] {
             let query = visit(&server, &format!("response_type=code&state={state}"));
             assert!(query.starts_with("&code="), "{query}");
             assert!(query.ends_with(&format!("&state={state}")), "{query}");
         }
-        server.set_state_returned(false);
-        server.set_issuer(Some("https://as.example/"));
+        server.enable(Quirk::NoState);
+        server.set_issuer("https://as.example/");
         let query = visit(&server, "response_type=code&state=x");
         assert!(query.ends_with("&iss=https%3A%2F%2Fas.example%2F"), "{query}");
         assert_eq!(server.authorize_requests(), 4);
     }
 
     #[test]
-    fn what_the_client_does_wrong_is_told_to_the_client() {
+    fn a_wrong_request_is_redirected_with_an_error() {
         let server = server();
-        server.set_issuer(Some("https://as.example/"));
+        server.set_issuer("https://as.example/");
         for (query, error) in [
             ("", "invalid_request"),
             ("response_type=token", "unsupported_response_type"),
@@ -192,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
+    fn a_redirect_uri_that_is_not_registered_gets_no_redirect() {
         let server = server();
         for query in [
             "response_type=code",
@@ -205,7 +195,7 @@ mod tests {
             assert_eq!(response.status(), 400, "{query}");
             assert_eq!(response.headers().get(LOCATION), None);
         }
-        // The only one that is registered need not be named; of two, one has to.
+        // The only registered redirect URI need not be named; one of two has to be.
         let unnamed = "/authorize?response_type=code&client_id=app";
         assert_eq!(get(&server, unnamed).status(), 302);
         let client = RegisteredClient::public("app").with_redirect_uri(CB).unwrap();
@@ -214,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn the_user_denies_when_told_to_or_when_there_is_none() {
+    fn a_denying_or_missing_user_redirects_with_access_denied() {
         let server = server();
-        server.set_denial(true);
+        server.enable(Quirk::DeniedConsent);
         let denied = "&error=access_denied&error_description=the+user+denies&state=s";
         assert_eq!(visit(&server, "response_type=code&state=s"), denied);
-        server.set_denial(false);
+        server.disable(Quirk::DeniedConsent);
         server.set_approving_user("nobody");
         let answer = visit(&server, "response_type=code");
         assert!(answer.starts_with("&error=access_denied&"), "{answer}");

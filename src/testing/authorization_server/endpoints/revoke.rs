@@ -1,60 +1,28 @@
-//! Revocation, by a client ([RFC 7009]) or by the test.
+//! Revokes a token on behalf of its client ([RFC 7009]).
 //!
 //! [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
 
-use super::{
-    AuthorizationServer,
+use super::client_auth;
+use crate::testing::authorization_server::{
     answer::{self, Refusal},
-    client_auth,
-    form::Form,
     state::State,
 };
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
-use std::time::SystemTime;
+use http::{Request, Response, StatusCode};
 
 pub(super) fn answer(
     state: &mut State,
-    now: SystemTime,
-    head: &Parts,
-    body: &Bytes,
-) -> Response<Bytes> {
-    match revoke(state, now, head, body) {
-        Ok(()) => answer::bare(StatusCode::OK),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-fn revoke(state: &mut State, now: SystemTime, head: &Parts, body: &Bytes) -> Result<(), Refusal> {
-    let form = Form::of_request(head, body)?;
-    let client = client_auth::authenticate(state, now, &head.headers, &form)?;
+    request: &Request<Bytes>,
+) -> Result<Response<Bytes>, Refusal> {
+    let (form, client) = client_auth::identify(state, request)?;
     let token = form.require("token")?;
-    match state.holder(token) {
-        // RFC 7009 §2.2: a token that is not known is as good as revoked.
-        None => Ok(()),
-        Some(holder) if holder == Some(client.id()) => {
-            state.revoke(token);
-            Ok(())
-        }
-        Some(_) => {
-            let description = "the token was issued to another client";
-            Err(Refusal::new("unauthorized_client", description))
-        }
+    if state.is_of_another_client(token, client.id()) {
+        let description = "the token was issued to another client";
+        return Err(Refusal::new("unauthorized_client", description));
     }
-}
-
-/// Revocation from the test's side: a user destroys a token, with no notice to the client.
-impl AuthorizationServer {
-    /// Revokes an access token, or a refresh token and every token of its grant; whether there
-    /// was one that was not revoked before.
-    pub fn revoke(&self, token: &str) -> bool {
-        self.lock().revoke(token)
-    }
-
-    /// Revokes every token and every code that was issued.
-    pub fn revoke_all(&self) {
-        self.lock().revoke_all();
-    }
+    // RFC 7009 §2.2: an unknown token counts as revoked.
+    state.revoke(token);
+    Ok(answer::bare(StatusCode::OK))
 }
 
 #[cfg(test)]

@@ -1,26 +1,46 @@
-//! Which client asks ([RFC 6749 §2.3]).
+//! Authenticates the client of a request ([RFC 6749 §2.3]).
 //!
 //! [RFC 6749 §2.3]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3
 
-use super::{RegisteredClient, answer::Refusal, assertions, form::Form, state::State};
-use crate::vocabulary::query;
+use super::assertions;
+use crate::{
+    testing::authorization_server::{
+        answer::Refusal,
+        form::Form,
+        state::{Quirk, RegisteredClient, State},
+    },
+    vocabulary::query,
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, header::AUTHORIZATION};
-use std::time::SystemTime;
+use bytes::Bytes;
+use http::{HeaderMap, Request, header::AUTHORIZATION};
 
-/// The client of a request that has these headers and this form.
+/// Reads the form of a request and authenticates its client.
 ///
 /// # Errors
 ///
-/// `invalid_client`, where it is unknown, where its secret is wrong, missing or one too many; and
-/// `invalid_request`, where it authenticates in two ways.
-pub(super) fn authenticate(
+/// As [`authenticate`], and `invalid_request` when the form cannot be read.
+pub(super) fn identify(
     state: &mut State,
-    now: SystemTime,
+    request: &Request<Bytes>,
+) -> Result<(Form, RegisteredClient), Refusal> {
+    let form = Form::from_request(request)?;
+    let client = authenticate(state, request.headers(), &form)?;
+    Ok((form, client))
+}
+
+/// Returns the client of a request with these headers and this form.
+///
+/// # Errors
+///
+/// `invalid_client` when the client is unknown, or its secret is wrong, missing or superfluous;
+/// `invalid_request` when the client authenticates in two ways.
+fn authenticate(
+    state: &mut State,
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<RegisteredClient, Refusal> {
-    if let Some(client) = assertions::authenticate(state, now, form)? {
+    if let Some(client) = assertions::authenticate(state, form)? {
         let two_ways = headers.contains_key(AUTHORIZATION) || form.get("client_secret")?.is_some();
         return match two_ways {
             true => Err(Refusal::invalid_request("the client authenticates in two ways")),
@@ -35,7 +55,7 @@ pub(super) fn authenticate(
         if authorization.next().is_some() || secret.is_some() {
             return Err(Refusal::invalid_request("the client authenticates in two ways"));
         }
-        let (user, password) = basic(value.as_bytes(), state.settings.raw_basic)
+        let (user, password) = basic(value.as_bytes(), state.settings.has(Quirk::RawBasic))
             .ok_or_else(Refusal::invalid_client)?;
         if named.is_some_and(|named| named != user) {
             return Err(Refusal::invalid_request("the client has two ids"));
@@ -46,7 +66,7 @@ pub(super) fn authenticate(
     }
     let client = id.and_then(|id| state.clients.get(id.as_str()));
     let client = client.ok_or_else(Refusal::invalid_client)?;
-    if client.is_asserting() {
+    if !client.keys.is_empty() {
         return Err(Refusal::invalid_client());
     }
     match client.secret().map(|secret| secret.expose()) == secret.as_deref() {
@@ -55,7 +75,7 @@ pub(super) fn authenticate(
     }
 }
 
-/// The user name and the password of Basic credentials, each of them form-encoded unless `raw`.
+/// Returns the user name and the password of Basic credentials. Both are form-encoded unless `raw`.
 fn basic(value: &[u8], raw: bool) -> Option<(String, String)> {
     let (scheme, credentials) = value.split_at_checked("Basic ".len())?;
     if !scheme.eq_ignore_ascii_case(b"Basic ") {
@@ -80,7 +100,7 @@ mod tests {
 
     const APP: &str = "1PpG/Q 1";
     const SECRET: &str = "z/tZ9VwFZqApmIQ+ZH1I5pLk/uB4ud:X2/8bL+wfFTt1rFw=";
-    /// What RFC 6749 §2.3.1 makes of the two.
+    /// The two, encoded as RFC 6749 §2.3.1 says.
     const ENCODED: &str = concat!(
         "Basic MVBwRyUyRlErMTp6JTJGdFo5VndGWnFBcG1JUSUyQlpIMUk1cExrJTJGdUI0dWQlM0FYMiUyRjhiTCUy",
         "QndmRlR0MXJGdyUzRA==",
@@ -88,7 +108,7 @@ mod tests {
 
     fn who(raw: bool, authorization: &[&str], form: &str) -> Result<String, &'static str> {
         let mut state = State::default();
-        state.settings.raw_basic = raw;
+        state.settings.quirks.extend(raw.then_some(Quirk::RawBasic));
         for client in [
             RegisteredClient::confidential(APP, SECRET),
             RegisteredClient::confidential("app", "s+c%72t"),
@@ -101,7 +121,7 @@ mod tests {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
         let form = Form::parse(form.as_bytes());
-        let client = authenticate(&mut state, SystemTime::UNIX_EPOCH, &headers, &form);
+        let client = authenticate(&mut state, &headers, &form);
         client.map(|client| client.id().to_owned()).map_err(|refusal| refusal.error)
     }
 
