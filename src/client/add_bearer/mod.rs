@@ -6,7 +6,6 @@
 
 pub(in crate::client) mod attach;
 mod buffered;
-pub(in crate::client) mod elsewhere;
 pub(in crate::client) mod future;
 pub(in crate::client) mod layer;
 pub(in crate::client) mod origins;

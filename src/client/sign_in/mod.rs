@@ -2,15 +2,16 @@
 
 mod callback;
 mod pending;
+mod pkce;
 
 use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     token_endpoint::{
+        digest::FieldDigest,
+        endpoint::with_query,
         grant::{RESOURCE, absolute},
-        parts::Parts,
     },
 };
-use crate::client::token_endpoint::pkce::{CodeVerifier, random_text};
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
     Transport,
@@ -18,6 +19,7 @@ use crate::{
 use callback::Callback;
 use http::Uri;
 pub use pending::PendingSignIn;
+use pkce::{CodeVerifier, random_text};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -314,10 +316,7 @@ impl SignIn {
         query.extend_pairs(self.audience.iter().map(|audience| ("audience", audience)));
         query.extend_pairs(self.resources.iter().map(|resource| ("resource", resource)));
         query.extend_pairs(&self.params);
-        let url = crate::client::token_endpoint::endpoint::with_query(
-            &self.authorize_url,
-            &query.finish(),
-        )?;
+        let url = with_query(&self.authorize_url, &query.finish())?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
         Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))
@@ -328,7 +327,7 @@ impl SignIn {
     fn identity(&self) -> [u8; 32] {
         let (address, client) = self.endpoint.asks();
         let (kind, address) = address.told_apart_by();
-        let mut parts = Parts::default();
+        let mut parts = FieldDigest::default();
         parts.add(kind, Some(&address));
         parts.add("authorization_endpoint", Some(&self.authorize_url.to_string()));
         parts.add("iss", self.issuer.expected.as_deref());
@@ -365,7 +364,7 @@ impl SignIn {
         callback: &Uri,
     ) -> Result<TokenResponse, Error> {
         let code = self.check(&pending, callback)?;
-        let verifier = pending.verifier.as_ref();
+        let verifier = pending.verifier.as_ref().map(CodeVerifier::expose);
         let grant = Grant::authorization_code(&code, &self.redirect_uri, verifier)
             .with_resources(&self.resources);
         let response = self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)?;

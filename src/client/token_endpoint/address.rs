@@ -3,7 +3,7 @@
 
 use crate::{
     AuthorizationServerMetadata, Clock, DiscoveryError, DiscoveryErrorKind, Origin, Transport,
-    client::{Error, ProtectedResource, token_cache::machine::after},
+    client::{Error, ProtectedResource},
     vocabulary::race::before,
 };
 use http::Uri;
@@ -129,7 +129,7 @@ impl Discovered {
             Some(known) if now < known.read_again => return Ok(known.url.clone()),
             Some(known) => {
                 // Before the wait: whoever gives up during it is the last to wait.
-                known.read_again = after(now, PAUSE);
+                known.read_again = now.checked_add(PAUSE).unwrap_or(now);
                 Some(known.url.clone())
             }
             None => None,
@@ -146,7 +146,8 @@ impl Discovered {
                 _ => return Ok(old),
             },
         };
-        let read_again = after(clock.monotonic(), MAX_AGE);
+        let now = clock.monotonic();
+        let read_again = now.checked_add(MAX_AGE).unwrap_or(now);
         *self.lock() = Some(Known { url: url.clone(), read_again });
         Ok(url)
     }
