@@ -3,7 +3,6 @@ use crate::{
     back_channel::{
         assertion::JwtAssertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
-    client::token_endpoint::pkce::CodeVerifier,
     vocabulary::location::is_token,
 };
 use std::fmt;
@@ -147,16 +146,15 @@ impl Grant {
     pub(in crate::client) fn authorization_code(
         code: &str,
         redirect_uri: &str,
-        verifier: Option<&CodeVerifier>,
+        code_verifier: Option<&str>,
     ) -> Self {
         let mut grant = Self::standard(&[
             ("grant_type", "authorization_code"),
             ("redirect_uri", redirect_uri),
             ("code", code),
         ]);
-        if let Some(verifier) = verifier {
-            grant.params.push(("code_verifier", Zeroizing::new(verifier.expose().into())));
-        }
+        let verifier = code_verifier.map(|it| ("code_verifier", Zeroizing::new(it.to_owned())));
+        grant.params.extend(verifier);
         grant
     }
 

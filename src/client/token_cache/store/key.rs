@@ -1,6 +1,6 @@
 use crate::{
     ClientSecret,
-    client::{Grant, TokenEndpoint, token_endpoint::parts::Parts},
+    client::{Grant, TokenEndpoint, token_endpoint::digest::FieldDigest},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::fmt;
@@ -30,7 +30,7 @@ impl StoreKey {
     ) -> Self {
         let (address, client) = endpoint.asks();
         let (kind, address) = address.told_apart_by();
-        let mut digest = Parts::default();
+        let mut digest = FieldDigest::default();
         digest.add("key", key_secret.map(ClientSecret::expose));
         digest.add(kind, Some(&address));
         digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));

@@ -9,31 +9,31 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// A PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
-pub(in crate::client) struct CodeVerifier(Zeroizing<String>);
+pub(super) struct CodeVerifier(Zeroizing<String>);
 
 impl CodeVerifier {
-    pub(in crate::client) fn random() -> Result<Self, Error> {
+    pub(super) fn random() -> Result<Self, Error> {
         Ok(Self(random_text()?))
     }
 
     /// 43 to 128 unreserved characters.
-    pub(in crate::client) fn new(text: &str) -> Option<Self> {
+    pub(super) fn new(text: &str) -> Option<Self> {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
         good.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
-    pub(in crate::client) fn expose(&self) -> &str {
+    pub(super) fn expose(&self) -> &str {
         &self.0
     }
 
-    pub(in crate::client) fn challenge(&self) -> String {
+    pub(super) fn challenge(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
     }
 }
 
 /// 43 characters that nobody can guess.
-pub(in crate::client) fn random_text() -> Result<Zeroizing<String>, Error> {
+pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(
         random::secret()
             .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,

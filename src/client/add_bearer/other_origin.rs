@@ -2,15 +2,15 @@
 
 use super::{
     attach::{MeantFor, is_in_query, with_pair},
-    layer::Rules,
+    rules::Rules,
 };
 use crate::{TokenLocation, client::Error, vocabulary::location::ACCESS_TOKEN};
 use http::{Request, Uri, uri::PathAndQuery};
 
 /// Lets `request` pass without the layer's token, or says why it does not.
-pub(in crate::client) fn let_pass<B>(request: &mut Request<B>, rules: &Rules) -> Result<(), Error> {
+pub(super) fn let_pass<B>(request: &mut Request<B>, rules: &Rules) -> Result<(), Error> {
     match rules.location {
-        _ if !rules.pass_elsewhere => Err(Error::foreign_origin(request.uri())),
+        _ if !rules.allow_other_origins => Err(Error::foreign_origin(request.uri())),
         TokenLocation::Query => withhold(request),
         _ => Ok(()),
     }
