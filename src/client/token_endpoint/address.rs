@@ -3,8 +3,8 @@
 
 use crate::{
     AuthorizationServerMetadata, Clock, DiscoveryError, DiscoveryErrorKind, Origin, Transport,
-    client::{Error, ProtectedResource, token_cache::machine::after},
-    vocabulary::race::before,
+    client::{Error, ProtectedResource},
+    vocabulary::{clock::after, race::before},
 };
 use http::Uri;
 use std::{
