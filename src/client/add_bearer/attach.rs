@@ -37,10 +37,7 @@ pub(super) enum Attached {
 
 impl Prepared {
     /// Makes `token` ready to ride at `location`.
-    pub(super) fn new(
-        token: &AccessToken,
-        location: &TokenLocation,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token does not fit into a header");
         Ok(match location {
             TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),

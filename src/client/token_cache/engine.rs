@@ -7,8 +7,8 @@ use super::{
     state::{Flight, Outcome, Setup, State},
 };
 use crate::{
-    AccessToken, ClientSecret, ScopeSet,
-    client::{Error, ErrorKind, TokenResponse, TokenRevocation, TokenStatus},
+    AccessToken, ClientSecret,
+    client::{Error, ErrorKind, TokenEndpoint, TokenResponse, TokenRevocation},
     observe::tokens::Teller,
     vocabulary::{
         clock::Now,
@@ -27,7 +27,10 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, oneshot},
+    sync::{
+        Notify,
+        oneshot::{self, error::TryRecvError},
+    },
 };
 
 /// What the clones of a cache share.
@@ -90,7 +93,8 @@ impl Engine {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// For a look, or for one change by this file.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two writes, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,37 +119,30 @@ impl Engine {
     /// Asks the machine, and starts the fetch that it wants.
     pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
         let setup = self.setup();
-        let mut start = None;
         let mut state = self.lock();
         if state.is_shut_down {
             return Next::Take(Err(Error::shut_down()));
         }
         let seen = state.interventions;
         let ask = state.machine.ask(now, give_up);
+        let fetches = matches!(ask, Ask::Fetch | Ask::ServeAndFetch);
+        let start = fetches.then(|| self.prepare(&mut state)).transpose();
         let next = match ask {
-            Ask::Serve => Next::Take(state.serve(now)),
-            Ask::ServeAndFetch => {
-                // Without a runtime the token is still good, and the next call tries again.
-                start = self.prepare(&mut state).ok();
-                Next::Take(state.serve(now))
-            }
-            Ask::Fetch => match self.prepare(&mut state) {
-                Ok((joined, prepared)) => {
-                    start = Some((joined.clone(), prepared));
-                    Next::Join(joined, seen)
-                }
-                Err(error) => Next::Take(Err(error)),
-            },
-            Ask::Join => match &state.flight {
-                Some(flight) => Next::Join(flight.joined.clone(), seen),
-                None => Next::Take(Err(Error::aborted())),
+            // Without a runtime the token is still good, and the next call tries again.
+            Ask::Serve | Ask::ServeAndFetch => Next::Take(state.serve(now)),
+            Ask::Fetch | Ask::Join => match (&start, &state.flight) {
+                (Err(error), _) => Next::Take(Err(error.clone())),
+                (Ok(_), Some(flight)) => Next::Join(flight.joined.clone(), seen),
+                (Ok(_), None) => Next::Take(Err(Error::aborted())),
             },
             Ask::WaitUntil(instant) => Next::AskAgainAt(instant, seen),
             Ask::Fail { next_try } => {
                 let error = state.last_error.clone().unwrap_or_else(too_soon);
                 let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
                 let error = error.with_next_try(next_try);
-                match refused && setup.source.rotates_its_secret() {
+                let rotates =
+                    setup.source.endpoint().is_some_and(TokenEndpoint::rotates_its_secret);
+                match refused && rotates {
                     true => Next::CompareSecret(error),
                     false => Next::Take(Err(error)),
                 }
@@ -158,9 +155,8 @@ impl Engine {
         let expires_in = state.expires_in(now);
         drop(state);
         setup.teller.expires_in(expires_in);
-        if let Some((_, start)) = start {
+        if let Ok(Some(start)) = start {
             start();
-            self.changed.notify_waiters();
         }
         next
     }
@@ -169,26 +165,26 @@ impl Engine {
     /// started now.
     pub(super) fn fetch_wider(self: &Arc<Self>) -> Option<Joined<Outcome>> {
         let mut state = self.lock();
-        if let Some(flight) = &state.flight {
-            return Some(flight.joined.clone());
+        let mut start = None;
+        if state.flight.is_none() {
+            let now = state.now();
+            if state.is_shut_down || !state.machine.ask_for_better(now) {
+                return None;
+            }
+            start = Some(self.prepare(&mut state).ok()?);
         }
-        let now = state.now();
-        if state.is_shut_down || !state.machine.ask_for_better(now) {
-            return None;
-        }
-        let (joined, start) = self.prepare(&mut state).ok()?;
+        let joined = state.flight.as_ref().map(|flight| flight.joined.clone());
         drop(state);
-        start();
-        self.changed.notify_waiters();
-        Some(joined)
+        start.into_iter().for_each(|start| start());
+        joined
     }
 
     /// Makes a fetch, and the closure that starts it once the lock is released: where the runtime
     /// is shutting down, the fetch ends within that call.
-    fn prepare(
-        self: &Arc<Self>,
+    fn prepare<'a>(
+        self: &'a Arc<Self>,
         state: &mut State,
-    ) -> Result<(Joined<Outcome>, impl FnOnce() + use<>), Error> {
+    ) -> Result<impl FnOnce() + use<'a>, Error> {
         let runtime = runtime().inspect_err(|_| state.machine.not_started())?;
         state.counts.started();
         state.events = state.events.wrapping_add(1);
@@ -199,12 +195,12 @@ impl Engine {
             engine.fetched(result.unwrap_or_else(|| Err(Error::aborted())))
         });
         let (end, mut ended) = oneshot::channel();
-        state.flight = Some(Flight { joined: joined.clone(), _end: end });
+        state.flight = Some(Flight { joined, _end: end });
         let (setup, attempt) = (state.setup.clone(), state.counts.attempt());
-        let start = move || {
+        Ok(move || {
             let span = setup.teller.started(attempt);
             let fetch = async move {
-                if ended.try_recv() == Err(oneshot::error::TryRecvError::Closed) {
+                if ended.try_recv() == Err(TryRecvError::Closed) {
                     return Err(Error::aborted());
                 }
                 let fetch = before(setup.source.fetch(), setup.clock.sleep(setup.fetch_deadline));
@@ -213,8 +209,8 @@ impl Engine {
                 before(fetch, ended).await.unwrap_or_else(|| Err(Error::aborted()))
             };
             runtime.spawn(span.instrument(launch.task(fetch)));
-        };
-        Ok((joined, start))
+            self.changed.notify_waiters();
+        })
     }
 
     /// The landing of a fetch: what its waiters get.
@@ -227,7 +223,7 @@ impl Engine {
             self.publish(state, now, |_| {});
             return Err(Error::shut_down());
         }
-        let fetched = state.fetched(now, result, self.giver());
+        let fetched = state.fetched(now, result, Arc::downgrade(self) as Weak<dyn Giver>);
         let outcome = match &fetched {
             Ok(outcome) => outcome.clone(),
             // A token that the user stored meanwhile is as good to those who waited.
@@ -244,17 +240,12 @@ impl Engine {
         outcome
     }
 
-    fn giver(self: &Arc<Self>) -> Weak<dyn Giver> {
-        let giver: Weak<Self> = Arc::downgrade(self);
-        giver
-    }
-
     pub(super) fn store(self: &Arc<Self>, response: &TokenResponse) {
         self.setup();
         let mut state = self.lock();
         if !state.is_shut_down {
             let now = state.now();
-            state.store(now, response, self.giver());
+            state.store(now, response, Arc::downgrade(self) as Weak<dyn Giver>);
             let expires_in = state.expires_in(now);
             self.intervene(state, now, expires_in);
         }
@@ -268,8 +259,8 @@ impl Engine {
         let mut state = self.lock();
         let now = state.now();
         let token = state.retire();
-        let refresh_token =
-            state.setup.source.session().and_then(|session| session.give_up(Some(endpoint)));
+        let session = state.setup.source.session();
+        let refresh_token = session.and_then(|session| session.tokens().give_up(Some(endpoint)));
         state.machine.given_up(refresh_token.is_some());
         self.intervene(state, now, Some(Duration::ZERO));
         (token, refresh_token)
@@ -281,7 +272,7 @@ impl Engine {
         state.is_shut_down = true;
         state.flight = None;
         state.retire();
-        state.setup.source.session().and_then(|session| session.give_up(None));
+        state.setup.source.session().and_then(|session| session.tokens().give_up(None));
         self.intervene(state, now, Some(Duration::ZERO));
     }
 
@@ -300,29 +291,6 @@ impl Engine {
     /// Returns `true` if a token is likely to be there.
     pub(super) fn is_warm(&self) -> bool {
         self.warm.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_fetching(&self) -> bool {
-        self.lock().machine.is_fetching()
-    }
-
-    pub(super) fn status(&self) -> TokenStatus {
-        self.lock().status()
-    }
-
-    /// Returns how long it is until the next fetch may start, if it may not start at once.
-    pub(super) fn next_try(&self) -> Option<Duration> {
-        let state = self.lock();
-        state.machine.next_try(state.now()).filter(|_| !state.is_shut_down)
-    }
-
-    /// See [`State::wider_than`].
-    pub(super) fn wider_than(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<AccessToken> {
-        self.lock().wider_than(held, scopes)
-    }
-
-    pub(super) fn granted(&self) -> Option<ScopeSet> {
-        self.lock().granted().cloned()
     }
 
     /// Waits until anything happened since there were so many `events`.
@@ -351,17 +319,18 @@ impl Engine {
 impl Giver for Engine {
     fn reject(&self, rejected: &AccessToken) -> bool {
         let mut state = self.lock();
-        let now = state.now();
-        match state.reject(rejected) {
-            Ok(again) => {
-                self.publish(state, now, |teller| {
-                    teller.rejected();
-                    teller.expires_in(Some(Duration::ZERO));
-                });
-                again
-            }
-            Err(is_coming) => is_coming,
+        if !state.holds(rejected) {
+            return state.may_have_another();
         }
+        let now = state.now();
+        state.retire();
+        state.counts.rejected();
+        let again = state.machine.rejected(now);
+        self.publish(state, now, |teller| {
+            teller.rejected();
+            teller.expires_in(Some(Duration::ZERO));
+        });
+        again
     }
 }
 

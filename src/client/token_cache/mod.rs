@@ -180,12 +180,12 @@ impl TokenCache {
         clock: Clock,
     ) -> Self {
         let session = Session::new(endpoint, &policy, &clock);
-        session.replace(Some(refresh_token.into()), &[]);
+        session.tokens().replace(Some(refresh_token.into()), &[]);
         Self::renewing(session, policy, clock)
     }
 
     fn renewing(session: Session, policy: RefreshPolicy, clock: Clock) -> Self {
-        let can_renew = session.can_renew();
+        let can_renew = session.tokens().can_renew();
         let setup = Setup::new(Source::Session(Arc::new(session)), &policy, clock);
         Self::of(State::new(setup, policy, can_renew))
     }
@@ -261,7 +261,7 @@ impl TokenCache {
     #[must_use]
     pub fn on_rotation(self, told: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
         if let Some(session) = self.engine.source().session() {
-            session.on_rotation(Arc::new(told));
+            session.tokens().on_rotation = Some(Arc::new(told));
         }
         self
     }
@@ -285,7 +285,7 @@ impl TokenCache {
         let resources = resources.iter().map(|it| absolute("a resource", RESOURCE, (*it).into()));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
         match self.engine.source().session() {
-            Some(session) => session.renew_for(resources),
+            Some(session) => session.tokens().named = Some(resources),
             None => {
                 let text = "the token cache has no session to renew: Grant::with_resource is for other grants";
                 return Err(ConfigError::new(text));
@@ -315,7 +315,7 @@ impl TokenCache {
 
     /// Whether there is another clone of it, somebody waits for its token, or one is fetched.
     pub(super) fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.engine) > 1 || self.engine.is_fetching()
+        Arc::strong_count(&self.engine) > 1 || self.engine.lock().machine.is_fetching()
     }
 
     /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
@@ -354,7 +354,7 @@ impl TokenCache {
     /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
     #[must_use]
     pub fn status(&self) -> TokenStatus {
-        self.engine.status()
+        self.engine.lock().status()
     }
 
     /// Waits until something has happened since `since`: a fetch began or ended, or a token was

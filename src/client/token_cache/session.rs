@@ -31,7 +31,7 @@ pub(super) struct Session {
 }
 
 #[derive(Default)]
-struct RefreshTokens {
+pub(super) struct RefreshTokens {
     newest: Option<ClientSecret>,
     given_up: Option<GivenUp>,
     /// How often the newest was sent without an answer.
@@ -41,8 +41,8 @@ struct RefreshTokens {
     /// What the sign-in was for.
     resources: Vec<String>,
     /// What renewals are for instead.
-    named: Option<Vec<String>>,
-    on_rotation: Option<OnRotation>,
+    pub(super) named: Option<Vec<String>>,
+    pub(super) on_rotation: Option<OnRotation>,
 }
 
 /// A token that was given up while it may be on its way.
@@ -54,7 +54,12 @@ struct GivenUp {
 }
 
 impl RefreshTokens {
-    fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
+    pub(super) fn can_renew(&self) -> bool {
+        self.newest.is_some()
+    }
+
+    /// Goes on with the refresh token of another sign-in, which was for `resources`.
+    pub(super) fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
         self.newest = newest;
         self.resources = resources.to_vec();
         self.unanswered = 0;
@@ -113,7 +118,9 @@ impl RefreshTokens {
         Some((rotated?, told()?))
     }
 
-    fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+    /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, or
+    /// passed to `on_rotation` without one.
+    pub(super) fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
         if self.unanswered > 0 {
             let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
@@ -161,17 +168,18 @@ impl Session {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, RefreshTokens> {
+    /// For a look, or for one change.
+    pub(super) fn tokens(&self) -> MutexGuard<'_, RefreshTokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn renew(self: Arc<Self>) -> Result<TokenResponse, Error> {
         let deadline = self.clock.sleep(self.deadline);
-        self.lock().next()?;
+        self.tokens().next()?;
         // First: while only metadata are asked for, nothing can be lost.
         let url = self.endpoint.locate().await?;
         let (sent, grant, again) = {
-            let mut tokens = self.lock();
+            let mut tokens = self.tokens();
             let sent = tokens.send()?;
             let grant = tokens.grant(&sent);
             (sent, grant, tokens.unanswered > 1)
@@ -182,7 +190,7 @@ impl Session {
         let exchange = async move {
             let answer = before(self.endpoint.ask(&url, &grant), deadline).await;
             let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
-            let rotated = self.lock().answered(&sent, &answer);
+            let rotated = self.tokens().answered(&sent, &answer);
             if let Some((rotated, then)) = rotated {
                 then.with(rotated);
             }
@@ -197,32 +205,6 @@ impl Session {
             let gone = error.code() == Some("invalid_grant") && !error.is_transient();
             if gone { Error::sign_in_needed() } else { error }
         })
-    }
-
-    /// Returns `true` if there is a refresh token.
-    pub(super) fn can_renew(&self) -> bool {
-        self.lock().newest.is_some()
-    }
-
-    /// Goes on with the refresh token of another sign-in, which was for `resources`.
-    pub(super) fn replace(&self, newest: Option<ClientSecret>, resources: &[String]) {
-        self.lock().replace(newest, resources);
-    }
-
-    /// Gives up the refresh token. One that is on its way to take its place is revoked at
-    /// `endpoint`, or passed to `on_rotation` without one.
-    pub(super) fn give_up(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
-        self.lock().give_up(endpoint)
-    }
-
-    /// Calls `on_rotation` with each new refresh token.
-    pub(super) fn on_rotation(&self, on_rotation: OnRotation) {
-        self.lock().on_rotation = Some(on_rotation);
-    }
-
-    /// Names `resources` in each renewal.
-    pub(super) fn renew_for(&self, resources: Vec<String>) {
-        self.lock().named = Some(resources);
     }
 
     pub(super) fn endpoint(&self) -> &TokenEndpoint {

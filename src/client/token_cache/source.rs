@@ -77,13 +77,13 @@ impl Source {
         if let Some(store) = self.store() {
             store.remember(response.access_token());
         }
-        self.session().is_none_or(Session::can_renew)
+        self.session().is_none_or(|session| session.tokens().can_renew())
     }
 
     /// The same for a token that the user stored.
     pub(super) fn stored(&self, response: &TokenResponse) -> bool {
         if let Some(session) = self.session() {
-            session.replace(response.refresh_token().cloned(), response.resources());
+            session.tokens().replace(response.refresh_token().cloned(), response.resources());
         }
         self.fetched(response)
     }
@@ -121,17 +121,7 @@ impl Source {
         if let Self::Grant(source) = self { source.store.as_deref() } else { None }
     }
 
-    /// Returns `true` if the client's secret may change by itself.
-    pub(super) fn rotates_its_secret(&self) -> bool {
-        self.endpoint().is_some_and(TokenEndpoint::rotates_its_secret)
-    }
-
-    /// Returns `true` if the client's secret is another than at the last fetch.
-    pub(super) fn has_another_secret(&self) -> bool {
-        self.endpoint().is_some_and(TokenEndpoint::has_another_secret)
-    }
-
-    fn endpoint(&self) -> Option<&TokenEndpoint> {
+    pub(super) fn endpoint(&self) -> Option<&TokenEndpoint> {
         match self {
             Self::Grant(source) => Some(&source.endpoint),
             Self::Session(session) => Some(session.endpoint()),

@@ -38,7 +38,7 @@ pub(super) struct State {
     pub(super) setup: Arc<Setup>,
     pub(super) machine: Machine,
     token: Option<AccessToken>,
-    granted: Option<ScopeSet>,
+    pub(super) granted: Option<ScopeSet>,
     withheld: ScopeSet,
     pub(super) flight: Option<Flight>,
     pub(super) last_error: Option<Error>,
@@ -165,21 +165,19 @@ impl State {
         Some(token)
     }
 
-    /// Retires `rejected` if that is the token. `Err`: it is not; whether there is, or may be,
-    /// another.
-    pub(super) fn reject(&mut self, rejected: &AccessToken) -> Result<bool, bool> {
-        match &self.token {
-            Some(token) if token.has_text_of(rejected) => {
-                self.retire();
-                self.counts.rejected();
-                Ok(self.machine.rejected(self.now()))
-            }
-            Some(_) => Err(true),
-            None => {
-                let is_coming = self.machine.is_fetching() || self.machine.is_refetchable();
-                Err(is_coming && !self.is_shut_down)
-            }
-        }
+    pub(super) fn holds(&self, token: &AccessToken) -> bool {
+        self.token.as_ref().is_some_and(|held| held.has_text_of(token))
+    }
+
+    /// Returns `true` if there is a token, or one may come.
+    pub(super) fn may_have_another(&self) -> bool {
+        let is_coming = self.machine.is_fetching() || self.machine.is_refetchable();
+        self.token.is_some() || is_coming && !self.is_shut_down
+    }
+
+    /// Returns how long it is until the next fetch may start, if it may not start at once.
+    pub(super) fn next_try(&self) -> Option<Duration> {
+        self.machine.next_try(self.now()).filter(|_| !self.is_shut_down)
     }
 
     /// Takes the answer of the fetch in flight, and returns what its waiters get, or why it counts
@@ -265,10 +263,6 @@ impl State {
             None => self.setup.source.step_up().is_some_and(|step_up| step_up.asked_for(scopes)),
         };
         is_wide.then(|| token.clone())
-    }
-
-    pub(super) fn granted(&self) -> Option<&ScopeSet> {
-        self.granted.as_ref()
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     AccessToken, Answer, ScopeSet, Sleep,
-    client::{BoxTokenFuture, Error, ErrorKind},
+    client::{BoxTokenFuture, Error, ErrorKind, TokenEndpoint},
     vocabulary::{
         clock::{Now, after},
         flight::Joined,
@@ -37,10 +37,11 @@ pub(super) fn widen(
 ) -> Option<BoxTokenFuture> {
     let setup = engine.setup();
     let step_up = setup.source.step_up().filter(|step_up| step_up.allows(scopes))?;
-    if let Some(wider) = engine.wider_than(held, scopes) {
+    if let Some(wider) = engine.lock().wider_than(held, scopes) {
         return Some(Box::pin(ready(Ok(wider))));
     }
-    if !step_up.widen(scopes, engine.granted().as_ref()) {
+    let granted = engine.lock().granted.clone();
+    if !step_up.widen(scopes, granted.as_ref()) {
         return None;
     }
     // At once: a caller who cannot repeat the call does not wait, and the next call has it.
@@ -67,14 +68,6 @@ struct Patience {
     one_fetch: bool,
 }
 
-/// What ended the wait for a fetch.
-enum Ended {
-    Fetched(Outcome),
-    /// There is a reason to ask again.
-    Intervened,
-    Impatient,
-}
-
 impl Patience {
     fn of(engine: &Engine, now: Now) -> Self {
         let patience = engine.setup().patience;
@@ -96,7 +89,8 @@ impl Caller {
                 Next::Take(outcome) => return outcome,
                 Next::CompareSecret(error) => {
                     // Once a call: a secret that is refused too is no reason to go on.
-                    if compared || !setup.source.has_another_secret() {
+                    let endpoint = setup.source.endpoint();
+                    if compared || !endpoint.is_some_and(TokenEndpoint::has_another_secret) {
                         return Err(error);
                     }
                     compared = true;
@@ -105,24 +99,28 @@ impl Caller {
                 Next::AskAgainAt(instant, seen) => {
                     before(setup.clock.sleep_until(instant), self.engine.intervened(seen)).await;
                 }
-                Next::Join(joined, seen) => match self.join(joined, seen).await {
-                    Ended::Fetched(Err(error)) if error.is_transient() && !self.is_impatient() => {
-                        // If the next try is too far away, this is the error of this attempt.
-                        next = match self.ask() {
-                            Next::Take(Err(_)) => return Err(self.annotated(&error)),
-                            next => next,
-                        };
-                        continue;
+                Next::Join(joined, seen) => {
+                    let ended = before(fetched(joined), self.engine.intervened(seen));
+                    match before(ended, self.patience()).await {
+                        Some(Some(Err(error))) if error.is_transient() && !self.is_impatient() => {
+                            // If the next try is too far away, this is the error of this attempt.
+                            next = match self.ask() {
+                                Next::Take(Err(_)) => return Err(self.annotated(&error)),
+                                next => next,
+                            };
+                            continue;
+                        }
+                        Some(Some(outcome)) => {
+                            return outcome.map_err(|error| self.annotated(&error));
+                        }
+                        // There is a reason to ask again.
+                        Some(None) => {}
+                        None => {
+                            let text = "no token came within the caller's patience";
+                            return Err(Error::new(ErrorKind::Transport, text));
+                        }
                     }
-                    Ended::Fetched(outcome) => {
-                        return outcome.map_err(|error| self.annotated(&error));
-                    }
-                    Ended::Intervened => {}
-                    Ended::Impatient => {
-                        let text = "no token came within the caller's patience";
-                        return Err(Error::new(ErrorKind::Transport, text));
-                    }
-                },
+                }
             }
             next = self.ask();
         }
@@ -139,18 +137,10 @@ impl Caller {
     }
 
     fn annotated(&self, error: &Error) -> Error {
-        match self.engine.next_try() {
+        let next_try = self.engine.lock().next_try();
+        match next_try {
             Some(next_try) => error.with_next_try(next_try),
             None => error.clone(),
-        }
-    }
-
-    async fn join(&self, joined: Joined<Outcome>, seen: u64) -> Ended {
-        let ended = before(fetched(joined), self.engine.intervened(seen));
-        match before(ended, self.patience()).await {
-            Some(Some(outcome)) => Ended::Fetched(outcome),
-            Some(None) => Ended::Intervened,
-            None => Ended::Impatient,
         }
     }
 
@@ -168,7 +158,7 @@ impl Caller {
         scopes: &ScopeSet,
     ) -> Outcome {
         fetched(joined).await?;
-        if let Some(wider) = self.engine.wider_than(held, scopes) {
+        if let Some(wider) = self.engine.lock().wider_than(held, scopes) {
             return Ok(wider);
         }
         // A fetch that was in flight already may have asked for less.
@@ -176,7 +166,7 @@ impl Caller {
         let is_asked = step_up.is_none_or(|step_up| step_up.asked_for(scopes));
         let again = if is_asked { None } else { self.engine.fetch_wider() };
         fetched(again.ok_or_else(Error::aborted)?).await?;
-        self.engine.wider_than(held, scopes).ok_or_else(Error::aborted)
+        self.engine.lock().wider_than(held, scopes).ok_or_else(Error::aborted)
     }
 }
 

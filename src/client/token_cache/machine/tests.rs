@@ -2,7 +2,9 @@
 //! what was promised and nothing of how it is kept.
 
 use super::*;
+use crate::vocabulary::clock::MAX_LIFETIME;
 use proptest::{collection::vec, prelude::*, sample::select};
+use std::time::SystemTime;
 
 const YEARS: Duration = MAX_LIFETIME;
 
