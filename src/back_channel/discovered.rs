@@ -1,7 +1,10 @@
 //! The URL of an endpoint as metadata name it, and how long that is believed.
 
 use super::metadata::DiscoveryError;
-use crate::{Clock, vocabulary::race::before};
+use crate::{
+    Clock,
+    vocabulary::{clock::after, race::before},
+};
 use http::Uri;
 use std::{
     future::Future,
@@ -64,7 +67,7 @@ impl Discovered {
             Some(known) => {
                 // Other callers use the old URL meanwhile. Before the wait, since a caller that is
                 // dropped during it must be the last to wait.
-                known.read_again = after(clock, PAUSE);
+                known.read_again = after(clock.monotonic(), PAUSE);
                 Some(known.url.clone())
             }
             None => None,
@@ -84,7 +87,7 @@ impl Discovered {
                 _ => return Ok(old),
             },
         };
-        let read_again = after(clock, MAX_AGE);
+        let read_again = after(clock.monotonic(), MAX_AGE);
         *self.lock() = Some(Known { url: url.clone(), read_again });
         Ok(url)
     }
@@ -100,9 +103,4 @@ impl Discovered {
     fn lock(&self) -> MutexGuard<'_, Option<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn after(clock: &Clock, wait: Duration) -> Instant {
-    let now = clock.monotonic();
-    now.checked_add(wait).unwrap_or(now)
 }

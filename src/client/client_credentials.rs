@@ -223,13 +223,13 @@ impl<P> ClientCredentialsRefresh<P> {
     }
 
     fn rebuilt(mut self) -> Self {
-        let (endpoint, grant) = (self.endpoint.clone(), self.grant.clone());
+        let (endpoint, grant, ceiling) =
+            (self.endpoint.clone(), self.grant.clone(), self.ceiling.clone());
         let (policy, clock) = (self.policy.clone(), self.clock.clone());
-        let cache = match self.ceiling.clone() {
-            None => TokenCache::with_clock(endpoint, grant, policy, clock),
-            Some(ceiling) => TokenCache::with_ceiling(endpoint, grant, ceiling, policy, clock),
-        };
-        self.layer = self.layer.with_source(cache);
+        let cache = self.cache().reconfigure(endpoint, grant, ceiling, policy, clock);
+        if let Some(cache) = cache {
+            self.layer = self.layer.with_source(cache);
+        }
         self
     }
 }
@@ -238,12 +238,16 @@ impl<S, P: Clone> Layer<S> for ClientCredentialsRefresh<P> {
     type Service = AddBearerService<S, TokenCache, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        // A service does not change when its layer does.
+        self.cache().freeze();
         self.layer.layer(inner)
     }
 }
 
 impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
     fn clone(&self) -> Self {
+        // Neither changes when the other does.
+        self.cache().freeze();
         Self {
             endpoint: self.endpoint.clone(),
             grant: self.grant.clone(),

@@ -182,6 +182,16 @@ impl Error {
         Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
     }
 
+    pub(super) fn aborted() -> Self {
+        let text = "the token request was aborted: its runtime was shut down, or it panicked";
+        Self::new(ErrorKind::Aborted, text)
+    }
+
+    /// The deadline of a fetch is over.
+    pub(super) fn timed_out() -> Self {
+        Self::new(ErrorKind::Transport, "the token request took too long")
+    }
+
     /// The metadata that say where the token endpoint is are not to be had; no token request was
     /// sent.
     pub(super) fn discovery(error: &DiscoveryError) -> Self {

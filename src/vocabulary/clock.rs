@@ -18,6 +18,15 @@ pub struct Clock {
     replaced: Option<Arc<dyn Time>>,
 }
 
+/// The longest lifetime and the longest wait that count: ten years.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Returns `instant` plus `wait`. A wait that the clock cannot show counts as [`MAX_LIFETIME`]: one
+/// without end must not end at once.
+pub(crate) fn after(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
+}
+
 /// An instant on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {

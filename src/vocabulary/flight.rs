@@ -57,11 +57,16 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         U: Send + Sync + 'static,
         L: Send + 'static,
     {
+        drop(runtime.spawn(self.task(future)));
+    }
+
+    /// Returns the task for a caller that spawns it.
+    pub(crate) fn task<F: Future<Output = T>>(self, future: F) -> impl Future<Output = ()> {
         let mut landing = self.landing;
-        runtime.spawn(async move {
+        async move {
             landing.result = Some(future.await);
             drop(landing);
-        });
+        }
     }
 }
 

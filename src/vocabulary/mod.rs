@@ -9,7 +9,7 @@ pub(crate) mod b64token;
 pub(crate) mod challenge;
 pub(crate) mod clock;
 pub(crate) mod config_error;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod flight;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;

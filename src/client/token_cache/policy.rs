@@ -1,4 +1,4 @@
-use crate::client::token_endpoint::token_response::MAX_LIFETIME;
+use crate::vocabulary::clock::MAX_LIFETIME;
 use std::time::Duration;
 
 /// When a [`TokenCache`](crate::client::TokenCache) fetches, how long its callers wait, and how long a

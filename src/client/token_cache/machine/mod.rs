@@ -2,8 +2,7 @@
 //! clock, does no I/O and spawns nothing; whoever drives it does as it says.
 
 use super::policy::RefreshPolicy;
-use crate::client::token_endpoint::token_response::MAX_LIFETIME;
-pub(in crate::client) use crate::vocabulary::clock::Now;
+use crate::vocabulary::clock::{MAX_LIFETIME, Now, after};
 use std::time::{Duration, Instant, SystemTime};
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -17,12 +16,6 @@ const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 /// How long the wall clock is not looked at.
 const WALL_LOOK: Duration = Duration::from_secs(1);
-
-/// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
-/// wait without end must not end at once.
-pub(in crate::client) fn after(instant: Instant, wait: Duration) -> Instant {
-    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
-}
 
 /// What a caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +140,10 @@ impl Machine {
             starts: Starts::default(),
             refetchable,
         }
+    }
+
+    pub(in crate::client) fn policy(&self) -> &RefreshPolicy {
+        &self.policy
     }
 
     /// A caller asks who waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the

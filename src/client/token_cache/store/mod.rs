@@ -1,15 +1,15 @@
 //! The second level of a cache: a store that replicas share.
 
-use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
 
 mod key;
 mod level;
 mod stored_token;
 
-use crate::{ClientSecret, ConfigError, client::TokenCache};
-use level::{Level, Stored};
+use crate::ClientSecret;
 
 pub use key::StoreKey;
+pub(in crate::client::token_cache) use level::Level;
 pub use stored_token::StoredToken;
 
 /// What a [`TokenStore`] fails with; its text is shown nowhere, so log it in the store.
@@ -20,7 +20,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// Where the replicas of a service keep the tokens that they share: a Redis, a database table.
 ///
-/// [`TokenCache::with_store`] puts one behind a cache. It is looked into before a token is
+/// [`TokenCache::with_store`](crate::client::TokenCache::with_store) puts one behind a cache. It is looked into before a token is
 /// fetched, and told what was fetched. It may lose what it was given, and may be down: that costs
 /// a fetch, never an error.
 ///
@@ -166,7 +166,7 @@ pub enum Acquired {
     },
 }
 
-/// How long a [`TokenCache`] waits for its store, and for the other replicas.
+/// How long a [`TokenCache`](crate::client::TokenCache) waits for its store, and for the other replicas.
 ///
 /// ```
 /// use std::time::Duration;
@@ -223,66 +223,9 @@ impl StorePolicy {
         self.key_secret = Some(secret.into());
         self
     }
-}
 
-/// A second level, shared by replicas.
-impl TokenCache {
-    /// Looks into `store` before it fetches, and puts there what it has fetched, so that the
-    /// replicas of a service fetch one token between them.
-    ///
-    /// 1. A token that is there and need not be renewed yet is used, and nothing is fetched.
-    ///    Whoever finds none asks to be the one that fetches; the others wait for a while, and
-    ///    look again.
-    /// 2. A store that fails, or is late, is one that has nothing: the token is fetched, a warning
-    ///    is logged (feature `tracing`), and
-    ///    [`store_failures`](crate::client::TokenStatus::store_failures) counts it.
-    /// 3. A token that this cache had once is not taken from the store again: it was rejected, or
-    ///    has to be renewed.
-    ///
-    /// The key is made of everything that tells tokens apart: the endpoint, the client and its
-    /// secret, the grant with its scopes, audience, resources and parameters. Another client,
-    /// another secret or another scope never finds the token.
-    ///
-    /// A look counts as a fetch in [`fetches`](crate::client::TokenStatus::fetches). Replicas tell the
-    /// time by their wall clocks, which have to agree within the lead of [`RefreshPolicy`].
-    ///
-    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
-    ///
-    /// # Errors
-    ///
-    /// When the cache was cloned or used before, or holds a session or a closure: their tokens are
-    /// not the same for everybody.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use tower_oauth2::{
-    ///     ConfigError,
-    ///     client::{Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenStore},
-    /// };
-    ///
-    /// fn cache(
-    ///     endpoint: TokenEndpoint,
-    ///     store: Arc<dyn TokenStore>,
-    /// ) -> Result<TokenCache, ConfigError> {
-    ///     TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default())
-    ///         .with_store(store, StorePolicy::default())
-    /// }
-    /// ```
-    pub fn with_store(
-        self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
-    ) -> Result<Self, ConfigError> {
-        self.over(|fetcher, refresh, clock| {
-            let Some(key) = fetcher.store_key(policy.key_secret.as_ref()) else {
-                let text = "a store is for the tokens of an endpoint and a grant, not of a session or a closure";
-                return Err(ConfigError::new(text));
-            };
-            let level = Level::new(fetcher, store, key, policy, refresh.clone(), clock.clone());
-            Ok(Box::new(Stored::new(level)))
-        })
+    pub(in crate::client::token_cache) fn key_secret(&self) -> Option<&ClientSecret> {
+        self.key_secret.as_ref()
     }
 }
 

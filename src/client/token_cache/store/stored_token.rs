@@ -1,6 +1,6 @@
 use crate::{
-    AccessToken, ClientSecret, ConfigError, ScopeSet,
-    client::{TokenResponse, token_endpoint::token_response::MAX_LIFETIME},
+    AccessToken, ClientSecret, ConfigError, ScopeSet, client::TokenResponse,
+    vocabulary::clock::MAX_LIFETIME,
 };
 use serde_json::{Value, json};
 use std::{
