@@ -25,7 +25,7 @@
 //! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), in a [`Cached`](crate::validate::Cached) |
 //! | read my own claims | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims); in axum [`Claims`](crate::server::Claims) |
 //! | look tokens up in my database | a closure as the [`ValidateToken`](crate::validate::ValidateToken), in a [`Cached`](crate::validate::Cached) |
-//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::CacheSupport::split_at) says what of a token is secret, [`recall`](crate::validate::CacheSupport::recall) finds one sooner |
+//! | make the tokens of my own validator cacheable | [`split_at`](crate::validate::CacheSupport::split_at) separates the secret part of a token, [`recall`](crate::validate::CacheSupport::recall) finds a cached verdict sooner |
 //! | accept several kinds of tokens | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
 //! | revoke a token at once | [`Revocations`](crate::validate::Revocations); over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | require a scope on a route | [`RequireScope`](crate::server::RequireScope); in axum [`Scoped`](crate::server::Scoped) |
