@@ -141,8 +141,9 @@ fn assert_clean_failure(what: &str, error: &Error, kind: ErrorKind) {
     }
 }
 
+// case: red-01
 #[test]
-fn what_a_client_asks_with_does_not_print_red_01() {
+fn what_a_client_asks_with_does_not_print() {
     let public = [
         ClientAuthentication::public("id"),
         ClientAuthentication::tls("id"),
@@ -175,16 +176,18 @@ async fn what_revokes_a_token_and_how_that_fails_does_not_print() {
     }
 }
 
+// case: red-01
 #[tokio::test]
-async fn what_a_token_endpoint_gives_does_not_print_red_01() {
+async fn what_a_token_endpoint_gives_does_not_print() {
     let response = issuing().oneshot(Grant::client_credentials()).await.unwrap();
     assert_eq!(response.extra::<String>("id_token").as_deref(), Some(SECRET));
     assert_clean("client::TokenResponse", &response);
     assert_clean("client::TokenResponse", &TokenResponse::new(token()).with_refresh_token(SECRET));
 }
 
+// case: red-01
 #[tokio::test]
-async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
+async fn layers_and_caches_that_fetch_show_none_of_their_secrets() {
     let policy = RefreshPolicy::default();
     assert_clean("client::RefreshPolicy", &policy);
     let clock = Clock::system();
