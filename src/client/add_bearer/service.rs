@@ -112,7 +112,7 @@ where
                 None => {
                     let prepared = self.source.prepared.clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
-                    let uses = Uses::untold();
+                    let uses = Uses::none();
                     self.held = Some(Held { token: None, prepared, kept: Kept::Shared, uses });
                     attached
                 }

@@ -5,7 +5,7 @@ use super::{session::OnRotation, step_up::StepUp};
 use crate::{
     AccessToken, ClientSecret, ScopeSet,
     client::{Error, Grant, StoreKey, TokenEndpoint, TokenResponse, TokenRevocation},
-    observe::tokens::Source,
+    observe::tokens::Labels,
 };
 use std::{
     error::Error as StdError,
@@ -28,8 +28,8 @@ pub(in crate::client) trait Fetcher: Send + Sync {
     }
 
     /// What it is called in logs and counters.
-    fn source(&self) -> Source {
-        Source::default()
+    fn source(&self) -> Labels {
+        Labels::default()
     }
 
     /// What a resource may make it ask for; none where it asks for the same whatever one says.
@@ -126,9 +126,9 @@ impl Fetcher for Repeat {
         self.step_up.as_deref()
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> Labels {
         let grant_type = self.grant.kind().map(str::to_owned);
-        Source { endpoint: self.endpoint.place(), grant_type }
+        Labels { endpoint: self.endpoint.place(), grant_type }
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {

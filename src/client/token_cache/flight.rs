@@ -4,7 +4,7 @@ use super::{Listener, Next, Shared, fetcher::Fetch};
 use crate::{
     AccessToken, Clock, Sleep,
     client::{Error, ErrorKind, TokenResponse},
-    observe::tokens::Span,
+    observe::tokens::{Instrument, Span},
     vocabulary::race::before,
 };
 use std::{
@@ -43,7 +43,7 @@ impl Launch {
 
     pub(in crate::client) fn spawn(self, span: Span) {
         let Self { handle, mut landing, end, clock, deadline } = self;
-        handle.spawn(span.instrument(async move {
+        let fetching = async move {
             // Made in here, so that a panic of the source is one of this task.
             let Some(fetch) = landing.fetch() else { return };
             let in_time = async {
@@ -52,7 +52,8 @@ impl Launch {
             if let Some(result) = before(in_time, end.closed()).await {
                 landing.land(result);
             }
-        }));
+        };
+        handle.spawn(fetching.instrument(span));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
         token_endpoint::token_response::Unusable,
     },
-    observe::tokens::{self, Source, Span},
+    observe::tokens::{self, Instrument, Labels, Span},
     vocabulary::race::before,
 };
 use http::StatusCode;
@@ -207,7 +207,7 @@ impl Fetcher for Session {
             };
             // A task of its own: the server may have used up what was sent, so whatever becomes of
             // the cache, the newest is not lost. The deadline ends it.
-            let answer = tokio::spawn(Span::current().instrument(exchange)).await;
+            let answer = tokio::spawn(exchange.instrument(Span::current())).await;
             answer.unwrap_or_else(|_| Err(flight::aborted())).map_err(|error| {
                 // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
                 // refused may be let in again.
@@ -217,9 +217,9 @@ impl Fetcher for Session {
         })
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> Labels {
         let grant_type = Some("refresh_token".to_owned());
-        Source { endpoint: self.endpoint.place(), grant_type }
+        Labels { endpoint: self.endpoint.place(), grant_type }
     }
 
     fn accept(&self, _: &TokenResponse) -> bool {

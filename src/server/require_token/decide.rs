@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     RequestHead, TokenLocation,
+    back_channel::scrub,
     observe::{self, Outcome},
     server::{Anonymous, AuditEvent, Authenticated, TokenId},
     validate::{Principal, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
@@ -155,7 +156,10 @@ fn accept<B, C: Send + Sync + 'static>(
 }
 
 fn note(outcome: Outcome, settings: &Settings, refused: Option<&Rejection>, whose: Whose<'_>) {
-    observe::decided(outcome, refused, whose.location);
+    let reason = refused.map(|refused| refused.kind().as_str());
+    let source = whose.location.map(TokenLocation::kind);
+    let description = || scrub::description(refused.map_or("", Rejection::description));
+    observe::decided(outcome, reason, source, description);
     if let Some(auditor) = &settings.auditor {
         auditor.note(&AuditEvent {
             allowed: outcome != Outcome::Rejected,

@@ -65,7 +65,8 @@ pub(in crate::server) fn retry_after(after: Option<Duration>) -> HeaderValue {
 /// The refusal of what stands where it cannot do its work, recorded for whoever runs the server.
 pub(in crate::server) fn misplaced<R: Default>(reason: &'static str) -> Response<R> {
     let rejection = Rejection::internal(reason);
-    observe::decided(Outcome::Rejected, Some(&rejection), None);
+    let kind = rejection.kind().as_str();
+    observe::decided(Outcome::Rejected, Some(kind), None, || reason.to_owned());
     plain(rejection)
 }
 

@@ -245,7 +245,11 @@ fn public_types(folder: &Path, module: &str, names: &mut BTreeSet<String>) {
                 continue;
             };
             let name = rest.split(|char: char| !char.is_alphanumeric()).next().unwrap();
-            let module = module.replace("challenge::", "").replace("jose::", "");
+            // These rooms show their types at the root.
+            let module = match module {
+                "back_channel::" | "jose::" | "vocabulary::" => "",
+                module => module,
+            };
             names.insert(format!("{module}{name}"));
         }
     }

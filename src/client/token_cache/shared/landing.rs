@@ -32,10 +32,10 @@ impl Shared {
         };
         let expires_in = state.expires_in(now);
         drop(state);
-        self.teller.expires_in(expires_in);
+        self.reporter.expires_in(expires_in);
         match &landed {
-            Ok(_) => self.teller.fetched(),
-            Err(error) => self.teller.failed(error),
+            Ok(_) => self.reporter.fetched(),
+            Err(error) => self.reporter.failed(error.kind(), error),
         }
         outcome
     }
@@ -116,7 +116,7 @@ impl Shared {
         self.hold(&mut state, response);
         let expires_in = state.expires_in(now);
         drop(state);
-        self.teller.expires_in(expires_in);
+        self.reporter.expires_in(expires_in);
         self.news.call();
     }
 

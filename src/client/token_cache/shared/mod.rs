@@ -12,7 +12,7 @@ use super::{
 use crate::{
     AccessToken, ClientSecret, Clock, ConfigError, ScopeSet,
     client::{Error, ErrorKind, RefreshPolicy, TokenRevocation, TokenStatus},
-    observe::tokens::Teller,
+    observe::tokens::Reporter,
     vocabulary::{random, token::Giver},
 };
 use std::{
@@ -39,7 +39,7 @@ pub(in crate::client) struct Shared {
     /// Where the nanoseconds of a lease are counted from.
     base: Instant,
     news: News,
-    teller: Teller,
+    reporter: Reporter,
 }
 
 /// A fetcher made of another.
@@ -63,7 +63,7 @@ impl Shared {
     ) -> Self {
         let machine = Machine::new(policy.clone(), random::fraction(), refetchable);
         let base = clock.monotonic();
-        let teller = Teller::new(fetcher.source());
+        let reporter = Reporter::new(fetcher.source());
         Self {
             state: Mutex::new(State::new(machine)),
             warm: AtomicBool::new(false),
@@ -72,7 +72,7 @@ impl Shared {
             clock,
             base,
             news: News::new(),
-            teller,
+            reporter,
         }
     }
 
@@ -160,9 +160,9 @@ impl Shared {
         // Not under the lock: a runtime that is shutting down ends the task at once, and what is
         // told is told to code of others.
         drop(state);
-        self.teller.expires_in(expires_in);
+        self.reporter.expires_in(expires_in);
         if let Some((launch, _)) = launch {
-            launch.spawn(self.teller.started(attempt));
+            launch.spawn(self.reporter.started(attempt));
             self.news.happened();
         }
         next
@@ -232,7 +232,7 @@ impl Shared {
         let (launch, joined) = self.prepare(&mut state).ok()?;
         let attempt = state.counts.attempt();
         drop(state);
-        launch.spawn(self.teller.started(attempt));
+        launch.spawn(self.reporter.started(attempt));
         self.news.happened();
         Some(joined)
     }
@@ -248,7 +248,7 @@ impl Shared {
         let refresh_token = self.fetcher.forget(Some(endpoint));
         state.machine.given_up(refresh_token.is_some());
         drop(state);
-        self.teller.expires_in(Some(Duration::ZERO));
+        self.reporter.expires_in(Some(Duration::ZERO));
         self.news.call();
         (token, refresh_token)
     }
@@ -259,7 +259,7 @@ impl Shared {
         self.retire(&mut state);
         self.fetcher.forget(None);
         drop(state);
-        self.teller.expires_in(Some(Duration::ZERO));
+        self.reporter.expires_in(Some(Duration::ZERO));
         self.news.close();
     }
 
@@ -335,8 +335,8 @@ impl Giver for Shared {
             }
         };
         drop(state);
-        self.teller.rejected();
-        self.teller.expires_in(Some(Duration::ZERO));
+        self.reporter.rejected();
+        self.reporter.expires_in(Some(Duration::ZERO));
         self.news.happened();
         again
     }

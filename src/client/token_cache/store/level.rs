@@ -10,7 +10,7 @@ use crate::{
             machine,
         },
     },
-    observe::tokens::{self, Source},
+    observe::tokens::{self, Labels},
     vocabulary::{race::before, random},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -76,7 +76,7 @@ impl Fetcher for Stored {
         self.level.fetcher.scopes()
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> Labels {
         self.level.fetcher.source()
     }
 
