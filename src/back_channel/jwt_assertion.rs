@@ -40,7 +40,7 @@ const RESERVED: &[&str] = &["iss", "sub", "aud", "jti", "iat", "exp"];
 /// ```
 /// use tower_oauth2::{Algorithm, JwtAssertion, SigningKey};
 ///
-/// let key = SigningKey::symmetric(Algorithm::Hs256, "a client secret of 32 characters")?;
+/// let key = SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters")?;
 /// let assertion = JwtAssertion::new("reports@project.example", key)
 ///     .with_subject("alice@example.com")
 ///     .with_claim("tenant", "\"acme\"")?;
@@ -190,7 +190,7 @@ impl ClientAuthentication {
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
-        let key = SigningKey::symmetric(algorithm, secret)?;
+        let key = SigningKey::from_secret(algorithm, secret)?;
         Ok(Self::by_assertion(client_id.into(), key.into()))
     }
 
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn key() -> SigningKey {
-        SigningKey::symmetric(Algorithm::Hs256, "a client secret of 32 characters").unwrap()
+        SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters").unwrap()
     }
 
     fn claims(assertion: &JwtAssertion, now: u64) -> Value {

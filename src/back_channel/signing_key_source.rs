@@ -101,7 +101,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     fn key() -> SigningKey {
-        SigningKey::symmetric(Algorithm::Hs256, "a client secret of 32 characters").unwrap()
+        SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters").unwrap()
     }
 
     #[test]

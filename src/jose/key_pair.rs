@@ -51,7 +51,7 @@ impl KeyPair {
         } else if algorithm == Algorithm::EdDsa {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Self::Ed25519)
         } else {
-            return Err("a shared secret is not kept as PKCS#8: use SigningKey::symmetric");
+            return Err("a shared secret is not kept as PKCS#8: use SigningKey::from_secret");
         }
         .map_err(|_| "it is not a key for this algorithm, or not of 2048 to 8192 bits")
     }

@@ -96,8 +96,8 @@ impl SigningKey {
     /// use tower_oauth2::{Algorithm, SigningKey};
     ///
     /// let secret = "a client secret of 32 characters";
-    /// let key = SigningKey::symmetric(Algorithm::Hs256, secret)?;
-    /// assert!(SigningKey::symmetric(Algorithm::Hs512, secret).is_err(), "too short for that");
+    /// let key = SigningKey::from_secret(Algorithm::Hs256, secret)?;
+    /// assert!(SigningKey::from_secret(Algorithm::Hs512, secret).is_err(), "too short for that");
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     ///
@@ -107,7 +107,7 @@ impl SigningKey {
     /// bytes ([RFC 7518 §3.2]).
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
-    pub fn symmetric(
+    pub fn from_secret(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {

@@ -32,7 +32,7 @@ pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
 pub use clock::{Clock, Sleep};
 pub use config_error::ConfigError;
-pub use location::{HeaderLocation, TokenLocation};
+pub use location::{HeaderLocation, LocationName, TokenLocation};
 pub use origin::Origin;
 pub use request_head::RequestHead;
 pub use scope::{Scope, ScopeSet};

@@ -21,7 +21,7 @@ impl Origin {
     /// The origin of `uri`, or nothing for a URI without authority or with another scheme than
     /// `http` and `https`.
     #[must_use]
-    pub fn of(uri: &Uri) -> Option<Self> {
+    pub fn from_uri(uri: &Uri) -> Option<Self> {
         let https = is_https(uri)?;
         let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
         let port = port_of(uri, https)?;
@@ -76,7 +76,7 @@ impl FromStr for Origin {
         let uri: Uri = text.parse().map_err(|_| {
             ConfigError::new("an origin is scheme and host, such as https://api.example")
         })?;
-        let origin = Self::of(&uri).ok_or_else(|| {
+        let origin = Self::from_uri(&uri).ok_or_else(|| {
             ConfigError::new("an origin is scheme and host, such as https://api.example")
         })?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
@@ -102,7 +102,7 @@ const PLAIN_HTTP: &str = "is plain http to another machine; Transport::allow_pla
 /// is allowed.
 pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {
     let uri: Uri = url.parse().map_err(|_| NO_URL)?;
-    let origin = Origin::of(&uri).ok_or(NO_URL)?;
+    let origin = Origin::from_uri(&uri).ok_or(NO_URL)?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("has a user name, which is for no URL that is fetched");
     }

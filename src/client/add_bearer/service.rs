@@ -212,7 +212,9 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
         let held = self.held.as_ref().and_then(|held| held.token.as_ref());
         self.rules.origins.allow(request.uri())
-            && held.is_some_and(|held| self.source.is_current(held, RequestHead::of(request)))
+            && held.is_some_and(|held| {
+                self.source.is_current(held, RequestHead::from_request(request))
+            })
     }
 
     /// Whether a call is repeated when its token is rejected.
@@ -246,7 +248,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             return Token::None;
         }
         self.held = None;
-        match self.source.token(RequestHead::of(request)) {
+        match self.source.token(RequestHead::from_request(request)) {
             Answer::Pending(future) => Token::Awaited(future),
             Answer::Ready(Err(_)) if rules.pass_without => Token::None,
             Answer::Ready(Err(error)) => Token::Failed(error),

@@ -115,7 +115,7 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
             ));
         };
         decide::refused(settings, &rejection, whose);
-        Some(refuse::response(rejection, settings, RequestHead::of(request)))
+        Some(refuse::response(rejection, settings, RequestHead::from_request(request)))
     }
 }
 

@@ -51,7 +51,7 @@ pub(in crate::server) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
 ) -> Decided {
-    if settings.mode == Mode::Required || has_unread_token(RequestHead::of(request)) {
+    if settings.mode == Mode::Required || has_unread_token(RequestHead::from_request(request)) {
         let missing = Rejection::missing();
         refused(settings, &missing, Whose::default());
         return Err(missing);
@@ -96,7 +96,7 @@ fn clean<B>(settings: &Settings, request: &mut Request<B>, which: Which, place: 
     if sources.first_wins {
         // The others are tokens too, and would leak where they are.
         for location in sources.locations() {
-            let head = RequestHead::of(request);
+            let head = RequestHead::from_request(request);
             if let Some(name) = extract::parameter(head, location, sources) {
                 private |= strip::clean_parameter(request, name, settings.strip);
                 continue;

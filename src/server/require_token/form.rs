@@ -158,7 +158,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().remove::<FormToken>();
-        if !is_form(RequestHead::of(&request)) {
+        if !is_form(RequestHead::from_request(&request)) {
             return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
         }
         // Whoever sends the body was judged by nobody yet: no reservation waits for them.

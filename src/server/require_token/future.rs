@@ -127,7 +127,7 @@ where
                     match decide::by_verdict(&settings, &mut request, presented, verdict) {
                         Ok(private) => State::Calling { inner: inner.call(request), private },
                         Err(rejection) => {
-                            let head = RequestHead::of(&request);
+                            let head = RequestHead::from_request(&request);
                             let response = refuse::response(rejection, &settings, head);
                             State::Refused { response: Some(response) }
                         }

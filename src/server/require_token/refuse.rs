@@ -130,8 +130,9 @@ mod tests {
 
     #[test]
     fn grpc_is_recognised_exactly() {
-        let is_grpc =
-            |content_type: &str| grpc_content_type(RequestHead::of(&call(content_type))).is_some();
+        let is_grpc = |content_type: &str| {
+            grpc_content_type(RequestHead::from_request(&call(content_type))).is_some()
+        };
         for yes in [
             "application/grpc",
             "Application/GRPC+proto",
@@ -152,7 +153,8 @@ mod tests {
         let settings = Settings::new("api".into()).unwrap();
         let call = call("application/grpc");
         let rejection = Rejection::internal("the database said: relation users");
-        let response: Response<()> = response(rejection.clone(), &settings, RequestHead::of(&call));
+        let response: Response<()> =
+            response(rejection.clone(), &settings, RequestHead::from_request(&call));
         assert_eq!(response.headers()[GRPC_STATUS], "13");
         assert!(!format!("{:?}", response.headers()).contains("users"));
         assert_eq!(response.extensions().get(), Some(&rejection));

@@ -71,14 +71,14 @@ where
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
-        if settings.preflights_pass && is_preflight(RequestHead::of(&request)) {
+        if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight);
             return ResponseFuture::calling(self.inner.call(request), false);
         }
         if decide::admit_known(settings, &mut request, &*self.validator) {
             return ResponseFuture::calling(self.inner.call(request), false);
         }
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         let decided = match extract(head, &settings.sources) {
             Err((rejection, location)) => {
                 let whose = Whose { location, ..Whose::default() };
@@ -107,7 +107,8 @@ where
         match decided {
             Ok(private) => ResponseFuture::calling(self.inner.call(request), private),
             Err(rejection) => {
-                let refusal = refuse::response(rejection, settings, RequestHead::of(&request));
+                let refusal =
+                    refuse::response(rejection, settings, RequestHead::from_request(&request));
                 // A clone holds no reservation: who is refused uses up nothing that others wait
                 // for.
                 self.inner = self.inner.clone();
