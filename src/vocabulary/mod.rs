@@ -1,7 +1,7 @@
-//! What both ends name, and the small tools under it.
+//! The types that both ends name, and the small tools under them.
 //!
-//! **In**: text and bytes of a peer or of a configuration. **Out**: tokens, scopes, origins, challenges and instants that are
-//! what their types say. **Uses** no other room.
+//! **In**: texts and bytes of a peer or of a configuration. **Out**: checked tokens, scopes, origins,
+//! challenges and instants. **Uses** no other room.
 
 mod answer;
 #[cfg(feature = "server")]
