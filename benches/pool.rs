@@ -73,7 +73,7 @@ fn filled(title: &str, pool: &TokenPool<u32>, add: impl Fn(u32)) -> f64 {
             for user in 0..USERS {
                 add(user);
                 let request = of_user(user);
-                let given = pool.token(RequestHead::of(&request)).wait().await;
+                let given = pool.token(RequestHead::from_request(&request)).wait().await;
                 assert!(given.is_ok(), "{given:?}");
             }
         });

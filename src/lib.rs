@@ -142,5 +142,5 @@ pub use back_channel::{JwtAssertion, SigningKeySource};
 pub use jose::{Algorithm, SigningKey};
 pub use vocabulary::{
     AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError,
-    HeaderLocation, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
+    HeaderLocation, LocationName, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
 };

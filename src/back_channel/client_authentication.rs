@@ -1,11 +1,11 @@
 //! How a client shows an authorization server who it is
 //! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use super::{assertion::JwtAssertion, secrets::Secrets};
-use crate::{ClientSecret, ClientSecretSource, vocabulary::token::sensitive_header};
+use super::{assertion::Assertion, secret_source::ClientSecretSource, secrets::Secrets};
+use crate::{ClientSecret, vocabulary::token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 use zeroize::Zeroizing;
 
 /// How a client authenticates at the token endpoint.
@@ -19,17 +19,24 @@ use zeroize::Zeroizing;
 /// ```
 #[derive(Clone)]
 pub struct ClientAuthentication {
-    client_id: Option<Box<str>>,
-    secret: Option<ClientSecretSource>,
-    method: Method,
+    pub(super) client_id: Option<Box<str>>,
+    pub(super) secret: Option<ClientSecretSource>,
+    pub(super) method: Method,
 }
 
 #[derive(Clone, Debug)]
-enum Method {
-    Basic { raw: bool },
+pub(super) enum Method {
+    Basic {
+        raw: bool,
+    },
     Post,
     Query,
-    Assertion(JwtAssertion),
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "that feature signs them"))]
+    Assertion {
+        assertion: Arc<dyn Assertion>,
+        /// Defaults to the URL of the endpoint.
+        audience: Option<Box<str>>,
+    },
     Tls,
     None,
 }
@@ -111,7 +118,7 @@ impl ClientAuthentication {
 
     /// What tells clients with the same identifier apart: the method, and what the client proves
     /// itself with, where that stays. It is secret.
-    pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
+    pub(crate) fn identity(&self) -> (&'static str, Option<Zeroizing<String>>) {
         let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
         let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
         match &self.method {
@@ -119,7 +126,7 @@ impl ClientAuthentication {
             Method::Basic { raw: true } => ("basic_raw", secret),
             Method::Post => ("post", secret),
             Method::Query => ("query", secret),
-            Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
+            Method::Assertion { assertion, .. } => ("assertion", Some(assertion.identity())),
             Method::Tls => ("tls", None),
             Method::None => ("none", None),
         }
@@ -133,20 +140,6 @@ impl ClientAuthentication {
     /// Whether the client is known by its certificate.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.method, Method::Tls)
-    }
-
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(crate) fn asserted(client_id: Box<str>, assertion: JwtAssertion) -> Self {
-        let method = Method::Assertion(assertion);
-        Self { client_id: Some(client_id), secret: None, method }
-    }
-
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
-    pub(crate) fn assertion_mut(&mut self) -> Option<&mut JwtAssertion> {
-        match &mut self.method {
-            Method::Assertion(assertion) => Some(assertion),
-            _ => None,
-        }
     }
 
     /// The same client, which remembers for itself what secret it showed last.
@@ -186,9 +179,10 @@ impl ClientAuthentication {
                 return Ok(basic(client_id, secret, *raw, secrets));
             }
             (Method::None, _) => {}
-            (Method::Assertion(assertion), _) => {
+            (Method::Assertion { assertion, audience }, _) => {
                 let endpoint = asked.endpoint.to_string();
-                let assertion = assertion.sign(&endpoint, asked.now)?;
+                let audience = audience.as_deref().unwrap_or(&endpoint);
+                let assertion = assertion.sign(audience, asked.now)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

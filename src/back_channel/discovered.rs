@@ -49,12 +49,6 @@ impl NotDiscovered {
 }
 
 impl Discovered {
-    /// Returns the URL while it need not be read again.
-    pub(crate) fn fresh(&self, clock: &Clock) -> Option<Uri> {
-        let now = clock.monotonic();
-        self.lock().as_ref().filter(|known| now < known.read_again).map(|known| known.url.clone())
-    }
-
     /// Returns the URL, by `read` where it is not known or too old. Concurrent callers may each
     /// read it while it is not known.
     pub(crate) async fn url(

@@ -1,13 +1,13 @@
 //! The ready HTTPS client (feature `https`): hyper's pooling client over rustls, with the
 //! platform's own roots.
 
-use crate::{NotConnected, Transport};
+use super::{NotConnected, Transport};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
+    client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -41,11 +41,6 @@ impl Transport {
     pub fn https() -> Self {
         Self::new(Https::default())
     }
-}
-
-/// Whether `error` is one of hyper-util's client, whoever made that, which could not connect.
-pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
 }
 
 /// The client, once it was needed.

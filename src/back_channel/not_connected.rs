@@ -1,6 +1,5 @@
 //! Connections that never came about: what was to be sent over them did not reach the server.
 
-use super::https;
 use std::{error::Error, fmt, io};
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -71,10 +70,22 @@ pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
             error.kind() == io::ErrorKind::ConnectionRefused
                 || error.get_ref().is_some_and(|inner| is_unconnected(inner))
         });
-        if refused || error.is::<NotConnected>() || https::is_unconnected(error) {
+        if refused || error.is::<NotConnected>() || is_of_hyper(error) {
             return true;
         }
         next = error.source();
     }
+    false
+}
+
+/// Whether `error` is one of hyper-util's client, which is in reqwest too, and could not connect.
+#[cfg(feature = "https")]
+fn is_of_hyper(error: &(dyn Error + 'static)) -> bool {
+    use hyper_util::client::legacy::Error as ClientError;
+    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
+}
+
+#[cfg(not(feature = "https"))]
+fn is_of_hyper(_: &(dyn Error + 'static)) -> bool {
     false
 }

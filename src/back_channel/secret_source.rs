@@ -27,7 +27,7 @@ const MAX_FILE: u64 = 64 * 1024;
 /// ```
 /// use tower_oauth2::{ClientAuthentication, ClientSecretSource};
 ///
-/// let file = ClientSecretSource::file("/run/secrets/client-secret");
+/// let file = ClientSecretSource::from_file("/run/secrets/client-secret");
 /// let client = ClientAuthentication::basic("id", file);
 /// ```
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl ClientSecretSource {
     /// The whole of the file at `path`, without the line ends after it: at most 64 KiB of UTF-8, a
     /// regular file or a link to one. The read blocks; it is meant for a small file on this
     /// machine.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
+    pub fn from_file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self::asked("file", move || {
             read(&path).map_err(|why| {
@@ -70,7 +70,7 @@ impl ClientSecretSource {
     }
 
     /// The environment variable `name`, byte for byte.
-    pub fn env(name: impl Into<String>) -> Self {
+    pub fn from_env(name: impl Into<String>) -> Self {
         let name = name.into();
         Self::asked("environment", move || match std::env::var(&name) {
             Ok(secret) if !secret.is_empty() => Ok(secret.into()),

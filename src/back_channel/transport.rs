@@ -195,7 +195,7 @@ impl Transport {
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), TransportError> {
-        match Origin::of(request.uri()) {
+        match Origin::from_uri(request.uri()) {
             None => Err(TransportErrorKind::NotAbsolute.into()),
             Some(origin) if !origin.is_secure() && !self.plain_http => {
                 Err(TransportErrorKind::Insecure.into())

@@ -15,7 +15,7 @@ pub(crate) fn resource_metadata(resource: &str) -> Result<Uri, ConfigError> {
     };
     let uri: Uri = resource.parse().map_err(|_| wrong())?;
     let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    let is_secure = Origin::of(&uri).is_some_and(|origin| origin.is_secure());
+    let is_secure = Origin::from_uri(&uri).is_some_and(|origin| origin.is_secure());
     if !is_secure || has_user || resource.contains('#') {
         return Err(wrong());
     }

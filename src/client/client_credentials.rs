@@ -108,7 +108,7 @@ impl ClientCredentialsRefresh {
         I::Item: AsRef<str>,
     {
         let endpoint = TokenEndpoint::of_resource(resource, issuers, client, transport)?;
-        let origin = resource.parse().ok().and_then(|uri| Origin::of(&uri));
+        let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));
         let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;
         Self::new(endpoint, origin)?.with_resource(resource)
     }

@@ -17,6 +17,7 @@ mod compact;
 mod generate;
 mod header;
 mod jwk;
+mod key_pair;
 mod key_set;
 mod pem;
 mod public_jwk;

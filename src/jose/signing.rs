@@ -1,17 +1,5 @@
-use super::{
-    Algorithm, base64url,
-    jwk::{self, Jwk},
-    pem, public_jwk, public_key, verifying,
-};
+use super::{Algorithm, base64url, jwk::Jwk, key_pair::KeyPair, public_jwk, public_key, verifying};
 use crate::{ClientSecret, ConfigError};
-use aws_lc_rs::{
-    hmac,
-    rand::SystemRandom,
-    rsa::KeyPairComponents,
-    signature::{
-        self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair,
-    },
-};
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
@@ -40,17 +28,9 @@ use std::{fmt, sync::Arc};
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    pub(super) pair: Arc<Pair>,
+    pub(super) pair: Arc<KeyPair>,
     kid: Option<Box<str>>,
     algorithm: Algorithm,
-}
-
-/// A key as the library keeps it.
-pub(super) enum Pair {
-    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
-    Ec(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-    Shared(Arc<hmac::Key>),
 }
 
 impl SigningKey {
@@ -78,19 +58,7 @@ impl SigningKey {
             None => None,
             Some(alg) => Some(Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM)?),
         };
-        let (algorithm, pair) = match jwk.kty.as_deref() {
-            Some("RSA") => rsa(&jwk, alg.unwrap_or(Algorithm::Rs256))?,
-            Some("EC") => ec(&jwk)?,
-            Some("OKP") => ed25519(&jwk)?,
-            Some("oct") => {
-                let algorithm =
-                    alg.ok_or("a shared secret does not say for which algorithm it is")?;
-                let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
-                (algorithm, Pair::Shared(Arc::new(key)))
-            }
-            Some(_) => return Err("its type is not supported (kty)"),
-            None => return Err("it has no type (kty)"),
-        };
+        let (algorithm, pair) = KeyPair::from_jwk(&jwk, alg)?;
         let kid = jwk.kid.as_deref().map(Into::into);
         Ok(Self { pair: Arc::new(pair), kid, algorithm })
     }
@@ -117,20 +85,8 @@ impl SigningKey {
     ///
     /// [RFC 7468 §10]: https://www.rfc-editor.org/rfc/rfc7468#section-10
     pub fn from_pkcs8_pem(algorithm: Algorithm, pem: &str) -> Result<Self, ConfigError> {
-        let pair = || {
-            let der = pem::private_key(pem)?;
-            if let Some(encoding) = rsa_encoding(algorithm) {
-                RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, encoding))
-            } else if let Some(signing) = ec_signing(algorithm) {
-                EcdsaKeyPair::from_pkcs8(signing, &der).map(Pair::Ec)
-            } else if algorithm == Algorithm::EdDsa {
-                Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Pair::Ed25519)
-            } else {
-                return Err("a shared secret is not kept as PKCS#8: use SigningKey::symmetric");
-            }
-            .map_err(|_| "it is not a key for this algorithm, or not of 2048 to 8192 bits")
-        };
-        let pair = pair().map_err(|reason| unusable("the PEM cannot sign", reason))?;
+        let pair = KeyPair::from_pkcs8(algorithm, pem)
+            .map_err(|reason| unusable("the PEM cannot sign", reason))?;
         Ok(Self::new(algorithm, pair))
     }
 
@@ -140,8 +96,8 @@ impl SigningKey {
     /// use tower_oauth2::{Algorithm, SigningKey};
     ///
     /// let secret = "a client secret of 32 characters";
-    /// let key = SigningKey::symmetric(Algorithm::Hs256, secret)?;
-    /// assert!(SigningKey::symmetric(Algorithm::Hs512, secret).is_err(), "too short for that");
+    /// let key = SigningKey::from_secret(Algorithm::Hs256, secret)?;
+    /// assert!(SigningKey::from_secret(Algorithm::Hs512, secret).is_err(), "too short for that");
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     ///
@@ -151,16 +107,16 @@ impl SigningKey {
     /// bytes ([RFC 7518 §3.2]).
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
-    pub fn symmetric(
+    pub fn from_secret(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
         let key = verifying::shared(algorithm, secret.into().expose().as_bytes());
         let key = key.map_err(|reason| unusable("the secret cannot sign", reason))?;
-        Ok(Self::new(algorithm, Pair::Shared(Arc::new(key))))
+        Ok(Self::new(algorithm, KeyPair::Shared(Arc::new(key))))
     }
 
-    pub(super) fn new(algorithm: Algorithm, pair: Pair) -> Self {
+    pub(super) fn new(algorithm: Algorithm, pair: KeyPair) -> Self {
         Self { pair: Arc::new(pair), kid: None, algorithm }
     }
 
@@ -239,74 +195,14 @@ impl SigningKey {
     ///
     /// As for [`sign`](Self::sign).
     pub(crate) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        let random = SystemRandom::new();
-        let signature = match &*self.pair {
-            Pair::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &random, message, &mut signature).map(|()| signature)
-            }
-            Pair::Ec(pair) => pair.sign(&random, message).map(|made| made.as_ref().to_vec()),
-            Pair::Ed25519(pair) => pair.try_sign(message).map(|made| made.as_ref().to_vec()),
-            Pair::Shared(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-        };
-        signature.map_err(|_| ConfigError::new("the key cannot sign"))
+        let signature = self.pair.sign(message);
+        signature.ok_or_else(|| ConfigError::new("the key cannot sign"))
     }
 }
 
 /// Why a key cannot be used; nothing of the key.
 fn unusable(what: &str, reason: &str) -> ConfigError {
     ConfigError::new(format!("{what}: {reason}"))
-}
-
-pub(super) fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
-    Some(match algorithm {
-        Algorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
-        Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
-        Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
-        Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
-        Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
-        Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-        _ => return None,
-    })
-}
-
-pub(super) fn ec_signing(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
-    Some(match algorithm {
-        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
-        _ => return None,
-    })
-}
-
-fn rsa(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, Pair), &'static str> {
-    let encoding = rsa_encoding(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
-    let pair = RsaKeyPair::from_components(&KeyPairComponents {
-        public_key: public_key::rsa(jwk)?,
-        d: jwk::bytes(&jwk.d)?,
-        p: jwk::bytes(&jwk.p)?,
-        q: jwk::bytes(&jwk.q)?,
-        dP: jwk::bytes(&jwk.dp)?,
-        dQ: jwk::bytes(&jwk.dq)?,
-        qInv: jwk::bytes(&jwk.qi)?,
-    });
-    let pair = pair.map_err(|_| "its members are no RSA key, or not of the same one")?;
-    Ok((algorithm, Pair::Rsa(pair, encoding)))
-}
-
-fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
-    let (algorithm, point) = public_key::ec(jwk)?;
-    let signing = ec_signing(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
-    let private = jwk::bytes(&jwk.d)?;
-    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
-    let pair = pair.map_err(|_| "its members are no key of its curve, or not of the same one")?;
-    Ok((algorithm, Pair::Ec(pair)))
-}
-
-fn ed25519(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
-    let (seed, public) = (jwk::bytes(&jwk.d)?, public_key::ed25519(jwk)?);
-    let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public);
-    let pair = pair.map_err(|_| "its members are no Ed25519 key, or not of the same one")?;
-    Ok((Algorithm::EdDsa, Pair::Ed25519(pair)))
 }
 
 impl fmt::Debug for SigningKey {

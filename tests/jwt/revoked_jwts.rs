@@ -164,7 +164,7 @@ async fn a_token_of_another_kind_or_issuer_is_left_to_the_next_validator() {
         .when(issued_by(ISSUER), ours.validator())
         .otherwise(opaque);
     let request = bearer("opaque");
-    assert!(route.validate("opaque", RequestHead::of(&request)).wait().await.is_ok());
+    assert!(route.validate("opaque", RequestHead::from_request(&request)).wait().await.is_ok());
     let route = RequireToken::new("api", route).unwrap();
     for token in [&of_ours, &of_other, "opaque"] {
         assert_eq!(status(&chain, token).await, StatusCode::OK);
@@ -202,7 +202,7 @@ fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
 async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     let public = || SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k1");
     let (other, shared) =
-        ("https://other.example", SigningKey::symmetric(Algorithm::Hs256, SECRET));
+        ("https://other.example", SigningKey::from_secret(Algorithm::Hs256, SECRET));
     let (ours, of_ours) = one_of(ISSUER, public(), "at+jwt");
     let (by_secret, of_secret) = one_of(other, shared.unwrap(), "at+jwt");
     let (lenient, of_lenient) = one_of(other, public(), "JWT");
@@ -251,7 +251,7 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     let chain = first_of(StaticTokens::new(), ours);
     for (token, found) in [(critical, "critical"), (&of_lenient, "type"), (&id_token, "type")] {
         let request = bearer(token);
-        let verdict = chain.validate(token, RequestHead::of(&request)).wait().await;
+        let verdict = chain.validate(token, RequestHead::from_request(&request)).wait().await;
         let rejection = verdict.unwrap_err();
         assert!(rejection.description().contains(found), "{rejection:?}");
         assert_eq!(rejection.told(), "the access token is not good");

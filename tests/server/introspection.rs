@@ -742,7 +742,7 @@ async fn asked_first_the_server_decides_over_every_token() {
     let tokens = StaticTokens::new();
     tokens.insert(TOKEN, Principal::new("robot")).unwrap();
     let request = Request::new(());
-    let head = tower_oauth2::RequestHead::of(&request);
+    let head = tower_oauth2::RequestHead::from_request(&request);
     let first = first_of(endpoint.introspection(), tokens.clone());
     let refused = first.validate(TOKEN, head).wait().await.unwrap_err();
     assert_eq!(refused.kind(), RejectionKind::Invalid);

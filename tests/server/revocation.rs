@@ -55,7 +55,7 @@ fn bearer(token: &str) -> Request<()> {
 /// The verdict on `token`, whichever request it comes with.
 async fn ask<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
     let request = bearer(token);
-    let answer = validator.validate(token, RequestHead::of(&request));
+    let answer = validator.validate(token, RequestHead::from_request(&request));
     answer.wait().await
 }
 
@@ -222,7 +222,8 @@ async fn a_verdict_that_is_being_fetched_does_not_survive_a_revocation() {
     }
     async fn check<V: ValidateToken<Claims = ()>>(validator: V, list: Revocations, go: &Notify) {
         let request = bearer("bob.1.j1");
-        let Answer::Pending(verdict) = validator.validate("bob.1.j1", RequestHead::of(&request))
+        let Answer::Pending(verdict) =
+            validator.validate("bob.1.j1", RequestHead::from_request(&request))
         else {
             panic!("it was not asked before");
         };
@@ -296,7 +297,7 @@ fn a_warm_verdict_allocates_nothing_for_the_list() {
     let validator = list.guard(list.guard(tokens));
     let request = bearer("t");
     let judged = || {
-        let answer = validator.validate("t", RequestHead::of(&request));
+        let answer = validator.validate("t", RequestHead::from_request(&request));
         assert!(matches!(answer, Answer::Ready(Ok(_))));
     };
     judged();

@@ -283,12 +283,12 @@ pub(crate) fn call(client: &Client) -> impl Future<Output = Result<String, Error
 pub(crate) fn ask(
     cache: &TokenCache,
 ) -> impl Future<Output = Result<AccessToken, Error>> + Send + use<> {
-    cache.token(RequestHead::of(&get())).wait()
+    cache.token(RequestHead::from_request(&get())).wait()
 }
 
 /// What the cache has at once; nothing where a caller has to wait.
 pub(crate) fn at_hand(cache: &TokenCache) -> Option<Result<AccessToken, Error>> {
-    match cache.token(RequestHead::of(&get())) {
+    match cache.token(RequestHead::from_request(&get())) {
         Answer::Ready(answer) => Some(answer),
         Answer::Pending(_) => None,
     }

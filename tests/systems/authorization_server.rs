@@ -674,7 +674,7 @@ async fn a_client_that_signs_who_it_is_may_introspect_and_one_that_only_names_it
         let url = "https://as.example/introspect";
         let validator = Introspection::new(url, client, transport).unwrap();
         let request = http::Request::new(());
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         let verdict = validator.validate("T", head);
         assert_eq!(verdict.wait().await.unwrap_err().kind(), kind);
     }

@@ -129,7 +129,7 @@ async fn a_client_whose_private_key_rotates_signs_with_the_newest() {
     server.register_client(RegisteredClient::private_key_jwt("svc", &jwk).unwrap());
     let rotating = SigningKeySource::from_fn(|| Ok::<_, ConfigError>(key()));
     let shared = SigningKeySource::from_fn(|| {
-        SigningKey::symmetric(Algorithm::Hs256, "a client secret of 32 characters")
+        SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters")
     });
     let fetch = async |source| {
         let client = ClientAuthentication::private_key_jwt("svc", source).unwrap();

@@ -373,7 +373,7 @@ async fn a_token_rejected_after_its_user_gave_way_is_replaced_all_the_same() {
     let (seen, pool) = (Seen::default(), pool(&world).with_capacity(1));
     let api = seen.client(&pool);
     assert_eq!(call(&api, A).await.unwrap(), "a.1");
-    let old = at_once(pool.token(RequestHead::of(&get(Some(A)))).wait()).await.unwrap();
+    let old = at_once(pool.token(RequestHead::from_request(&get(Some(A)))).wait()).await.unwrap();
     assert_eq!(call(&api, B).await.unwrap(), "b.2");
     assert!(pool.get(&A).is_none());
     assert!(pool.reject(&old), "another can be had");

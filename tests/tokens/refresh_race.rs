@@ -349,7 +349,7 @@ struct AsksInTheEnd(TokenCache);
 
 impl Drop for AsksInTheEnd {
     fn drop(&mut self) {
-        drop(self.0.token(RequestHead::of(&get())));
+        drop(self.0.token(RequestHead::from_request(&get())));
     }
 }
 

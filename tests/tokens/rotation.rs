@@ -529,7 +529,7 @@ fn endpoint(transport: Transport, secret: ClientSecretSource) -> TokenEndpoint {
 async fn the_line_end_after_a_secret_in_a_file_is_not_sent_and_a_new_one_is_read_rot_02() {
     let (transport, sent) = server_of("b c");
     let file = Kept::new("rot-02", b"a \n");
-    let endpoint = endpoint(transport, ClientSecretSource::file(&file.0));
+    let endpoint = endpoint(transport, ClientSecretSource::from_file(&file.0));
     let grant = Grant::client_credentials();
     assert!(endpoint.fetch(&grant).await.is_err());
     fs::write(&file.0, "b c\r\n").unwrap();
@@ -545,12 +545,12 @@ async fn a_secret_that_cannot_be_read_sends_nothing_and_says_which() {
     let (empty, binary) = (Kept::new("empty", b"\n"), Kept::new("binary", b"s3cr3t\xff"));
     let (transport, sent) = server_of("x");
     for (source, why) in [
-        (ClientSecretSource::file("/nonexistent/secret"), "/nonexistent/secret"),
-        (ClientSecretSource::file(env::temp_dir()), "no regular file"),
-        (ClientSecretSource::file(&long.0), "64 KiB"),
-        (ClientSecretSource::file(&empty.0), "empty"),
-        (ClientSecretSource::file(&binary.0), "binary"),
-        (ClientSecretSource::env("TOWER_OAUTH2_NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
+        (ClientSecretSource::from_file("/nonexistent/secret"), "/nonexistent/secret"),
+        (ClientSecretSource::from_file(env::temp_dir()), "no regular file"),
+        (ClientSecretSource::from_file(&long.0), "64 KiB"),
+        (ClientSecretSource::from_file(&empty.0), "empty"),
+        (ClientSecretSource::from_file(&binary.0), "binary"),
+        (ClientSecretSource::from_env("TOWER_OAUTH2_NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
         (ClientSecretSource::from_fn(|| Err("the vault is sealed")), "the vault is sealed"),
     ] {
         let endpoint = endpoint(transport.clone(), source);
@@ -566,7 +566,7 @@ async fn a_secret_that_cannot_be_read_sends_nothing_and_says_which() {
 async fn a_secret_of_the_environment_is_sent_as_it_is() {
     // Set by cargo for every test.
     let (transport, sent) = server_of("tower-oauth2");
-    let endpoint = endpoint(transport, ClientSecretSource::env("CARGO_PKG_NAME"));
+    let endpoint = endpoint(transport, ClientSecretSource::from_env("CARGO_PKG_NAME"));
     endpoint.fetch(&Grant::client_credentials()).await.unwrap();
     assert_eq!(*sent.lock().unwrap(), ["tower-oauth2"]);
 }

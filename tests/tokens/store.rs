@@ -381,7 +381,7 @@ async fn a_secret_that_may_change_keeps_the_key_key_03() {
 
 #[tokio::test]
 async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay_key_03() {
-    let key = |text: &str| SigningKey::symmetric(Algorithm::Hs256, text).unwrap();
+    let key = |text: &str| SigningKey::from_secret(Algorithm::Hs256, text).unwrap();
     let (one, other) =
         (key("a client secret of 32 characters"), key("another one of 32 characters, too"));
     let by = |key: SigningKeySource, subject: &str| {

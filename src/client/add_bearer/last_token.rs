@@ -27,7 +27,7 @@ impl LastToken {
 
     /// A static token, which was attached once.
     pub(super) fn of_static(prepared: Prepared) -> Self {
-        Self { token: None, prepared, bytes: Bytes::Shared, uses: Uses::untold() }
+        Self { token: None, prepared, bytes: Bytes::Shared, uses: Uses::none() }
     }
 
     pub(super) fn token(&self) -> Option<&AccessToken> {

@@ -142,7 +142,7 @@ where
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
         let answer = match another {
-            Another::Next => source.token(RequestHead::of(&head)),
+            Another::Next => source.token(RequestHead::from_request(&head)),
             Another::Awaited(token) => Answer::Pending(token),
         };
         let token = match answer.wait().await {

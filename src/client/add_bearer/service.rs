@@ -169,7 +169,9 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
         let token = self.last.as_ref().and_then(LastToken::token);
         self.rules.origins.allow(request.uri())
-            && token.is_some_and(|token| self.source.is_current(token, RequestHead::of(request)))
+            && token.is_some_and(|token| {
+                self.source.is_current(token, RequestHead::from_request(request))
+            })
     }
 
     /// Whether a call is repeated when its token is rejected.
@@ -198,7 +200,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             return Token::None;
         }
         self.last = None;
-        match self.source.token(RequestHead::of(request)) {
+        match self.source.token(RequestHead::from_request(request)) {
             Answer::Pending(future) => Token::Awaited(future),
             Answer::Ready(Err(_)) if rules.allow_anonymous => Token::None,
             Answer::Ready(Err(error)) => Token::Failed(error),

@@ -124,7 +124,7 @@ impl SignIn {
         let authorize_url: Uri = authorize_url
             .parse()
             .ok()
-            .filter(|url| Origin::of(url).is_some_and(|origin| origin.is_secure()))
+            .filter(|url| Origin::from_uri(url).is_some_and(|origin| origin.is_secure()))
             .ok_or_else(|| {
                 ConfigError::new(
                     "the authorization URL is no absolute https URL, such as https://as.example/authorize",

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     AccessToken, ClientSecret,
     client::{Error, ErrorKind, TokenEndpoint, TokenResponse, TokenRevocation},
-    observe::tokens::Teller,
+    observe::tokens::{Instrument, Reporter},
     vocabulary::{
         clock::Now,
         flight::{Joined, Launch},
@@ -101,19 +101,19 @@ impl Engine {
 
     /// Ends a change: counts it, releases the lock, reports it, and wakes those who wait for it.
     /// Not under the lock, because reports run code of others.
-    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Teller)) {
+    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Reporter)) {
         state.events = state.events.wrapping_add(1);
         self.warm.store(state.usable(now).is_some(), Ordering::Relaxed);
         let setup = state.setup.clone();
         drop(state);
-        report(&setup.teller);
+        report(&setup.reporter);
         self.changed.notify_waiters();
     }
 
     /// The same for a change by the user, after which waiting callers ask again.
     fn intervene(&self, mut state: MutexGuard<'_, State>, now: Now, expires_in: Option<Duration>) {
         state.interventions = state.interventions.wrapping_add(1);
-        self.publish(state, now, |teller| teller.expires_in(expires_in));
+        self.publish(state, now, |reporter| reporter.expires_in(expires_in));
     }
 
     /// Asks the machine, and starts the fetch that it wants.
@@ -154,7 +154,7 @@ impl Engine {
         }
         let expires_in = state.expires_in(now);
         drop(state);
-        setup.teller.expires_in(expires_in);
+        setup.reporter.expires_in(expires_in);
         if let Ok(Some(start)) = start {
             start();
         }
@@ -198,7 +198,7 @@ impl Engine {
         state.flight = Some(Flight { joined, _end: end });
         let (setup, attempt) = (state.setup.clone(), state.counts.attempt());
         Ok(move || {
-            let span = setup.teller.started(attempt);
+            let span = setup.reporter.started(attempt);
             let fetch = async move {
                 if ended.try_recv() == Err(TryRecvError::Closed) {
                     return Err(Error::aborted());
@@ -208,7 +208,7 @@ impl Engine {
                 let ended = async { drop(ended.await) };
                 before(fetch, ended).await.unwrap_or_else(|| Err(Error::aborted()))
             };
-            runtime.spawn(span.instrument(launch.task(fetch)));
+            runtime.spawn(launch.task(fetch).instrument(span));
             self.changed.notify_waiters();
         })
     }
@@ -230,11 +230,11 @@ impl Engine {
             Err(error) => state.usable(now).cloned().ok_or_else(|| error.clone()),
         };
         let expires_in = state.expires_in(now);
-        self.publish(state, now, |teller| {
-            teller.expires_in(expires_in);
+        self.publish(state, now, |reporter| {
+            reporter.expires_in(expires_in);
             match &fetched {
-                Ok(_) => teller.fetched(),
-                Err(error) => teller.failed(error),
+                Ok(_) => reporter.fetched(),
+                Err(error) => reporter.failed(error.kind(), error),
             }
         });
         outcome
@@ -326,9 +326,9 @@ impl Giver for Engine {
         state.retire();
         state.counts.rejected();
         let again = state.machine.rejected(now);
-        self.publish(state, now, |teller| {
-            teller.rejected();
-            teller.expires_in(Some(Duration::ZERO));
+        self.publish(state, now, |reporter| {
+            reporter.rejected();
+            reporter.expires_in(Some(Duration::ZERO));
         });
         again
     }

@@ -7,7 +7,7 @@ use crate::{
         Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
         token_endpoint::token_response::Unusable,
     },
-    observe::tokens::{self, Span},
+    observe::tokens::{self, Instrument, Span},
     vocabulary::race::before,
 };
 use http::StatusCode;
@@ -198,7 +198,7 @@ impl Session {
         };
         // A task of its own: the server may have used up what was sent, so whatever becomes of
         // the cache, the newest is not lost. The deadline ends it.
-        let answer = tokio::spawn(Span::current().instrument(exchange)).await;
+        let answer = tokio::spawn(exchange.instrument(Span::current())).await;
         answer.unwrap_or_else(|_| Err(Error::aborted())).map_err(|error| {
             // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
             // refused may be let in again.

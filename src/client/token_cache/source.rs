@@ -96,14 +96,14 @@ impl Source {
     }
 
     /// Returns its name in logs and metrics.
-    pub(super) fn name(&self) -> tokens::Source {
+    pub(super) fn labels(&self) -> tokens::Labels {
         let grant_type = match self {
             Self::Grant(source) => source.grant.kind(),
             Self::Session(_) => Some("refresh_token"),
             Self::Closure(_) => None,
         };
         let endpoint = self.endpoint().and_then(TokenEndpoint::place);
-        tokens::Source { endpoint, grant_type: grant_type.map(str::to_owned) }
+        tokens::Labels { endpoint, grant_type: grant_type.map(str::to_owned) }
     }
 
     /// Returns the session of a sign-in.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     AccessToken, Clock, ConfigError, ScopeSet,
     client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
-    observe::tokens::Teller,
+    observe::tokens::Reporter,
     vocabulary::{clock::Now, flight::Joined, random, token::Giver},
 };
 use std::{
@@ -31,7 +31,7 @@ pub(super) struct Setup {
     pub(super) clock: Clock,
     /// Where the nanoseconds of a lease are counted from.
     base: Instant,
-    pub(super) teller: Teller,
+    pub(super) reporter: Reporter,
 }
 
 pub(super) struct State {
@@ -59,9 +59,9 @@ pub(super) struct Flight {
 
 impl Setup {
     pub(super) fn new(source: Source, policy: &RefreshPolicy, clock: Clock) -> Self {
-        let (base, teller) = (clock.monotonic(), Teller::new(source.name()));
+        let (base, reporter) = (clock.monotonic(), Reporter::new(source.labels()));
         let (patience, fetch_deadline) = (policy.patience, policy.fetch_deadline);
-        Self { source, patience, fetch_deadline, clock, base, teller }
+        Self { source, patience, fetch_deadline, clock, base, reporter }
     }
 
     /// Returns `true` while `held` may be sent without asking the cache.

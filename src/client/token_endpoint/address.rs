@@ -84,7 +84,9 @@ impl Address {
     /// The URL without its query, or what it is found by.
     pub(in crate::client) fn place(&self) -> Option<String> {
         match self {
-            Self::Told(url) => Origin::of(url).map(|origin| format!("{origin}{}", url.path())),
+            Self::Told(url) => {
+                Origin::from_uri(url).map(|origin| format!("{origin}{}", url.path()))
+            }
             Self::Discovered(discovery) => Some(discovery.by.as_str().to_owned()),
         }
     }
@@ -132,7 +134,7 @@ impl By {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Told(url) => match Origin::of(url) {
+            Self::Told(url) => match Origin::from_uri(url) {
                 Some(origin) => write!(f, "{origin}"),
                 None => f.write_str("?"),
             },

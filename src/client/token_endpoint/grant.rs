@@ -1,11 +1,11 @@
 use crate::{
     ClientSecret, ConfigError, ScopeSet,
     back_channel::{
-        assertion::JwtAssertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
+        assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
     vocabulary::location::is_token,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
 /// What a resource looks like.
@@ -45,7 +45,7 @@ const SHOWN: &[&str] = &[
     "requested_token_type",
 ];
 
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What a client shows to get an access token
 /// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
@@ -64,7 +64,7 @@ pub struct Grant {
     /// Its `grant_type` first; secret values too, so all of them are wiped.
     pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
     /// What is signed for each attempt.
-    assertion: Option<Box<JwtAssertion>>,
+    pub(super) assertion: Option<Arc<dyn Assertion>>,
     /// The exchange of a token, whose answer has a member of its own.
     pub(in crate::client) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
@@ -130,12 +130,6 @@ impl Grant {
     pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
         let assertion = assertion.into();
         Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
-    }
-
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(in crate::client) fn asserted(assertion: JwtAssertion) -> Self {
-        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
-        Self { assertion: Some(Box::new(assertion)), ..grant }
     }
 
     /// The code of a sign-in
@@ -252,7 +246,7 @@ impl Grant {
         let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
         let forms = self.own_form.iter().flatten().chain(&self.extras);
         let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
-        let assertion = self.assertion.iter().map(|it| ("assertion", it.told_apart_by()));
+        let assertion = self.assertion.iter().map(|it| ("assertion", it.identity()));
         let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
         let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
         let mut scopes: Vec<_> = self.scopes.iter().collect();

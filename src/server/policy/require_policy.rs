@@ -85,7 +85,7 @@ impl<S, P> RequirePolicyService<S, P> {
 
 impl<S, P: Policy> RequirePolicyService<S, P> {
     fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let (extensions, head) = (request.extensions(), RequestHead::of(request));
+        let (extensions, head) = (request.extensions(), RequestHead::from_request(request));
         if let Some(authenticated) = extensions.get::<Authenticated>() {
             let rejection = self.policy.check(authenticated).err()?;
             Some(authenticated.refuse(rejection, head))

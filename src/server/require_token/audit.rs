@@ -2,6 +2,7 @@
 
 use crate::{
     TokenLocation,
+    back_channel::scrub,
     observe::{self, Outcome},
     validate::{Principal, Rejection, RejectionKind},
     vocabulary::keyed::Key,
@@ -78,7 +79,9 @@ pub(in crate::server) fn record(
     rejection: Option<&Rejection>,
     token: TokenDetails<'_>,
 ) {
-    observe::decided(outcome, rejection, token.location);
+    let reason = rejection.map(|rejection| rejection.kind().as_str());
+    let description = || scrub::description(rejection.map_or("", Rejection::description));
+    observe::decided(outcome, reason, token.location.map(TokenLocation::kind), description);
     if let Some(auditor) = auditor {
         (auditor.hook)(&AuditEvent {
             allowed: outcome != Outcome::Rejected,

@@ -111,7 +111,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().remove::<FormToken>();
-        if !form::is_form(RequestHead::of(&request)) {
+        if !form::is_form(RequestHead::from_request(&request)) {
             return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
         }
         // The token is not checked yet: the request holds no reservation while its body arrives.

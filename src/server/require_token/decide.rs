@@ -45,7 +45,7 @@ pub(in crate::server) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
 ) -> Decision<'static> {
-    if settings.mode == Mode::Required || has_unread_token(RequestHead::of(request)) {
+    if settings.mode == Mode::Required || has_unread_token(RequestHead::from_request(request)) {
         return Err(Refusal::missing());
     }
     admit_anonymous(settings, request, None, TokenDetails::default());
@@ -106,7 +106,7 @@ fn clean<B>(
     if sources.first_wins {
         // The other tokens would leak where they are, too.
         for location in sources.locations() {
-            let head = RequestHead::of(request);
+            let head = RequestHead::from_request(request);
             if let Some(name) = extract::parameter(head, location, sources) {
                 in_query |= strip::clean_parameter(request, name, settings.strip);
                 continue;

@@ -140,7 +140,7 @@ where
                     match decide::by_verdict(&settings, &mut request, presented, verdict) {
                         Ok(cache_control) => State::calling(inner.call(request), cache_control),
                         Err(refusal) => {
-                            let head = RequestHead::of(&request);
+                            let head = RequestHead::from_request(&request);
                             State::refused(refusal.into_response(&settings, head))
                         }
                     }

@@ -69,7 +69,7 @@ mod tests {
         let is_grpc = |value: &str| {
             let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
             let call = call.header(CONTENT_TYPE, value).body(()).unwrap();
-            content_type(RequestHead::of(&call)).is_some()
+            content_type(RequestHead::from_request(&call)).is_some()
         };
         for yes in [
             "application/grpc",

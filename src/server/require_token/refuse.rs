@@ -74,7 +74,8 @@ mod tests {
         let call = call.header(CONTENT_TYPE, "application/grpc").body(()).unwrap();
         let rejection = Rejection::internal("the database said: relation users");
         let refusal = Refusal { rejection: rejection.clone(), token: TokenDetails::default() };
-        let response: Response<()> = refusal.into_response(&settings, RequestHead::of(&call));
+        let response: Response<()> =
+            refusal.into_response(&settings, RequestHead::from_request(&call));
         assert_eq!(response.headers()[grpc::GRPC_STATUS], "13");
         assert!(!format!("{:?}", response.headers()).contains("users"));
         assert_eq!(response.extensions().get(), Some(&rejection));

@@ -55,14 +55,14 @@ where
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
-        if settings.preflights_pass && is_preflight(RequestHead::of(&request)) {
+        if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight);
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
         if decide::admit_known(settings, &mut request, &*self.validator) {
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         let decision = match extract(head, &settings.sources) {
             Err(error) => Err(error.into()),
             Ok(None) => decide::without_token(settings, &mut request),
@@ -87,7 +87,7 @@ where
         match decision {
             Ok(cache_control) => ResponseFuture::calling(self.inner.call(request), cache_control),
             Err(refusal) => {
-                let response = refusal.into_response(settings, RequestHead::of(&request));
+                let response = refusal.into_response(settings, RequestHead::from_request(&request));
                 // The clone holds no reservation: a refused request takes no capacity of the inner
                 // service.
                 self.inner = self.inner.clone();

@@ -88,14 +88,18 @@ impl Remote {
             Place::Url(url) => return self.get(url, &memory, clock).await,
             Place::Issuer(issuer) => issuer,
         };
-        if let Some(url) = memory.found.fresh(clock) {
-            match self.get(&url, &memory, clock).await {
-                Err(failure) if failure.gone => memory.found.expire(&url, clock),
-                fetched => return fetched,
-            }
-        }
         let url = memory.found.url(clock, self.find(issuer)).await?;
-        self.get(&url, &memory, clock).await
+        match self.get(&url, &memory, clock).await {
+            Err(failure) if failure.gone => {
+                memory.found.expire(&url, clock);
+                let moved = memory.found.url(clock, self.find(issuer)).await?;
+                if moved == url {
+                    return Err(failure);
+                }
+                self.get(&moved, &memory, clock).await
+            }
+            fetched => fetched,
+        }
     }
 
     async fn find(&self, issuer: &str) -> Result<Option<Uri>, DiscoveryError> {

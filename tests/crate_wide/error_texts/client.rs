@@ -163,7 +163,7 @@ fn what_is_wrong_with_a_grant_is_said() {
 
 #[test]
 fn what_is_wrong_with_an_assertion_or_its_key_is_said() {
-    let key = || SigningKey::symmetric(Algorithm::Hs256, "x".repeat(32)).unwrap();
+    let key = || SigningKey::from_secret(Algorithm::Hs256, "x".repeat(32)).unwrap();
     let assertion = || JwtAssertion::new("id", key());
     assert_said([
         (

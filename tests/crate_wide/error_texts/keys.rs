@@ -137,7 +137,7 @@ fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
         (
             "a shared secret",
             text(symmetric),
-            "the PEM cannot sign: a shared secret is not kept as PKCS#8: use SigningKey::symmetric",
+            "the PEM cannot sign: a shared secret is not kept as PKCS#8: use SigningKey::from_secret",
         ),
     ]);
 }

@@ -30,7 +30,7 @@ fn what_is_wrong_with_a_layer_is_said() {
         (
             "a realm with an accent",
             text(RequireToken::new("caf\u{e9}", StaticTokens::new())),
-            "the challenge parameter realm holds a character that is not printable ASCII",
+            "the value of the challenge parameter realm has a character that is not printable ASCII",
         ),
         (
             "no place",

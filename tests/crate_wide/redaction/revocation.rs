@@ -17,7 +17,7 @@ use tower_oauth2::{
 /// The pending verdict of `validator` on the secret.
 fn pending<V: ValidateToken>(validator: &V) -> V::Future {
     let request = get("/r");
-    match validator.validate(SECRET, RequestHead::of(&request)) {
+    match validator.validate(SECRET, RequestHead::from_request(&request)) {
         Answer::Pending(verdict) => verdict,
         Answer::Ready(_) => panic!("it takes its time"),
     }
@@ -46,7 +46,8 @@ async fn a_list_of_revocations_shows_none_of_them() {
     let guarded = list.guard(known());
     assert_clean("validate::Revocable", &guarded);
     let request = get("/r");
-    let Answer::Ready(verdict) = guarded.validate(SECRET, RequestHead::of(&request)) else {
+    let Answer::Ready(verdict) = guarded.validate(SECRET, RequestHead::from_request(&request))
+    else {
         panic!("it knows at once");
     };
     assert_clean("the verdict", &verdict);

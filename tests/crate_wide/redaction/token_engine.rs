@@ -211,7 +211,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets() {
 
         assert!(cache.reject(&token()), "another can be had");
         let request = get(API);
-        let awaited = cache.token(RequestHead::of(&request));
+        let awaited = cache.token(RequestHead::from_request(&request));
         assert_clean("Answer", &awaited);
         assert!(matches!(&awaited, Answer::Pending(_)));
         assert_eq!(awaited.wait().await.unwrap().expose(), SECRET);
@@ -229,10 +229,10 @@ async fn a_pool_shows_neither_its_users_nor_their_tokens() {
     assert_clean("client::TokenPool", &pool);
     let nobody = TokenPool::<&str>::new(|_| None);
     let request = get(API);
-    let error = nobody.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    let error = nobody.token(RequestHead::from_request(&request)).wait().await.unwrap_err();
     assert_clean_failure("a pool", &error, ErrorKind::NoKey);
     let unknown = TokenPool::new(|_| Some(SECRET));
-    let error = unknown.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    let error = unknown.token(RequestHead::from_request(&request)).wait().await.unwrap_err();
     assert_clean_failure("a pool", &error, ErrorKind::SignInNeeded);
 }
 

@@ -36,7 +36,7 @@ impl StoreKey {
         digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
         // A form of its own does not show the client.
         if grant.is_standard() {
-            let (method, secret) = client.told_apart_by();
+            let (method, secret) = client.identity();
             digest.add("client", client.client_id());
             digest.add("method", Some(method));
             digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));

@@ -35,7 +35,7 @@ fn is_own(origin: &HeaderValue, head: RequestHead<'_>) -> bool {
         let origin: Uri = origin.to_str().ok()?.parse().ok()?;
         let own = Uri::builder().scheme(origin.scheme()?.clone()).authority(authority(head)?);
         let own = own.path_and_query("/").build().ok()?;
-        Some(Origin::of(&origin)?.matches(&own))
+        Some(Origin::from_uri(&origin)?.matches(&own))
     };
     of().unwrap_or(false)
 }

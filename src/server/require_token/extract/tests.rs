@@ -14,7 +14,7 @@ fn read(
     }
     let request = request.body(()).unwrap();
     let sources = Sources::new(sources.iter().cloned()).unwrap();
-    match extract(RequestHead::of(&request), &sources) {
+    match extract(RequestHead::from_request(&request), &sources) {
         Ok(found) => Ok(found.map(|found| found.token.into_owned())),
         Err(error) => Err(error.rejection.kind()),
     }
