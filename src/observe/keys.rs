@@ -1,4 +1,4 @@
-use crate::validate::JwksError;
+use std::fmt::Display;
 use tracing::{Level, event};
 
 /// Logs that a fetch brought so many keys.
@@ -7,7 +7,7 @@ pub(crate) fn fetched(keys: usize) {
 }
 
 /// Logs that a fetch of keys failed. The text is fit for one line.
-pub(crate) fn not_fetched(error: &JwksError) {
+pub(crate) fn not_fetched(error: &impl Display) {
     event!(target: "tower_oauth2::server", Level::WARN, %error, "keys not fetched");
 }
 

@@ -1,7 +1,7 @@
-use crate::validate::JwksError;
+use std::fmt::Display;
 
 pub(crate) fn fetched(_: usize) {}
 
-pub(crate) fn not_fetched(_: &JwksError) {}
+pub(crate) fn not_fetched(_: &impl Display) {}
 
 pub(crate) fn skipped(_: &str) {}

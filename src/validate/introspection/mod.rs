@@ -4,11 +4,9 @@
 
 mod answer;
 mod back_off;
+mod format;
 mod rules;
 #[cfg(feature = "jwt")]
-mod signed;
-#[cfg(not(feature = "jwt"))]
-#[path = "no_signed.rs"]
 mod signed;
 
 use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
@@ -23,11 +21,11 @@ use crate::{
 };
 use answer::Members;
 use back_off::BackOff;
+use format::{Format, Json};
 use http::Uri;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use serde_json::Value;
-use signed::Signed;
 use std::{
     fmt,
     future::Future,
@@ -127,7 +125,7 @@ struct Settings {
     transport: Transport,
     clock: Clock,
     rules: Rules,
-    signed: Option<Signed>,
+    format: Arc<dyn Format>,
 }
 
 impl Introspection {
@@ -151,7 +149,8 @@ impl Introspection {
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);
         let (clock, rules) = (Clock::system(), Rules::default());
-        let settings = Settings { url, client, transport, clock, rules, signed: None };
+        let format = Arc::new(Json);
+        let settings = Settings { url, client, transport, clock, rules, format };
         Ok(Self { settings: Arc::new(settings), back_off: Arc::default(), claims: |_| Ok(()) })
     }
 }
@@ -234,25 +233,21 @@ impl<C: 'static> Introspection<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
         secrets.add(token);
-        let Settings { url, client, transport, clock, signed, .. } = &*self.settings;
+        let Settings { url, client, transport, clock, format, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let accept = signed.as_ref().map_or("application/json", Signed::accept);
+        let accept = format.media_type();
         let asked = Asked { endpoint: url, now: clock.wall() };
         let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
-            let Settings { clock, rules, signed, .. } = &*this.settings;
+            let Settings { clock, rules, format, .. } = &*this.settings;
             let Answered { response, secrets } = posted.await.map_err(unasked)?;
             let now = clock.wall();
             if let Some(wait) = answer::back_off(&response, now) {
                 this.back_off.extend(clock.monotonic(), wait);
             }
             let body = answer::body(&response, &secrets, now)?;
-            let members = match signed {
-                None => answer::object(body)?,
-                Some(signed) => signed.read(body, now, rules.leeway).await?,
-            };
-            let members = answer::active(members)?;
+            let members = answer::active(format.read(body, now, rules.leeway).await?)?;
             let principal = rules.judge(&members, now)?;
             let good_until = rules.good_until(&principal);
             let validated = Validated::new(principal, (this.claims)(members)?);

@@ -5,6 +5,7 @@
 use super::{
     Introspection,
     answer::{Members, malformed, object},
+    format::{Format, Reading},
     rules::{date, texts},
 };
 use crate::{
@@ -31,18 +32,24 @@ fn unavailable(next_try: Option<Duration>) -> Rejection {
     Rejection::unavailable(next_try).because("the keys of the introspection answer cannot be had")
 }
 
-impl Signed {
-    pub(super) fn accept(&self) -> &'static str {
+impl Format for Signed {
+    fn media_type(&self) -> &'static str {
         "application/token-introspection+jwt"
     }
 
-    /// What the answer `jwt` says of the token.
+    fn read<'a>(&'a self, body: &'a [u8], now: SystemTime, leeway: Leeway) -> Reading<'a> {
+        Box::pin(self.verified(body, now, leeway))
+    }
+}
+
+impl Signed {
+    /// Returns the members that the answer `jwt` has about the token.
     ///
     /// # Errors
     ///
-    /// When it is not signed by the authorization server for this client, and when nobody can tell
-    /// yet.
-    pub(super) async fn read(
+    /// When the authorization server did not sign it for this client, and when the keys cannot be
+    /// fetched.
+    async fn verified(
         &self,
         jwt: &[u8],
         now: SystemTime,
@@ -116,6 +123,6 @@ impl<C> Introspection<C> {
             ConfigError::new("a signed answer is for a client with an identifier, which ClientAuthentication::none has not")
         })?;
         let signed = Signed { keys, issuer: issuer.into(), client_id };
-        Ok(self.with(|settings| settings.signed = Some(signed)))
+        Ok(self.with(|settings| settings.format = Arc::new(signed)))
     }
 }

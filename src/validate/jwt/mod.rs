@@ -2,6 +2,7 @@
 
 mod claims;
 mod future;
+mod header;
 mod issuer;
 mod judge;
 mod known_headers;
@@ -12,9 +13,12 @@ pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
-use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
-use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
-use judge::{Judged, ROOM, judge};
+use super::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
+use crate::{
+    Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at,
+    vocabulary::flight::Joined,
+};
+use judge::{Judge, NotAccepted, USUAL_PAYLOAD};
 use known_headers::KnownHeaders;
 use rules::{Profile, Rules};
 use serde_core::de::DeserializeOwned;
@@ -92,11 +96,9 @@ pub struct JwtValidator<C = ()> {
 }
 
 struct Shared<C> {
-    issuers: Vec<TrustedIssuer>,
-    rules: Rules,
-    headers: KnownHeaders,
+    judge: Judge,
     clock: Clock,
-    /// Makes the user's claims of a payload.
+    /// Reads the user's claims from a payload.
     read: fn(&[u8]) -> Result<C, serde_json::Error>,
 }
 
@@ -107,10 +109,9 @@ impl JwtValidator {
     ///
     /// When the issuer has no audience, and was not told to do without.
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
-        let issuers = Vec::new();
-        let (rules, clock) = (Rules::default(), Clock::system());
-        let headers = KnownHeaders::default();
-        let shared = Shared { issuers, rules, headers, clock, read: |_| Ok(()) };
+        let (rules, headers) = (Rules::default(), KnownHeaders::default());
+        let judge = Judge { issuers: Vec::new(), rules, headers };
+        let shared = Shared { judge, clock: Clock::system(), read: |_| Ok(()) };
         Self { shared: Arc::new(shared) }.with_issuer(issuer)
     }
 }
@@ -129,20 +130,20 @@ impl<C> JwtValidator<C> {
                 issuer.identifier
             )));
         }
-        let shared = self.shared_mut();
-        if shared.issuers.iter().any(|own| own.identifier == issuer.identifier) {
+        let Judge { issuers, .. } = self.judge_mut();
+        if issuers.iter().any(|own| own.identifier == issuer.identifier) {
             return Err(ConfigError::new(format!(
                 "the issuer {:?} is there twice",
                 issuer.identifier
             )));
         }
         let symmetric = |issuer: &TrustedIssuer| issuer.keys.is_symmetric();
-        if shared.issuers.iter().any(|own| symmetric(own) != symmetric(&issuer)) {
+        if issuers.iter().any(|own| symmetric(own) != symmetric(&issuer)) {
             let text = "an issuer with a shared secret cannot stand beside one with public keys: \
                         give each a validator, and both to first_of";
             return Err(ConfigError::new(text));
         }
-        shared.issuers.push(issuer);
+        issuers.push(issuer);
         Ok(self)
     }
 
@@ -152,7 +153,7 @@ impl<C> JwtValidator<C> {
     /// `token_use` says so, `at_hash` or `c_hash` is there): an issuer whose ID tokens look like
     /// access tokens needs an audience that they do not have. Defaults to what RFC 9068 asks for.
     pub fn lenient(mut self) -> Self {
-        self.shared_mut().rules.profile = Profile::Lenient;
+        self.judge_mut().rules.profile = Profile::Lenient;
         self
     }
 
@@ -162,7 +163,7 @@ impl<C> JwtValidator<C> {
     ///
     /// When it is more than 5 min.
     pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
-        self.shared_mut().rules.leeway = Leeway::new(leeway)?;
+        self.judge_mut().rules.leeway = Leeway::new(leeway)?;
         Ok(self)
     }
 
@@ -173,74 +174,66 @@ impl<C> JwtValidator<C> {
         I: IntoIterator,
         I::Item: Into<Box<str>>,
     {
-        self.shared_mut().rules.scope_claims = claims.into_iter().map(Into::into).collect();
+        self.judge_mut().rules.scope_claims = claims.into_iter().map(Into::into).collect();
         self
     }
 
     /// Refuses tokens that were issued longer ago, leeway aside, or do not say when. Defaults to
     /// any age.
     pub fn with_max_token_age(mut self, age: Duration) -> Self {
-        self.shared_mut().rules.max_token_age = Some(age);
+        self.judge_mut().rules.max_token_age = Some(age);
         self
     }
 
     /// Refuses tokens that live longer from their issue to their expiry, or do not say when they
     /// were issued. Defaults to any lifetime.
     pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
-        self.shared_mut().rules.max_lifetime = Some(lifetime);
+        self.judge_mut().rules.max_lifetime = Some(lifetime);
         self
     }
 
     /// The clock of whose wall the times of a token are judged. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.shared_mut().clock = clock;
+        Arc::make_mut(&mut self.shared).clock = clock;
         self
     }
 
     /// Hands the claims on as `D` ([`Authenticated::claims`](crate::server::Authenticated::claims)),
     /// read from the payload of each token that is good. One that is no `D` is refused.
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
-        let Shared { issuers, rules, clock, .. } = (*self.shared).clone();
+        let Shared { judge, clock, .. } = (*self.shared).clone();
         let read = |payload: &[u8]| serde_json::from_slice(payload);
-        let headers = KnownHeaders::default();
-        JwtValidator { shared: Arc::new(Shared { issuers, rules, headers, clock, read }) }
+        JwtValidator { shared: Arc::new(Shared { judge, clock, read }) }
     }
 
-    fn shared_mut(&mut self) -> &mut Shared<C> {
-        let shared = Arc::make_mut(&mut self.shared);
-        // What was known was checked by what is changed now.
-        shared.headers = KnownHeaders::default();
-        shared
+    fn judge_mut(&mut self) -> &mut Judge {
+        let judge = &mut Arc::make_mut(&mut self.shared).judge;
+        // The known headers were checked by what is changed now.
+        judge.headers = KnownHeaders::default();
+        judge
     }
 }
 
 impl<C> Shared<C> {
-    /// The verdict, or what to wait for before there can be one.
-    fn judge(
-        &self,
-        token: &str,
-        waited: bool,
-    ) -> Result<Verdict<C>, crate::vocabulary::flight::Joined<()>> {
-        let (rules, headers) = (&self.rules, &self.headers);
-        let (mut room, now) = ([0; ROOM], self.clock.wall());
-        let judged = judge(token, &mut room, &self.issuers, rules, headers, now, waited);
-        let (principal, payload) = match judged {
-            Judged::Good(principal, payload) => (principal, payload),
-            Judged::Bad(rejection) => return Ok(Err(rejection)),
-            Judged::Wait(joined) => return Err(joined),
-        };
-        Ok(match (self.read)(&payload) {
-            Ok(claims) => {
-                let good_until = rules.good_until(&principal);
-                Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
-            }
-            Err(error) => {
-                let error = scrub::redacted(&error.to_string(), str::to_owned);
-                let text = format!("the claims are not those that are expected: {error}");
-                // For the log: values of claims may stand in it.
-                Err(Rejection::invalid(text).untold())
-            }
-        })
+    /// Returns the verdict, or the fetch of keys to wait for before there can be one.
+    fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, Joined<()>> {
+        let mut buffer = [0; USUAL_PAYLOAD];
+        match self.judge.judge(token, &mut buffer, self.clock.wall(), waited) {
+            Ok((principal, payload)) => Ok(self.validated(principal, &payload)),
+            Err(NotAccepted::Refused(rejection)) => Ok(Err(rejection)),
+            Err(NotAccepted::Fetching(joined)) => Err(joined),
+        }
+    }
+
+    fn validated(&self, principal: Principal, payload: &[u8]) -> Verdict<C> {
+        let claims = (self.read)(payload).map_err(|error| {
+            let error = scrub::redacted(&error.to_string(), str::to_owned);
+            let text = format!("the claims are not those that are expected: {error}");
+            // For the log: values of claims may stand in it.
+            Rejection::invalid(text).untold()
+        })?;
+        let good_until = self.judge.rules.good_until(&principal);
+        Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
     }
 }
 
@@ -267,25 +260,19 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     }
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
-        self.shared.rules.recheck(validated.principal(), now)
+        self.shared.judge.rules.recheck(validated.principal(), now)
     }
 
     fn generation(&self) -> u64 {
         // Each of them only grows, so their sum changes whenever one does.
-        let generations = self.shared.issuers.iter().map(|issuer| issuer.keys.generation());
+        let generations = self.shared.judge.issuers.iter().map(|issuer| issuer.keys.generation());
         generations.fold(0, u64::wrapping_add)
     }
 }
 
 impl<C> Clone for Shared<C> {
     fn clone(&self) -> Self {
-        Self {
-            issuers: self.issuers.clone(),
-            rules: self.rules.clone(),
-            headers: KnownHeaders::default(),
-            clock: self.clock.clone(),
-            read: self.read,
-        }
+        Self { judge: self.judge.clone(), clock: self.clock.clone(), read: self.read }
     }
 }
 
@@ -298,8 +285,8 @@ impl<C> Clone for JwtValidator<C> {
 impl<C> fmt::Debug for JwtValidator<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtValidator")
-            .field("issuers", &self.shared.issuers)
-            .field("rules", &self.shared.rules)
+            .field("issuers", &self.shared.judge.issuers)
+            .field("rules", &self.shared.judge.rules)
             .finish_non_exhaustive()
     }
 }

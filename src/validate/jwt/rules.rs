@@ -4,6 +4,11 @@ use super::claims::Claims;
 use crate::validate::{Principal, Rejection, times::Leeway};
 use std::time::{Duration, SystemTime};
 
+/// Refuses a token before its signature is verified, with the answer of a wrong signature.
+pub(super) fn refused(description: &'static str) -> Rejection {
+    Rejection::unverified(description).not_cached()
+}
+
 /// How tokens that are no access tokens are told from those that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
