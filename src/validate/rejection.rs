@@ -157,13 +157,13 @@ impl Rejection {
 
     /// Keeps it out of caches: what refuses is cheap to find out, or may be otherwise at once.
     #[must_use]
-    pub const fn not_cached(mut self) -> Self {
+    pub const fn without_caching(mut self) -> Self {
         self.transient = true;
         self
     }
 
     /// Whether a cache may keep it: a verdict on the token, and not marked
-    /// [`not_cached`](Self::not_cached).
+    /// [`without_caching`](Self::without_caching).
     #[must_use]
     pub const fn is_cacheable(&self) -> bool {
         let verdict = matches!(
@@ -328,7 +328,7 @@ impl Rejection {
     /// What the caller may be told: nothing of an internal error or of an outage, and in terse
     /// mode nothing of why a token is not good.
     #[must_use]
-    pub fn told(&self) -> &str {
+    pub fn public_description(&self) -> &str {
         match self.kind {
             RejectionKind::Internal => "the access token could not be checked",
             RejectionKind::Unavailable => UNAVAILABLE,

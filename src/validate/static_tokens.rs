@@ -45,6 +45,7 @@ use subtle::ConstantTimeEq;
 #[derive(Clone)]
 pub struct StaticTokens {
     shared: Arc<Shared>,
+    clock: Clock,
 }
 
 struct Shared {
@@ -52,7 +53,6 @@ struct Shared {
     /// How often one was put there, be it in the place of another.
     generation: AtomicU64,
     key: Key,
-    clock: Clock,
 }
 
 /// The digest of the SHA-256 of a token, under the key of its set.
@@ -85,14 +85,17 @@ impl StaticTokens {
     /// The empty set, which refuses every token.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_clock(Clock::system())
+        let (tokens, generation, key) = (ArcSwap::default(), AtomicU64::new(0), Key::random());
+        let shared = Arc::new(Shared { tokens, generation, key });
+        Self { shared, clock: Clock::system() }
     }
 
-    /// The empty set, expiry judged by the wall of `clock`.
+    /// Judges expiry by the wall clock of `clock`. Defaults to the system's. Clones that exist
+    /// already keep theirs.
     #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
-        let (tokens, generation, key) = (ArcSwap::default(), AtomicU64::new(0), Key::random());
-        Self { shared: Arc::new(Shared { tokens, generation, key, clock }) }
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Adds `token`, good for `principal` until the principal's expiry, and replaces what there
@@ -190,7 +193,7 @@ impl StaticTokens {
         let tokens = self.shared.tokens.load();
         let validated = tokens.get(&self.shared.digest(token)).ok_or(Rejection::unknown())?;
         match validated.principal().expires_at() {
-            Some(expiry) if self.shared.clock.wall() >= expiry => Err(Rejection::expired()),
+            Some(expiry) if self.clock.wall() >= expiry => Err(Rejection::expired()),
             _ => Ok(validated.clone()),
         }
     }
@@ -258,7 +261,7 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_is_removed_or_expires() {
         let manual = ManualClock::new();
-        let tokens = StaticTokens::with_clock(manual.clock());
+        let tokens = StaticTokens::new().with_clock(manual.clock());
         let expiry = manual.clock().wall() + Duration::from_secs(60);
         tokens.insert("a", Principal::new("alice").with_expiry(expiry)).unwrap();
         tokens.insert("b", Principal::new("bob")).unwrap();

@@ -123,7 +123,7 @@ async fn neither_an_outage_nor_a_fault_nor_what_must_not_be_is_kept() {
     for rejection in [
         Rejection::unavailable(None),
         Rejection::internal("broken"),
-        Rejection::invalid("cheap to find out").not_cached(),
+        Rejection::invalid("cheap to find out").without_caching(),
     ] {
         let judge = Judge::default();
         judge.say("token", Err(rejection.clone()));
@@ -229,7 +229,7 @@ async fn a_recheck_that_fails_before_the_expiry_makes_it_ask_again() {
 async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
     let jwts = || {
         let secret = "of at least as many bytes as 256";
-        let keys = Jwks::shared_secret(Algorithm::Hs256, secret).unwrap();
+        let keys = Jwks::from_secret(Algorithm::Hs256, secret).unwrap();
         let issuer = TrustedIssuer::new("https://as.example", keys);
         JwtValidator::new(issuer.with_audience(["https://api.example"])).unwrap()
     };
@@ -261,7 +261,7 @@ async fn a_token_within_its_leeway_is_good_each_time_beside_others() {
         "jti": "x", "iat": now, "exp": now + 60,
     });
     let token = server.mint("at+jwt", &claims.to_string()).unwrap();
-    let keys = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let keys = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["https://api.example"]);
     let jwts = JwtValidator::new(issuer).unwrap().with_clock(clock.clock());
     let chain = Cached::new(first_of(jwts, StaticTokens::new())).with_clock(clock.clock());

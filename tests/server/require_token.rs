@@ -67,7 +67,7 @@ async fn authenticated(layer: &RequireToken<StaticTokens>) -> Authenticated {
 #[tokio::test]
 async fn a_guard_ends_when_the_token_expires_and_not_before() {
     let manual = ManualClock::new();
-    let tokens = StaticTokens::with_clock(manual.clock());
+    let tokens = StaticTokens::new().with_clock(manual.clock());
     let expiry = manual.clock().wall() + 90 * MINUTE;
     tokens.insert(TOKEN, Principal::new("alice").with_expiry(expiry)).unwrap();
     let layer = RequireToken::new("api", tokens).unwrap().with_clock(manual.clock());
@@ -85,7 +85,7 @@ async fn a_guard_ends_when_the_token_expires_and_not_before() {
 async fn a_guard_follows_a_wall_clock_that_is_set() {
     let manual = ManualClock::new();
     let start = manual.clock().wall();
-    let tokens = StaticTokens::with_clock(manual.clock());
+    let tokens = StaticTokens::new().with_clock(manual.clock());
     tokens.insert(TOKEN, Principal::new("alice").with_expiry(start + 90 * MINUTE)).unwrap();
     let layer = RequireToken::new("api", tokens).unwrap().with_clock(manual.clock());
     let mut ended = task::spawn(authenticated(&layer).await.ended());

@@ -49,7 +49,7 @@ struct Platform {
 impl Platform {
     fn new() -> Self {
         let clock = ManualClock::new();
-        let tokens = StaticTokens::with_clock(clock.clock());
+        let tokens = StaticTokens::new().with_clock(clock.clock());
         Self { tokens, clock, issued: Arc::default() }
     }
 

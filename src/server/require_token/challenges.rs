@@ -75,7 +75,7 @@ impl Says {
     fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
         let mut challenge = self.base();
         challenge.push("error", error);
-        let description = scrub::description(rejection.told());
+        let description = scrub::description(rejection.public_description());
         if self.details && !description.is_empty() {
             challenge.push("error_description", &description);
         }
@@ -143,7 +143,8 @@ impl Challenges {
     /// The headers of a refusal: its challenges, and that it is not to be kept.
     pub(in crate::server) fn headers(&self, rejection: &Rejection) -> HeaderMap {
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
-            usual.kind() == rejection.kind() && usual.told() == rejection.told()
+            usual.kind() == rejection.kind()
+                && usual.public_description() == rejection.public_description()
         });
         match prebuilt {
             Some((_, headers)) => headers.clone(),

@@ -72,7 +72,7 @@ pub(in crate::server) fn misplaced<R: Default>(reason: &'static str) -> Response
 /// Puts the refusal into gRPC's words: 200 and trailers only.
 fn make_grpc<R>(response: &mut Response<R>, content_type: &HeaderValue) {
     let rejection = response.extensions().get::<Rejection>();
-    let message = rejection.map(|rejection| grpc_message(rejection.told()));
+    let message = rejection.map(|rejection| grpc_message(rejection.public_description()));
     let status = grpc_status(response.status());
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();

@@ -172,7 +172,10 @@ mod tests {
             "the introspection endpoint does not let this resource ask (401 Unauthorized): \
              invalid_client: no [redacted]?here"
         );
-        assert_eq!(rejection.told(), "the access token cannot be checked at the moment");
+        assert_eq!(
+            rejection.public_description(),
+            "the access token cannot be checked at the moment"
+        );
     }
 
     #[test]

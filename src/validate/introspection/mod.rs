@@ -162,7 +162,7 @@ impl<C> Introspection<C> {
     }
 
     /// Whom a token must be meant for: one of `audience`. An answer without `aud` is then refused
-    /// too; see [`allow_missing_audience`](Self::allow_missing_audience). An empty list is of
+    /// too; see [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience). An empty list is of
     /// nobody. Defaults to anybody.
     pub fn with_audience<I>(self, audience: I) -> Self
     where
@@ -175,7 +175,7 @@ impl<C> Introspection<C> {
 
     /// Takes answers that do not say whom the token is meant for, where an audience is asked for.
     /// Only for a server that has tokens for this resource alone. Defaults to refusing them.
-    pub fn allow_missing_audience(self) -> Self {
+    pub fn dangerous_allow_missing_audience(self) -> Self {
         self.with(|settings| settings.rules.missing_audience = true)
     }
 

@@ -7,12 +7,12 @@ use std::{fmt, sync::Arc};
 /// # Defaults
 ///
 /// An audience has to be named before a token is taken. Every algorithm with a public key is
-/// allowed; with a [shared secret](Jwks::shared_secret) its own alone.
+/// allowed; with a [shared secret](Jwks::from_secret) its own alone.
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, Transport, validate::{Jwks, TrustedIssuer}};
 ///
-/// let keys = Jwks::fetched("https://as.example/jwks", Transport::https())?;
+/// let keys = Jwks::from_url("https://as.example/jwks", Transport::https())?;
 /// let issuer = TrustedIssuer::new("https://as.example", keys)
 ///     .with_audience(["https://api.example"])
 ///     .with_algorithms([Algorithm::Es256, Algorithm::EdDsa])?;

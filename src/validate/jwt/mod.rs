@@ -39,7 +39,7 @@ use std::{
 /// 3. A token that is bound to a key (`cnf`) is refused: possession of the token alone is not
 ///    enough for it.
 /// 4. The profile is that of RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
-///    `client_id`, `iat` and `jti` are there. [`lenient`](Self::lenient) takes other servers'
+///    `client_id`, `iat` and `jti` are there. [`allow_other_profiles`](Self::allow_other_profiles) takes other servers'
 ///    tokens.
 /// 5. In a [`first_of`](super::first_of) the next validator is asked about whatever was refused
 ///    before one of these issuers was found in it. Of a token that names one, this verdict is
@@ -66,7 +66,7 @@ use std::{
 ///     validate::{Jwks, JwtValidator, TrustedIssuer},
 /// };
 ///
-/// let keys = Jwks::discovered("https://as.example", Transport::https())?;
+/// let keys = Jwks::from_issuer("https://as.example", Transport::https())?;
 /// let issuer = TrustedIssuer::new("https://as.example", keys)
 ///     .with_audience(["https://api.example"]);
 /// let layer = RequireToken::new("api", JwtValidator::new(issuer)?)?;
@@ -82,7 +82,7 @@ use std::{
 ///     tenant: String,
 /// }
 ///
-/// # let keys = Jwks::discovered("https://as.example", Transport::https())?;
+/// # let keys = Jwks::from_issuer("https://as.example", Transport::https())?;
 /// # let issuer = TrustedIssuer::new("https://as.example", keys).with_audience(["x"]);
 /// let validator = JwtValidator::new(issuer)?.with_claims::<Claims>();
 /// # Ok::<(), tower_oauth2::ConfigError>(())
@@ -152,7 +152,7 @@ impl<C> JwtValidator<C> {
     /// a list. ID tokens and refresh tokens are refused as far as they can be told (`typ` or
     /// `token_use` says so, `at_hash` or `c_hash` is there): an issuer whose ID tokens look like
     /// access tokens needs an audience that they do not have. Defaults to what RFC 9068 asks for.
-    pub fn lenient(mut self) -> Self {
+    pub fn allow_other_profiles(mut self) -> Self {
         self.judge_mut().rules.profile = Profile::Lenient;
         self
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// Refuses a token before its signature is verified, with the answer of a wrong signature.
 pub(super) fn refused(description: &'static str) -> Rejection {
-    Rejection::unverified(description).not_cached()
+    Rejection::unverified(description).without_caching()
 }
 
 /// How tokens that are no access tokens are told from those that are.

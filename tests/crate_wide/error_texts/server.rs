@@ -83,7 +83,7 @@ fn what_is_wrong_with_a_fixed_set_of_tokens_is_said() {
 fn what_is_wrong_with_a_trusted_issuer_is_said() {
     let issuer = || TrustedIssuer::new("https://as.example", keys());
     let validator = || JwtValidator::new(issuer().with_audience(["x"])).unwrap();
-    let shared = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let shared = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let shared = TrustedIssuer::new("https://other.example", shared).with_audience(["x"]);
     assert_said([
         (
