@@ -1,4 +1,4 @@
-//! What the header of an access token must say.
+//! Checks the header of an access token.
 
 use super::{
     issuer::TrustedIssuer,
@@ -25,7 +25,7 @@ impl<'a> CheckedHeader<'a> {
         }
         let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
         let algorithm = algorithm.ok_or_else(|| refused("the algorithm is not allowed"))?;
-        if !profile.takes_type(header.typ.as_deref()) {
+        if !profile.accepts_type(header.typ.as_deref()) {
             return Err(refused("the type in the header is not that of an access token"));
         }
         Ok(Self { algorithm, kid: header.kid })

@@ -76,7 +76,8 @@ impl Judge {
         if token.len() > MAX_TOKEN_LEN {
             return Err(unmatched("the token is too long").into());
         }
-        let jws = Compact::parse(token).ok_or_else(|| unmatched("the token is no compact JWS"))?;
+        let jws =
+            Compact::parse(token).ok_or_else(|| unmatched("the token is not a compact JWS"))?;
         let (mut header_buffer, bytes, checked);
         let known = self.headers.find(jws.header);
         let header = match known {
@@ -89,11 +90,11 @@ impl Judge {
             }
         };
         let payload = base64url::decode_within(jws.payload, buffer)
-            .ok_or_else(|| unmatched("the payload is no base64url"))?;
+            .ok_or_else(|| unmatched("the payload is not base64url"))?;
         let mut claims = Claims::default();
         claims
             .read(&payload, &self.rules.scope_claims)
-            .ok_or_else(|| unmatched("a claim is malformed, of the wrong type, or there twice"))?;
+            .ok_or_else(|| unmatched("a claim is malformed, of the wrong type, or repeated"))?;
         let issuer = self.check_claims(&claims, header.algorithm, now)?;
         issuer.keys.verify(jws, header.kid.as_deref(), header.algorithm, waited)?;
         let principal = self.principal(&claims, issuer, now)?;
@@ -148,7 +149,7 @@ impl Judge {
         let in_time = self.rules.leeway.check(&claims.times, now);
         in_time.map_err(|untimely| refused(described(untimely)))?;
         if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
-            return Err(refused("for another audience (the signature was not looked at)"));
+            return Err(refused("for another audience (the signature was not verified)"));
         }
         Ok(issuer)
     }
@@ -166,10 +167,10 @@ impl Judge {
             return Err(Rejection::invalid("the access token is bound to a key: proof is missing"));
         }
         let Times { exp, iat, .. } = claims.times;
-        let expires_at = NumericDate::optional(exp, "the expiry is no date")?;
-        let issued_at = NumericDate::optional(iat, "the time of issue is no date")?;
+        let expires_at = NumericDate::optional(exp, "the expiry is not a date")?;
+        let issued_at = NumericDate::optional(iat, "the time of issue is not a date")?;
         let authenticated_at =
-            NumericDate::optional(claims.auth_time, "the time of log-in is no date")?;
+            NumericDate::optional(claims.auth_time, "the time of log-in is not a date")?;
         // All at once: it is large, and each setter would move it.
         let principal = Principal {
             subject: claims.sub.as_deref().map(Into::into),
@@ -190,10 +191,10 @@ impl Judge {
 
 fn described(untimely: Untimely) -> &'static str {
     match untimely {
-        Untimely::ExpiryIsNoDate => "the expiry is no date",
-        Untimely::Expired => "expired (the signature was not looked at)",
-        Untimely::NotValidYet => "not valid yet (the signature was not looked at)",
-        Untimely::IssuedInFuture => "issued in the future (the signature was not looked at)",
+        Untimely::ExpiryIsNoDate => "the expiry is not a date",
+        Untimely::Expired => "expired (the signature was not verified)",
+        Untimely::NotValidYet => "not valid yet (the signature was not verified)",
+        Untimely::IssuedInFuture => "issued in the future (the signature was not verified)",
     }
 }
 

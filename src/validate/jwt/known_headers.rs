@@ -1,14 +1,14 @@
-//! Headers that were on good tokens.
+//! Remembers the headers of good tokens.
 
 use super::header::CheckedHeader;
 use std::{borrow::Cow, sync::OnceLock};
 
-/// How many are known at most, for as long as the validator lives: an issuer has one for each key
-/// that it signs with. What is beyond that is read each time.
+/// How many headers are remembered, for the life of the validator: an issuer has one for each key
+/// that it signs with. Other headers are parsed each time.
 const MOST: usize = 8;
 
-/// What the headers of good tokens came to, by their text: an issuer puts the same on all that it
-/// signs with one key. Who cannot sign adds none.
+/// The headers of good tokens, parsed, by their text: an issuer has the same header on all tokens that
+/// it signs with one key. Only a good signature adds one.
 #[derive(Default)]
 pub(super) struct KnownHeaders {
     known: [OnceLock<Known>; MOST],
@@ -19,7 +19,7 @@ struct Known {
     header: CheckedHeader<'static>,
 }
 
-/// A clone knows none: it may be for other issuers and rules.
+/// A clone is empty: it may be for other issuers and rules.
 impl Clone for KnownHeaders {
     fn clone(&self) -> Self {
         Self::default()
@@ -38,7 +38,7 @@ impl KnownHeaders {
             let header = CheckedHeader { algorithm: header.algorithm, kid };
             Known { text: text.into(), header }
         };
-        // The first place that is free, unless it is known by now: many may come with one at once.
+        // The first free place, unless another request added the header meanwhile.
         self.known.iter().any(|place| *place.get_or_init(known).text == *text);
     }
 }

@@ -1,4 +1,6 @@
-//! Access tokens that are JWTs ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)).
+//! Judges access tokens that are JWTs ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)).
+//!
+//! **In**: a token, and the keys of its issuer. **Out**: the principal that its claims name. **Uses** `jwks`.
 
 mod claims;
 mod future;
@@ -30,32 +32,31 @@ use std::{
 
 /// Judges access tokens that are JWTs, by the keys of their issuers.
 ///
-/// 1. Whatever can be told without a key comes first: shape, header, `crit`, algorithm, type,
-///    issuer, times, audience. What it refuses has the answer of a bad signature, costs no
-///    signature check and no request, so an unknown issuer is never asked for keys.
-/// 2. The signature is checked with a key of that issuer which is meant for that algorithm. What a
-///    token brings along (`jwk`, `jku`, `x5c`, `x5u`) is not looked at. While keys cannot be had
-///    the answer is 503, never 401.
-/// 3. A token that is bound to a key (`cnf`) is refused: possession of the token alone is not
-///    enough for it.
-/// 4. The profile is that of RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
-///    `client_id`, `iat` and `jti` are there. [`allow_other_profiles`](Self::allow_other_profiles) takes other servers'
-///    tokens.
-/// 5. In a [`first_of`](super::first_of) the next validator is asked about whatever was refused
-///    before one of these issuers was found in it. Of a token that names one, this verdict is
-///    final.
+/// 1. The checks without a key come first: shape, header, `crit`, algorithm, type, issuer, times,
+///    audience. A token that fails them gets the answer of a wrong signature and costs neither a
+///    verification nor a request: no keys of an unknown issuer are fetched.
+/// 2. The signature is verified with a key of the issuer for that algorithm. Keys in the token
+///    (`jwk`, `jku`, `x5c`, `x5u`) are ignored. While the keys cannot be fetched the answer is 503,
+///    never 401.
+/// 3. A token that is bound to a key (`cnf`) is refused: it needs a proof.
+/// 4. The profile is RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat`
+///    and `jti` are required. [`allow_other_profiles`](Self::allow_other_profiles) accepts the
+///    tokens of other servers.
+/// 5. In a [`first_of`](super::first_of) the verdict on a token that names one of these issuers is
+///    final. The next validator judges the others.
 ///
-/// A clone shares the keys. It checks each signature anew: stack it under a
+/// A clone shares the keys. Each validation verifies the signature: stack the validator under a
 /// [`Cached`](super::Cached).
 ///
 /// # Defaults
 ///
 /// A leeway of 30 s for clocks that differ; scopes from `scope`; any age and lifetime; no claims
-/// beyond the [`Principal`](super::Principal).
+/// beyond the [`Principal`].
 ///
-/// # A destroyed token
+/// # Revoked tokens
 ///
-/// A JWT that was revoked at its issuer is taken until it expires: nothing in it says so.
+/// A JWT that was revoked at its issuer is accepted until it expires: nothing in it shows the
+/// revocation.
 ///
 /// # Example
 ///
@@ -73,7 +74,7 @@ use std::{
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 ///
-/// # Example: claims of one's own
+/// # Example: your own claims
 ///
 /// ```
 /// # use tower_oauth2::{Transport, validate::{Jwks, JwtValidator, TrustedIssuer}};
@@ -103,11 +104,11 @@ struct Shared<C> {
 }
 
 impl JwtValidator {
-    /// Takes tokens of `issuer`.
+    /// Creates a validator of the tokens of `issuer`.
     ///
     /// # Errors
     ///
-    /// When the issuer has no audience, and was not told to do without.
+    /// When the issuer has no audience and does not allow tokens without one.
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         let (rules, headers) = (Rules::default(), KnownHeaders::default());
         let judge = Judge { issuers: Vec::new(), rules, headers };
@@ -117,12 +118,12 @@ impl JwtValidator {
 }
 
 impl<C> JwtValidator<C> {
-    /// Takes tokens of `issuer` as well.
+    /// Adds an issuer.
     ///
     /// # Errors
     ///
-    /// When it is there already, has no audience and was not told to do without, or shares a secret
-    /// while another has public keys.
+    /// When the issuer was added before, when it has no audience and does not allow tokens without
+    /// one, and when it shares a secret while another has public keys.
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         if !issuer.has_audience() {
             return Err(ConfigError::new(format!(
@@ -147,28 +148,28 @@ impl<C> JwtValidator<C> {
         Ok(self)
     }
 
-    /// Takes access tokens of servers without RFC 9068 as well: `typ` may be `JWT` or absent, `sub`,
-    /// `client_id`, `iat` and `jti` may be missing, `azp` stands in for `client_id`, `scope` may be
-    /// a list. ID tokens and refresh tokens are refused as far as they can be told (`typ` or
-    /// `token_use` says so, `at_hash` or `c_hash` is there): an issuer whose ID tokens look like
-    /// access tokens needs an audience that they do not have. Defaults to what RFC 9068 asks for.
+    /// Accepts access tokens of servers without RFC 9068 too: `typ` may be `JWT` or absent, `sub`,
+    /// `client_id`, `iat` and `jti` may be missing, `azp` replaces a missing `client_id`, `scope` may
+    /// be a list. ID tokens and refresh tokens are refused as far as they can be recognized (by `typ`,
+    /// `token_use`, `at_hash` or `c_hash`). If the ID tokens of an issuer look like access tokens, use
+    /// an audience that they do not have. Defaults to RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
         self.judge_mut().rules.profile = Profile::Lenient;
         self
     }
 
-    /// How far clocks may differ. Defaults to 30 s.
+    /// Sets how far clocks may differ. Defaults to 30 s.
     ///
     /// # Errors
     ///
-    /// When it is more than 5 min.
+    /// When `leeway` is more than 5 minutes.
     pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
         self.judge_mut().rules.leeway = Leeway::new(leeway)?;
         Ok(self)
     }
 
-    /// Reads scopes from these claims, each a text or a list, and takes them together. Defaults to
-    /// `scope`.
+    /// Sets the claims that hold scopes, each a text or a list. The scopes of all are joined.
+    /// Defaults to `scope`.
     pub fn with_scope_claims<I>(mut self, claims: I) -> Self
     where
         I: IntoIterator,
@@ -178,28 +179,29 @@ impl<C> JwtValidator<C> {
         self
     }
 
-    /// Refuses tokens that were issued longer ago, leeway aside, or do not say when. Defaults to
-    /// any age.
+    /// Sets the highest age of a token, leeway aside. A token without `iat` is then refused. Defaults
+    /// to any age.
     pub fn with_max_token_age(mut self, age: Duration) -> Self {
         self.judge_mut().rules.max_token_age = Some(age);
         self
     }
 
-    /// Refuses tokens that live longer from their issue to their expiry, or do not say when they
-    /// were issued. Defaults to any lifetime.
+    /// Sets the longest lifetime of a token, from `iat` to `exp`. A token without `iat` is then
+    /// refused. Defaults to any lifetime.
     pub fn with_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.judge_mut().rules.max_lifetime = Some(lifetime);
         self
     }
 
-    /// The clock of whose wall the times of a token are judged. Defaults to the system's.
+    /// Sets the clock that the times of a token are compared with. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         Arc::make_mut(&mut self.shared).clock = clock;
         self
     }
 
-    /// Hands the claims on as `D` ([`Authenticated::claims`](crate::server::Authenticated::claims)),
-    /// read from the payload of each token that is good. One that is no `D` is refused.
+    /// Deserializes the payload of each good token into a `D`, for
+    /// [`Authenticated::claims`](crate::server::Authenticated::claims). A token that does not fit is
+    /// refused.
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
         let Shared { judge, clock, .. } = (*self.shared).clone();
         let read = |payload: &[u8]| serde_json::from_slice(payload);
@@ -229,8 +231,8 @@ impl<C> Shared<C> {
         let claims = (self.read)(payload).map_err(|error| {
             let error = scrub::redacted(&error.to_string(), str::to_owned);
             let text = format!("the claims are not those that are expected: {error}");
-            // For the log: values of claims may stand in it.
-            Rejection::invalid(text).untold()
+            // For the log: it may hold values of claims.
+            Rejection::invalid(text).with_hidden_description()
         })?;
         let good_until = self.judge.rules.good_until(&principal);
         Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
