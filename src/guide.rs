@@ -5,7 +5,7 @@
 //! |---|---|
 //! | send a fixed token | [`AddBearer::bearer`](crate::client::AddBearer::bearer) |
 //! | send a token of my own client, and refresh it | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
-//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::signed_in`](crate::client::TokenCache::signed_in) |
+//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::from_sign_in`](crate::client::TokenCache::from_sign_in) |
 //! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
 //! | get a token for another token, or for a signed assertion | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
 //! | find the token endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
@@ -29,7 +29,7 @@
 //! | accept several kinds of tokens | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
 //! | revoke a token at once | [`Revocations`](crate::validate::Revocations); over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | require a scope on a route | [`RequireScope`](crate::server::RequireScope); in axum [`Scoped`](crate::server::Scoped) |
-//! | accept requests without a token too | [`RequireToken::optional`](crate::server::RequireToken::optional) |
+//! | accept requests without a token too | [`RequireToken::allow_anonymous`](crate::server::RequireToken::allow_anonymous) |
 //! | require a more recent or stronger log-in | [`StepUp`](crate::server::StepUp) |
 //! | send refusals with a body | [`RenderRefusals`](crate::server::RenderRefusals) |
 //! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |

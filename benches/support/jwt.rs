@@ -73,8 +73,8 @@ impl Subject {
         };
         let set = format!("{{\"keys\":[{}]}}", key.public_jwk().unwrap_or_else(secret));
         let keys = match algorithm.is_symmetric() {
-            true => Jwks::shared_secret(algorithm, SECRET).unwrap(),
-            false => Jwks::fixed(&set).unwrap(),
+            true => Jwks::from_secret(algorithm, SECRET).unwrap(),
+            false => Jwks::from_json(&set).unwrap(),
         };
         let raw = Raw::new(algorithm, key.public_jwk().as_deref());
         server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);

@@ -30,13 +30,13 @@ pub(crate) fn validator(arguments: &Arguments) -> Result<SharedValidator, Config
 
 fn jwts(issuer: &Issuer, audience: &[String]) -> Result<Cached<JwtValidator>, ConfigError> {
     let keys = match &issuer.jwks {
-        Some(url) => Jwks::fetched(url, Transport::https())?,
-        None => Jwks::discovered(&issuer.identifier, Transport::https())?,
+        Some(url) => Jwks::from_url(url, Transport::https())?,
+        None => Jwks::from_issuer(&issuer.identifier, Transport::https())?,
     };
     let trusted = TrustedIssuer::new(issuer.identifier.as_str(), keys)
         .with_audience(audience.iter().map(String::as_str));
     let validator = JwtValidator::new(trusted)?;
-    Ok(Cached::new(if issuer.lenient { validator.lenient() } else { validator }))
+    Ok(Cached::new(if issuer.lenient { validator.allow_other_profiles() } else { validator }))
 }
 
 fn asked_about(

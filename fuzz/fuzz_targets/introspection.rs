@@ -58,7 +58,7 @@ fuzz_target!(|input: &[u8]| {
             assert!(expiry.is_none_or(|expiry| SystemTime::now() < expiry));
         }
         Poll::Ready(Err(rejection)) => {
-            let shown = format!("{rejection} {rejection:?} {}", rejection.told());
+            let shown = format!("{rejection} {rejection:?} {}", rejection.public_description());
             assert!(!shown.contains(SECRET) && !shown.contains(TOKEN));
         }
     }

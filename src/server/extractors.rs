@@ -16,7 +16,7 @@ use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Dere
 /// A handler that takes a `Result<Authenticated, ExtractorRefusal>` may look at it first. It is
 /// counted and audited as refused; who serves such requests takes an `Option<Authenticated>`. Its
 /// text is that of the [`Rejection`], for whoever runs the server: callers may be told
-/// [`Rejection::told`].
+/// [`Rejection::public_description`].
 #[derive(Debug)]
 pub struct ExtractorRefusal {
     /// The body is empty; without its type this is `Sync`, as errors have to be.

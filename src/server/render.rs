@@ -36,7 +36,7 @@ pub struct RenderRefusals {
 
 impl RenderRefusals {
     /// Renders each refusal by `render`: its content type and its body. What the caller may know
-    /// is [`Rejection::told`].
+    /// is [`Rejection::public_description`].
     pub fn new(
         render: impl Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
     ) -> Self {
@@ -51,7 +51,7 @@ impl RenderRefusals {
             let problem = serde_json::json!({
                 "title": status.canonical_reason(),
                 "status": status.as_u16(),
-                "detail": rejection.told(),
+                "detail": rejection.public_description(),
             });
             let json = HeaderValue::from_static("application/problem+json");
             (json, Bytes::from(problem.to_string()))

@@ -2,7 +2,7 @@ use super::Rejection;
 use crate::ScopeSet;
 use std::{sync::Arc, time::SystemTime};
 
-/// Whose token it is and what it allows, in the same words for every validator.
+/// The holder of a token and what the token grants, in the same words for every validator.
 ///
 /// ```
 /// use tower_oauth2::validate::Principal;
@@ -26,7 +26,7 @@ pub struct Principal {
     pub(super) authenticated_at: Option<SystemTime>,
 }
 
-/// Mostly one, which is then an allocation less.
+/// Most tokens have one, which saves an allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Audience {
     #[default]
@@ -47,13 +47,13 @@ impl FromIterator<Box<str>> for Audience {
 }
 
 impl Principal {
-    /// The principal of `subject`, with no scope and no expiry.
+    /// Creates the principal of `subject`, without scopes and without an expiry.
     #[must_use]
     pub fn new(subject: impl Into<Box<str>>) -> Self {
         Self { subject: Some(subject.into()), ..Self::default() }
     }
 
-    /// Of nobody in particular: a token that stands for a client alone.
+    /// Creates a principal without a subject: of a token that stands for a client alone.
     #[must_use]
     pub fn without_subject() -> Self {
         Self::default()
@@ -91,8 +91,7 @@ impl Principal {
         self
     }
 
-    /// Sets the identifier of the token, its `jti`; for a token without one, what its owner calls
-    /// it.
+    /// Sets the identifier of the token: its `jti`, or a name that its owner gives it.
     #[must_use]
     pub fn with_token_id(mut self, token_id: impl Into<Box<str>>) -> Self {
         self.token_id = Some(token_id.into());
@@ -106,7 +105,7 @@ impl Principal {
         self
     }
 
-    /// Sets the instant from which the token is good no longer.
+    /// Sets the instant at which the token expires.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
         self.expires_at = Some(expires_at);
@@ -125,25 +124,25 @@ impl Principal {
         self
     }
 
-    /// Whom the token speaks for (`sub`).
+    /// Returns the subject of the token (`sub`).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// The client that the token was issued to (`client_id`).
+    /// Returns the client that the token was issued to (`client_id`).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
-    /// Who issued the token (`iss`).
+    /// Returns the issuer of the token (`iss`).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// Whom the token is meant for (`aud`).
+    /// Returns the audience of the token (`aud`).
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         let audience = match &self.audience {
             Audience::None => &[],
@@ -153,37 +152,37 @@ impl Principal {
         audience.iter().map(AsRef::as_ref)
     }
 
-    /// The identifier of the token (`jti`).
+    /// Returns the identifier of the token (`jti`).
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
     }
 
-    /// How the user authenticated (`acr`).
+    /// Returns how the user authenticated (`acr`).
     #[must_use]
     pub fn acr(&self) -> Option<&str> {
         self.acr.as_deref()
     }
 
-    /// When the user authenticated (`auth_time`).
+    /// Returns when the user authenticated (`auth_time`).
     #[must_use]
     pub fn authenticated_at(&self) -> Option<SystemTime> {
         self.authenticated_at
     }
 
-    /// What the token allows (`scope`).
+    /// Returns the scopes of the token (`scope`).
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
 
-    /// When the token was issued (`iat`), where that is known.
+    /// Returns when the token was issued (`iat`), if that is known.
     #[must_use]
     pub fn issued_at(&self) -> Option<SystemTime> {
         self.issued_at
     }
 
-    /// The instant from which the token is good no longer (`exp`), where one is known.
+    /// Returns when the token expires (`exp`), if that is known.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at

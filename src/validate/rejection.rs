@@ -2,34 +2,34 @@ use crate::ScopeSet;
 use http::StatusCode;
 use std::{borrow::Cow, cmp::Reverse, error::Error, fmt, time::Duration};
 
-/// When to try again, where nobody knows better.
+/// When a caller may try again, if nothing else is known.
 pub(crate) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
 
-/// What callers are told of every outage.
+/// The description of every outage for callers.
 const UNAVAILABLE: &str = "the access token cannot be checked at the moment";
 
-/// Why a request is refused.
+/// Says why a request is refused.
 ///
-/// A validator answers with one; the refusal carries it in its extensions, for logs and outer
-/// layers. A description must not repeat the token: it is sent to the caller.
+/// A validator returns one. The refusal carries it in its extensions, for logs and outer layers. The
+/// description is sent to the caller, so it must not repeat the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionKind,
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
-    /// Boxed: few ask for anything, and each is moved through every validator.
-    asks: Option<Box<Asks>>,
-    /// Whether the caller is told no more than that the token is not good.
+    /// Boxed: few have any, and each rejection is moved through every validator.
+    demands: Option<Box<Demands>>,
+    /// Whether the caller learns no more than that the token is not good.
     terse: bool,
-    /// Whether it is about a token that the validator knows as its own.
+    /// Whether the validator knows the token as its own.
     recognised: bool,
-    /// Whether it is found out again sooner than a cache would tell.
+    /// Whether a cache must not keep it.
     transient: bool,
 }
 
-/// What the challenge asks for.
+/// What the challenge demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Asks {
+struct Demands {
     scopes: ScopeSet,
     /// Further parameters.
     params: Vec<(&'static str, String)>,
@@ -39,37 +39,37 @@ struct Asks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// No token was presented, or a scheme that is not read: 401 without an `error`.
+    /// The request has no token, or one under a scheme that is not read: 401 without an `error`.
     Missing,
-    /// What was presented is not of the grammar, or there twice: 400 `invalid_request`.
+    /// The token breaks the grammar, or is repeated: 400 `invalid_request`.
     Malformed,
-    /// The token is of a kind that this validator does not judge. Where no other does, it is
-    /// refused as invalid.
+    /// The token is of a kind that this validator does not judge. If no other validator does, it
+    /// is refused as invalid.
     NotMine,
     /// The token is not good: 401 `invalid_token`.
     Invalid,
-    /// The token was good once: 401 `invalid_token`.
+    /// The token has expired: 401 `invalid_token`.
     Expired,
-    /// The token was taken back: 401 `invalid_token`.
+    /// The token was revoked: 401 `invalid_token`.
     Revoked,
-    /// The token is good, but not for this: 403 `insufficient_scope`.
+    /// The token is good and lacks a scope: 403 `insufficient_scope`.
     InsufficientScope,
-    /// The token is good, but its user has to authenticate anew or in another way: 401
+    /// The token is good, and its user must authenticate again or in another way: 401
     /// `insufficient_user_authentication`
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     InsufficientAuthentication,
-    /// Another site made the browser send its cookie or Basic credentials: 403, no challenge.
+    /// Another site made the browser send a cookie or Basic credentials: 403, no challenge.
     CrossSite,
-    /// The form that may hold the token is longer than allowed: 413, no challenge.
+    /// The form that may hold the token is too long: 413, no challenge.
     TooLarge,
-    /// Nobody can tell at the moment: 503 and `Retry-After`, no challenge.
+    /// The validator cannot decide at the moment: 503 and `Retry-After`, no challenge.
     Unavailable,
-    /// The validator failed by its own fault: 500, no challenge.
+    /// The validator itself failed: 500, no challenge.
     Internal,
 }
 
 impl RejectionKind {
-    /// The status of the refusal.
+    /// Returns the status of the refusal.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -85,7 +85,7 @@ impl RejectionKind {
         }
     }
 
-    /// The `error` of the challenge ([RFC 6750 §3.1]), where the refusal has one.
+    /// Returns the `error` of the challenge ([RFC 6750 §3.1]), if the refusal has one.
     ///
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
     #[must_use]
@@ -103,7 +103,7 @@ impl RejectionKind {
         }
     }
 
-    /// A word for metrics and logs.
+    /// Returns the word for metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,7 +129,7 @@ impl Rejection {
             kind,
             description: Cow::Borrowed(description),
             retry_after: None,
-            asks: None,
+            demands: None,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -139,31 +139,30 @@ impl Rejection {
         }
     }
 
-    /// The token is not good, and its signature was not looked at, or is wrong: the caller is told
-    /// the same in either case, so that a forger learns nothing of what would fit. `description`
-    /// is for the log.
+    /// The token is not good, and its signature is wrong or was not verified. The caller gets the
+    /// same answer in either case, so that a forger learns nothing. `description` is for the log.
     pub(crate) const fn unverified(description: &'static str) -> Self {
         let mut rejection = Self::of(RejectionKind::Invalid, description);
         rejection.terse = true;
         rejection
     }
 
-    /// Tells the caller no more than that the token is not good.
+    /// Hides the description from the caller.
     #[cfg(feature = "jwt")]
-    pub(crate) fn untold(mut self) -> Self {
+    pub(crate) fn with_hidden_description(mut self) -> Self {
         self.set_terse(true);
         self
     }
 
-    /// Keeps it out of caches: what refuses is cheap to find out, or may be otherwise at once.
+    /// Keeps this rejection out of caches: finding it again is cheap, or it may change at once.
     #[must_use]
-    pub const fn not_cached(mut self) -> Self {
+    pub const fn without_caching(mut self) -> Self {
         self.transient = true;
         self
     }
 
-    /// Whether a cache may keep it: a verdict on the token, and not marked
-    /// [`not_cached`](Self::not_cached).
+    /// Returns `true` if a cache may keep this rejection: it is a verdict on the token, and not made
+    /// [`without_caching`](Self::without_caching).
     #[must_use]
     pub const fn is_cacheable(&self) -> bool {
         let verdict = matches!(
@@ -192,8 +191,8 @@ impl Rejection {
         Self::of(RejectionKind::TooLarge, "the form is longer than allowed")
     }
 
-    /// The token's user has to authenticate anew: with one of `acr_values` where there is one, and
-    /// not longer than `max_age` ago.
+    /// The user of the token must authenticate again: by one of `acr_values`, and at most `max_age`
+    /// before the request, as far as either is given.
     #[must_use]
     pub fn insufficient_authentication(
         acr_values: Option<&str>,
@@ -203,16 +202,16 @@ impl Rejection {
         let mut params = Vec::new();
         params.extend(acr_values.map(|values| ("acr_values", values.to_owned())));
         params.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
-        let asks = Some(Box::new(Asks { params, ..Asks::default() }));
-        Self { asks, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
+        let demands = Some(Box::new(Demands { params, ..Demands::default() }));
+        Self { demands, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
     }
 
-    /// The token does not grant `scopes`, all of which this request needs.
+    /// The request needs all of `scopes`, and the token does not grant them.
     #[must_use]
     pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
-        let asks = Some(Box::new(Asks { scopes, ..Asks::default() }));
-        Self { asks, ..Self::of(RejectionKind::InsufficientScope, description) }
+        let demands = Some(Box::new(Demands { scopes, ..Demands::default() }));
+        Self { demands, ..Self::of(RejectionKind::InsufficientScope, description) }
     }
 
     /// The token is of a kind that this validator does not judge.
@@ -228,7 +227,7 @@ impl Rejection {
         Self { description, ..Self::of(RejectionKind::Invalid, "") }
     }
 
-    /// The token is not known: not good, unless [another validator](crate::validate::FirstOf) knows
+    /// The token is unknown: not good, unless [another validator](crate::validate::FirstOf) knows
     /// it.
     #[must_use]
     pub const fn unknown() -> Self {
@@ -237,33 +236,33 @@ impl Rejection {
         rejection
     }
 
-    /// Lets another validator be asked: this one does not know the token as its own.
+    /// Lets a chain ask its next validator: this one does not know the token as its own.
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "for tokens that name an issuer"))]
     pub(crate) const fn foreign(mut self) -> Self {
         self.recognised = false;
         self
     }
 
-    /// Whether no other validator need be asked: this one knows the token as its own.
+    /// Returns `true` if a chain stops here: the validator knows the token as its own.
     pub(super) fn is_final(&self) -> bool {
         self.recognised
     }
 
-    /// What two validators say together, of which neither finds the token good.
+    /// Joins the rejections of two validators.
     pub(super) fn or(self, other: Self) -> Self {
         let recognised = self.recognised || other.recognised;
         let transient = self.transient || other.transient;
-        let said = if other.weight() > self.weight() { other } else { self };
-        Self { recognised, transient, ..said }
+        let heavier = if other.weight() > self.weight() { other } else { self };
+        Self { recognised, transient, ..heavier }
     }
 
-    /// What of several is said: that nobody can tell comes before any verdict, and an outage that
-    /// is over soon before one that takes longer.
+    /// Orders rejections: the heaviest is the answer. An outage outweighs any verdict, and a short
+    /// outage a longer one.
     fn weight(&self) -> (u8, Reverse<Duration>) {
         let (weight, retry_after) = match self.kind {
             RejectionKind::NotMine => (0, None),
             RejectionKind::Invalid if !self.recognised && !self.terse => (1, None),
-            // It saw more than that it is unknown, and tells the caller less.
+            // More is known than that it is unknown, and the caller learns less.
             RejectionKind::Invalid if !self.recognised => (2, None),
             RejectionKind::Internal => (4, None),
             RejectionKind::Unavailable => (5, self.retry_after.or(Some(RETRY_AFTER_DEFAULT))),
@@ -284,8 +283,8 @@ impl Rejection {
         Self::of(RejectionKind::Revoked, "the access token was revoked")
     }
 
-    /// Nobody can tell at the moment; the caller may try again after `retry_after`, by default
-    /// 5 s.
+    /// The validator cannot decide at the moment. The caller may try again after `retry_after`,
+    /// which defaults to 5 s.
     #[must_use]
     pub const fn unavailable(retry_after: Option<Duration>) -> Self {
         let mut rejection = Self::of(RejectionKind::Unavailable, UNAVAILABLE);
@@ -293,42 +292,41 @@ impl Rejection {
         rejection
     }
 
-    /// Says to the log, and not to the caller, why nobody can tell.
-    pub(crate) fn because(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
+    /// Adds the cause of an outage, for the log alone.
+    pub(crate) fn with_cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.description = cause.into();
         self
     }
 
-    /// The validator failed by its own fault. `description` is for the log; the caller is told
-    /// nothing.
+    /// The validator itself failed. `description` is for the log; the caller does not see it.
     #[must_use]
     pub fn internal(description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
         Self { description, ..Self::of(RejectionKind::Internal, "") }
     }
 
-    /// What kind of refusal it is.
+    /// Returns the kind of refusal.
     #[must_use]
     pub fn kind(&self) -> RejectionKind {
         self.kind
     }
 
-    /// The reason in words, as it was given.
+    /// Returns the reason in words, for the log.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// When to try again, where it is known.
+    /// Returns when to try again, if that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// What the caller may be told: nothing of an internal error or of an outage, and in terse
-    /// mode nothing of why a token is not good.
+    /// Returns the reason as the caller may see it: without the causes of internal errors and
+    /// outages, and for terse refusals without why a token is not good.
     #[must_use]
-    pub fn told(&self) -> &str {
+    pub fn public_description(&self) -> &str {
         match self.kind {
             RejectionKind::Internal => "the access token could not be checked",
             RejectionKind::Unavailable => UNAVAILABLE,
@@ -349,14 +347,14 @@ impl Rejection {
     }
 
     pub(crate) fn params(&self) -> &[(&'static str, String)] {
-        self.asks.as_ref().map_or(&[], |asks| &asks.params)
+        self.demands.as_ref().map_or(&[], |demands| &demands.params)
     }
 
-    /// The scopes that the request needs, where they are what is missing.
+    /// Returns the scopes that the request needs, if the token lacks one.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         static NONE: ScopeSet = ScopeSet::empty();
-        self.asks.as_ref().map_or(&NONE, |asks| &asks.scopes)
+        self.demands.as_ref().map_or(&NONE, |demands| &demands.scopes)
     }
 }
 

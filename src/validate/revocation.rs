@@ -1,37 +1,37 @@
 use std::fmt;
 use tokio::sync::watch;
 
-/// Says of one token that it was taken back, to the requests that are under way with it.
+/// Revokes one token, and ends the requests in flight with it.
 ///
-/// A clone is about the same token.
+/// A clone concerns the same token.
 #[derive(Clone)]
 pub struct Revocation {
     revoked: watch::Sender<bool>,
 }
 
 impl Revocation {
-    /// Of a token that is good.
+    /// Creates the handle of a token that is good.
     #[must_use]
     pub fn new() -> Self {
         Self { revoked: watch::Sender::new(false) }
     }
 
-    /// The token is taken back, from now on and for ever.
+    /// Revokes the token, for good.
     pub fn revoke(&self) {
         self.revoked.send_replace(true);
     }
 
-    /// Whether it was taken back.
+    /// Returns `true` if the token was revoked.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
         *self.revoked.borrow()
     }
 
-    /// Waits until it is taken back.
+    /// Waits until the token is revoked.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is lost by dropping the future.
+    /// Cancel safe: dropping the future loses nothing.
     pub async fn revoked(&self) {
         // The sender is in `self`, so the channel does not close.
         let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;

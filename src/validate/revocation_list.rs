@@ -6,88 +6,88 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// What a [`Revocable`](super::Revocable) asks whether a token was taken back.
+/// A list of revoked tokens, for a [`Revocable`](super::Revocable).
 ///
-/// [`Revocations`](super::Revocations) is one. Another may keep in this process what a store that
-/// several share says, and be told of changes by a subscription or a poll: looking up must not
-/// wait.
+/// [`Revocations`](super::Revocations) is one. Another may mirror a store that several processes
+/// share, kept up to date by a subscription or a poll: a look-up must not wait.
 ///
-/// A list that does not know at the moment what is revoked, because its store is away for too
-/// long, may say so of every token, which refuses every request; saying no takes revoked tokens.
+/// A list whose store cannot be reached for too long may call every token revoked, which refuses
+/// every request. Calling none revoked accepts revoked tokens.
 pub trait RevocationList: Send + Sync + 'static {
-    /// What stands for `token` in this list. It is kept beside verdicts, for the guards of requests
-    /// under way, so it must not show the token: a keyed digest, or one of unguessable tokens.
+    /// Returns the fingerprint of `token` in this list. It is kept beside the verdict while requests
+    /// are in flight, so it must not reveal the token: use a keyed digest, or a digest of tokens
+    /// that cannot be guessed.
     ///
-    /// Of a signed JWT, leave the signature out: whoever has one by ECDSA can make a second that is
-    /// as good, and the token would not be revoked with that.
+    /// Leave the signature of a JWT out: from one ECDSA signature anyone can make a second valid
+    /// one, which would escape the revocation.
     fn fingerprint(&self, token: &str) -> TokenFingerprint;
 
-    /// Whether `token`, of `principal`, is revoked. Asked at every request. Defaults to looking up
-    /// its fingerprint; a list that is empty mostly need not make one.
+    /// Returns `true` if `token`, of `principal`, is revoked. Called at every request. Defaults to
+    /// looking up its fingerprint, which a list that is mostly empty can avoid.
     fn is_revoked(&self, token: &str, principal: &Principal) -> bool {
         self.is_fingerprint_revoked(&self.fingerprint(token), principal)
     }
 
-    /// Whether the token that `token` stands for, of `principal`, is revoked. Asked after every
-    /// change for every guard that waits.
+    /// Returns `true` if the token of this fingerprint, of `principal`, is revoked. Called after
+    /// every change for every request in flight that waits for the end of its token.
     fn is_fingerprint_revoked(&self, token: &TokenFingerprint, principal: &Principal) -> bool;
 
-    /// What tells of changes: always the same.
+    /// Returns the announcer of changes: always the same.
     fn changes(&self) -> &RevocationChanges;
 }
 
-/// What stands for a token in a [`RevocationList`].
+/// The fingerprint of a token in a [`RevocationList`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenFingerprint(pub(super) [u8; 32]);
 
 impl TokenFingerprint {
-    /// The fingerprint that is this digest.
+    /// Creates the fingerprint of this digest.
     #[must_use]
     pub fn new(digest: [u8; 32]) -> Self {
         Self(digest)
     }
 
-    /// The digest.
+    /// Returns the digest.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// A digest whose key is somewhere else, or that has none, says more than it seems.
+/// Redacted: a digest without a key, or with a key from elsewhere, may reveal the token.
 impl fmt::Debug for TokenFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TokenFingerprint").field(&format_args!("{REDACTED}")).finish()
     }
 }
 
-/// Tells the guards of requests under way that a [`RevocationList`] has a further entry.
+/// Announces new entries of a [`RevocationList`] to the requests in flight.
 pub struct RevocationChanges {
     count: AtomicU64,
-    told: watch::Sender<()>,
+    announcer: watch::Sender<()>,
 }
 
 impl RevocationChanges {
-    /// No change so far.
+    /// Creates the announcer of a list that has not changed yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { count: AtomicU64::new(0), told: watch::Sender::new(()) }
+        Self { count: AtomicU64::new(0), announcer: watch::Sender::new(()) }
     }
 
-    /// A token was revoked: to be called once the list says so.
+    /// Announces that a token was revoked. Call it once the list contains the token.
     pub fn announce(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
-        self.told.send_replace(());
+        self.announcer.send_replace(());
     }
 
-    /// How many there were.
+    /// Returns how many changes there were.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<()> {
-        self.told.subscribe()
+        self.announcer.subscribe()
     }
 }
 

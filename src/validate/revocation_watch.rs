@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The lists that may revoke one token, in the verdict on it.
+/// The lists that may revoke one token, kept in the verdict on it.
 ///
-/// Set by the first request with the verdict; the others find it there, so that a guard costs
-/// nothing until somebody waits for it.
+/// The first request with the verdict adds them, so that a request costs nothing more until it
+/// waits for the end of its token.
 #[derive(Clone, Default)]
 pub(super) struct RevocationWatch {
     first: OnceLock<Arc<Watched>>,
@@ -23,7 +23,7 @@ struct Watched {
 }
 
 impl RevocationWatch {
-    /// Adds `list`, unless it is there already.
+    /// Adds `list`, unless it was added before.
     pub(super) fn add(&self, list: &Arc<dyn RevocationList>, token: impl Fn() -> TokenFingerprint) {
         let mut slot = self;
         loop {
@@ -55,7 +55,7 @@ impl RevocationWatch {
 impl Watched {
     async fn revoked(&self, principal: &Principal) {
         let mut changes = self.list.changes().subscribe();
-        // Looked up after subscribing: what comes in between is not missed.
+        // Looked up after subscribing, so that no change in between is missed.
         while !self.list.is_fingerprint_revoked(&self.token, principal) {
             if changes.changed().await.is_err() {
                 // The list holds the sender, so the channel does not close.

@@ -17,20 +17,20 @@ use std::{
 };
 use subtle::ConstantTimeEq;
 
-/// A fixed set of tokens, each with its principal, that may change while it is serving.
+/// Accepts a set of tokens, each with its principal. The set may change while it serves.
 ///
-/// 1. Only a digest of a token is kept, under a key that is random per process, and compared in
-///    constant time. A configuration need not hold a token either: see
+/// 1. The set keeps a digest of each token, under a random key, and compares it in constant time.
+///    The configuration need not hold the tokens either: see
 ///    [`insert_hashed`](Self::insert_hashed).
-/// 2. A token that is added, replaced or removed is so from the next request on, below a cache of
-///    verdicts too. One that was added or replaced makes that cache ask anew about each token of
-///    its validator; one that was removed is told by its verdict. What was replaced or removed ends the
-///    guards of the requests that are under way with it.
-/// 3. Checking a token takes no lock. Changing the set copies it: meant for up to some ten
+/// 2. A change holds from the next request on, also below a cache of verdicts. After an insertion
+///    the cache asks again about every token of this validator. A token that is replaced or removed
+///    is revoked, which ends the requests in flight with it
+///    ([`Authenticated::ended`](crate::server::Authenticated::ended)).
+/// 3. Checking a token takes no lock. Changing the set copies it, so it suits up to some ten
 ///    thousand tokens that change now and then.
 ///
-/// A clone is the same set. To tell from which of several tokens a request came, while they are
-/// being replaced for example, give each [a name](Principal::with_token_id).
+/// A clone is the same set. Give each token [a name](Principal::with_token_id) to see which one a
+/// request presented, for example while tokens are being replaced.
 ///
 /// ```
 /// use tower_oauth2::{server::RequireToken, validate::{Principal, StaticTokens}};
@@ -45,17 +45,17 @@ use subtle::ConstantTimeEq;
 #[derive(Clone)]
 pub struct StaticTokens {
     shared: Arc<Shared>,
+    clock: Clock,
 }
 
 struct Shared {
     tokens: ArcSwap<HashMap<Digest, Arc<Validated>>>,
-    /// How often one was put there, be it in the place of another.
+    /// How many tokens were inserted, replacements included.
     generation: AtomicU64,
     key: Key,
-    clock: Clock,
 }
 
-/// The digest of the SHA-256 of a token, under the key of its set.
+/// The digest of a token's SHA-256, under the key of its set.
 #[derive(Clone, Copy, Eq)]
 struct Digest([u8; 32]);
 
@@ -82,26 +82,29 @@ impl Hash for Digest {
 }
 
 impl StaticTokens {
-    /// The empty set, which refuses every token.
+    /// Creates the empty set, which refuses every token.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_clock(Clock::system())
-    }
-
-    /// The empty set, expiry judged by the wall of `clock`.
-    #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
         let (tokens, generation, key) = (ArcSwap::default(), AtomicU64::new(0), Key::random());
-        Self { shared: Arc::new(Shared { tokens, generation, key, clock }) }
+        let shared = Arc::new(Shared { tokens, generation, key });
+        Self { shared, clock: Clock::system() }
     }
 
-    /// Adds `token`, good for `principal` until the principal's expiry, and replaces what there
-    /// was under it.
+    /// Judges expiry by the wall clock of `clock`. Defaults to the system's. Clones that exist
+    /// already keep theirs.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Inserts `token`, good for `principal` until the principal's expiry. It replaces the principal
+    /// that the token had before.
     ///
     /// # Errors
     ///
-    /// When `token` is no `b64token` ([RFC 6750 §2.1]) of at most 16 KiB: no request could
-    /// present it. The error does not repeat it.
+    /// When `token` is not a `b64token` ([RFC 6750 §2.1]) of at most 16 KiB, which no request could
+    /// present. The error does not repeat it.
     ///
     /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn insert(&self, token: &str, principal: Principal) -> Result<(), ConfigError> {
@@ -114,18 +117,17 @@ impl StaticTokens {
         Ok(())
     }
 
-    /// Adds the token whose SHA-256 this is.
+    /// Inserts the token with this SHA-256.
     pub fn insert_sha256(&self, sha256: [u8; 32], principal: Principal) {
         self.put(self.shared.digest_of_sha256(sha256), principal);
     }
 
-    /// Adds the token that `hashed` stands for: `sha256:` and the 64 hexadecimal digits of the
-    /// token's SHA-256, so that no configuration need hold the token. Neither that text nor its
-    /// digits are the token.
+    /// Inserts the token of `hashed`: `sha256:` and the 64 hexadecimal digits of the token's SHA-256,
+    /// so that the configuration need not hold the token. That text is not accepted as a token.
     ///
     /// # Errors
     ///
-    /// When `hashed` is of another form.
+    /// When `hashed` has another form.
     pub fn insert_hashed(&self, hashed: &str, principal: Principal) -> Result<(), ConfigError> {
         let sha256 = hashed.strip_prefix("sha256:").and_then(from_hex);
         let wrong = || ConfigError::new("a hashed token is `sha256:` and 64 hexadecimal digits");
@@ -133,24 +135,24 @@ impl StaticTokens {
         Ok(())
     }
 
-    /// Removes `token`; whether it was there.
+    /// Removes `token`, and returns `true` if the set had it.
     pub fn remove(&self, token: &str) -> bool {
         let digest = self.shared.digest(token);
         self.take(|own, _| *own == digest) > 0
     }
 
-    /// Removes every token of `subject`; how many there were.
+    /// Removes every token of `subject`, and returns how many the set had.
     pub fn remove_subject(&self, subject: &str) -> usize {
         self.take(|_, principal| principal.subject() == Some(subject))
     }
 
-    /// How many tokens there are, expired ones too.
+    /// Returns the number of tokens, expired ones included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.tokens.load().len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -160,12 +162,12 @@ impl StaticTokens {
         let validated = Validated::from(principal).with_revocation(Revocation::new());
         let validated = Arc::new(validated);
         let replaced = self.change(|tokens| tokens.insert(digest, validated.clone()));
-        // Before it is taken back: a cache would refuse the token with what was replaced.
+        // Before the revocation: until then a cache has the replaced verdict for the token.
         self.shared.generation.fetch_add(1, Ordering::AcqRel);
         replaced.iter().for_each(|old| revoke(old));
     }
 
-    /// Takes out what `taken` says, tells the requests that are under way with it, and counts it.
+    /// Removes and revokes the tokens that `taken` selects, and returns their number.
     fn take(&self, taken: impl Fn(&Digest, &Principal) -> bool) -> usize {
         let gone: Vec<_> = self.change(|tokens| {
             let gone = tokens.extract_if(|digest, token| taken(digest, token.principal()));
@@ -190,13 +192,13 @@ impl StaticTokens {
         let tokens = self.shared.tokens.load();
         let validated = tokens.get(&self.shared.digest(token)).ok_or(Rejection::unknown())?;
         match validated.principal().expires_at() {
-            Some(expiry) if self.shared.clock.wall() >= expiry => Err(Rejection::expired()),
+            Some(expiry) if self.clock.wall() >= expiry => Err(Rejection::expired()),
             _ => Ok(validated.clone()),
         }
     }
 }
 
-/// The bytes that 64 hexadecimal digits stand for.
+/// Decodes 64 hexadecimal digits.
 fn from_hex(digits: &str) -> Option<[u8; 32]> {
     if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() != 64 {
         return None;
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_is_removed_or_expires() {
         let manual = ManualClock::new();
-        let tokens = StaticTokens::with_clock(manual.clock());
+        let tokens = StaticTokens::new().with_clock(manual.clock());
         let expiry = manual.clock().wall() + Duration::from_secs(60);
         tokens.insert("a", Principal::new("alice").with_expiry(expiry)).unwrap();
         tokens.insert("b", Principal::new("bob")).unwrap();

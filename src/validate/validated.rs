@@ -2,9 +2,9 @@ use super::{Principal, Rejection, Revocation, revocation_watch::RevocationWatch}
 use crate::vocabulary::race::before;
 use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
 
-/// What a validator finds: whose token it is, or why it is refused.
+/// The answer of a validator: a good token, or why it is refused.
 ///
-/// The claims are shared, so that a validator which keeps them hands them on without a copy.
+/// Shared, so that a validator may keep it and return it without a copy.
 pub type Verdict<C> = Result<Arc<Validated<C>>, Rejection>;
 
 /// A good token: its principal, and the validator's own claims beside it.
@@ -15,12 +15,12 @@ pub struct Validated<C = ()> {
     good_until: Option<SystemTime>,
     revocation: Option<Revocation>,
     watch: RevocationWatch,
-    /// The verdict that this one was made of, where its claims were mapped.
+    /// The verdict before its claims were mapped.
     origin: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<C> Validated<C> {
-    /// A good token of `principal` with `claims`.
+    /// Creates a verdict: a good token of `principal` with `claims`.
     #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
         let good_until = principal.expires_at();
@@ -28,18 +28,18 @@ impl<C> Validated<C> {
         Self { principal, claims, good_until, revocation: None, watch, origin: None }
     }
 
-    /// Sets the instant from which its validator takes the token no longer, where that is not the
-    /// expiry itself: with a leeway for clocks that differ, or an age that a token may have. What
-    /// waits for the end of the token, such as
-    /// [`EndWithToken`](crate::server::EndWithToken), waits for this. Defaults to
-    /// [`Principal::expires_at`]; nothing is never.
+    /// Sets the instant from which the validator refuses the token, if that is not its expiry:
+    /// because of a leeway for clocks that differ, or a highest age. `None` is never.
+    /// [`EndWithToken`](crate::server::EndWithToken) waits for this instant. Defaults to
+    /// [`Principal::expires_at`].
     #[must_use]
     pub fn with_good_until(mut self, good_until: Option<SystemTime>) -> Self {
         self.good_until = good_until;
         self
     }
 
-    /// Makes the guard of a request with this token end when `revocation` says so.
+    /// Makes [`Authenticated::ended`](crate::server::Authenticated::ended) resolve when the token is
+    /// revoked by `revocation`.
     #[must_use]
     pub fn with_revocation(mut self, revocation: Revocation) -> Self {
         self.revocation = Some(revocation);
@@ -50,7 +50,7 @@ impl<C> Validated<C> {
         self.revocation.as_ref()
     }
 
-    /// The same of the same token, with other claims.
+    /// Creates the verdict on the same token with other claims.
     pub(super) fn of_origin<D: Send + Sync + 'static>(
         origin: Arc<Validated<D>>,
         claims: C,
@@ -65,12 +65,12 @@ impl<C> Validated<C> {
         }
     }
 
-    /// What it was made of, where that had claims of this type.
+    /// Returns the verdict before its claims were mapped, if those are of this type.
     pub(super) fn origin<D: 'static>(&self) -> Option<&Validated<D>> {
         self.origin.as_deref()?.downcast_ref()
     }
 
-    /// Whether it was made of another.
+    /// Returns `true` if its claims were mapped.
     pub(super) fn is_mapped(&self) -> bool {
         self.origin.is_some()
     }
@@ -79,7 +79,7 @@ impl<C> Validated<C> {
         &self.watch
     }
 
-    /// Waits until the token is taken back, by its validator or by a list above it.
+    /// Waits until the token is revoked, by its validator or by a list above it.
     pub(crate) async fn revoked(&self) {
         let own = async {
             match &self.revocation {
@@ -90,19 +90,19 @@ impl<C> Validated<C> {
         before(own, self.watch.revoked(&self.principal)).await;
     }
 
-    /// The instant from which its validator takes the token no longer; nothing where there is none.
+    /// Returns the instant from which the validator refuses the token; `None` is never.
     #[must_use]
     pub fn good_until(&self) -> Option<SystemTime> {
         self.good_until
     }
 
-    /// Whose token it is.
+    /// Returns the principal of the token.
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// What else the validator knows.
+    /// Returns the validator's own claims.
     #[must_use]
     pub fn claims(&self) -> &C {
         &self.claims

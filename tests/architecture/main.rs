@@ -26,6 +26,24 @@ const STRANGERS: [&str; 2] = ["client", "server"];
 /// The order inside of the rooms that are large.
 const INSIDE: &[&[&str]] = &[
     &[
+        "validate/token_shape",
+        "validate/rejection",
+        "validate/times",
+        "validate/principal",
+        "validate/revocation",
+        "validate/revocation_list",
+        "validate/revocation_watch",
+        "validate/validated",
+        "validate/validate_token",
+        "validate/static_tokens",
+        "validate/jwks",
+        "validate/jwt",
+        "validate/introspection",
+        "validate/revocations",
+        "validate/cached",
+        "validate/chain",
+    ],
+    &[
         "client/error",
         "client/source",
         "client/token_endpoint",

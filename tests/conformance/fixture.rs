@@ -74,7 +74,7 @@ pub(crate) struct Fixed {
 
 impl Fixed {
     pub(crate) fn new(clock: &Clock, accepted: HashSet<String>, hostile: String) -> Self {
-        let tokens = StaticTokens::with_clock(clock.clone());
+        let tokens = StaticTokens::new().with_clock(clock.clone());
         let principal = |subject: &str, scopes: &str| {
             Principal::new(subject).with_scopes(scopes.parse().unwrap())
         };

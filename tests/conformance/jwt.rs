@@ -59,7 +59,7 @@ pub(crate) fn validator(
         .with_clock(clock.clone());
     validator = match config.text("profile")? {
         None | Some("strict") => validator,
-        Some("lenient") => validator.lenient(),
+        Some("lenient") => validator.allow_other_profiles(),
         Some(other) => return Err(unknown("profile", &other.into())),
     };
     if let Some(leeway) = config.seconds("leeway_s")? {
@@ -83,7 +83,7 @@ fn trusted(
     transport: &Transport,
     clock: &Clock,
 ) -> Result<TrustedIssuer, BuildError> {
-    let mut keys = Jwks::fetched(&issuer.address, transport.clone())?.with_clock(clock.clone());
+    let mut keys = Jwks::from_url(&issuer.address, transport.clone())?.with_clock(clock.clone());
     if let Some(stale) = config.seconds("max_stale_s")? {
         keys = keys.with_max_stale(stale);
     }

@@ -148,7 +148,7 @@ async fn an_audience_and_an_issuer_are_compared_where_they_are_there() {
     let elsewhere = introspection(&peer).with_issuer("https://elsewhere.example");
     for (validator, of_named, of_unnamed) in [
         (this.clone(), 200, 401),
-        (this.allow_missing_audience(), 200, 200),
+        (this.dangerous_allow_missing_audience(), 200, 200),
         (other, 401, 401),
         (elsewhere, 401, 401),
     ] {

@@ -139,7 +139,7 @@ impl Web {
 
     /// The keys of `issuer`, which are fetched when they are needed.
     pub(crate) fn jwks(&self, issuer: &str) -> Jwks {
-        Jwks::fetched(&format!("{issuer}/jwks"), self.transport()).unwrap()
+        Jwks::from_url(&format!("{issuer}/jwks"), self.transport()).unwrap()
     }
 
     pub(crate) fn issuer(&self, issuer: &str) -> TrustedIssuer {

@@ -105,7 +105,7 @@ impl Issuer {
     }
 
     fn jwks(&self) -> Jwks {
-        Jwks::fetched(URL, self.transport()).unwrap().with_clock(self.clock.clock())
+        Jwks::from_url(URL, self.transport()).unwrap().with_clock(self.clock.clock())
     }
 
     fn api(&self) -> Api {
@@ -387,10 +387,10 @@ async fn a_symmetric_key_in_a_key_set_is_never_used_jwks_015() {
 #[test]
 fn a_key_set_over_plain_http_is_refused_unless_it_is_allowed_jwks_016() {
     let transport = || Issuer::of(&[]).transport();
-    assert!(Jwks::fetched("http://as.example/jwks", transport()).is_err());
-    assert!(Jwks::discovered("http://as.example", transport()).is_err());
-    assert!(Jwks::fetched("http://localhost:8080/jwks", transport()).is_ok());
-    assert!(Jwks::fetched("http://as.example/jwks", transport().allow_plain_http()).is_ok());
+    assert!(Jwks::from_url("http://as.example/jwks", transport()).is_err());
+    assert!(Jwks::from_issuer("http://as.example", transport()).is_err());
+    assert!(Jwks::from_url("http://localhost:8080/jwks", transport()).is_ok());
+    assert!(Jwks::from_url("http://as.example/jwks", transport().allow_plain_http()).is_ok());
 }
 
 #[tokio::test]

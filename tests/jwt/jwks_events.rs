@@ -39,7 +39,7 @@ fn seen(answer: &'static str) -> Vec<bool> {
         let answers = service_fn(move |_: Request<Full<Bytes>>| {
             ready(Ok::<_, Infallible>(Response::new(answer.to_owned())))
         });
-        let jwks = Jwks::fetched("https://as.example/jwks", Transport::new(answers)).unwrap();
+        let jwks = Jwks::from_url("https://as.example/jwks", Transport::new(answers)).unwrap();
         let seen = Arc::<Mutex<Vec<bool>>>::default();
         let asks = Asks { jwks: jwks.clone(), seen: seen.clone() };
         offer_events_to_each_thread();

@@ -46,7 +46,7 @@ impl System {
         server.set_keys_max_age(Duration::from_secs(2));
 
         let second = Duration::from_secs(1);
-        let keys = Jwks::fetched(&bound.url("/jwks"), Transport::https())
+        let keys = Jwks::from_url(&bound.url("/jwks"), Transport::https())
             .unwrap()
             .with_clock(clock.clock())
             .with_refresh_between(second, 2 * second)

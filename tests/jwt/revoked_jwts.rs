@@ -42,10 +42,10 @@ impl System {
     }
 
     fn validator(&self) -> JwtValidator {
-        let keys = Jwks::fixed(&self.server.key_set()).unwrap();
+        let keys = Jwks::from_json(&self.server.key_set()).unwrap();
         let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE]);
         // Tokens without `iat` are taken.
-        JwtValidator::new(issuer).unwrap().lenient().with_clock(self.clock.clock())
+        JwtValidator::new(issuer).unwrap().allow_other_profiles().with_clock(self.clock.clock())
     }
 
     fn cached(&self) -> Cached<JwtValidator> {
@@ -144,7 +144,7 @@ async fn a_token_of_another_kind_or_issuer_is_left_to_the_next_validator() {
     let (ours, theirs) = (System::new(), System::new());
     let opaque = StaticTokens::new();
     opaque.insert("opaque", Principal::new("alice")).unwrap();
-    let keys = Jwks::fixed(&theirs.server.key_set()).unwrap();
+    let keys = Jwks::from_json(&theirs.server.key_set()).unwrap();
     let issuer = TrustedIssuer::new("https://other.example", keys).with_audience([AUDIENCE]);
     let other = || {
         let validator = JwtValidator::new(issuer.clone()).unwrap();
@@ -184,8 +184,8 @@ fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
     let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
     let server = AuthorizationServer::new().with_clock(clock.clock());
     let keys = match key.public_jwk() {
-        Some(jwk) => Jwks::fixed(&format!("{{\"keys\":[{jwk}]}}")),
-        None => Jwks::shared_secret(key.algorithm(), SECRET),
+        Some(jwk) => Jwks::from_json(&format!("{{\"keys\":[{jwk}]}}")),
+        None => Jwks::from_secret(key.algorithm(), SECRET),
     };
     let trusted = TrustedIssuer::new(issuer, keys.unwrap()).with_audience([AUDIENCE]);
     server.issue_jwts(JwtFormat::rfc9068(issuer, [AUDIENCE]), key);
@@ -217,7 +217,8 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     }
     let two = RequireToken::new("api", first_of(ours.clone(), by_secret.clone())).unwrap();
     let turned = RequireToken::new("api", first_of(by_secret, ours.clone())).unwrap();
-    let types = RequireToken::new("api", first_of(ours.clone(), lenient.lenient())).unwrap();
+    let types =
+        RequireToken::new("api", first_of(ours.clone(), lenient.allow_other_profiles())).unwrap();
     let mixed = RequireToken::new("api", first_of(ours.clone(), opaque)).unwrap();
     for token in [&of_ours, &of_secret] {
         assert_eq!(status(&two, token).await, StatusCode::OK, "{token}");
@@ -254,6 +255,6 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
         let verdict = chain.validate(token, RequestHead::from_request(&request)).wait().await;
         let rejection = verdict.unwrap_err();
         assert!(rejection.description().contains(found), "{rejection:?}");
-        assert_eq!(rejection.told(), "the access token is not good");
+        assert_eq!(rejection.public_description(), "the access token is not good");
     }
 }

@@ -123,7 +123,7 @@ async fn neither_an_outage_nor_a_fault_nor_what_must_not_be_is_kept() {
     for rejection in [
         Rejection::unavailable(None),
         Rejection::internal("broken"),
-        Rejection::invalid("cheap to find out").not_cached(),
+        Rejection::invalid("cheap to find out").without_caching(),
     ] {
         let judge = Judge::default();
         judge.say("token", Err(rejection.clone()));
@@ -231,7 +231,7 @@ async fn a_recheck_that_fails_before_the_expiry_makes_it_ask_again() {
 async fn a_token_without_expiry_is_good_each_time_beside_jwts() {
     let jwts = || {
         let secret = "of at least as many bytes as 256";
-        let keys = Jwks::shared_secret(Algorithm::Hs256, secret).unwrap();
+        let keys = Jwks::from_secret(Algorithm::Hs256, secret).unwrap();
         let issuer = TrustedIssuer::new("https://as.example", keys);
         JwtValidator::new(issuer.with_audience(["https://api.example"])).unwrap()
     };
@@ -263,7 +263,7 @@ async fn a_token_within_its_leeway_is_good_each_time_beside_others() {
         "jti": "x", "iat": now, "exp": now + 60,
     });
     let token = server.mint("at+jwt", &claims.to_string()).unwrap();
-    let keys = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let keys = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["https://api.example"]);
     let jwts = JwtValidator::new(issuer).unwrap().with_clock(clock.clock());
     let chain = Cached::new(first_of(jwts, StaticTokens::new())).with_clock(clock.clock());
@@ -498,7 +498,7 @@ async fn a_known_token_leaves_the_traces_of_one_that_is_seen_for_the_first_time(
     let layer = RequireToken::new("api", cache)
         .unwrap()
         .with_audit(move |event| told.lock().unwrap().push(format!("{event:?}")));
-    for layer in [layer.clone(), layer.clone().stripping_tokens()] {
+    for layer in [layer.clone(), layer.clone().with_full_token_removal()] {
         for _ in 0..3 {
             let service = layer.layer(inner.clone());
             service.oneshot(bearer("good.alice.signature")).await.unwrap();

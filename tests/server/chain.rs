@@ -197,7 +197,7 @@ async fn an_outage_never_becomes_a_refusal_and_a_refusal_never_an_outage() {
 
 #[tokio::test]
 async fn what_one_of_them_keeps_out_of_caches_stays_out() {
-    let unsure = async |_| Err::<Validated, _>(Rejection::not_mine().not_cached());
+    let unsure = async |_| Err::<Validated, _>(Rejection::not_mine().without_caching());
     let unknown = async |_| Err(Rejection::unknown());
     let rejection = ask(&first_of(unsure, unknown), "t").await.unwrap_err();
     assert_eq!(rejection.kind(), RejectionKind::Invalid);

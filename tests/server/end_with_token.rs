@@ -74,7 +74,7 @@ fn poll<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::
 #[tokio::test]
 async fn a_stream_ends_when_its_token_expires() {
     let clock = ManualClock::new();
-    let tokens = StaticTokens::with_clock(clock.clock());
+    let tokens = StaticTokens::new().with_clock(clock.clock());
     let expiry = clock.clock().wall() + Duration::from_secs(60);
     tokens.insert("t", Principal::new("alice").with_expiry(expiry)).unwrap();
     let mut body = answer(&tokens, &clock, Endless::default).await;
@@ -126,7 +126,7 @@ fn jwt(clock: &ManualClock, lifetime: u64) -> (String, JwtValidator) {
         r#"{{"iss":"{ISSUER}","aud":"{API}","sub":"alice","client_id":"c","jti":"1","iat":{epoch},"exp":{}}}"#,
         epoch + lifetime
     );
-    let keys = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let keys = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([API]);
     let validator = JwtValidator::new(issuer).unwrap().with_clock(clock.clock());
     (server.mint("at+jwt", &claims).unwrap(), validator)

@@ -462,7 +462,7 @@ async fn a_token_for_another_audience_is_refused_intro_022() {
     assert_eq!(call(&service, "both").await.status(), 200);
     endpoint.say(json!({"aud": null}));
     refused(&call(&service, "nobody").await);
-    let lax = guarded(endpoint.introspection().allow_missing_audience());
+    let lax = guarded(endpoint.introspection().dangerous_allow_missing_audience());
     assert_eq!(call(&lax, "nobody").await.status(), 200);
 }
 
@@ -513,8 +513,9 @@ async fn answers_that_are_to_be_signed_are_taken_only_so_intro_028() {
     let (server, stranger) = (signing(), signing());
     let endpoint = Endpoint::new();
     let asks = |keys| endpoint.introspection().with_signed_responses(ISSUER, keys).unwrap();
-    let fixed = Jwks::fixed(&server.key_set()).unwrap();
-    let fetched = Jwks::fetched("https://as.example/jwks", Transport::new(server.clone())).unwrap();
+    let fixed = Jwks::from_json(&server.key_set()).unwrap();
+    let fetched =
+        Jwks::from_url("https://as.example/jwks", Transport::new(server.clone())).unwrap();
     let typ = "token-introspection+jwt";
     let with = |name: &str, value: Value| {
         let mut claims = signed_claims();
@@ -573,7 +574,7 @@ async fn answers_that_are_to_be_signed_are_taken_only_so_intro_028() {
     assert!(
         nobody
             .unwrap()
-            .with_signed_responses(ISSUER, Jwks::fixed(&server.key_set()).unwrap())
+            .with_signed_responses(ISSUER, Jwks::from_json(&server.key_set()).unwrap())
             .is_err()
     );
 }
@@ -587,7 +588,7 @@ async fn a_key_without_a_name_that_replaces_another_signs_answers_after_one_fetc
     };
     let (old, new, stranger) = (nameless(), nameless(), nameless());
     let (keys, endpoint) = (Endpoint::new(), Endpoint::new());
-    let fetched = Jwks::fetched("https://as.example/jwks", keys.transport()).unwrap();
+    let fetched = Jwks::from_url("https://as.example/jwks", keys.transport()).unwrap();
     let fetched = fetched.with_clock(endpoint.clock.clock());
     let asks = endpoint.introspection().with_signed_responses(ISSUER, fetched).unwrap();
     let service = guarded(asks);

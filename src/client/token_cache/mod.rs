@@ -168,7 +168,7 @@ impl TokenCache {
     ///     ClientAuthentication::public("id"),
     ///     Transport::https(),
     /// )?;
-    /// let cache = TokenCache::resumed(endpoint, kept, RefreshPolicy::default(), Clock::system())
+    /// let cache = TokenCache::from_refresh_token(endpoint, kept, RefreshPolicy::default(), Clock::system())
     ///     .on_rotation(|newest| keep(newest.expose()));
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```

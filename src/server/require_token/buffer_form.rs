@@ -47,7 +47,7 @@ use tower_service::Service;
 /// };
 ///
 /// let require = RequireToken::new("api", StaticTokens::new())?
-///     .read_from([TokenLocation::Bearer, TokenLocation::Form])?;
+///     .with_locations([TokenLocation::Bearer, TokenLocation::Form])?;
 /// let app: Router = Router::new()
 ///     .route("/calls", post(|body: String| async move { body }))
 ///     .route_layer(ServiceBuilder::new().layer(BufferForm::default()).layer(require));

@@ -77,7 +77,7 @@ impl ChallengeSettings {
     fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
         let mut challenge = self.base();
         challenge.push("error", error);
-        let description = scrub::description(rejection.told());
+        let description = scrub::description(rejection.public_description());
         if !self.terse && !description.is_empty() {
             challenge.push("error_description", &description);
         }
@@ -153,7 +153,8 @@ impl Challenges {
     /// Returns the headers of a refusal: `Cache-Control` and its challenges.
     pub(in crate::server) fn headers(&self, rejection: &Rejection) -> HeaderMap {
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
-            usual.kind() == rejection.kind() && usual.told() == rejection.told()
+            usual.kind() == rejection.kind()
+                && usual.public_description() == rejection.public_description()
         });
         match prebuilt {
             Some((_, headers)) => headers.clone(),

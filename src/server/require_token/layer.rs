@@ -105,7 +105,7 @@ use tower_layer::Layer;
 ///
 /// ```
 /// # use tower_oauth2::{TokenLocation, server::RequireToken, validate::StaticTokens};
-/// let layer = RequireToken::new("api", StaticTokens::new())?.read_from([
+/// let layer = RequireToken::new("api", StaticTokens::new())?.with_locations([
 ///     TokenLocation::Bearer,
 ///     TokenLocation::Query,
 ///     TokenLocation::BasicUserName,
@@ -142,7 +142,7 @@ impl<V> RequireToken<V> {
     /// # Errors
     ///
     /// When there is none.
-    pub fn read_from<I>(mut self, locations: I) -> Result<Self, ConfigError>
+    pub fn with_locations<I>(mut self, locations: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item = TokenLocation>,
     {
@@ -154,7 +154,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT.
-    pub fn reading_query_on_any_method(self) -> Self {
+    pub fn allow_query_on_any_method(self) -> Self {
         self.change(|settings| settings.sources.query_on_any_method = true)
     }
 
@@ -168,7 +168,7 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.sources.basic_passwords = passwords)
     }
 
-    /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
+    /// Takes the first of several tokens, in the order of [`with_locations`](Self::with_locations), and
     /// judges no other. Whoever is in front of this server may look at another. Others that are
     /// well formed are taken out like the first, and of the query every parameter of that name, be
     /// it there twice or no token. Defaults to refusing such requests.
@@ -187,13 +187,13 @@ impl<V> RequireToken<V> {
 
     /// Takes the token out of the request wherever it was. Defaults to the query and the
     /// WebSocket subprotocol; elsewhere it stays, marked sensitive. A form is never rewritten.
-    pub fn stripping_tokens(self) -> Self {
+    pub fn with_full_token_removal(self) -> Self {
         self.change(|settings| settings.strip = Strip::Everything)
     }
 
     /// Leaves the token in the request wherever it was, the query included: the inner service
-    /// must not log URIs. Defaults to what [`stripping_tokens`](Self::stripping_tokens) says.
-    pub fn keeping_tokens(self) -> Self {
+    /// must not log URIs. Defaults to what [`with_full_token_removal`](Self::with_full_token_removal) says.
+    pub fn without_token_removal(self) -> Self {
         self.change(|settings| settings.strip = Strip::Nothing)
     }
 }
@@ -217,7 +217,7 @@ impl<V> RequireToken<V> {
     /// `Access-Control-Request-Method`, and nothing else that is `OPTIONS`. Browsers send no
     /// credentials with them. Not needed where a CORS layer stands above this one. Defaults to
     /// treating them like any request.
-    pub fn passing_cors_preflights(self) -> Self {
+    pub fn allow_cors_preflights(self) -> Self {
         self.change(|settings| settings.preflights_pass = true)
     }
 
@@ -294,7 +294,7 @@ impl<V> RequireToken<V> {
     /// Lets pages of other origins read the challenge
     /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal). Defaults to no such
     /// header.
-    pub fn exposing_challenges(self) -> Self {
+    pub fn with_exposed_challenges(self) -> Self {
         self.change_challenges(|challenges| challenges.exposed = true)
     }
 

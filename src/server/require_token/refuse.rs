@@ -36,7 +36,7 @@ impl Refusal<'_> {
         if settings.speaks_grpc
             && let Some(content_type) = grpc::content_type(head)
         {
-            grpc::convert(&mut response, content_type, rejection.told());
+            grpc::convert(&mut response, content_type, rejection.public_description());
         }
         response.extensions_mut().insert(rejection);
         response

@@ -1,14 +1,14 @@
-//! What stands for a token in the tables.
+//! The digests of tokens in the tables.
 
 use crate::vocabulary::keyed::Key;
 use siphasher::sip128::SipHasher13;
 use std::hash::{BuildHasher, Hasher};
 
-/// 128 bits of a keyed digest, which cannot be told from random ones.
+/// 128 bits of a keyed digest: as good as random.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest(u128);
 
-/// The keys of one cache, which no other has and nobody is shown.
+/// The keys of one cache. They are random and never shown.
 pub(super) struct Digests {
     signatures: SipHasher13,
     tokens: Key,
@@ -20,12 +20,12 @@ impl Digests {
         Self { signatures: SipHasher13::new_with_key(&key), tokens: Key::random() }
     }
 
-    /// Of a signature, where what it signs is compared besides.
+    /// Digests a signature. The signed text is compared besides.
     pub(super) fn of_signature(&self, signature: &[u8]) -> Digest {
         Digest(self.signatures.hash(signature).into())
     }
 
-    /// Of a whole token, where nothing else is compared: a cryptographic one.
+    /// Digests a whole token, cryptographically: nothing else is compared.
     pub(super) fn of_token(&self, token: &[u8]) -> Digest {
         Digest(leading_bits(self.tokens.digest(token)))
     }
@@ -35,11 +35,11 @@ fn leading_bits(digest: [u8; 32]) -> u128 {
     digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
 }
 
-/// Takes a digest for its own hash: hashing it again would make it no more random.
+/// Hashes a digest to itself: another hash would make it no more random.
 #[derive(Clone, Copy, Default)]
-pub(super) struct AsItIs(u64);
+pub(super) struct IdentityHash(u64);
 
-impl BuildHasher for AsItIs {
+impl BuildHasher for IdentityHash {
     type Hasher = Self;
 
     fn build_hasher(&self) -> Self {
@@ -47,7 +47,7 @@ impl BuildHasher for AsItIs {
     }
 }
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHash {
     fn write(&mut self, bytes: &[u8]) {
         self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
@@ -81,6 +81,9 @@ mod tests {
     #[test]
     fn a_digest_is_its_own_hash() {
         let digest = Digests::new().of_token(b"abc");
-        assert_eq!(u128::from(AsItIs::default().hash_one(digest)), digest.0 & u128::from(u64::MAX));
+        assert_eq!(
+            u128::from(IdentityHash::default().hash_one(digest)),
+            digest.0 & u128::from(u64::MAX)
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The validations that are under way, one a token.
+//! The validations in flight, one for each token.
 
 use super::{digest::Digest, table::Stamp};
 use crate::{
@@ -10,58 +10,58 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// A token, by its digest as a whole, and what else decides the verdict: who asks after a change
-/// does not wait for an answer from before.
+/// The digest of a whole token, and what else decides its verdict: a request after a change does not
+/// wait for a validation from before it.
 pub(super) type FlightId = (Digest, Stamp);
 
 pub(super) type Land<C> = Box<dyn FnOnce(Option<Verdict<C>>) -> Verdict<C> + Send>;
 
-/// A validation, before the validator is asked.
+/// A validation, before the validator is called.
 pub(super) type Start<C> = Launch<Verdict<C>, Verdict<C>, Land<C>>;
 
 pub(super) struct Flights<C> {
-    under_way: Mutex<HashMap<FlightId, Joined<Verdict<C>>>>,
+    in_flight: Mutex<HashMap<FlightId, Joined<Verdict<C>>>>,
     limit: usize,
 }
 
-/// What becomes of one who asks.
+/// How a request gets its verdict.
 pub(super) enum Entered<C, F> {
-    /// There is a verdict by now.
-    Landed(F),
-    /// Another is asking already.
-    Waits(Joined<Verdict<C>>),
-    /// Is to ask, and others will wait for it.
-    Asks(Start<C>, Joined<Verdict<C>>),
-    /// Is to ask for itself alone: there are too many.
+    /// The verdict has been cached by now.
+    Found(F),
+    /// A validation is in flight.
+    Joins(Joined<Verdict<C>>),
+    /// The caller validates, and others may join.
+    Starts(Start<C>, Joined<Verdict<C>>),
+    /// The caller validates for itself alone: too many validations are in flight.
     Full,
 }
 
 impl<C> Flights<C> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { under_way: Mutex::default(), limit }
+        Self { in_flight: Mutex::default(), limit }
     }
 
-    /// `landed` looks once more for a verdict, since a flight may have landed after the last look;
-    /// `land` is what ends the flight that begins, and has to [`end`](Self::end) it.
+    /// `find` looks once more for a verdict, since a validation may have ended after the last look.
+    /// `land` ends the validation that starts, and must call [`end`](Self::end).
     pub(super) fn enter<F>(
         &self,
         id: FlightId,
-        landed: impl FnOnce() -> Option<F>,
+        find: impl FnOnce() -> Option<F>,
         land: impl FnOnce() -> Land<C>,
     ) -> Entered<C, F> {
-        let mut under_way = self.lock();
-        if let Some(joined) = under_way.get(&id) {
-            return Entered::Waits(joined.clone());
+        let mut in_flight = self.lock();
+        if let Some(joined) = in_flight.get(&id) {
+            return Entered::Joins(joined.clone());
         }
-        if let Some(found) = landed() {
-            return Entered::Landed(found);
+        if let Some(found) = find() {
+            return Entered::Found(found);
         }
-        if under_way.len() >= self.limit {
+        if in_flight.len() >= self.limit {
             return Entered::Full;
         }
         let (start, joined) = Launch::new(land());
-        under_way.insert(id, joined.clone());
-        Entered::Asks(start, joined)
+        in_flight.insert(id, joined.clone());
+        Entered::Starts(start, joined)
     }
 
     pub(super) fn end(&self, id: FlightId) {
@@ -69,7 +69,7 @@ impl<C> Flights<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<FlightId, Joined<Verdict<C>>>> {
-        // A map is whole between two calls of its methods.
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic leaves the map consistent.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

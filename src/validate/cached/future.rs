@@ -11,12 +11,12 @@ use std::{
 };
 
 pin_project_lite::pin_project! {
-    /// The wait for the verdict of a validator that is [`Cached`](super::Cached).
+    /// The future of a [`Cached`](super::Cached) validator.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the validation goes on without this future, and its verdict is kept. Without a
-    /// tokio runtime, and beyond the bound on validations at once, it ends with it.
+    /// Cancel safe: the validation goes on without this future, and its verdict is cached. Without a
+    /// tokio runtime, and beyond the bound on shared validations, it ends with the future.
     #[must_use = "futures do nothing unless polled"]
     pub struct CachedFuture<V: ValidateToken> {
         #[pin]
@@ -27,9 +27,9 @@ pin_project_lite::pin_project! {
 pin_project_lite::pin_project! {
     #[project = StateProjection]
     enum State<V: ValidateToken> {
-        Waits {
-            // Boxed: nothing else waits on a channel by name.
-            landed: BoxVerdictFuture<V::Claims>,
+        Joined {
+            // Boxed: the future of a channel has no name.
+            verdict: BoxVerdictFuture<V::Claims>,
         },
         Alone {
             #[pin]
@@ -41,8 +41,8 @@ pin_project_lite::pin_project! {
 
 impl<V: ValidateToken> CachedFuture<V> {
     pub(super) fn waiting(joined: Joined<Verdict<V::Claims>>) -> Self {
-        let landed = async { joined.wait().await.unwrap_or_else(|| Err(aborted())) };
-        Self { state: State::Waits { landed: Box::pin(landed) } }
+        let verdict = async { joined.wait().await.unwrap_or_else(|| Err(aborted())) };
+        Self { state: State::Joined { verdict: Box::pin(verdict) } }
     }
 
     pub(super) fn alone(future: V::Future, filing: Filing<V::Claims>) -> Self {
@@ -55,7 +55,7 @@ impl<V: ValidateToken> Future for CachedFuture<V> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Waits { landed } => landed.as_mut().poll(cx),
+            StateProjection::Joined { verdict } => verdict.as_mut().poll(cx),
             StateProjection::Alone { future, filing } => {
                 let verdict = ready!(future.poll(cx));
                 if let Some(filing) = filing.take() {

@@ -16,47 +16,46 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use table::Kept;
+use table::Entry;
 use tokio::runtime::Handle;
 use verdicts::{Filing, Found, Question, Verdicts};
 
-/// A validator that remembers what it found of a token.
+/// Caches the verdicts of a validator.
 ///
-/// 1. A verdict is kept for the token it was on, byte for byte: of a token that the validator
-///    [splits](CacheSupport::split_at), the public part is compared and the secret part is the key;
-///    of any other, all of it is the key. Keys are digests under a key of each cache, and no token
-///    that could be used is kept.
-/// 2. A hit asks the validator to [recheck](CacheSupport::recheck) the time, and heeds a
-///    [`Revocation`](super::Revocation). It allocates nothing. A token of which the recheck fails
-///    is refused where its expiry has come, and judged anew where it has not. Scopes and other
-///    policies are for the layers below, which judge each request.
-/// 3. Verdicts are forgotten where the validator's [generation](CacheSupport::generation) changes
-///    or the wall clock is set back to before they were asked for.
-/// 4. Refusals are kept apart and for a shorter time, and no flood of bad tokens drives out a good
-///    one. That nobody can tell ([`Rejection::unavailable`]), and faults of the validator, are not
-///    kept; see [`Rejection::is_cacheable`].
-/// 5. A token is judged once at a time, however many requests present it. A validation that takes
-///    time belongs to none of them: dropping one, or all, neither loses nor repeats it. It needs a
-///    tokio runtime whose timers are on, and ends within its deadline; outside of a runtime each
-///    caller waits by itself.
+/// 1. A verdict is cached for exactly one token. If the validator [splits](CacheSupport::split_at)
+///    the token, its public part is compared byte for byte and its secret part is the key;
+///    otherwise the whole token is the key. Keys are digests under a random key of each cache, and
+///    no usable token is kept.
+/// 2. At a hit the validator [rechecks](CacheSupport::recheck) the time, and the cache checks the
+///    [`Revocation`](super::Revocation). A hit allocates nothing. If the recheck fails, the token is
+///    refused when it is over, and validated again otherwise. Scopes and other policies are
+///    checked for each request by the layers below.
+/// 3. Verdicts are forgotten when the [generation](CacheSupport::generation) of the validator
+///    changes, and when the wall clock is set back to before they were asked for.
+/// 4. Refusals are cached apart from good verdicts, and for a shorter time, so that a flood of bad
+///    tokens evicts no good one. Outages ([`Rejection::unavailable`]) and failures of the validator
+///    are not cached; see [`Rejection::is_cacheable`].
+/// 5. A token is validated once at a time, however many requests present it. The validation runs in
+///    a task: dropping one request, or all of them, neither loses nor repeats it. It needs a tokio
+///    runtime with timers, and ends within its deadline. Outside of a runtime each caller
+///    validates by itself.
 ///
-/// A clone is the same cache. The setters are for before it is cloned: each makes it a new, empty
-/// one. Two caches never share a verdict.
+/// A clone is the same cache. Call the setters before cloning: each makes a new, empty cache. Two
+/// caches never share a verdict.
 ///
 /// # Defaults
 ///
-/// Good verdicts for 60 s, 10,000 of them; refusals for 10 s, 1,000 of them; 1,024 validations at
-/// once, of at most 30 s.
+/// 10,000 good verdicts for 60 s each, 1,000 refusals for 10 s each, and 1,024 validations at once
+/// of at most 30 s.
 ///
 /// # Security
 ///
-/// The verdict must depend on the token alone: what a validator reads from the
-/// [`RequestHead`] is that of the first request with the token, and the next may be another's.
-/// One that binds tokens to requests stands around the cache, not below it.
+/// The verdict must depend on the token alone: a validator sees the [`RequestHead`] of the first
+/// request with the token, and the next request may be another caller's. Put a validator that binds
+/// tokens to requests around the cache, not below it.
 ///
-/// A token that is taken back at its server only, without a
-/// [`Revocation`](super::Revocation) or [`clear`](Self::clear), is good here until its time in the
-/// cache is over.
+/// A token that is revoked at its server alone, without a [`Revocation`](super::Revocation) or
+/// [`clear`](Self::clear), is good here until its cached verdict ends.
 ///
 /// # Example
 ///
@@ -82,56 +81,55 @@ pub struct Cached<V: ValidateToken> {
 }
 
 impl<V: ValidateToken> Cached<V> {
-    /// Remembers what `validator` finds.
+    /// Caches the verdicts of `validator`.
     #[must_use]
     pub fn new(validator: V) -> Self {
         let verdicts = Arc::new(Verdicts::new(Settings::default()));
         Self { validator: Arc::new(validator), verdicts }
     }
 
-    /// How long a good token is not asked for again, counted from when it was. Its expiry is
-    /// judged at each hit all the same. Defaults to 60 s; zero keeps no good verdict.
+    /// Sets how long a good verdict is cached, from when it was asked for. The expiry of the token is
+    /// checked at each hit all the same. Defaults to 60 s; zero caches no good verdict.
     #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> Self {
         self.with(|settings| settings.ttl = ttl)
     }
 
-    /// How long a refused token is refused without asking again. Defaults to 10 s; zero keeps no
-    /// refusal.
+    /// Sets how long a refusal is cached. Defaults to 10 s; zero caches no refusal.
     #[must_use]
     pub fn with_negative_ttl(self, ttl: Duration) -> Self {
         self.with(|settings| settings.negative_ttl = ttl)
     }
 
-    /// About how many good tokens are kept at most; one counts as several whose public part is
-    /// longer than 1 KiB. Those that are seen again stay. An entry takes some 200 bytes, its public
-    /// part, and the claims. Defaults to 10,000; zero keeps none.
+    /// Sets about how many good verdicts are cached at most. A token counts once for each KiB of its
+    /// public part. Tokens that are seen again stay longest. An entry takes some 200 bytes, the
+    /// public part, and the claims. Defaults to 10,000; zero caches none.
     #[must_use]
     pub fn with_capacity(self, tokens: usize) -> Self {
         self.with(|settings| settings.capacity = tokens)
     }
 
-    /// About how many refusals are kept at most. Defaults to 1,000; zero keeps none.
+    /// Sets about how many refusals are cached at most. Defaults to 1,000; zero caches none.
     #[must_use]
     pub fn with_negative_capacity(self, tokens: usize) -> Self {
         self.with(|settings| settings.negative_capacity = tokens)
     }
 
-    /// How many validations are shared at once, each of which may have a task. Beyond it a caller
-    /// waits for one of its own, and the verdict is kept all the same. Defaults to 1,024.
+    /// Sets how many validations are shared at once, each of which may have a task. Beyond that a
+    /// caller validates by itself, and the verdict is cached all the same. Defaults to 1,024.
     #[must_use]
     pub fn with_max_validations(self, validations: usize) -> Self {
         self.with(|settings| settings.flights = validations)
     }
 
-    /// When a shared validation ends whether or not there is a verdict: who still waits for it is
-    /// told that nobody can tell. Defaults to 30 s.
+    /// Sets when a shared validation ends without a verdict: its callers get
+    /// [`Rejection::unavailable`]. Defaults to 30 s.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         self.with(|settings| settings.deadline = deadline)
     }
 
-    /// Takes the time from `clock`. Defaults to the system's.
+    /// Sets the clock. Defaults to the system's.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.clock = clock)
@@ -143,53 +141,53 @@ impl<V: ValidateToken> Cached<V> {
         Self { validator: self.validator, verdicts: Arc::new(Verdicts::new(settings)) }
     }
 
-    /// The validator.
+    /// Returns the validator.
     #[must_use]
     pub fn get_ref(&self) -> &V {
         &self.validator
     }
 
-    /// Forgets every verdict: from here on each token is asked for again. A validation that is
-    /// under way answers those who wait for it, and nobody else.
+    /// Forgets every verdict. A validation in flight still answers the requests that wait for it, and
+    /// is not cached.
     pub fn clear(&self) {
         self.verdicts.clear();
     }
 
-    /// How many good tokens are kept, those included whose time is over.
+    /// Returns the number of good verdicts, those included that are over.
     #[must_use]
     pub fn len(&self) -> usize {
         self.verdicts.good.len()
     }
 
-    /// Whether no good token is kept.
+    /// Returns `true` if no good verdict is cached.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Taken before the validator is asked: what changes meanwhile makes the verdict one of before.
+    /// Made before the validator is called, so that a change in between outdates the verdict.
     fn question<'t>(&self, token: &'t [u8]) -> Question<'t> {
         let validator = self.validator.cache_support();
         let asked = self.verdicts.now(validator.generation());
         self.verdicts.question(token, validator.split_at(token), asked)
     }
 
-    /// Judges once more what was good, and forgets what has become bad by time alone. Nothing where
-    /// the validator has to be asked.
+    /// Rechecks a cached verdict, and forgets it if it no longer holds. Returns `None` if the
+    /// validator must be called.
     fn hit(
         &self,
         question: Question<'_>,
-        kept: &Arc<Kept<Arc<Validated<V::Claims>>>>,
+        kept: &Arc<Entry<Arc<Validated<V::Claims>>>>,
     ) -> Option<Verdict<V::Claims>> {
         let (validated, now) = (&kept.verdict, question.asked.at);
-        if is_taken_back(validated) {
+        if is_revoked(validated) {
             return Some(Err(Rejection::revoked()));
         }
         let Err(rejection) = self.recheck(validated, now) else {
             return Some(Ok(validated.clone()));
         };
-        self.verdicts.good.drop_entry(question.key, kept);
-        // Before that, one of two validators may refuse what the other found good.
+        self.verdicts.good.remove_entry(question.key, kept);
+        // Until then one validator of a chain may refuse what another found good.
         let is_over = validated.good_until().is_some_and(|end| now >= end);
         is_over.then_some(Err(rejection))
     }
@@ -215,13 +213,13 @@ impl<V: ValidateToken> Cached<V> {
         };
         let Ok(runtime) = Handle::try_current() else { return alone() };
         let (start, joined) = match verdicts.enter(question, whole) {
-            Entered::Landed(Found::Good(kept)) => {
+            Entered::Found(Found::Good(kept)) => {
                 return self.hit(question, &kept).map_or_else(alone, Answer::Ready);
             }
-            Entered::Landed(Found::Bad(kept)) => return Answer::Ready(Err(kept.verdict.clone())),
-            Entered::Waits(joined) => return Answer::Pending(CachedFuture::waiting(joined)),
+            Entered::Found(Found::Bad(kept)) => return Answer::Ready(Err(kept.verdict.clone())),
+            Entered::Joins(joined) => return Answer::Pending(CachedFuture::waiting(joined)),
             Entered::Full => return alone(),
-            Entered::Asks(start, joined) => (start, joined),
+            Entered::Starts(start, joined) => (start, joined),
         };
         match self.validator.validate(token, head) {
             Answer::Ready(verdict) => {
@@ -255,7 +253,7 @@ impl<V: ValidateToken> Cached<V> {
     }
 }
 
-fn is_taken_back<C>(validated: &Validated<C>) -> bool {
+fn is_revoked<C>(validated: &Validated<C>) -> bool {
     validated.revocation().is_some_and(Revocation::is_revoked)
 }
 
@@ -285,8 +283,8 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Cached<V> {
     fn recall(&self, presented: &[u8]) -> Option<Arc<Validated<V::Claims>>> {
         let question = self.question(presented);
         let validated = &self.verdicts.find_good(question)?.verdict;
-        // What is good no longer is for `validate` to tell.
-        let good = self.recheck(validated, question.asked.at).is_ok() && !is_taken_back(validated);
+        // `validate` answers for a token that is no longer good.
+        let good = self.recheck(validated, question.asked.at).is_ok() && !is_revoked(validated);
         good.then(|| validated.clone())
     }
 
@@ -305,7 +303,7 @@ impl<V: ValidateToken> Clone for Cached<V> {
     }
 }
 
-/// Shows how many tokens there are, and none of them.
+/// Shows the number of tokens, and no token.
 impl<V: ValidateToken> fmt::Debug for Cached<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cached")

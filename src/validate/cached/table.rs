@@ -1,6 +1,6 @@
-//! A bounded table of verdicts, each with what it is good for.
+//! A bounded table of verdicts.
 
-use super::digest::{AsItIs, Digest};
+use super::digest::{Digest, IdentityHash};
 use quick_cache::{
     Weighter,
     sync::{Cache, DefaultLifecycle},
@@ -10,35 +10,36 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// What beside its token decides a verdict.
+/// What decides a verdict besides its token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
-    /// That of the validator.
+    /// The generation of the validator.
     pub(super) generation: u64,
-    /// How often the cache was cleared.
+    /// The number of times that the cache was cleared.
     pub(super) epoch: u64,
 }
 
-/// When a verdict is asked for, by the wall clock and otherwise. Taken before the validator is.
+/// When a verdict is asked for. Read before the validator is called.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
     pub(super) at: SystemTime,
     pub(super) stamp: Stamp,
 }
 
-/// A verdict, and which questions it answers.
-pub(super) struct Kept<T> {
+/// A verdict in a table.
+pub(super) struct Entry<T> {
     pub(super) verdict: T,
-    /// The part of the token that its digest leaves out.
+    /// The part of the token that is not in its digest.
     public: Box<[u8]>,
     asked: Asked,
-    /// Nothing where no clock shows the end.
+    /// `None` if no clock can show the end.
     until: Option<SystemTime>,
     weight: u64,
 }
 
-impl<T> Kept<T> {
-    /// A clock that was set back to before the question makes it a miss.
+impl<T> Entry<T> {
+    /// Returns `true` if the verdict still holds. A clock that was set back to before the question
+    /// makes it a miss.
     fn answers(&self, public: &[u8], now: Asked) -> bool {
         self.asked.stamp == now.stamp
             && *self.public == *public
@@ -47,43 +48,42 @@ impl<T> Kept<T> {
     }
 }
 
-/// The weight that an entry says itself.
+/// Reads the weight of an entry.
 #[derive(Clone)]
 struct Weight;
 
-impl<T> Weighter<Digest, Arc<Kept<T>>> for Weight {
-    fn weight(&self, _: &Digest, kept: &Arc<Kept<T>>) -> u64 {
+impl<T> Weighter<Digest, Arc<Entry<T>>> for Weight {
+    fn weight(&self, _: &Digest, kept: &Arc<Entry<T>>) -> u64 {
         kept.weight
     }
 }
 
 type Entries<T> =
-    Cache<Digest, Arc<Kept<T>>, Weight, AsItIs, DefaultLifecycle<Digest, Arc<Kept<T>>>>;
+    Cache<Digest, Arc<Entry<T>>, Weight, IdentityHash, DefaultLifecycle<Digest, Arc<Entry<T>>>>;
 
 pub(super) struct Table<T> {
     entries: Entries<T>,
     ttl: Duration,
 }
 
-/// As many bytes of an entry count as one of the capacity.
+/// The bytes of an entry that count as one of the capacity.
 const UNIT: usize = 1024;
 
 impl<T> Table<T> {
     pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
         let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
         let lifecycle = DefaultLifecycle::default();
-        let entries = Cache::with(capacity, weight, Weight, AsItIs::default(), lifecycle);
+        let entries = Cache::with(capacity, weight, Weight, IdentityHash::default(), lifecycle);
         Self { entries, ttl }
     }
 
-    /// The verdict on the token of this digest and this public part, where there is one that holds
-    /// now.
-    pub(super) fn find(&self, key: Digest, public: &[u8], now: Asked) -> Option<Arc<Kept<T>>> {
+    /// Returns the verdict on the token of this digest and public part, if one holds now.
+    pub(super) fn find(&self, key: Digest, public: &[u8], now: Asked) -> Option<Arc<Entry<T>>> {
         self.entries.get(&key).filter(|kept| kept.answers(public, now))
     }
 
-    /// Keeps `verdict`, which has `bytes` of its own.
-    pub(super) fn keep(
+    /// Inserts `verdict`, which has `bytes` of its own.
+    pub(super) fn insert(
         &self,
         key: Digest,
         public: Box<[u8]>,
@@ -97,21 +97,21 @@ impl<T> Table<T> {
         let until = asked.at.checked_add(self.ttl);
         let units = public.len().saturating_add(bytes).div_ceil(UNIT).max(1);
         let weight = u64::try_from(units).unwrap_or(u64::MAX);
-        self.entries.insert(key, Arc::new(Kept { verdict, public, asked, until, weight }));
+        self.entries.insert(key, Arc::new(Entry { verdict, public, asked, until, weight }));
     }
 
-    /// Takes out what is kept of this token.
-    pub(super) fn forget(&self, key: Digest, public: &[u8]) {
-        let is_same = |kept: &Arc<Kept<T>>| *kept.public == *public;
-        // Most often there is nothing, and looking does not keep others from looking.
+    /// Removes the verdict on this token.
+    pub(super) fn remove(&self, key: Digest, public: &[u8]) {
+        let is_same = |kept: &Arc<Entry<T>>| *kept.public == *public;
+        // Mostly there is none, and a look blocks no other reader.
         if self.entries.peek(&key).is_some_and(|kept| is_same(&kept)) {
             self.entries.remove_if(&key, is_same);
         }
     }
 
-    /// Takes out `kept`, unless another took its place.
-    pub(super) fn drop_entry(&self, key: Digest, kept: &Arc<Kept<T>>) {
-        self.entries.remove_if(&key, |other| Arc::ptr_eq(kept, other));
+    /// Removes `entry`, unless another replaced it.
+    pub(super) fn remove_entry(&self, key: Digest, entry: &Arc<Entry<T>>) {
+        self.entries.remove_if(&key, |other| Arc::ptr_eq(entry, other));
     }
 
     pub(super) fn clear(&self) {

@@ -1,10 +1,10 @@
-//! What the clones of a cache share.
+//! The verdicts that the clones of a cache share.
 
 use super::{
     digest::{Digest, Digests},
     flights::{Entered, Flights, Land},
     settings::Settings,
-    table::{Asked, Kept, Stamp, Table},
+    table::{Asked, Entry, Stamp, Table},
 };
 use crate::validate::{Rejection, Validated, Verdict};
 use std::sync::{
@@ -12,11 +12,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-type Good<C> = Arc<Kept<Arc<Validated<C>>>>;
+type Good<C> = Arc<Entry<Arc<Validated<C>>>>;
 
 pub(super) struct Verdicts<C> {
     pub(super) good: Table<Arc<Validated<C>>>,
-    /// Apart, so that no flood of bad tokens takes the place of good ones.
+    /// Apart, so that a flood of bad tokens evicts no good one.
     pub(super) bad: Table<Rejection>,
     pub(super) digests: Digests,
     pub(super) settings: Settings,
@@ -24,18 +24,18 @@ pub(super) struct Verdicts<C> {
     epoch: AtomicU64,
 }
 
-/// A verdict that was kept.
+/// A cached verdict.
 pub(super) enum Found<C> {
     Good(Good<C>),
-    Bad(Arc<Kept<Rejection>>),
+    Bad(Arc<Entry<Rejection>>),
 }
 
-/// A token as the tables know it, and when it is asked for.
+/// A token by its digest, and when it is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'t> {
     /// Compared byte for byte.
     pub(super) public: &'t [u8],
-    /// Of the rest.
+    /// The digest of the rest.
     pub(super) key: Digest,
     pub(super) asked: Asked,
 }
@@ -57,7 +57,7 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
         Asked { at: self.settings.clock.wall(), stamp: Stamp { generation, epoch } }
     }
 
-    /// A token whose secret part begins at `secret_at`. None of a token that is all public is kept.
+    /// Digests a token whose secret part begins at `secret_at`.
     pub(super) fn question<'t>(
         &self,
         token: &'t [u8],
@@ -76,19 +76,19 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
         self.good.find(question.key, question.public, question.asked)
     }
 
-    pub(super) fn find_bad(&self, whole: Digest, asked: Asked) -> Option<Arc<Kept<Rejection>>> {
+    pub(super) fn find_bad(&self, whole: Digest, asked: Asked) -> Option<Arc<Entry<Rejection>>> {
         self.bad.find(whole, b"", asked)
     }
 
-    /// Joins those who wait for a verdict on this token, or begins with it.
+    /// Joins the validation in flight of this token, or starts one.
     pub(super) fn enter(
         self: &Arc<Self>,
         question: Question<'_>,
         whole: Digest,
     ) -> Entered<C, Found<C>> {
         let asked = question.asked;
-        let landed = || {
-            // What landed meanwhile may have been asked for after this was.
+        let find = || {
+            // A verdict that was cached meanwhile may have been asked for later than this.
             let asked = Asked { at: self.settings.clock.wall(), ..asked };
             let good = self.find_good(Question { asked, ..question }).map(Found::Good);
             good.or_else(|| self.find_bad(whole, asked).map(Found::Bad))
@@ -98,24 +98,24 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
             Box::new(|result| {
                 let verdict = result.unwrap_or_else(|| Err(aborted()));
                 let (verdicts, id) = (filing.verdicts.clone(), (filing.whole, filing.asked.stamp));
-                // Kept first: whoever finds the flight gone finds its verdict.
+                // Cached first: a request that finds no flight finds the verdict.
                 filing.keep(&verdict);
                 verdicts.flights.end(id);
                 verdict
             })
         };
-        self.flights.enter((whole, asked.stamp), landed, land)
+        self.flights.enter((whole, asked.stamp), find, land)
     }
 
     pub(super) fn clear(&self) {
-        // What is asked before this and kept after it is of another epoch.
+        // A verdict that was asked for before this and arrives later is of another epoch.
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.good.clear();
         self.bad.clear();
     }
 }
 
-/// The place of a verdict that is not there yet.
+/// The place in the tables for a verdict that is awaited.
 pub(super) struct Filing<C> {
     verdicts: Arc<Verdicts<C>>,
     public: Box<[u8]>,
@@ -130,7 +130,7 @@ impl<C> Filing<C> {
         Self { verdicts, public: public.into(), key, whole, asked }
     }
 
-    /// Keeps `verdict` where it is one on the token, in the place of what was kept of it.
+    /// Caches `verdict` if it is one on the token, and replaces the one before.
     pub(super) fn keep(self, verdict: &Verdict<C>) {
         let Self { verdicts, public, key, whole, asked } = self;
         if verdicts.epoch.load(Ordering::Acquire) != asked.stamp.epoch {
@@ -138,13 +138,13 @@ impl<C> Filing<C> {
         }
         match verdict {
             Ok(validated) => {
-                verdicts.bad.forget(whole, b"");
-                verdicts.good.keep(key, public, asked, validated.clone(), 0);
+                verdicts.bad.remove(whole, b"");
+                verdicts.good.insert(key, public, asked, validated.clone(), 0);
             }
             Err(rejection) if rejection.is_cacheable() => {
-                verdicts.good.forget(key, &public);
+                verdicts.good.remove(key, &public);
                 let bytes = rejection.description().len();
-                verdicts.bad.keep(whole, Box::default(), asked, rejection.clone(), bytes);
+                verdicts.bad.insert(whole, Box::default(), asked, rejection.clone(), bytes);
             }
             Err(_) => {}
         }

@@ -1,7 +1,7 @@
-//! What the answer of the endpoint says ([RFC 7662 §2.2]).
+//! Reads the answer of the endpoint ([RFC 7662 §2.2]).
 //!
-//! 1. Only `"active": true` says that a token is good, and only `"active": false` that it is not.
-//! 2. What is no answer about the token is an outage, whatever it is.
+//! 1. Only `"active": true` finds a token good, and only `"active": false` finds it bad.
+//! 2. Anything else is an outage.
 //!
 //! [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
 
@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime};
 
 pub(super) type Members = Map<String, Value>;
 
-/// How long a server is left alone that is asked too often and does not say for how long.
+/// The back-off after a 429 without `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the server asks to be left alone.
+/// Returns the back-off that the server asks for.
 pub(super) fn back_off(response: &Response<Bytes>, now: SystemTime) -> Option<Duration> {
     let asked = || retry_after(response.headers(), now);
     match response.status() {
@@ -30,11 +30,11 @@ pub(super) fn back_off(response: &Response<Bytes>, now: SystemTime) -> Option<Du
     }
 }
 
-/// The body of an answer about the token.
+/// Returns the body of an answer about the token.
 ///
 /// # Errors
 ///
-/// Whatever any other answer says. `secrets` are kept out of it.
+/// The rejection that any other answer means, without any of `secrets`.
 pub(super) fn body<'r>(
     response: &'r Response<Bytes>,
     secrets: &Secrets,
@@ -46,7 +46,7 @@ pub(super) fn body<'r>(
     }
 }
 
-/// The members of an answer, where they find the token good.
+/// Returns the members of an answer if they find the token good.
 pub(super) fn active(members: Members) -> Result<Members, Rejection> {
     match members.get("active") {
         Some(Value::Bool(true)) => Ok(members),
@@ -56,20 +56,21 @@ pub(super) fn active(members: Members) -> Result<Members, Rejection> {
     }
 }
 
-/// The one JSON object that the body is, each member of it there once.
+/// Parses the body: one JSON object, without a repeated member.
 pub(super) fn object(body: &[u8]) -> Result<Members, Rejection> {
-    // Its errors repeat no text of the body, but a name at most.
+    // Its errors repeat no text of the body except a name.
     members::check(json::without_bom(body))
-        .map_err(|_| malformed("it is no JSON object of members there once"))?;
-    json::object(body).ok_or_else(|| malformed("it is no JSON object"))
+        .map_err(|_| malformed("it is not a JSON object without repeated members"))?;
+    json::object(body).ok_or_else(|| malformed("it is not a JSON object"))
 }
 
-/// An answer that cannot be read says nothing about the token.
+/// Reports an answer that cannot be read, which is no verdict on the token.
 pub(super) fn malformed(what: &str) -> Rejection {
-    Rejection::unavailable(None).because(format!("the introspection answer is malformed: {what}"))
+    Rejection::unavailable(None)
+        .with_cause(format!("the introspection answer is malformed: {what}"))
 }
 
-/// What an answer of another status than 200 says.
+/// Reads an answer of another status than 200.
 fn refusal(response: &Response<Bytes>, secrets: &Secrets, now: SystemTime) -> Rejection {
     let status = response.status();
     let members = object(response.body()).unwrap_or_default();
@@ -90,7 +91,7 @@ fn refusal(response: &Response<Bytes>, secrets: &Secrets, now: SystemTime) -> Re
         cause.push_str(": ");
         cause.push_str(&secrets.scrub(text));
     }
-    Rejection::unavailable(back_off(response, now)).because(cause)
+    Rejection::unavailable(back_off(response, now)).with_cause(cause)
 }
 
 #[cfg(test)]
@@ -172,7 +173,10 @@ mod tests {
             "the introspection endpoint does not let this resource ask (401 Unauthorized): \
              invalid_client: no [redacted]?here"
         );
-        assert_eq!(rejection.told(), "the access token cannot be checked at the moment");
+        assert_eq!(
+            rejection.public_description(),
+            "the access token cannot be checked at the moment"
+        );
     }
 
     #[test]

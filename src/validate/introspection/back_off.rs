@@ -1,4 +1,4 @@
-//! Until when the authorization server asked to be left alone.
+//! The time until which the authorization server wants no requests.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,20 +11,20 @@ pub(super) struct BackOff {
 }
 
 impl BackOff {
-    /// How long it still lasts, where it does.
+    /// Returns the time that is left, if any.
     pub(super) fn left(&self, now: Instant) -> Option<Duration> {
         let until = (*self.lock())?;
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
-    /// Makes it last for `wait` from `now` on, or longer where that was asked for before.
+    /// Extends the back-off to `wait` after `now`, unless it lasts longer already.
     pub(super) fn extend(&self, now: Instant, wait: Duration) {
         let mut until = self.lock();
         *until = (*until).max(now.checked_add(wait));
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        // An instant is whole at any time.
+        // A panic cannot leave half an instant.
         self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

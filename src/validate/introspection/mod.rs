@@ -1,14 +1,14 @@
-//! Tokens that only their authorization server can read ([RFC 7662]).
+//! Judges tokens by asking their authorization server ([RFC 7662]).
+//!
+//! **In**: a token. **Out**: the principal that the server's answer names. **Uses** the verdict, and the keys of `jwks` for signed answers.
 //!
 //! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 
 mod answer;
 mod back_off;
+mod format;
 mod rules;
 #[cfg(feature = "jwt")]
-mod signed;
-#[cfg(not(feature = "jwt"))]
-#[path = "no_signed.rs"]
 mod signed;
 
 use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
@@ -23,11 +23,11 @@ use crate::{
 };
 use answer::Members;
 use back_off::BackOff;
+use format::{Format, Json};
 use http::Uri;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use serde_json::Value;
-use signed::Signed;
 use std::{
     fmt,
     future::Future,
@@ -46,55 +46,56 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Asks the authorization server about each token
 /// ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
 ///
-/// 1. Only an answer of status 200 that is one JSON object with `"active": true` finds a token
-///    good; `"active": false` finds it bad. A 400 whose `error` is `unsupported_token_type` or
-///    `invalid_token` is a verdict on the token too. Everything else is an outage: 503, and never
-///    kept by a cache. That is any other status, a redirect, a page, a member that is there twice
-///    or of the wrong type, an answer that is too long or too late, and a server that refuses the
-///    credentials of this resource.
-/// 2. What the answer says is checked here again: `exp`, `nbf`, `iat`, `iss` and `aud`. A refresh
-///    token, an ID token, and a token that is bound to a key (`cnf`, DPoP) are refused.
-/// 3. While the server asks to be left alone (429 or 5xx with `Retry-After`, at most an hour), no
-///    token is asked about: 503, with the time that is left.
-/// 4. The token goes into the body of the request, never into a URL.
+/// 1. A token is good only by an answer of status 200 that is one JSON object with
+///    `"active": true`, and bad by `"active": false`. A 400 whose `error` is
+///    `unsupported_token_type` or `invalid_token` is a verdict on the token too. Any other answer is
+///    an outage: 503, and never cached. Such are any other status, a redirect, a page, a member that
+///    is repeated or of the wrong type, an answer that is too long or too late, and a server that
+///    refuses the credentials of this resource.
+/// 2. The answer is checked here again: `exp`, `nbf`, `iat`, `iss` and `aud`. A refresh token, an ID
+///    token, and a token that is bound to a key (`cnf`, DPoP) are refused.
+/// 3. While the server wants no requests (429, or 5xx with `Retry-After`, at most an hour), it gets
+///    none: 503, with the time that is left.
+/// 4. The token is sent in the body of the request, never in a URL.
 ///
-/// `"active": false` is said of a revoked token and of one that the server has never heard of alike
-/// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), and is final: asked first
-/// in a [`first_of`](super::first_of) this validator decides, and the second never sees such a
-/// token. Put it last there, or tell tokens apart by a [`Route`](super::Route).
+/// The server answers `"active": false` for a revoked token and for an unknown one alike
+/// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), and that verdict is final:
+/// if this validator is the first of a [`first_of`](super::first_of), the second never sees such a
+/// token. Put it last there, or separate tokens by a [`Route`](super::Route).
 ///
-/// Each token is a request to the server: put [`Cached`](super::Cached) around it, unless a
-/// destroyed token must be refused at once.
+/// Each token costs a request to the server. Put [`Cached`](super::Cached) around the validator,
+/// unless a revoked token must be refused at once.
 ///
 /// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
-/// `auth_time`. A `scope` that is a list has one scope in each item. An item that is no scope, such
-/// as one with a space, grants nothing. Other members are for [`with_claims`](Self::with_claims).
+/// `auth_time`. A `scope` that is a list has one scope in each item, and an item that is not a
+/// scope, such as one with a space, grants nothing. Other members are for
+/// [`with_claims`](Self::with_claims).
 ///
-/// A clone asks the same server, and leaves it alone together with the others.
+/// A clone asks the same server, and shares its back-off.
 ///
 /// # Defaults
 ///
-/// Any audience and any issuer; a leeway of 30 s; answers within 5 s, of at most 256 KiB, or
-/// less where the transport was told so.
+/// Any audience and any issuer; a leeway of 30 s; answers within 5 s and of at most 256 KiB, or
+/// the transport's own bounds if they are lower.
 ///
-/// # A destroyed token
+/// # Revoked tokens
 ///
 /// A token that was revoked at the server is refused at the next request. Under
-/// [`Cached`](super::Cached) it is taken for as long as a verdict is kept, by default up to 60 s.
+/// [`Cached`](super::Cached) it is accepted while its verdict is cached, by default up to 60 s.
 ///
 /// # Security
 ///
-/// Name [the audience](Self::with_audience), or a token that was issued for another resource of
-/// the same server is good here.
+/// Name [the audience](Self::with_audience). Otherwise a token that was issued for another resource
+/// of the same server is good here.
 ///
 /// # Deployment
 ///
-/// An endpoint that wants a Bearer token and no client: give [`ClientAuthentication::none`], and a
-/// transport whose service adds the token: one under `client::AddBearer`.
+/// If the endpoint wants a Bearer token and no client authentication, use
+/// [`ClientAuthentication::none`] and a transport whose service is under `client::AddBearer`.
 ///
 /// # Panics
 ///
-/// Whoever waits for an answer, as [`Transport::send`].
+/// The future panics as [`Transport::send`] does.
 ///
 /// # Example
 ///
@@ -127,16 +128,17 @@ struct Settings {
     transport: Transport,
     clock: Clock,
     rules: Rules,
-    signed: Option<Signed>,
+    format: Arc<dyn Format>,
 }
 
 impl Introspection {
-    /// Asks the endpoint at `url` as `client` through `transport`. No I/O is done here.
+    /// Creates a validator that asks the endpoint at `url`, as `client`, through `transport`. Does no
+    /// I/O.
     ///
     /// # Errors
     ///
-    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow), and when `client` puts its parameters into the query.
+    /// When `url` is not an absolute `https` URL (or `http` to this machine, or as the transport
+    /// allows), and when `client` puts its parameters into the query.
     pub fn new(
         url: &str,
         client: ClientAuthentication,
@@ -151,7 +153,8 @@ impl Introspection {
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);
         let (clock, rules) = (Clock::system(), Rules::default());
-        let settings = Settings { url, client, transport, clock, rules, signed: None };
+        let format = Arc::new(Json);
+        let settings = Settings { url, client, transport, clock, rules, format };
         Ok(Self { settings: Arc::new(settings), back_off: Arc::default(), claims: |_| Ok(()) })
     }
 }
@@ -162,9 +165,9 @@ impl<C> Introspection<C> {
         self
     }
 
-    /// Whom a token must be meant for: one of `audience`. An answer without `aud` is then refused
-    /// too; see [`allow_missing_audience`](Self::allow_missing_audience). An empty list is of
-    /// nobody. Defaults to anybody.
+    /// Sets the audience: a token must be for one of `audience`. A token without `aud` is refused
+    /// too; see [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience). An
+    /// empty list refuses every token. Defaults to any audience.
     pub fn with_audience<I>(self, audience: I) -> Self
     where
         I: IntoIterator,
@@ -174,48 +177,47 @@ impl<C> Introspection<C> {
         self.with(|settings| settings.rules.audience = Some(audience))
     }
 
-    /// Takes answers that do not say whom the token is meant for, where an audience is asked for.
-    /// Only for a server that has tokens for this resource alone. Defaults to refusing them.
-    pub fn allow_missing_audience(self) -> Self {
+    /// Accepts answers without `aud` where [an audience](Self::with_audience) is set. Only safe with
+    /// a server whose tokens are all for this resource: the token of any other resource would be
+    /// accepted. Defaults to refusing them.
+    pub fn dangerous_allow_missing_audience(self) -> Self {
         self.with(|settings| settings.rules.missing_audience = true)
     }
 
-    /// Who must have issued a token, where the answer says who did: most do not. Defaults to
-    /// anybody.
+    /// Sets the issuer that a token must have, if the answer names one: most do not. Defaults to any
+    /// issuer.
     pub fn with_issuer(self, issuer: impl Into<Arc<str>>) -> Self {
         let issuer = issuer.into();
         self.with(|settings| settings.rules.issuer = Some(issuer))
     }
 
-    /// How far the clocks of the server and of this machine may be apart, at most 5 minutes: so
-    /// much later than `exp`, and so much sooner than `nbf` and `iat`, a token is good. Defaults
-    /// to 30 s.
+    /// Sets how far the clocks of the server and of this machine may differ, at most 5 minutes: a
+    /// token is good so long after `exp`, and so long before `nbf` and `iat`. Defaults to 30 s.
     ///
     /// # Errors
     ///
-    /// When it is longer.
+    /// When `leeway` is longer.
     pub fn with_leeway(self, leeway: Duration) -> Result<Self, ConfigError> {
         let leeway = Leeway::new(leeway)?;
         Ok(self.with(|settings| settings.rules.leeway = leeway))
     }
 
-    /// The time within which an answer must be there, whatever the transport's own. Defaults to
-    /// 5 s, or less where the transport was told so.
+    /// Sets the deadline of an answer, in place of the transport's. Defaults to 5 s, or the
+    /// transport's if that is shorter.
     pub fn with_deadline(self, deadline: Duration) -> Self {
         self.with(|settings| {
             settings.transport = settings.transport.clone().with_deadline(deadline);
         })
     }
 
-    /// The clock by which tokens expire and the server is left alone. Defaults to the system's.
-    /// The deadline is by that of the transport.
+    /// Sets the clock, for expiry and back-off. Defaults to the system's. The deadline follows the
+    /// clock of the transport.
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.clock = clock)
     }
 
-    /// Reads the members of each answer as a `D` too, the [claims](Validated::claims) of the
-    /// token. A token whose answer is no `D` is refused as invalid. Defaults to `()`, and nothing
-    /// is read.
+    /// Deserializes the members of each answer into the [claims](Validated::claims), a `D`. A token
+    /// whose answer does not fit is refused as invalid. Defaults to `()`, which reads nothing.
     pub fn with_claims<D: DeserializeOwned>(self) -> Introspection<D> {
         Introspection {
             settings: self.settings,
@@ -234,25 +236,21 @@ impl<C: 'static> Introspection<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
         secrets.add(token);
-        let Settings { url, client, transport, clock, signed, .. } = &*self.settings;
+        let Settings { url, client, transport, clock, format, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let accept = signed.as_ref().map_or("application/json", Signed::accept);
+        let accept = format.media_type();
         let asked = Asked { endpoint: url, now: clock.wall() };
         let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
-            let Settings { clock, rules, signed, .. } = &*this.settings;
+            let Settings { clock, rules, format, .. } = &*this.settings;
             let Answered { response, secrets } = posted.await.map_err(unasked)?;
             let now = clock.wall();
             if let Some(wait) = answer::back_off(&response, now) {
                 this.back_off.extend(clock.monotonic(), wait);
             }
             let body = answer::body(&response, &secrets, now)?;
-            let members = match signed {
-                None => answer::object(body)?,
-                Some(signed) => signed.read(body, now, rules.leeway).await?,
-            };
-            let members = answer::active(members)?;
+            let members = answer::active(format.read(body, now, rules.leeway).await?)?;
             let principal = rules.judge(&members, now)?;
             let good_until = rules.good_until(&principal);
             let validated = Validated::new(principal, (this.claims)(members)?);
@@ -261,7 +259,7 @@ impl<C: 'static> Introspection<C> {
     }
 }
 
-/// The endpoint did not answer, or was not asked.
+/// Describes why the endpoint did not answer.
 fn unasked(error: PostError) -> Rejection {
     let cause = match error {
         PostError::Client(cause) => cause.into(),
@@ -270,7 +268,7 @@ fn unasked(error: PostError) -> Rejection {
             format!("the introspection endpoint cannot be asked: {error}")
         }
     };
-    Rejection::unavailable(None).because(cause)
+    Rejection::unavailable(None).with_cause(cause)
 }
 
 impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
@@ -281,7 +279,7 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
         match self.back_off.left(self.settings.clock.monotonic()) {
             None => Answer::Pending(IntrospectionFuture { asked: Box::pin(self.ask(token)) }),
             Some(left) => Answer::Ready(Err(Rejection::unavailable(Some(left))
-                .because("the introspection endpoint asked to be left alone"))),
+                .with_cause("the introspection endpoint asked for no requests for a while"))),
         }
     }
 
@@ -296,11 +294,11 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for Introspection<C> {
     }
 }
 
-/// The wait for the answer to an [`Introspection`].
+/// The future of an [`Introspection`].
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the request. Nothing is lost by that but the answer.
+/// Dropping the future drops the request. Only the answer is lost.
 #[must_use = "futures do nothing unless polled"]
 pub struct IntrospectionFuture<C> {
     asked: Pin<Box<dyn Future<Output = Verdict<C>> + Send>>,

@@ -1,5 +1,5 @@
-//! What the members of a good answer must say besides ([RFC 7662 §4]): a server may find a token
-//! good that is not good here.
+//! Checks the members of an answer ([RFC 7662 §4]): a token that is good for the server may not be
+//! good here.
 //!
 //! [RFC 7662 §4]: https://www.rfc-editor.org/rfc/rfc7662#section-4
 
@@ -17,7 +17,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
-    /// Nothing where any will do.
+    /// `None` accepts any.
     pub(super) audience: Option<Vec<Box<str>>>,
     pub(super) missing_audience: bool,
     pub(super) issuer: Option<Arc<str>>,
@@ -25,11 +25,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whose token it is by `members`, which find it good.
+    /// Returns the principal of a token that `members` find good.
     ///
     /// # Errors
     ///
-    /// When it is not good here at `now`, and when a member is of the wrong type.
+    /// When the token is not good here at `now`, and when a member is of the wrong type.
     pub(super) fn judge(&self, members: &Members, now: SystemTime) -> Result<Principal, Rejection> {
         check_kind(members)?;
         let times = Times {
@@ -39,7 +39,7 @@ impl Rules {
         };
         self.leeway.check(&times, now).map_err(|untimely| match untimely {
             Untimely::Expired => Rejection::expired(),
-            Untimely::ExpiryIsNoDate => Rejection::invalid("the expiry is no date"),
+            Untimely::ExpiryIsNoDate => Rejection::invalid("the expiry is not a date"),
             Untimely::NotValidYet | Untimely::IssuedInFuture => {
                 Rejection::invalid("the access token is not good yet")
             }
@@ -58,12 +58,12 @@ impl Rules {
             token_id: text(members, "jti")?.map(Into::into),
             audience: audience.iter().flat_map(Texts::iter).map(Into::into).collect(),
             scopes: scopes(members)?,
-            issued_at: NumericDate::optional(times.iat, "the time of issue is no date")?,
-            expires_at: NumericDate::optional(times.exp, "the expiry is no date")?,
+            issued_at: NumericDate::optional(times.iat, "the time of issue is not a date")?,
+            expires_at: NumericDate::optional(times.exp, "the expiry is not a date")?,
             acr: text(members, "acr")?.map(Into::into),
             authenticated_at: NumericDate::optional(
                 date(members, "auth_time")?,
-                "the time of log-in is no date",
+                "the time of log-in is not a date",
             )?,
         })
     }
@@ -73,7 +73,7 @@ impl Rules {
         let Some(own) = &self.audience else { return Ok(audience) };
         match &audience {
             None if self.missing_audience => Ok(audience),
-            None => Err(Rejection::invalid("it is not known whom the access token is for")),
+            None => Err(Rejection::invalid("the access token names no audience")),
             Some(named) if named.iter().any(|one| own.iter().any(|own| **own == *one)) => {
                 Ok(audience)
             }
@@ -81,13 +81,12 @@ impl Rules {
         }
     }
 
-    /// From when on a good token is so no longer: its expiry and the leeway. An instant that no
-    /// clock can show never comes.
+    /// Returns the end of a good token: its expiry and the leeway, or `None` if no clock can show it.
     pub(super) fn good_until(&self, principal: &Principal) -> Option<SystemTime> {
         self.leeway.end(principal.expires_at()?)
     }
 
-    /// Judges once more what follows from time alone.
+    /// Checks once more what time alone changes.
     ///
     /// # Errors
     ///
@@ -100,36 +99,37 @@ impl Rules {
     }
 }
 
-/// Refuses what is no access token, or one that is of use only with a proof.
+/// Refuses tokens that are not access tokens, and access tokens that need a proof.
 fn check_kind(members: &Members) -> Result<(), Rejection> {
     let is = |text: &str, names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(text));
-    let bound = || Rejection::invalid("the access token is bound to a key, and no proof is read");
+    let bound =
+        || Rejection::invalid("the access token is bound to a key, and proofs are not read");
     if member(members, "cnf").is_some() {
         return Err(bound());
     }
     match text(members, "token_type")? {
         Some(kind) if is(kind, &["dpop", "pop", "mac"]) => return Err(bound()),
-        Some(kind) if !is(kind, &["bearer", "access_token"]) => return Err(no_access_token()),
+        Some(kind) if !is(kind, &["bearer", "access_token"]) => return Err(not_an_access_token()),
         _ => {}
     }
     match text(members, "token_use")? {
-        Some(kind) if !is(kind, &["access_token", "access"]) => return Err(no_access_token()),
+        Some(kind) if !is(kind, &["access_token", "access"]) => return Err(not_an_access_token()),
         _ => {}
     }
-    // Keycloak answers for its other tokens too, and says here what they are.
+    // Keycloak answers for its other tokens too, and marks them here.
     match member(members, "typ") {
         Some(Value::String(kind)) if is(kind, &["id", "refresh", "offline", "logout"]) => {
-            Err(no_access_token())
+            Err(not_an_access_token())
         }
         _ => Ok(()),
     }
 }
 
-fn no_access_token() -> Rejection {
-    Rejection::invalid("it is no access token")
+fn not_an_access_token() -> Rejection {
+    Rejection::invalid("it is not an access token")
 }
 
-/// The member `name`; null is as if it were absent.
+/// Returns the member `name`. Null counts as absent.
 fn member<'m>(members: &'m Members, name: &str) -> Option<&'m Value> {
     members.get(name).filter(|value| !value.is_null())
 }
@@ -138,7 +138,7 @@ fn wrong_type(name: &str) -> Rejection {
     malformed(&format!("`{name}` is of the wrong type"))
 }
 
-/// Seconds, also as the text of a number, which servers send.
+/// Reads a date: seconds, also as the text of a number, which some servers send.
 pub(super) fn date(members: &Members, name: &str) -> Result<Option<NumericDate>, Rejection> {
     let seconds = match member(members, name) {
         None => return Ok(None),
@@ -150,7 +150,7 @@ pub(super) fn date(members: &Members, name: &str) -> Result<Option<NumericDate>,
     Ok(Some(NumericDate::new(seconds)))
 }
 
-/// A text; an empty one is as if it were absent.
+/// Reads a text. An empty one counts as absent.
 fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejection> {
     match member(members, name) {
         None => Ok(None),
@@ -159,7 +159,7 @@ fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejecti
     }
 }
 
-/// One text, or a list of texts.
+/// Reads one text, or a list of texts.
 pub(super) fn texts<'m>(members: &'m Members, name: &str) -> Result<Option<Texts<'m>>, Rejection> {
     let text = |item: &'m Value| item.as_str().map(Cow::Borrowed);
     let texts = match member(members, name) {
@@ -171,7 +171,7 @@ pub(super) fn texts<'m>(members: &'m Members, name: &str) -> Result<Option<Texts
     texts.map(Some).ok_or_else(|| wrong_type(name))
 }
 
-/// `scope` as one text, or as a list. What is no scope grants nothing.
+/// Reads `scope`, one text or a list. An item that is not a scope grants nothing.
 fn scopes(members: &Members) -> Result<ScopeSet, Rejection> {
     let texts = texts(members, "scope")?;
     let scopes = texts.iter().flat_map(Texts::scopes);

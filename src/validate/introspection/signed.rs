@@ -1,10 +1,11 @@
-//! Answers that are signed ([RFC 9701]).
+//! Reads signed answers ([RFC 9701]).
 //!
 //! [RFC 9701]: https://www.rfc-editor.org/rfc/rfc9701
 
 use super::{
     Introspection,
     answer::{Members, malformed, object},
+    format::{Format, Reading},
     rules::{date, texts},
 };
 use crate::{
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Who signs answers, and for whom they are.
+/// The issuer and the keys that sign answers, and the client that they are for.
 #[derive(Clone)]
 pub(super) struct Signed {
     keys: Jwks,
@@ -28,21 +29,28 @@ pub(super) struct Signed {
 }
 
 fn unavailable(next_try: Option<Duration>) -> Rejection {
-    Rejection::unavailable(next_try).because("the keys of the introspection answer cannot be had")
+    Rejection::unavailable(next_try)
+        .with_cause("the keys of the introspection answer cannot be fetched")
 }
 
-impl Signed {
-    pub(super) fn accept(&self) -> &'static str {
+impl Format for Signed {
+    fn media_type(&self) -> &'static str {
         "application/token-introspection+jwt"
     }
 
-    /// What the answer `jwt` says of the token.
+    fn read<'a>(&'a self, body: &'a [u8], now: SystemTime, leeway: Leeway) -> Reading<'a> {
+        Box::pin(self.verified(body, now, leeway))
+    }
+}
+
+impl Signed {
+    /// Returns the members that the answer `jwt` has about the token.
     ///
     /// # Errors
     ///
-    /// When it is not signed by the authorization server for this client, and when nobody can tell
-    /// yet.
-    pub(super) async fn read(
+    /// When the authorization server did not sign it for this client, and when the keys cannot be
+    /// fetched.
+    async fn verified(
         &self,
         jwt: &[u8],
         now: SystemTime,
@@ -51,7 +59,7 @@ impl Signed {
         let compact = str::from_utf8(jwt).ok().and_then(|jwt| Compact::parse(jwt.trim()));
         let compact = compact.ok_or_else(|| malformed("it is not signed"))?;
         let header = base64url::decode(compact.header).unwrap_or_default();
-        let header = Header::parse(&header).ok_or_else(|| malformed("its header is"))?;
+        let header = Header::parse(&header).ok_or_else(|| malformed("its header is malformed"))?;
         let kind = header.typ.as_deref().unwrap_or_default();
         let kind = kind.rsplit_once('/').map_or(kind, |(_, kind)| kind);
         if header.is_critical || !kind.eq_ignore_ascii_case("token-introspection+jwt") {
@@ -90,18 +98,18 @@ impl Signed {
         }
         match date(claims, "iat")? {
             Some(issued) if leeway.has_come(issued, now) => Ok(()),
-            _ => Err(malformed("it does not say since when it is true")),
+            _ => Err(malformed("its `iat` is missing, or lies in the future")),
         }
     }
 }
 
-/// Answers that are signed (feature `jwt`).
+/// Signed answers (feature `jwt`).
 impl<C> Introspection<C> {
     /// Asks for answers signed by `issuer` with one of `keys`
-    /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)), and takes no other: the type, the
-    /// issuer, the audience (the identifier of the client that asks) and the signature are
-    /// checked, and whatever fails there is an outage. Encrypted answers are not read. Defaults to
-    /// plain JSON, which TLS alone protects.
+    /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)), and accepts no other. The type, the
+    /// issuer, the audience (the identifier of the client that asks) and the signature are checked;
+    /// a failure there is an outage. Encrypted answers are not read. Defaults to plain JSON, which
+    /// TLS alone protects.
     ///
     /// # Errors
     ///
@@ -116,6 +124,6 @@ impl<C> Introspection<C> {
             ConfigError::new("a signed answer is for a client with an identifier, which ClientAuthentication::none has not")
         })?;
         let signed = Signed { keys, issuer: issuer.into(), client_id };
-        Ok(self.with(|settings| settings.signed = Some(signed)))
+        Ok(self.with(|settings| settings.format = Arc::new(signed)))
     }
 }

@@ -62,7 +62,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// ```
 /// use tower_oauth2::{Transport, validate::Jwks};
 ///
-/// let keys = Jwks::discovered("https://as.example", Transport::https())?;
+/// let keys = Jwks::from_issuer("https://as.example", Transport::https())?;
 /// assert!(!keys.status().is_ready(), "nothing was fetched yet");
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
@@ -138,7 +138,7 @@ impl Jwks {
     /// the error says which, and why.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
-    pub fn fixed(json: &str) -> Result<Self, ConfigError> {
+    pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         let wrong = |why: &str| {
             ConfigError::new(format!("the key set cannot be used: {}", scrub::description(why)))
         };
@@ -157,7 +157,7 @@ impl Jwks {
     ///
     /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
     /// transport was told to allow).
-    pub fn fetched(url: &str, transport: Transport) -> Result<Self, ConfigError> {
+    pub fn from_url(url: &str, transport: Transport) -> Result<Self, ConfigError> {
         let url = fetchable(url, transport.allows_plain_http())
             .map_err(|why| ConfigError::new(format!("the URL of the key set {why}")))?;
         Ok(Self::remote(Place::Url(url), transport))
@@ -170,8 +170,8 @@ impl Jwks {
     /// # Errors
     ///
     /// When `issuer` is no issuer: an absolute `https` URL (or `http` as for
-    /// [`fetched`](Self::fetched)) without query and fragment.
-    pub fn discovered(issuer: &str, transport: Transport) -> Result<Self, ConfigError> {
+    /// [`from_url`](Self::from_url)) without query and fragment.
+    pub fn from_issuer(issuer: &str, transport: Transport) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         Ok(Self::remote(Place::Issuer(issuer.into()), transport))
     }
@@ -183,7 +183,7 @@ impl Jwks {
     ///
     /// When `algorithm` is not symmetric, or `secret` is shorter than its hash
     /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
-    pub fn shared_secret(
+    pub fn from_secret(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {

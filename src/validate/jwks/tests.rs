@@ -83,7 +83,7 @@ impl Server {
     }
 
     fn jwks(&self) -> Jwks {
-        Jwks::fetched(URL, self.transport()).unwrap().with_clock(self.clock.clock())
+        Jwks::from_url(URL, self.transport()).unwrap().with_clock(self.clock.clock())
     }
 
     fn fetches(&self) -> usize {
@@ -298,7 +298,7 @@ async fn metadata_is_read_when_a_key_is_needed_and_again_when_the_keys_are_gone(
     let metadata = |path: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"{issuer}{path}"}}"#);
     let place = "/.well-known/oauth-authorization-server";
     server.say(place, answer(200, metadata("/jwks")));
-    let jwks = Jwks::discovered(issuer, server.transport()).unwrap();
+    let jwks = Jwks::from_issuer(issuer, server.transport()).unwrap();
     let jwks = jwks.with_clock(server.clock.clock());
     assert_eq!(server.fetches(), 0);
     assert_eq!(look(&jwks, "k1").await, Told::Good);
@@ -325,7 +325,7 @@ async fn metadata_that_is_away_does_not_keep_keys_away() {
     let place = "/.well-known/openid-configuration";
     let metadata = format!(r#"{{"issuer":"{issuer}","jwks_uri":"{URL}"}}"#);
     server.say(place, answer(200, metadata));
-    let jwks = Jwks::discovered(issuer, server.transport()).unwrap();
+    let jwks = Jwks::from_issuer(issuer, server.transport()).unwrap();
     let jwks = jwks.with_clock(server.clock.clock());
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     server.say(place, answer(503, ""));
@@ -340,7 +340,7 @@ async fn metadata_of_another_issuer_fail_the_fetch_and_the_keys_stay() {
     let place = "/.well-known/openid-configuration";
     let metadata = |issuer: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"{URL}"}}"#);
     server.say(place, answer(200, metadata(issuer)));
-    let jwks = Jwks::discovered(issuer, server.transport()).unwrap();
+    let jwks = Jwks::from_issuer(issuer, server.transport()).unwrap();
     let jwks = jwks.with_clock(server.clock.clock()).with_max_stale(Duration::from_secs(72 * 3600));
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     server.say(place, answer(200, metadata("https://other.example")));
@@ -457,13 +457,13 @@ async fn a_look_up_of_a_known_key_allocates_nothing() {
 
 #[test]
 fn a_fixed_set_is_right_as_a_whole_and_unknown_keys_are_not_looked_for() {
-    let jwks = Jwks::fixed(&key_set(["k1", "ed"])).unwrap();
+    let jwks = Jwks::from_json(&key_set(["k1", "ed"])).unwrap();
     assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Keys(_)));
     assert!(matches!(jwks.look_up(Some("k2"), ES256, false), Found::Unknown));
     assert!(jwks.status().is_ready() && !jwks.is_symmetric());
     let private = r#"{"keys":[{"kty":"oct","kid":"the-secret","k":"c2VjcmV0"}]}"#;
     for bad in ["", "{}", r#"{"keys":[]}"#, private] {
-        let error = Jwks::fixed(bad).unwrap_err().to_string();
+        let error = Jwks::from_json(bad).unwrap_err().to_string();
         assert!(!error.contains("c2VjcmV0"), "{error}");
     }
 }
@@ -471,7 +471,7 @@ fn a_fixed_set_is_right_as_a_whole_and_unknown_keys_are_not_looked_for() {
 #[test]
 fn a_shared_secret_is_the_key_of_every_token_of_its_algorithm() {
     let secret = "0123456789abcdef0123456789abcdef";
-    let jwks = Jwks::shared_secret(Algorithm::Hs256, secret).unwrap();
+    let jwks = Jwks::from_secret(Algorithm::Hs256, secret).unwrap();
     assert!(jwks.is_symmetric());
     assert_eq!(jwks.algorithms(), [Algorithm::Hs256]);
     for kid in [None, Some("any")] {
@@ -481,23 +481,23 @@ fn a_shared_secret_is_the_key_of_every_token_of_its_algorithm() {
         }
         assert!(matches!(jwks.look_up(kid, ES256, false), Found::Unknown));
     }
-    assert!(Jwks::shared_secret(ES256, secret).is_err());
-    assert!(Jwks::shared_secret(Algorithm::Hs256, "short").is_err());
+    assert!(Jwks::from_secret(ES256, secret).is_err());
+    assert!(Jwks::from_secret(Algorithm::Hs256, "short").is_err());
 }
 
 #[test]
 fn a_place_that_is_not_safe_is_refused_when_it_is_configured_jwks_016() {
     let transport = || Server::of(&[]).transport();
     for bad in ["", "/jwks", "http://as.example/jwks", "ftp://as.example", "https://u:p@x/jwks"] {
-        assert!(Jwks::fetched(bad, transport()).is_err(), "{bad}");
+        assert!(Jwks::from_url(bad, transport()).is_err(), "{bad}");
     }
-    assert!(Jwks::fetched("http://127.0.0.1/jwks", transport()).is_ok());
-    assert!(Jwks::fetched("http://as.example/jwks", transport().allow_plain_http()).is_ok());
-    assert!(Jwks::discovered("http://as.example", transport()).is_err());
-    assert!(Jwks::discovered("https://as.example?x", transport()).is_err());
+    assert!(Jwks::from_url("http://127.0.0.1/jwks", transport()).is_ok());
+    assert!(Jwks::from_url("http://as.example/jwks", transport().allow_plain_http()).is_ok());
+    assert!(Jwks::from_issuer("http://as.example", transport()).is_err());
+    assert!(Jwks::from_issuer("https://as.example?x", transport()).is_err());
     let bounds = |min, max| {
         let (min, max) = (Duration::from_secs(min), Duration::from_secs(max));
-        Jwks::fetched(URL, transport()).unwrap().with_refresh_between(min, max).is_ok()
+        Jwks::from_url(URL, transport()).unwrap().with_refresh_between(min, max).is_ok()
     };
     assert!(bounds(1, 1) && !bounds(0, 1) && !bounds(2, 1));
 }

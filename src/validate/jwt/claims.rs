@@ -1,4 +1,4 @@
-//! The registered claims of a payload, read once, without copies, before anything is verified.
+//! Reads the registered claims of a payload, once, without copies, before anything is verified.
 
 use crate::{
     validate::times::{NumericDate, Times},
@@ -10,7 +10,7 @@ use crate::{
 use serde_core::de::MapAccess;
 use std::borrow::Cow;
 
-/// The claims that this crate looks at, of the right types.
+/// The claims that this crate reads, of the right types.
 #[derive(Default)]
 pub(super) struct Claims<'a> {
     pub(super) iss: Option<Cow<'a, str>>,
@@ -27,7 +27,7 @@ pub(super) struct Claims<'a> {
     pub(super) scopes: Scopes<'a>,
     /// `cnf`: the token is bound to a key.
     pub(super) is_bound: bool,
-    /// `at_hash` or `c_hash`: it is an ID token.
+    /// `at_hash` or `c_hash`: an ID token.
     pub(super) has_hashes: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Claims<'a> {
 pub(super) struct Scopes<'a> {
     first: Option<Texts<'a>>,
     more: Vec<Texts<'a>>,
-    /// `scope` itself is a list, where RFC 8693 §4.2 asks for a text.
+    /// `scope` itself is a list, although RFC 8693 §4.2 requires a text.
     pub(super) has_list_in_scope: bool,
 }
 
@@ -54,14 +54,14 @@ impl<'a> Scopes<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Takes in `payload`, scopes from the members `scope_claims`; nothing where it is no object,
-    /// has a member twice, or one of the wrong type.
+    /// Reads `payload`, with scopes from the members `scope_claims`. Returns `None` if it is not an
+    /// object, repeats a member, or has one of the wrong type.
     pub(super) fn read(&mut self, payload: &'a [u8], scope_claims: &[Box<str>]) -> Option<()> {
         members::read(payload, &mut Reader { claims: self, scope_claims }).ok()
     }
 }
 
-/// Who `payload` says that it is by; nothing where it is malformed.
+/// Returns the issuer that `payload` names, or `None` if it is malformed.
 pub(super) fn issuer_of(payload: &[u8]) -> Option<Cow<'_, str>> {
     let mut claims = Claims::default();
     claims.read(payload, &[])?;
@@ -104,7 +104,7 @@ impl<'a> Reader<'a, '_> {
                 claims.aud = Some(object.next_value_seed(Texts::seed())?);
                 return Ok(true);
             }
-            // What is in them is left to be skipped.
+            // Their values are skipped by the caller.
             "cnf" => {
                 claims.is_bound = true;
                 return Ok(false);

@@ -12,10 +12,10 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The wait of a [`JwtValidator`](super::JwtValidator) for keys.
+/// The future of a [`JwtValidator`](super::JwtValidator), which waits for keys.
 #[must_use = "futures do nothing unless polled"]
 pub struct JwtFuture<C> {
-    // Boxed: only a token that comes before its key gets here.
+    // Boxed: only a token that arrives before its key gets here.
     verdict: Pin<Box<dyn Future<Output = Verdict<C>> + Send>>,
 }
 
@@ -24,7 +24,7 @@ impl<C: Send + Sync + 'static> JwtFuture<C> {
         let token = Zeroizing::new(token.to_owned());
         let verdict = async move {
             joined.wait().await;
-            // Who waited is told, and waits no more.
+            // After a wait there is a verdict.
             shared.judge(&token, true).unwrap_or_else(|_| Err(Rejection::unavailable(None)))
         };
         Self { verdict: Box::pin(verdict) }

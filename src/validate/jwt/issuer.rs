@@ -1,18 +1,17 @@
 use crate::{Algorithm, ConfigError, validate::Jwks};
 use std::{fmt, sync::Arc};
 
-/// An issuer whose tokens are taken, bound to its keys, to whom they are meant for, and to how
-/// they are signed.
+/// An issuer whose tokens are accepted, with its keys, the audience and the algorithms.
 ///
 /// # Defaults
 ///
-/// An audience has to be named before a token is taken. Every algorithm with a public key is
-/// allowed; with a [shared secret](Jwks::shared_secret) its own alone.
+/// No audience: one must be named. Every algorithm with a public key is allowed; with a
+/// [shared secret](Jwks::from_secret) its own alone.
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, Transport, validate::{Jwks, TrustedIssuer}};
 ///
-/// let keys = Jwks::fetched("https://as.example/jwks", Transport::https())?;
+/// let keys = Jwks::from_url("https://as.example/jwks", Transport::https())?;
 /// let issuer = TrustedIssuer::new("https://as.example", keys)
 ///     .with_audience(["https://api.example"])
 ///     .with_algorithms([Algorithm::Es256, Algorithm::EdDsa])?;
@@ -29,7 +28,7 @@ pub struct TrustedIssuer {
 }
 
 impl TrustedIssuer {
-    /// The issuer of this identifier, which is compared with `iss` byte for byte, and its keys.
+    /// Creates an issuer of this identifier, which is compared with `iss` byte for byte.
     pub fn new(identifier: impl Into<Arc<str>>, keys: Jwks) -> Self {
         Self {
             identifier: identifier.into(),
@@ -40,9 +39,9 @@ impl TrustedIssuer {
         }
     }
 
-    /// Takes tokens that are meant for one of `audience` (`aud`,
+    /// Sets the audience: a token must be for one of `audience` (`aud`,
     /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4)), compared byte for byte.
-    /// Defaults to none, which no validator takes without
+    /// Defaults to none, which validators accept only with
     /// [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience).
     pub fn with_audience<I>(mut self, audience: I) -> Self
     where
@@ -53,22 +52,20 @@ impl TrustedIssuer {
         self
     }
 
-    /// Takes tokens without `aud` as well, as some realms of Keycloak issue them. A token of this
-    /// issuer for another API is then taken for one for this API, unless it names an audience: one
-    /// that is named must still be of [`with_audience`](Self::with_audience). Defaults to refusing
-    /// them.
+    /// Accepts tokens without `aud` too, as some realms of Keycloak issue them. A token without `aud`
+    /// that this issuer made for another API is then accepted. An audience that a token names must
+    /// still be one of [`with_audience`](Self::with_audience). Defaults to refusing them.
     pub fn dangerous_allow_missing_audience(mut self) -> Self {
         self.without_audience = true;
         self
     }
 
-    /// Takes tokens that are signed by one of `algorithms` alone. Defaults to all that go with the
-    /// keys.
+    /// Sets the algorithms that tokens may be signed with. Defaults to all that suit the keys.
     ///
     /// # Errors
     ///
-    /// When there is none, or one does not go with the keys: algorithms with a shared secret never
-    /// stand beside those with a public key.
+    /// When `algorithms` is empty, and when one does not suit the keys: algorithms with a shared
+    /// secret and algorithms with a public key never mix.
     pub fn with_algorithms<I>(mut self, algorithms: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item = Algorithm>,
@@ -92,12 +89,12 @@ impl TrustedIssuer {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether tokens can be told from those for others at all.
+    /// Returns `true` if an audience is named, or tokens without one are allowed.
     pub(super) fn has_audience(&self) -> bool {
         self.without_audience || !self.audience.is_empty()
     }
 
-    /// Whether a token for `audience` is one for this API.
+    /// Returns `true` if a token for `audience` is for this API.
     pub(super) fn is_for_us<'a>(&self, audience: Option<impl Iterator<Item = &'a str>>) -> bool {
         match audience {
             None => self.without_audience,

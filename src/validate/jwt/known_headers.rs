@@ -1,14 +1,14 @@
-//! Headers that were on good tokens.
+//! Remembers the headers of good tokens.
 
-use super::judge::Checked;
+use super::header::CheckedHeader;
 use std::{borrow::Cow, sync::OnceLock};
 
-/// How many are known at most, for as long as the validator lives: an issuer has one for each key
-/// that it signs with. What is beyond that is read each time.
+/// How many headers are remembered, for the life of the validator: an issuer has one for each key
+/// that it signs with. Other headers are parsed each time.
 const MOST: usize = 8;
 
-/// What the headers of good tokens came to, by their text: an issuer puts the same on all that it
-/// signs with one key. Who cannot sign adds none.
+/// The headers of good tokens, parsed, by their text: an issuer has the same header on all tokens that
+/// it signs with one key. Only a good signature adds one.
 #[derive(Default)]
 pub(super) struct KnownHeaders {
     known: [OnceLock<Known>; MOST],
@@ -16,22 +16,29 @@ pub(super) struct KnownHeaders {
 
 struct Known {
     text: Box<str>,
-    header: Checked<'static>,
+    header: CheckedHeader<'static>,
+}
+
+/// A clone is empty: it may be for other issuers and rules.
+impl Clone for KnownHeaders {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl KnownHeaders {
-    pub(super) fn find(&self, text: &str) -> Option<&Checked<'static>> {
+    pub(super) fn find(&self, text: &str) -> Option<&CheckedHeader<'static>> {
         let mut known = self.known.iter().map_while(OnceLock::get);
         known.find(|known| *known.text == *text).map(|known| &known.header)
     }
 
-    pub(super) fn add(&self, text: &str, header: &Checked<'_>) {
+    pub(super) fn add(&self, text: &str, header: &CheckedHeader<'_>) {
         let known = || {
             let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
-            let header = Checked { algorithm: header.algorithm, kid };
+            let header = CheckedHeader { algorithm: header.algorithm, kid };
             Known { text: text.into(), header }
         };
-        // The first place that is free, unless it is known by now: many may come with one at once.
+        // The first free place, unless another request added the header meanwhile.
         self.known.iter().any(|place| *place.get_or_init(known).text == *text);
     }
 }
@@ -45,7 +52,7 @@ mod tests {
     fn what_is_added_twice_takes_one_place() {
         let known = KnownHeaders::default();
         for text in ["a", "a", "b", "a"] {
-            known.add(text, &Checked { algorithm: Algorithm::Es256, kid: None });
+            known.add(text, &CheckedHeader { algorithm: Algorithm::Es256, kid: None });
         }
         assert_eq!(known.known.iter().filter(|place| place.get().is_some()).count(), 2);
     }
@@ -57,7 +64,7 @@ mod tests {
             let text = number.to_string();
             assert!(known.find(&text).is_none());
             let kid = Some(Cow::Borrowed(text.as_str()));
-            known.add(&text, &Checked { algorithm: Algorithm::Es256, kid });
+            known.add(&text, &CheckedHeader { algorithm: Algorithm::Es256, kid });
             let kid = known.find(&text).map(|header| header.kid.as_deref());
             assert_eq!(kid, (number < MOST).then_some(Some(text.as_str())));
         }

@@ -4,10 +4,10 @@ use crate::{
     vocabulary::token::MAX_TOKEN_LEN,
 };
 
-/// Says of a token whether it is a JWT that names `issuer` (`iss`), for a
-/// [`Route`](crate::validate::Route). Nothing is verified: it decides no more than who is asked.
+/// Returns a predicate for JWTs that name `issuer` (`iss`), for a [`Route`](crate::validate::Route).
+/// Nothing is verified: it only selects a validator.
 ///
-/// Several issuers whose tokens are all JWTs need no route: see
+/// Issuers whose tokens are all JWTs need no route: see
 /// [`JwtValidator::with_issuer`](super::JwtValidator::with_issuer).
 ///
 /// ```

@@ -1,10 +1,15 @@
-//! What a token has to be like, beyond being signed by its issuer.
+//! The rules for a token besides its signature.
 
 use super::claims::Claims;
 use crate::validate::{Principal, Rejection, times::Leeway};
 use std::time::{Duration, SystemTime};
 
-/// How tokens that are no access tokens are told from those that are.
+/// Refuses a token before its signature is verified, with the answer of a wrong signature.
+pub(super) fn refused(description: &'static str) -> Rejection {
+    Rejection::unverified(description).without_caching()
+}
+
+/// How access tokens are distinguished from other tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Profile {
     /// RFC 9068.
@@ -14,10 +19,10 @@ pub(super) enum Profile {
 }
 
 impl Profile {
-    /// Whether the `typ` of a header is that of an access token. Media types compare without case,
-    /// and `application/` may be left out
+    /// Returns `true` if the `typ` of a header is that of an access token. Media types compare
+    /// without case, and `application/` may be left out
     /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
-    pub(super) fn takes_type(self, typ: Option<&str>) -> bool {
+    pub(super) fn accepts_type(self, typ: Option<&str>) -> bool {
         let Some(typ) = typ else { return self == Self::Lenient };
         let bare = match typ.split_at_checked("application/".len()) {
             Some((start, bare)) if start.eq_ignore_ascii_case("application/") => bare,
@@ -27,7 +32,7 @@ impl Profile {
             || (self == Self::Lenient && bare.eq_ignore_ascii_case("jwt"))
     }
 
-    /// What the profile asks of the claims of a token that is well signed.
+    /// Checks the claims of a token whose signature is good.
     pub(super) fn check(self, claims: &Claims<'_>) -> Result<(), Rejection> {
         match self {
             Self::Strict => check_strict(claims),
@@ -35,7 +40,7 @@ impl Profile {
         }
     }
 
-    /// The client that the token was issued to.
+    /// Returns the client that the token was issued to.
     pub(super) fn client_id<'c>(self, claims: &'c Claims<'_>) -> Option<&'c str> {
         let own = claims.client_id.as_deref();
         match self {
@@ -45,7 +50,7 @@ impl Profile {
     }
 }
 
-/// RFC 9068 §2.2: these are required.
+/// Checks what RFC 9068 §2.2 requires.
 fn check_strict(claims: &Claims<'_>) -> Result<(), Rejection> {
     for (is_there, missing) in [
         (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
@@ -58,13 +63,13 @@ fn check_strict(claims: &Claims<'_>) -> Result<(), Rejection> {
         }
     }
     if claims.scopes.has_list_in_scope {
-        return Err(Rejection::invalid("the scope of the access token is no text"));
+        return Err(Rejection::invalid("the scope of the access token is not a text"));
     }
     Ok(())
 }
 
-/// Without a type in the header, an ID token or a refresh token of the same issuer is told by what
-/// is in it.
+/// Refuses ID tokens and refresh tokens of the same issuer by their claims, since the header may have
+/// no type.
 fn check_lenient(claims: &Claims<'_>) -> Result<(), Rejection> {
     let is = |claim: Option<&str>, others: &[&str]| {
         claim.is_some_and(|own| others.iter().any(|other| own.eq_ignore_ascii_case(other)))
@@ -73,12 +78,12 @@ fn check_lenient(claims: &Claims<'_>) -> Result<(), Rejection> {
         || is(claims.typ.as_deref(), &["ID", "Refresh", "Offline", "Logout"])
         || is(claims.token_use.as_deref(), &["id", "id_token", "refresh", "refresh_token"]);
     match is_other {
-        true => Err(Rejection::invalid("the token is no access token")),
+        true => Err(Rejection::invalid("the token is not an access token")),
         false => Ok(()),
     }
 }
 
-/// What a [`JwtValidator`](super::JwtValidator) was told.
+/// The settings of a [`JwtValidator`](super::JwtValidator).
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) profile: Profile,
@@ -101,7 +106,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// What was asked of how old a token may be, and how long it may live.
+    /// Checks the age and the lifetime of a token.
     pub(super) fn check_age(
         &self,
         principal: &Principal,
@@ -127,8 +132,8 @@ impl Rules {
         Ok(())
     }
 
-    /// From when on a good token is so no longer: its expiry or its age, whichever comes first, and
-    /// the leeway. An instant that no clock can show never comes.
+    /// Returns the end of a good token: its expiry or its highest age, whichever comes first, and the
+    /// leeway; or `None` if no clock can show it.
     pub(super) fn good_until(&self, principal: &Principal) -> Option<SystemTime> {
         let aged = self.max_token_age.zip(principal.issued_at());
         let old = aged.and_then(|(age, issued_at)| issued_at.checked_add(age));
@@ -136,7 +141,7 @@ impl Rules {
         self.leeway.end(ends.min()?)
     }
 
-    /// What time alone changes about a token that was good.
+    /// Checks once more what time alone changes.
     pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
         if principal.expires_at().is_none_or(|expiry| self.leeway.is_over(expiry, now)) {
             return Err(Rejection::expired());
@@ -156,16 +161,16 @@ mod tests {
     #[test]
     fn the_type_of_an_access_token() {
         for good in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"] {
-            assert!(Profile::Strict.takes_type(Some(good)), "{good}");
-            assert!(Profile::Lenient.takes_type(Some(good)), "{good}");
+            assert!(Profile::Strict.accepts_type(Some(good)), "{good}");
+            assert!(Profile::Lenient.accepts_type(Some(good)), "{good}");
         }
         for lenient in [None, Some("JWT"), Some("jwt"), Some("application/jwt")] {
-            assert!(!Profile::Strict.takes_type(lenient), "{lenient:?}");
-            assert!(Profile::Lenient.takes_type(lenient), "{lenient:?}");
+            assert!(!Profile::Strict.accepts_type(lenient), "{lenient:?}");
+            assert!(Profile::Lenient.accepts_type(lenient), "{lenient:?}");
         }
         for bad in ["", "dpop+jwt", "id+jwt", "logout+jwt", "application/", "x/at+jwt", "at+jwt "] {
-            assert!(!Profile::Strict.takes_type(Some(bad)), "{bad}");
-            assert!(!Profile::Lenient.takes_type(Some(bad)), "{bad}");
+            assert!(!Profile::Strict.accepts_type(Some(bad)), "{bad}");
+            assert!(!Profile::Lenient.accepts_type(Some(bad)), "{bad}");
         }
     }
 

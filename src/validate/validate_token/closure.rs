@@ -31,7 +31,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The future of a closure that is a [`ValidateToken`].
+    /// The future of a closure as a [`ValidateToken`].
     #[must_use = "futures do nothing unless polled"]
     pub struct FnFuture<F> {
         #[pin]

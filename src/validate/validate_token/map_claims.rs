@@ -12,10 +12,9 @@ use std::{
     time::SystemTime,
 };
 
-/// A validator whose claims are turned into others: what [`ValidateToken::map_claims`] makes.
+/// A validator whose claims are mapped to others, made by [`ValidateToken::map_claims`].
 ///
-/// Each good verdict is made anew, with a copy of its principal: below a cache that happens once
-/// for each token.
+/// Each good verdict is copied with its principal; below a cache once for each token.
 pub struct MapClaims<V, F> {
     validator: V,
     map: Arc<F>,
@@ -67,9 +66,9 @@ where
     fn recheck(&self, validated: &Validated<D>, now: SystemTime) -> Result<(), Rejection> {
         match validated.origin() {
             Some(origin) => self.validator.cache_support().recheck(origin, now),
-            // Another mapping's, beside this one in a chain: it judges for itself.
+            // Of another mapping beside this one in a chain, which rechecks it itself.
             None if validated.is_mapped() => Ok(()),
-            // Made anew by whoever asks, and nothing is left of what the validator would look at.
+            // Made by the caller, without the claims that the validator would check.
             None => validated.principal().check_expiry(now),
         }
     }
@@ -89,7 +88,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The verdict of a [`MapClaims`].
+    /// The future of a [`MapClaims`].
     #[must_use = "futures do nothing unless polled"]
     pub struct MapClaimsFuture<F, M> {
         #[pin]

@@ -21,7 +21,7 @@ use std::{future::Future, sync::Arc};
 
 /// Judges the tokens that [`RequireToken`](crate::server::RequireToken) finds.
 ///
-/// Implemented for closures from an [`AccessToken`] to a future of
+/// Implemented for closures from an [`AccessToken`](crate::AccessToken) to a future of
 /// `Result<Validated<C>, Rejection>`:
 ///
 /// ```
@@ -43,16 +43,16 @@ use std::{future::Future, sync::Arc};
 /// An `async` closure that captures something is no `Fn`; write
 /// `move |token| { let database = database.clone(); async move { … } }`.
 ///
-/// What cannot be decided is [`Rejection::unavailable`], never a verdict: a client that is told
-/// "invalid" throws its token away.
+/// A validator that cannot decide returns [`Rejection::unavailable`](super::Rejection::unavailable),
+/// never another rejection: a client discards a token that is called invalid.
 pub trait ValidateToken: Send + Sync + 'static {
-    /// What is known of a good token beyond its [`Principal`]; `()` where that is all.
+    /// What the validator knows of a good token beyond its [`Principal`](super::Principal), or `()`.
     type Claims: Send + Sync + 'static;
 
-    /// The wait for a verdict that is not there at once. It owns what it needs.
+    /// The future of a verdict that is not ready at once. It owns what it needs.
     type Future: Future<Output = Verdict<Self::Claims>> + Send + 'static;
 
-    /// Judges `token`, a `b64token` of at most 16 KiB that came with the request of this head.
+    /// Judges `token`, a `b64token` of at most 16 KiB in the request of this head.
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future>;
 
     /// Returns how the verdicts of this validator may be cached. Defaults to the defaults of
@@ -62,8 +62,8 @@ pub trait ValidateToken: Send + Sync + 'static {
         &OpaqueTokens
     }
 
-    /// This validator with its claims turned into what `map` makes of them: to put validators of
-    /// different claims into one chain, say, as the variants of an enum.
+    /// Maps the claims with `map`, for example to the variants of an enum, so that validators of
+    /// different claims fit into one chain.
     fn map_claims<F, D>(self, map: F) -> MapClaims<Self, F>
     where
         Self: Sized,
@@ -73,8 +73,8 @@ pub trait ValidateToken: Send + Sync + 'static {
         MapClaims::new(self, map)
     }
 
-    /// This validator behind a shared pointer, its type erased; only a verdict that has to be
-    /// waited for is boxed.
+    /// Moves the validator behind a shared pointer and erases its type. Only the future of a verdict
+    /// that is not ready at once is boxed.
     fn into_shared(self) -> SharedValidator<Self::Claims>
     where
         Self: Sized,

@@ -4,10 +4,10 @@ use super::{CacheSupport, ValidateToken};
 use crate::{Answer, RequestHead, validate::Verdict};
 use std::{future::Future, pin::Pin, sync::Arc};
 
-/// The future of an erased validator.
+/// The boxed future of a verdict.
 pub type BoxVerdictFuture<C> = Pin<Box<dyn Future<Output = Verdict<C>> + Send>>;
 
-/// A validator of any type: what [`ValidateToken::into_shared`] makes.
+/// A validator of any type, made by [`ValidateToken::into_shared`].
 pub type SharedValidator<C = ()> = Arc<dyn ValidateToken<Claims = C, Future = BoxVerdictFuture<C>>>;
 
 impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
@@ -23,7 +23,7 @@ impl<V: ValidateToken + ?Sized> ValidateToken for Arc<V> {
     }
 }
 
-/// A validator whose future is boxed, so that validators of different types have one type.
+/// A validator whose future is boxed.
 #[derive(Clone, Debug)]
 pub(super) struct Boxed<V>(pub(super) V);
 

@@ -10,14 +10,14 @@ use tower_oauth2::{Transport, testing::ManualClock, validate::Jwks};
 const URL: &str = "https://as.example/jwks";
 
 fn fetched(transport: Transport) -> Jwks {
-    Jwks::fetched(URL, transport).unwrap().with_clock(ManualClock::new().clock())
+    Jwks::from_url(URL, transport).unwrap().with_clock(ManualClock::new().clock())
 }
 
 #[tokio::test]
 async fn why_the_keys_are_not_to_be_had_is_said() {
     let of = async |transport: Transport| text(fetched(transport).warm_up().await);
     let discovered = async |transport: Transport| {
-        text(Jwks::discovered("https://as.example", transport).unwrap().warm_up().await)
+        text(Jwks::from_issuer("https://as.example", transport).unwrap().warm_up().await)
     };
     let secret = r#"{"keys":[{"kty":"oct","k":"aHVudGVyMg"}]}"#;
     assert_said([

@@ -144,27 +144,27 @@ fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
 
 #[test]
 fn what_is_wrong_with_keys_to_judge_by_is_said() {
-    let fixed = |json: &str| text(Jwks::fixed(json));
+    let fixed = |json: &str| text(Jwks::from_json(json));
     let many = format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 101].join(","));
     let between = |min, max| {
-        let keys = Jwks::fetched("https://as.example/jwks", Transport::https()).unwrap();
+        let keys = Jwks::from_url("https://as.example/jwks", Transport::https()).unwrap();
         text(keys.with_refresh_between(Duration::from_secs(min), Duration::from_secs(max)))
     };
     assert_said([
         (
             "a path alone",
-            text(Jwks::fetched("/jwks", Transport::https())),
+            text(Jwks::from_url("/jwks", Transport::https())),
             "the URL of the key set is no absolute http(s) URL, such as https://as.example/path",
         ),
         (
             "plain http",
-            text(Jwks::fetched("http://as.example/jwks", Transport::https())),
+            text(Jwks::from_url("http://as.example/jwks", Transport::https())),
             "the URL of the key set is plain http to another machine; \
              Transport::allow_plain_http takes it",
         ),
         (
             "an issuer by its name",
-            text(Jwks::discovered("as.example", Transport::https())),
+            text(Jwks::from_issuer("as.example", Transport::https())),
             "the issuer is no absolute http(s) URL, such as https://as.example/path",
         ),
         (
@@ -187,13 +187,13 @@ fn what_is_wrong_with_keys_to_judge_by_is_said() {
         ),
         (
             "a short secret",
-            text(Jwks::shared_secret(Algorithm::Hs256, "hunter2")),
+            text(Jwks::from_secret(Algorithm::Hs256, "hunter2")),
             "the shared secret cannot be used: the shared secret is shorter than the 32, 48 or 64 \
              bytes of HS256, HS384 or HS512",
         ),
         (
             "a secret for ECDSA",
-            text(Jwks::shared_secret(Algorithm::Es256, "hunter2")),
+            text(Jwks::from_secret(Algorithm::Es256, "hunter2")),
             "a shared secret is for HS256, HS384 or HS512",
         ),
         (

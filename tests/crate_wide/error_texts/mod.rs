@@ -46,5 +46,5 @@ fn endpoint_of(server: &AuthorizationServer) -> TokenEndpoint {
 }
 
 fn keys() -> Jwks {
-    Jwks::fetched("https://as.example/jwks", Transport::https()).unwrap()
+    Jwks::from_url("https://as.example/jwks", Transport::https()).unwrap()
 }

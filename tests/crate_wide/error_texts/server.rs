@@ -34,8 +34,8 @@ fn what_is_wrong_with_a_layer_is_said() {
         ),
         (
             "no place",
-            text(require().read_from([])),
-            "a token is read in at least one place: read_from names none",
+            text(require().with_locations([])),
+            "a token is read in at least one place: with_locations names none",
         ),
         (
             "a resource by http",
@@ -83,7 +83,7 @@ fn what_is_wrong_with_a_fixed_set_of_tokens_is_said() {
 fn what_is_wrong_with_a_trusted_issuer_is_said() {
     let issuer = || TrustedIssuer::new("https://as.example", keys());
     let validator = || JwtValidator::new(issuer().with_audience(["x"])).unwrap();
-    let shared = Jwks::shared_secret(Algorithm::Hs256, SECRET).unwrap();
+    let shared = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let shared = TrustedIssuer::new("https://other.example", shared).with_audience(["x"]);
     assert_said([
         (
@@ -173,7 +173,7 @@ async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not
     let scope = RequireScope::all_of(["read"]).unwrap();
     let form = "application/x-www-form-urlencoded";
     let post = Request::post("/").header(CONTENT_TYPE, form).body(Body::from("a=b")).unwrap();
-    let reads_forms = require().read_from([TokenLocation::Form]).unwrap();
+    let reads_forms = require().with_locations([TokenLocation::Form]).unwrap();
     assert_said([
         (
             "a scope is asked for and no token",

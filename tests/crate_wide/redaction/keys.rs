@@ -51,7 +51,7 @@ async fn metadata_does_not_print_its_members_nor_errors_a_body() {
 async fn keys_show_neither_where_they_are_from_nor_what_they_are() {
     let oct = format!(r#"{{"keys":[{{"kty":"oct","kid":"k","k":"{SECRET}"}}]}}"#);
     for transport in [failing(), answering(SECRET.into()), answering(oct.clone())] {
-        let jwks = Jwks::fetched(&url_with_secret(), transport).unwrap();
+        let jwks = Jwks::from_url(&url_with_secret(), transport).unwrap();
         let error = jwks.warm_up().await.unwrap_err();
         assert_clean("validate::JwksError", &error);
         assert_clean("validate::JwksErrorKind", &error.kind());
@@ -60,12 +60,12 @@ async fn keys_show_neither_where_they_are_from_nor_what_they_are() {
         assert_clean("validate::JwksStatus", &jwks.status());
         assert_clean("validate::Jwks", &jwks);
     }
-    assert_clean_error("ConfigError", &Jwks::fixed(&oct).unwrap_err());
+    assert_clean_error("ConfigError", &Jwks::from_json(&oct).unwrap_err());
     let bad = format!("https://user:{SECRET}@as.example/jwks");
-    let error = Jwks::fetched(&bad, failing()).unwrap_err();
+    let error = Jwks::from_url(&bad, failing()).unwrap_err();
     assert_clean_text("ConfigError", &error.to_string());
     let secret = ClientSecret::new(SECRET);
-    assert_clean("validate::Jwks", &Jwks::shared_secret(Algorithm::Hs256, secret).unwrap());
+    assert_clean("validate::Jwks", &Jwks::from_secret(Algorithm::Hs256, secret).unwrap());
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_jwt_shows_in_no_validator_and_in_no_wait_for_its_key() {
     server.issue_jwts(format, key);
     assert_clean("testing::AuthorizationServer", &server);
 
-    let keys = Jwks::fetched("https://as.example/jwks", failing()).unwrap();
+    let keys = Jwks::from_url("https://as.example/jwks", failing()).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["x"]);
     assert_clean("validate::TrustedIssuer", &issuer);
     let validator = JwtValidator::new(issuer).unwrap();

@@ -92,7 +92,7 @@ async fn a_public_key_is_no_secret_of_an_hmac_in_whatever_form() {
 #[tokio::test]
 async fn an_issuer_with_a_shared_secret_takes_its_one_algorithm_alone() {
     let secret = "a secret of the issuer, of sixty-four characters, no more no less";
-    let keys = Jwks::shared_secret(Algorithm::Hs256, secret).unwrap();
+    let keys = Jwks::from_secret(Algorithm::Hs256, secret).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE]);
     let validator = JwtValidator::new(issuer).unwrap().with_clock(clock());
     let api = Api::over(validator, crate::api::Web::default());

@@ -48,9 +48,9 @@ impl Sources {
             }
         }
         match self.locations.is_empty() {
-            true => {
-                Err(ConfigError::new("a token is read in at least one place: read_from names none"))
-            }
+            true => Err(ConfigError::new(
+                "a token is read in at least one place: with_locations names none",
+            )),
             false => Ok(()),
         }
     }
