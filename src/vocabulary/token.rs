@@ -99,8 +99,8 @@ impl AccessToken {
         &self.inner.bearer
     }
 
-    /// Until when the cache that holds this token lets it go out unasked, in nanoseconds of that
-    /// cache; zero is never. It lives in the token, so that whoever holds one need not look
+    /// Until when the cache that holds this token lets it go out unasked, as that cache counts time;
+    /// zero is never. It lives in the token, so that whoever holds one need not look
     /// anywhere else.
     pub(crate) fn lease(&self) -> &AtomicU64 {
         &self.inner.lease
