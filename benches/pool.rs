@@ -107,7 +107,8 @@ fn main() {
         let token = AccessToken::new(format!("{}{user:06}", token())).unwrap();
         let response = TokenResponse::new(token).with_refresh_token(format!("refresh-{user:032}"));
         let (endpoint, policy) = (endpoint.clone(), policy.clone());
-        sessions.insert(user, TokenCache::signed_in(endpoint, &response, policy, Clock::system()));
+        sessions
+            .insert(user, TokenCache::from_sign_in(endpoint, &response, policy, Clock::system()));
     });
     drop(sessions);
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | send a fixed token | [`AddBearer::bearer`](crate::client::AddBearer::bearer) |
 //! | send a token of a client of my own, kept fresh | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
-//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::signed_in`](crate::client::TokenCache::signed_in) |
+//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::from_sign_in`](crate::client::TokenCache::from_sign_in) |
 //! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
 //! | exchange a token, or sign for one | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
 //! | find the endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |

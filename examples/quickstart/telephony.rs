@@ -115,7 +115,7 @@ fn keep(system: &System<'_>, response: &TokenResponse) -> Result<TokenCache, Con
     let client = ClientAuthentication::query(CLIENT_ID, CLIENT_SECRET);
     let endpoint = system.endpoint("/api/v2/token", client)?;
     let (policy, clock) = (RefreshPolicy::default(), system.clock.clock());
-    Ok(TokenCache::signed_in(endpoint, response, policy, clock))
+    Ok(TokenCache::from_sign_in(endpoint, response, policy, clock))
 }
 
 /// A client of the API that presents the token of `cache` at `location`.

@@ -167,7 +167,7 @@ impl App {
         let response = self.sign_in.finish(pending, uri).await?;
         let id = random_id()?;
         let (policy, clock) = (RefreshPolicy::default(), Clock::system());
-        let cache = TokenCache::signed_in(self.endpoint.clone(), &response, policy, clock);
+        let cache = TokenCache::from_sign_in(self.endpoint.clone(), &response, policy, clock);
         self.tokens.insert(Session(id.as_str().into()), cache);
         Ok(id)
     }

@@ -82,7 +82,7 @@
 //! let transport = Transport::new(server.clone());
 //! let endpoint = TokenEndpoint::new("https://as.example/token", client, transport)?;
 //! let layer = ClientCredentialsRefresh::new(endpoint, "https://api.example")?
-//!     .with_policy(RefreshPolicy::default().with_jitter(false))
+//!     .with_policy(RefreshPolicy::default().without_jitter())
 //!     .with_clock(clock.clock());
 //!
 //! // The API that it calls.

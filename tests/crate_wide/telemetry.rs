@@ -176,9 +176,9 @@ async fn nothing_secret_is_told_whoever_repeats_it() {
         let world = World::new();
         let clock = world.clock.clock();
         let caches = [
-            TokenCache::with_clock(endpoint.clone(), grant, impatient(), clock.clone()),
-            TokenCache::with_clock(endpoint.clone(), form, impatient(), clock.clone()),
-            TokenCache::signed_in(endpoint, &response, impatient(), clock),
+            TokenCache::new_with_clock(endpoint.clone(), grant, impatient(), clock.clone()),
+            TokenCache::new_with_clock(endpoint.clone(), form, impatient(), clock.clone()),
+            TokenCache::from_sign_in(endpoint, &response, impatient(), clock),
         ];
         for cache in caches {
             let (asked, log) = traced(async {

@@ -40,7 +40,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
 
 /// A token is used up to its expiry, and renewed at the same moment by every cache.
 pub(crate) fn exact() -> RefreshPolicy {
-    RefreshPolicy::default().with_jitter(false).with_safety_margin(Duration::ZERO)
+    RefreshPolicy::default().without_jitter().with_safety_margin(Duration::ZERO)
 }
 
 /// The same, and nobody waits for another try.
@@ -191,7 +191,7 @@ impl World {
 
     pub(crate) fn cache(&self, policy: RefreshPolicy) -> TokenCache {
         let grant = Grant::client_credentials();
-        TokenCache::with_clock(self.endpoint(), grant, policy, self.clock.clock())
+        TokenCache::new_with_clock(self.endpoint(), grant, policy, self.clock.clock())
     }
 
     pub(crate) fn layer(&self, policy: RefreshPolicy) -> ClientCredentialsRefresh {

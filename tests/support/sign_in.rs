@@ -55,7 +55,7 @@ impl System {
     /// Keeps what a sign-in brought.
     pub(crate) fn cache_of(&self, response: &TokenResponse) -> TokenCache {
         let (endpoint, clock) = (self.query_endpoint(), self.clock.clock());
-        TokenCache::signed_in(endpoint, response, RefreshPolicy::default(), clock)
+        TokenCache::from_sign_in(endpoint, response, RefreshPolicy::default(), clock)
     }
 
     /// A token in use at `location` is destroyed. The call that meets this gets the

@@ -316,7 +316,7 @@ fn client() -> ClientAuthentication {
 
 /// The layer at its defaults, but that it renews at the same moment in every run.
 fn layer(endpoint: TokenEndpoint, api: String, clock: &ManualClock) -> ClientCredentialsRefresh {
-    let policy = RefreshPolicy::default().with_jitter(false);
+    let policy = RefreshPolicy::default().without_jitter();
     let layer = ClientCredentialsRefresh::new(endpoint, api).unwrap();
     layer.with_policy(policy).with_clock(clock.clock())
 }

@@ -313,7 +313,7 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
         let world = World::answering(|_| Reply::rotated("T2", "R2", 100).takes(seconds(1)));
         let response = response("T1").with_refresh_token("R1");
         let clock = world.clock.clock();
-        let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock);
+        let cache = TokenCache::from_sign_in(world.endpoint(), &response, exact(), clock);
         let told = Arc::new(Mutex::new(Vec::new()));
         let log = told.clone();
         let cache = cache.on_rotation(move |newest| log.lock().unwrap().push(newest.clone()));

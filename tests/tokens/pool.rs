@@ -179,7 +179,7 @@ fn by_extension() -> TokenPool<User> {
 /// A cache that asks for a token of `user`.
 fn own_cache(world: &World, user: User) -> TokenCache {
     let grant = Grant::client_credentials().with_param("user", user.0.to_string()).unwrap();
-    TokenCache::with_clock(world.endpoint(), grant, exact(), world.clock.clock())
+    TokenCache::new_with_clock(world.endpoint(), grant, exact(), world.clock.clock())
 }
 
 /// A pool whose caches are made when they are first asked for, for the lower-case users.
@@ -197,7 +197,7 @@ impl Maker {
         let (endpoint, clock) = (world.endpoint(), world.clock.clock());
         let grant = Grant::client_credentials().with_param("user", user.0.to_string()).unwrap();
         Self(Box::new(move || {
-            TokenCache::with_clock(endpoint.clone(), grant.clone(), exact(), clock.clone())
+            TokenCache::new_with_clock(endpoint.clone(), grant.clone(), exact(), clock.clone())
         }))
     }
 
@@ -220,7 +220,7 @@ fn signed_in(world: &World, user: User) -> TokenCache {
     let response = TokenResponse::new(token)
         .with_lifetime(seconds(600))
         .with_refresh_token(format!("refresh-{}", user.0));
-    TokenCache::signed_in(world.endpoint(), &response, exact(), world.clock.clock())
+    TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock())
 }
 
 #[tokio::test]

@@ -261,7 +261,8 @@ async fn withheld_scopes_are_known_of_a_token_from_the_store() {
     world.answer(|_| Reply::json(r#"{"access_token":"T","expires_in":60,"scope":"a"}"#));
     for _ in 0..2 {
         let grant = Grant::client_credentials().with_scopes("a b".parse().unwrap());
-        let cache = TokenCache::with_clock(world.endpoint(), grant, exact(), world.clock.clock());
+        let cache =
+            TokenCache::new_with_clock(world.endpoint(), grant, exact(), world.clock.clock());
         let cache = cache.with_store(shared(&store), StorePolicy::default()).unwrap();
         assert_eq!(token(&cache).await.unwrap(), "T");
         assert_eq!(cache.status().withheld().to_string(), "b");
@@ -274,7 +275,8 @@ async fn sessions_closures_and_caches_with_clones_are_not_shared() {
     let (world, store) = (World::new(), InMemoryStore::new());
     let over = |cache: TokenCache| cache.with_store(shared(&store), StorePolicy::default());
     let response = TokenResponse::new("T".try_into().unwrap());
-    let session = TokenCache::signed_in(world.endpoint(), &response, exact(), world.clock.clock());
+    let session =
+        TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock());
     assert!(over(session).is_err());
     let closure = move || std::future::ready(Ok::<_, Error>(response.clone()));
     assert!(over(TokenCache::from_fn(closure, exact(), Clock::system())).is_err());
@@ -325,7 +327,7 @@ async fn other_scopes_have_another_token_key_01() {
     world.answer(|asked: &Asked| Reply::token(&format!("T{}", asked.number), 3600));
     let of = |scopes: &str| {
         let clock = world.clock.clock();
-        let cache = TokenCache::with_clock(world.endpoint(), asking(scopes), exact(), clock);
+        let cache = TokenCache::new_with_clock(world.endpoint(), asking(scopes), exact(), clock);
         cache.with_store(shared(&store), StorePolicy::default()).unwrap()
     };
     assert_eq!(token(&of("a")).await.unwrap(), "T1");

@@ -216,7 +216,7 @@ impl SignIn {
     /// Asks for a token for `resource`, in the authorization URL and again where the code is
     /// exchanged ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), and may be
     /// called again for another. The renewals of a
-    /// [`TokenCache::signed_in`](super::TokenCache::signed_in) name it too. Defaults to none.
+    /// [`TokenCache::from_sign_in`](super::TokenCache::from_sign_in) name it too. Defaults to none.
     ///
     /// # Errors
     ///

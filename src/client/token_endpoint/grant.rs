@@ -114,9 +114,9 @@ impl Grant {
 
     /// A refresh token
     /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
-    /// are good once. A session of which it is all there is goes on with [`TokenCache::resumed`].
+    /// are good once. A session of which it is all there is goes on with [`TokenCache::from_refresh_token`].
     ///
-    /// [`TokenCache::resumed`]: crate::client::TokenCache::resumed
+    /// [`TokenCache::from_refresh_token`]: crate::client::TokenCache::from_refresh_token
     pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
         Self::standard(&[
             ("grant_type", "refresh_token"),

@@ -155,10 +155,10 @@ const API: &str = "https://api.example";
 #[tokio::test]
 async fn why_a_call_has_no_token_is_said() {
     let from = |cache: &TokenCache| AddBearer::from_source(cache.clone(), API).unwrap();
-    let policy = || RefreshPolicy::default().with_jitter(false).with_patience(Duration::ZERO);
+    let policy = || RefreshPolicy::default().without_jitter().with_patience(Duration::ZERO);
     let cache_of = |endpoint| {
         let clock = ManualClock::new().clock();
-        TokenCache::with_clock(endpoint, Grant::client_credentials(), policy(), clock)
+        TokenCache::new_with_clock(endpoint, Grant::client_credentials(), policy(), clock)
     };
     let server = AuthorizationServer::new();
     server.register_client(RegisteredClient::confidential("id", "secret"));
@@ -174,7 +174,7 @@ async fn why_a_call_has_no_token_is_said() {
     let unset = TokenEndpoint::new("https://as.example/token", unset, transport).unwrap();
     let once = endpoint_of(&server).fetch(&Grant::client_credentials()).await.unwrap();
     let clock = ManualClock::new();
-    let session = TokenCache::signed_in(endpoint_of(&server), &once, policy(), clock.clock());
+    let session = TokenCache::from_sign_in(endpoint_of(&server), &once, policy(), clock.clock());
     clock.advance(Duration::from_secs(2 * 3600));
     let pool = TokenPool::new(|request| request.extensions().get::<u32>().copied());
     let known = TokenPool::new(|_| Some(1));

@@ -191,7 +191,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
     let response = issuing().fetch(&Grant::client_credentials()).await.unwrap();
     let caches = [
         TokenCache::new(issuing(), Grant::client_credentials(), policy.clone()),
-        TokenCache::signed_in(issuing(), &response, policy.clone(), clock.clone()),
+        TokenCache::from_sign_in(issuing(), &response, policy.clone(), clock.clone()),
         TokenCache::from_fn(
             move || future::ready(Ok::<_, ConfigError>(response.clone())),
             policy,
@@ -456,7 +456,7 @@ async fn a_session_that_ended_is_told_without_its_tokens() {
     let response = TokenResponse::new(token()).with_refresh_token(SECRET);
     for response in [response, TokenResponse::new(token())] {
         let policy = RefreshPolicy::default();
-        let cache = TokenCache::signed_in(endpoint.clone(), &response, policy, Clock::system());
+        let cache = TokenCache::from_sign_in(endpoint.clone(), &response, policy, Clock::system());
         cache.reject(&token());
         let layer = AddBearer::from_source(cache.clone(), API).unwrap();
         let error = failure(layer, API).await;
