@@ -14,8 +14,9 @@ use tower_layer::Layer;
 /// It is [`AddBearer`] with a [`TokenCache`] as its source: see there for what is attached where,
 /// and when a token is fetched. Nothing is fetched before the first call.
 ///
-/// A clone, and every service made of it, shares the token. Setters make a new cache: call them
-/// before the layer is used.
+/// A clone, and every service made of it, shares the token. Call setters before the layer is cloned
+/// or used: after that they give the layer a cache of its own, and leave clones, services and
+/// [`cache`](Self::cache)s from before as they are.
 ///
 /// # Defaults
 ///
@@ -215,8 +216,8 @@ impl<P> ClientCredentialsRefresh<P> {
         ClientCredentialsRefresh { endpoint, grant, policy, clock, ceiling, layer }
     }
 
-    /// The cache that the services of this layer share: it is warmed up, watched and shut down
-    /// there.
+    /// Returns the cache that the services of this layer share, to warm it up, watch it and shut it
+    /// down. Its clones follow later setters, until the layer is cloned or used.
     #[must_use]
     pub fn cache(&self) -> &TokenCache {
         self.layer.source()

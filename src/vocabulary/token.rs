@@ -8,13 +8,14 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The longest token that is accepted, in bytes.
+/// The longest token that is taken, in bytes.
 pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// An access token ([RFC 6749 §1.4]), an opaque text.
+/// An access token ([RFC 6749 §1.4]): opaque text that opens what it was issued for.
 ///
-/// Clones share the text. It prints as `[redacted]`, and has no `Display`, no `Serialize` and no
-/// comparison. Its bytes are wiped when the last clone and the last header made of it are dropped.
+/// A clone shares the text. It prints as `[redacted]`, has no `Display`, no `Serialize` and no
+/// comparison; its bytes are wiped when the last clone, and the last header made of it, are
+/// dropped.
 ///
 /// ```
 /// use tower_oauth2::AccessToken;
@@ -33,7 +34,7 @@ pub struct AccessToken {
 }
 
 struct Inner {
-    /// [`PREFIX`] and the token. A pool holds one for each user, so the text is not kept twice.
+    /// [`PREFIX`] and the token. The text is not kept beside it: a pool holds one for each user.
     bearer: HeaderValue,
     /// See [`AccessToken::lease`].
     lease: AtomicU64,
@@ -43,9 +44,9 @@ struct Inner {
 
 const PREFIX: &str = "Bearer ";
 
-/// The issuer of a token to callers, which reacts to its rejection.
+/// What gave a token out, and is to hear of its rejection.
 pub(crate) trait Giver: Send + Sync {
-    /// Reports that the resource refused `rejected`. Returns `true` if another token may be had.
+    /// The resource refused `rejected`; whether another token may be had.
     fn reject(&self, rejected: &AccessToken) -> bool;
 }
 
@@ -59,12 +60,12 @@ impl AsRef<[u8]> for Wiped {
 }
 
 impl AccessToken {
-    /// Takes a token of at most 16 KiB of visible ASCII. That is more than the `b64token` of
-    /// [RFC 6750 §2.1], because some servers issue other tokens.
+    /// A token of visible ASCII characters, at most 16 KiB of them. That is wider than the
+    /// `b64token` of [RFC 6750 §2.1], because servers with other tokens exist.
     ///
     /// # Errors
     ///
-    /// When `token` is empty, longer, or has any other character. The error does not repeat it.
+    /// When `token` is empty, longer, or holds any other character. The error does not repeat it.
     ///
     /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn new(token: impl Into<String>) -> Result<Self, ConfigError> {
@@ -84,7 +85,7 @@ impl AccessToken {
         Ok(Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver: None }) })
     }
 
-    /// Returns the token itself. The caller is responsible for where it goes.
+    /// The token itself. Whoever calls this answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         let text = self.inner.bearer.as_bytes().get(PREFIX.len()..).unwrap_or_default();
@@ -92,48 +93,49 @@ impl AccessToken {
         str::from_utf8(text).unwrap_or_default()
     }
 
-    /// Returns the value of an `Authorization` header, `Bearer` and the token, marked sensitive.
+    /// `Bearer` and the token, marked sensitive: the value of an `Authorization` header.
     #[must_use]
     pub fn bearer(&self) -> &HeaderValue {
         &self.inner.bearer
     }
 
-    /// Returns the time until which the token may be sent without asking its cache, in nanoseconds
-    /// of that cache's clock. Zero is never. A holder of the token finds it without the cache.
+    /// Until when the cache that holds this token lets it go out unasked, as that cache counts time;
+    /// zero is never. It lives in the token, so that whoever holds one need not look
+    /// anywhere else.
     pub(crate) fn lease(&self) -> &AtomicU64 {
         &self.inner.lease
     }
 
-    /// Returns the issuer of this token, if it still exists.
+    /// What gave this token out, where that is still there.
     pub(crate) fn giver(&self) -> Option<Arc<dyn Giver>> {
         self.inner.giver.as_ref()?.upgrade()
     }
 
-    /// Returns another token of the same text, without a lease, that `giver` gives out.
+    /// The same text as a token of its own, without a lease, which `giver` gives out.
     pub(crate) fn given_by(&self, giver: Weak<dyn Giver>) -> Self {
         let bearer = self.inner.bearer.clone();
         let giver = Some(giver);
         Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver }) }
     }
 
-    /// Returns `true` if both have the same text.
+    /// Whether both are the same text.
     pub(crate) fn has_text_of(&self, other: &Self) -> bool {
         self.is_same(other) || self.inner.bearer == other.inner.bearer
     }
 
-    /// Returns `true` if both are clones of one token, and thus of the same answer of the same
-    /// authorization server.
+    /// Whether both are one and the same token object, which says more than equal text: the
+    /// same answer of the same authorization server.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 }
 
-/// Joins `parts` to a header value that is marked sensitive, and wiped when dropped.
+/// A header value of its own bytes, marked sensitive and wiped when dropped.
 ///
 /// # Errors
 ///
-/// When `parts` have a character that a header value cannot have.
+/// When `parts` hold what a header value cannot.
 pub(crate) fn sensitive_header(parts: &[&str]) -> Result<HeaderValue, ConfigError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
     for part in parts {

@@ -204,9 +204,11 @@ impl Engine {
                     return Err(Error::aborted());
                 }
                 let fetch = before(setup.source.fetch(), setup.clock.sleep(setup.fetch_deadline));
-                let fetch = async { fetch.await.unwrap_or_else(|| Err(Error::timed_out())) };
-                let ended = async { drop(ended.await) };
-                before(fetch, ended).await.unwrap_or_else(|| Err(Error::aborted()))
+                match before(fetch, async { drop(ended.await) }).await {
+                    Some(Some(result)) => result,
+                    Some(None) => Err(Error::timed_out()),
+                    None => Err(Error::aborted()),
+                }
             };
             runtime.spawn(launch.task(fetch).instrument(span));
             self.changed.notify_waiters();

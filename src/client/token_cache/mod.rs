@@ -41,19 +41,20 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
 ///
-/// 1. Fresh: the token goes out. Stale: it goes out, and one fetch runs in the background.
-///    Expired or none: every caller waits for the same one fetch.
-/// 2. A fetch belongs to no caller: dropping one, or all, neither loses nor repeats it.
-/// 3. While a token is good, failing fetches disturb nobody. Without one, callers wait as long
-///    as their patience and then get the error, with the time until the next try.
-/// 4. How often the server is asked is bounded, whatever it answers.
+/// 1. A fresh token is returned at once. So is a stale one, and one fetch runs in the background.
+///    Without a token, or with an expired one, all callers wait for the same one fetch.
+/// 2. A fetch belongs to no caller: a caller that is dropped neither ends nor repeats it.
+/// 3. While the token is good, callers do not notice a fetch that fails. Without a good token they
+///    wait no longer than their patience, and then get the error, with the time until the next try.
+/// 4. The cache limits how often it asks the authorization server, whatever that answers.
 ///
-/// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
-/// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
-/// waits, but for a renewal of a session: its new refresh token is told before.
+/// A clone is the same cache. Nothing is fetched, and no task is started, before the first caller
+/// asks. A fetch ends within its deadline, or with the last clone and the last waiting caller. A
+/// renewal of a session goes on, so that [`on_rotation`](Self::on_rotation) sees the new refresh
+/// token.
 ///
-/// Its life: [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
-/// [`revoke`](Self::revoke), [`shutdown`](Self::shutdown).
+/// See also [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
+/// [`revoke`](Self::revoke) and [`shutdown`](Self::shutdown).
 ///
 /// # Defaults
 ///
@@ -61,9 +62,9 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///
 /// # Panics
 ///
-/// Whoever has to wait for a token, with the system's clock in a tokio runtime whose timers are off.
-/// Outside of any runtime that is an error of the kind [`NoRuntime`]; a token that is there needs
-/// neither.
+/// If a caller has to wait for a token, on the system's clock, in a tokio runtime whose timers are
+/// off. Outside of a runtime such a caller gets an error of the kind [`NoRuntime`]. A caller that
+/// gets a token at once needs neither.
 ///
 /// [`NoRuntime`]: crate::client::ErrorKind::NoRuntime
 ///
@@ -90,15 +91,15 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// Fetches by asking `endpoint` with `grant`, the same each time.
+    /// Creates a cache that fetches each token from `endpoint` with `grant`.
     #[must_use]
     pub fn new(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
-        Self::with_clock(endpoint, grant, policy, Clock::system())
+        Self::new_with_clock(endpoint, grant, policy, Clock::system())
     }
 
-    /// The same, its time told by `clock`.
+    /// Creates the same cache with `clock` in the place of the system's.
     #[must_use]
-    pub fn with_clock(
+    pub fn new_with_clock(
         endpoint: TokenEndpoint,
         grant: Grant,
         policy: RefreshPolicy,
@@ -119,7 +120,8 @@ impl TokenCache {
         State::new(setup, policy, true)
     }
 
-    /// Fetches by asking `fetch`: any other library that gets tokens, or a grant of one's own.
+    /// Creates a cache that fetches each token by calling `fetch`, for example with another OAuth
+    /// library.
     #[must_use]
     pub fn from_fn<F, Fut, E>(fetch: F, policy: RefreshPolicy, clock: Clock) -> Self
     where
@@ -135,12 +137,13 @@ impl TokenCache {
         Self::of(State::new(setup, policy, true))
     }
 
-    /// Keeps the token of a sign-in, and renews it by its refresh token, for the resources that the
-    /// [sign-in](crate::client::SignIn::with_resource) named. Without a refresh token it is used until it
-    /// is rejected, and from then on the error says that the user has to sign in;
-    /// [`store`](Self::store) takes the new token.
+    /// Creates a cache with the token of a sign-in, which it renews with the refresh token, for the
+    /// resources that the [sign-in](crate::client::SignIn::with_resource) named.
+    ///
+    /// Without a refresh token, the token is used until a resource rejects it. From then on callers
+    /// get an error that asks the user to sign in; [`store`](Self::store) takes the new token.
     #[must_use]
-    pub fn signed_in(
+    pub fn from_sign_in(
         endpoint: TokenEndpoint,
         response: &TokenResponse,
         policy: RefreshPolicy,
@@ -151,9 +154,9 @@ impl TokenCache {
         cache
     }
 
-    /// Goes on with a session of which only the refresh token was kept: the newest, as
-    /// [`on_rotation`](Self::on_rotation) told it. The first call has an access token fetched.
-    /// Resources that the sign-in named have to be [named again](Self::with_resources).
+    /// Creates a cache that goes on with a session, of which the program kept the newest refresh
+    /// token (see [`on_rotation`](Self::on_rotation)). The first caller starts a fetch. Call
+    /// [`with_resources`](Self::with_resources) if the sign-in named resources.
     ///
     /// ```
     /// use tower_oauth2::{
@@ -173,7 +176,7 @@ impl TokenCache {
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn resumed(
+    pub fn from_refresh_token(
         endpoint: TokenEndpoint,
         refresh_token: impl Into<ClientSecret>,
         policy: RefreshPolicy,
@@ -194,31 +197,30 @@ impl TokenCache {
         Self { engine: Arc::new(Engine::new(state)) }
     }
 
-    /// Looks into `store` before it fetches, and puts there what it has fetched, so that the
-    /// replicas of a service fetch one token between them.
+    /// Sets a store that the replicas of a service share, so that they fetch one token between them.
     ///
-    /// 1. A token that is there and need not be renewed yet is used, and nothing is fetched.
-    ///    Whoever finds none asks to be the one that fetches; the others wait for a while, and
-    ///    look again.
-    /// 2. A store that fails, or is late, is one that has nothing: the token is fetched, a warning
-    ///    is logged (feature `tracing`), and
-    ///    [`store_failures`](crate::client::TokenStatus::store_failures) counts it.
-    /// 3. A token that this cache had once is not taken from the store again: it was rejected, or
+    /// 1. The cache loads from `store` before it fetches, and saves what it fetched. It uses a token
+    ///    of the store that need not be renewed yet. Otherwise one replica fetches, and the others
+    ///    wait for a while and look again.
+    /// 2. If the store fails or is late, the cache fetches the token without it, logs a warning
+    ///    (feature `tracing`), and counts the failure in
+    ///    [`store_failures`](crate::client::TokenStatus::store_failures).
+    /// 3. The cache never takes a token from the store that it had before: that one was rejected, or
     ///    has to be renewed.
     ///
-    /// The key is made of everything that tells tokens apart: the endpoint, the client and its
+    /// The key is a digest of everything that tells tokens apart: the endpoint, the client and its
     /// secret, the grant with its scopes, audience, resources and parameters. Another client,
     /// another secret or another scope never finds the token.
     ///
-    /// A look counts as a fetch in [`fetches`](crate::client::TokenStatus::fetches). Replicas tell the
-    /// time by their wall clocks, which have to agree within the lead of [`RefreshPolicy`].
+    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The wall
+    /// clocks of the replicas have to agree within the lead time of [`RefreshPolicy`].
     ///
     /// [`RefreshPolicy`]: crate::client::RefreshPolicy
     ///
     /// # Errors
     ///
-    /// When the cache was cloned or used before, or holds a session or a closure: their tokens are
-    /// not the same for everybody.
+    /// If the cache was cloned or used before, or fetches by a session or a closure: the tokens of
+    /// those are not the same for every replica.
     ///
     /// # Example
     ///
@@ -251,36 +253,38 @@ impl TokenCache {
         if is_used { Err(used()) } else { Ok(cache) }
     }
 
-    /// Tells `told` of each new refresh token that a renewal brings, once and before it is used:
-    /// to be kept where a restart finds it. It takes the place of what was told before. That of a
-    /// sign-in is not told, since the caller has it; a cache without a session tells nothing.
+    /// Sets a closure that is called with each new refresh token, once and before that is used, to
+    /// keep it for the next start of the program. Replaces the closure set before. Defaults to none.
     ///
-    /// It runs on the task that renews, even after the cache was shut down or dropped meanwhile:
-    /// callers wait for it, and it should do no more than a short write. One that panics fails the
-    /// renewal; the new refresh token is kept here all the same.
+    /// It is not called with the refresh token of a sign-in, which the caller has, nor by a cache
+    /// without a session.
+    ///
+    /// The closure runs on the task that renews, even if the cache was shut down or dropped
+    /// meanwhile. Callers wait for it, so it should do no more than a short write. If it panics, the
+    /// renewal fails, and the cache keeps the new refresh token all the same.
     #[must_use]
-    pub fn on_rotation(self, told: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
+    pub fn on_rotation(self, newest: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
         if let Some(session) = self.engine.source().session() {
-            session.tokens().on_rotation = Some(Arc::new(told));
+            session.tokens().on_rotation = Some(Arc::new(newest));
         }
         self
     }
 
-    /// Names `resources`, and no others, in each renewal of the session from now on
-    /// ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)). Name none for a server
-    /// that takes them at a sign-in alone. Defaults to those of the
-    /// [sign-in](crate::client::SignIn::with_resource) whose token is held.
+    /// Sets the resources that each renewal of the session names
+    /// ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)). Pass none for a server
+    /// that takes them at a sign-in only. Defaults to those of the latest
+    /// [sign-in](crate::client::SignIn::with_resource).
     ///
     /// ```
     /// # use tower_oauth2::{ConfigError, client::TokenCache};
-    /// fn resumed(cache: TokenCache) -> Result<TokenCache, ConfigError> {
+    /// fn named(cache: TokenCache) -> Result<TokenCache, ConfigError> {
     ///     cache.with_resources(&["https://api.example/v1"])
     /// }
     /// ```
     ///
     /// # Errors
     ///
-    /// When one is no absolute URI without a fragment, or the cache has no session.
+    /// If one is not an absolute URI without a fragment, or the cache has no session.
     pub fn with_resources(self, resources: &[&str]) -> Result<Self, ConfigError> {
         let resources = resources.iter().map(|it| absolute("a resource", RESOURCE, (*it).into()));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
@@ -294,8 +298,8 @@ impl TokenCache {
         Ok(self)
     }
 
-    /// Changes what this cache and all its clones fetch with, or returns another cache if this one is
-    /// used already.
+    /// Changes what this cache and its clones fetch with, or returns another cache if this one is in
+    /// use.
     pub(super) fn reconfigure(
         &self,
         endpoint: TokenEndpoint,
@@ -313,34 +317,33 @@ impl TokenCache {
         self.engine.setup();
     }
 
-    /// Whether there is another clone of it, somebody waits for its token, or one is fetched.
+    /// Returns `true` if it has another clone, a waiting caller or a fetch in flight.
     pub(super) fn is_in_use(&self) -> bool {
         Arc::strong_count(&self.engine) > 1 || self.engine.lock().machine.is_fetching()
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
-    /// comes with it, and a fetch in flight for the old one changes neither.
+    /// Replaces the token and the refresh token, after a new sign-in. A fetch in flight changes
+    /// neither.
     pub fn store(&self, response: &TokenResponse) {
         self.engine.store(response);
     }
 
-    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
-    /// may try at once.
+    /// Makes the cache forget that the authorization server refused the client, so that the next
+    /// call tries at once. Call it after the client's secret was changed.
     pub fn credential_changed(&self) {
         self.engine.credential_changed();
     }
 
-    /// Fetches a token where there is none that may be sent, as a caller would: at the start of a
-    /// program, before the first call needs it.
+    /// Fetches a token unless there is a usable one, for example at the start of a program.
     ///
     /// # Errors
     ///
-    /// Why there is still none when the patience of [`RefreshPolicy`] ends. The cache is as good
-    /// as before: the next call tries again.
+    /// If there is no token when the patience of [`RefreshPolicy`] ends. The cache stays usable: the
+    /// next call tries again.
     ///
     /// # Panics
     ///
-    /// As [a caller](Self#panics).
+    /// Like [any caller](Self#panics).
     ///
     /// # Cancel safety
     ///
@@ -351,15 +354,16 @@ impl TokenCache {
         wait::token(&self.engine).wait().await.map(drop)
     }
 
-    /// How the cache is doing. It holds no secret, and is quick even while a fetch hangs.
+    /// Returns a snapshot of the cache, without a secret. It does not wait for a fetch in flight.
     #[must_use]
     pub fn status(&self) -> TokenStatus {
         self.engine.lock().status()
     }
 
-    /// Waits until something has happened since `since`: a fetch began or ended, or a token was
-    /// stored, rejected, revoked, or the cache shut down. That a token becomes old by time alone
-    /// is no such event.
+    /// Waits until the cache has changed since the status `since`, and returns the new status.
+    ///
+    /// A change is: a fetch began or ended, a token was stored, rejected or revoked, the credential
+    /// changed, or the cache was shut down. A token that expires is not a change.
     ///
     /// ```
     /// # use tower_oauth2::client::TokenCache;
@@ -374,34 +378,36 @@ impl TokenCache {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: whoever asks again with the same status misses nothing.
+    /// Cancel safe: a second call with the same status misses no change.
     pub async fn changed(&self, since: &TokenStatus) -> TokenStatus {
         self.engine.changed(since.events).await;
         self.status()
     }
 
-    /// Takes the token out of use and has `endpoint` revoke it; the refresh token of a sign-in
-    /// too, which ends the session. Where tokens can be fetched without the user, the next call
-    /// has another fetched. Without a token nothing is sent. Before that it is
-    /// [removed](crate::client::TokenStore::remove) from the [store](Self::with_store), if that can
-    /// and is not down, so that no other replica finds it; one that has it already uses it until it
-    /// is rejected.
+    /// Stops using the token and revokes it at `endpoint`. Revokes the refresh token of a sign-in
+    /// too, which ends the session.
     ///
-    /// A renewal of a session that is in flight is not kept, and its refresh token revoked when it
-    /// comes: one request, of whose failure nobody is told.
+    /// Unless the token came from a sign-in, the next call fetches another. Without a token nothing
+    /// is sent. The cache first [removes](crate::client::TokenStore::remove) the token from the
+    /// [store](Self::with_store), if that works, so that no other replica finds it; a replica that
+    /// has it uses it until it is rejected.
+    ///
+    /// If a renewal of the session is in flight, its token is not kept, and the refresh token that it
+    /// brings is revoked with one request, whose failure is not reported.
     ///
     /// # Errors
     ///
-    /// When the server did not revoke what it was asked to. The cache has forgotten it all the
-    /// same; whoever stole it can use it until it expires.
+    /// If the server did not revoke a token. The cache has forgotten it all the same; a thief can
+    /// use it until it expires.
     ///
     /// # Panics
     ///
-    /// As [`TokenRevocation::revoke`], where there is a token to revoke.
+    /// Like [`TokenRevocation::revoke`], if there is a token to revoke.
     ///
     /// # Cancel safety
     ///
-    /// Once it was polled the token is out of use; whether the server knows is then unknown.
+    /// The first poll takes the token out of use. After a cancellation it is unknown whether the
+    /// server revoked it.
     pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
         let (token, refresh_token) = self.engine.take_tokens(endpoint);
         if let (Some(token), Some(store)) = (&token, self.engine.source().store()) {
@@ -418,14 +424,14 @@ impl TokenCache {
         refresh_revoked.and(revoked)
     }
 
-    /// Ends the cache and all its clones: a fetch in flight is dropped, tokens are forgotten, and
-    /// whoever asks or waits for one gets an error of the kind [`ShutDown`]. What is stored from
-    /// now on is not kept.
+    /// Ends the cache and all its clones. A fetch in flight is dropped, tokens are forgotten, and
+    /// callers get an error of the kind [`ShutDown`], also those that wait. Tokens that are stored
+    /// later are ignored.
     ///
-    /// One request goes on, as after the last clone is dropped: a renewal of a session, of which the
-    /// server may have used up the refresh token. No longer than a fetch may take
-    /// ([`with_fetch_deadline`]), and for nothing but to tell [`on_rotation`](Self::on_rotation) the
-    /// new one; a program that ends should leave its runtime that time.
+    /// A renewal of a session goes on, as it does after the last clone is dropped, because the
+    /// server may have used up the refresh token. It takes at most [`with_fetch_deadline`], and only
+    /// calls [`on_rotation`](Self::on_rotation) with the new one. A program that ends should leave
+    /// its runtime that time.
     ///
     /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown

@@ -29,8 +29,8 @@ pub(super) enum Source {
 pub(super) struct RepeatedGrant {
     endpoint: TokenEndpoint,
     grant: Grant,
-    step_up: Option<Box<StepUp>>,
-    store: Option<Box<Level>>,
+    step_up: Option<Arc<StepUp>>,
+    store: Option<Arc<Level>>,
 }
 
 impl Source {
@@ -65,7 +65,7 @@ impl Source {
 
     pub(super) fn fetch(&self) -> Fetch {
         match self {
-            Self::Grant(source) => Box::pin(source.clone().fetch()),
+            Self::Grant(source) => source.fetch(),
             Self::Session(session) => Box::pin(session.clone().renew()),
             Self::Closure(fetch) => fetch(),
         }
@@ -131,23 +131,25 @@ impl Source {
 }
 
 impl RepeatedGrant {
-    async fn fetch(self: Arc<Self>) -> Result<TokenResponse, Error> {
-        match &self.store {
-            Some(store) => store.fetch(self.ask()).await,
-            None => self.ask().await,
-        }
-    }
-
-    async fn ask(&self) -> Result<TokenResponse, Error> {
-        let Some(step_up) = &self.step_up else { return self.endpoint.fetch(&self.grant).await };
+    fn fetch(&self) -> Fetch {
+        let Some(step_up) = self.step_up.clone() else {
+            let fetch = self.endpoint.fetch(&self.grant);
+            return match self.store.clone() {
+                Some(store) => Box::pin(async move { store.fetch(fetch).await }),
+                None => Box::pin(fetch),
+            };
+        };
         let wanted = step_up.wanted();
         let scopes = self.grant.scopes().clone().joined(wanted.clone());
-        let answer = self.endpoint.fetch(&self.grant.clone().with_scopes(scopes)).await;
-        match &answer {
-            Ok(_) => step_up.fetched(&wanted),
-            Err(error) => step_up.failed(&wanted, error),
-        }
-        answer
+        let fetch = self.endpoint.fetch(&self.grant.clone().with_scopes(scopes));
+        Box::pin(async move {
+            let answer = fetch.await;
+            match &answer {
+                Ok(_) => step_up.fetched(&wanted),
+                Err(error) => step_up.failed(&wanted, error),
+            }
+            answer
+        })
     }
 }
 

@@ -5,9 +5,9 @@ use crate::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::fmt;
 
-/// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a token: a digest of everything
-/// that tells it apart from others. It is the same at every replica, and in every version of this
-/// crate that reads what another wrote.
+/// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a
+/// token: a digest of everything that tells it apart from others. It is the same at every replica,
+/// and in every version of this crate that can read what another wrote.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreKey(Box<str>);
 
@@ -15,14 +15,14 @@ pub struct StoreKey(Box<str>);
 const VERSION: &str = "1";
 
 impl StoreKey {
-    /// The key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds no
-    /// secret; see [`StorePolicy::with_key_secret`](crate::client::token_cache::store::StorePolicy::with_key_secret).
+    /// Returns the key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds
+    /// no secret; see [`StorePolicy::with_key_secret`](crate::client::token_cache::store::StorePolicy::with_key_secret).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key of the tokens that `endpoint` gives for `grant`.
+    /// Returns the key of the tokens that `endpoint` issues for `grant`.
     pub(in crate::client) fn of(
         endpoint: &TokenEndpoint,
         grant: &Grant,

@@ -1,4 +1,4 @@
-//! The steps of one fetch that looks into a store first.
+//! The store in front of a grant: the steps of one fetch that looks into it first.
 
 use super::{Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore};
 use crate::{
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-/// How many tokens are remembered that this cache had.
+/// How many tokens that this cache had are remembered.
 const HAD: usize = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -36,17 +36,17 @@ pub(in crate::client::token_cache) struct Level {
     failures: AtomicU64,
 }
 
-/// What one fetch knows of the store.
+/// One fetch's use of the store.
 struct Visit {
-    /// It was asked and failed: it is not asked again.
+    /// The store failed, and is not asked again.
     is_down: bool,
 }
 
-/// Whose turn it is.
+/// Which replica fetches.
 enum Turn {
-    /// Another's, whose token came.
-    Came(TokenResponse),
-    /// This one's, as this holder, where somebody keeps count.
+    /// Another did, and this is its token.
+    Other(TokenResponse),
+    /// This one, as this holder if the store granted that.
     Own(Option<String>),
 }
 
@@ -72,7 +72,7 @@ impl Level {
             return Ok(found);
         }
         let holder = match self.turn(&mut visit).await {
-            Turn::Came(found) => return Ok(found),
+            Turn::Other(found) => return Ok(found),
             Turn::Own(holder) => holder,
         };
         let asked_at = self.clock.wall();
@@ -92,7 +92,7 @@ impl Level {
         result
     }
 
-    /// Removes `token`; that of a replica which has fetched another since then stays.
+    /// Removes `token` from the store, but no newer one.
     pub(in crate::client::token_cache) async fn withdraw(&self, token: &AccessToken) {
         let mut visit = Visit { is_down: false };
         let found = self.ask(&mut visit, "load", || self.store.load(&self.key)).await.flatten();
@@ -101,7 +101,7 @@ impl Level {
         }
     }
 
-    /// A token in the store that need not be renewed yet, and that this cache did not have.
+    /// Returns a token of the store that need not be renewed yet and that this cache did not have.
     async fn look(&self, visit: &mut Visit) -> Option<TokenResponse> {
         let stored = self.ask(visit, "load", || self.store.load(&self.key)).await??;
         let left = stored.remaining(self.clock.wall());
@@ -110,7 +110,7 @@ impl Level {
         good.then(|| stored.response(left))
     }
 
-    /// Asks to be the one that fetches, and waits a while for whoever is.
+    /// Asks to be the replica that fetches, and waits a while for another that is.
     async fn turn(&self, visit: &mut Visit) -> Turn {
         let Some(holder) = random::secret() else { return Turn::Own(None) };
         let holder = BASE64_URL_SAFE_NO_PAD.encode(holder);
@@ -126,7 +126,7 @@ impl Level {
                         Some(found) => {
                             let release = || self.store.release(&self.key, &holder);
                             self.ask(visit, "release", release).await;
-                            Turn::Came(found)
+                            Turn::Other(found)
                         }
                     };
                 }
@@ -137,19 +137,19 @@ impl Level {
                     }
                     self.clock.sleep(look_again.clamp(LOOK_MIN, LOOK_MAX).min(left)).await;
                     if let Some(found) = self.look(visit).await {
-                        return Turn::Came(found);
+                        return Turn::Other(found);
                     }
                 }
             }
         }
     }
 
-    /// In how many fetches the store failed.
+    /// Returns in how many fetches the store failed.
     pub(in crate::client::token_cache) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// What the store says, or nothing where it fails.
+    /// Returns the answer of the store, or `None` if it fails or is late.
     async fn ask<'a, T>(
         &'a self,
         visit: &mut Visit,
