@@ -9,6 +9,7 @@ pub(in crate::server) enum CacheControl {
 }
 
 impl CacheControl {
+    #[inline]
     pub(in crate::server) fn apply(self, headers: &mut HeaderMap) {
         if self == Self::Private {
             make_private(headers);
