@@ -28,7 +28,7 @@
 //! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
 //! | take a token back at once | [`Revocations`](crate::validate::Revocations); told over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |
-//! | let some requests through without a token | [`RequireToken::optional`](crate::server::RequireToken::optional) |
+//! | let some requests through without a token | [`RequireToken::allow_anonymous`](crate::server::RequireToken::allow_anonymous) |
 //! | ask for a fresher or stronger log-in | [`StepUp`](crate::server::StepUp) |
 //! | give refusals a body | [`RenderRefusals`](crate::server::RenderRefusals) |
 //! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |

@@ -154,7 +154,7 @@ where
     V: ValidateToken,
 {
     let require_token =
-        RequireToken::new("quickstart", validator)?.read_from(locations.to_vec())?;
+        RequireToken::new("quickstart", validator)?.with_locations(locations.to_vec())?;
     let router: Router = Router::new().route("/hello", get(hello)).layer(require_token);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let origin = format!("http://{}", listener.local_addr()?);

@@ -484,7 +484,7 @@ async fn a_known_token_leaves_the_traces_of_one_that_is_seen_for_the_first_time(
     let layer = RequireToken::new("api", cache)
         .unwrap()
         .with_audit(move |event| told.lock().unwrap().push(format!("{event:?}")));
-    for layer in [layer.clone(), layer.clone().stripping_tokens()] {
+    for layer in [layer.clone(), layer.clone().with_full_token_removal()] {
         for _ in 0..3 {
             let service = layer.layer(inner.clone());
             service.oneshot(bearer("good.alice.signature")).await.unwrap();

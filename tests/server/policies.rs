@@ -140,7 +140,7 @@ fn a_refusal_of_a_policy_is_a_decision_of_its_own() {
     let told = events.clone();
     let layer = layer(&["read"]).with_audit(move |event| {
         let subject = event.principal.and_then(Principal::subject).map(str::to_owned);
-        told.lock().unwrap().push((event.allowed, event.refused, subject, event.token_id));
+        told.lock().unwrap().push((event.allowed, event.rejection, subject, event.token_id));
     });
     let scopes = RequireScope::all_of(["write"]).unwrap();
     let service = Service::new(layer.layer(scopes.layer(inner())));
@@ -159,7 +159,7 @@ fn a_refusal_of_a_policy_is_a_decision_of_its_own() {
 #[tokio::test]
 async fn below_an_optional_token_who_presents_none_is_asked_for_one() {
     let scopes = RequireScope::all_of(["read"]).unwrap();
-    let service = layer(&["read"]).optional().layer(scopes.layer(inner()));
+    let service = layer(&["read"]).allow_anonymous().layer(scopes.layer(inner()));
     let nothing = Request::get("/r").body(Body::default()).unwrap();
     let response = service.clone().oneshot(nothing).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -177,12 +177,12 @@ async fn a_preflight_that_was_let_through_passes_policies_too() {
         .body(Body::default())
         .unwrap();
     let scoped = RequireScope::all_of(["read"]).unwrap().layer(inner());
-    let service = layer(&["read"]).passing_cors_preflights().layer(scoped.clone());
+    let service = layer(&["read"]).allow_cors_preflights().layer(scoped.clone());
     let response = service.clone().oneshot(preflight.clone()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     // What one layer let through is nothing to the next.
     let strict = layer(&["read"]).layer(scoped);
-    let both = layer(&["read"]).passing_cors_preflights().layer(strict);
+    let both = layer(&["read"]).allow_cors_preflights().layer(strict);
     let response = both.oneshot(preflight).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 }
@@ -230,7 +230,7 @@ async fn a_policy_refuses_grpc_as_the_layer_above_it_does() {
         }
         call.body(Body::default()).unwrap()
     };
-    let layer = layer(&["read"]).optional();
+    let layer = layer(&["read"]).allow_anonymous();
     let (http_1, http_2) = (Version::HTTP_11, Version::HTTP_2);
     for (layer, method, version, grpc) in [
         (layer.clone(), "POST", http_2, true),

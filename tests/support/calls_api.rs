@@ -151,7 +151,8 @@ impl CallsApi {
         let tokens = StaticTokens::with_clock(clock);
         tokens.insert(ALICE, Principal::new("alice")).unwrap();
         tokens.insert(BOB, Principal::new("bob")).unwrap();
-        let guard = RequireToken::new(realm, tokens.clone()).unwrap().read_from(locations).unwrap();
+        let guard =
+            RequireToken::new(realm, tokens.clone()).unwrap().with_locations(locations).unwrap();
 
         let reached = Arc::new(AtomicUsize::new(0));
         let count = reached.clone();

@@ -175,7 +175,7 @@ fn api(judge: Judge, authorization: &AuthorizationServer, locations: Vec<TokenLo
             let who = who.subject().or(who.client_id()).unwrap();
             Ok(Response::new(who.to_owned().into()))
         });
-        return Api::new(guard.read_from(locations).unwrap().layer(handler));
+        return Api::new(guard.with_locations(locations).unwrap().layer(handler));
     }
     let authorization = authorization.clone();
     Api::new(service_fn(move |request| {

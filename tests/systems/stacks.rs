@@ -52,7 +52,7 @@ fn guard() -> RequireToken<StaticTokens> {
         let principal = Principal::new(subject).with_scopes(scopes.parse().unwrap());
         tokens.insert(token, principal).unwrap();
     }
-    RequireToken::new("api", tokens).unwrap().read_from(placements()).unwrap()
+    RequireToken::new("api", tokens).unwrap().with_locations(placements()).unwrap()
 }
 
 /// Who asks, and how they presented their token.

@@ -15,10 +15,11 @@ use std::{fmt, sync::Arc};
 pub struct AuditEvent<'a> {
     /// `true` if the request was let through.
     pub allowed: bool,
-    /// The kind of the refusal, or what was wrong with a token that was let through as anonymous.
-    pub refused: Option<RejectionKind>,
-    /// The reason in words, or an empty text. It is for logs, not for callers.
-    pub reason: &'a str,
+    /// Why the request was refused, or why its token was ignored
+    /// ([`dangerous_pass_bad_tokens_as_anonymous`](crate::server::RequireToken::dangerous_pass_bad_tokens_as_anonymous)).
+    pub rejection: Option<RejectionKind>,
+    /// The description of the rejection, or an empty text. It is for logs, not for callers.
+    pub description: &'a str,
     /// Where the token was, if one was found.
     pub location: Option<&'a TokenLocation>,
     /// The principal of the token, if the token is good.
@@ -82,8 +83,8 @@ pub(in crate::server) fn record(
     if let Some(auditor) = auditor {
         (auditor.hook)(&AuditEvent {
             allowed: outcome != Outcome::Rejected,
-            refused: rejection.map(Rejection::kind),
-            reason: rejection.map_or("", Rejection::description),
+            rejection: rejection.map(Rejection::kind),
+            description: rejection.map_or("", Rejection::description),
             location: token.location,
             principal: token.principal,
             token_id: token.id,

@@ -118,7 +118,7 @@ where
     ///
     /// Text that is no token is kept like one: with clients that are not trusted, look it up first,
     /// lest one of them fills the list. Of a full list the answer is 503.
-    pub fn into_revocations(authenticate: A, revocations: Revocations) -> Self {
+    pub fn from_revocations(authenticate: A, revocations: Revocations) -> Self {
         let revoke: IntoRevocations = Box::new(move |request| {
             let done = revocations.revoke_token(request.expose_token(), None);
             ready(done.map_err(|_| RevocationError::unavailable(None)))

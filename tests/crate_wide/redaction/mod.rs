@@ -582,7 +582,7 @@ fn guard(known: bool) -> RequireToken<StaticTokens> {
         tokens.insert(SECRET, principal).unwrap();
     }
     assert_clean("validate::StaticTokens", &tokens);
-    RequireToken::new("api", tokens).unwrap().read_from(places()).unwrap()
+    RequireToken::new("api", tokens).unwrap().with_locations(places()).unwrap()
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn a_token_that_is_given_back_does_not_print() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_clean_text("the answer", std::str::from_utf8(&body).unwrap());
     // A list takes what is given back.
-    let endpoint = RevocationEndpoint::into_revocations(
+    let endpoint = RevocationEndpoint::from_revocations(
         async |_: ClientCredentials| Ok(()),
         Revocations::new(),
     );

@@ -37,7 +37,9 @@ pub(super) fn read(head: RequestHead<'_>) -> Read<'_> {
         }
         Some(FormToken(Err(rejection))) => Err(rejection.clone()),
         None if is_form(head) => {
-            Err(Rejection::internal("RequireToken reads forms, but no BufferForm is above it"))
+            let misplaced =
+                "RequireToken reads forms, and no BufferForm is above it: put that layer around it";
+            Err(Rejection::internal(misplaced))
         }
         Some(FormToken(Ok(None))) | None => Ok(None),
     }
