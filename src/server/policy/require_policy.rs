@@ -36,7 +36,7 @@ where
     }
 }
 
-/// Lets only requests through whose token satisfies a [`Policy`].
+/// Lets only requests through that have a token which satisfies a [`Policy`].
 ///
 /// Put it below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree. Without
 /// one above it, every response is 500. The layer refuses a request without a token with 401, even if

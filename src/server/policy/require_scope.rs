@@ -7,11 +7,11 @@ use crate::{
 use std::sync::Arc;
 use tower_layer::Layer;
 
-/// Lets only requests through whose token grants the required scopes.
+/// Lets only requests through that have a token with the required scopes.
 ///
 /// The layer refuses other tokens with 403 `insufficient_scope`, and one challenge that names all the
 /// scopes ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). It is a
-/// [`RequirePolicy`](crate::server::RequirePolicy), whose docs hold for it too.
+/// [`RequirePolicy`](crate::server::RequirePolicy): its docs apply here too.
 ///
 /// ```
 /// use axum::{Router, routing::{get, post}};

@@ -122,7 +122,7 @@ impl Authenticated {
         &self.settings.clock
     }
 
-    /// Refuses the request of `head`, whose token this is.
+    /// Refuses the request of `head`, which presented this token.
     pub(in crate::server) fn refuse<R: Default>(
         &self,
         rejection: Rejection,

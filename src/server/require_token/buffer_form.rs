@@ -20,7 +20,7 @@ use tower_service::Service;
 /// [`TokenLocation::Form`](crate::TokenLocation::Form)
 /// ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
 ///
-/// 1. The layer reads the body of a POST, PUT or PATCH whose content type is
+/// 1. The layer reads the body of a POST, PUT or PATCH with the content type
 ///    `application/x-www-form-urlencoded`. All other requests pass as they are.
 /// 2. The inner service gets the same bytes.
 /// 3. A form that is too long is refused with 413, one that breaks off with 400.

@@ -1,6 +1,6 @@
 //! The challenges of one layer, built once.
 
-use super::extract::{SEVERAL, SYNTAX, TWICE};
+use super::extract::{BAD_SYNTAX, REPEATED_HEADER, SEVERAL_TOKENS};
 use crate::{
     Challenge, ConfigError, ScopeSet,
     back_channel::{scrub, well_known::resource_metadata},
@@ -23,7 +23,7 @@ pub(in crate::server) struct ChallengeSettings {
     pub(in crate::server) terse: bool,
     /// Lets pages of other origins read the challenges.
     pub(in crate::server) exposed: bool,
-    /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires where it is read.
+    /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires of a layer that reads it.
     pub(in crate::server) offers_basic: bool,
 }
 
@@ -134,9 +134,9 @@ impl Challenges {
         change(&mut self.settings);
         let usual = [
             Rejection::missing(),
-            Rejection::malformed(TWICE),
-            Rejection::malformed(SEVERAL),
-            Rejection::malformed(SYNTAX),
+            Rejection::malformed(REPEATED_HEADER),
+            Rejection::malformed(SEVERAL_TOKENS),
+            Rejection::malformed(BAD_SYNTAX),
             Rejection::not_mine(),
             Rejection::unknown(),
             Rejection::expired(),

@@ -52,7 +52,7 @@ pub(in crate::server) fn without_token<B>(
     Ok(CacheControl::Unchanged)
 }
 
-/// Decides about a request whose token the validator has judged.
+/// Decides about a request by the validator's verdict on its token.
 pub(in crate::server) fn by_verdict<'s, B, C: Send + Sync + 'static>(
     settings: &'s Arc<Settings>,
     request: &mut Request<B>,

@@ -38,8 +38,8 @@ use tower_layer::Layer;
 ///
 /// # gRPC
 ///
-/// A call of gRPC is a POST over HTTP/2 whose content type is `application/grpc`. A call of gRPC-Web
-/// is a POST over any version of HTTP whose content type is `application/grpc-web` or
+/// A call of gRPC is a POST over HTTP/2 with the content type `application/grpc`. A call of gRPC-Web
+/// is a POST over any version of HTTP with the content type `application/grpc-web` or
 /// `application/grpc-web-text`. The layer refuses such a call, and no other request, with status 200
 /// and a `grpc-status`. See [`without_grpc`](Self::without_grpc).
 ///
@@ -122,7 +122,7 @@ pub struct RequireToken<V> {
 }
 
 impl<V: ValidateToken> RequireToken<V> {
-    /// Creates a layer whose tokens `validator` judges, and whose challenges name `realm`.
+    /// Creates a layer that asks `validator` about tokens, and names `realm` in its challenges.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.mode = Mode::Optional)
     }
 
-    /// Lets requests through whose token is not good, as if they had none. Defaults to refusing them.
+    /// Lets requests with a bad token through, as if they had none. Defaults to refusing them.
     /// A token that is malformed, or cannot be judged at the moment, is still refused.
     pub fn dangerous_pass_bad_tokens_as_anonymous(self) -> Self {
         self.change(|settings| settings.mode = Mode::Lenient)

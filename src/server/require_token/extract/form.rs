@@ -1,6 +1,6 @@
 //! A token in a form body ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
 
-use super::{Position, Read, SEVERAL, token_in};
+use super::{Position, Read, SEVERAL_TOKENS, token_in};
 use crate::{RequestHead, validate::Rejection, vocabulary::location::ACCESS_TOKEN};
 use bytes::Bytes;
 use http::{Method, header::CONTENT_TYPE};
@@ -23,7 +23,7 @@ impl FormToken {
         let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == ACCESS_TOKEN);
         let token = tokens.next().map(|(_, token)| token.into_owned());
         Self(match tokens.next() {
-            Some(_) => Err(Rejection::malformed(SEVERAL)),
+            Some(_) => Err(Rejection::malformed(SEVERAL_TOKENS)),
             None => Ok(token),
         })
     }

@@ -25,9 +25,9 @@ use cross_site::is_cross_site;
 use http::HeaderValue;
 use std::{borrow::Cow, ops::Range};
 
-pub(in crate::server) const TWICE: &str = "a credential header is there more than once";
-pub(in crate::server) const SEVERAL: &str = "the access token is there in more than one way";
-pub(in crate::server) const SYNTAX: &str = "the access token is malformed";
+pub(in crate::server) const REPEATED_HEADER: &str = "a credential header is repeated";
+pub(in crate::server) const SEVERAL_TOKENS: &str = "more than one access token was presented";
+pub(in crate::server) const BAD_SYNTAX: &str = "the access token is malformed";
 const TOO_LONG: &str = "the access token is too long";
 
 /// A token and where it is.
@@ -86,7 +86,10 @@ pub(in crate::server) fn extract<'a, 's>(
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
         if found.replace(next).is_some() {
-            return Err(ExtractError { rejection: Rejection::malformed(SEVERAL), location: None });
+            return Err(ExtractError {
+                rejection: Rejection::malformed(SEVERAL_TOKENS),
+                location: None,
+            });
         }
     }
     Ok(found)
@@ -124,9 +127,9 @@ fn is_ambient(location: &TokenLocation) -> bool {
 /// Checks that `value` is a token and nothing else.
 fn token_in(value: &[u8]) -> Result<&str, Rejection> {
     if !b64token::is_valid(value) {
-        return Err(Rejection::malformed(SYNTAX));
+        return Err(Rejection::malformed(BAD_SYNTAX));
     }
-    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(SYNTAX))?;
+    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(BAD_SYNTAX))?;
     if b64token::is_too_long(token) {
         return Err(Rejection::invalid(TOO_LONG));
     }
