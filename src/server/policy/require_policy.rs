@@ -76,8 +76,8 @@ impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
 /// The service of [`RequirePolicy`] and [`RequireScope`](crate::server::RequireScope).
 #[derive(Clone, Copy)]
 pub struct RequirePolicyService<S, P> {
-    pub(in crate::server) inner: S,
-    pub(in crate::server) policy: P,
+    pub(super) inner: S,
+    pub(super) policy: P,
 }
 
 impl<S, P> RequirePolicyService<S, P> {

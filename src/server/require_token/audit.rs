@@ -47,25 +47,25 @@ impl fmt::Debug for TokenId {
 
 /// What a decision is about, as far as it is known.
 #[derive(Clone, Copy, Default)]
-pub(in crate::server) struct TokenDetails<'a> {
-    pub(in crate::server) location: Option<&'a TokenLocation>,
-    pub(in crate::server) id: Option<TokenId>,
-    pub(in crate::server) principal: Option<&'a Principal>,
+pub(super) struct TokenDetails<'a> {
+    pub(super) location: Option<&'a TokenLocation>,
+    pub(super) id: Option<TokenId>,
+    pub(super) principal: Option<&'a Principal>,
 }
 
 /// The audit hook, and the key of its fingerprints.
 #[derive(Clone)]
-pub(in crate::server) struct Auditor {
+pub(super) struct Auditor {
     hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
     key: Key,
 }
 
 impl Auditor {
-    pub(in crate::server) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         Self { hook: Arc::new(hook), key: Key::random() }
     }
 
-    pub(in crate::server) fn token_id(&self, token: &[u8]) -> TokenId {
+    pub(super) fn token_id(&self, token: &[u8]) -> TokenId {
         let digest = self.key.digest(token);
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
@@ -73,7 +73,7 @@ impl Auditor {
 }
 
 /// Records a decision with metrics, tracing and the audit hook.
-pub(in crate::server) fn record(
+pub(super) fn record(
     auditor: Option<&Auditor>,
     outcome: Outcome,
     rejection: Option<&Rejection>,

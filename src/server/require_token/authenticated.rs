@@ -63,7 +63,7 @@ impl<C: Send + Sync + 'static> AnyValidated for Validated<C> {
 }
 
 impl Authenticated {
-    pub(in crate::server) fn new<C: Send + Sync + 'static>(
+    pub(super) fn new<C: Send + Sync + 'static>(
         validated: Arc<Validated<C>>,
         index: LocationIndex,
         token_id: Option<TokenId>,
@@ -166,7 +166,7 @@ pub struct Anonymous {
 }
 
 impl Anonymous {
-    pub(in crate::server) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
         Self { settings }
     }
 

@@ -25,29 +25,29 @@ use cross_site::is_cross_site;
 use http::HeaderValue;
 use std::{borrow::Cow, ops::Range};
 
-pub(in crate::server) const REPEATED_HEADER: &str = "a credential header is repeated";
-pub(in crate::server) const SEVERAL_TOKENS: &str = "more than one access token was presented";
-pub(in crate::server) const BAD_SYNTAX: &str = "the access token is malformed";
+pub(super) const REPEATED_HEADER: &str = "a credential header is repeated";
+pub(super) const SEVERAL_TOKENS: &str = "more than one access token was presented";
+pub(super) const BAD_SYNTAX: &str = "the access token is malformed";
 const TOO_LONG: &str = "the access token is too long";
 
 /// A token and where it is.
 #[derive(Debug)]
-pub(in crate::server) struct ExtractedToken<'a> {
-    pub(in crate::server) token: Cow<'a, str>,
-    pub(in crate::server) location: LocationIndex,
-    pub(in crate::server) position: Position,
+pub(super) struct ExtractedToken<'a> {
+    pub(super) token: Cow<'a, str>,
+    pub(super) location: LocationIndex,
+    pub(super) position: Position,
 }
 
 /// Why no token was extracted.
-pub(in crate::server) struct ExtractError<'s> {
-    pub(in crate::server) rejection: Rejection,
+pub(super) struct ExtractError<'s> {
+    pub(super) rejection: Rejection,
     /// The location at fault, unless several are.
-    pub(in crate::server) location: Option<&'s TokenLocation>,
+    pub(super) location: Option<&'s TokenLocation>,
 }
 
 /// Where a token is within its location, as far as removing it needs that.
 #[derive(Clone, Debug)]
-pub(in crate::server) enum Position {
+pub(super) enum Position {
     /// The whole value of a header.
     Header,
     /// The pair's bytes in the query.
@@ -67,7 +67,7 @@ type Read<'a> = Result<Option<(Cow<'a, str>, Position)>, Rejection>;
 /// # Errors
 ///
 /// When the token is malformed, too long, repeated, in two locations, or sent by another site.
-pub(in crate::server) fn extract<'a, 's>(
+pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
 ) -> Result<Option<ExtractedToken<'a>>, ExtractError<'s>> {
@@ -96,7 +96,7 @@ pub(in crate::server) fn extract<'a, 's>(
 }
 
 /// Reads the token in one location.
-pub(in crate::server) fn read<'a>(
+pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
     sources: &Sources,
