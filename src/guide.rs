@@ -15,23 +15,23 @@
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
 //! | get more scopes when an API requires them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
-//! | get a token from an endpoint that is not OAuth | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
-//! | authenticate by a signature, without sending a secret | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
-//! | authenticate by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that presents it; for the endpoints for certificates in the metadata: ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
-//! | reach the authorization server with my own HTTP client | [`Transport::new`](crate::Transport::new) |
-//! | read or send a token elsewhere than in `Authorization` | [`TokenLocation`](crate::TokenLocation): [where a token is sent](placement) |
-//! | require a token of a list | [`StaticTokens`](crate::validate::StaticTokens) |
-//! | require a JWT of an issuer | [`JwtValidator`](crate::validate::JwtValidator) with [`Jwks`](crate::validate::Jwks), in a [`Cached`](crate::validate::Cached) |
-//! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), in a [`Cached`](crate::validate::Cached) |
-//! | read my own claims | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims); in axum [`Claims`](crate::server::Claims) |
-//! | look tokens up in my database | a closure as the [`ValidateToken`](crate::validate::ValidateToken), in a [`Cached`](crate::validate::Cached) |
-//! | make the tokens of my own validator cacheable | [`split_at`](crate::validate::CacheSupport::split_at) separates the secret part of a token, [`recall`](crate::validate::CacheSupport::recall) finds a cached verdict sooner |
-//! | accept several kinds of tokens | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
-//! | revoke a token at once | [`Revocations`](crate::validate::Revocations); over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
-//! | require a scope on a route | [`RequireScope`](crate::server::RequireScope); in axum [`Scoped`](crate::server::Scoped) |
-//! | accept requests without a token too | [`RequireToken::allow_anonymous`](crate::server::RequireToken::allow_anonymous) |
-//! | require a more recent or stronger log-in | [`StepUp`](crate::server::StepUp) |
-//! | send refusals with a body | [`RenderRefusals`](crate::server::RenderRefusals) |
+//! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
+//! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
+//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
+//! | read a token, or put it, elsewhere | [`TokenLocation`](crate::TokenLocation): [where the token rides](placement) |
+//! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |
+//! | require a JWT of an issuer | [`JwtValidator`](crate::validate::JwtValidator), [`Jwks`](crate::validate::Jwks), under [`Cached`](crate::validate::Cached) |
+//! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), under [`Cached`](crate::validate::Cached) |
+//! | read claims of my own | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims), in axum [`Claims`](crate::server::Claims) |
+//! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken), under [`Cached`](crate::validate::Cached) |
+//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::ValidateToken::split_at) says what of a token is secret, [`recall`](crate::validate::ValidateToken::recall) finds one sooner |
+//! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
+//! | take a token back at once | [`Revocations`](crate::validate::Revocations); told over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
+//! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |
+//! | let some requests through without a token | [`RequireToken::allow_anonymous`](crate::server::RequireToken::allow_anonymous) |
+//! | ask for a fresher or stronger log-in | [`StepUp`](crate::server::StepUp) |
+//! | give refusals a body | [`RenderRefusals`](crate::server::RenderRefusals) |
 //! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |
 //! | log each decision | [`RequireToken::with_audit`](crate::server::RequireToken::with_audit), or the features `tracing` and `metrics` |
 //! | end a stream when its token ends | [`EndWithToken`](crate::server::EndWithToken) |

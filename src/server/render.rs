@@ -14,10 +14,9 @@ use tower_service::Service;
 
 type Renderer = Arc<dyn Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync>;
 
-/// Gives refusals a body: those of every layer of this crate that stands below it.
+/// Gives a body to the refusals of all layers of this crate below it.
 ///
-/// Status, challenges and all other headers stay as they are. gRPC's refusals have no body, and
-/// get none.
+/// Status, challenges and the other headers stay as they are. Refusals of gRPC have no body.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -35,16 +34,16 @@ pub struct RenderRefusals {
 }
 
 impl RenderRefusals {
-    /// Renders each refusal by `render`: its content type and its body. What the caller may know
-    /// is [`Rejection::public_description`].
+    /// Renders each refusal with `render`, which returns the content type and the body. The body may
+    /// contain [`Rejection::told`], which is meant for callers.
     pub fn new(
         render: impl Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
     ) -> Self {
         Self { renderer: Arc::new(render) }
     }
 
-    /// Renders `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)):
-    /// `title`, `status` and `detail`.
+    /// Renders refusals as `application/problem+json`
+    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with `title`, `status` and `detail`.
     pub fn problem_json() -> Self {
         Self::new(|rejection| {
             let status = rejection.kind().status();
@@ -97,7 +96,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, with a body where it is a refusal.
+    /// The response of the inner service, with a body if it is a refusal.
     #[must_use = "futures do nothing unless polled"]
     pub struct RenderRefusalsFuture<F> {
         #[pin]

@@ -127,7 +127,7 @@ async fn claims_of_another_type_are_a_mistake_of_the_program() {
     let response = respond(required(), "/other", Some("alice.acme")).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let rejection = response.extensions().get::<Rejection>().unwrap();
-    assert!(rejection.description().contains("another type"), "{rejection}");
+    assert!(rejection.description().contains("not of the type"), "{rejection}");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_handler_that_catches_a_refusal_is_told_why() {
     let told = text(respond(optional, "/", None).await).await;
     assert_eq!(told, "missing: no access token was presented");
     let told = text(respond(routes(), "/", None).await).await;
-    assert!(told.starts_with("internal: an extractor stands below no RequireToken"), "{told}");
+    assert!(told.starts_with("internal: no RequireToken is above this extractor"), "{told}");
 }
 
 #[tokio::test]

@@ -33,11 +33,11 @@ const MALFORMED: &str =
     r#", error="invalid_request", error_description="the access token is malformed""#;
 const SEVERAL: &str = concat!(
     r#", error="invalid_request", "#,
-    r#"error_description="the access token is there in more than one way""#,
+    r#"error_description="more than one access token was presented""#,
 );
 const TWICE: &str = concat!(
     r#", error="invalid_request", "#,
-    r#"error_description="a credential header is there more than once""#,
+    r#"error_description="a credential header is repeated""#,
 );
 
 /// `GET` or `POST /api/v2/calls`, guarded.

@@ -14,16 +14,16 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Says whether a good token is enough for a request.
+/// Decides whether a good token is enough for a request.
 ///
-/// Implemented for closures. [`RequireScope`](crate::server::RequireScope) and
-/// [`StepUp`](crate::server::StepUp) are two.
+/// Implemented for closures, [`RequireScope`](crate::server::RequireScope) and
+/// [`StepUp`](crate::server::StepUp).
 pub trait Policy {
-    /// Lets the holder of this token through, or says why not.
+    /// Returns `Ok` if the token is enough.
     ///
     /// # Errors
     ///
-    /// The refusal, for example [`Rejection::insufficient_scope`].
+    /// Why it is not, for example [`Rejection::insufficient_scope`].
     fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection>;
 }
 
@@ -36,12 +36,13 @@ where
     }
 }
 
-/// Lets only requests through whose token a [`Policy`] finds enough.
+/// Lets only requests through that have a token which satisfies a [`Policy`].
 ///
-/// It stands below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree; without
-/// one above it, every request is answered with 500. Below an optional one, a request without a
-/// token is refused with 401. A CORS preflight that it let through passes. A refusal leaves the
-/// inner service reserved until the next call or until the service is dropped.
+/// Put it below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree. Without
+/// one above it, every response is 500. The layer refuses a request without a token with 401, even if
+/// that `RequireToken` allows anonymous requests. It lets a CORS preflight through that `RequireToken`
+/// let through. After a refusal, the inner service stays reserved until the next call, or until the
+/// service is dropped.
 ///
 /// ```
 /// use tower_oauth2::{server::{Authenticated, RequirePolicy}, validate::Rejection};
@@ -58,7 +59,7 @@ pub struct RequirePolicy<P> {
 }
 
 impl<P: Policy> RequirePolicy<P> {
-    /// Asks `policy`.
+    /// Creates a layer that asks `policy`.
     pub fn new(policy: P) -> Self {
         Self { policy }
     }
@@ -75,8 +76,8 @@ impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
 /// The service of [`RequirePolicy`] and [`RequireScope`](crate::server::RequireScope).
 #[derive(Clone, Copy)]
 pub struct RequirePolicyService<S, P> {
-    pub(in crate::server) inner: S,
-    pub(in crate::server) policy: P,
+    pub(super) inner: S,
+    pub(super) policy: P,
 }
 
 impl<S, P> RequirePolicyService<S, P> {
@@ -94,7 +95,7 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
         } else if extensions.get::<Preflight>().is_some() {
             None
         } else {
-            let misplaced = "a policy stands below no RequireToken: put that layer around it";
+            let misplaced = "no RequireToken is above this policy: put that layer around it";
             Some(refuse::without_settings(Rejection::internal(misplaced)))
         }
     }

@@ -16,10 +16,11 @@ use std::{fmt, sync::Arc};
 pub struct AuditEvent<'a> {
     /// `true` if the request was let through.
     pub allowed: bool,
-    /// The kind of the refusal, or what was wrong with a token that was let through as anonymous.
-    pub refused: Option<RejectionKind>,
-    /// The reason in words, or an empty text. It is for logs, not for callers.
-    pub reason: &'a str,
+    /// Why the request was refused, or why its token was ignored
+    /// ([`dangerous_pass_bad_tokens_as_anonymous`](crate::server::RequireToken::dangerous_pass_bad_tokens_as_anonymous)).
+    pub rejection: Option<RejectionKind>,
+    /// The description of the rejection, or an empty text. It is for logs, not for callers.
+    pub description: &'a str,
     /// Where the token was, if one was found.
     pub location: Option<&'a TokenLocation>,
     /// The principal of the token, if the token is good.
@@ -47,25 +48,25 @@ impl fmt::Debug for TokenId {
 
 /// What a decision is about, as far as it is known.
 #[derive(Clone, Copy, Default)]
-pub(in crate::server) struct TokenDetails<'a> {
-    pub(in crate::server) location: Option<&'a TokenLocation>,
-    pub(in crate::server) id: Option<TokenId>,
-    pub(in crate::server) principal: Option<&'a Principal>,
+pub(super) struct TokenDetails<'a> {
+    pub(super) location: Option<&'a TokenLocation>,
+    pub(super) id: Option<TokenId>,
+    pub(super) principal: Option<&'a Principal>,
 }
 
 /// The audit hook, and the key of its fingerprints.
 #[derive(Clone)]
-pub(in crate::server) struct Auditor {
+pub(super) struct Auditor {
     hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
     key: Key,
 }
 
 impl Auditor {
-    pub(in crate::server) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         Self { hook: Arc::new(hook), key: Key::random() }
     }
 
-    pub(in crate::server) fn token_id(&self, token: &[u8]) -> TokenId {
+    pub(super) fn token_id(&self, token: &[u8]) -> TokenId {
         let digest = self.key.digest(token);
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
@@ -73,7 +74,7 @@ impl Auditor {
 }
 
 /// Records a decision with metrics, tracing and the audit hook.
-pub(in crate::server) fn record(
+pub(super) fn record(
     auditor: Option<&Auditor>,
     outcome: Outcome,
     rejection: Option<&Rejection>,
@@ -85,8 +86,8 @@ pub(in crate::server) fn record(
     if let Some(auditor) = auditor {
         (auditor.hook)(&AuditEvent {
             allowed: outcome != Outcome::Rejected,
-            refused: rejection.map(Rejection::kind),
-            reason: rejection.map_or("", Rejection::description),
+            rejection: rejection.map(Rejection::kind),
+            description: rejection.map_or("", Rejection::description),
             location: token.location,
             principal: token.principal,
             token_id: token.id,

@@ -63,7 +63,7 @@ impl<C: Send + Sync + 'static> AnyValidated for Validated<C> {
 }
 
 impl Authenticated {
-    pub(in crate::server) fn new<C: Send + Sync + 'static>(
+    pub(super) fn new<C: Send + Sync + 'static>(
         validated: Arc<Validated<C>>,
         index: LocationIndex,
         token_id: Option<TokenId>,
@@ -93,7 +93,8 @@ impl Authenticated {
     }
 
     /// Waits until the token expires ([`Validated::good_until`], which includes the validator's
-    /// leeway) or is revoked. For streams and sockets, which outlive the check of their request.
+    /// leeway) or is revoked: `TokenEnd::Expired` or `TokenEnd::Revoked`. For streams and sockets,
+    /// which outlive the check of their request.
     ///
     /// The future never resolves for a token that neither expires nor is revoked. It borrows nothing
     /// of the request.
@@ -121,7 +122,7 @@ impl Authenticated {
         &self.settings.clock
     }
 
-    /// Refuses the request of `head`, whose token this is.
+    /// Refuses the request of `head`, which presented this token.
     pub(in crate::server) fn refuse<R: Default>(
         &self,
         rejection: Rejection,
@@ -165,7 +166,7 @@ pub struct Anonymous {
 }
 
 impl Anonymous {
-    pub(in crate::server) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
         Self { settings }
     }
 

@@ -16,26 +16,25 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Buffers form bodies for a [`RequireToken`](crate::server::RequireToken) below that reads
+/// Buffers form bodies for a [`RequireToken`](crate::server::RequireToken) below it that reads
 /// [`TokenLocation::Form`](crate::TokenLocation::Form)
 /// ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
 ///
-/// 1. Only the body of a POST, PUT or PATCH that is declared
-///    `application/x-www-form-urlencoded` is read; every other passes as it is.
-/// 2. What was read is handed on byte for byte.
-/// 3. A longer body than allowed is refused with 413, one that breaks off with 400.
-/// 4. While a body is read, the inner service's reservation is left to others; it is asked for
-///    again before the call.
+/// 1. The layer reads the body of a POST, PUT or PATCH with the content type
+///    `application/x-www-form-urlencoded`. All other requests pass as they are.
+/// 2. The inner service gets the same bytes.
+/// 3. A form that is too long is refused with 413, one that breaks off with 400.
+/// 4. While the layer reads a body, it gives up the inner service's reservation. It polls the service
+///    ready again before the call.
 ///
-/// How long a body may take is not limited here: put a time-out above, as for every body that is
-/// read.
-///
-/// It is a layer of its own, so that only those who read forms have a body that must be
-/// buffered: `B: From<Bytes>`.
+/// Only services that read forms need a body that can be built from bytes (`B: From<Bytes>`), so this
+/// is a layer of its own.
 ///
 /// # Defaults
 ///
-/// Forms of at most 64 KiB.
+/// A form has at most 64 KiB. There is no timeout: put one above, as for every body that is read.
+///
+/// # Example
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -60,7 +59,7 @@ pub struct BufferForm {
 }
 
 impl BufferForm {
-    /// Forms of at most `limit` bytes.
+    /// Creates a layer for forms of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit }
     }
@@ -138,7 +137,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, or a refusal.
+    /// The response of the inner service, or a refusal.
     #[must_use = "futures do nothing unless polled"]
     pub struct BufferFormFuture<F, O> {
         #[pin]

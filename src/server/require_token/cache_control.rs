@@ -2,14 +2,15 @@ use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
 
 /// What the layer does to `Cache-Control` of the inner service's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum CacheControl {
+pub(super) enum CacheControl {
     Unchanged,
     /// Keeps shared caches from storing the response to a URI that held a token (RFC 6750 §2.3).
     Private,
 }
 
 impl CacheControl {
-    pub(in crate::server) fn apply(self, headers: &mut HeaderMap) {
+    #[inline]
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
         if self == Self::Private {
             make_private(headers);
         }

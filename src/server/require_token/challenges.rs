@@ -1,6 +1,6 @@
 //! The challenges of one layer, built once.
 
-use super::extract::{SEVERAL, SYNTAX, TWICE};
+use super::extract::{BAD_SYNTAX, REPEATED_HEADER, SEVERAL_TOKENS};
 use crate::{
     Challenge, ConfigError, ScopeSet,
     back_channel::{scrub, well_known::resource_metadata},
@@ -14,28 +14,28 @@ use http::{
 
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct ChallengeSettings {
+pub(super) struct ChallengeSettings {
     realm: Box<str>,
-    pub(in crate::server) resource: Option<Resource>,
-    pub(in crate::server) scope_hint: ScopeSet,
-    pub(in crate::server) error_uri: Option<Box<str>>,
+    pub(super) resource: Option<Resource>,
+    pub(super) scope_hint: ScopeSet,
+    pub(super) error_uri: Option<Box<str>>,
     /// Does not tell callers why a token is refused.
-    pub(in crate::server) terse: bool,
+    pub(super) terse: bool,
     /// Lets pages of other origins read the challenges.
-    pub(in crate::server) exposed: bool,
-    /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires where it is read.
-    pub(in crate::server) offers_basic: bool,
+    pub(super) exposed: bool,
+    /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires of a layer that reads it.
+    pub(super) offers_basic: bool,
 }
 
 /// A protected resource, and the URL of its metadata.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Resource {
-    pub(in crate::server) identifier: Box<str>,
+pub(super) struct Resource {
+    pub(super) identifier: Box<str>,
     metadata_url: Box<str>,
 }
 
 impl Resource {
-    pub(in crate::server) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
+    pub(super) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
         let metadata_url = resource_metadata(&identifier)?.to_string().into();
         Ok(Self { identifier, metadata_url })
     }
@@ -111,32 +111,32 @@ impl ChallengeSettings {
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Challenges {
+pub(super) struct Challenges {
     settings: ChallengeSettings,
     /// Those of the crate's own rejections, so that the usual refusal formats nothing.
     prebuilt: Vec<(Rejection, HeaderMap)>,
 }
 
 impl Challenges {
-    pub(in crate::server) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
         let settings = ChallengeSettings::new(realm)?;
         let mut challenges = Self { settings, prebuilt: Vec::new() };
         challenges.change(|_| {});
         Ok(challenges)
     }
 
-    pub(in crate::server) fn settings(&self) -> &ChallengeSettings {
+    pub(super) fn settings(&self) -> &ChallengeSettings {
         &self.settings
     }
 
     /// Changes the settings, and builds the challenges anew.
-    pub(in crate::server) fn change(&mut self, change: impl FnOnce(&mut ChallengeSettings)) {
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut ChallengeSettings)) {
         change(&mut self.settings);
         let usual = [
             Rejection::missing(),
-            Rejection::malformed(TWICE),
-            Rejection::malformed(SEVERAL),
-            Rejection::malformed(SYNTAX),
+            Rejection::malformed(REPEATED_HEADER),
+            Rejection::malformed(SEVERAL_TOKENS),
+            Rejection::malformed(BAD_SYNTAX),
             Rejection::not_mine(),
             Rejection::unknown(),
             Rejection::expired(),
@@ -151,7 +151,7 @@ impl Challenges {
     }
 
     /// Returns the headers of a refusal: `Cache-Control` and its challenges.
-    pub(in crate::server) fn headers(&self, rejection: &Rejection) -> HeaderMap {
+    pub(super) fn headers(&self, rejection: &Rejection) -> HeaderMap {
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
             usual.kind() == rejection.kind()
                 && usual.public_description() == rejection.public_description()

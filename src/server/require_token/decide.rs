@@ -18,10 +18,10 @@ use http::{Request, header::AUTHORIZATION};
 use std::sync::Arc;
 
 /// Admits a request, or refuses it.
-pub(in crate::server) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
+pub(super) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
 
 /// Where a token was presented, without the token.
-pub(in crate::server) struct PresentedToken {
+pub(super) struct PresentedToken {
     location: LocationIndex,
     position: Position,
     /// Only if there is an audit hook.
@@ -29,7 +29,7 @@ pub(in crate::server) struct PresentedToken {
 }
 
 impl PresentedToken {
-    pub(in crate::server) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
+    pub(super) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
         let ExtractedToken { token, location, position } = extracted;
         Self { location, position, id: settings.token_id(token.as_bytes()) }
     }
@@ -41,7 +41,7 @@ impl PresentedToken {
 }
 
 /// Decides about a request that presents no token in a location that is read.
-pub(in crate::server) fn without_token<B>(
+pub(super) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
 ) -> Decision<'static> {
@@ -52,8 +52,8 @@ pub(in crate::server) fn without_token<B>(
     Ok(CacheControl::Unchanged)
 }
 
-/// Decides about a request whose token the validator has judged.
-pub(in crate::server) fn by_verdict<'s, B, C: Send + Sync + 'static>(
+/// Decides about a request by the validator's verdict on its token.
+pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
     settings: &'s Arc<Settings>,
     request: &mut Request<B>,
     presented: PresentedToken,
@@ -76,7 +76,7 @@ pub(in crate::server) fn by_verdict<'s, B, C: Send + Sync + 'static>(
 
 /// Fast path: admits `request` if its token is where most are and `validator` remembers the very
 /// bytes. Returns `false`, with the request unchanged, if not.
-pub(in crate::server) fn admit_known<V: ValidateToken, B>(
+pub(super) fn admit_known<V: ValidateToken, B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
     validator: &V,

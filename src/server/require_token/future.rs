@@ -53,7 +53,7 @@ pin_project_lite::pin_project! {
 }
 
 /// A request that waits for its verdict.
-pub(in crate::server) struct PendingRequest<S, B> {
+pub(super) struct PendingRequest<S, B> {
     /// Polled ready.
     inner: S,
     request: Request<B>,
@@ -64,7 +64,7 @@ pub(in crate::server) struct PendingRequest<S, B> {
 }
 
 impl<S, B> PendingRequest<S, B> {
-    pub(in crate::server) fn new(
+    pub(super) fn new(
         inner: S,
         request: Request<B>,
         presented: PresentedToken,
@@ -85,15 +85,15 @@ where
     S: Service<Request<B>>,
     V: ValidateToken,
 {
-    pub(in crate::server) fn validating(verdict: V::Future, pending: PendingRequest<S, B>) -> Self {
+    pub(super) fn validating(verdict: V::Future, pending: PendingRequest<S, B>) -> Self {
         Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
-    pub(in crate::server) fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
+    pub(super) fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
         Self { state: State::calling(inner, cache_control) }
     }
 
-    pub(in crate::server) fn refused(response: S::Response) -> Self {
+    pub(super) fn refused(response: S::Response) -> Self {
         Self { state: State::refused(response) }
     }
 }

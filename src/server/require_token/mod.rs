@@ -1,7 +1,8 @@
-//! The layer that requires a token of each request.
+//! Requires a good token of each request.
 //!
 //! **In**: a request, and a [`ValidateToken`](crate::validate::ValidateToken). **Out**: the request with the principal of its
-//! token in the extensions, or a refusal. **Uses** `vocabulary`, `observe` and `validate`.
+//! token in the extensions, or a refusal. **Uses** `vocabulary`, `observe`, `back_channel`, `validate`, `answered`, `metadata`
+//! and `uncached`.
 
 mod audit;
 mod authenticated;

@@ -12,19 +12,19 @@ use crate::{RequestHead, observe::Outcome, server::uncached, validate::Rejection
 use http::{HeaderMap, Response};
 
 /// A decision against a request.
-pub(in crate::server) struct Refusal<'s> {
-    pub(in crate::server) rejection: Rejection,
-    pub(in crate::server) token: TokenDetails<'s>,
+pub(super) struct Refusal<'s> {
+    pub(super) rejection: Rejection,
+    pub(super) token: TokenDetails<'s>,
 }
 
 impl Refusal<'_> {
     /// Refuses a request that presents no token.
-    pub(in crate::server) fn missing() -> Self {
+    pub(super) fn missing() -> Self {
         Self { rejection: Rejection::missing(), token: TokenDetails::default() }
     }
 
     /// Records the refusal, and builds the response to the request of `head`.
-    pub(in crate::server) fn into_response<R: Default>(
+    pub(super) fn into_response<R: Default>(
         self,
         settings: &Settings,
         head: RequestHead<'_>,

@@ -26,7 +26,7 @@ pub struct RequireTokenService<S, V> {
 }
 
 impl<S, V> RequireTokenService<S, V> {
-    pub(in crate::server) fn new(inner: S, validator: Arc<V>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, validator: Arc<V>, settings: Arc<Settings>) -> Self {
         Self { inner, validator, settings }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What the layer does with a request that has no good token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Mode {
+pub(super) enum Mode {
     /// Refuses it.
     Required,
     /// Lets it through if it presents no token.
@@ -21,21 +21,21 @@ pub(in crate::server) enum Mode {
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Settings {
-    pub(in crate::server) challenges: Challenges,
-    pub(in crate::server) sources: Sources,
-    pub(in crate::server) mode: Mode,
-    pub(in crate::server) strip: Strip,
-    pub(in crate::server) preflights_pass: bool,
+pub(super) struct Settings {
+    pub(super) challenges: Challenges,
+    pub(super) sources: Sources,
+    pub(super) mode: Mode,
+    pub(super) strip: Strip,
+    pub(super) preflights_pass: bool,
     /// Refuses calls of gRPC in the form of gRPC.
-    pub(in crate::server) speaks_grpc: bool,
-    pub(in crate::server) timeout: Duration,
-    pub(in crate::server) clock: Clock,
-    pub(in crate::server) auditor: Option<Auditor>,
+    pub(super) speaks_grpc: bool,
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
+    pub(super) auditor: Option<Auditor>,
 }
 
 impl Settings {
-    pub(in crate::server) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
         Ok(Self {
             challenges: Challenges::new(realm)?,
             sources: Sources::new([TokenLocation::Bearer])?,
@@ -50,7 +50,7 @@ impl Settings {
     }
 
     /// Returns the fingerprint of `token`, if there is an audit hook to give it to.
-    pub(in crate::server) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
+    pub(super) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
         self.auditor.as_ref().map(|auditor| auditor.token_id(token))
     }
 }

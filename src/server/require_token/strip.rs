@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Which tokens are removed before the inner service sees the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Strip {
+pub(super) enum Strip {
     /// Those that would leak: in the query, and in a WebSocket subprotocol.
     Exposed,
     Everything,
@@ -21,7 +21,7 @@ pub(in crate::server) enum Strip {
 }
 
 /// Removes the token at `position` from `request`, or marks its header sensitive.
-pub(in crate::server) fn clean<B>(
+pub(super) fn clean<B>(
     request: &mut Request<B>,
     location: &TokenLocation,
     position: Position,
@@ -57,11 +57,7 @@ pub(in crate::server) fn clean<B>(
 }
 
 /// Removes every parameter `name` from the query, valid token or not. Returns `true` if there is one.
-pub(in crate::server) fn clean_parameter<B>(
-    request: &mut Request<B>,
-    name: &str,
-    strip: Strip,
-) -> bool {
+pub(super) fn clean_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let rest = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
     if rest().count() == pairs(query).count() {

@@ -35,7 +35,7 @@ fn what_is_wrong_with_a_layer_is_said() {
         (
             "no place",
             text(require().with_locations([])),
-            "a token is read in at least one place: with_locations names none",
+            "RequireToken needs a location: with_locations names none",
         ),
         (
             "a resource by http",
@@ -45,22 +45,23 @@ fn what_is_wrong_with_a_layer_is_said() {
         (
             "metadata of nothing",
             text(require().resource_metadata()),
-            "metadata are those of a resource: call with_resource first",
+            "metadata need a resource: call with_resource first",
         ),
         (
             "a server by its name",
             text(metadata().unwrap().with_authorization_servers(["as.example"])),
-            "an authorization server is named by its issuer, such as https://as.example",
+            "the issuer \"as.example\" is not an absolute https URL; write one such as \
+             https://as.example",
         ),
         (
             "a page by its path",
             text(require().with_error_uri("/errors")),
-            "the error URI is not absolute, such as https://api.example/errors",
+            "the error URI \"/errors\" is not absolute; write one such as https://api.example/errors",
         ),
         (
             "no scope",
             text(RequireScope::all_of([] as [&str; 0])),
-            "RequireScope needs at least one scope",
+            "RequireScope needs a scope: all_of names none",
         ),
     ]);
 }
@@ -178,22 +179,22 @@ async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not
         (
             "a scope is asked for and no token",
             refusal(route().layer(scope), get_one()).await,
-            "a policy stands below no RequireToken: put that layer around it",
+            "no RequireToken is above this policy: put that layer around it",
         ),
         (
             "a handler asks whose token it was",
             refusal(whose, get_one()).await,
-            "an extractor stands below no RequireToken: put that layer around the route",
+            "no RequireToken is above this extractor: put that layer around the route",
         ),
         (
             "a handler asks for other claims",
             refusal(claims.layer(require()), get_one()).await,
-            "the validator's claims are of another type than the handler's: see with_claims",
+            "the claims of the validator are not of the type of this handler; see with_claims",
         ),
         (
             "a form that nobody read",
             refusal(route().layer(reads_forms), post).await,
-            "RequireToken reads forms, but no BufferForm is above it",
+            "RequireToken reads forms, and no BufferForm is above it: put that layer around it",
         ),
     ]);
 }

@@ -1,7 +1,7 @@
 //! A token in Basic credentials
 //! ([RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
 
-use super::{SYNTAX, Sources, token_in};
+use super::{BAD_SYNTAX, Sources, token_in};
 use crate::{TokenLocation, validate::Rejection};
 use base64::{
     Engine, alphabet,
@@ -52,9 +52,9 @@ fn user_pass(credentials: &[u8]) -> Result<String, Rejection> {
     let decoded = BASE64.decode(credentials).ok();
     let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
     let text = text.filter(|text| !text.chars().any(char::is_control));
-    text.ok_or(Rejection::malformed(SYNTAX))
+    text.ok_or(Rejection::malformed(BAD_SYNTAX))
 }
 
 fn split(user_pass: &str) -> Result<(&str, &str), Rejection> {
-    user_pass.split_once(':').ok_or(Rejection::malformed(SYNTAX))
+    user_pass.split_once(':').ok_or(Rejection::malformed(BAD_SYNTAX))
 }

@@ -1,6 +1,6 @@
 //! A token in a cookie ([RFC 6265 §5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)).
 
-use super::{Position, Read, SEVERAL, SYNTAX, token_in};
+use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, token_in};
 use crate::{RequestHead, validate::Rejection};
 use http::{HeaderValue, header::COOKIE};
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ pub(super) fn read<'a>(head: RequestHead<'a>, name: &str) -> Read<'a> {
             let pair = pair.trim_ascii();
             match value_of(pair, name) {
                 Some(value) if found.replace(value).is_some() => {
-                    return Err(Rejection::malformed(SEVERAL));
+                    return Err(Rejection::malformed(SEVERAL_TOKENS));
                 }
                 Some(_) => {}
                 None if pair.is_empty() => {}
@@ -29,7 +29,7 @@ pub(super) fn read<'a>(head: RequestHead<'a>, name: &str) -> Read<'a> {
         false => {
             let joined = rest.join(&b"; "[..]);
             let joined = HeaderValue::from_bytes(&joined);
-            Some(Box::new(joined.map_err(|_| Rejection::malformed(SYNTAX))?))
+            Some(Box::new(joined.map_err(|_| Rejection::malformed(BAD_SYNTAX))?))
         }
     };
     Ok(Some((Cow::Borrowed(token), Position::Cookie(rest))))

@@ -1,6 +1,6 @@
 //! A token in a form body ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
 
-use super::{Position, Read, SEVERAL, token_in};
+use super::{Position, Read, SEVERAL_TOKENS, token_in};
 use crate::{RequestHead, validate::Rejection, vocabulary::location::ACCESS_TOKEN};
 use bytes::Bytes;
 use http::{Method, header::CONTENT_TYPE};
@@ -23,7 +23,7 @@ impl FormToken {
         let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == ACCESS_TOKEN);
         let token = tokens.next().map(|(_, token)| token.into_owned());
         Self(match tokens.next() {
-            Some(_) => Err(Rejection::malformed(SEVERAL)),
+            Some(_) => Err(Rejection::malformed(SEVERAL_TOKENS)),
             None => Ok(token),
         })
     }
@@ -37,7 +37,9 @@ pub(super) fn read(head: RequestHead<'_>) -> Read<'_> {
         }
         Some(FormToken(Err(rejection))) => Err(rejection.clone()),
         None if is_form(head) => {
-            Err(Rejection::internal("RequireToken reads forms, but no BufferForm is above it"))
+            let misplaced =
+                "RequireToken reads forms, and no BufferForm is above it: put that layer around it";
+            Err(Rejection::internal(misplaced))
         }
         Some(FormToken(Ok(None))) | None => Ok(None),
     }

@@ -1,6 +1,6 @@
 //! A token in a header ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
 
-use super::{Position, Read, Sources, TWICE, basic, token_in};
+use super::{Position, REPEATED_HEADER, Read, Sources, basic, token_in};
 use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
 use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use std::borrow::Cow;
@@ -82,7 +82,7 @@ fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a
     let mut values = head.headers().get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match values.next() {
-        Some(_) => Err(Rejection::malformed(TWICE)),
+        Some(_) => Err(Rejection::malformed(REPEATED_HEADER)),
         None => Ok(Some(value.as_bytes().trim_ascii())),
     }
 }

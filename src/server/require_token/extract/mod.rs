@@ -25,29 +25,29 @@ use cross_site::is_cross_site;
 use http::HeaderValue;
 use std::{borrow::Cow, ops::Range};
 
-pub(in crate::server) const TWICE: &str = "a credential header is there more than once";
-pub(in crate::server) const SEVERAL: &str = "the access token is there in more than one way";
-pub(in crate::server) const SYNTAX: &str = "the access token is malformed";
+pub(super) const REPEATED_HEADER: &str = "a credential header is repeated";
+pub(super) const SEVERAL_TOKENS: &str = "more than one access token was presented";
+pub(super) const BAD_SYNTAX: &str = "the access token is malformed";
 const TOO_LONG: &str = "the access token is too long";
 
 /// A token and where it is.
 #[derive(Debug)]
-pub(in crate::server) struct ExtractedToken<'a> {
-    pub(in crate::server) token: Cow<'a, str>,
-    pub(in crate::server) location: LocationIndex,
-    pub(in crate::server) position: Position,
+pub(super) struct ExtractedToken<'a> {
+    pub(super) token: Cow<'a, str>,
+    pub(super) location: LocationIndex,
+    pub(super) position: Position,
 }
 
 /// Why no token was extracted.
-pub(in crate::server) struct ExtractError<'s> {
-    pub(in crate::server) rejection: Rejection,
+pub(super) struct ExtractError<'s> {
+    pub(super) rejection: Rejection,
     /// The location at fault, unless several are.
-    pub(in crate::server) location: Option<&'s TokenLocation>,
+    pub(super) location: Option<&'s TokenLocation>,
 }
 
 /// Where a token is within its location, as far as removing it needs that.
 #[derive(Clone, Debug)]
-pub(in crate::server) enum Position {
+pub(super) enum Position {
     /// The whole value of a header.
     Header,
     /// The pair's bytes in the query.
@@ -67,7 +67,7 @@ type Read<'a> = Result<Option<(Cow<'a, str>, Position)>, Rejection>;
 /// # Errors
 ///
 /// When the token is malformed, too long, repeated, in two locations, or sent by another site.
-pub(in crate::server) fn extract<'a, 's>(
+pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
 ) -> Result<Option<ExtractedToken<'a>>, ExtractError<'s>> {
@@ -86,14 +86,17 @@ pub(in crate::server) fn extract<'a, 's>(
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
         if found.replace(next).is_some() {
-            return Err(ExtractError { rejection: Rejection::malformed(SEVERAL), location: None });
+            return Err(ExtractError {
+                rejection: Rejection::malformed(SEVERAL_TOKENS),
+                location: None,
+            });
         }
     }
     Ok(found)
 }
 
 /// Reads the token in one location.
-pub(in crate::server) fn read<'a>(
+pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
     sources: &Sources,
@@ -124,9 +127,9 @@ fn is_ambient(location: &TokenLocation) -> bool {
 /// Checks that `value` is a token and nothing else.
 fn token_in(value: &[u8]) -> Result<&str, Rejection> {
     if !b64token::is_valid(value) {
-        return Err(Rejection::malformed(SYNTAX));
+        return Err(Rejection::malformed(BAD_SYNTAX));
     }
-    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(SYNTAX))?;
+    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(BAD_SYNTAX))?;
     if b64token::is_too_long(token) {
         return Err(Rejection::invalid(TOO_LONG));
     }

@@ -1,7 +1,7 @@
 //! A token in a query parameter
 //! ([RFC 6750 §2.3](https://www.rfc-editor.org/rfc/rfc6750#section-2.3)).
 
-use super::{Position, Read, SEVERAL, SYNTAX, Sources, token_in};
+use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, Sources, token_in};
 use crate::{
     RequestHead, TokenLocation,
     validate::Rejection,
@@ -39,13 +39,13 @@ pub(super) fn read<'a>(
         let range = start..start + pair.raw().len();
         start = range.end + 1;
         if pair.is_named(name) && found.replace((pair, range)).is_some() {
-            return Err(Rejection::malformed(SEVERAL));
+            return Err(Rejection::malformed(SEVERAL_TOKENS));
         }
     }
     let Some((pair, range)) = found else { return Ok(None) };
     // A raw `+` is a space to one decoder and a plus to the next: refused, never guessed.
     let value = pair.value().filter(|value| !value.contains('+'));
-    let token = value.and_then(query::decode).ok_or(Rejection::malformed(SYNTAX))?;
+    let token = value.and_then(query::decode).ok_or(Rejection::malformed(BAD_SYNTAX))?;
     token_in(token.as_bytes())?;
     Ok(Some((token, Position::Query(range))))
 }

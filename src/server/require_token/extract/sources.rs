@@ -48,9 +48,9 @@ impl Sources {
             }
         }
         match self.locations.is_empty() {
-            true => Err(ConfigError::new(
-                "a token is read in at least one place: with_locations names none",
-            )),
+            true => {
+                Err(ConfigError::new("RequireToken needs a location: with_locations names none"))
+            }
             false => Ok(()),
         }
     }
@@ -63,7 +63,7 @@ impl Sources {
         self.locations.get(index.0).unwrap_or(&TokenLocation::Bearer)
     }
 
-    pub(in crate::server) fn read_basic(&self) -> bool {
+    pub(in crate::server) fn reads_basic(&self) -> bool {
         let basic = |location: &TokenLocation| {
             matches!(location, TokenLocation::BasicUserName | TokenLocation::BasicPassword(_))
         };

@@ -1,4 +1,4 @@
-//! What a client is told.
+//! The response to a client.
 
 use crate::{
     server::uncached,
@@ -42,30 +42,28 @@ impl RevocationError {
     }
 
     pub(super) const fn method() -> Self {
-        let description = "tokens are given back with POST";
+        let description = "tokens are revoked with POST";
         Self { code: None, ..Self::of(StatusCode::METHOD_NOT_ALLOWED, "", description) }
     }
 
-    /// Of a form that was not read.
-    pub(super) fn unread(rejection: &Rejection) -> Self {
+    /// The error of a form that could not be read.
+    pub(super) fn unreadable(rejection: &Rejection) -> Self {
         match rejection.kind() {
-            RejectionKind::TooLarge => Self::of(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "invalid_request",
-                "the form is longer than allowed",
-            ),
+            RejectionKind::TooLarge => {
+                Self::of(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the form is too long")
+            }
             _ => Self::invalid_request("the form could not be read to its end"),
         }
     }
 
-    /// It is no client, or not the one that it says: 401.
+    /// The client is unknown, or its secret is wrong: 401.
     #[must_use]
     pub const fn invalid_client() -> Self {
-        let description = "the client is not known, or its secret is another";
+        let description = "the client is unknown, or its secret is wrong";
         Self::of(StatusCode::UNAUTHORIZED, "invalid_client", description)
     }
 
-    /// The token was issued to another client, or this one may not revoke: 400.
+    /// The token was issued to another client, or the client may not revoke it: 400.
     #[must_use]
     pub const fn unauthorized_client() -> Self {
         let description = "the client may not revoke this token";
@@ -79,8 +77,8 @@ impl RevocationError {
         Self::of(StatusCode::BAD_REQUEST, "unsupported_token_type", description)
     }
 
-    /// It is not known whether the token is revoked: the client must take it as still good, and ask
-    /// again after `retry_after`, by default 5 s.
+    /// The token may still be valid: 503. The client is to try again after `retry_after`, which
+    /// defaults to 5 s.
     #[must_use]
     pub const fn unavailable(retry_after: Option<Duration>) -> Self {
         let description = "the token cannot be revoked at the moment";
@@ -121,7 +119,7 @@ pub(super) fn response(result: Result<(), RevocationError>) -> Response<Endpoint
     response
 }
 
-/// The body of an answer of a [`RevocationEndpoint`](super::RevocationEndpoint).
+/// The body of a response of a [`RevocationEndpoint`](super::RevocationEndpoint).
 #[derive(Clone, Debug, Default)]
 pub struct EndpointBody(Full<Bytes>);
 
