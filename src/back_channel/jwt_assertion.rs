@@ -1,4 +1,4 @@
-//! Signed statements of who somebody is
+//! Signed assertions
 //! ([RFC 7523](https://www.rfc-editor.org/rfc/rfc7523)).
 
 use super::{
@@ -15,25 +15,25 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// How long one may be used: as long as a slow request takes, and clocks differ.
+/// The default lifetime. It covers a slow request and clocks that differ.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// The longest: authorization servers refuse what is good for longer.
+/// The longest lifetime: authorization servers refuse longer ones.
 const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// Claims that are set here.
+/// The claims that the assertion sets itself.
 const RESERVED: &[&str] = &["iss", "sub", "aud", "jti", "iat", "exp"];
 
-/// An assertion that is signed anew at each attempt
-/// ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3), feature `jwt`): what
-/// `client::Grant::signed_jwt_bearer` is made of.
+/// Signs a new assertion for each attempt
+/// ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3), feature `jwt`), for
+/// `client::Grant::signed_jwt_bearer`.
 ///
-/// Each has a `jti` that was never there before.
+/// Each has a new `jti`.
 ///
 /// # Defaults
 ///
-/// The subject is the issuer, the audience is the URL of the endpoint that is asked, the lifetime
-/// is a minute, and there are no further claims.
+/// The subject is the issuer, the audience is the URL of the endpoint, the lifetime is a minute,
+/// and there are no further claims.
 ///
 /// # Example
 ///
@@ -58,7 +58,7 @@ pub struct JwtAssertion {
 }
 
 impl JwtAssertion {
-    /// A statement of `issuer`, which `key` signs.
+    /// Returns an assertion of `issuer`, signed by `key`.
     pub fn new(issuer: impl Into<Box<str>>, key: impl Into<SigningKeySource>) -> Self {
         Self {
             key: key.into(),
@@ -70,46 +70,49 @@ impl JwtAssertion {
         }
     }
 
-    /// Whom it is about (`sub`). Defaults to the issuer.
+    /// Sets the subject (`sub`). Defaults to the issuer.
     pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// Whom it is for (`aud`): the issuer identifier, where the authorization server asks for
-    /// that. Defaults to the URL of the endpoint that is asked.
+    /// Sets the audience (`aud`), the issuer identifier for example. Defaults to the URL of the
+    /// endpoint.
     pub fn with_audience(mut self, audience: impl Into<Box<str>>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// How long it is good, in whole seconds. Defaults to a minute.
+    /// Sets the lifetime, in whole seconds. Defaults to a minute.
     ///
     /// # Errors
     ///
     /// When it is shorter than a second or longer than an hour.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Result<Self, ConfigError> {
         if !(Duration::from_secs(1)..=MAX_LIFETIME).contains(&lifetime) {
-            return Err(ConfigError::new("an assertion is good for a second to an hour"));
+            return Err(ConfigError::new(format!(
+                "the lifetime of an assertion, {lifetime:?}, is not between a second and an hour"
+            )));
         }
         self.lifetime = lifetime;
         Ok(self)
     }
 
-    /// Adds a claim, `json` as its value.
+    /// Adds the claim `name` with the value `json`.
     ///
     /// # Errors
     ///
-    /// When `json` is no JSON text, and when `name` is there already or one that is set here.
+    /// When `json` is not JSON, and when `name` is set already or is one that the assertion sets
+    /// itself.
     pub fn with_claim(mut self, name: &str, json: &str) -> Result<Self, ConfigError> {
         if RESERVED.contains(&name) || self.claims.contains_key(name) {
             return Err(ConfigError::new(format!(
-                "the claim {name:?} is there already, or set by the assertion itself"
+                "the claim {name:?} is set already, or is one that the assertion sets itself"
             )));
         }
         let invalid = |_| {
             ConfigError::new(format!(
-                "the value of the claim {name:?} is no JSON: text stands in quotes"
+                "the value of the claim {name:?} is not JSON: put text in quotes"
             ))
         };
         self.claims.insert(name.to_owned(), serde_json::from_str(json).map_err(invalid)?);
@@ -146,7 +149,7 @@ impl Assertion for JwtAssertion {
     }
 }
 
-/// Names the claims that were added, without their values.
+/// Shows the names of the added claims, without their values.
 impl fmt::Debug for JwtAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtAssertion")
@@ -160,14 +163,14 @@ impl fmt::Debug for JwtAssertion {
     }
 }
 
-/// Clients that sign who they are (feature `jwt`).
+/// Clients that authenticate by a signed assertion (feature `jwt`).
 impl ClientAuthentication {
-    /// `private_key_jwt` ([OpenID Connect Core §9]): an assertion that `key` signs, a new one at
-    /// each attempt, with a lifetime of a minute.
+    /// Sends an assertion that `key` signs, a new one at each attempt with a lifetime of a minute:
+    /// `private_key_jwt` ([OpenID Connect Core §9]).
     ///
     /// # Errors
     ///
-    /// When `key` is a shared secret. A closure that gives one fails the attempt.
+    /// When `key` is a shared secret. A closure that returns one fails the attempt.
     ///
     /// [OpenID Connect Core §9]: https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication
     pub fn private_key_jwt(
@@ -177,12 +180,12 @@ impl ClientAuthentication {
         Ok(Self::by_assertion(client_id.into(), key.into().private()?))
     }
 
-    /// `client_secret_jwt` ([OpenID Connect Core §9]): an assertion that `secret` signs by
-    /// `algorithm`, a new one at each attempt, with a lifetime of a minute.
+    /// Sends an assertion that `secret` signs with `algorithm`, a new one at each attempt with a
+    /// lifetime of a minute: `client_secret_jwt` ([OpenID Connect Core §9]).
     ///
     /// # Errors
     ///
-    /// When `algorithm` is none with a shared secret, or `secret` is shorter than its hash.
+    /// When `algorithm` is not symmetric, or `secret` is shorter than its hash.
     ///
     /// [OpenID Connect Core §9]: https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication
     pub fn client_secret_jwt(
@@ -194,9 +197,8 @@ impl ClientAuthentication {
         Ok(Self::by_assertion(client_id.into(), key.into()))
     }
 
-    /// Names whom assertions are for: the issuer identifier, where the authorization server asks
-    /// for that. Defaults to the URL of the endpoint that is asked. Without an assertion it has no
-    /// effect.
+    /// Sets the audience of assertions, the issuer identifier for example. Defaults to the URL of
+    /// the endpoint. It has no effect on clients that authenticate without an assertion.
     #[must_use]
     pub fn with_assertion_audience(mut self, audience: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { audience: own, .. } = &mut self.method {
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn each_says_who_whom_and_how_long_and_is_a_new_one() {
+    fn each_has_issuer_subject_audience_and_lifetime_and_a_new_jti() {
         let usual = JwtAssertion::new("app", key());
         let (one, other) = (claims(&usual, 1000), claims(&usual, 1000));
         assert_eq!((&one["iss"], &one["sub"]), (&"app".into(), &"app".into()));
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_there_once_and_a_lifetime_is_bounded() {
+    fn a_claim_is_set_once_and_a_lifetime_is_bounded() {
         let assertion = JwtAssertion::new("app", key()).with_claim("a", "1").unwrap();
         for (name, json) in [("iss", "1"), ("exp", "1"), ("jti", "1"), ("a", "2"), ("b", "{")] {
             assert!(assertion.clone().with_claim(name, json).is_err(), "{name}");

@@ -1,7 +1,7 @@
-//! How the crate itself talks to an authorization server.
+//! The crate's own requests to authorization servers.
 //!
-//! **In**: a request to an endpoint, and the client's credentials. **Out**: a bounded answer, or an error without a secret.
-//! **Uses** `vocabulary`, `observe` and `jose`.
+//! **In**: a request to an endpoint, and the credentials of the client. **Out**: a bounded answer,
+//! or an error without a secret. **Uses** `vocabulary` and `jose`.
 
 pub(crate) mod assertion;
 pub(crate) mod client_authentication;

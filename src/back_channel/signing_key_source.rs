@@ -3,8 +3,8 @@ use crate::{ConfigError, SigningKey};
 use std::{error::Error, fmt, sync::Arc};
 use zeroize::Zeroizing;
 
-/// Where the key of an assertion comes from: a [`SigningKey`], or a closure that is asked at each
-/// attempt (feature `jwt`).
+/// The source of the key that signs assertions: a fixed [`SigningKey`], or a closure that is called
+/// at each attempt (feature `jwt`).
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, ClientAuthentication, SigningKey, SigningKeySource};
@@ -28,7 +28,7 @@ enum Source {
 }
 
 impl SigningKeySource {
-    /// Asks `key` at each attempt, on the task that fetches: it must not block for long.
+    /// Calls `key` at each attempt, on the task that fetches tokens. It must not block for long.
     pub fn from_fn<F, E>(key: F) -> Self
     where
         F: Fn() -> Result<SigningKey, E> + Send + Sync + 'static,
@@ -43,11 +43,11 @@ impl SigningKeySource {
         Self(Source::Asked { ask, private: false })
     }
 
-    /// The same for a private key alone.
+    /// Returns the same source, restricted to private keys.
     ///
     /// # Errors
     ///
-    /// When it is a shared secret, as far as that is known already.
+    /// When it is known to be a shared secret.
     pub(super) fn private(self) -> Result<Self, ConfigError> {
         match self.0 {
             Source::Fixed(key) if key.algorithm().is_symmetric() => Err(ConfigError::new(
@@ -70,8 +70,8 @@ impl SigningKeySource {
         }
     }
 
-    /// What only holders of this key have in common, where it stays: the public key, or what a
-    /// shared secret makes of a text that is always the same.
+    /// Returns what distinguishes a fixed key from others: its public key, or the signature that a
+    /// shared secret makes of a fixed text.
     pub(super) fn identity(&self) -> Option<Zeroizing<String>> {
         let Source::Fixed(key) = &self.0 else { return None };
         let public = key.public_jwk();

@@ -11,8 +11,8 @@ use aws_lc_rs::{
 use std::sync::Arc;
 
 impl SigningKey {
-    /// A new random key for `algorithm`, without a name: for tests (feature `test-util`). RSA has
-    /// 2048 bits and takes some hundred milliseconds.
+    /// Generates a key for `algorithm`, without a name, for tests (feature `test-util`). RSA keys
+    /// have 2048 bits and take some hundred milliseconds.
     ///
     /// ```
     /// use tower_oauth2::{Algorithm, SigningKey};
@@ -23,7 +23,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When the system's generator fails.
+    /// When the random number generator of the system fails.
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| KeyPair::Rsa(pair, encoding))

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 };
 use std::sync::Arc;
 
-/// A key as the library keeps it.
+/// A private key or a shared secret, parsed by the library.
 pub(super) enum KeyPair {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair),
@@ -22,7 +22,7 @@ pub(super) enum KeyPair {
 }
 
 impl KeyPair {
-    /// Returns the key of `jwk`, and what it signs with: `alg`, where the JWK says so.
+    /// Returns the key of `jwk`, and the algorithm that it signs with, `alg` if the JWK has one.
     pub(super) fn from_jwk(
         jwk: &Jwk<'_>,
         alg: Option<Algorithm>,
@@ -32,8 +32,7 @@ impl KeyPair {
             Some("EC") => ec(jwk),
             Some("OKP") => ed25519(jwk),
             Some("oct") => {
-                let algorithm =
-                    alg.ok_or("a shared secret does not say for which algorithm it is")?;
+                let algorithm = alg.ok_or("a shared secret needs its algorithm (alg)")?;
                 let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
                 Ok((algorithm, Self::Shared(Arc::new(key))))
             }
@@ -51,7 +50,7 @@ impl KeyPair {
         } else if algorithm == Algorithm::EdDsa {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Self::Ed25519)
         } else {
-            return Err("a shared secret is not kept as PKCS#8: use SigningKey::from_secret");
+            return Err("PKCS#8 has no shared secrets: use SigningKey::from_secret");
         }
         .map_err(|_| "it is not a key for this algorithm, or not of 2048 to 8192 bits")
     }
@@ -102,7 +101,7 @@ fn rsa(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, KeyPair), &'st
         dQ: jwk::bytes(&jwk.dq)?,
         qInv: jwk::bytes(&jwk.qi)?,
     });
-    let pair = pair.map_err(|_| "its members are no RSA key, or not of the same one")?;
+    let pair = pair.map_err(|_| "its members are not an RSA key, or not of the same one")?;
     Ok((algorithm, KeyPair::Rsa(pair, encoding)))
 }
 
@@ -111,13 +110,14 @@ fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, KeyPair), &'static str> {
     let signing = ec_signing(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
     let private = jwk::bytes(&jwk.d)?;
     let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
-    let pair = pair.map_err(|_| "its members are no key of its curve, or not of the same one")?;
+    let pair =
+        pair.map_err(|_| "its members are not a key of its curve, or not of the same one")?;
     Ok((algorithm, KeyPair::Ec(pair)))
 }
 
 fn ed25519(jwk: &Jwk<'_>) -> Result<(Algorithm, KeyPair), &'static str> {
     let (seed, public) = (jwk::bytes(&jwk.d)?, public_key::ed25519(jwk)?);
     let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public);
-    let pair = pair.map_err(|_| "its members are no Ed25519 key, or not of the same one")?;
+    let pair = pair.map_err(|_| "its members are not an Ed25519 key, or not of the same one")?;
     Ok((Algorithm::EdDsa, KeyPair::Ed25519(pair)))
 }

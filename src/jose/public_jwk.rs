@@ -5,7 +5,7 @@ use super::{base64url, key_pair::KeyPair};
 use aws_lc_rs::signature::KeyPair as _;
 use serde_json::{Map, Value};
 
-/// Nothing for a shared secret.
+/// Returns the members, or `None` for a shared secret.
 pub(super) fn members(pair: &KeyPair) -> Option<Map<String, Value>> {
     let members = match pair {
         KeyPair::Rsa(pair, _) => {
@@ -49,7 +49,7 @@ fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
 }
 
-/// The content of the DER value of `tag` that `der` begins with, and what follows it.
+/// Returns the content of the DER value of `tag` at the start of `der`, and the rest.
 fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, len], rest) = der.split_first_chunk()?;
     if found != tag {

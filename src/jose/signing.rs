@@ -3,12 +3,11 @@ use crate::{ClientSecret, ConfigError};
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
-/// A key that signs: for `private_key_jwt` and `client_secret_jwt`
+/// Signs assertions of clients: `private_key_jwt` and `client_secret_jwt`
 /// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
 ///
-/// It is bound to one [`Algorithm`]. Its `Debug` shows no key, the library that it is kept in
-/// wipes it when the last clone is dropped, and there is no way to have it back: what the caller
-/// read it from is the caller's to wipe.
+/// It is bound to one [`Algorithm`]. Its `Debug` shows no key, it cannot be exported, and it is
+/// wiped when the last clone is dropped. The caller wipes the text that it was read from.
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, SigningKey};
@@ -37,13 +36,13 @@ impl SigningKey {
     /// Parses a private JWK ([RFC 7517]): RSA with all its members (`n`, `e`, `d`, `p`, `q`, `dp`,
     /// `dq`, `qi`), EC on P-256 or P-384, OKP with Ed25519, or a shared secret (`oct`).
     ///
-    /// Its `alg` says what it signs with; without one RSA signs RS256, and a curve what is made
-    /// for it. A shared secret needs one. A `kid` names it.
+    /// Its `alg` is the algorithm. Without one, RSA signs RS256, and a curve its own algorithm; a
+    /// shared secret needs one. A `kid` names the key.
     ///
     /// # Errors
     ///
-    /// When it is of another type, lacks a member, is shorter than [RFC 7518] allows (RSA:
-    /// 2048 bits; a shared secret: the hash), or is not for signing by its `use` or `key_ops`.
+    /// When it has another type, lacks a member, is shorter than [RFC 7518] allows (RSA: 2048 bits;
+    /// a shared secret: the hash), or is not for signing by its `use` or `key_ops`.
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
     /// [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
@@ -81,7 +80,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When it is anything else (the error says how to convert it), or not a key for `algorithm`.
+    /// When it is anything else (the error tells how to convert it), or not a key for `algorithm`.
     ///
     /// [RFC 7468 §10]: https://www.rfc-editor.org/rfc/rfc7468#section-10
     pub fn from_pkcs8_pem(algorithm: Algorithm, pem: &str) -> Result<Self, ConfigError> {
@@ -90,7 +89,7 @@ impl SigningKey {
         Ok(Self::new(algorithm, pair))
     }
 
-    /// A shared secret, for HMAC: byte for byte, nothing is decoded.
+    /// Takes a shared secret for HMAC byte for byte; nothing is decoded.
     ///
     /// ```
     /// use tower_oauth2::{Algorithm, SigningKey};
@@ -103,7 +102,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When `algorithm` has a public key, or the secret is shorter than its hash: 32, 48 or 64
+    /// When `algorithm` is not symmetric, or the secret is shorter than its hash: 32, 48 or 64
     /// bytes ([RFC 7518 §3.2]).
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
@@ -128,20 +127,20 @@ impl SigningKey {
         self
     }
 
-    /// The algorithm that it signs with.
+    /// Returns the algorithm that it signs with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its name, where it has one.
+    /// Returns its name, if it has one.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The public half as a JWK, with its `alg`, its `kid` and `"use": "sig"`; nothing for a shared
-    /// secret.
+    /// Returns the public half as a JWK, with its `alg`, its `kid` and `"use": "sig"`, or `None`
+    /// for a shared secret.
     #[must_use]
     pub fn public_jwk(&self) -> Option<String> {
         let mut jwk = public_jwk::members(&self.pair)?;
@@ -153,7 +152,7 @@ impl SigningKey {
         Some(Value::Object(jwk).to_string())
     }
 
-    /// The compact JWS of `payload`, `typ` in its header.
+    /// Returns the compact JWS of `payload`, with `typ` in its header.
     ///
     /// # Errors
     ///
@@ -168,7 +167,7 @@ impl SigningKey {
         self.sign_with_header(&header, payload)
     }
 
-    /// The compact JWS of `payload` under `header`, which is taken as it is.
+    /// Returns the compact JWS of `payload` under `header`, which is used as it is.
     ///
     /// # Errors
     ///
@@ -189,7 +188,7 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// The signature of `message`, as JWS has it.
+    /// Returns the signature of `message` in the form of JWS.
     ///
     /// # Errors
     ///
@@ -200,7 +199,7 @@ impl SigningKey {
     }
 }
 
-/// Why a key cannot be used; nothing of the key.
+/// Returns the error of a key that cannot be used. It repeats nothing of the key.
 fn unusable(what: &str, reason: &str) -> ConfigError {
     ConfigError::new(format!("{what}: {reason}"))
 }

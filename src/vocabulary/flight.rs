@@ -25,7 +25,8 @@ impl<U> Clone for Joined<U> {
 }
 
 /// A task that is not started yet. `finish` runs exactly once, whatever ends the task, with its
-/// result, or with `None` after a panic or the shutdown of the runtime. Waiters get what it returns.
+/// result, or with `None` after a panic or the shutdown of the runtime. Waiters get what it
+/// returns.
 pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
     completion: Completion<T, U, L>,
 }

@@ -160,8 +160,8 @@ impl TokenLocation {
     }
 
     /// Returns the password of `Authorization: Basic` with the user name `user`, which may be empty
-    /// ([RFC 7617]). Credentials of other users are ignored. Browsers remember and send it as they do
-    /// a [`cookie`](Self::cookie).
+    /// ([RFC 7617]). Credentials of other users are ignored. Browsers remember and send it as they
+    /// do a [`cookie`](Self::cookie).
     ///
     /// # Errors
     ///
@@ -207,7 +207,8 @@ impl TokenLocation {
         LocationName::new(name).map(Self::WebSocketProtocolPair)
     }
 
-    /// Returns a word for metrics and logs: `header`, `query`, `basic`, `form`, `cookie`, `websocket`.
+    /// Returns a word for metrics and logs: `header`, `query`, `basic`, `form`, `cookie`,
+    /// `websocket`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

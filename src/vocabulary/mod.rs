@@ -1,7 +1,7 @@
 //! The types that both ends name, and the small tools under them.
 //!
-//! **In**: texts and bytes of a peer or of a configuration. **Out**: checked tokens, scopes, origins,
-//! challenges and instants. **Uses** no other room.
+//! **In**: texts and bytes of a peer or of a configuration. **Out**: checked tokens, scopes,
+//! origins, challenges and instants. **Uses** no other room.
 
 mod answer;
 #[cfg(feature = "server")]

@@ -184,7 +184,8 @@ impl ScopeSet {
     }
 }
 
-/// Builds a set without comparing each scope with all before it: a peer may send a hundred thousand.
+/// Builds a set without comparing each scope with all before it: a peer may send a hundred
+/// thousand.
 #[derive(Default)]
 struct Builder {
     set: ScopeSet,
@@ -217,7 +218,8 @@ impl Builder {
 
 impl PartialEq for ScopeSet {
     fn eq(&self, other: &Self) -> bool {
-        // Each scope is there once, with one space between two: equal sets have texts of one length.
+        // Each scope is there once, with one space between two: equal sets have texts of one
+        // length.
         self.text == other.text
             || (self.text.len() == other.text.len() && self.sorted() == other.sorted())
     }

@@ -165,7 +165,8 @@ impl Jwks {
 
     /// The keys of `issuer`, wherever its
     /// [metadata](crate::AuthorizationServerMetadata::discover) says that they are. The metadata
-    /// is read again after a day, and when the keys are not there any more.
+    /// is read again after 24 h, and when the keys are not there any more (404). While it cannot be
+    /// read, or not within 3 s, the old URL is used for another 5 min each time.
     ///
     /// # Errors
     ///

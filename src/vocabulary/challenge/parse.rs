@@ -112,8 +112,8 @@ impl<'a> Cursor<'a> {
         self.take_while(|byte| matches!(byte, b' ' | b'\t' | b','));
     }
 
-    /// Takes `BWS "=" BWS ( token / quoted-string )`. Returns `None` when this is not a parameter but
-    /// a scheme, or the end of a token68.
+    /// Takes `BWS "=" BWS ( token / quoted-string )`. Returns `None` when this is not a parameter
+    /// but a scheme, or the end of a token68.
     fn param_value(&mut self) -> Result<Option<String>, ChallengeError> {
         self.skip_spaces();
         if !self.take(b'=') {

@@ -40,7 +40,7 @@ fn what_is_wrong_with_a_layer_is_said() {
         (
             "a resource by http",
             text(require().with_resource("http://api.example")),
-            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+            "the resource is not an absolute https URL without a fragment, such as https://api.example/v1",
         ),
         (
             "metadata of nothing",
