@@ -14,7 +14,7 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// Has `first` judge a token, and `second` those that `first` does not know.
+/// Combines two validators: `second` judges the tokens that `first` does not know.
 ///
 /// See [`FirstOf`].
 pub fn first_of<A, B>(first: A, second: B) -> FirstOf<A, B>
@@ -25,34 +25,34 @@ where
     FirstOf { first, second: Arc::new(second) }
 }
 
-/// Two validators of the same claims, asked one after the other.
+/// Two validators of the same claims, called one after the other.
 ///
-/// | the first says | then |
+/// | verdict of the first | result |
 /// |---|---|
-/// | good | it is good |
-/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown), a JWT of none of its issuers | the second decides; where it does not know the token either, it is refused as invalid |
-/// | anything else of the token: invalid, expired, revoked … | that is the answer: it knows the token as its own |
-/// | [`unavailable`](Rejection::unavailable), [`internal`](Rejection::internal) | the second is asked, and may find it good; else nobody can tell, whatever the second says |
+/// | good | good |
+/// | [`not_mine`](Rejection::not_mine), [`unknown`](Rejection::unknown), a JWT of none of its issuers | the second decides; a token that it does not know either is refused as invalid |
+/// | any other verdict on the token: invalid, expired, revoked … | that verdict: the first knows the token as its own |
+/// | [`unavailable`](Rejection::unavailable), [`internal`](Rejection::internal) | good if the second finds it good; otherwise the outage or failure |
 ///
-/// An outage never becomes a 401. Where both are unavailable the caller may come back after the
-/// shorter of the two times; where one is unavailable and one fails, the answer is unavailable.
+/// An outage never becomes a 401. If both are unavailable, the shorter of the two times is the time
+/// to try again. If one is unavailable and one fails, the answer is unavailable.
 ///
-/// Nesting to the left or to the right is the same: `first_of(a, first_of(b, c))`. For a list that
-/// is known at run time, fold [`SharedValidator`](crate::validate::SharedValidator)s; for claims of
-/// different types, [`map_claims`](ValidateToken::map_claims) to a common one.
+/// Nesting to the left or to the right is the same: `first_of(a, first_of(b, c))`. For a list of
+/// validators at run time, fold [`SharedValidator`](crate::validate::SharedValidator)s. For claims of
+/// different types, [map them](ValidateToken::map_claims) to a common one.
 ///
-/// An `Introspection` knows every token: its server says of one that it never heard of what it says
-/// of a revoked one. Put it last, or use a [`Route`](super::Route).
+/// An `Introspection` knows every token, since its server answers alike for unknown and revoked
+/// tokens. Put it last, or use a [`Route`](super::Route).
 ///
-/// Trying shows the tokens of one validator to the other. Where it can be told from the token who
-/// judges it, a [`Route`](super::Route) asks nobody else.
+/// The second validator sees tokens of the first, and the first those of the second. If a token
+/// shows which validator it is for, use a [`Route`](super::Route), which calls no other.
 ///
-/// A cache of verdicts belongs around each of the two. Around both it is right, but asks more
-/// often: where either validator refuses, at a [recheck](CacheSupport::recheck), what was kept,
-/// both are asked anew. Beside a `JwtValidator`, which takes none, a token without an expiry is
-/// asked for each time; beside one that gives no leeway, a token in its leeway.
+/// Put a cache around each of the two. A cache around both is correct, but calls them more often:
+/// when either refuses a cached verdict at a [recheck](CacheSupport::recheck), both are called again.
+/// Such are a token without an expiry beside a `JwtValidator`, and a token in its leeway beside a
+/// validator without one, at each request.
 ///
-/// A clone shares the validators as these do.
+/// A clone shares what the validators share in their clones.
 ///
 /// ```
 /// use tower_oauth2::{
@@ -93,7 +93,8 @@ where
             },
             Answer::Pending(verdict) => {
                 let second = self.second.clone();
-                let question = Box::new(Question { second, presented: Kept::of(token, request) });
+                let question =
+                    Box::new(Question { second, presented: Presented::of(token, request) });
                 let state = State::First { verdict, question: Some(question) };
                 Answer::Pending(FirstOfFuture { state })
             }
@@ -117,7 +118,7 @@ where
     }
 
     fn recheck(&self, validated: &Validated<A::Claims>, now: SystemTime) -> Result<(), Rejection> {
-        // It is not known which of them found it good.
+        // Either of them may have found it good.
         self.first.cache_support().recheck(validated, now)?;
         self.second.cache_support().recheck(validated, now)
     }
@@ -127,10 +128,10 @@ where
     }
 }
 
-/// What follows from the verdict of the first.
+/// The step after the verdict of the first.
 enum Next<C> {
     Decided(Verdict<C>),
-    /// The second is asked; nobody else finds it good, so far.
+    /// The second decides. The rejection is the first's.
     Ask(Rejection),
 }
 
@@ -160,14 +161,14 @@ where
     }
 }
 
-/// What the second is asked once the first has its verdict.
+/// The call of the second, prepared while the first takes its time.
 struct Question<B> {
     second: Arc<B>,
-    presented: Kept,
+    presented: Presented,
 }
 
-/// A token and the head that it came with, kept while the first takes its time.
-struct Kept {
+/// A token and the head of its request, while the first takes its time.
+struct Presented {
     token: Zeroizing<String>,
     method: Method,
     uri: Uri,
@@ -176,7 +177,7 @@ struct Kept {
     extensions: Extensions,
 }
 
-impl Kept {
+impl Presented {
     fn of(token: &str, head: RequestHead<'_>) -> Self {
         Self {
             token: Zeroizing::new(token.to_owned()),
@@ -194,7 +195,7 @@ impl Kept {
 }
 
 pin_project_lite::pin_project! {
-    /// The verdict of a [`FirstOf`].
+    /// The future of a [`FirstOf`].
     #[must_use = "futures do nothing unless polled"]
     pub struct FirstOfFuture<A, B>
     where

@@ -16,17 +16,17 @@ use std::{
 
 /// Sends each token to the validator that is meant for tokens of its kind, and to no other.
 ///
-/// 1. The first route whose predicate says yes is the one. Its verdict is the verdict.
-/// 2. A token that no route is for is [not mine](Rejection::not_mine): refused as invalid.
-/// 3. A predicate must depend on the token alone. What it reads there is not verified: whoever made
-///    the token chose it, and it decides no more than who is asked.
+/// 1. The first route with a predicate that accepts the token decides.
+/// 2. A token without a route is [not mine](Rejection::not_mine): refused as invalid.
+/// 3. A predicate must depend on the token alone. It reads what the maker of the token chose, and
+///    nothing of that is verified, so it must decide no more than the route.
 ///
-/// The validators have the same claims; [`map_claims`](ValidateToken::map_claims) brings others to
-/// them. Where one of the validators refuses, at a [recheck](CacheSupport::recheck), what a cache
-/// around a `Route` kept, the token is judged anew, or refused from its expiry on: a cache belongs
-/// around each of them.
+/// The validators have the same claims; [`map_claims`](ValidateToken::map_claims) maps others to
+/// them. Put a cache around each validator. A cache around the `Route` is correct, but when any
+/// validator refuses a cached verdict at a [recheck](CacheSupport::recheck), the token is validated
+/// again, or refused if it is over.
 ///
-/// A clone shares the validators as these do.
+/// A clone shares what the validators share in their clones.
 ///
 /// ```
 /// use tower_oauth2::{
@@ -48,7 +48,7 @@ pub struct Route<R> {
 }
 
 impl<C> Route<NoRoute<C>> {
-    /// Without a route: every token is not mine.
+    /// Creates a route table without routes: every token is not mine.
     pub fn new() -> Self {
         Self { routes: NoRoute(PhantomData) }
     }
@@ -61,7 +61,7 @@ impl<C> Default for Route<NoRoute<C>> {
 }
 
 impl<R: Routes> Route<R> {
-    /// Has `validator` judge the tokens of which `predicate` says yes, and none before it does.
+    /// Adds a route: `validator` judges the tokens that `predicate` accepts and no earlier route does.
     pub fn when<P, V>(self, predicate: P, validator: V) -> Route<When<R, P, V>>
     where
         P: Fn(&str) -> bool + Send + Sync + 'static,
@@ -71,7 +71,7 @@ impl<R: Routes> Route<R> {
         Route { routes: When { before: self.routes, predicate, validator } }
     }
 
-    /// Has `validator` judge all other tokens.
+    /// Adds the last route: `validator` judges all other tokens.
     pub fn otherwise<V>(self, validator: V) -> Route<Otherwise<R, V>>
     where
         V: ValidateToken<Claims = R::Claims>,
@@ -80,10 +80,10 @@ impl<R: Routes> Route<R> {
     }
 }
 
-/// The last route of a [`Route`], which every token takes that no other is for.
+/// The last route of a [`Route`], for all other tokens.
 pub type Otherwise<R, V> = When<R, fn(&str) -> bool, V>;
 
-/// Routes one after the other.
+/// Routes in their order.
 pub trait Routes: sealed::Sealed + Send + Sync + 'static {
     /// The claims of every validator.
     #[doc(hidden)]
@@ -92,7 +92,7 @@ pub trait Routes: sealed::Sealed + Send + Sync + 'static {
     #[doc(hidden)]
     type Future: Future<Output = Verdict<Self::Claims>> + Send + 'static;
 
-    /// Nothing where no route is for `token`.
+    /// Returns `None` if there is no route for `token`.
     #[doc(hidden)]
     fn judge(&self, token: &str, request: RequestHead<'_>) -> Option<Answer<Self::Future>>;
 
@@ -179,7 +179,7 @@ where
     }
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
-        // It is not known which of them found it good.
+        // Either of them may have found it good.
         self.before.recheck(validated, now)?;
         self.validator.cache_support().recheck(validated, now)
     }
@@ -205,7 +205,7 @@ impl<R: Routes> ValidateToken for Route<R> {
 
 impl<R: Routes> CacheSupport<R::Claims> for Route<R> {
     fn split_at(&self, token: &[u8]) -> usize {
-        // What the predicates are asked about is a token, whatever came.
+        // The predicates see well-formed tokens only.
         let token = str::from_utf8(token).ok().filter(|_| b64token::is_valid(token));
         token.and_then(|token| self.routes.split_at(token)).unwrap_or(0)
     }
@@ -220,7 +220,7 @@ impl<R: Routes> CacheSupport<R::Claims> for Route<R> {
 }
 
 pin_project_lite::pin_project! {
-    /// The verdict of one of the validators of a [`Route`].
+    /// The future of a [`Route`].
     #[must_use = "futures do nothing unless polled"]
     pub struct RouteFuture<F, G> {
         #[pin]

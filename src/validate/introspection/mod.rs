@@ -148,7 +148,7 @@ impl Introspection {
             .map_err(|why| ConfigError::new(format!("the introspection URL {why}")))?;
         if client.is_query() {
             return Err(ConfigError::new(
-                "introspection has its parameters in the body, and ClientAuthentication::query has not",
+                "introspection sends its parameters in the body: ClientAuthentication::query cannot be used",
             ));
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);

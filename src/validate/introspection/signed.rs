@@ -121,7 +121,7 @@ impl<C> Introspection<C> {
     ) -> Result<Self, ConfigError> {
         let client_id = self.settings.client.client_id().map(Arc::from);
         let client_id = client_id.ok_or_else(|| {
-            ConfigError::new("a signed answer is for a client with an identifier, which ClientAuthentication::none has not")
+            ConfigError::new("a signed answer names the client that asks, and ClientAuthentication::none has no identifier")
         })?;
         let signed = Signed { keys, issuer: issuer.into(), client_id };
         Ok(self.with(|settings| settings.format = Arc::new(signed)))

@@ -1,4 +1,4 @@
-//! How long an answer is fresh ([RFC 9111 §4.2](https://www.rfc-editor.org/rfc/rfc9111#section-4.2)).
+//! Reads how long an answer is fresh ([RFC 9111 §4.2](https://www.rfc-editor.org/rfc/rfc9111#section-4.2)).
 
 use super::machine::Lifetime;
 use http::{
@@ -7,13 +7,13 @@ use http::{
 };
 use std::time::Duration;
 
-/// What `Cache-Control` says, less what `Age` says; `Expires` is not looked at. A `max-age` that
-/// cannot be read is none at all, as RFC 9111 §4.2.1 has it.
+/// Returns the lifetime of `Cache-Control` less `Age`. `Expires` is ignored. An invalid `max-age`
+/// counts as stale (RFC 9111 §4.2.1).
 pub(super) fn lifetime(headers: &HeaderMap) -> Lifetime {
     let mut lifetime = Lifetime::Unsaid;
     for line in headers.get_all(CACHE_CONTROL) {
         for directive in line.as_bytes().split(|byte| *byte == b',') {
-            lifetime = shorter(lifetime, said(directive));
+            lifetime = shorter(lifetime, lifetime_of(directive));
         }
     }
     let age = headers.get(AGE).and_then(|age| seconds(age.as_bytes())).unwrap_or_default();
@@ -23,7 +23,7 @@ pub(super) fn lifetime(headers: &HeaderMap) -> Lifetime {
     }
 }
 
-fn said(directive: &[u8]) -> Lifetime {
+fn lifetime_of(directive: &[u8]) -> Lifetime {
     let directive = directive.trim_ascii();
     let mut parts = directive.splitn(2, |byte| *byte == b'=');
     let name = parts.next().unwrap_or_default();
@@ -41,12 +41,12 @@ fn said(directive: &[u8]) -> Lifetime {
 fn shorter(one: Lifetime, other: Lifetime) -> Lifetime {
     match (one, other) {
         (Lifetime::None, _) | (_, Lifetime::None) => Lifetime::None,
-        (Lifetime::Unsaid, said) | (said, Lifetime::Unsaid) => said,
+        (Lifetime::Unsaid, other) | (other, Lifetime::Unsaid) => other,
         (Lifetime::For(one), Lifetime::For(other)) => Lifetime::For(one.min(other)),
     }
 }
 
-/// `delta-seconds`; a number that is too large is the largest.
+/// Parses `delta-seconds`. A number that is too large becomes the largest.
 fn seconds(text: &[u8]) -> Option<Duration> {
     let text = str::from_utf8(text.trim_ascii()).ok()?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {

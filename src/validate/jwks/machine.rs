@@ -1,10 +1,10 @@
-//! When a key set is fetched, and what a look-up gets: decided over values and an instant. It
-//! reads no clock, does no I/O and spawns nothing.
+//! Decides when a key set is fetched and what a look-up gets, from values and an instant. Reads no
+//! clock, does no I/O and spawns nothing.
 
 use crate::vocabulary::clock::Now;
 use std::time::{Duration, Instant};
 
-/// How long keys are fresh where the server does not say.
+/// How long keys are fresh if the server does not say.
 const FRESH_DEFAULT: Duration = Duration::from_secs(60 * 60);
 /// The part of the time to a refresh that jitter takes off.
 const EARLY: f64 = 0.1;
@@ -19,15 +19,15 @@ pub(super) struct Policy {
     pub(super) refresh_min: Duration,
     pub(super) refresh_max: Duration,
     pub(super) cool_down: Duration,
-    /// This instance's own, between 0 and 1.
+    /// A random fraction of this instance, between 0 and 1.
     pub(super) jitter: f64,
 }
 
-/// What the server says of how long its keys are fresh.
+/// How long the server says that its keys are fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
     Unsaid,
-    /// It does not want them kept.
+    /// They must not be cached.
     None,
     For(Duration),
 }
@@ -40,7 +40,7 @@ impl Policy {
             Lifetime::For(lifetime) => lifetime,
         };
         let bounded = lifetime.max(self.refresh_min).min(self.refresh_max);
-        // An outage that begins at the refresh is survived for as long again.
+        // So that keys outlive an outage that begins at the refresh by as long again.
         let bounded = bounded.min(self.max_stale / 2);
         bounded.saturating_sub(bounded.mul_f64(EARLY * self.jitter.clamp(0.0, 1.0)))
     }
@@ -68,7 +68,7 @@ impl Lease {
     }
 }
 
-/// What a look-up gets.
+/// The result of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// The keys.
@@ -79,9 +79,9 @@ pub(super) enum Ask {
     Fetch,
     /// The look-up waits for the fetch in flight.
     Join,
-    /// The key is none of the server's.
+    /// The server has no such key.
     Unknown,
-    /// Nobody can tell; how long it is until the next try, where that is known.
+    /// The keys cannot be fetched; the time until the next try, if it is known.
     Unavailable(Option<Duration>),
 }
 
@@ -91,16 +91,16 @@ pub(super) struct Machine {
     lease: Option<Lease>,
     flight: Option<Flight>,
     outage: Option<Outage>,
-    /// When a fetch last brought keys.
-    landed: Option<Instant>,
-    /// When keys last came for a look-up that did not find its own among them, or might not.
-    probed: Option<Instant>,
+    /// When a fetch last succeeded.
+    fetched: Option<Instant>,
+    /// When a fetch for an unknown key last succeeded.
+    searched: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     cause: Cause,
-    /// Another one follows it: somebody looks for a key that may be younger than its answer.
+    /// Another fetch follows: a look-up waits for a key that may be newer than the answer.
     again: bool,
 }
 
@@ -121,12 +121,12 @@ struct Outage {
 
 impl Machine {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { policy, lease: None, flight: None, outage: None, landed: None, probed: None }
+        Self { policy, lease: None, flight: None, outage: None, fetched: None, searched: None }
     }
 
-    /// A look-up asks whose key is `known`, or not, among those that are held; `waited`: for a
-    /// fetch, after which it gets an answer. After `Fetch` and `KeysAndFetch` the driver must
-    /// report [`fetched`](Self::fetched) or [`failed`](Self::failed).
+    /// Decides a look-up. `known` is `true` if its key is held, `waited` if it has waited for a fetch,
+    /// after which it waits no more. After `Fetch` and `KeysAndFetch` the driver must report
+    /// [`fetched`](Self::fetched) or [`failed`](Self::failed).
     pub(super) fn ask(&mut self, now: Now, known: bool, waited: bool) -> Ask {
         match (self.is_usable(now), known) {
             (true, true) => self.serve(now),
@@ -145,18 +145,18 @@ impl Machine {
         Ask::KeysAndFetch
     }
 
-    /// The key is not among those that are held: it may be new.
+    /// Looks for a key that is not held: it may be new.
     fn search(&mut self, now: Now, waited: bool) -> Ask {
         if self.outage.is_none() {
             if waited {
-                self.probed = self.probed.max(self.landed);
+                self.searched = self.searched.max(self.fetched);
                 return Ask::Unknown;
             }
             if self.is_cooling(now) {
                 return Ask::Unknown;
             }
         } else if waited {
-            // While the server is away, nobody knows which keys it has.
+            // During an outage it is unknown which keys the server has.
             return Ask::Unavailable(self.next_try(now));
         }
         self.wait(now, Cause::UnknownKey)
@@ -164,7 +164,7 @@ impl Machine {
 
     fn wait(&mut self, now: Now, cause: Cause) -> Ask {
         if let Some(flight) = &mut self.flight {
-            // A refresh may have been answered before the key was there.
+            // A refresh may have been answered before the key was published.
             flight.again |= cause == Cause::UnknownKey && flight.cause == Cause::NotFresh;
             return Ask::Join;
         }
@@ -181,17 +181,17 @@ impl Machine {
         self.flight = Some(Flight { cause, again: false });
     }
 
-    /// Takes back a start that could not be carried out.
+    /// Reports that a fetch could not be started.
     pub(super) fn not_started(&mut self) {
         self.flight = None;
     }
 
-    /// The fetch in flight brought keys, or that they are still the same; whether the driver
-    /// fetches once more before those who wait are told.
+    /// Reports that the fetch in flight succeeded. Returns `true` if the driver must fetch once more
+    /// before it wakes the look-ups that wait.
     pub(super) fn fetched(&mut self, now: Now, lifetime: Lifetime) -> bool {
         let flight = self.flight.take();
         self.outage = None;
-        self.landed = Some(now.monotonic);
+        self.fetched = Some(now.monotonic);
         self.lease = Some(Lease {
             since: now,
             fresh_for: self.policy.fresh_for(lifetime),
@@ -203,15 +203,15 @@ impl Machine {
                 true
             }
             Some(Flight { cause: Cause::UnknownKey, .. }) => {
-                self.probed = Some(now.monotonic);
+                self.searched = Some(now.monotonic);
                 false
             }
             _ => false,
         }
     }
 
-    /// The fetch in flight failed; `retry_after` is what the server asked for, `jitter` is between
-    /// 0 and 1 and anew each time.
+    /// Reports that the fetch in flight failed. `retry_after` is what the server asked for, `jitter` a
+    /// new random fraction between 0 and 1.
     pub(super) fn failed(&mut self, now: Now, retry_after: Option<Duration>, jitter: f64) {
         self.flight = None;
         let before = self.outage.map_or(0, |outage| outage.failures);
@@ -236,13 +236,13 @@ impl Machine {
         self.lease.is_some_and(|lease| lease.is_usable(now))
     }
 
-    /// Whether no fetch is made for an unknown key.
+    /// Returns `true` while no fetch is made for an unknown key.
     fn is_cooling(&self, now: Now) -> bool {
-        let since = self.probed.map(|probed| now.monotonic.saturating_duration_since(probed));
+        let since = self.searched.map(|at| now.monotonic.saturating_duration_since(at));
         since.is_some_and(|since| since < self.policy.cool_down)
     }
 
-    /// How long no fetch is made at all.
+    /// Returns how long no fetch is made at all.
     fn next_try(&self, now: Now) -> Option<Duration> {
         let outage = self.outage?;
         let left =

@@ -1,4 +1,6 @@
-//! Where a validator of signed tokens has its keys from.
+//! The keys that signed tokens are verified with.
+//!
+//! **In**: a key set, its URL or its issuer. **Out**: a verified signature, or why there is none. **Uses** `back_channel` and `jose`.
 
 mod fetch;
 mod freshness;
@@ -28,34 +30,32 @@ use std::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The keys that tokens are signed with: fixed, or fetched from an authorization server and kept
-/// fresh.
+/// The keys that verify tokens: fixed, or fetched from an authorization server and refreshed.
 ///
 /// 1. Nothing is fetched before a token needs a key, or [`warm_up`](Self::warm_up) is called. A
-///    fetch belongs to no request, and there is one at a time.
-/// 2. Keys past their time are used, and refreshed in the background. Keys that the server has not
-///    confirmed for longer than [`with_max_stale`](Self::with_max_stale) are not: 503.
-/// 3. A key that is not among them is looked for by one fetch in each
-///    [cool-down](Self::with_cool_down), whatever number of tokens name one. Requests with known
-///    keys do not wait for it.
-/// 4. A fetch that fails evicts nothing: a status other than 200, a redirect, an answer of more
-///    than 256 KiB, more than 100 keys, none that can be used. While the last one failed, a token
-///    of an unknown key is neither good nor bad: 503.
-/// 5. A key that another replaces under the same name is noticed at the next refresh: names are
-///    there to be changed. Where the one key has no name, a token that is not by it is as one of an
-///    unknown key.
-/// 6. Entries that cannot be used are skipped one by one; [`status`](Self::status) names them.
-///    Symmetric keys in a key set are never used.
+///    fetch runs in a task of its own, one at a time.
+/// 2. Stale keys are used, and refreshed in the background. Keys that the server has not confirmed
+///    for longer than [`with_max_stale`](Self::with_max_stale) are not used: 503.
+/// 3. An unknown key causes one fetch in each [cool-down](Self::with_cool_down), however many tokens
+///    name one. Requests with known keys do not wait for it.
+/// 4. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
+///    256 KiB, more than 100 keys, or no usable key. After a failure, tokens of unknown keys are
+///    neither good nor bad until a fetch succeeds: 503.
+/// 5. A key that replaces another under the same name is noticed at the next refresh; servers should
+///    use a new name. If the one key has no name, a token that it did not sign counts as a token of
+///    an unknown key.
+/// 6. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
+///    a key set are never used.
 ///
-/// A clone is the same keys. A setter makes another source, which has fetched nothing yet.
+/// A clone shares the keys. A setter makes another source, which has fetched nothing yet.
 ///
 /// # Defaults
 ///
-/// Refreshed when the server's `Cache-Control` says so, between 5 minutes and 24 hours, after an
-/// hour where it does not say; up to a tenth earlier, each instance by its own share, and after
-/// half of the longest staleness at the latest. Used for 24 hours without an answer. 30 s between
-/// two searches for an unknown key. After a failure the next fetch waits for 1 s, growing to 30 s,
-/// or as long as the server asks for, at most an hour.
+/// Keys are refreshed when the server's `Cache-Control` says so, between 5 minutes and 24 hours, or
+/// after an hour without it; up to a tenth earlier by jitter, and after half of the longest staleness
+/// at the latest. They are used for 24 hours without an answer. The cool-down is 30 s. After a
+/// failure the next fetch waits for 1 s, growing to 30 s, or as long as the server asks for, at most
+/// an hour.
 ///
 /// # Example
 ///
@@ -72,20 +72,20 @@ pub struct Jwks {
     shared: Arc<Shared>,
 }
 
-/// What a look-up finds.
+/// The result of a look-up.
 enum Found {
-    /// The keys, among which there is one that the token may be signed with, or one of its name.
+    /// The keys. One of them has the name of the token's key, or suits its algorithm.
     Keys(Guard<Arc<Snapshot>>),
-    /// The server has no such key: the token is not good.
+    /// The server has no such key.
     Unknown,
-    /// Nobody knows yet: wait, then look up once more as one that waited, which does not wait
-    /// again.
+    /// The keys are being fetched: wait, then look up once more with `waited`, which rules out another
+    /// wait.
     Wait(Joined<()>),
-    /// Nobody can tell; how long it is until the next try, where that is known.
+    /// The keys cannot be fetched; the time until the next try, if it is known.
     Unavailable(Option<Duration>),
 }
 
-/// Keys as they are for a while.
+/// The keys at one instant.
 struct Snapshot {
     keys: KeySet,
     standing: Standing,
@@ -94,13 +94,13 @@ struct Snapshot {
 enum Standing {
     Absent,
     Fixed,
-    /// The one key has no name, and is that of every token.
+    /// The one key has no name, and verifies every token.
     Secret,
     Until(Lease),
 }
 
 impl Snapshot {
-    /// The keys that a token with this header may be signed with.
+    /// Returns the keys that may have signed a token with this header.
     fn candidates(
         &self,
         kid: Option<&str>,
@@ -130,12 +130,12 @@ impl Snapshot {
 }
 
 impl Jwks {
-    /// The keys of the JWK set `json` ([RFC 7517 §5]), for ever.
+    /// Creates a fixed source of the JWK set `json` ([RFC 7517 §5]).
     ///
     /// # Errors
     ///
-    /// When `json` is no JWK set, when it is empty, and when any of its keys cannot be used here:
-    /// the error says which, and why.
+    /// When `json` is not a JWK set, when it is empty, and when one of its keys cannot be used: the
+    /// error says which, and why.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
@@ -150,46 +150,47 @@ impl Jwks {
         }
     }
 
-    /// The keys of the JWK set at `url`, fetched through `transport`, of whose answers at most
-    /// 256 KiB are read.
+    /// Creates a source of the JWK set at `url`, fetched through `transport`. At most 256 KiB of an
+    /// answer are read.
     ///
     /// # Errors
     ///
-    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow).
+    /// When `url` is not an absolute `https` URL (or `http` to this machine, or as the transport
+    /// allows).
     pub fn from_url(url: &str, transport: Transport) -> Result<Self, ConfigError> {
         let url = fetchable(url, transport.allows_plain_http())
             .map_err(|why| ConfigError::new(format!("the URL of the key set {why}")))?;
         Ok(Self::remote(Place::Url(url), transport))
     }
 
-    /// The keys of `issuer`, wherever its
-    /// [metadata](crate::AuthorizationServerMetadata::discover) says that they are. The metadata
-    /// is read again after 24 h, and when the keys are not there any more (404). While it cannot be
-    /// read, or not within 3 s, the old URL is used for another 5 min each time.
+    /// Creates a source of the keys of `issuer`, at the URL in its
+    /// [metadata](crate::AuthorizationServerMetadata::discover). The metadata is read again after a
+    /// day, and when the keys are gone from there.
     ///
     /// # Errors
     ///
-    /// When `issuer` is no issuer: an absolute `https` URL (or `http` as for
-    /// [`from_url`](Self::from_url)) without query and fragment.
+    /// When `issuer` is not an absolute `https` URL (or `http` as for [`from_url`](Self::from_url))
+    /// without query and fragment.
     pub fn from_issuer(issuer: &str, transport: Transport) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         Ok(Self::remote(Place::Issuer(issuer.into()), transport))
     }
 
-    /// The one key of an authorization server that shares `secret` with this resource. Whoever can
-    /// check its tokens can make them.
+    /// Creates a source of one key: `secret`, which the authorization server shares with this
+    /// resource. Everyone who can verify its tokens can make them.
     ///
     /// # Errors
     ///
-    /// When `algorithm` is not symmetric, or `secret` is shorter than its hash
+    /// When `algorithm` is not symmetric, and when `secret` is shorter than its hash
     /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
     pub fn from_secret(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
         if !algorithm.is_symmetric() {
-            return Err(ConfigError::new("a shared secret is for HS256, HS384 or HS512"));
+            return Err(ConfigError::new(format!(
+                "a shared secret is for HS256, HS384 or HS512, not {algorithm}"
+            )));
         }
         let key = VerifyingKey::symmetric(algorithm, secret.into().expose().as_bytes())
             .map_err(|why| ConfigError::new(format!("the shared secret cannot be used: {why}")))?;
@@ -218,20 +219,20 @@ impl Jwks {
         Self { shared: Arc::new(Shared::new(self.shared.source.clone(), settings)) }
     }
 
-    /// The clock that ages are measured with. Defaults to the system's. The deadline of a fetch is
-    /// that of the transport.
+    /// Sets the clock that ages are measured with. Defaults to the system's. The deadline of a fetch
+    /// follows the clock of the transport.
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.clock = clock)
     }
 
-    /// How long keys are used that the server has not confirmed; at least a minute. Defaults to
-    /// 24 hours: so long may the server be away, and so long is a key believed that it took back
-    /// while it was.
+    /// Sets how long keys are used without a confirmation by the server, at least a minute. Defaults
+    /// to 24 hours: an outage of the server may last so long, and a key that it withdraws meanwhile is
+    /// believed so long.
     pub fn with_max_stale(self, max_stale: Duration) -> Self {
         self.with(|settings| settings.policy.max_stale = max_stale.max(MINUTE))
     }
 
-    /// The bounds of the time between two refreshes, whatever the server's `Cache-Control` says.
+    /// Sets the bounds of the time between two refreshes, whatever the server's `Cache-Control` says.
     /// Defaults to 5 minutes and 24 hours.
     ///
     /// # Errors
@@ -239,7 +240,9 @@ impl Jwks {
     /// When `min` is less than a second, or more than `max`.
     pub fn with_refresh_between(self, min: Duration, max: Duration) -> Result<Self, ConfigError> {
         if min < Duration::from_secs(1) || min > max {
-            return Err(ConfigError::new("a refresh comes after a second or more, min before max"));
+            return Err(ConfigError::new(format!(
+                "a refresh between {min:?} and {max:?}: min is at least 1s, and at most max"
+            )));
         }
         Ok(self.with(|settings| {
             settings.policy.refresh_min = min;
@@ -247,24 +250,24 @@ impl Jwks {
         }))
     }
 
-    /// The time between two fetches for keys that are not known; at least a second. Defaults to
-    /// 30 s: so long may a token be refused whose key is that new.
+    /// Sets the time between two fetches for unknown keys, at least a second. Defaults to 30 s: a
+    /// token with a new key may be refused so long.
     pub fn with_cool_down(self, cool_down: Duration) -> Self {
         self.with(|settings| settings.policy.cool_down = cool_down.max(Duration::from_secs(1)))
     }
 
-    /// How the keys are. It holds no secret, and is quick even while a fetch hangs.
+    /// Returns the state of the keys. It holds no secret, and never waits for a fetch.
     #[must_use]
     pub fn status(&self) -> JwksStatus {
         self.shared.status()
     }
 
-    /// Waits until a fetch has ended since `since`, well or badly. That keys become too old by
-    /// time alone is no such event.
+    /// Waits until a fetch has succeeded or failed after `since`, and returns the new status. Keys that
+    /// become too old by time alone do not end the wait.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: whoever asks again with the same status misses nothing.
+    /// Cancel safe: another call with the same status misses nothing.
     pub async fn changed(&self, since: &JwksStatus) -> JwksStatus {
         let mut ended = self.shared.watch();
         // The sender lives as long as `self`.
@@ -272,11 +275,11 @@ impl Jwks {
         self.status()
     }
 
-    /// Fetches the keys where there are none that may be used.
+    /// Fetches the keys if there are none that may be used.
     ///
     /// # Errors
     ///
-    /// Why there are still none.
+    /// Why the keys could not be fetched.
     ///
     /// # Cancel safety
     ///
@@ -300,8 +303,8 @@ impl Jwks {
         }
     }
 
-    /// The keys for a token of this header; `waited` after a [`Found::Wait`]. A key that is known
-    /// by name is found whatever it may be used with.
+    /// Looks up the keys for a token of this header. `waited` is `true` after a [`Found::Wait`]. A
+    /// known name is found whatever algorithm its key has.
     fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
         let snapshot = self.shared.snapshot.load();
         let now = || self.shared.settings.clock.now();
@@ -311,19 +314,18 @@ impl Jwks {
         self.shared.look_up(Wanted::Key(kid, algorithm), waited)
     }
 
-    /// For a token that names no key, and is by none of those that were found: its key may be a new
-    /// one. As a look-up of a key that is not known, and as rarely a fetch.
+    /// Looks for a new key without a name, after the known ones failed to verify a token. Fetches as
+    /// rarely as the look-up of an unknown key.
     fn look_further(&self, waited: bool) -> Found {
         self.shared.look_up(Wanted::Other, waited)
     }
 
-    /// A number that changes when keys do. A verdict is as of the number that was read before the
-    /// keys were.
+    /// Returns a number that changes with the keys. Read it before the keys of a verdict.
     pub(crate) fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }
 
-    /// What tokens by these keys may be signed with.
+    /// Returns the algorithms that suit the keys.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         match &self.shared.source {
             Source::Secret(algorithm, _) => vec![*algorithm],
@@ -331,7 +333,7 @@ impl Jwks {
         }
     }
 
-    /// Whether whoever checks a token could have made it.
+    /// Returns `true` if the key is a shared secret.
     pub(crate) fn is_symmetric(&self) -> bool {
         matches!(self.shared.source, Source::Secret(..))
     }

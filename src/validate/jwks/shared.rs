@@ -21,22 +21,22 @@ use std::sync::{
 };
 use tokio::{runtime::Handle, sync::watch};
 
-/// What the clones of a key source share. Everything that is decided is decided under `state`;
-/// look-ups of a known key read `snapshot` alone, which is written under the lock.
+/// What the clones of a key source share. All decisions are made under `state`. The look-up of a
+/// known key reads `snapshot` alone, which is written under the lock.
 pub(super) struct Shared {
     pub(super) source: Source,
     pub(super) settings: Settings,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) generation: AtomicU64,
     state: Mutex<State>,
-    /// How many fetches have ended.
+    /// The number of fetches that have ended.
     ended: watch::Sender<u64>,
 }
 
 #[derive(Clone)]
 pub(super) enum Source {
     Fixed(KeySet),
-    /// One key, which is a secret and has no name.
+    /// One key: a secret without a name.
     Secret(Algorithm, KeySet),
     Remote(Remote),
 }
@@ -56,12 +56,12 @@ struct State {
 
 type Flight = Launch<(), (), Box<dyn FnOnce(Option<()>) + Send>>;
 
-/// What is looked up.
+/// The key that is looked up.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
     Any,
     Key(Option<&'a str>, Algorithm),
-    /// One that is none of those that are held.
+    /// A key that is not held.
     Other,
 }
 
@@ -89,18 +89,18 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two writes, so a poisoned state is a whole one.
+        // Nothing panics between two writes, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The look-up of a key that is not held, or whose set is not fresh.
+    /// Looks up a key that is not held, or whose set is not fresh.
     #[cold]
     pub(super) fn look_up(self: &Arc<Self>, wanted: Wanted<'_>, waited: bool) -> Found {
         let Source::Remote(remote) = &self.source else { return Found::Unknown };
         let now = self.settings.clock.now();
         let mut launch = None;
         let mut state = self.lock();
-        // What was written meanwhile counts.
+        // Another look-up may have written it meanwhile.
         let snapshot = self.snapshot.load();
         let known = match wanted {
             Wanted::Any => true,
@@ -134,12 +134,12 @@ impl Shared {
         // Not under the lock: a runtime that is shutting down ends the task at once.
         drop(state);
         if let Some((launch, runtime)) = launch {
-            launch.spawn(&runtime, self.clone().fly(remote.clone()));
+            launch.spawn(&runtime, self.clone().fetch(remote.clone()));
         }
         found
     }
 
-    /// Makes the task, which reports to [`landed`](Self::landed) whatever becomes of it.
+    /// Prepares the task, which reports to [`finish`](Self::finish) however it ends.
     fn prepare(self: &Arc<Self>, state: &mut State) -> Option<(Flight, Joined<()>, Handle)> {
         let Ok(runtime) = Handle::try_current() else {
             state.machine.not_started();
@@ -148,25 +148,25 @@ impl Shared {
         let shared = self.clone();
         let (launch, joined) = Launch::new(Box::new(move |ended: Option<()>| {
             if ended.is_none() {
-                shared.landed(Err(JwksError::aborted().into()));
+                shared.finish(Err(JwksError::aborted().into()));
             }
         }) as Box<dyn FnOnce(Option<()>) + Send>);
         state.flight = Some(joined.clone());
         Some((launch, joined, runtime))
     }
 
-    async fn fly(self: Arc<Self>, remote: Remote) {
+    async fn fetch(self: Arc<Self>, remote: Remote) {
         loop {
             let memory = self.lock().memory.clone();
             let fetched = remote.fetch(memory, &self.settings.clock).await;
-            if !self.landed(fetched) {
+            if !self.finish(fetched) {
                 return;
             }
         }
     }
 
-    /// A fetch ended; whether another follows it.
-    fn landed(&self, fetched: Result<Fetched, Failure>) -> bool {
+    /// Takes the result of a fetch. Returns `true` if another fetch must follow.
+    fn finish(&self, fetched: Result<Fetched, Failure>) -> bool {
         let now = self.settings.clock.now();
         let mut state = self.lock();
         let (mut held, mut failed, mut skipped) = (None, None, Vec::new());
@@ -186,7 +186,7 @@ impl Shared {
         if !again {
             state.flight = None;
         }
-        // What is logged runs code of others, which may ask for the status.
+        // Logging runs code of the user, which may call for the status.
         drop(state);
         held.into_iter().for_each(observe::keys::fetched);
         failed.iter().for_each(observe::keys::not_fetched);
@@ -195,7 +195,7 @@ impl Shared {
         again
     }
 
-    /// Keeps what was fetched, and hands out the lines about entries that are skipped anew.
+    /// Stores fetched keys, and adds newly skipped entries to `skipped`.
     fn keep(
         &self,
         state: &mut State,
@@ -215,7 +215,7 @@ impl Shared {
         let standing = state.machine.lease().map_or(Standing::Absent, Standing::Until);
         self.snapshot.store(Arc::new(Snapshot { keys, standing }));
         if changed {
-            // After the keys: who sees the new number sees the new keys.
+            // After the keys: a reader of the new number sees the new keys.
             self.generation.fetch_add(1, Ordering::Release);
         }
         again

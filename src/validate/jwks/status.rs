@@ -2,7 +2,7 @@ use crate::{DiscoveryError, TransportError, back_channel::scrub};
 use http::StatusCode;
 use std::{error::Error, fmt, time::Duration};
 
-/// How a [`Jwks`](super::Jwks) is doing, for readiness probes and logs.
+/// The state of a [`Jwks`](super::Jwks), for readiness probes and logs.
 #[derive(Clone, Debug)]
 pub struct JwksStatus {
     pub(super) keys: usize,
@@ -13,64 +13,64 @@ pub struct JwksStatus {
     pub(super) last_failure: Option<JwksError>,
     pub(super) skipped: Vec<String>,
     pub(super) generation: u64,
-    /// How many fetches have ended.
+    /// The number of fetches that have ended.
     pub(super) ended: u64,
 }
 
 impl JwksStatus {
-    /// How many keys are held.
+    /// Returns the number of keys.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.keys
     }
 
-    /// How long ago the server last said that these are its keys; nothing where they are fixed, or
-    /// there are none.
+    /// Returns the time since the server last confirmed the keys, or `None` if they are fixed or
+    /// absent.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.age
     }
 
-    /// Whether there are keys that may be used.
+    /// Returns `true` if there are keys that may be used.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Whether the keys should have been refreshed by now. They are used all the same while
+    /// Returns `true` if the keys are due for a refresh. They are used all the same while
     /// [`is_ready`](Self::is_ready).
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale
     }
 
-    /// Whether a fetch is in flight.
+    /// Returns `true` if a fetch is in flight.
     #[must_use]
     pub fn is_fetching(&self) -> bool {
         self.fetching
     }
 
-    /// Why the last fetch failed; nothing once one succeeded.
+    /// Returns why the last fetch failed, or `None` if it succeeded.
     #[must_use]
     pub fn last_failure(&self) -> Option<&JwksError> {
         self.last_failure.as_ref()
     }
 
-    /// One line for each entry of the key set that cannot be used here, and why. That is no
-    /// failure: servers publish keys for other purposes too.
+    /// Returns one line for each entry of the key set that cannot be used, with the reason. Such
+    /// entries are normal: servers publish keys for other purposes too.
     #[must_use]
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
 
-    /// A number that changes with the keys.
+    /// Returns a number that changes with the keys.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 }
 
-/// Why keys could not be fetched. It holds no query string and nothing of an answer's body but
+/// Says why keys could not be fetched. It holds no query string, and of the answer's body no more than
 /// the names of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksError {
@@ -82,19 +82,19 @@ pub struct JwksError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JwksErrorKind {
-    /// The metadata of the authorization server is not to be had, or names no key set.
+    /// The metadata of the authorization server cannot be read, or names no key set.
     Discovery,
     /// The server could not be reached, did not answer in time, or answered at too great length.
     Transport,
     /// The server answered with another status than 200.
     Refused,
-    /// The answer is no key set, one of more than 100 keys, or one without a key that can be used.
+    /// The answer is not a key set, has more than 100 keys, or has no usable key.
     InvalidResponse,
     /// The fetch ended without an answer: its runtime was shut down, or it panicked.
     Aborted,
-    /// Keys have to be fetched, and there is no tokio runtime to do it on.
+    /// Keys must be fetched, and there is no tokio runtime.
     NoRuntime,
-    /// The last fetch failed, and the next may not be made yet.
+    /// The last fetch failed, and it is too early for the next.
     TooSoon,
 }
 
@@ -141,7 +141,7 @@ impl JwksError {
         Self::new(JwksErrorKind::TooSoon, text)
     }
 
-    /// What went wrong.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> JwksErrorKind {
         self.kind

@@ -78,7 +78,7 @@ impl TrustedIssuer {
         }
         let possible = self.keys.algorithms();
         if let Some(other) = algorithms.iter().find(|one| !possible.contains(one)) {
-            let text = format!("the algorithm {other} does not go with the keys of the issuer");
+            let text = format!("the algorithm {other} does not suit the keys of the issuer");
             return Err(ConfigError::new(text));
         }
         self.algorithms = algorithms;

@@ -127,14 +127,14 @@ impl<C> JwtValidator<C> {
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         if !issuer.has_audience() {
             return Err(ConfigError::new(format!(
-                "the issuer {:?} has no audience: see with_audience",
+                "the issuer {:?} has no audience: name one with with_audience",
                 issuer.identifier
             )));
         }
         let Judge { issuers, .. } = self.judge_mut();
         if issuers.iter().any(|own| own.identifier == issuer.identifier) {
             return Err(ConfigError::new(format!(
-                "the issuer {:?} is there twice",
+                "the issuer {:?} was added before",
                 issuer.identifier
             )));
         }

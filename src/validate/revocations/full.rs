@@ -1,6 +1,6 @@
 use std::{error::Error, fmt};
 
-/// A list of [`Revocations`](super::Revocations) is full: nothing was added to it.
+/// The error of a full list of [`Revocations`](super::Revocations): nothing was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevocationsFull {
     pub(super) _private: (),
@@ -8,7 +8,7 @@ pub struct RevocationsFull {
 
 impl fmt::Display for RevocationsFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the list of revocations is full")
+        f.write_str("the list of revocations is full: see with_capacity")
     }
 }
 

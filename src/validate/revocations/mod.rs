@@ -1,4 +1,7 @@
-//! Tokens that were taken back before their time.
+//! Refuses tokens that were revoked before they expire.
+//!
+//! **In**: a token, an identifier or a subject to revoke. **Out**: refusals, and the end of the requests in flight. **Uses** the
+//! verdict and the revocation list.
 
 mod full;
 mod revocable;
@@ -19,23 +22,22 @@ use std::{
 };
 use table::{Entry, Kind, Table};
 
-/// The tokens that were taken back: by the token itself, by its identifier, or all of a subject's.
+/// A list of revoked tokens: by the token itself, by its identifier, or all tokens of a subject.
 ///
-/// 1. A [`Revocable`] asks it after every verdict of its validator. What is in the list is refused
-///    from the next request on, whatever a cache below says, and ends the guards of the requests
-///    that are under way ([`Authenticated::ended`](crate::server::Authenticated::ended)).
-/// 2. Neither tokens nor identifiers are kept, only digests under a key that is random per list.
-///    Of a signed JWT the signature does not count: there may be a second one of the same text,
-///    which whoever has the token can make of the first.
-/// 3. An entry lives until what it revokes has expired: until the instant that is given, or for
-///    [the longest lifetime](Self::with_max_lifetime) of a token, and [the
-///    leeway](Self::with_leeway). Nothing can be taken out before.
-/// 4. A list that is full refuses further entries with an error, and forgets none: see
+/// 1. A [`Revocable`] looks up the list after every verdict of its validator. A revoked token is
+///    refused from the next request on, whatever a cache below has, and the requests in flight with
+///    it end ([`Authenticated::ended`](crate::server::Authenticated::ended)).
+/// 2. The list keeps digests of tokens and identifiers, under a random key. The signature of a JWT
+///    is left out: the holder of a token can make a second valid one.
+/// 3. An entry lives until its tokens have expired: until the given instant, or for [the longest
+///    lifetime](Self::with_max_lifetime) of a token, and for [the leeway](Self::with_leeway). It
+///    cannot be removed before.
+/// 4. A full list refuses further entries with an error, and forgets none: see
 ///    [`with_capacity`](Self::with_capacity).
-/// 5. Looking up takes no lock, and of an empty list no more than a load.
+/// 5. A look-up takes no lock. In an empty list it is one load.
 ///
-/// A clone is the same list. It is of this process: to share revocations between several, feed one
-/// in each, or put a [`RevocationList`] of your own in its place.
+/// A clone is the same list. The list is local to the process: to share revocations, feed a list in
+/// each process, or implement [`RevocationList`].
 ///
 /// # Defaults
 ///
@@ -74,9 +76,9 @@ struct Shared {
     changes: RevocationChanges,
 }
 
-/// The empty list, and what holds for entries.
+/// Construction and settings.
 impl Revocations {
-    /// The empty list.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         let (table, key) = (Table::default(), Key::random());
@@ -90,33 +92,33 @@ impl Revocations {
         }
     }
 
-    /// Judges by the wall of `clock` whether an entry has had its time. Defaults to the system's.
+    /// Sets the clock by which entries end. Defaults to the system's.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The longest that a token is good for. An entry without an instant of its own is kept so
-    /// long: a token that lives longer would be good again afterwards. Defaults to 24 h.
+    /// Sets the longest lifetime of a token. An entry without an instant of its own is kept so long; a
+    /// token that lives longer is good again afterwards. Defaults to 24 h.
     #[must_use]
     pub fn with_max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.max_lifetime = max_lifetime;
         self
     }
 
-    /// How long beyond its expiry a validator may still take a token. Defaults to 1 min.
+    /// Sets how long beyond its expiry a validator may accept a token. Defaults to 1 min.
     #[must_use]
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// The most entries that there may be. Defaults to 100,000.
+    /// Sets the highest number of entries. Defaults to 100,000.
     ///
-    /// To let an old one go would make a token good again that somebody destroyed, and to refuse
-    /// every token would hand the service to whoever can revoke: so the new one is refused, with
-    /// an error to whoever asked for it.
+    /// A full list refuses new entries with an error to the caller. To drop an old entry would make a
+    /// revoked token good again, and to refuse every token would let anyone who can revoke stop the
+    /// service.
     #[must_use]
     pub fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -124,9 +126,9 @@ impl Revocations {
     }
 }
 
-/// Taking back.
+/// Revocation.
 impl Revocations {
-    /// Takes `token` back. It expires at `until`; without it, after the longest lifetime.
+    /// Revokes `token`, which expires at `until`, or without it after the longest lifetime.
     ///
     /// # Errors
     ///
@@ -140,8 +142,8 @@ impl Revocations {
         self.put(Kind::Token, digest, Entry { until: self.end(until, None), before: None })
     }
 
-    /// Takes back the token of `issuer` whose [identifier](Principal::token_id) (`jti`) is `id`. It
-    /// expires at `until`; without it, after the longest lifetime. `None` stands for principals
+    /// Revokes the token of `issuer` with the [identifier](Principal::token_id) (`jti`) `id`. It expires
+    /// at `until`, or without it after the longest lifetime. The issuer `None` is for principals
     /// without an issuer, not for all.
     ///
     /// # Errors
@@ -157,13 +159,12 @@ impl Revocations {
         self.put(Kind::Id, self.digest(issuer, id), entry)
     }
 
-    /// Takes back every token of `issuer` for `subject` that was issued before `before`, or of
-    /// which it is not known when. The last of them expires at `until`; without it, the longest
-    /// lifetime after `before` and after now. `None` stands for principals without an issuer, not
-    /// for all.
+    /// Revokes every token of `issuer` for `subject` that was issued before `before`, or at an unknown
+    /// time. The last of them expires at `until`, or without it the longest lifetime after both
+    /// `before` and now. The issuer `None` is for principals without an issuer, not for all.
     ///
-    /// JWTs tell whole seconds: those of the second in which `before` lies count as older, unless
-    /// `before` is cut to the second too.
+    /// JWTs count whole seconds: tokens of the second of `before` count as older, unless `before` is
+    /// rounded down to a second too.
     ///
     /// # Errors
     ///
@@ -179,19 +180,19 @@ impl Revocations {
         self.put(Kind::Subject, self.digest(issuer, subject), entry)
     }
 
-    /// How many entries there are, some that have had their time among them.
+    /// Returns the number of entries, some of which may be over.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.table.len()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Has `validator` judge tokens, and refuses those of this list: [`Revocable::new`].
+    /// Wraps `validator` in a [`Revocable`] that refuses the tokens of this list.
     pub fn guard<V: ValidateToken>(&self, validator: V) -> Revocable<V> {
         Revocable::new(validator, self.clone())
     }
@@ -203,7 +204,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// When an entry has had its time; never, where the clock cannot show it.
+    /// Returns when an entry is over, or `None` if the clock cannot show it.
     fn end(&self, until: Option<SystemTime>, before: Option<SystemTime>) -> Option<SystemTime> {
         let now = self.clock.wall();
         let start = before.map_or(now, |before| before.max(now));
@@ -214,7 +215,7 @@ impl Revocations {
         self.shared.key.digest_pair(issuer.map(str::as_bytes), value.as_bytes())
     }
 
-    /// Whether an entry that still counts says that a token of this principal is revoked.
+    /// Returns `true` if a live entry revokes a token that was issued at `issued_at`.
     fn finds(&self, kind: Kind, digest: &[u8; 32], issued_at: Option<SystemTime>) -> bool {
         self.shared
             .table

@@ -14,22 +14,21 @@ use std::{
     time::SystemTime,
 };
 
-/// Refuses the tokens that a list of [`Revocations`](super::Revocations) names, whatever the
-/// validator below says of them.
+/// Refuses the tokens in a list of [`Revocations`](super::Revocations), whatever the validator below
+/// finds.
 ///
-/// 1. The list is asked after each verdict of the validator, also one that waited for the network
-///    or came out of a cache. A token that was revoked meanwhile is refused: **a destroyed token
-///    works no longer than the request that was let through already.**
-/// 2. Requests under way are told:
-///    [`Authenticated::ended`](crate::server::Authenticated::ended) resolves, streams of
-///    [`EndWithToken`](crate::server::EndWithToken) end.
-/// 3. It stands **above** a cache. Below one it is right too, but each revocation then makes the
-///    cache forget all of its verdicts.
+/// 1. The list is looked up after each verdict of the validator, also one that waited for the network
+///    or was cached. **A revoked token is good for no request beyond those that were let through
+///    already.**
+/// 2. For requests in flight, [`Authenticated::ended`](crate::server::Authenticated::ended) resolves
+///    and the streams of [`EndWithToken`](crate::server::EndWithToken) end.
+/// 3. Put it **above** a cache. Below a cache it is correct too, but each revocation then makes the
+///    cache forget all verdicts.
 ///
-/// For guards, a verdict (the `Arc` of a [`Verdict`]) is about one token: a validator that hands
-/// out the same for several has the guards of all watch the first.
+/// The `Arc` of a [`Verdict`] must be for one token: if a validator returns the same `Arc` for
+/// several tokens, requests in flight watch the first of them.
 ///
-/// A clone shares validator and list as these do.
+/// A clone shares what the validator and the list share in their clones.
 #[derive(Clone)]
 #[must_use]
 pub struct Revocable<V> {
@@ -38,13 +37,13 @@ pub struct Revocable<V> {
 }
 
 impl<V: ValidateToken> Revocable<V> {
-    /// Has `validator` judge tokens, and `list` take them back.
+    /// Creates a validator that refuses the tokens of `list`.
     pub fn new(validator: V, list: impl RevocationList) -> Self {
         Self { validator, list: Arc::new(list) }
     }
 }
 
-/// Whom a verdict concerns, so that its guards are told.
+/// Lets requests in flight with the token watch the list.
 fn watched<C>(
     list: &Arc<dyn RevocationList>,
     validated: Arc<Validated<C>>,
@@ -108,7 +107,7 @@ impl<V: fmt::Debug> fmt::Debug for Revocable<V> {
 }
 
 pin_project_lite::pin_project! {
-    /// The verdict of a validator, and what a list says then.
+    /// The future of a [`Revocable`].
     #[must_use = "futures do nothing unless polled"]
     pub struct RevocableFuture<F> {
         #[pin]

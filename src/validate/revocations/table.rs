@@ -1,4 +1,4 @@
-//! What is revoked, by digest: read without a lock, bounded, and rid of what has had its time.
+//! The entries of a list by digest: read without a lock, bounded, and removed when they are over.
 
 use super::RevocationsFull;
 use arc_swap::ArcSwap;
@@ -11,10 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-/// Writing copies a shard, so their number is what keeps writing to a long list cheap.
+/// Writing copies a shard, so many shards keep writing to a long list cheap.
 const SHARDS: usize = 256;
 
-/// What an entry is about.
+/// What an entry revokes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Token,
@@ -24,9 +24,9 @@ pub(super) enum Kind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// From when it counts no longer; nothing is never.
+    /// When the entry is over; `None` is never.
     pub(super) until: Option<SystemTime>,
-    /// Only tokens that were issued before are meant, where it is there.
+    /// If set, only tokens that were issued before are revoked.
     pub(super) before: Option<SystemTime>,
 }
 
@@ -42,7 +42,7 @@ impl Entry {
         }
     }
 
-    /// Revokes whatever either does, for as long as either does.
+    /// Joins two entries: whatever either revokes, for the longer of the two lives.
     fn merge(self, other: Self) -> Self {
         let until = self.until.zip(other.until).map(|(one, other)| one.max(other));
         Self { until, before: self.before.max(other.before) }
@@ -53,17 +53,17 @@ type Shard = HashMap<(Kind, [u8; 32]), Entry>;
 
 pub(super) struct Table {
     shards: Box<[ArcSwap<Shard>]>,
-    /// Entries of each kind, so that a kind without one costs a load.
+    /// The number of entries of each kind, so that a kind without any costs a load.
     counts: [AtomicUsize; 3],
-    /// Held by whoever writes, never by a reader.
+    /// Held to write, never to read.
     writer: Mutex<Writer>,
 }
 
 #[derive(Default)]
 struct Writer {
-    /// The shard that is looked through next.
+    /// The shard that is swept next.
     next: usize,
-    /// Before this, looking through all of a full table finds nothing.
+    /// Before this instant a sweep of the whole table finds nothing.
     nothing_ends_before: Option<SystemTime>,
 }
 
@@ -80,7 +80,7 @@ impl Table {
         self.shard(digest)?.load().get(&(kind, *digest)).copied()
     }
 
-    /// Adds `entry`, or adds it to the one that is there.
+    /// Inserts `entry`, or joins it with the present one.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Table {
         now: SystemTime,
         capacity: usize,
     ) -> Result<(), RevocationsFull> {
-        // Nothing panics between two writes, so a poisoned state is a whole one.
+        // Nothing panics between two writes, so a poisoned state is consistent.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let full = || RevocationsFull { _private: () };
         let there = self.get(kind, &digest);
@@ -103,7 +103,7 @@ impl Table {
                 return Err(full());
             }
         }
-        // One more at each entry: after some hundred entries all were looked through.
+        // One more shard at each entry: some hundred entries sweep all of them.
         writer.next = (writer.next + 1) % SHARDS;
         self.shards.get(writer.next).into_iter().for_each(|shard| self.sweep(shard, now));
         let shard = self.shard(&digest).ok_or_else(full)?;
@@ -112,7 +112,7 @@ impl Table {
         let ends = entry.until.into_iter().chain(writer.nothing_ends_before);
         writer.nothing_ends_before = writer.nothing_ends_before.and(ends.min());
         let mut changed = Shard::clone(&shard.load());
-        // Counted before it is there: who sees no count need not look.
+        // Counted before it is visible: a reader that sees no count need not look.
         if changed.insert((kind, digest), entry).is_none() {
             self.count(kind).fetch_add(1, Ordering::AcqRel);
         }
@@ -120,7 +120,7 @@ impl Table {
         Ok(())
     }
 
-    /// Takes out whatever has had its time, unless it is known that nothing has.
+    /// Removes every entry that is over, unless it is known that there is none.
     fn sweep_all(&self, writer: &mut Writer, now: SystemTime) {
         if writer.nothing_ends_before.is_some_and(|instant| now < instant) {
             return;

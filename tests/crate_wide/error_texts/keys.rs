@@ -194,12 +194,12 @@ fn what_is_wrong_with_keys_to_judge_by_is_said() {
         (
             "a secret for ECDSA",
             text(Jwks::from_secret(Algorithm::Es256, "hunter2")),
-            "a shared secret is for HS256, HS384 or HS512",
+            "a shared secret is for HS256, HS384 or HS512, not ES256",
         ),
         (
             "the later before the earlier",
             between(2, 1),
-            "a refresh comes after a second or more, min before max",
+            "a refresh between 2s and 1s: min is at least 1s, and at most max",
         ),
     ]);
 }

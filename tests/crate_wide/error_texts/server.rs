@@ -90,12 +90,12 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
         (
             "nobody is meant",
             text(JwtValidator::new(issuer())),
-            "the issuer \"https://as.example\" has no audience: see with_audience",
+            "the issuer \"https://as.example\" has no audience: name one with with_audience",
         ),
         (
             "the same twice",
             text(validator().with_issuer(issuer().with_audience(["x"]))),
-            "the issuer \"https://as.example\" is there twice",
+            "the issuer \"https://as.example\" was added before",
         ),
         (
             "a secret beside public keys",
@@ -111,7 +111,7 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
         (
             "HMAC by public keys",
             text(issuer().with_algorithms([Algorithm::Hs256])),
-            "the algorithm HS256 does not go with the keys of the issuer",
+            "the algorithm HS256 does not suit the keys of the issuer",
         ),
         (
             "no algorithm",
@@ -142,7 +142,7 @@ fn what_is_wrong_with_introspection_is_said() {
         (
             "parameters in the query",
             text(asking(ClientAuthentication::query("id", "secret"))),
-            "introspection has its parameters in the body, and ClientAuthentication::query has not",
+            "introspection sends its parameters in the body: ClientAuthentication::query cannot be used",
         ),
         (
             "a long leeway",
@@ -152,8 +152,8 @@ fn what_is_wrong_with_introspection_is_said() {
         (
             "a signed answer to nobody",
             text(nobody.with_signed_responses("https://as.example", keys())),
-            "a signed answer is for a client with an identifier, which ClientAuthentication::none \
-             has not",
+            "a signed answer names the client that asks, and ClientAuthentication::none has no \
+             identifier",
         ),
     ]);
 }
