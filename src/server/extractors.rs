@@ -19,7 +19,7 @@ use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Dere
 /// [`RequireToken`](super::RequireToken) above the route. The refusal is counted and audited, even if
 /// a handler takes a `Result<Authenticated, ExtractorRefusal>` and responds otherwise; take an
 /// `Option<Authenticated>` to serve anonymous requests. The text is that of the [`Rejection`], for
-/// logs; a response may contain [`Rejection::told`].
+/// logs; a response may contain [`Rejection::public_description`].
 #[derive(Debug)]
 pub struct ExtractorRefusal {
     /// Without the type of its empty body, which is not `Sync` as errors have to be.

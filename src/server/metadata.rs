@@ -74,7 +74,8 @@ impl ResourceMetadata {
         let issuers: Vec<String> = issuers.into_iter().map(|one| one.as_ref().into()).collect();
         for issuer in &issuers {
             let uri: Option<Uri> = issuer.parse().ok();
-            if !uri.and_then(|uri| Origin::of(&uri)).is_some_and(|origin| origin.is_secure()) {
+            if !uri.and_then(|uri| Origin::from_uri(&uri)).is_some_and(|origin| origin.is_secure())
+            {
                 return Err(ConfigError::new(format!(
                     "the issuer {issuer:?} is not an absolute https URL; write one such as \
                      https://as.example"

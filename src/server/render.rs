@@ -35,7 +35,7 @@ pub struct RenderRefusals {
 
 impl RenderRefusals {
     /// Renders each refusal with `render`, which returns the content type and the body. The body may
-    /// contain [`Rejection::told`], which is meant for callers.
+    /// contain [`Rejection::public_description`], which is meant for callers.
     pub fn new(
         render: impl Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
     ) -> Self {

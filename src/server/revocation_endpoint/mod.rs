@@ -182,7 +182,7 @@ where
     if request.method() != Method::POST {
         return Err(RevocationError::method());
     }
-    if !form::is_form(RequestHead::of(&request)) {
+    if !form::is_form(RequestHead::from_request(&request)) {
         return Err(RevocationError::invalid_request("the request is not a form"));
     }
     let (head, body) = request.into_parts();

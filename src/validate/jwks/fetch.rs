@@ -1,4 +1,4 @@
-//! Fetches a key set once: finds its URL, sends the request, reads the answer.
+//! One fetch of a key set: where it is, what is sent, what the answer says.
 
 use super::{
     freshness::lifetime,
@@ -24,9 +24,6 @@ use std::{sync::Arc, time::Duration};
 /// The longest key set that is read, in bytes.
 pub(super) const MAX_KEY_SET: usize = 256 * 1024;
 
-/// How long the metadata of a server is fresh.
-const METADATA_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Where keys are fetched from.
 #[derive(Clone)]
 pub(super) struct Remote {
@@ -37,22 +34,22 @@ pub(super) struct Remote {
 #[derive(Clone)]
 pub(super) enum Place {
     Url(Uri),
-    /// The URL in the metadata of this issuer.
+    /// Where the metadata of this issuer says.
     Issuer(Box<str>),
 }
 
-/// What one fetch passes to the next.
+/// What one fetch leaves for the next.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
-    /// The URL in the metadata, and when it was read.
-    found: Option<(Uri, Instant)>,
-    /// The `ETag` of the keys that are held, and their URL.
+    /// Where metadata say that the keys are.
+    found: Arc<Discovered>,
+    /// The version of the keys that are held.
     etag: Option<(Uri, HeaderValue)>,
 }
 
 /// A good answer.
 pub(super) struct Fetched {
-    /// `None` if the keys are unchanged.
+    /// Nothing where the keys are those that are held.
     pub(super) keys: Option<KeySet>,
     pub(super) lifetime: Lifetime,
     pub(super) memory: Memory,
@@ -61,7 +58,7 @@ pub(super) struct Fetched {
 pub(super) struct Failure {
     pub(super) error: JwksError,
     pub(super) retry_after: Option<Duration>,
-    /// The server has no key set at this URL.
+    /// There is no key set at this place.
     gone: bool,
 }
 
@@ -87,21 +84,17 @@ impl From<NotDiscovered> for Failure {
 
 impl Remote {
     pub(super) async fn fetch(&self, memory: Memory, clock: &Clock) -> Result<Fetched, Failure> {
-        match (&self.place, &memory.found) {
-            (Place::Url(url), _) => self.get(url, &memory, clock).await,
-            (Place::Issuer(issuer), Some((url, since))) => {
-                let now = clock.monotonic();
-                if now.saturating_duration_since(*since) >= METADATA_FRESH {
-                    // Without new metadata the keys are still looked for at the old URL.
-                    let memory = self.find(issuer, &memory, clock).await.unwrap_or(memory.clone());
-                    return self.get_found(&memory, clock).await;
-                }
-                match self.get(url, &memory, clock).await {
-                    Err(failure) if failure.gone => {
-                        let memory = self.find(issuer, &memory, clock).await?;
-                        self.get_found(&memory, clock).await
-                    }
-                    fetched => fetched,
+        let issuer = match &self.place {
+            Place::Url(url) => return self.get(url, &memory, clock).await,
+            Place::Issuer(issuer) => issuer,
+        };
+        let url = memory.found.url(clock, self.find(issuer)).await?;
+        match self.get(&url, &memory, clock).await {
+            Err(failure) if failure.gone => {
+                memory.found.expire(&url, clock);
+                let moved = memory.found.url(clock, self.find(issuer)).await?;
+                if moved == url {
+                    return Err(failure);
                 }
                 self.get(&moved, &memory, clock).await
             }
