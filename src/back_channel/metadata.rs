@@ -224,16 +224,16 @@ pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> 
     })
 }
 
-/// Fetches the document of `whose`, an issuer or a resource.
+/// Fetches the document of `owner`, an issuer or a resource.
 pub(crate) async fn get(
     transport: &Transport,
     uri: Uri,
-    whose: &str,
+    owner: &str,
 ) -> Result<Response<Bytes>, DiscoveryError> {
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    transport.send(request).await.map_err(|error| DiscoveryError::transport(&error, whose))
+    transport.send(request).await.map_err(|error| DiscoveryError::transport(&error, owner))
 }
 
 /// Returns `true` if the server has no such document, rather than being unable to answer now.
@@ -293,18 +293,18 @@ impl DiscoveryError {
         Self { issuers, ..Self::new(DiscoveryErrorKind::UnknownIssuer, text) }
     }
 
-    fn transport(error: &TransportError, whose: &str) -> Self {
-        let text = format!("the metadata of {whose} could not be fetched: {error}");
+    fn transport(error: &TransportError, owner: &str) -> Self {
+        let text = format!("the metadata of {owner} could not be fetched: {error}");
         Self::new(DiscoveryErrorKind::Transport, text)
     }
 
-    pub(crate) fn refused(response: &Response<Bytes>, transport: &Transport, whose: &str) -> Self {
+    pub(crate) fn refused(response: &Response<Bytes>, transport: &Transport, owner: &str) -> Self {
         let status = response.status();
         let text = match status.is_redirection() {
             true => {
-                format!("the metadata of {whose} is elsewhere ({status}), which is not followed")
+                format!("the metadata of {owner} is elsewhere ({status}), which is not followed")
             }
-            false => format!("the metadata of {whose} is not there ({status})"),
+            false => format!("the metadata of {owner} is not there ({status})"),
         };
         let retry_after = retry_after(response.headers(), transport.wall());
         let error = Self::new(DiscoveryErrorKind::Refused, text);

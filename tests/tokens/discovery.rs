@@ -505,10 +505,10 @@ fn a_resource_and_the_issuers_that_it_may_name_are_checked_when_built() {
     };
     assert!(build("https://api.example/v1", &[ISSUER]).is_ok());
     for (resource, issuers, told) in [
-        ("http://api.example", &[ISSUER][..], "no absolute https URL"),
-        ("api.example", &[ISSUER], "no absolute https URL"),
+        ("http://api.example", &[ISSUER][..], "not an absolute https URL"),
+        ("api.example", &[ISSUER], "not an absolute https URL"),
         ("https://api.example/#f", &[ISSUER], "without a fragment"),
-        ("https://svc:hush@api.example/v1", &[ISSUER], "no absolute https URL"),
+        ("https://svc:hush@api.example/v1", &[ISSUER], "not an absolute https URL"),
         ("https://api.example", &[], "no issuer is listed"),
         ("https://api.example", &[ISSUER, "http://as.example"], "plain http"),
     ] {
