@@ -1,20 +1,20 @@
-//! A task that belongs to no caller, and those who wait for what it brings.
+//! The single flight: a task that belongs to no caller, and the callers that wait for its result.
 
 use std::future::Future;
 use tokio::{runtime::Handle, sync::watch};
 
-/// A place among those who wait. A clone is another one.
+/// A caller's share in the result. A clone is that of another caller.
 pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
 
 impl<U: Clone> Joined<U> {
-    /// What the task brought.
+    /// Waits for the result.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the task goes on.
     pub(crate) async fn wait(mut self) -> Option<U> {
         // The landing sends before it is dropped, so the channel does not close empty.
-        self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
+        self.0.wait_for(Option::is_some).await.ok().and_then(|result| result.clone())
     }
 }
 
@@ -24,9 +24,8 @@ impl<U> Clone for Joined<U> {
     }
 }
 
-/// A task before it is on its way. What it brings, or nothing where it was aborted, goes through
-/// `land` first, which thus runs once whatever ends the task: its result, a panic, a runtime that
-/// is shut down.
+/// A task that is not started yet. Its result, or `None` if it was aborted, goes through the closure
+/// `land`, which runs once whatever ends the task: its result, a panic, a runtime that is shut down.
 pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
     landing: Landing<T, U, L>,
 }
@@ -43,13 +42,13 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         (Self { landing: Landing { land: Some(land), result: None, sender } }, Joined(joined))
     }
 
-    /// Brings `result` at once, without a task.
+    /// Ends the flight with `result`, without a task.
     pub(crate) fn land(mut self, result: T) {
         self.landing.result = Some(result);
     }
 
-    /// Starts the task. Where the runtime is shutting down, it lands within this call: hold no
-    /// lock that `land` takes.
+    /// Starts the task. If the runtime is shutting down, `land` runs within this call: hold no lock that
+    /// it takes.
     pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
     where
         F: Future<Output = T> + Send + 'static,
@@ -84,7 +83,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn all_who_wait_get_what_it_brought_even_if_all_but_one_left() {
+    async fn all_callers_get_the_result_even_if_others_left() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
         let other = joined.clone();
         drop(joined);
