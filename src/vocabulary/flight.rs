@@ -1,19 +1,19 @@
-//! A task that belongs to no caller, and its waiters.
+//! The single flight: a task that belongs to no caller, and the callers that wait for its result.
 
 use std::future::Future;
 use tokio::{runtime::Handle, sync::watch};
 
-/// One waiter. A clone is another one.
+/// A caller's share in the result. A clone is that of another caller.
 pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
 
 impl<U: Clone> Joined<U> {
-    /// Returns the result of the task.
+    /// Waits for the result.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the task goes on.
     pub(crate) async fn wait(mut self) -> Option<U> {
-        // `Completion` sends before it is dropped, so the channel does not close empty.
+        // The landing sends before it is dropped, so the channel does not close empty.
         self.0.wait_for(Option::is_some).await.ok().and_then(|result| result.clone())
     }
 }
@@ -24,9 +24,8 @@ impl<U> Clone for Joined<U> {
     }
 }
 
-/// A task that is not started yet. `finish` runs exactly once, whatever ends the task, with its
-/// result, or with `None` after a panic or the shutdown of the runtime. Waiters get what it
-/// returns.
+/// A task that is not started yet. Its result, or `None` if it was aborted, goes through the closure
+/// `land`, which runs once whatever ends the task: its result, a panic, a runtime that is shut down.
 pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
     completion: Completion<T, U, L>,
 }
@@ -46,13 +45,13 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         )
     }
 
-    /// Finishes with `result` at once, without a task.
-    pub(crate) fn finish(mut self, result: T) {
-        self.completion.result = Some(result);
+    /// Ends the flight with `result`, without a task.
+    pub(crate) fn land(mut self, result: T) {
+        self.landing.result = Some(result);
     }
 
-    /// Starts the task. When the runtime is shutting down, `finish` runs within this call: the
-    /// caller must hold no lock that it takes.
+    /// Starts the task. If the runtime is shutting down, `land` runs within this call: hold no lock that
+    /// it takes.
     pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
     where
         F: Future<Output = T> + Send + 'static,
@@ -87,7 +86,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn every_waiter_gets_the_result_even_after_others_left() {
+    async fn all_callers_get_the_result_even_if_others_left() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
         let other = joined.clone();
         drop(joined);

@@ -1,5 +1,5 @@
-//! What the clones of a cache share: one lock, under which everything is decided, and the fetches
-//! that are started as it was decided.
+//! What the clones of a cache share: one lock, under which everything is decided, and the start of
+//! each fetch.
 
 use super::{
     machine::Ask,
@@ -36,13 +36,13 @@ use tokio::{
 /// What the clones of a cache share.
 ///
 /// Everything that is decided is decided under `state`. Beside it there are two atomics, which
-/// only spare callers the lock: `warm`, a hint, and the lease inside the token that is held (see
-/// [`AccessToken::lease`]), which is written under the lock alone: set when the token is given
-/// out, cleared before another takes its place. A reader that still sees the old lease sends a
-/// token that was good when the lease was given.
+/// only spare callers the lock: `warm`, a hint, and the lease inside the token (see
+/// [`AccessToken::lease`]), which is written under the lock only: set when the token is served,
+/// cleared before another replaces it. A reader that still sees the old lease sends a token that was
+/// good when the lease was set.
 pub(super) struct Engine {
     state: Mutex<State>,
-    /// Wakes those who wait for a change of `state`, after the lock was released. No `watch`
+    /// Wakes the tasks that wait for a change of `state`, after the lock is released. No `watch`
     /// channel, which is eight times as large: a pool has an engine for each user.
     changed: Notify,
     warm: AtomicBool,
@@ -65,26 +65,26 @@ impl Engine {
         Self { state: Mutex::new(state), changed, warm, setup: OnceLock::new() }
     }
 
-    /// Takes the setup of `other` in the place of its own, or gives it back if this one is used.
-    pub(super) fn replace(&self, other: State) -> Result<(), State> {
+    /// Replaces its setup by that of `other`, or returns `other` if this one is in use.
+    pub(super) fn replace(&self, other: State) -> Option<State> {
         let mut state = self.lock();
         if state.is_used {
-            return Err(other);
+            return Some(other);
         }
         (state.setup, state.machine) = (other.setup, other.machine);
-        Ok(())
+        None
     }
 
     pub(super) fn into_state(self) -> State {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what it fetches with, which may change until it is used.
+    /// Returns what it fetches with, without counting as use.
     pub(super) fn source(&self) -> Source {
         self.lock().setup.source.clone()
     }
 
-    /// Returns what it is made of; from now on it is used.
+    /// Returns what it is made of. From now on it is in use, and its setup stays.
     pub(super) fn setup(&self) -> &Setup {
         self.setup.get_or_init(|| {
             let mut state = self.lock();
@@ -93,15 +93,15 @@ impl Engine {
         })
     }
 
-    /// For a look, or for one change by this file.
+    /// For a look; only this file changes the state.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two writes, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a change: counts it, releases the lock, reports it, and wakes those who wait for it.
-    /// Not under the lock, because reports run code of others.
-    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Reporter)) {
+    /// Ends a change: counts it, releases the lock, reports it, and wakes the tasks that wait. Reports
+    /// run without the lock, because they run foreign code.
+    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Teller)) {
         state.events = state.events.wrapping_add(1);
         self.warm.store(state.usable(now).is_some(), Ordering::Relaxed);
         let setup = state.setup.clone();
@@ -215,7 +215,7 @@ impl Engine {
         })
     }
 
-    /// The landing of a fetch: what its waiters get.
+    /// Ends the fetch in flight, and returns what its waiters get.
     fn fetched(self: &Arc<Self>, result: Result<TokenResponse, Error>) -> Outcome {
         let mut state = self.lock();
         let now = state.now();
@@ -228,7 +228,7 @@ impl Engine {
         let fetched = state.fetched(now, result, Arc::downgrade(self) as Weak<dyn Giver>);
         let outcome = match &fetched {
             Ok(outcome) => outcome.clone(),
-            // A token that the user stored meanwhile is as good to those who waited.
+            // A token that the user stored meanwhile serves the waiters as well.
             Err(error) => state.usable(now).cloned().ok_or_else(|| error.clone()),
         };
         let expires_in = state.expires_in(now);

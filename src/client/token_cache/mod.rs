@@ -309,7 +309,7 @@ impl TokenCache {
         clock: Clock,
     ) -> Option<Self> {
         let state = Self::repeating(endpoint, grant, ceiling, policy, clock);
-        self.engine.replace(state).err().map(Self::of)
+        self.engine.replace(state).map(Self::of)
     }
 
     /// Keeps the settings as they are from now on.

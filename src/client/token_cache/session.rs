@@ -16,13 +16,13 @@ use std::{
     time::Duration,
 };
 
-/// How often a refresh token is sent whose fate is unknown: once, and once more.
+/// How often a refresh token is sent if no answer came: once, and once more.
 const MAX_UNANSWERED: u32 = 2;
 
-/// Told of each new refresh token.
+/// Called with each new refresh token.
 pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 
-/// Asks with the newest refresh token.
+/// A session: asks with the newest refresh token.
 pub(super) struct Session {
     endpoint: TokenEndpoint,
     tokens: Mutex<RefreshTokens>,
@@ -34,22 +34,22 @@ pub(super) struct Session {
 pub(super) struct RefreshTokens {
     newest: Option<ClientSecret>,
     given_up: Option<GivenUp>,
-    /// How often the newest was sent without an answer.
+    /// How often `newest` was sent without an answer.
     unanswered: u32,
-    /// The last renewal left it as it was: this server does not use tokens up.
+    /// The last renewal did not rotate it.
     lasts: bool,
-    /// What the sign-in was for.
+    /// The resources of the sign-in.
     resources: Vec<String>,
-    /// What renewals are for instead.
+    /// The resources of renewals, if they are others.
     pub(super) named: Option<Vec<String>>,
     pub(super) on_rotation: Option<OnRotation>,
 }
 
-/// A token that was given up while it may be on its way.
+/// A refresh token that was given up while it may be in flight.
 struct GivenUp {
     token: ClientSecret,
-    /// Where the one that takes its place is revoked; where nothing is, it is told. Boxed: a pool
-    /// has a session for each user.
+    /// Revokes the one that takes its place. `None`: `on_rotation` gets it. Boxed, because a pool has
+    /// a session for each user.
     endpoint: Option<Box<TokenRevocation>>,
 }
 
@@ -66,7 +66,7 @@ impl RefreshTokens {
         self.lasts = false;
     }
 
-    /// The token to send next.
+    /// Returns the refresh token to send next.
     fn next(&self) -> Result<&ClientSecret, Error> {
         let newest = self.newest.as_ref().ok_or_else(Error::sign_in_needed)?;
         match self.unanswered >= MAX_UNANSWERED && !self.lasts {
@@ -75,23 +75,22 @@ impl RefreshTokens {
         }
     }
 
-    /// The same, which counts as unanswered from now on.
+    /// Returns the same, and counts it as unanswered.
     fn send(&mut self) -> Result<ClientSecret, Error> {
         let next = self.next()?.clone();
         self.unanswered = self.unanswered.saturating_add(1);
         Ok(next)
     }
 
-    /// How it is sent. The scopes are those of the sign-in where none are named (RFC 6749 §6), the
-    /// resources are not (RFC 8707 §2.2).
+    /// Returns the grant that sends it. The scopes are those of the sign-in if none are named
+    /// (RFC 6749 §6), the resources are not (RFC 8707 §2.2).
     fn grant(&self, sent: &ClientSecret) -> Grant {
         let resources = self.named.as_ref().unwrap_or(&self.resources);
         Grant::refresh_token(sent).with_resources(resources)
     }
 
-    /// The answer to `sent` is there, or will never be. A new token takes the place of the one that
-    /// was sent, never that of another sign-in which came in meanwhile; gives it back, with what has
-    /// to be done.
+    /// Takes the answer to `sent`. A new refresh token replaces the one that was sent, but not that of
+    /// another sign-in meanwhile. Returns the new one, with what to do about it.
     fn answered(
         &mut self,
         sent: &ClientSecret,
@@ -103,10 +102,10 @@ impl RefreshTokens {
             Err(unusable) => unusable.refresh_token.as_ref(),
         };
         let rotated = rotated.filter(|token| !is_sent(token)).cloned();
-        let told = || self.on_rotation.clone().map(Then::Tell);
+        let notify = || self.on_rotation.clone().map(Then::Notify);
         if !self.newest.as_ref().is_some_and(is_sent) {
             let given_up = self.given_up.take_if(|given_up| is_sent(&given_up.token))?;
-            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(told)?));
+            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(notify)?));
         }
         match answer {
             Err(_) if rotated.is_some() => (self.unanswered, self.lasts) = (0, false),
@@ -115,7 +114,7 @@ impl RefreshTokens {
             Ok(_) => (self.unanswered, self.lasts) = (0, rotated.is_none()),
         }
         self.newest = Some(rotated.clone()?);
-        Some((rotated?, told()?))
+        Some((rotated?, notify()?))
     }
 
     /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, or
@@ -130,18 +129,18 @@ impl RefreshTokens {
     }
 }
 
-/// What has to be done with a new refresh token.
+/// What to do about a new refresh token.
 enum Then {
-    Tell(OnRotation),
-    /// The session has ended meanwhile.
+    Notify(OnRotation),
+    /// The session was revoked meanwhile.
     Revoke(Box<TokenRevocation>),
 }
 
 impl Then {
     fn with(self, rotated: ClientSecret) {
         match self {
-            Self::Tell(on_rotation) => on_rotation(&rotated),
-            // Nobody waits for what becomes of it; the deadline of its transport ends it.
+            Self::Notify(on_rotation) => on_rotation(&rotated),
+            // No caller waits for it; the deadline of its transport ends it.
             Self::Revoke(endpoint) => drop(tokio::spawn(async move {
                 drop(endpoint.revoke(rotated.expose(), "refresh_token").await);
             })),
@@ -149,7 +148,7 @@ impl Then {
     }
 }
 
-/// Whether the server may have carried the request out and its answer is not known.
+/// Returns `true` if the server may have carried out the request without an answer arriving.
 fn is_lost(error: &Error) -> bool {
     match error.kind() {
         _ if error.is_unsent() || error.is_lasting() => false,

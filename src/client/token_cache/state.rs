@@ -1,5 +1,5 @@
-//! What a cache is made of, what it holds, and how each event changes that: all that its clones
-//! share under one lock. Nothing here waits, starts a task or reports.
+//! What a cache is made of, what it holds, and how each event changes that. The engine keeps it under
+//! its lock. Nothing here waits, starts a task or reports.
 
 use super::{
     machine::{Failed, Fetched, Machine},
@@ -45,7 +45,7 @@ pub(super) struct State {
     pub(super) counts: Counts,
     /// How often anything happened.
     pub(super) events: u64,
-    /// How often the user did something that gives waiting callers a reason to ask again.
+    /// How often the user changed something, after which waiting callers ask again.
     pub(super) interventions: u64,
     pub(super) is_used: bool,
     pub(super) is_shut_down: bool,
@@ -68,7 +68,7 @@ impl Setup {
     #[inline]
     pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
         let lease = held.lease().load(Ordering::Acquire);
-        let (secs, nanos) = (lease >> NANOS_BITS, lease & (1 << NANOS_BITS) - 1);
+        let (secs, nanos) = (lease >> NANOS_BITS, lease & ((1 << NANOS_BITS) - 1));
         #[expect(clippy::cast_possible_truncation, reason = "30 bits of it are left")]
         let since = Duration::new(secs, nanos as u32);
         // The end is computed rather than the time since the base: half the arithmetic.
@@ -80,7 +80,7 @@ impl Setup {
     /// spares each call a division.
     fn lease_until(&self, instant: Instant) -> u64 {
         let since = instant.saturating_duration_since(self.base);
-        since.as_secs() << NANOS_BITS | u64::from(since.subsec_nanos())
+        (since.as_secs() << NANOS_BITS) | u64::from(since.subsec_nanos())
     }
 }
 
@@ -159,7 +159,7 @@ impl State {
         }
     }
 
-    /// Gives the token out, with a lease.
+    /// Returns the token, and sets its lease.
     pub(super) fn serve(&self, now: Now) -> Outcome {
         let token = self.token.as_ref().ok_or_else(Error::aborted)?;
         let lease = self.machine.lease(now).map_or(0, |until| self.setup.lease_until(until));
@@ -189,8 +189,8 @@ impl State {
         self.machine.next_try(self.now()).filter(|_| !self.is_shut_down)
     }
 
-    /// Takes the answer of the fetch in flight, and returns what its waiters get, or why it counts
-    /// as failed.
+    /// Takes the result of the fetch in flight. Returns what its waiters get, or why it counts as
+    /// failed.
     pub(super) fn fetched(
         &mut self,
         now: Now,
@@ -243,7 +243,7 @@ impl State {
         })
     }
 
-    /// Puts the token of the user in the place of the one that is held.
+    /// Replaces the token by that of the user.
     pub(super) fn store(&mut self, now: Now, response: &TokenResponse, giver: Weak<dyn Giver>) {
         let can_fetch = self.setup.source.stored(response);
         self.machine.stored(now, response.lifetime(), can_fetch);
@@ -264,7 +264,7 @@ impl State {
         token
     }
 
-    /// Returns the token that took the place of `held`, if it has `scopes`.
+    /// Returns the token that replaced `held`, if it has `scopes`.
     pub(super) fn wider_than(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<AccessToken> {
         let token = self.usable(self.now()).filter(|token| !token.has_text_of(held))?;
         let is_wide = match &self.granted {

@@ -1,4 +1,4 @@
-//! Wider tokens, where a resource asks for them and a ceiling lets it
+//! Scopes that a resource asks for, within a ceiling
 //! ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
 
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a resource may make a client ask for.
+/// Decides which scopes a resource may make a client ask for.
 pub(in crate::client) struct StepUp {
-    /// What the grant asks for.
+    /// The scopes of the grant.
     own: ScopeSet,
     ceiling: ScopeSet,
     widths: Mutex<Widths>,
@@ -17,19 +17,19 @@ pub(in crate::client) struct StepUp {
 
 #[derive(Default)]
 struct Widths {
-    /// Asked for beside what the grant asks for, since tokens lacked it.
+    /// Asked for beside the scopes of the grant, because tokens lacked them.
     wanted: ScopeSet,
-    /// What tokens had unasked: it goes along with what is wanted, and is never what is refused.
+    /// What tokens had unasked. It is asked for together with `wanted`, and never counts as refused.
     along: ScopeSet,
-    /// What was asked for where an answer came.
+    /// What was asked for when an answer last came.
     fetched: ScopeSet,
     refusals: Vec<Refusal>,
 }
 
-/// What the server did not give a token with. What was asked for beside it may be had without.
+/// Scopes that the server refused. Others that were asked for with them may be granted without.
 struct Refusal {
     scopes: ScopeSet,
-    /// It was the scopes that were refused. Otherwise the next token ends it.
+    /// The error code was about scopes. Otherwise the next token ends the refusal.
     for_good: bool,
 }
 
@@ -48,7 +48,7 @@ impl StepUp {
         self.widths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is asked for beside what the grant asks for.
+    /// Returns what is asked for beside the scopes of the grant.
     pub(in crate::client) fn wanted(&self) -> ScopeSet {
         let widths = self.lock();
         match widths.wanted.is_empty() {
@@ -57,20 +57,20 @@ impl StepUp {
         }
     }
 
-    /// Whether a resource may make a client ask for `scopes`.
+    /// Returns `true` if a resource may make a client ask for `scopes`.
     pub(in crate::client) fn allows(&self, scopes: &ScopeSet) -> bool {
         !scopes.is_empty() && self.ceiling.contains_all(scopes)
     }
 
-    /// Whether the token that came last was asked for with `scopes`: it has them where the server
-    /// says nothing else (RFC 6749 §5.1).
+    /// Returns `true` if the last token was asked for with `scopes`: it has them unless the server
+    /// says otherwise (RFC 6749 §5.1).
     pub(in crate::client) fn asked_for(&self, scopes: &ScopeSet) -> bool {
         let widths = self.lock();
         scopes.iter().all(|scope| self.own.contains(scope) || widths.fetched.contains(scope))
     }
 
-    /// A resource refused a token for lack of `asked`, which has `granted`: whether another is worth
-    /// fetching.
+    /// Notes that a resource refused a token, which has `granted`, for lack of `asked`. Returns `true`
+    /// if another token may help.
     pub(in crate::client) fn widen(&self, asked: &ScopeSet, granted: Option<&ScopeSet>) -> bool {
         let mut widths = self.lock();
         let granted = granted.cloned().unwrap_or_default();
@@ -83,21 +83,21 @@ impl StepUp {
         if missing.is_empty() || !self.allows(asked) || widths.is_refused(&tried) {
             return false;
         }
-        // Where none are asked for the server decides; it must not have to give less than before.
+        // Without scopes the server decides; it must not give less than before.
         let along = granted.filtered(|scope| self.own.is_empty() || asked.contains(scope));
         widths.along = std::mem::take(&mut widths.along).joined(along);
         widths.wanted = wanted.joined(missing);
         true
     }
 
-    /// An answer came to a request for `wanted`.
+    /// Notes an answer to a request for `wanted`.
     pub(in crate::client) fn fetched(&self, wanted: &ScopeSet) {
         let mut widths = self.lock();
         widths.fetched = wanted.clone();
         widths.refusals.retain(|refusal| refusal.for_good);
     }
 
-    /// A request for `wanted` failed. Where it was refused, no more is asked for than before.
+    /// Notes that a request for `wanted` failed. If it was refused, no more is asked for than before.
     pub(in crate::client) fn failed(&self, wanted: &ScopeSet, error: &Error) {
         let mut widths = self.lock();
         let refused = error.kind() == ErrorKind::Refused && error.status().is_some();
@@ -110,7 +110,7 @@ impl StepUp {
         let new = wanted.filtered(|scope| !along.contains(scope) && !fetched.contains(scope));
         let refusal = match new.is_empty() {
             false => Refusal { scopes: new, for_good: about_scopes },
-            // What was given before may have been taken back, or it is the client's own that was.
+            // A scope that was granted before may be refused now, or one of the grant's own.
             true if about_scopes && !widths.wanted.is_empty() => {
                 widths.fetched = ScopeSet::empty();
                 Refusal { scopes: widths.wanted.clone(), for_good: false }

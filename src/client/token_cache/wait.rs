@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{future::ready, sync::Arc, time::Instant};
 
-/// The token for a caller who asks now.
+/// Returns the token, or the wait for one.
 pub(super) fn token(engine: &Arc<Engine>) -> Answer<BoxTokenFuture> {
     let now = engine.setup().clock.now();
     let patience = Patience::of(engine, now);
@@ -28,8 +28,8 @@ pub(super) fn token(engine: &Arc<Engine>) -> Answer<BoxTokenFuture> {
     }
 }
 
-/// The wait for a token with `scopes`, for lack of which a resource refused `held`. `None`: none
-/// can be had. Whatever becomes of it, the token that is held goes out to others meanwhile.
+/// Returns the wait for a token with `scopes`, for lack of which a resource refused `held`, or `None`
+/// if there is no way to get one. Other callers go on with `held` meanwhile.
 pub(super) fn widen(
     engine: &Arc<Engine>,
     held: &AccessToken,
@@ -113,7 +113,7 @@ impl Caller {
                         Some(Some(outcome)) => {
                             return outcome.map_err(|error| self.annotated(&error));
                         }
-                        // There is a reason to ask again.
+                        // The user changed something: ask again.
                         Some(None) => {}
                         None => {
                             let text = "no token came within the caller's patience";
@@ -130,8 +130,8 @@ impl Caller {
         self.engine.next(self.engine.setup().clock.now(), self.patience.ends_at)
     }
 
-    /// A caller who was slow to look keeps the error of the attempt that it waited for, and causes
-    /// no other.
+    /// Returns `true` if the patience has ended: a caller that was polled late keeps the error of the
+    /// attempt that it waited for, and starts no other.
     fn is_impatient(&self) -> bool {
         self.engine.setup().clock.monotonic() >= self.patience.ends_at
     }

@@ -1,3 +1,8 @@
+//! One token cache for each user or tenant.
+//!
+//! **In**: a key in each request. **Out**: the token of the cache of that key. **Uses** `vocabulary`, and the client's
+//! error, source and token cache.
+
 use super::{BoxTokenFuture, Error, TokenCache, TokenSource};
 use crate::{AccessToken, Answer, RequestHead};
 use shards::Shards;
@@ -5,35 +10,34 @@ use std::{fmt, hash::Hash, sync::Arc};
 
 mod shards;
 
-/// A [`TokenSource`] that keeps a [`TokenCache`] for each user or tenant, and takes the token of
-/// the one that a request names.
+/// A [`TokenSource`] that keeps a [`TokenCache`] for each user or tenant, and returns the token of
+/// the user whom the request names.
 ///
-/// 1. Every call is asked for its key; a token goes out for the key that it came with, never for
-///    another. A request without one gets an error of the kind
-///    [`NoKey`](crate::client::ErrorKind::NoKey), and nothing is sent.
-/// 2. Every key has its own cache: its own fetch, its own back-off, its own end. A rejection, an
-///    outage or a refused refresh of one key does nothing to the others.
-/// 3. A cache that is not there is made by the closure of [`with_caches`](Self::with_caches);
-///    without one, or where it says no, the error says that the user has to sign in.
-/// 4. There is a bound. The key that nobody asked for lately gives way to a new one; those who
-///    wait for its token get it all the same.
+/// 1. The pool reads the key of every request, and never returns a token of another key. A request
+///    without a key fails with an error of the kind [`NoKey`](crate::client::ErrorKind::NoKey), and
+///    is not sent.
+/// 2. Every key has a cache of its own. A rejection, an outage or a refused refresh of one key does
+///    not affect the others.
+/// 3. The closure of [`with_caches`](Self::with_caches) makes a cache for a new key. Without a
+///    closure, or if it returns `None`, the error asks the user to sign in.
+/// 4. The number of caches is bounded. A new key evicts one that was not used lately; callers that
+///    wait for the evicted cache's token get it all the same.
 ///
-/// A clone is the same pool. Setters empty it: call them before it is used.
+/// A clone is the same pool. Setters empty the pool: call them before it is used.
 ///
 /// # Defaults
 ///
-/// At most 10,000 keys; no cache but those that were put in.
+/// At most 10,000 keys; only caches that were inserted.
 ///
 /// # Deployment
 ///
-/// A session that is renewed by its refresh token lives in its cache alone. Where tokens come from
-/// sign-ins, have each new refresh token kept ([`TokenCache::on_rotation`]) and the closure go on
-/// from there ([`TokenCache::from_refresh_token`]), or let the bound be above the number of users who are
-/// signed in at once: once a cache that nobody can make again has given way, its user has to sign
-/// in. One whose token is being fetched gives way last.
+/// The refresh token of a session is in its cache only, so a user whose cache was evicted has to sign
+/// in again. To avoid that, keep each new refresh token ([`TokenCache::on_rotation`]) and let the
+/// closure go on from there ([`TokenCache::from_refresh_token`]), or set the bound above the number
+/// of users who are signed in at once. A cache whose token is being fetched is evicted last.
 ///
-/// Take the key from what the server itself has found out, as an extension that an outer layer
-/// puts there. A key from a header is whoever the caller says.
+/// Take the key from what the server has verified, for example from an extension that an outer layer
+/// inserts. With a key from a header, a caller can choose to be another user.
 ///
 /// # Example
 ///
@@ -94,7 +98,7 @@ pub struct TokenPool<K> {
 
 const CAPACITY: usize = 10_000;
 
-/// Which key a request names.
+/// Reads the key of a request.
 trait KeyOf<K>: Fn(RequestHead<'_>) -> Option<K> + Send + Sync {}
 
 impl<K, F: Fn(RequestHead<'_>) -> Option<K> + Send + Sync> KeyOf<K> for F {}
@@ -105,9 +109,9 @@ trait Make<K>: Fn(&K) -> Option<TokenCache> + Send + Sync {}
 impl<K, F: Fn(&K) -> Option<TokenCache> + Send + Sync> Make<K> for F {}
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
-    /// A pool without a cache; `key` says whose token a request wants.
+    /// Creates an empty pool. `key` returns the key of a request.
     ///
-    /// `key` is called for every request, so it must be quick. A key that is cheap to clone (a
+    /// The pool calls `key` for every request, so it must be quick. A key that is cheap to clone (a
     /// number, an `Arc<str>`) keeps calls cheap.
     pub fn new<F>(key: F) -> Self
     where
@@ -116,11 +120,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         Self { key: Arc::new(key), make: None, caches: Arc::new(Shards::new(CAPACITY)) }
     }
 
-    /// Has `make` make the cache of a key that has none, when it is first asked for; nothing where
-    /// there is no such user. Defaults to no cache but those that were put in.
+    /// Sets a closure that makes the cache of a new key, or returns `None` if there is no such user.
+    /// Defaults to none: only inserted caches are used.
     ///
-    /// It may be called more than once for a key that many ask for at once; one of its caches is
-    /// kept, and only that one fetches.
+    /// The pool may call `make` more than once for a key that many calls need at once. It keeps one
+    /// of the caches, and only that one fetches.
     pub fn with_caches<F>(self, make: F) -> Self
     where
         F: Fn(&K) -> Option<TokenCache> + Send + Sync + 'static,
@@ -129,37 +133,37 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         Self { make: Some(Arc::new(make)), caches, ..self }
     }
 
-    /// For how many keys there are caches at most, and at least one. Defaults to 10,000.
+    /// Sets how many caches the pool keeps, at least one. Defaults to 10,000.
     pub fn with_capacity(self, capacity: usize) -> Self {
         Self { caches: Arc::new(Shards::new(capacity)), ..self }
     }
 
-    /// Puts `cache` in the place of the one that `key` has, and gives that one back. Calls that are
-    /// on their way with a token of the old one are not disturbed.
+    /// Inserts the cache of `key`, and returns the one that it replaces. Calls in flight with a token
+    /// of the old cache go on.
     pub fn insert(&self, key: K, cache: TokenCache) -> Option<TokenCache> {
         self.caches.replace(key, cache)
     }
 
-    /// Takes the cache of `key` out and gives it back. The next call of that key is answered as
-    /// that of a new one.
+    /// Removes the cache of `key` and returns it. The next call with that key counts as one with a new
+    /// key.
     pub fn remove(&self, key: &K) -> Option<TokenCache> {
         self.caches.remove(key)
     }
 
-    /// The cache of `key`, where there is one; none is made. That somebody looked at it does not
-    /// keep it from giving way, that somebody holds it does.
+    /// Returns the cache of `key`, if there is one, and makes none. The look does not count as use;
+    /// the cache is evicted last while the returned clone lives.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<TokenCache> {
         self.caches.peek(key)
     }
 
-    /// How many keys have a cache.
+    /// Returns how many keys have a cache.
     #[must_use]
     pub fn len(&self) -> usize {
         self.caches.len()
     }
 
-    /// Whether no key has one.
+    /// Returns `true` if no key has a cache.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -169,7 +173,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         if let Some(cache) = self.caches.get(&key) {
             return Some(cache);
         }
-        // Not under a lock: it is the user's own, and may ask this pool.
+        // Not under a lock: the closure is the user's, and may use this pool.
         let made = self.make.as_ref()?(&key)?;
         Some(self.caches.keep(key, made))
     }
@@ -190,11 +194,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenSource for TokenPool<K> 
         true
     }
 
-    /// The cache that gave the token out is told, whatever its key has by now.
+    /// Rejects the token at the cache that gave it out, whichever cache its key has by now.
     fn reject(&self, rejected: &AccessToken) -> bool {
         match rejected.giver() {
             Some(cache) => cache.reject(rejected),
-            // It has given way, and its key's next one has another token.
+            // The cache was evicted, and the next cache of its key has another token.
             None => true,
         }
     }
@@ -207,7 +211,7 @@ impl<K> Clone for TokenPool<K> {
     }
 }
 
-/// Shows how many keys there are, none of them: they may be names of users.
+/// Shows how many keys there are, but no key: they may be names of users.
 impl<K> fmt::Debug for TokenPool<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenPool")

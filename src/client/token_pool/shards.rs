@@ -1,5 +1,6 @@
-//! A bounded map from keys to caches, in shards that are locked for a look alone. Who gives way is
-//! found by second chance: a hand goes round, takes marks off and takes out whom it finds without.
+//! A bounded map from keys to caches, in shards that are locked only for a look. It evicts by second
+//! chance (the clock algorithm): a hand goes round, clears marks, and evicts the first slot that has
+//! none.
 
 use super::TokenCache;
 use std::{
@@ -12,7 +13,7 @@ use std::{
     },
 };
 
-/// As many as keep the cores of a large machine apart.
+/// Enough to keep the cores of a large machine from contending.
 const SHARDS: usize = 64;
 
 pub(in crate::client::token_pool) struct Shards<K> {
@@ -32,7 +33,7 @@ struct Ring<K> {
     hand: usize,
 }
 
-/// What was in a slot, and its key as it was in the map.
+/// A slot that was taken out, and its key as it was in the map.
 struct Taken<K> {
     slot: Slot<K>,
     _key: Option<K>,
@@ -41,13 +42,13 @@ struct Taken<K> {
 struct Slot<K> {
     key: K,
     cache: TokenCache,
-    /// Asked for since the hand came by.
+    /// Used since the hand came by.
     marked: bool,
 }
 
 impl<K> Shards<K> {
-    /// Shards for `capacity` keys, one at least. Few keys are in one shard, so that who gives way
-    /// is chosen from all of them.
+    /// Creates shards for `capacity` keys, at least one. Few keys share one shard, so that the one to
+    /// evict is chosen among all of them.
     pub(in crate::client::token_pool) fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
         let shards = if capacity < 16 * SHARDS { 1 } else { SHARDS };
@@ -72,7 +73,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         Some(slot.cache.clone())
     }
 
-    /// The same without a mark.
+    /// Returns the cache without marking it.
     pub(in crate::client::token_pool) fn peek(&self, key: &K) -> Option<TokenCache> {
         Some(self.shard(key)?.lock().slot(key)?.cache.clone())
     }
@@ -82,12 +83,12 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         let at = ring.place(key)?;
         let removed = ring.take(at)?;
         self.len.fetch_sub(1, Ordering::Relaxed);
-        // Its keys are dropped after it: that is the user's own too.
+        // Its keys are dropped after the lock: their `Drop` is the user's code.
         drop(ring);
         Some(removed.slot.cache)
     }
 
-    /// Puts `cache` in, and gives back what was there.
+    /// Inserts `cache`, and returns the one that was there.
     pub(in crate::client::token_pool) fn replace(
         &self,
         key: K,
@@ -101,7 +102,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         None
     }
 
-    /// Puts `cache` in unless there is one, and gives back which is there.
+    /// Inserts `cache` unless there is one, and returns the one that is there.
     pub(in crate::client::token_pool) fn keep(&self, key: K, cache: TokenCache) -> TokenCache {
         let Some(shard) = self.shard(&key) else { return cache };
         let mut ring = shard.lock();
@@ -113,19 +114,19 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         kept
     }
 
-    /// Adds a key that is not in `ring`, which is its own, and lets others give way. They are
-    /// dropped once no lock is held: what is in them is the user's in part.
+    /// Adds a key that is not yet in `ring`, its ring, and evicts another. The evicted slot is dropped
+    /// without a lock, because it holds values of the user.
     fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: TokenCache) {
         let newest = key.clone();
         ring.push(key, cache);
         let full = self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity;
-        let mut gone = if full { ring.give_way(&newest) } else { None };
+        let mut evicted = if full { ring.evict(&newest) } else { None };
         drop(ring);
-        if full && gone.is_none() {
+        if full && evicted.is_none() {
             // It is alone in its shard.
-            gone = self.shards.iter().find_map(|shard| shard.lock().give_way(&newest));
+            evicted = self.shards.iter().find_map(|shard| shard.lock().evict(&newest));
         }
-        if gone.is_some() {
+        if evicted.is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -141,8 +142,8 @@ impl<K: Hash + Eq + Clone> Shards<K> {
 
 impl<K> Shard<K> {
     fn lock(&self) -> MutexGuard<'_, Ring<K>> {
-        // A key's own `eq` or `hash` may panic. What is left then gives nobody what is another's:
-        // see `Ring::place`.
+        // The `eq` or `hash` of a key may panic. Even then no key gets the cache of another: see
+        // `Ring::place`.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +155,7 @@ impl<K> Ring<K> {
 }
 
 impl<K: Hash + Eq + Clone> Ring<K> {
-    /// Where the slot of `key` is. The slot itself has the last word.
+    /// Returns where the slot of `key` is. The key in the slot decides, not the map.
     fn place(&self, key: &K) -> Option<usize> {
         let at = *self.at.get(key)?;
         self.slots.get(at).filter(|slot| slot.key == *key).map(|_| at)
@@ -170,9 +171,9 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         self.slots.push(Slot { key, cache, marked: false });
     }
 
-    /// Takes out the first, from the hand on, that nobody asked for since it last came by and that
-    /// nobody uses; where there is none such in two rounds, any but that of `newest`.
-    fn give_way(&mut self, newest: &K) -> Option<Taken<K>> {
+    /// Evicts the first slot, from the hand on, that has no mark and whose cache is not in use, or after
+    /// two rounds any slot but that of `newest`.
+    fn evict(&mut self, newest: &K) -> Option<Taken<K>> {
         let mut spare = None;
         for _ in 0..2 * self.slots.len() {
             let at = if self.hand < self.slots.len() { self.hand } else { 0 };
@@ -189,11 +190,11 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         self.take(spare?)
     }
 
-    /// Takes out the slot there; the last takes its place. Keys are looked at first: where one
-    /// panics, the slots are as they were.
+    /// Takes out the slot at `at`, and moves the last slot there. Compares keys first, so that a panic
+    /// leaves the slots as they were.
     fn take(&mut self, at: usize) -> Option<Taken<K>> {
         let (taken, last) = (&self.slots.get(at)?.key, self.slots.len().checked_sub(1)?);
-        // One that such a panic left behind may have a newer slot.
+        // A key that such a panic left behind may have a newer slot.
         let is_known = self.at.get(taken) == Some(&at);
         let key = if is_known { self.at.remove_entry(taken).map(|(key, _)| key) } else { None };
         let moved = self.slots.get(last).and_then(|moved| self.at.get_mut(&moved.key));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_asked_for_lately_gives_way() {
+    fn a_key_that_was_not_used_lately_is_evicted() {
         let shards = Shards::new(3);
         (0..3).for_each(|key| drop(shards.keep(key, cache())));
         assert!(shards.get(&0).is_some());
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_used_gives_way_last() {
+    fn a_cache_in_use_is_evicted_last() {
         let shards = Shards::new(2);
         let used = shards.keep(0, cache());
         shards.keep(1, cache());
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn none_gives_way_below_the_bound_however_the_keys_fall() {
+    fn no_key_is_evicted_below_the_bound_however_the_keys_fall() {
         let shards = Shards::new(20_000);
         (0..20_000_u32).for_each(|key| drop(shards.replace(key, cache())));
         assert_eq!(held(&shards, 0..20_000).len(), 20_000);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_alone_in_its_shard_lets_one_of_another_give_way() {
+    fn a_key_alone_in_its_shard_evicts_one_of_another() {
         let mut shards = Shards::new(16 * SHARDS);
         shards.capacity = 1;
         (0..50_u32).for_each(|key| drop(shards.keep(key, cache())));

@@ -1,5 +1,5 @@
 //! The refresh state machine: what to do at an instant, and what an event changes. It reads no
-//! clock, does no I/O and spawns nothing; whoever drives it does as it says.
+//! clock, does no I/O and spawns nothing; its driver does what it decides.
 
 mod validity;
 
@@ -17,15 +17,15 @@ const BACKOFF_PART: u32 = 5;
 const BACKOFF_JITTER: f64 = 0.4;
 const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
-/// How long the wall clock is not looked at.
+/// How long the wall clock may go unread.
 const WALL_LOOK: Duration = Duration::from_secs(1);
 
-/// What a caller is told.
+/// What the machine decides when a caller asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) enum Ask {
-    /// The token goes out.
+    /// The caller gets the token.
     Serve,
-    /// The token goes out, and the driver starts a fetch.
+    /// The caller gets the token, and the driver starts a fetch.
     ServeAndFetch,
     /// The driver starts a fetch, and the caller waits for it.
     Fetch,
@@ -33,22 +33,22 @@ pub(in crate::client) enum Ask {
     Join,
     /// The caller waits until then and asks again.
     WaitUntil(Instant),
-    /// There is none, and the next try is too far away.
+    /// There is no token, and the next try is too far away.
     Fail { next_try: Duration },
-    /// There is none, and none can be fetched.
+    /// There is no token, and none can be fetched.
     Gone,
 }
 
-/// What becomes of a token that was fetched.
+/// What the machine decides about a token that was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) enum Fetched {
-    /// It is the token now.
+    /// It is the current token.
     Kept,
-    /// It is for those who waited for it, and is not kept.
+    /// The waiting callers get it, and it is not kept.
     Once,
-    /// It is of no use; the fetch counts as failed.
+    /// It cannot be used; the fetch counts as failed.
     Useless,
-    /// One came in from outside meanwhile, and stays.
+    /// A token was stored meanwhile, and stays.
     Superseded,
 }
 
@@ -57,7 +57,7 @@ pub(in crate::client) enum Fetched {
 pub(in crate::client) enum Failed {
     Transient,
     Permanent,
-    /// The server issued something that is of no use, and will again.
+    /// The server issued something unusable, and will again.
     OfNoUse,
     /// No further fetch can succeed.
     Gone,
@@ -78,11 +78,11 @@ pub(in crate::client) struct Machine {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     started: Now,
-    /// A token came in from outside since.
+    /// A token was stored since.
     overtaken: bool,
     /// The client has another secret since.
     outdated: bool,
-    /// What there was before it.
+    /// The starts before it.
     before: Starts,
 }
 
@@ -123,8 +123,9 @@ impl Machine {
         &self.policy
     }
 
-    /// A caller asks who waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the
-    /// driver must report [`fetched`](Self::fetched) or [`failed`](Self::failed).
+    /// Decides for a caller that waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the
+    /// driver must call [`fetched`](Self::fetched), [`failed`](Self::failed) or
+    /// [`not_started`](Self::not_started).
     pub(in crate::client) fn ask(&mut self, now: Now, give_up: Instant) -> Ask {
         if self.is_usable(now) {
             let due = !self.is_fresh(now) && self.flight.is_none() && self.refetchable;
@@ -156,9 +157,8 @@ impl Machine {
         }
     }
 
-    /// Another token is wanted although there may be a good one: whether the driver starts a fetch
-    /// for it. The good one goes out meanwhile. As after a rejection, the first does not wait for
-    /// the minimum interval.
+    /// Decides whether the driver starts a fetch although there may be a good token, which is served
+    /// meanwhile. As after a rejection, the first fetch does not wait for the minimum interval.
     pub(in crate::client) fn ask_for_better(&mut self, now: Now) -> bool {
         if self.flight.is_some() || !self.refetchable {
             return false;
@@ -171,15 +171,15 @@ impl Machine {
         due
     }
 
-    /// Takes back a start that could not be carried out: it delays none that can.
+    /// Takes back a start that the driver could not carry out, so that it delays no other.
     pub(in crate::client) fn not_started(&mut self) {
         if let Some(flight) = self.flight.take() {
             self.starts = flight.before;
         }
     }
 
-    /// The fetch in flight brought a token that is good for `lifetime` from when it was asked
-    /// for; nothing where the server did not say. `refetchable`: whether another can be fetched.
+    /// Takes the token of the fetch in flight. It is good for `lifetime` from the start of the fetch,
+    /// if the server named one. `refetchable`: another can be fetched after it.
     pub(in crate::client) fn fetched(
         &mut self,
         now: Now,
@@ -200,7 +200,7 @@ impl Machine {
             return Fetched::Once;
         }
         let expired = lifetime.is_some_and(|lifetime| lifetime <= now.since(started));
-        // One within its safety margin is better than none, and worse than one that may go out.
+        // A token within its safety margin is better than none, and worse than a usable one.
         if expired || usable && !token.is_usable(now) {
             self.fail(now, started.monotonic, Failed::Transient, None, jitter);
             return Fetched::Useless;
@@ -210,8 +210,8 @@ impl Machine {
         Fetched::Kept
     }
 
-    /// The fetch in flight failed; `retry_after` is what the server asked for, `jitter` is
-    /// between 0 and 1 and anew each time.
+    /// Notes that the fetch in flight failed. `retry_after` is what the server asked for; `jitter` is
+    /// between 0 and 1, and new each time.
     pub(in crate::client) fn failed(
         &mut self,
         now: Now,
@@ -227,7 +227,7 @@ impl Machine {
         self.fail(now, started.monotonic, failed, retry_after, jitter);
     }
 
-    /// A token that came in from outside is the token now, whatever a fetch in flight brings.
+    /// Makes a token of the user the current one, whatever a fetch in flight brings.
     pub(in crate::client) fn stored(
         &mut self,
         now: Now,
@@ -241,15 +241,15 @@ impl Machine {
         self.hold(self.validity(now, self.lifetime(lifetime, refetchable)));
     }
 
-    /// The resource rejected the token that is held; whether another may be had.
+    /// Drops the token, which a resource rejected. Returns `true` if another may be fetched.
     pub(in crate::client) fn rejected(&mut self, now: Now) -> bool {
         self.token = None;
         self.hurry(now);
         self.refetchable
     }
 
-    /// The token is given up, and with it the means to fetch another where `for_good`: what a fetch
-    /// in flight brings is then not kept.
+    /// Drops the token. With `for_good` no other can be fetched, and the token of a fetch in flight is
+    /// not kept.
     pub(in crate::client) fn given_up(&mut self, for_good: bool) {
         self.token = None;
         self.refetchable &= !for_good;
@@ -258,8 +258,8 @@ impl Machine {
         }
     }
 
-    /// The client has another secret now: what was refused before may be accepted, and a refusal
-    /// that is still to come says nothing.
+    /// Notes that the client has another secret: an earlier refusal no longer counts, nor does that of
+    /// a fetch in flight.
     pub(in crate::client) fn credential_changed(&mut self, now: Now) {
         self.outage = None;
         if let Some(flight) = &mut self.flight {
@@ -268,7 +268,7 @@ impl Machine {
         self.hurry(now);
     }
 
-    /// Whether the token may go out.
+    /// Returns `true` if the token may be sent.
     pub(in crate::client) fn is_usable(&self, now: Now) -> bool {
         self.token.is_some_and(|token| token.is_usable(now))
     }
@@ -285,19 +285,19 @@ impl Machine {
         self.refetchable
     }
 
-    /// How long it is until the next fetch may start, where it may not start at once.
+    /// Returns how long it is until the next fetch may start, if it may not start at once.
     pub(in crate::client) fn next_try(&self, now: Now) -> Option<Duration> {
         let wait = self.next_start()?.saturating_duration_since(now.monotonic);
         (self.refetchable && !wait.is_zero()).then_some(wait)
     }
 
-    /// How long the token is good, where that is known.
+    /// Returns how long the token is good, if that is known.
     pub(in crate::client) fn expires_in(&self, now: Now) -> Option<Duration> {
         self.token?.expires_in(now)
     }
 
-    /// Until when the token may go out without asking again: no later than the next thing that
-    /// this machine would do, and no longer than the wall clock may go unlooked at.
+    /// Returns until when the token may be sent without asking again: until the machine would decide
+    /// otherwise, but no longer than the wall clock may go unread.
     pub(in crate::client) fn lease(&self, now: Now) -> Option<Instant> {
         if !self.is_usable(now) {
             return None;
@@ -321,8 +321,8 @@ impl Machine {
         self.starts.hurry = false;
     }
 
-    fn lifetime(&self, told: Option<Duration>, refetchable: bool) -> Option<Duration> {
-        told.or(refetchable.then_some(self.policy.default_lifetime))
+    fn lifetime(&self, named: Option<Duration>, refetchable: bool) -> Option<Duration> {
+        named.or(refetchable.then_some(self.policy.default_lifetime))
     }
 
     fn validity(&self, started: Now, lifetime: Option<Duration>) -> Validity {
@@ -343,7 +343,7 @@ impl Machine {
         });
     }
 
-    /// The earliest start of a fetch; nothing is at once.
+    /// Returns the earliest start of a fetch. `None`: at once.
     fn next_start(&self) -> Option<Instant> {
         let pause = match self.starts.hurry {
             true => None,

@@ -302,8 +302,8 @@ impl Run {
         self.may_hurry = false;
     }
 
-    fn lifetime(&self, told: Option<Duration>, refetchable: bool) -> Option<Duration> {
-        told.or(refetchable.then_some(self.policy.default_lifetime))
+    fn lifetime(&self, named: Option<Duration>, refetchable: bool) -> Option<Duration> {
+        named.or(refetchable.then_some(self.policy.default_lifetime))
     }
 
     /// What holds at every instant.
