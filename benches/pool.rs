@@ -73,7 +73,7 @@ fn filled(title: &str, pool: &TokenPool<u32>, add: impl Fn(u32)) -> f64 {
             for user in 0..USERS {
                 add(user);
                 let request = of_user(user);
-                let given = pool.token(RequestHead::of(&request)).wait().await;
+                let given = pool.token(RequestHead::from_request(&request)).wait().await;
                 assert!(given.is_ok(), "{given:?}");
             }
         });
@@ -107,7 +107,8 @@ fn main() {
         let token = AccessToken::new(format!("{}{user:06}", token())).unwrap();
         let response = TokenResponse::new(token).with_refresh_token(format!("refresh-{user:032}"));
         let (endpoint, policy) = (endpoint.clone(), policy.clone());
-        sessions.insert(user, TokenCache::signed_in(endpoint, &response, policy, Clock::system()));
+        sessions
+            .insert(user, TokenCache::from_sign_in(endpoint, &response, policy, Clock::system()));
     });
     drop(sessions);
 

@@ -26,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
     tokens.insert(TOKEN, Principal::new("alice"))?;
     let router = Router::new().route("/calls", get(show)).layer(TraceLayer::new_for_http());
     let app = ServiceBuilder::new()
-        .layer(RequireToken::new("api", tokens)?.read_from([TokenLocation::Query])?)
+        .layer(RequireToken::new("api", tokens)?.with_locations([TokenLocation::Query])?)
         .service(router);
 
     let uri = format!("/calls?page=2&access_token={TOKEN}");

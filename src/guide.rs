@@ -1,18 +1,19 @@
-//! Recipes and guides. Every piece of code in them is compiled and run as a test.
+//! Lists the type or method for each task, and holds recipes and guides. Tests compile and run every
+//! snippet.
 //!
-//! | I want to … | use … |
+//! | to … | use … |
 //! |---|---|
 //! | send a fixed token | [`AddBearer::bearer`](crate::client::AddBearer::bearer) |
-//! | send a token of a client of my own, kept fresh | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
-//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::signed_in`](crate::client::TokenCache::signed_in) |
+//! | send a token of my own client, and refresh it | [`ClientCredentialsRefresh`](crate::client::ClientCredentialsRefresh) |
+//! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::from_sign_in`](crate::client::TokenCache::from_sign_in) |
 //! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
-//! | exchange a token, or sign for one | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
-//! | find the endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
-//! | find it by what the API says (RFC 9728) | [`ClientCredentialsRefresh::for_resource`](crate::client::ClientCredentialsRefresh::for_resource) |
-//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore), by [`with_store`](crate::client::TokenCache::with_store) |
-//! | give a token back, to its server and its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke), with a [`TokenRevocation`](crate::client::TokenRevocation) |
-//! | know how a token fares, or have it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
-//! | get more scopes when an API asks for them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
+//! | get a token for another token, or for a signed assertion | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
+//! | find the token endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
+//! | find the token endpoint by the metadata of the API (RFC 9728) | [`ClientCredentialsRefresh::for_resource`](crate::client::ClientCredentialsRefresh::for_resource) |
+//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store) |
+//! | revoke a token at its server and in its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke) with a [`TokenRevocation`](crate::client::TokenRevocation) |
+//! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
+//! | get more scopes when an API requires them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
@@ -24,24 +25,24 @@
 //! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), under [`Cached`](crate::validate::Cached) |
 //! | read claims of my own | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims), in axum [`Claims`](crate::server::Claims) |
 //! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken), under [`Cached`](crate::validate::Cached) |
-//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::CacheSupport::split_at) says what of a token is secret, [`recall`](crate::validate::CacheSupport::recall) finds one sooner |
+//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::ValidateToken::split_at) says what of a token is secret, [`recall`](crate::validate::ValidateToken::recall) finds one sooner |
 //! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
 //! | take a token back at once | [`Revocations`](crate::validate::Revocations); told over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |
-//! | let some requests through without a token | [`RequireToken::optional`](crate::server::RequireToken::optional) |
+//! | let some requests through without a token | [`RequireToken::allow_anonymous`](crate::server::RequireToken::allow_anonymous) |
 //! | ask for a fresher or stronger log-in | [`StepUp`](crate::server::StepUp) |
 //! | give refusals a body | [`RenderRefusals`](crate::server::RenderRefusals) |
 //! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |
 //! | log each decision | [`RequireToken::with_audit`](crate::server::RequireToken::with_audit), or the features `tracing` and `metrics` |
-//! | end a stream with its token | [`EndWithToken`](crate::server::EndWithToken) |
-//! | test all that without waiting | [`testing`](crate::testing) |
+//! | end a stream when its token ends | [`EndWithToken`](crate::server::EndWithToken) |
+//! | test all of this without waiting | [`testing`](crate::testing) |
 //!
 //! Recipes: [Relatel](relatel), [Firmafon](firmafon), [a platform with a log-in
 //! endpoint](login_platform), [Relatics on Keycloak](relatics).
 //!
-//! Guides: [where the token rides](placement), [when the authorization server is down](outages),
-//! [the order of layers](layer_order), [testing your own service](testing), [what is
-//! protected](threat_model), [coming from other layers](migrating).
+//! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
+//! [the order of layers](layer_order), [testing your own service](testing), [metrics and
+//! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/firmafon.md")]
 pub mod firmafon {}
@@ -59,6 +60,8 @@ pub mod placement {}
 pub mod relatel {}
 #[doc = include_str!("../docs/guide/relatics.md")]
 pub mod relatics {}
+#[doc = include_str!("../docs/guide/telemetry.md")]
+pub mod telemetry {}
 #[doc = include_str!("../docs/guide/testing.md")]
 pub mod testing {}
 #[doc = include_str!("../docs/guide/threat_model.md")]

@@ -1,21 +1,57 @@
-//! OAuth 2.0 access tokens as [`tower`] layers, for both ends of a call.
+//! Attaches OAuth 2.0 access tokens to the requests of a client, and requires them of the requests to
+//! a server, as [`tower`] layers.
 //!
-//! | layer | for | does |
+//! The layers work with any HTTP client or server that is a [`tower`] service over [`http`] types:
+//! hyper, axum, tonic, reqwest through a small adapter, or your own.
+//!
+//! | layer | end | what it does |
 //! |---|---|---|
-//! | [`AddBearer`](client::AddBearer) | clients | puts an access token on every request |
-//! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | clients | the same with a token that it fetches and keeps fresh |
-//! | [`RequireToken`](server::RequireToken) | servers | lets only requests with a good token through |
-//! | [`RequirePolicy`](server::RequirePolicy), [`RequireScope`](server::RequireScope) | servers | asks for more, on a route or a subtree |
+//! | [`AddBearer`](client::AddBearer) | clients | attaches an access token to every request |
+//! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | clients | attaches a token that it fetches and keeps fresh |
+//! | [`RequireToken`](server::RequireToken) | servers | accepts only requests with a valid token |
+//! | [`RequirePolicy`](server::RequirePolicy), [`RequireScope`](server::RequireScope) | servers | require more, on a route or a subtree |
 //!
-//! A layer never knows where a token comes from or who judges it: the client layer asks a
+//! A layer does not know where a token comes from or how it is validated: the client layer asks a
 //! [`TokenSource`](client::TokenSource), the server layer a
 //! [`ValidateToken`](validate::ValidateToken). Both are small traits that closures implement.
-//! What needs the network goes through a [`Transport`], which is any HTTP `Service`.
+//! Requests of the crate itself go through a [`Transport`], which is any HTTP `Service`.
 //!
-//! Recipes for five real systems, and guides (where the token rides, outages, the order of layers,
-//! testing, what is protected): [`guide`].
+//! Recipes for five real systems, and guides (token locations, outages, the order of layers, testing,
+//! security): [`guide`].
 //!
-//! # The picture
+//! # let http_client = ();
+//! let endpoint = TokenEndpoint::new(
+//!     "https://as.example/token",
+//!     ClientAuthentication::basic("id", "secret"),
+//!     Transport::https(),
+//! )?;
+//! let client = ServiceBuilder::new()
+//!     .layer(ClientCredentialsRefresh::new(endpoint, "https://api.example")?)
+//!     .service(http_client);
+//! # let _ = client;
+//! # Ok::<(), tower_oauth2::ConfigError>(())
+//! ```
+//!
+//! # Example: a server
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_oauth2::{
+//!     server::{Authenticated, RequireToken},
+//!     validate::{Principal, StaticTokens},
+//! };
+//!
+//! let tokens = StaticTokens::new();
+//! tokens.insert("mF_9.B5f-4.1JqM", Principal::new("alice"))?;
+//! let me = async |caller: Authenticated| format!("{:?}", caller.principal().subject());
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .route_layer(RequireToken::new("api", tokens)?);
+//! # let _ = app;
+//! # Ok::<(), tower_oauth2::ConfigError>(())
+//! ```
+//!
+//! # How the layers fit together
 //!
 //! ```text
 //!         client                                               server
@@ -33,9 +69,28 @@
 //!  inner HTTP client      └ any closure        inner service
 //! ```
 //!
+//! A client layer gets its token from a [`TokenSource`](client::TokenSource). The server layer passes
+//! a token to a [`ValidateToken`](validate::ValidateToken). Both are small traits, which closures
+//! implement. Requests to an authorization server go through a [`Transport`], which is made of any
+//! HTTP service.
+//!
+//! # Where to read on
+//!
+//! | to … | read … |
+//! |---|---|
+//! | find the type or the method for a task | the table in [`guide`] |
+//! | send a token elsewhere than in `Authorization` | [where a token is sent](guide::placement) |
+//! | put the layers in order with retries, limits, CORS or a proxy | [the order of layers](guide::layer_order) |
+//! | know what happens while the authorization server is down | [outages](guide::outages) |
+//! | test your own service without waiting | [testing](guide::testing), [`testing`](mod@testing) |
+//! | monitor tokens and decisions | [metrics and tracing](guide::telemetry) |
+//! | assess the security | [what is protected](guide::threat_model) |
+//! | replace layers of tower-http or jwt-authorizer | [migrating](guide::migrating) |
+//! | call or offer a system like Relatel, Firmafon, Relatics or a platform with a log-in endpoint | the recipes in [`guide`] |
+//!
 //! # Features
 //!
-//! | feature | gives | default |
+//! | feature | adds | default |
 //! |---|---|---|
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
@@ -44,37 +99,36 @@
 //! | `axum` | extractors | |
 //! | `metrics` | counters and a gauge: see below | |
 //! | `tracing` | spans and events: see below | |
-//! | `test-util` | [`testing`]: a clock that stands still, an authorization server | |
+//! | `test-util` | [`testing`]: a manual clock, an authorization server | |
 //! | `full` | all but `test-util` | |
 //!
 //! # Telemetry
 //!
-//! Nothing secret is in any name, label, field or message: no token, no secret of a client, no
-//! query string.
+//! No name, label, field or message has a token, a secret of a client, or a query string.
 //!
 //! With the feature `metrics`:
 //!
 //! | name | kind | labels | counts |
 //! |---|---|---|---|
-//! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens that were put on requests, fetches that brought one, that did not, and that followed a failure, and tokens that their resource rejected |
-//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL, issuer or resource that it is found by, without the query | how long the token is good, as of when it was last taken; 0 once it is given up. Caches of one endpoint share it |
-//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: see below | what the server layers decided |
+//! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens on requests, fetches that succeeded, failed, and were retried, and tokens that a resource rejected |
+//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL, issuer or resource that it is found by, without the query | remaining lifetime of the token, as of its last use; 0 once it is retired. Caches of one endpoint share it |
+//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: see below | decisions of the server layers |
 //!
-//! Of decisions the `outcome` is `accepted`, `anonymous` or `rejected`. The `reason` of a refusal is
+//! Of decisions, the `outcome` is `accepted`, `anonymous` or `rejected`. The `reason` of a refusal is
 //! its [kind](validate::RejectionKind::as_str): `missing`, `malformed`, `not_mine`, `invalid`,
 //! `expired`, `revoked`, `insufficient_scope`, `insufficient_authentication`, `cross_site`,
-//! `too_large`, `unavailable` or `internal`; else it is `none`. The `source` is where the token was
-//! read: `header`, `query`, `basic`, `form`, `cookie`, `websocket`, or `none`. The events below use
+//! `too_large`, `unavailable` or `internal`; else it is `none`. The `source` is the location of the
+//! token: `header`, `query`, `basic`, `form`, `cookie`, `websocket`, or `none`. The events below use
 //! the same words.
 //!
 //! A token of [`AddBearer::bearer`](client::AddBearer::bearer) is not counted. A recorder that is
-//! installed later counts what is used at most a second later.
+//! installed later counts from the next second on.
 //!
 //! With the feature `tracing`:
 //!
 //! | name | target | level | fields |
 //! |---|---|---|---|
-//! | span `tower_oauth2.fetch`: one fetch, whoever waits for it | `tower_oauth2::client` | info | `endpoint`: URL, issuer or resource that it is found by, without the query, `grant_type`, `attempt`: from 1, since one succeeded |
+//! | span `tower_oauth2.fetch`: one fetch, for all its waiters | `tower_oauth2::client` | info | `endpoint`: URL, issuer or resource that it is found by, without the query, `grant_type`, `attempt`: from 1, since the last success |
 //! | `access token fetched` | `tower_oauth2::client` | debug | |
 //! | `access token fetch retried` | `tower_oauth2::client` | debug | `attempt` |
 //! | `access token not fetched` | `tower_oauth2::client` | warn | `kind`, `error` |
@@ -124,5 +178,5 @@ pub use back_channel::{JwtAssertion, SigningKeySource};
 pub use jose::{Algorithm, SigningKey};
 pub use vocabulary::{
     AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError,
-    HeaderLocation, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
+    HeaderLocation, LocationName, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
 };

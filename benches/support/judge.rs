@@ -64,7 +64,7 @@ impl<V: ValidateToken> Service<&str> for Judged<V> {
 
     fn call(&mut self, token: &str) -> Self::Future {
         let request = http::Request::new(());
-        match self.0.validate(token, RequestHead::of(&request)) {
+        match self.0.validate(token, RequestHead::from_request(&request)) {
             Answer::Ready(verdict) => ready(Ok(verdict)),
             Answer::Pending(_) => panic!("the validator waits"),
         }

@@ -62,7 +62,7 @@ impl Subject {
     pub fn new(algorithm: Algorithm) -> Self {
         let server = AuthorizationServer::new();
         let key = match algorithm {
-            Algorithm::Hs256 => SigningKey::symmetric(algorithm, SECRET).unwrap(),
+            Algorithm::Hs256 => SigningKey::from_secret(algorithm, SECRET).unwrap(),
             Algorithm::Rs256 => SigningKey::from_jwk(RSA).unwrap(),
             _ => SigningKey::generate(algorithm).unwrap(),
         };

@@ -69,7 +69,7 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
 
 fn server(arguments: &Arguments, issuer: &str) -> Result<AuthorizationServer, BoxError> {
     let server = AuthorizationServer::new();
-    server.set_issuer(Some(issuer));
+    server.set_issuer(issuer);
     server.set_access_token_lifetime(Some(arguments.lifetime));
     let signer = SigningKey::from_jwk(SIGNER)?;
     let public = signer.public_jwk().ok_or("the key has no public half")?;
@@ -79,7 +79,7 @@ fn server(arguments: &Arguments, issuer: &str) -> Result<AuthorizationServer, Bo
     if let Some(audience) = &arguments.audience {
         let key = SigningKey::generate(Algorithm::Es256)?.with_key_id("first");
         server.issue_jwts(JwtFormat::rfc9068(issuer, [audience.as_str()]), key);
-        server.set_introspection_member("aud", Some(&json!(audience).to_string()))?;
+        server.set_introspection_member("aud", &json!(audience).to_string())?;
     }
     if let Some(file) = &arguments.assertion {
         let key = SigningKey::generate(Algorithm::Es256)?;

@@ -128,7 +128,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Short('h') | Long("help") => return Ok(Asked::Help),
             Value(url) if given.url.is_none() => {
                 let url = url.into_string().ok().and_then(|url| url.parse().ok());
-                let url = url.filter(|url| Origin::of(url).is_some());
+                let url = url.filter(|url| Origin::from_uri(url).is_some());
                 let form = "it has to be absolute, such as https://api.example/calls";
                 given.url = Some(url.ok_or_else(|| wrong("the URL", form))?);
                 continue;
@@ -228,7 +228,7 @@ impl Given {
             From::Issuer(issuer) => ("--issuer", issuer.parse().ok()),
         };
         for (what, url) in [(option, url.as_ref()), ("the URL", Some(called))] {
-            let is_safe = url.and_then(Origin::of).is_none_or(|origin| origin.is_secure());
+            let is_safe = url.and_then(Origin::from_uri).is_none_or(|origin| origin.is_secure());
             if !is_safe && !self.plain_http {
                 let why = "this is plain http to another machine; --allow-plain-http takes it";
                 return Err(wrong(what, why));

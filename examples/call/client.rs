@@ -56,7 +56,8 @@ pub(crate) async fn client(arguments: &Arguments) -> Result<(ApiClient, TokenCac
 
 /// The token is for the origin of the URL that is called.
 fn origins(arguments: &Arguments) -> Result<Origins, BoxError> {
-    let origin = Origin::of(&arguments.url).ok_or("what is called is no absolute http(s) URL")?;
+    let origin =
+        Origin::from_uri(&arguments.url).ok_or("what is called is no absolute http(s) URL")?;
     Ok(match arguments.plain_http {
         true => Origins::allow_plain_http([origin.to_string()])?,
         false => Origins::new([origin.to_string()])?,

@@ -85,19 +85,19 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
 fn require_token(arguments: &Arguments) -> Result<RequireToken<SharedValidator>, ConfigError> {
     let validator = validators::validator(arguments)?;
     let mut layer = RequireToken::new(arguments.realm.as_str(), validator)?
-        .read_from(arguments.accept.iter().cloned())?
+        .with_locations(arguments.accept.iter().cloned())?
         .with_scope_hint(arguments.scopes.clone())
         .with_audit(log);
     if let Some(resource) = &arguments.resource {
         layer = layer.with_resource(resource.as_str())?;
     }
     if arguments.optional {
-        layer = layer.optional();
+        layer = layer.allow_anonymous();
     }
     if arguments.without_grpc {
         layer = layer.without_grpc();
     }
-    Ok(if arguments.terse { layer.terse() } else { layer })
+    Ok(if arguments.terse { layer.with_terse_refusals() } else { layer })
 }
 
 /// Pages of any origin may call, and read the answers. Preflights, which carry no token, end here.
@@ -113,12 +113,12 @@ fn cors() -> CorsLayer {
 /// A line for each decision. What came from outside is escaped.
 fn log(event: &AuditEvent<'_>) {
     let verdict = if event.allowed { "allowed" } else { "refused" };
-    let why = event.refused.map_or("-", |kind| kind.as_str());
+    let why = event.rejection.map_or("-", |kind| kind.as_str());
     let at = event.location.map_or("-", |location| location.kind());
     let token = event.token_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
     let subject = event.principal.and_then(|principal| principal.subject()).unwrap_or("-");
     let client = event.principal.and_then(|principal| principal.client_id()).unwrap_or("-");
-    let reason = event.reason;
+    let reason = event.description;
     eprintln!(
         "{verdict} why={why} at={at} token={token} sub={subject:?} client={client:?} \
          reason={reason:?}"

@@ -18,7 +18,7 @@ pub(crate) async fn run(report: &mut Report) -> Result<(), BoxError> {
     let log_in = Grant::form([("username", "alice"), ("password", PASSWORD)]);
     let endpoint = system.endpoint("/authorization", ClientAuthentication::none())?;
     let (policy, clock) = (RefreshPolicy::default(), system.clock.clock());
-    let cache = TokenCache::with_clock(endpoint, log_in, policy, clock);
+    let cache = TokenCache::new_with_clock(endpoint, log_in, policy, clock);
 
     let layer = AddBearer::from_source(cache.clone(), system.api.as_str())?;
     let client = layer.layer(system.http.clone());

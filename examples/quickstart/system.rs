@@ -53,7 +53,7 @@ impl<'a> System<'a> {
     ) -> Result<Self, BoxError> {
         report.heading(name);
         let clock = ManualClock::new();
-        let authorization = AuthorizationServer::with_clock(clock.clock());
+        let authorization = AuthorizationServer::new().with_clock(clock.clock());
         let bound = authorization.bind().await?;
         let api = start_api(authorization.validator(), locations).await?;
         let (http, greeting) = (http_client(), format!("hello {whom}"));
@@ -154,7 +154,7 @@ where
     V: ValidateToken,
 {
     let require_token =
-        RequireToken::new("quickstart", validator)?.read_from(locations.to_vec())?;
+        RequireToken::new("quickstart", validator)?.with_locations(locations.to_vec())?;
     let router: Router = Router::new().route("/hello", get(hello)).layer(require_token);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let origin = format!("http://{}", listener.local_addr()?);

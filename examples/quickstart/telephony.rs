@@ -12,7 +12,7 @@ use tower::Layer;
 use tower_oauth2::{
     ClientAuthentication, ConfigError, ScopeSet, TokenLocation,
     client::{AddBearer, Error, RefreshPolicy, SignIn, TokenCache, TokenResponse},
-    testing::RegisteredClient,
+    testing::{Quirk, RegisteredClient},
 };
 
 const CLIENT_ID: &str = "quickstart";
@@ -82,9 +82,9 @@ fn prepare_server(system: &System<'_>) -> Result<(), ConfigError> {
     server.register_client(client.with_redirect_uri(REDIRECT_URI)?);
     server.register_user("alice", "", ScopeSet::empty());
     // `{"access_token": "…"}`, and no `state` in the callback.
-    server.set_bare_answers(true);
+    server.enable(Quirk::BareAnswers);
     server.set_access_token_lifetime(None);
-    server.set_state_returned(false);
+    server.enable(Quirk::NoState);
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn keep(system: &System<'_>, response: &TokenResponse) -> Result<TokenCache, Con
     let client = ClientAuthentication::query(CLIENT_ID, CLIENT_SECRET);
     let endpoint = system.endpoint("/api/v2/token", client)?;
     let (policy, clock) = (RefreshPolicy::default(), system.clock.clock());
-    Ok(TokenCache::signed_in(endpoint, response, policy, clock))
+    Ok(TokenCache::from_sign_in(endpoint, response, policy, clock))
 }
 
 /// A client of the API that presents the token of `cache` at `location`.

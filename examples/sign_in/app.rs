@@ -70,7 +70,8 @@ pub(crate) async fn app(provider: Provider, redirect_uri: &str) -> Result<Router
         .or_else(|| metadata.extra("userinfo_endpoint"))
         .ok_or("the metadata name no userinfo endpoint: add --api URL")?
         .parse()?;
-    let origin = Origin::of(&api_url).ok_or("the API has no absolute http(s) URL")?.to_string();
+    let origin =
+        Origin::from_uri(&api_url).ok_or("the API has no absolute http(s) URL")?.to_string();
     let tokens = TokenPool::new(|request| request.extensions().get::<Session>().cloned());
     let api = AddBearer::from_source(tokens.clone(), origin)?.layer(http_client(&api_url)?);
 
@@ -167,7 +168,7 @@ impl App {
         let response = self.sign_in.finish(pending, uri).await?;
         let id = random_id()?;
         let (policy, clock) = (RefreshPolicy::default(), Clock::system());
-        let cache = TokenCache::signed_in(self.endpoint.clone(), &response, policy, clock);
+        let cache = TokenCache::from_sign_in(self.endpoint.clone(), &response, policy, clock);
         self.tokens.insert(Session(id.as_str().into()), cache);
         Ok(id)
     }

@@ -21,7 +21,7 @@ pub(crate) async fn start(redirect_uri: &str) -> Result<(Provider, BoundServer),
     authorization.register_user("alice", "", scopes.clone());
     let bound = authorization.bind().await?;
     let issuer = bound.origin().to_owned();
-    authorization.set_issuer(Some(&issuer));
+    authorization.set_issuer(&issuer);
 
     let api = TcpListener::bind("127.0.0.1:0").await?;
     let api_url = format!("http://{}/calls", api.local_addr()?);

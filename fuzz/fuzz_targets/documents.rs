@@ -61,7 +61,7 @@ fn answering(body: &[u8], origin: &'static str) -> (Transport, Arc<AtomicU32>) {
     let (body, asked) = (Bytes::copy_from_slice(body), Arc::new(AtomicU32::new(0)));
     let count = asked.clone();
     let service = service_fn(move |request: Request<Full<Bytes>>| {
-        assert_eq!(Origin::of(request.uri()).map(|it| it.to_string()).as_deref(), Some(origin));
+        assert_eq!(Origin::from_uri(request.uri()).map(|it| it.to_string()).as_deref(), Some(origin));
         count.fetch_add(1, SeqCst);
         ready(Ok::<_, Infallible>(Response::new(Full::new(body.clone()))))
     });
@@ -95,7 +95,7 @@ fn server_metadata(body: &[u8]) {
         ];
         for url in urls.into_iter().flatten() {
             let url: Uri = url.parse().expect("a URL");
-            assert!(Origin::of(&url).expect("an origin").is_secure());
+            assert!(Origin::from_uri(&url).expect("an origin").is_secure());
         }
     }
 }

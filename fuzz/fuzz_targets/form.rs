@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     let tokens = StaticTokens::new();
     tokens.insert("t", Principal::new("alice")).unwrap();
     let require = RequireToken::new("api", tokens).unwrap();
-    let require = require.read_from([TokenLocation::Form]).unwrap();
+    let require = require.with_locations([TokenLocation::Form]).unwrap();
     let seen = Arc::new(Mutex::new(None));
     let inner = {
         let seen = seen.clone();

@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
         Introspection::new("https://as.example/i", client, Transport::new(service)).unwrap();
     let introspection = introspection.with_audience(["a"]);
     let request = Request::new(());
-    let Answer::Pending(asked) = introspection.validate(TOKEN, RequestHead::of(&request)) else {
+    let Answer::Pending(asked) = introspection.validate(TOKEN, RequestHead::from_request(&request)) else {
         panic!("nothing was asked yet");
     };
     match pin!(asked).as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -84,7 +84,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let good = vec![by_p256, by_p384, by_ed25519];
     let cached = Cached::new(strict.clone()).with_ttl(Duration::from_secs(24 * 60 * 60));
     for token in &good {
-        let Answer::Ready(Ok(_)) = cached.validate(token, RequestHead::of(&Request::new(())))
+        let Answer::Ready(Ok(_)) = cached.validate(token, RequestHead::from_request(&Request::new(())))
         else {
             panic!("a good token is good");
         };
@@ -98,7 +98,7 @@ fuzz_target!(|input: &str| {
     assert_eq!(cached.recall(token.as_bytes()).is_some(), good.contains(&token));
     let request = Request::new(());
     for validator in [strict, lenient] {
-        let Answer::Ready(verdict) = validator.validate(&token, RequestHead::of(&request)) else {
+        let Answer::Ready(verdict) = validator.validate(&token, RequestHead::from_request(&request)) else {
             panic!("the keys are fixed");
         };
         match verdict {

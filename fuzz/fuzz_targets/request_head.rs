@@ -42,7 +42,7 @@ impl ValidateToken for Judge {
 static LAYER: LazyLock<RequireToken<Judge>> = LazyLock::new(|| {
     RequireToken::new("api", Judge)
         .unwrap()
-        .read_from([
+        .with_locations([
             TokenLocation::Bearer,
             TokenLocation::Query,
             TokenLocation::BasicUserName,

@@ -1,14 +1,13 @@
-//! How a client shows an authorization server who it is
-//! ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
+//! Client authentication ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
-use super::{assertion::JwtAssertion, secrets::Secrets};
-use crate::{ClientSecret, ClientSecretSource, vocabulary::token::sensitive_header};
+use super::{assertion::Assertion, secret_source::ClientSecretSource, secrets::Secrets};
+use crate::{ClientSecret, vocabulary::token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 use zeroize::Zeroizing;
 
-/// How a client authenticates at the token endpoint.
+/// Authenticates a client at an endpoint of the authorization server.
 ///
 /// ```
 /// use tower_oauth2::ClientAuthentication;
@@ -19,17 +18,24 @@ use zeroize::Zeroizing;
 /// ```
 #[derive(Clone)]
 pub struct ClientAuthentication {
-    client_id: Option<Box<str>>,
-    secret: Option<ClientSecretSource>,
-    method: Method,
+    pub(super) client_id: Option<Box<str>>,
+    pub(super) secret: Option<ClientSecretSource>,
+    pub(super) method: Method,
 }
 
 #[derive(Clone, Debug)]
-enum Method {
-    Basic { raw: bool },
+pub(super) enum Method {
+    Basic {
+        raw: bool,
+    },
     Post,
     Query,
-    Assertion(JwtAssertion),
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "that feature signs them"))]
+    Assertion {
+        assertion: Arc<dyn Assertion>,
+        /// Defaults to the URL of the endpoint.
+        audience: Option<Box<str>>,
+    },
     Tls,
     None,
 }
@@ -37,7 +43,7 @@ enum Method {
 /// `client_assertion_type` of [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A request in which a client shows who it is.
+/// The request in which a client authenticates.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) endpoint: &'a Uri,
@@ -55,13 +61,14 @@ impl ClientAuthentication {
         Self { client_id: Some(client_id.into()), secret: Some(secret.into()), method }
     }
 
-    /// `Authorization: Basic`, id and secret form-encoded first as
-    /// [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says.
+    /// Sends `Authorization: Basic`, with id and secret form-encoded
+    /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     pub fn basic(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Basic { raw: false })
     }
 
-    /// `Authorization: Basic` of id and secret as they are, for servers that do not decode them.
+    /// Sends `Authorization: Basic` with id and secret as they are, for servers that do not decode
+    /// them.
     pub fn basic_raw(
         client_id: impl Into<Box<str>>,
         secret: impl Into<ClientSecretSource>,
@@ -69,49 +76,49 @@ impl ClientAuthentication {
         Self::with_secret(client_id, secret, Method::Basic { raw: true })
     }
 
-    /// `client_id` and `client_secret` in the body.
+    /// Sends `client_id` and `client_secret` in the body.
     pub fn post(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Post)
     }
 
-    /// Every parameter, `client_id` and `client_secret` among them, in the query of the URL, and
-    /// an empty body. URLs are logged on the way: only for servers that take nothing else.
+    /// Sends every parameter, `client_id` and `client_secret` among them, in the query of the URL,
+    /// and an empty body. URLs are logged on the way: use it only for servers that accept nothing
+    /// else.
     pub fn query(client_id: impl Into<Box<str>>, secret: impl Into<ClientSecretSource>) -> Self {
         Self::with_secret(client_id, secret, Method::Query)
     }
 
-    /// A public client: `client_id` in the body, no secret.
+    /// Sends `client_id` in the body and no secret, as public clients do.
     pub fn public(client_id: impl Into<Box<str>>) -> Self {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Post }
     }
 
-    /// A client that TLS authenticates by its certificate
-    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): `client_id` in the body,
-    /// no secret. The certificate and its key are those of the service inside the
-    /// [`Transport`](crate::Transport): give it one that presents them.
-    /// `Transport::https` presents none. A `TokenEndpoint` that is discovered, and a `SignIn` from
-    /// metadata, ask at the endpoint for clients with a certificate, if there is one
-    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)); for others see
+    /// Authenticates by a TLS certificate
+    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)), with `client_id` in the body.
+    /// The service inside the [`Transport`](crate::Transport) presents the certificate;
+    /// `Transport::https` presents none. A discovered `TokenEndpoint`, and a `SignIn` from
+    /// metadata, use the endpoint for clients with a certificate, if there is one
+    /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)). For other endpoints see
     /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).
     pub fn tls(client_id: impl Into<Box<str>>) -> Self {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
     }
 
-    /// Nothing at all, for an endpoint that knows no clients.
+    /// Sends nothing, for an endpoint that does not authenticate clients.
     #[must_use]
     pub fn none() -> Self {
         Self { client_id: None, secret: None, method: Method::None }
     }
 
-    /// The identifier of the client, where there is one.
+    /// Returns the identifier of the client, if it has one.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
-    /// What tells clients with the same identifier apart: the method, and what the client proves
-    /// itself with, where that stays. It is secret.
-    pub(crate) fn told_apart_by(&self) -> (&'static str, Option<Zeroizing<String>>) {
+    /// Returns what distinguishes clients of one identifier: the method, and the credential unless
+    /// it changes. It is secret.
+    pub(crate) fn identity(&self) -> (&'static str, Option<Zeroizing<String>>) {
         let secret = self.secret.as_ref().and_then(ClientSecretSource::fixed);
         let secret = secret.map(|secret| Zeroizing::new(secret.expose().to_owned()));
         match &self.method {
@@ -119,54 +126,40 @@ impl ClientAuthentication {
             Method::Basic { raw: true } => ("basic_raw", secret),
             Method::Post => ("post", secret),
             Method::Query => ("query", secret),
-            Method::Assertion(assertion) => ("assertion", Some(assertion.told_apart_by())),
+            Method::Assertion { assertion, .. } => ("assertion", Some(assertion.identity())),
             Method::Tls => ("tls", None),
             Method::None => ("none", None),
         }
     }
 
-    /// Whether the parameters of a request go into the query.
+    /// Returns `true` if the parameters of a request go into the query.
     pub(crate) fn is_query(&self) -> bool {
         matches!(self.method, Method::Query)
     }
 
-    /// Whether the client is known by its certificate.
+    /// Returns `true` if the client authenticates by a certificate.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.method, Method::Tls)
     }
 
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(crate) fn asserted(client_id: Box<str>, assertion: JwtAssertion) -> Self {
-        let method = Method::Assertion(assertion);
-        Self { client_id: Some(client_id), secret: None, method }
-    }
-
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions have one"))]
-    pub(crate) fn assertion_mut(&mut self) -> Option<&mut JwtAssertion> {
-        match &mut self.method {
-            Method::Assertion(assertion) => Some(assertion),
-            _ => None,
-        }
-    }
-
-    /// The same client, which remembers for itself what secret it showed last.
+    /// Returns the same client, with its own memory of the last secret.
     pub(crate) fn detached(&self) -> Self {
         let secret = self.secret.as_ref().map(ClientSecretSource::detached);
         Self { secret, ..self.clone() }
     }
 
-    /// Whether its secret may become another by itself.
+    /// Returns `true` if the secret may change by itself.
     pub(crate) fn rotates_its_secret(&self) -> bool {
         self.secret.as_ref().is_some_and(ClientSecretSource::may_change)
     }
 
-    /// Whether its secret is another than it showed last.
+    /// Returns `true` if the secret has changed since it was last sent.
     pub(crate) fn has_another_secret(&self) -> bool {
         self.secret.as_ref().is_some_and(ClientSecretSource::has_changed)
     }
 
-    /// Adds what shows who the client is: parameters to `params`, or the header that is given
-    /// back. What must not show in an error goes to `secrets`.
+    /// Adds the credentials: parameters to `params`, or the returned header. Secrets that must not
+    /// show in an error are added to `secrets`.
     ///
     /// # Errors
     ///
@@ -186,9 +179,10 @@ impl ClientAuthentication {
                 return Ok(basic(client_id, secret, *raw, secrets));
             }
             (Method::None, _) => {}
-            (Method::Assertion(assertion), _) => {
+            (Method::Assertion { assertion, audience }, _) => {
                 let endpoint = asked.endpoint.to_string();
-                let assertion = assertion.sign(&endpoint, asked.now)?;
+                let audience = audience.as_deref().unwrap_or(&endpoint);
+                let assertion = assertion.sign(audience, asked.now)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

@@ -1,13 +1,13 @@
-//! The ready HTTPS client (feature `https`): hyper's pooling client over rustls, with the
-//! platform's own roots.
+//! The default HTTPS client (feature `https`): hyper's pooling client over rustls, with the
+//! platform's roots.
 
-use crate::{NotConnected, Transport};
+use super::{NotConnected, Transport};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error as ClientError, connect::HttpConnector},
+    client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -26,29 +26,23 @@ use tower_service::Service;
 type BoxError = Box<dyn Error + Send + Sync>;
 type HttpsClient = Client<Bounded<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
-/// How long a connection may take, TLS and all. Less than the deadline of a fetch, which would end
-/// first where packets are dropped, and could not say that nothing was sent.
+/// The deadline of a connection, TLS included. It is shorter than that of a request, which would
+/// otherwise end first when packets are dropped, and cannot tell that nothing was sent.
 const CONNECT: Duration = Duration::from_secs(10);
 
 impl Transport {
-    /// The default back channel: HTTP/1 and HTTP/2 over rustls (the aws-lc-rs provider), pooled,
-    /// trusting what the operating system trusts. It is built at the first fetch, so this does
-    /// no I/O.
+    /// Returns the default transport: pooled HTTP/1 and HTTP/2 over rustls (the aws-lc-rs
+    /// provider), with the certificate authorities of the operating system. The client is built at
+    /// the first request, so this does no I/O.
     ///
-    /// A machine without certificate authorities fails each fetch with an error that says so;
-    /// there is no fall-back to a bundled list. The next fetch tries anew. A connection that has
-    /// not come about within 10 s is given up.
+    /// On a machine without certificate authorities each request fails with an error that says so,
+    /// and the next one tries again; there is no bundled list. A connection times out after 10 s.
     pub fn https() -> Self {
         Self::new(Https::default())
     }
 }
 
-/// Whether `error` is one of hyper-util's client, whoever made that, which could not connect.
-pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
-}
-
-/// The client, once it was needed.
+/// The client, built when it is first needed.
 #[derive(Clone, Default)]
 struct Https {
     client: Arc<Mutex<Option<HttpsClient>>>,
@@ -80,7 +74,7 @@ fn build() -> Result<HttpsClient, NoTls> {
     Ok(Client::builder(TokioExecutor::new()).build(Bounded(connector)))
 }
 
-/// A connector that gives up.
+/// A connector with a deadline.
 #[derive(Clone)]
 struct Bounded<C>(C);
 
@@ -127,7 +121,7 @@ impl Service<Request<Full<Bytes>>> for Https {
     }
 }
 
-/// TLS cannot be set up on this machine.
+/// The error of a machine on which TLS cannot be set up.
 #[derive(Debug)]
 struct NoTls(rustls::Error);
 
@@ -135,7 +129,7 @@ impl fmt::Display for NoTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "TLS cannot be set up: install the system's certificate authorities \
-             (on Debian and Alpine the package ca-certificates), or give a transport of your own",
+             (on Debian and Alpine the package ca-certificates), or use another transport",
         )
     }
 }

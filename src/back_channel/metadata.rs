@@ -1,4 +1,4 @@
-//! What an authorization server says of itself: [RFC 8414] and [OpenID Connect Discovery].
+//! The metadata of authorization servers: [RFC 8414] and [OpenID Connect Discovery].
 //!
 //! [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 //! [OpenID Connect Discovery]: https://openid.net/specs/openid-connect-discovery-1_0.html
@@ -27,7 +27,7 @@ pub(crate) const MAX_DOCUMENT: usize = 256 * 1024;
 /// The metadata of an authorization server
 /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
 ///
-/// An endpoint that is no absolute `https` URL, or `http` to the machine itself, is left out.
+/// An endpoint is left out unless it is an absolute `https` URL, or `http` to the machine itself.
 ///
 /// ```
 /// use tower_oauth2::AuthorizationServerMetadata;
@@ -46,24 +46,24 @@ pub struct AuthorizationServerMetadata {
 }
 
 impl AuthorizationServerMetadata {
-    /// Reads the document of `issuer`.
+    /// Parses the document of `issuer`.
     ///
     /// # Errors
     ///
-    /// When `body` is no JSON object, or says that it is of another issuer: the two are compared
-    /// byte for byte ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
+    /// When `body` is not a JSON object, or names another issuer: the two are compared byte for
+    /// byte ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
     pub fn parse(issuer: &str, body: &[u8]) -> Result<Self, DiscoveryError> {
         Self::read(issuer, body, false)
     }
 
-    /// Fetches the document of `issuer` through `transport`: where OpenID Connect Discovery has
-    /// it, and, when the server says that there is none, where RFC 8414 has it. Redirects are not
-    /// followed. At most 256 KiB are read.
+    /// Fetches the document of `issuer` through `transport`, from the well-known path of OpenID
+    /// Connect Discovery, and from that of RFC 8414 if there is none. Redirects are not followed.
+    /// At most 256 KiB are read.
     ///
     /// # Errors
     ///
-    /// When `issuer` is no issuer (an absolute `https` URL without query and fragment, or `http`
-    /// where that is allowed), when neither document is there, and as [`parse`](Self::parse).
+    /// When `issuer` is not an absolute `https` URL (or `http` where that is allowed) without query
+    /// and fragment, when there is neither document, and as [`parse`](Self::parse).
     ///
     /// # Panics
     ///
@@ -100,8 +100,8 @@ impl AuthorizationServerMetadata {
         }
     }
 
-    /// The same server for a client that shows a certificate: the endpoints that it asks itself
-    /// are those of `mtls_endpoint_aliases`, where there are any
+    /// Returns the metadata for a client that authenticates by a certificate: the endpoints that it
+    /// calls itself are replaced by those of `mtls_endpoint_aliases`, if there are any
     /// ([RFC 8705 §5](https://www.rfc-editor.org/rfc/rfc8705#section-5)).
     ///
     /// ```
@@ -118,7 +118,7 @@ impl AuthorizationServerMetadata {
     pub fn with_mtls_aliases(mut self) -> Self {
         let aliases = self.extra::<Map<String, Value>>("mtls_endpoint_aliases");
         for (name, url) in aliases.unwrap_or_default() {
-            // Where a browser goes, which has no certificate of the client.
+            // A browser goes there, which does not have the certificate of the client.
             let is_browsers = ["authorization_endpoint", "end_session_endpoint"].contains(&&*name);
             let is_asked = name.ends_with("_endpoint") && !is_browsers;
             let is_url = url.as_str().is_some_and(|url| fetchable(url, self.plain_http).is_ok());
@@ -129,13 +129,13 @@ impl AuthorizationServerMetadata {
         self
     }
 
-    /// The issuer.
+    /// Returns the issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Where tokens are asked for ([RFC 6749 §3.2]).
+    /// Returns the URL at which tokens are requested ([RFC 6749 §3.2]).
     ///
     /// [RFC 6749 §3.2]: https://www.rfc-editor.org/rfc/rfc6749#section-3.2
     #[must_use]
@@ -143,7 +143,7 @@ impl AuthorizationServerMetadata {
         self.url("token_endpoint")
     }
 
-    /// Where users sign in ([RFC 6749 §3.1]).
+    /// Returns the URL at which users sign in ([RFC 6749 §3.1]).
     ///
     /// [RFC 6749 §3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-3.1
     #[must_use]
@@ -151,25 +151,27 @@ impl AuthorizationServerMetadata {
         self.url("authorization_endpoint")
     }
 
-    /// Where the keys are that its tokens are signed with.
+    /// Returns the URL of the keys that tokens are signed with.
     #[must_use]
     pub fn jwks_uri(&self) -> Option<&str> {
         self.url("jwks_uri")
     }
 
-    /// Where tokens are introspected ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+    /// Returns the URL at which tokens are introspected ([RFC
+    /// 7662](https://www.rfc-editor.org/rfc/rfc7662)).
     #[must_use]
     pub fn introspection_endpoint(&self) -> Option<&str> {
         self.url("introspection_endpoint")
     }
 
-    /// Where tokens are revoked ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
+    /// Returns the URL at which tokens are revoked ([RFC
+    /// 7009](https://www.rfc-editor.org/rfc/rfc7009)).
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.url("revocation_endpoint")
     }
 
-    /// The member `name`, whatever the server sent there; nothing where it is absent or no `T`.
+    /// Returns the member `name` as a `T`, or `None` when it is absent or not a `T`.
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.members.get(name)?.clone()).ok()
@@ -190,7 +192,7 @@ impl fmt::Debug for AuthorizationServerMetadata {
     }
 }
 
-/// Where the two documents of an issuer are.
+/// The URLs of the two documents of an issuer.
 pub(crate) struct Places {
     openid: Uri,
     oauth: Uri,
@@ -199,24 +201,22 @@ pub(crate) struct Places {
 impl Places {
     /// # Errors
     ///
-    /// When `issuer` is none.
+    /// When `issuer` cannot be an issuer.
     pub(crate) fn of(issuer: &str, transport: &Transport) -> Result<Self, ConfigError> {
         let wrong = |why| ConfigError::new(format!("the issuer {why}"));
         let uri = fetchable(issuer, transport.allows_plain_http()).map_err(wrong)?;
         // `Uri` drops a fragment.
         if issuer.contains(['?', '#']) {
-            return Err(ConfigError::new(
-                "the issuer has a query or a fragment, which an identifier has not",
-            ));
+            return Err(ConfigError::new("the issuer has a query or a fragment: leave it out"));
         }
         let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
         let at = |path: String| with_path_and_query(&uri, path).ok_or_else(|| wrong(NO_URL));
-        // RFC 8414 §3.1 puts its path between host and path, OpenID §4 after both.
+        // RFC 8414 §3.1 puts its path before that of the issuer, OpenID §4 after it.
         Ok(Self { openid: at(format!("{path}{OPENID}"))?, oauth: at(format!("{OAUTH}{path}"))? })
     }
 }
 
-/// The members of a document.
+/// Returns the members of a document.
 pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, DiscoveryError> {
     json::object(body).ok_or_else(|| {
         let text = "the metadata is no JSON object";
@@ -236,13 +236,14 @@ pub(crate) async fn get(
     transport.send(request).await.map_err(|error| DiscoveryError::transport(&error, whose))
 }
 
-/// Whether the server says that there is nothing, rather than that it cannot tell now.
+/// Returns `true` if the server has no such document, rather than being unable to answer now.
 fn is_absent(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429)
 }
 
-/// Why the metadata of an authorization server, or of a resource, is not to be had. It holds
-/// nothing of a document but the issuers that it names in vain.
+/// The error of fetching or reading the metadata of an authorization server or of a resource.
+///
+/// It repeats nothing of a document but the issuers that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryError {
     kind: DiscoveryErrorKind,
@@ -256,21 +257,21 @@ pub struct DiscoveryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiscoveryErrorKind {
-    /// The issuer is no URL that metadata can be fetched from.
+    /// The issuer is not a URL that metadata can be fetched from.
     Issuer,
     /// The server could not be reached, or did not answer in time.
     Transport,
     /// The server answered with another status than 200.
     Refused,
-    /// The document is none.
+    /// The document is not valid metadata.
     InvalidResponse,
     /// The document is that of another issuer.
     OtherIssuer,
-    /// The resource is no URL that metadata can be fetched from, or does not say where they are.
+    /// The resource is not a URL that metadata can be fetched from, or its challenge names none.
     Resource,
     /// The document is that of another resource.
     OtherResource,
-    /// The resource takes the tokens of none of the issuers that were listed beforehand.
+    /// The resource accepts tokens of none of the allowed issuers.
     UnknownIssuer,
 }
 
@@ -280,7 +281,7 @@ impl DiscoveryError {
         Self { kind, text: text.into(), status, retry_after, issuers }
     }
 
-    /// None of the issuers that a resource names is known beforehand.
+    /// None of the issuers that a resource names is allowed.
     pub(crate) fn unknown_issuers<'a>(named: impl Iterator<Item = &'a str>) -> Self {
         let issuers: Vec<Box<str>> = named.map(|one| scrub::description(one).into()).collect();
         let text = match issuers.first() {
@@ -310,26 +311,37 @@ impl DiscoveryError {
         Self { status: Some(status), retry_after, ..error }
     }
 
-    /// What went wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> DiscoveryErrorKind {
         self.kind
     }
 
-    /// The status of the answer that refused.
+    /// Returns `true` if the document could not be read, so that an older one still holds.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self.kind,
+            DiscoveryErrorKind::Transport
+                | DiscoveryErrorKind::Refused
+                // A page for people, for example: no document, rather than that of another issuer.
+                | DiscoveryErrorKind::InvalidResponse
+        )
+    }
+
+    /// Returns the status of an answer other than 200.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
 
-    /// The issuers that a resource names, the first 16 of them, where none was listed beforehand.
-    /// They are what somebody else said: nothing is known of them.
+    /// Returns the issuers that a resource names, the first 16 of them, if none of them is allowed.
+    /// Do not trust them: the resource chose them.
     #[must_use]
     pub fn issuers(&self) -> &[Box<str>] {
         &self.issuers
     }
 
-    /// How long the server asks to be left alone; at most an hour.
+    /// Returns how long to wait before the next request, as the server asks; at most an hour.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

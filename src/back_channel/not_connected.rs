@@ -1,20 +1,20 @@
-//! Connections that never came about: what was to be sent over them did not reach the server.
+//! Failures to connect, after which the request cannot have reached the server.
 
-use super::https;
 use std::{error::Error, fmt, io};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Marks an error of a connection that never came about: a name without an address, no route, a
-/// handshake that failed. The service of a [`Transport`](crate::Transport) returns it, or an error
-/// with it below, so that the request counts as
-/// [unsent](crate::TransportError::is_unsent): a session then does not take its refresh token for
-/// one that may be used up. Never mark an error that comes after the request was sent.
+/// Marks the error of a failure to connect: a name without an address, no route, a failed
+/// handshake.
 ///
-/// [`Transport::https`](crate::Transport::https) does this itself. Of other services an
-/// [`io::Error`] of the kind `ConnectionRefused` is known without it, wherever it lies, and, with
-/// the feature `https`, one of hyper-util's client that failed to connect, on which reqwest is
-/// built. Both are taken for what became of the one attempt that the service makes.
+/// The service of a [`Transport`](crate::Transport) returns it, or an error whose source it is, so
+/// that the request counts as [unsent](crate::TransportError::is_unsent): a session then knows that
+/// its refresh token was not used. Never mark an error that occurs after the request was sent.
+///
+/// [`Transport::https`](crate::Transport::https) marks its errors. Of other services two errors are
+/// recognised without the mark: an [`io::Error`] of the kind `ConnectionRefused`, and, with the
+/// feature `https`, a connect error of hyper-util's client, which reqwest uses. The service must
+/// make one attempt only, since only the last error is seen.
 ///
 /// ```
 /// use tower_oauth2::NotConnected;
@@ -37,13 +37,13 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub struct NotConnected(BoxError);
 
 impl NotConnected {
-    /// Marks `error`, whose text it has.
+    /// Marks `error`. The text stays the same.
     pub fn new(error: impl Into<BoxError>) -> Self {
         Self(error.into())
     }
 }
 
-/// Without the error, which may hold the whole URL.
+/// Leaves out the error, which may have the whole URL.
 impl fmt::Debug for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("NotConnected").finish_non_exhaustive()
@@ -62,7 +62,7 @@ impl Error for NotConnected {
     }
 }
 
-/// Whether `error`, or what lies below it, says that there was no connection.
+/// Returns `true` if `error`, or one of its sources, is a failure to connect.
 pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -71,10 +71,22 @@ pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
             error.kind() == io::ErrorKind::ConnectionRefused
                 || error.get_ref().is_some_and(|inner| is_unconnected(inner))
         });
-        if refused || error.is::<NotConnected>() || https::is_unconnected(error) {
+        if refused || error.is::<NotConnected>() || is_of_hyper(error) {
             return true;
         }
         next = error.source();
     }
+    false
+}
+
+/// Returns `true` if `error` is a connect error of hyper-util's client, which reqwest uses too.
+#[cfg(feature = "https")]
+fn is_of_hyper(error: &(dyn Error + 'static)) -> bool {
+    use hyper_util::client::legacy::Error as ClientError;
+    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
+}
+
+#[cfg(not(feature = "https"))]
+fn is_of_hyper(_: &(dyn Error + 'static)) -> bool {
     false
 }

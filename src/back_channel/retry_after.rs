@@ -1,11 +1,11 @@
 use http::{HeaderMap, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
-/// The longest `Retry-After` that is believed.
+/// The longest `Retry-After` that is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// `Retry-After` in either form ([RFC 9110 §10.2.3]), at most an hour; a date that is past is
-/// now.
+/// Returns `Retry-After`, given in either form ([RFC 9110 §10.2.3]), at most an hour. A past date
+/// is zero.
 ///
 /// [RFC 9110 §10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {

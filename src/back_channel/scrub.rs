@@ -1,19 +1,19 @@
-//! Text from outside, made fit for errors and challenges: bounded, one line, without queries.
+//! Foreign text for errors and challenges: bounded, on one line, without queries.
 
 use std::error::Error;
 
-/// The longest text from outside that an error or a challenge repeats, in bytes.
+/// The longest foreign text that an error or a challenge repeats, in bytes.
 pub(crate) const MAX_TEXT: usize = 512;
 
-/// `text` in the characters of `error_description` (RFC 6750 §3), at most [`MAX_TEXT`] of them:
-/// quotes become apostrophes, everything else outside becomes `?`.
+/// Returns at most [`MAX_TEXT`] characters of `text`, in those of `error_description`
+/// (RFC 6750 §3): quotes become apostrophes, other characters become `?`.
 pub(crate) fn description(text: &str) -> String {
     text.chars().take(MAX_TEXT).map(plain).collect()
 }
 
-/// [`description`] of a text that `redact` takes the secrets out of: while they are whole, so
-/// before a character is replaced or the end cut off, and again after, since what was replaced may
-/// have become one.
+/// Returns the [`description`] of a text without its secrets. `redact` removes them while they are
+/// whole, so before a character is replaced or the end is cut off, and again afterwards, since the
+/// replaced text may spell one.
 pub(crate) fn redacted(text: &str, redact: impl Fn(&str) -> String) -> String {
     let plain: String = redact(text).chars().map(plain).collect();
     description(&redact(&plain))
@@ -28,10 +28,10 @@ fn plain(char: char) -> char {
     }
 }
 
-/// The messages of `error` and of everything below it, joined, without what `redact` takes out,
-/// and with every query string cut.
+/// Joins the messages of `error` and its sources, redacted by `redact`, and cuts every query
+/// string.
 ///
-/// HTTP clients print the URL of a failed call in their errors, and a query may hold a secret.
+/// HTTP clients print the URL of a failed request, whose query may have a secret.
 pub(crate) fn chain(error: &(dyn Error + 'static), redact: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     let mut next = Some(error);
@@ -52,8 +52,8 @@ pub(crate) fn chain(error: &(dyn Error + 'static), redact: impl Fn(&str) -> Stri
     redacted(&without_queries(&redact(&text)), redact)
 }
 
-/// Cuts query strings and user names out of the URLs of `text`, each up to the end of its word:
-/// whatever else may end a URL in prose may also stand in a query.
+/// Cuts query strings and user names out of the URLs of `text`. A query is cut up to the next white
+/// space: other characters that end a URL in prose may also be in a query.
 fn without_queries(text: &str) -> String {
     let words = text.split_inclusive(char::is_whitespace).map(|word| {
         let (url, cut) = match word.split_once('?') {

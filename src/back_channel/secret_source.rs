@@ -1,4 +1,4 @@
-//! Where a client's secret comes from.
+//! The source of a client's secret.
 
 use super::scrub;
 use crate::ClientSecret;
@@ -15,25 +15,25 @@ use zeroize::Zeroizing;
 /// The longest secret that is read from a file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// Where a client's secret comes from: a [`ClientSecret`], or something that is asked at each
-/// attempt, so that a secret that is rotated is used without a restart.
+/// The source of a client's secret: a fixed [`ClientSecret`], or one that is read at each attempt,
+/// so that a rotated secret is used without a restart.
 ///
-/// Where the authorization server refused the client, and the next try would be delayed for it,
-/// each call asks again: another secret than the one that was refused is tried at once.
+/// While the next attempt is delayed because the authorization server refused the client, each call
+/// reads the secret again. A changed secret is tried at once.
 ///
-/// It is asked on the task that fetches tokens, or by the call that would be refused, and must not
-/// block for long. A secret that cannot be had fails the attempt; nothing is sent.
+/// The task that fetches tokens reads it, or the call that would fail. Reading must not block for
+/// long. If it fails, so does the attempt, and nothing is sent.
 ///
 /// ```
 /// use tower_oauth2::{ClientAuthentication, ClientSecretSource};
 ///
-/// let file = ClientSecretSource::file("/run/secrets/client-secret");
+/// let file = ClientSecretSource::from_file("/run/secrets/client-secret");
 /// let client = ClientAuthentication::basic("id", file);
 /// ```
 #[derive(Clone)]
 pub struct ClientSecretSource {
     source: Source,
-    /// What was given out last.
+    /// The secret that was returned last.
     last: Arc<Mutex<Option<ClientSecret>>>,
 }
 
@@ -57,10 +57,9 @@ impl ClientSecretSource {
         Self::new(Source::Asked { ask: Arc::new(ask), kind })
     }
 
-    /// The whole of the file at `path`, without the line ends after it: at most 64 KiB of UTF-8, a
-    /// regular file or a link to one. The read blocks; it is meant for a small file on this
-    /// machine.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
+    /// Reads the file at `path`, without the line ends after the secret: at most 64 KiB of UTF-8,
+    /// in a regular file or behind a link to one. The read blocks, so the file should be local.
+    pub fn from_file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         Self::asked("file", move || {
             read(&path).map_err(|why| {
@@ -69,8 +68,8 @@ impl ClientSecretSource {
         })
     }
 
-    /// The environment variable `name`, byte for byte.
-    pub fn env(name: impl Into<String>) -> Self {
+    /// Reads the environment variable `name`, byte for byte.
+    pub fn from_env(name: impl Into<String>) -> Self {
         let name = name.into();
         Self::asked("environment", move || match std::env::var(&name) {
             Ok(secret) if !secret.is_empty() => Ok(secret.into()),
@@ -78,7 +77,7 @@ impl ClientSecretSource {
         })
     }
 
-    /// What `secret` gives.
+    /// Calls `secret`.
     ///
     /// ```
     /// use tower_oauth2::{ClientSecret, ClientSecretSource};
@@ -99,7 +98,7 @@ impl ClientSecretSource {
         })
     }
 
-    /// The secret for an attempt.
+    /// Returns the secret for an attempt.
     ///
     /// # Errors
     ///
@@ -115,7 +114,7 @@ impl ClientSecretSource {
         }
     }
 
-    /// The secret that stays, where it does.
+    /// Returns the secret if it is fixed.
     pub(crate) fn fixed(&self) -> Option<&ClientSecret> {
         match &self.source {
             Source::Fixed(secret) => Some(secret),
@@ -123,19 +122,19 @@ impl ClientSecretSource {
         }
     }
 
-    /// Whether it may give another secret than before.
+    /// Returns `true` if the secret is read anew at each attempt.
     pub(crate) fn may_change(&self) -> bool {
         matches!(self.source, Source::Asked { .. })
     }
 
-    /// Whether it gives another secret than it gave last.
+    /// Returns `true` if the secret has changed since it was last returned.
     pub(crate) fn has_changed(&self) -> bool {
         let Source::Asked { ask, .. } = &self.source else { return false };
         let Ok(secret) = ask() else { return false };
         self.last().as_ref().is_none_or(|last| last.expose() != secret.expose())
     }
 
-    /// The same source, with a memory of its own.
+    /// Returns the same source, with its own memory of the last secret.
     pub(crate) fn detached(&self) -> Self {
         Self::new(self.source.clone())
     }

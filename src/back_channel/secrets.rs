@@ -1,4 +1,4 @@
-//! The secrets of one attempt, and their removal from whatever comes back.
+//! The secrets of one request, and their removal from errors.
 
 use super::scrub;
 use crate::vocabulary::{query::ESCAPED, secret::REDACTED};
@@ -9,10 +9,10 @@ use base64::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-/// What must not show in an error about a request that held it.
+/// The secrets of a request, which must not show in an error about it.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    /// In lower case: escapes come in either.
+    /// In lower case, since escapes come in either.
     forms: Vec<Zeroizing<String>>,
 }
 
@@ -40,8 +40,8 @@ impl Secrets {
         }
     }
 
-    /// `text` without any of them, in whatever case; nothing of it where the marker that stands
-    /// in their place would spell one.
+    /// Replaces the secrets in `text`, in any case, by a marker. Returns an empty text if the
+    /// marker would spell a secret.
     pub(crate) fn redact(&self, text: &str) -> String {
         // Lower case moves no byte of ASCII, and no other.
         let folded = text.to_ascii_lowercase();
@@ -65,7 +65,7 @@ impl Secrets {
         }
     }
 
-    /// Text from outside as an error may show it: without any of them, bounded, on one line.
+    /// Returns foreign text as an error may show it: without secrets, bounded, on one line.
     pub(crate) fn scrub(&self, text: &str) -> String {
         scrub::redacted(text, |text| self.redact(text))
     }

@@ -1,4 +1,4 @@
-//! The back channel: a bounded, time-limited fetch over any HTTP service.
+//! Bounded requests over any HTTP service.
 
 use super::{not_connected::is_unconnected, scrub};
 use crate::{Clock, Origin};
@@ -20,13 +20,13 @@ use tower_service::Service;
 type BoxError = Box<dyn Error + Send + Sync>;
 type Exchanged = Result<Response<Bytes>, Failure>;
 
-/// What a layer fetches with when it needs the authorization server: any HTTP [`Service`], with
-/// the TLS, proxy and tracing of its own.
+/// Sends the crate's own requests to the authorization server, through any HTTP [`Service`] with
+/// its own TLS, proxy and tracing.
 ///
-/// A clone shares the service. Redirects are never followed here, and the service must not
-/// follow them either: a redirected token request takes the client's secret with it. Nor may it
-/// repeat a request whose answer is lost: a refresh token that is sent twice may end its session,
-/// and what comes of the last attempt says nothing of the first.
+/// Clones share the service. Redirects are not followed, and the service must not follow them
+/// either: a redirected token request takes the client's secret along. The service must not repeat
+/// a request whose answer is lost: a refresh token that is sent twice may end its session, and the
+/// result of the last attempt says nothing about the first.
 ///
 /// # Defaults
 ///
@@ -62,7 +62,7 @@ pub struct Transport {
     plain_http: bool,
 }
 
-/// The service, erased: nothing above it grows a type parameter.
+/// Erases the type of the service, so that nothing above it has a type parameter.
 trait Exchange: Send + Sync {
     fn exchange(
         &self,
@@ -77,9 +77,9 @@ enum Failure {
 }
 
 impl Transport {
-    /// Fetches with `service`; each fetch uses a clone of it, polled ready first. Where it cannot
-    /// connect it should say so by [`NotConnected`](crate::NotConnected), and it should give up
-    /// connecting well before the deadline, which does not tell one from the other.
+    /// Sends with `service`. Each request uses a clone of it, polled ready first. The service
+    /// should mark a failure to connect by [`NotConnected`](crate::NotConnected), and time out
+    /// connecting well before the deadline, after which the two cannot be distinguished.
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -98,28 +98,28 @@ impl Transport {
         }
     }
 
-    /// The time within which an answer must be there, body and all. Defaults to 30 s. Where it is
-    /// over before a connection is given up (10 s by [`https`](Self::https)), nobody knows whether
-    /// the request was sent: two such renewals in a row end a session.
+    /// Sets the deadline of an answer, body included. Defaults to 30 s. Keep it longer than the
+    /// connect timeout (10 s with [`https`](Self::https)): otherwise it is unknown whether a
+    /// request was sent, and two such refreshes in a row end a session.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The longest answer that is taken, in bytes. Defaults to 1 MiB.
+    /// Sets the longest accepted answer, in bytes. Defaults to 1 MiB.
     pub fn with_max_body(mut self, max_body: usize) -> Self {
         self.max_body = max_body;
         self
     }
 
-    /// The clock that the deadline is measured with. Defaults to the system's.
+    /// Sets the clock of the deadline. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Allows `http` to other machines: whoever is on the way reads every secret. Defaults to
-    /// `https` only, and `http` to the machine itself.
+    /// Allows `http` to other machines, on which anyone on the way can read every secret. Defaults
+    /// to `https`, and `http` to the machine itself.
     pub fn allow_plain_http(mut self) -> Self {
         self.plain_http = true;
         self
@@ -129,34 +129,34 @@ impl Transport {
         self.plain_http
     }
 
-    /// The same service for answers of at most `max_body` bytes, or fewer where that was set.
+    /// Lowers the longest accepted answer to `max_body` bytes.
     pub(crate) fn at_most(mut self, max_body: usize) -> Self {
         self.max_body = self.max_body.min(max_body);
         self
     }
 
-    /// The same service for answers within `deadline`, or sooner where that was set.
+    /// Lowers the deadline to `deadline`.
     pub(crate) fn within(mut self, deadline: Duration) -> Self {
         self.deadline = self.deadline.min(deadline);
         self
     }
 
-    /// The time of day by the clock of the deadline.
+    /// Returns the time of day by the clock of the deadline.
     pub(crate) fn wall(&self) -> SystemTime {
         self.clock.wall()
     }
 
-    /// Sends `request` and collects the answer, whatever its status.
+    /// Sends `request` and returns the collected answer, whatever its status.
     ///
     /// # Errors
     ///
     /// When the URL is not absolute or not safe, when the service fails, and when the answer is
-    /// too long or too late. The error holds no query string and no type of the service.
+    /// too long or too late. The error has no query string and no error of the service inside.
     ///
     /// # Panics
     ///
-    /// With the system's [clock](Self::with_clock), where the future is polled outside of a tokio
-    /// runtime, or in one whose timers are off: the deadline is one.
+    /// With the system's [clock](Self::with_clock), when the future is polled outside of a tokio
+    /// runtime, or in one whose timers are disabled.
     ///
     /// # Cancel safety
     ///
@@ -169,7 +169,7 @@ impl Transport {
         self.send_without(request, str::to_owned)
     }
 
-    /// As [`send`](Self::send), with an error out of which `redact` takes what is secret.
+    /// As [`send`](Self::send), with an error from which `redact` removes the secrets.
     pub(crate) fn send_without<F>(
         &self,
         request: Request<Full<Bytes>>,
@@ -195,7 +195,7 @@ impl Transport {
     }
 
     fn check<B>(&self, request: &Request<B>) -> Result<(), TransportError> {
-        match Origin::of(request.uri()) {
+        match Origin::from_uri(request.uri()) {
             None => Err(TransportErrorKind::NotAbsolute.into()),
             Some(origin) if !origin.is_secure() && !self.plain_http => {
                 Err(TransportErrorKind::Insecure.into())
@@ -249,10 +249,10 @@ where
     }
 }
 
-/// Why a fetch brought no answer.
+/// The error of a request without an answer.
 ///
-/// Its text names no query string: secrets ride there for some servers. The service's own error
-/// is rendered into it once and dropped, since HTTP clients print the whole URL.
+/// Its text has no query string, in which some servers expect secrets. The service's error is
+/// rendered into it and dropped, since HTTP clients print the whole URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TransportError {
     kind: TransportErrorKind,
@@ -264,9 +264,9 @@ pub struct TransportError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The request's URL has no `http(s)` scheme and host.
+    /// The URL of the request has no `http(s)` scheme or no host.
     NotAbsolute,
-    /// The URL is plain `http` to another machine, which was not allowed.
+    /// The URL is plain `http` to another machine, which is not allowed.
     Insecure,
     /// The answer did not come within the deadline.
     TimedOut,
@@ -277,14 +277,14 @@ pub enum TransportErrorKind {
 }
 
 impl TransportError {
-    /// What went wrong.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
-    /// Whether the request cannot have reached the server: the URL was not fit, or there was no
-    /// connection, as far as the service tells.
+    /// Returns `true` if the request cannot have reached the server: the URL was refused, or the
+    /// service reported that it could not connect.
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.unsent

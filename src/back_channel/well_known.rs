@@ -1,4 +1,4 @@
-//! Where the metadata of a protected resource are
+//! The URL of the metadata of a protected resource
 //! ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
 
 use crate::{ConfigError, Origin, vocabulary::query::with_path_and_query};
@@ -6,16 +6,16 @@ use http::Uri;
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// The URL of the metadata of `resource`: the well-known path goes between host and path.
+/// Returns the URL of the metadata of `resource`: the well-known path goes between host and path.
 pub(crate) fn resource_metadata(resource: &str) -> Result<Uri, ConfigError> {
     let wrong = || {
         ConfigError::new(
-            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+            "the resource is not an absolute https URL without a fragment, such as https://api.example/v1",
         )
     };
     let uri: Uri = resource.parse().map_err(|_| wrong())?;
     let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    let is_secure = Origin::of(&uri).is_some_and(|origin| origin.is_secure());
+    let is_secure = Origin::from_uri(&uri).is_some_and(|origin| origin.is_secure());
     if !is_secure || has_user || resource.contains('#') {
         return Err(wrong());
     }

@@ -14,8 +14,9 @@ use tower_layer::Layer;
 /// It is [`AddBearer`] with a [`TokenCache`] as its source: see there for what is attached where,
 /// and when a token is fetched. Nothing is fetched before the first call.
 ///
-/// A clone, and every service made of it, shares the token. Setters make a new cache: call them
-/// before the layer is used.
+/// A clone, and every service made of it, shares the token. Call setters before the layer is cloned
+/// or used: after that they give the layer a cache of its own, and leave clones, services and
+/// [`cache`](Self::cache)s from before as they are.
 ///
 /// # Defaults
 ///
@@ -108,7 +109,7 @@ impl ClientCredentialsRefresh {
         I::Item: AsRef<str>,
     {
         let endpoint = TokenEndpoint::of_resource(resource, issuers, client, transport)?;
-        let origin = resource.parse().ok().and_then(|uri| Origin::of(&uri));
+        let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));
         let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;
         Self::new(endpoint, origin)?.with_resource(resource)
     }
@@ -215,21 +216,21 @@ impl<P> ClientCredentialsRefresh<P> {
         ClientCredentialsRefresh { endpoint, grant, policy, clock, ceiling, layer }
     }
 
-    /// The cache that the services of this layer share: it is warmed up, watched and shut down
-    /// there.
+    /// Returns the cache that the services of this layer share, to warm it up, watch it and shut it
+    /// down. Its clones follow later setters, until the layer is cloned or used.
     #[must_use]
     pub fn cache(&self) -> &TokenCache {
         self.layer.source()
     }
 
     fn rebuilt(mut self) -> Self {
-        let (endpoint, grant) = (self.endpoint.clone(), self.grant.clone());
+        let (endpoint, grant, ceiling) =
+            (self.endpoint.clone(), self.grant.clone(), self.ceiling.clone());
         let (policy, clock) = (self.policy.clone(), self.clock.clone());
-        let cache = match self.ceiling.clone() {
-            None => TokenCache::with_clock(endpoint, grant, policy, clock),
-            Some(ceiling) => TokenCache::with_ceiling(endpoint, grant, ceiling, policy, clock),
-        };
-        self.layer = self.layer.with_source(cache);
+        let cache = self.cache().reconfigure(endpoint, grant, ceiling, policy, clock);
+        if let Some(cache) = cache {
+            self.layer = self.layer.with_source(cache);
+        }
         self
     }
 }
@@ -238,12 +239,16 @@ impl<S, P: Clone> Layer<S> for ClientCredentialsRefresh<P> {
     type Service = AddBearerService<S, TokenCache, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        // A service does not change when its layer does.
+        self.cache().freeze();
         self.layer.layer(inner)
     }
 }
 
 impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
     fn clone(&self) -> Self {
+        // Neither changes when the other does.
+        self.cache().freeze();
         Self {
             endpoint: self.endpoint.clone(),
             grant: self.grant.clone(),

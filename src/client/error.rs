@@ -87,7 +87,7 @@ impl Error {
     }
 
     pub(super) fn foreign_origin(uri: &http::Uri) -> Self {
-        let text = match Origin::of(uri) {
+        let text = match Origin::from_uri(uri) {
             Some(origin) => format!("the token is not for {origin}, which its layer was not given"),
             None => "the token is not for this URI".into(),
         };
@@ -96,7 +96,8 @@ impl Error {
 
     /// A request elsewhere, in whose URI the token may be where it cannot be cut out.
     pub(super) fn token_inside(uri: &http::Uri) -> Self {
-        let origin = Origin::of(uri).map_or_else(String::new, |origin| format!(" to {origin}"));
+        let origin =
+            Origin::from_uri(uri).map_or_else(String::new, |origin| format!(" to {origin}"));
         let text = format!(
             "the URI{origin} has an access_token inside of another value, which may be the one that \
              this layer attached"
@@ -180,6 +181,16 @@ impl Error {
 
     pub(super) fn shut_down() -> Self {
         Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
+    }
+
+    pub(super) fn aborted() -> Self {
+        let text = "the token request was aborted: its runtime was shut down, or it panicked";
+        Self::new(ErrorKind::Aborted, text)
+    }
+
+    /// The deadline of a fetch is over.
+    pub(super) fn timed_out() -> Self {
+        Self::new(ErrorKind::Transport, "the token request took too long")
     }
 
     /// The metadata that say where the token endpoint is are not to be had; no token request was

@@ -1,7 +1,8 @@
 use crate::ConfigError;
 use std::{fmt, str::FromStr};
 
-/// A signature algorithm of JWS ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
+/// A signature algorithm of JWS
+/// ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
 /// [RFC 8037](https://www.rfc-editor.org/rfc/rfc8037)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -33,7 +34,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Those with a public key.
+    /// The algorithms with a public key.
     pub(crate) const ASYMMETRIC: [Self; 9] = [
         Self::Rs256,
         Self::Rs384,
@@ -46,7 +47,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// Its name in a header.
+    /// Returns the name in a header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,13 +66,13 @@ impl Algorithm {
         }
     }
 
-    /// Whether whoever can check a signature can also make one.
+    /// Returns `true` for HMAC, whose signatures are made and checked with one key.
     #[must_use]
     pub fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
 
-    /// The algorithm of this name; names differ in case from no other, and are exact.
+    /// Returns the algorithm of this name, whose case counts.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "RS256" => Self::Rs256,
@@ -103,7 +104,7 @@ impl FromStr for Algorithm {
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         Self::named(name).ok_or_else(|| {
             ConfigError::new(
-                "no signature algorithm has this name; ES256, RS256 and HS256 are such names",
+                "the name is not that of a signature algorithm, such as ES256, RS256 or HS256",
             )
         })
     }

@@ -1,5 +1,5 @@
-//! Base64url as JOSE wants it ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)):
-//! no padding, no white space, and one spelling for the same bytes.
+//! Base64url of JOSE ([RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2)), without
+//! padding and white space, with one spelling for the same bytes.
 
 #[cfg(not(any(
     target_arch = "x86_64",
@@ -9,24 +9,24 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as DECODER;
 use base64::{DecodeSliceError, Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::borrow::Cow;
 
-/// The quickest that this processor has.
+/// The fastest engine of this processor.
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_feature = "neon")))]
 static DECODER: std::sync::LazyLock<base64::engine::Simd> = std::sync::LazyLock::new(|| {
     base64::engine::Simd::url_safe(base64::engine::general_purpose::NO_PAD)
 });
 
-/// The bytes that `text` stands for; nothing where it has a bit more or less than they need.
+/// Decodes `text`. Returns `None` when it has a bit more or less than the bytes need.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     DECODER.decode(text).ok()
 }
 
-/// As [`decode`], into `buffer`; nothing where they do not fit.
+/// As [`decode`], into `buffer`. Returns `None` when the bytes do not fit.
 pub(crate) fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let len = DECODER.decode_slice(text, buffer).ok()?;
     buffer.get(..len)
 }
 
-/// As [`decode`], into `buffer` where they fit.
+/// As [`decode`], into `buffer` if the bytes fit.
 pub(crate) fn decode_within<'b>(text: &str, buffer: &'b mut [u8]) -> Option<Cow<'b, [u8]>> {
     match DECODER.decode_slice(text, buffer) {
         Ok(len) => buffer.get(..len).map(Cow::Borrowed),
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(decode_within("YQ==", &mut buffer), None);
     }
 
-    /// Long enough for what is decoded by vector instructions, and for a rest.
+    /// Long enough for vector instructions and a rest.
     #[test]
     fn every_byte_at_every_place_is_taken_or_not_as_without_vector_instructions() {
         let bytes: Vec<u8> = (0..=u8::MAX).chain(0..20).collect();

@@ -10,7 +10,7 @@ pub(crate) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    /// Splits `token`; nothing where it has another number of parts than three.
+    /// Splits `token`. Returns `None` unless it has three parts.
     pub(crate) fn parse(token: &'a str) -> Option<Self> {
         let (signed, signature) = token.split_at_checked(signature_at(token.as_bytes())?)?;
         let signing_input = signed.strip_suffix('.')?;
@@ -21,9 +21,9 @@ impl<'a> Compact<'a> {
     }
 }
 
-/// Where the signature begins; nothing where there is no dot.
+/// Returns the index of the signature, or `None` when there is no dot.
 ///
-/// By vector instructions: it is done at each request.
+/// It runs at each request, so it uses vector instructions.
 pub(crate) fn signature_at(token: &[u8]) -> Option<usize> {
     memrchr(b'.', token).map(|dot| dot + 1)
 }

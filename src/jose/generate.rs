@@ -1,6 +1,6 @@
 use super::{
     Algorithm, SigningKey,
-    signing::{Pair, ec_signing, rsa_encoding},
+    key_pair::{KeyPair, ec_signing, rsa_encoding},
     verifying,
 };
 use crate::ConfigError;
@@ -11,8 +11,8 @@ use aws_lc_rs::{
 use std::sync::Arc;
 
 impl SigningKey {
-    /// A new random key for `algorithm`, without a name: for tests (feature `test-util`). RSA has
-    /// 2048 bits and takes some hundred milliseconds.
+    /// Generates a key for `algorithm`, without a name, for tests (feature `test-util`). RSA keys
+    /// have 2048 bits and take some hundred milliseconds.
     ///
     /// ```
     /// use tower_oauth2::{Algorithm, SigningKey};
@@ -23,19 +23,19 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When the system's generator fails.
+    /// When the random number generator of the system fails.
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
-            RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| Pair::Rsa(pair, encoding))
+            RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| KeyPair::Rsa(pair, encoding))
         } else if let Some(signing) = ec_signing(algorithm) {
-            EcdsaKeyPair::generate(signing).ok().map(Pair::Ec)
+            EcdsaKeyPair::generate(signing).ok().map(KeyPair::Ec)
         } else if algorithm == Algorithm::EdDsa {
-            Ed25519KeyPair::generate().ok().map(Pair::Ed25519)
+            Ed25519KeyPair::generate().ok().map(KeyPair::Ed25519)
         } else {
             let mut secret = [0; 64];
             let filled = getrandom::fill(&mut secret).ok();
             let key = filled.and_then(|()| verifying::shared(algorithm, &secret).ok());
-            key.map(|key| Pair::Shared(Arc::new(key)))
+            key.map(|key| KeyPair::Shared(Arc::new(key)))
         };
         match pair {
             Some(pair) => Ok(Self::new(algorithm, pair)),

@@ -1,4 +1,4 @@
-//! One JWK, its members as they are written.
+//! One JWK, not decoded.
 
 use super::base64url;
 use crate::vocabulary::members::{Names, Text};
@@ -6,15 +6,15 @@ use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAc
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
 
-const NO_OBJECT: &str = "it is no object";
-const TWICE: &str = "a member is there twice";
+const NO_OBJECT: &str = "it is not an object";
+const TWICE: &str = "a member is repeated";
 const WRONG_TYPE: &str = "a member is of the wrong type";
 
-/// The members of a JWK that count here ([RFC 7517 §4], [RFC 7518 §6], [RFC 8037 §2]), not
-/// decoded. The others are read over.
+/// The members of a JWK that are used ([RFC 7517 §4], [RFC 7518 §6], [RFC 8037 §2]), not decoded.
+/// The others are skipped.
 ///
-/// Reading one does not fail over what it holds, so that a bad entry does not cost a set the
-/// others: what is wrong with it is kept, and [`Jwk::check`] says it.
+/// The reader does not fail on a bad entry, so that the rest of a set can be used. [`Jwk::check`]
+/// returns what is wrong with it.
 ///
 /// [RFC 7517 §4]: https://www.rfc-editor.org/rfc/rfc7517#section-4
 /// [RFC 7518 §6]: https://www.rfc-editor.org/rfc/rfc7518#section-6
@@ -48,10 +48,10 @@ impl<'a> Jwk<'a> {
     pub(super) fn read(json: &'a [u8]) -> Result<Self, &'static str> {
         let mut reader = serde_json::Deserializer::from_slice(json);
         let jwk = JwkSeed.deserialize(&mut reader).and_then(|jwk| reader.end().map(|()| jwk));
-        jwk.map_err(|_| "it is no JSON")
+        jwk.map_err(|_| "it is not JSON")
     }
 
-    /// Whether it is well formed and meant to `operate`: `sign` or `verify`.
+    /// Checks that it is well formed and meant for `operate`: `sign` or `verify`.
     pub(super) fn check(&self, operate: &str) -> Result<(), &'static str> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -67,7 +67,7 @@ impl<'a> Jwk<'a> {
         }
     }
 
-    /// Whether it has a member that only its owner may know.
+    /// Returns `true` if it has a private member.
     pub(super) fn is_private(&self) -> bool {
         let private = [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.k];
         private.iter().any(|member| member.is_some())
@@ -96,13 +96,13 @@ impl<'a> Jwk<'a> {
     }
 }
 
-/// The bytes that `member` stands for.
+/// Decodes `member`.
 pub(super) fn bytes(member: &Member<'_>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let text = member.as_deref().ok_or("a member is missing")?;
-    base64url::decode(text).map(Zeroizing::new).ok_or("a member is no base64url")
+    base64url::decode(text).map(Zeroizing::new).ok_or("a member is not base64url")
 }
 
-/// Reads a JWK out of whatever value is there.
+/// Reads a JWK from any value.
 pub(super) struct JwkSeed;
 
 impl<'de> DeserializeSeed<'de> for JwkSeed {
@@ -123,9 +123,9 @@ enum Value<'de> {
     Other,
 }
 
-/// Any value, as far as a JWK has a use for it: it fails only where there is no JSON.
+/// Any value, kept if a JWK can use it. It fails only on invalid JSON.
 struct AnyValue {
-    /// Whether an object is a JWK; otherwise there is no use for one.
+    /// Whether an object is read as a JWK, rather than skipped.
     is_jwk: bool,
 }
 

@@ -6,12 +6,12 @@ use crate::vocabulary::members::{self, Members};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// A set holds the keys of one issuer, a few of them old and a few to come.
+/// A set has the keys of one issuer, a few of them old and a few for the future.
 const MAX_KEYS: usize = 100;
 /// The longest `kid` that a report repeats, in characters.
 const MAX_KID: usize = 64;
 
-/// A JWK set, of which the entries that can be used here are kept.
+/// The usable keys of a JWK set.
 #[derive(Clone, Default)]
 pub(crate) struct KeySet {
     keys: Vec<VerifyingKey>,
@@ -19,20 +19,20 @@ pub(crate) struct KeySet {
 }
 
 impl KeySet {
-    /// Parses `{"keys": […]}`. Entries that cannot be used are skipped, and said so.
+    /// Parses `{"keys": […]}`. Entries that cannot be used are [skipped](Self::skipped).
     ///
     /// # Errors
     ///
-    /// When it is no such object, or holds more than 100 entries.
+    /// When it is not such an object, or has more than 100 entries.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, &'static str> {
         let mut document = Document::default();
         if members::read(json, &mut document).is_err() {
             return Err(match document.is_too_long {
-                true => "it holds more than 100 keys",
-                false => "it is no JSON object whose members are there once, with a list of keys",
+                true => "it has more than 100 keys",
+                false => "it is not a JSON object without repeated members and with a list of keys",
             });
         }
-        let entries = document.entries.ok_or("it has no member keys")?;
+        let entries = document.entries.ok_or("it has no member `keys`")?;
         let mut set = Self::default();
         for (place, jwk) in entries.iter().enumerate() {
             match VerifyingKey::new(jwk) {
@@ -44,23 +44,24 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The set of one key.
+    /// Returns the set of one key.
     pub(crate) fn of(key: VerifyingKey) -> Self {
         Self { keys: vec![key], skipped: Vec::new() }
     }
 
-    /// How many keys can be used.
+    /// Returns the number of usable keys.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// One line for each entry that was skipped: its place, its bounded and escaped `kid`, why.
+    /// Returns one line for each skipped entry: its index, its bounded and escaped `kid`, the
+    /// reason.
     pub(crate) fn skipped(&self) -> &[String] {
         &self.skipped
     }
 
-    /// The keys of this `kid` that may be used with `algorithm`. A token without a `kid` may be
-    /// by any key of the set that may be used with it.
+    /// Iterates over the keys of this `kid` for `algorithm`, or over all keys for `algorithm` when
+    /// the token has no `kid`.
     pub(crate) fn candidates(
         &self,
         kid: Option<&str>,
@@ -71,19 +72,19 @@ impl KeySet {
         })
     }
 
-    /// Whether there is a key of this `kid` at all, whatever it may be used with.
+    /// Returns `true` if there is a key of this `kid`, for any algorithm.
     pub(crate) fn knows(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
-    /// Whether `other` holds the same keys for the same use, in the same order.
+    /// Returns `true` if `other` has the same keys for the same use, in the same order.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.keys.len() == other.keys.len()
             && self.keys.iter().zip(&other.keys).all(|(key, other)| key.is_same(other))
     }
 }
 
-/// One line of printable ASCII, whatever the `kid` holds.
+/// Returns one line of printable ASCII, for any `kid`.
 fn report(place: usize, kid: Option<&str>, reason: &str) -> String {
     let Some(kid) = kid else { return format!("key {place}, without a kid: {reason}") };
     let mut escaped = kid.chars().flat_map(char::escape_default);
@@ -109,7 +110,7 @@ impl<'de> Members<'de> for Document<'de> {
     }
 }
 
-/// The list of keys; notes where it is too long.
+/// The list of keys. Sets the flag when it is too long.
 struct Entries<'l>(&'l mut bool);
 
 impl<'de> DeserializeSeed<'de> for Entries<'_> {

@@ -1,11 +1,11 @@
-//! The envelope around signatures: compact JWS ([RFC 7515]), JWK and JWK sets ([RFC 7517]), over
-//! aws-lc-rs, whose parsed keys are kept (feature `jwt`).
+//! Compact JWS ([RFC 7515]), JWK and JWK sets ([RFC 7517]), over aws-lc-rs (feature `jwt`).
 //!
-//! 1. Base64url without padding and without a second spelling of the same bytes; JSON without
-//!    members that are there twice.
-//! 2. A key is bound to the algorithms that it may be used with when it is parsed, and one that
-//!    is too short is refused there.
-//! 3. What a token brings along (`jwk`, `jku`, `x5c`, `x5u`) is never used.
+//! **In**: keys, tokens and payloads. **Out**: signatures, and whether they are good. **Uses**
+//! `vocabulary`.
+//!
+//! 1. Base64url has no padding and one spelling for the same bytes; JSON has no repeated members.
+//! 2. A key is bound to its algorithms when it is parsed, and refused when it is too short.
+//! 3. The keys and certificates of a token header (`jwk`, `jku`, `x5c`, `x5u`) are never used.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
@@ -17,6 +17,7 @@ mod compact;
 mod generate;
 mod header;
 mod jwk;
+mod key_pair;
 mod key_set;
 mod pem;
 mod public_jwk;

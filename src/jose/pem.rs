@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// What is written where the key should be, and what to do about it.
+/// Other blocks, and the remedy for each.
 const OTHERS: [(&str, &str); 5] = [
     (
         "-----BEGIN ENCRYPTED PRIVATE KEY-----",
@@ -15,13 +15,13 @@ const OTHERS: [(&str, &str); 5] = [
     ),
     ("-----BEGIN RSA PRIVATE KEY-----", CONVERT),
     ("-----BEGIN EC PRIVATE KEY-----", CONVERT),
-    ("-----BEGIN PUBLIC KEY-----", "this is a public key, which cannot sign"),
-    ("-----BEGIN CERTIFICATE-----", "this is a certificate, which cannot sign"),
+    ("-----BEGIN PUBLIC KEY-----", "it is a public key, which cannot sign"),
+    ("-----BEGIN CERTIFICATE-----", "it is a certificate, which cannot sign"),
 ];
 const CONVERT: &str = "the private key is not in PKCS#8: convert it, with \
     `openssl pkcs8 -topk8 -nocrypt` for example";
 
-/// The DER in the block that `pem` is; nothing may stand around it but white space.
+/// Returns the DER in the one block of `pem`, with nothing but white space around it.
 pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let pem = pem.trim();
     let Some(block) = pem.strip_prefix(BEGIN) else {
@@ -31,12 +31,12 @@ pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str>
     let Some(block) = block.strip_suffix(END) else {
         return Err("it does not end with -----END PRIVATE KEY-----");
     };
-    // As long as it can get, so that nothing is left behind where it grew.
+    // Of full capacity, so that growing leaves no copy behind.
     let mut base64 = Zeroizing::new(String::with_capacity(block.len()));
     base64.extend(block.chars().filter(|char| !char.is_ascii_whitespace()));
     let mut der = Zeroizing::new(vec![0; base64.len()]);
     let len = BASE64_STANDARD.decode_slice(base64.as_bytes(), &mut der);
-    let len = len.map_err(|_| "it is no base64, or more than one block")?;
+    let len = len.map_err(|_| "it is not base64, or more than one block")?;
     der.truncate(len);
     Ok(der)
 }
@@ -58,7 +58,7 @@ mod tests {
             ("", "does not begin"),
             ("x-----BEGIN PRIVATE KEY-----\nYWJj\n-----END PRIVATE KEY-----", "does not begin"),
             ("-----BEGIN PRIVATE KEY-----\nYWJj\n-----END", "does not end"),
-            ("-----BEGIN PRIVATE KEY-----\nYWJ\n-----END PRIVATE KEY-----", "no base64"),
+            ("-----BEGIN PRIVATE KEY-----\nYWJ\n-----END PRIVATE KEY-----", "not base64"),
             (&two, "more than one"),
             ("-----BEGIN RSA PRIVATE KEY-----\nYWJj", "topk8"),
             ("-----BEGIN EC PRIVATE KEY-----\nYWJj", "topk8"),

@@ -1,14 +1,14 @@
 //! The public half of a key pair, as the members of a JWK
 //! ([RFC 7518 §6](https://www.rfc-editor.org/rfc/rfc7518#section-6)).
 
-use super::{base64url, signing::Pair};
-use aws_lc_rs::signature::KeyPair;
+use super::{base64url, key_pair::KeyPair};
+use aws_lc_rs::signature::KeyPair as _;
 use serde_json::{Map, Value};
 
-/// Nothing for a shared secret.
-pub(super) fn members(pair: &Pair) -> Option<Map<String, Value>> {
+/// Returns the members, or `None` for a shared secret.
+pub(super) fn members(pair: &KeyPair) -> Option<Map<String, Value>> {
     let members = match pair {
-        Pair::Rsa(pair, _) => {
+        KeyPair::Rsa(pair, _) => {
             let (n, e) = rsa_numbers(pair.public_key().as_ref())?;
             vec![
                 ("kty", "RSA".to_owned()),
@@ -16,7 +16,7 @@ pub(super) fn members(pair: &Pair) -> Option<Map<String, Value>> {
                 ("e", base64url::encode(e)),
             ]
         }
-        Pair::Ec(pair) => {
+        KeyPair::Ec(pair) => {
             let (_, coordinates) = pair.public_key().as_ref().split_first()?; // 4: uncompressed
             let (x, y) = coordinates.split_at(coordinates.len() / 2);
             let curve = if x.len() == 32 { "P-256" } else { "P-384" };
@@ -27,12 +27,12 @@ pub(super) fn members(pair: &Pair) -> Option<Map<String, Value>> {
                 ("y", base64url::encode(y)),
             ]
         }
-        Pair::Ed25519(pair) => vec![
+        KeyPair::Ed25519(pair) => vec![
             ("kty", "OKP".to_owned()),
             ("crv", "Ed25519".to_owned()),
             ("x", base64url::encode(pair.public_key().as_ref())),
         ],
-        Pair::Shared(_) => return None,
+        KeyPair::Shared(_) => return None,
     };
     Some(members.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
@@ -49,7 +49,7 @@ fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n.strip_prefix(&[0]).unwrap_or(n), e.strip_prefix(&[0]).unwrap_or(e)))
 }
 
-/// The content of the DER value of `tag` that `der` begins with, and what follows it.
+/// Returns the content of the DER value of `tag` at the start of `der`, and the rest.
 fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, len], rest) = der.split_first_chunk()?;
     if found != tag {

@@ -1,4 +1,4 @@
-//! What makes a public key one that can be used here, whichever end uses it.
+//! Checks of public keys, for both ends.
 
 use super::{
     Algorithm,
@@ -6,15 +6,15 @@ use super::{
 };
 use aws_lc_rs::signature::RsaPublicKeyComponents;
 
-/// RFC 7518 §3.3 asks for so many bits.
+/// The minimum of RFC 7518 §3.3.
 const MIN_MODULUS_BITS: usize = 2048;
-/// A longer one costs more than a request may.
+/// The check of a longer one costs too much for a request.
 const MAX_MODULUS_BITS: usize = 8192;
 
-pub(super) const OTHER_ALGORITHM: &str = "its algorithm is not one for such a key (alg)";
+pub(super) const OTHER_ALGORITHM: &str = "its algorithm is not one for this key (alg)";
 
-/// The members of an RSA key ([RFC 7518 §6.3.1]), of which the library would only find out at the
-/// first signature whether they can be used.
+/// Returns the checked members of an RSA key ([RFC 7518 §6.3.1]). The library would check them only
+/// at the first signature.
 ///
 /// [RFC 7518 §6.3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-6.3.1
 pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'static str> {
@@ -27,7 +27,7 @@ pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'st
         MIN_MODULUS_BITS..=MAX_MODULUS_BITS => {}
         _ => return Err("its modulus is longer than 8192 bits"),
     }
-    // What the library takes: at most 33 bits.
+    // The library takes at most 33 bits.
     let exponent = e.iter().take(6).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     if !(3..1 << 33).contains(&exponent) || exponent % 2 == 0 {
         return Err("its exponent is even, too small or too large");
@@ -38,7 +38,7 @@ pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'st
     Ok(RsaPublicKeyComponents { n, e })
 }
 
-/// The one algorithm of the curve of an EC key, and its point
+/// Returns the algorithm of the curve of an EC key, and its point
 /// ([RFC 7518 §6.2.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1)).
 pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Vec<u8>), &'static str> {
     let (algorithm, len) = match jwk.crv.as_deref() {
@@ -53,14 +53,14 @@ pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Vec<u8>), &'static str> {
     for coordinate in [&jwk.x, &jwk.y] {
         let coordinate = jwk::bytes(coordinate)?;
         if coordinate.len() != len {
-            return Err("a coordinate is not of the size of its curve");
+            return Err("a coordinate has not the size of its curve");
         }
         point.extend_from_slice(&coordinate);
     }
     Ok((algorithm, point))
 }
 
-/// The point of an Ed25519 key
+/// Returns the point of an Ed25519 key
 /// ([RFC 8037 §2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
 pub(super) fn ed25519(jwk: &Jwk<'_>) -> Result<[u8; 32], &'static str> {
     if jwk.crv.as_deref() != Some("Ed25519") {
@@ -71,15 +71,15 @@ pub(super) fn ed25519(jwk: &Jwk<'_>) -> Result<[u8; 32], &'static str> {
     }
     let point = jwk::bytes(&jwk.x)?;
     let point = point.as_slice().try_into();
-    let point: [u8; 32] = point.map_err(|_| "a coordinate is not of the size of its curve")?;
+    let point: [u8; 32] = point.map_err(|_| "a coordinate has not the size of its curve")?;
     if is_weak(&point) {
-        return Err("its point is one that anybody can sign for");
+        return Err("its point has a small order, so that signatures can be forged");
     }
     Ok(point)
 }
 
-/// The second coordinates of the points of order 8, each with the other sign and without: those of
-/// order 1, 2 and 4 are 1, -1 and 0.
+/// The second coordinates of the points of order 8, of either sign. Those of order 1, 2 and 4 are
+/// 1, -1 and 0.
 const ORDER_8: [[u8; 32]; 2] = [
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
@@ -93,14 +93,14 @@ const ORDER_8: [[u8; 32]; 2] = [
     ],
 ];
 
-/// Whether a point of edwards25519 is of a small order, under which there are signatures of every
-/// message that need no private key, or is spelled in a second way.
+/// Returns `true` for a point of edwards25519 of small order, under which every message can be
+/// signed without a private key, and for a second spelling of a point.
 fn is_weak(point: &[u8; 32]) -> bool {
     let mut y = *point;
     y[31] &= 0x7f; // the sign of the first coordinate
     let [low, middle @ .., high] = y;
     let is_small = low <= 1 && middle == [0; 30] && high == 0;
-    // The prime is 2²⁵⁵ - 19: from it less one on are that of order 2 and what is not reduced.
+    // The prime is 2²⁵⁵ - 19. One less is the point of order 2, from there on nothing is reduced.
     let is_large = low >= 0xec && middle == [0xff; 30] && high == 0x7f;
     is_small || is_large || ORDER_8.contains(&y)
 }

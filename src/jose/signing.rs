@@ -1,26 +1,13 @@
-use super::{
-    Algorithm, base64url,
-    jwk::{self, Jwk},
-    pem, public_jwk, public_key, verifying,
-};
+use super::{Algorithm, base64url, jwk::Jwk, key_pair::KeyPair, public_jwk, public_key, verifying};
 use crate::{ClientSecret, ConfigError};
-use aws_lc_rs::{
-    hmac,
-    rand::SystemRandom,
-    rsa::KeyPairComponents,
-    signature::{
-        self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair,
-    },
-};
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
-/// A key that signs: for `private_key_jwt` and `client_secret_jwt`
+/// Signs assertions of clients: `private_key_jwt` and `client_secret_jwt`
 /// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
 ///
-/// It is bound to one [`Algorithm`]. Its `Debug` shows no key, the library that it is kept in
-/// wipes it when the last clone is dropped, and there is no way to have it back: what the caller
-/// read it from is the caller's to wipe.
+/// It is bound to one [`Algorithm`]. Its `Debug` shows no key, it cannot be exported, and it is
+/// wiped when the last clone is dropped. The caller wipes the text that it was read from.
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, SigningKey};
@@ -40,30 +27,22 @@ use std::{fmt, sync::Arc};
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    pub(super) pair: Arc<Pair>,
+    pub(super) pair: Arc<KeyPair>,
     kid: Option<Box<str>>,
     algorithm: Algorithm,
-}
-
-/// A key as the library keeps it.
-pub(super) enum Pair {
-    Rsa(RsaKeyPair, &'static dyn RsaEncoding),
-    Ec(EcdsaKeyPair),
-    Ed25519(Ed25519KeyPair),
-    Shared(Arc<hmac::Key>),
 }
 
 impl SigningKey {
     /// Parses a private JWK ([RFC 7517]): RSA with all its members (`n`, `e`, `d`, `p`, `q`, `dp`,
     /// `dq`, `qi`), EC on P-256 or P-384, OKP with Ed25519, or a shared secret (`oct`).
     ///
-    /// Its `alg` says what it signs with; without one RSA signs RS256, and a curve what is made
-    /// for it. A shared secret needs one. A `kid` names it.
+    /// Its `alg` is the algorithm. Without one, RSA signs RS256, and a curve its own algorithm; a
+    /// shared secret needs one. A `kid` names the key.
     ///
     /// # Errors
     ///
-    /// When it is of another type, lacks a member, is shorter than [RFC 7518] allows (RSA:
-    /// 2048 bits; a shared secret: the hash), or is not for signing by its `use` or `key_ops`.
+    /// When it has another type, lacks a member, is shorter than [RFC 7518] allows (RSA: 2048 bits;
+    /// a shared secret: the hash), or is not for signing by its `use` or `key_ops`.
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
     /// [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
@@ -78,19 +57,7 @@ impl SigningKey {
             None => None,
             Some(alg) => Some(Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM)?),
         };
-        let (algorithm, pair) = match jwk.kty.as_deref() {
-            Some("RSA") => rsa(&jwk, alg.unwrap_or(Algorithm::Rs256))?,
-            Some("EC") => ec(&jwk)?,
-            Some("OKP") => ed25519(&jwk)?,
-            Some("oct") => {
-                let algorithm =
-                    alg.ok_or("a shared secret does not say for which algorithm it is")?;
-                let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
-                (algorithm, Pair::Shared(Arc::new(key)))
-            }
-            Some(_) => return Err("its type is not supported (kty)"),
-            None => return Err("it has no type (kty)"),
-        };
+        let (algorithm, pair) = KeyPair::from_jwk(&jwk, alg)?;
         let kid = jwk.kid.as_deref().map(Into::into);
         Ok(Self { pair: Arc::new(pair), kid, algorithm })
     }
@@ -113,54 +80,42 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When it is anything else (the error says how to convert it), or not a key for `algorithm`.
+    /// When it is anything else (the error tells how to convert it), or not a key for `algorithm`.
     ///
     /// [RFC 7468 §10]: https://www.rfc-editor.org/rfc/rfc7468#section-10
     pub fn from_pkcs8_pem(algorithm: Algorithm, pem: &str) -> Result<Self, ConfigError> {
-        let pair = || {
-            let der = pem::private_key(pem)?;
-            if let Some(encoding) = rsa_encoding(algorithm) {
-                RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, encoding))
-            } else if let Some(signing) = ec_signing(algorithm) {
-                EcdsaKeyPair::from_pkcs8(signing, &der).map(Pair::Ec)
-            } else if algorithm == Algorithm::EdDsa {
-                Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Pair::Ed25519)
-            } else {
-                return Err("a shared secret is not kept as PKCS#8: use SigningKey::symmetric");
-            }
-            .map_err(|_| "it is not a key for this algorithm, or not of 2048 to 8192 bits")
-        };
-        let pair = pair().map_err(|reason| unusable("the PEM cannot sign", reason))?;
+        let pair = KeyPair::from_pkcs8(algorithm, pem)
+            .map_err(|reason| unusable("the PEM cannot sign", reason))?;
         Ok(Self::new(algorithm, pair))
     }
 
-    /// A shared secret, for HMAC: byte for byte, nothing is decoded.
+    /// Takes a shared secret for HMAC byte for byte; nothing is decoded.
     ///
     /// ```
     /// use tower_oauth2::{Algorithm, SigningKey};
     ///
     /// let secret = "a client secret of 32 characters";
-    /// let key = SigningKey::symmetric(Algorithm::Hs256, secret)?;
-    /// assert!(SigningKey::symmetric(Algorithm::Hs512, secret).is_err(), "too short for that");
+    /// let key = SigningKey::from_secret(Algorithm::Hs256, secret)?;
+    /// assert!(SigningKey::from_secret(Algorithm::Hs512, secret).is_err(), "too short for that");
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// When `algorithm` has a public key, or the secret is shorter than its hash: 32, 48 or 64
+    /// When `algorithm` is not symmetric, or the secret is shorter than its hash: 32, 48 or 64
     /// bytes ([RFC 7518 §3.2]).
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
-    pub fn symmetric(
+    pub fn from_secret(
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
         let key = verifying::shared(algorithm, secret.into().expose().as_bytes());
         let key = key.map_err(|reason| unusable("the secret cannot sign", reason))?;
-        Ok(Self::new(algorithm, Pair::Shared(Arc::new(key))))
+        Ok(Self::new(algorithm, KeyPair::Shared(Arc::new(key))))
     }
 
-    pub(super) fn new(algorithm: Algorithm, pair: Pair) -> Self {
+    pub(super) fn new(algorithm: Algorithm, pair: KeyPair) -> Self {
         Self { pair: Arc::new(pair), kid: None, algorithm }
     }
 
@@ -172,20 +127,20 @@ impl SigningKey {
         self
     }
 
-    /// The algorithm that it signs with.
+    /// Returns the algorithm that it signs with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its name, where it has one.
+    /// Returns its name, if it has one.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// The public half as a JWK, with its `alg`, its `kid` and `"use": "sig"`; nothing for a shared
-    /// secret.
+    /// Returns the public half as a JWK, with its `alg`, its `kid` and `"use": "sig"`, or `None`
+    /// for a shared secret.
     #[must_use]
     pub fn public_jwk(&self) -> Option<String> {
         let mut jwk = public_jwk::members(&self.pair)?;
@@ -197,7 +152,7 @@ impl SigningKey {
         Some(Value::Object(jwk).to_string())
     }
 
-    /// The compact JWS of `payload`, `typ` in its header.
+    /// Returns the compact JWS of `payload`, with `typ` in its header.
     ///
     /// # Errors
     ///
@@ -212,7 +167,7 @@ impl SigningKey {
         self.sign_with_header(&header, payload)
     }
 
-    /// The compact JWS of `payload` under `header`, which is taken as it is.
+    /// Returns the compact JWS of `payload` under `header`, which is used as it is.
     ///
     /// # Errors
     ///
@@ -233,80 +188,20 @@ impl SigningKey {
         Ok(token)
     }
 
-    /// The signature of `message`, as JWS has it.
+    /// Returns the signature of `message` in the form of JWS.
     ///
     /// # Errors
     ///
     /// As for [`sign`](Self::sign).
     pub(crate) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, ConfigError> {
-        let random = SystemRandom::new();
-        let signature = match &*self.pair {
-            Pair::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &random, message, &mut signature).map(|()| signature)
-            }
-            Pair::Ec(pair) => pair.sign(&random, message).map(|made| made.as_ref().to_vec()),
-            Pair::Ed25519(pair) => pair.try_sign(message).map(|made| made.as_ref().to_vec()),
-            Pair::Shared(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-        };
-        signature.map_err(|_| ConfigError::new("the key cannot sign"))
+        let signature = self.pair.sign(message);
+        signature.ok_or_else(|| ConfigError::new("the key cannot sign"))
     }
 }
 
-/// Why a key cannot be used; nothing of the key.
+/// Returns the error of a key that cannot be used. It repeats nothing of the key.
 fn unusable(what: &str, reason: &str) -> ConfigError {
     ConfigError::new(format!("{what}: {reason}"))
-}
-
-pub(super) fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
-    Some(match algorithm {
-        Algorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
-        Algorithm::Rs384 => &signature::RSA_PKCS1_SHA384,
-        Algorithm::Rs512 => &signature::RSA_PKCS1_SHA512,
-        Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
-        Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
-        Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-        _ => return None,
-    })
-}
-
-pub(super) fn ec_signing(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
-    Some(match algorithm {
-        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
-        _ => return None,
-    })
-}
-
-fn rsa(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, Pair), &'static str> {
-    let encoding = rsa_encoding(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
-    let pair = RsaKeyPair::from_components(&KeyPairComponents {
-        public_key: public_key::rsa(jwk)?,
-        d: jwk::bytes(&jwk.d)?,
-        p: jwk::bytes(&jwk.p)?,
-        q: jwk::bytes(&jwk.q)?,
-        dP: jwk::bytes(&jwk.dp)?,
-        dQ: jwk::bytes(&jwk.dq)?,
-        qInv: jwk::bytes(&jwk.qi)?,
-    });
-    let pair = pair.map_err(|_| "its members are no RSA key, or not of the same one")?;
-    Ok((algorithm, Pair::Rsa(pair, encoding)))
-}
-
-fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
-    let (algorithm, point) = public_key::ec(jwk)?;
-    let signing = ec_signing(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
-    let private = jwk::bytes(&jwk.d)?;
-    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
-    let pair = pair.map_err(|_| "its members are no key of its curve, or not of the same one")?;
-    Ok((algorithm, Pair::Ec(pair)))
-}
-
-fn ed25519(jwk: &Jwk<'_>) -> Result<(Algorithm, Pair), &'static str> {
-    let (seed, public) = (jwk::bytes(&jwk.d)?, public_key::ed25519(jwk)?);
-    let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public);
-    let pair = pair.map_err(|_| "its members are no Ed25519 key, or not of the same one")?;
-    Ok((Algorithm::EdDsa, Pair::Ed25519(pair)))
 }
 
 impl fmt::Debug for SigningKey {

@@ -28,19 +28,19 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// Why it cannot be used here: its type, its size, its use, a member that is wrong.
+    /// When it cannot be used: its type, its size, its use, or a wrong member.
     #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "for clients that sign"))]
     pub(crate) fn from_jwk(json: &[u8]) -> Result<Self, &'static str> {
         Self::new(&Jwk::read(json)?)
     }
 
-    /// The key of `jwk`, which was published.
+    /// Returns the key of a published `jwk`.
     pub(super) fn new(jwk: &Jwk<'_>) -> Result<Self, &'static str> {
         jwk.check("verify")?;
         match jwk.kty.as_deref() {
-            // Whoever reads the set could sign.
+            // Every reader of the set could sign.
             Some("oct") => return Err("it is a shared secret"),
-            // And so can whoever reads this entry.
+            // The same holds for the readers of this entry.
             _ if jwk.is_private() => return Err("it holds a private key"),
             _ => {}
         }
@@ -55,7 +55,7 @@ impl VerifyingKey {
         Ok(Self { kid, material: Material::Public(keys.into()) })
     }
 
-    /// A shared secret for `algorithm`, which is symmetric.
+    /// Returns the key of a shared secret for the symmetric `algorithm`.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl VerifyingKey {
         self.kid.as_deref()
     }
 
-    /// Whether the key may be used with `algorithm`.
+    /// Returns `true` if the key may be used with `algorithm`.
     pub(crate) fn supports(&self, algorithm: Algorithm) -> bool {
         match &self.material {
             Material::Public(keys) => keys.iter().any(|(bound, _)| *bound == algorithm),
@@ -83,7 +83,7 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether `signature` is one of `message`, by this key and `algorithm`.
+    /// Returns `true` if `signature` is one of `message`, by this key and `algorithm`.
     pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Material::Public(keys) => keys.iter().any(|(bound, key)| {
@@ -95,15 +95,15 @@ impl VerifyingKey {
         }
     }
 
-    /// Whether `other` is the same key under the same name for the same algorithms. A shared
-    /// secret is only the same as its clones: it is not kept to be compared.
+    /// Returns `true` if `other` is the same key with the same name and algorithms. A shared secret
+    /// equals only its clones, since its bytes are not kept.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         if self.kid != other.kid {
             return false;
         }
         match (&self.material, &other.material) {
             (Material::Public(keys), Material::Public(others)) => {
-                // The bytes of a key are those that it was parsed from, or would be written as.
+                // The bytes of a parsed key are its encoding.
                 keys.len() == others.len()
                     && keys
                         .iter()
@@ -118,7 +118,7 @@ impl VerifyingKey {
     }
 }
 
-/// The key for HMAC with `algorithm`, at least as long as the hash (RFC 7518 §3.2).
+/// Returns the HMAC key for `algorithm`, at least as long as the hash (RFC 7518 §3.2).
 pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &'static str> {
     let hash = match algorithm {
         Algorithm::Hs256 => hmac::HMAC_SHA256,
@@ -134,7 +134,7 @@ pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &
     Ok(hmac::Key::new(hash, secret))
 }
 
-/// A public key of RSA, once for each algorithm that it may be used with.
+/// Parses an RSA key, once for each algorithm that it may be used with.
 fn rsa(jwk: &Jwk<'_>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str> {
     let public = public_key::rsa(jwk)?;
     let mut keys = Vec::new();
@@ -142,7 +142,7 @@ fn rsa(jwk: &Jwk<'_>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, &'static str>
         let is_other = jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.as_str());
         if let (false, Some(parameters)) = (is_other, rsa_parameters(algorithm)) {
             let key = public.to_parsed_public_key(parameters);
-            keys.push((algorithm, key.map_err(|_| "its members are no RSA key")?));
+            keys.push((algorithm, key.map_err(|_| "its members are not an RSA key")?));
         }
     }
     if keys.is_empty() { Err(OTHER_ALGORITHM) } else { Ok(keys) }
@@ -172,5 +172,5 @@ fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
 
 fn okp(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
     let key = ParsedPublicKey::new(&signature::ED25519, public_key::ed25519(jwk)?);
-    Ok((Algorithm::EdDsa, key.map_err(|_| "its members are no Ed25519 key")?))
+    Ok((Algorithm::EdDsa, key.map_err(|_| "its members are not an Ed25519 key")?))
 }

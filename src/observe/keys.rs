@@ -1,17 +1,19 @@
-use std::fmt::Display;
-use tracing::{Level, event};
+//! Key sets.
 
-/// Logs that a fetch brought so many keys.
+use super::facade::event;
+use std::fmt::Display;
+
+/// Logs that a fetch brought `keys` keys.
 pub(crate) fn fetched(keys: usize) {
-    event!(target: "tower_oauth2::server", Level::DEBUG, keys, "keys fetched");
+    event!(target: "tower_oauth2::server", tracing::Level::DEBUG, keys, "keys fetched");
 }
 
 /// Logs that a fetch of keys failed. The text is fit for one line.
-pub(crate) fn not_fetched(error: &impl Display) {
-    event!(target: "tower_oauth2::server", Level::WARN, %error, "keys not fetched");
+pub(crate) fn not_fetched(error: impl Display) {
+    event!(target: "tower_oauth2::server", tracing::Level::WARN, %error, "keys not fetched");
 }
 
 /// Logs that an entry of a key set cannot be used. The text is fit for one line.
 pub(crate) fn skipped(entry: &str) {
-    event!(target: "tower_oauth2::server", Level::WARN, entry, "key skipped");
+    event!(target: "tower_oauth2::server", tracing::Level::WARN, entry, "key skipped");
 }

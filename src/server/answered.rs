@@ -6,7 +6,7 @@ use std::{
 };
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, or one that the layer had at once.
+    /// The response of the inner service, or one that the layer had at once.
     #[must_use = "futures do nothing unless polled"]
     pub struct AnsweredFuture<F, R> {
         #[pin]
@@ -48,7 +48,7 @@ where
             StateProjection::Calling { inner } => inner.poll(cx),
             StateProjection::Answered { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
-                // Polled after its end, which a future may answer with never ending.
+                // A future that is polled after its end may stay pending.
                 None => Poll::Pending,
             },
         }

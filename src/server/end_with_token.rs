@@ -1,4 +1,4 @@
-use super::{Authenticated, TokenEnd};
+use super::require_token::{Authenticated, TokenEnd};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -10,12 +10,13 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Ends the body of an answer when the token of its request is good no longer: for streams, whose
-/// caller would otherwise be served for as long as the connection lasts.
+/// Ends the body of a response when the token of its request expires or is revoked.
 ///
-/// It stands below a [`RequireToken`](crate::server::RequireToken); the answer to a request without an
-/// [`Authenticated`] is left as it is. The body ends as if it were complete: it is meant for
-/// streams of which every frame counts for itself, such as server-sent events.
+/// For streams, which would otherwise last as long as the connection. The body ends as if it were
+/// complete, so that each frame must make sense by itself, as server-sent events do.
+///
+/// Put it below a [`RequireToken`](crate::server::RequireToken). It does not change the response to a
+/// request without an [`Authenticated`].
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -35,7 +36,7 @@ pub struct EndWithToken {
 }
 
 impl EndWithToken {
-    /// Ends bodies with their tokens.
+    /// Creates the layer.
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,20 +57,7 @@ pub struct EndWithTokenService<S> {
 }
 
 impl<S> EndWithTokenService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 type Ended = Pin<Box<dyn Future<Output = TokenEnd> + Send>>;
@@ -94,7 +82,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, with a body that ends with the token.
+    /// The response of the inner service, with a body that ends with the token.
     #[must_use = "futures do nothing unless polled"]
     pub struct EndWithTokenFuture<F> {
         #[pin]
@@ -141,7 +129,7 @@ impl<B: Body> Body for EndWithTokenBody<B> {
             *this.is_over |= ended.as_mut().poll(cx).is_ready();
         }
         if *this.is_over {
-            // Not to be polled again.
+            // A future is not polled again after its end.
             *this.ended = None;
             return Poll::Ready(None);
         }
@@ -157,7 +145,7 @@ impl<B: Body> Body for EndWithTokenBody<B> {
         if self.ended.is_none() || hint.exact() == Some(0) {
             return hint;
         }
-        // It may end before; a length that is not kept would be a broken answer.
+        // The body may end early, and a response that is shorter than its length is broken.
         let mut shorter = SizeHint::new();
         if let Some(upper) = hint.upper().filter(|_| hint.exact().is_none()) {
             shorter.set_upper(upper);

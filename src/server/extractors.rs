@@ -1,12 +1,9 @@
-//! axum's extractors (feature `axum`).
+//! Extractors for axum (feature `axum`).
+//!
+//! **In**: the head of a request below [`RequireToken`](super::RequireToken). **Out**: what that layer attached, or a refusal.
+//! **Uses** `vocabulary`, `validate` and `require_token`.
 
-use super::{
-    Anonymous, Authenticated,
-    require_token::{
-        decide::{self, Whose},
-        refuse,
-    },
-};
+use super::require_token::{Anonymous, Authenticated, refuse};
 use crate::{RequestHead, ScopeSet, validate::Rejection};
 use axum_core::{
     body::Body,
@@ -16,16 +13,16 @@ use axum_core::{
 use http::request::Parts;
 use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Deref};
 
-/// The refusal of an extractor: 401 with the layer's challenge where nothing was presented to an
-/// optional [`RequireToken`](super::RequireToken), 500 where there is none above.
+/// The refusal of an extractor.
 ///
-/// A handler that takes a `Result<Authenticated, ExtractorRefusal>` may look at it first. It is
-/// counted and audited as refused; who serves such requests takes an `Option<Authenticated>`. Its
-/// text is that of the [`Rejection`], for whoever runs the server: callers may be told
-/// [`Rejection::public_description`].
+/// The response is 401 with the layer's challenge for an anonymous request, and 500 without a
+/// [`RequireToken`](super::RequireToken) above the route. The refusal is counted and audited, even if
+/// a handler takes a `Result<Authenticated, ExtractorRefusal>` and responds otherwise; take an
+/// `Option<Authenticated>` to serve anonymous requests. The text is that of the [`Rejection`], for
+/// logs; a response may contain [`Rejection::public_description`].
 #[derive(Debug)]
 pub struct ExtractorRefusal {
-    /// The body is empty; without its type this is `Sync`, as errors have to be.
+    /// Without the type of its empty body, which is not `Sync` as errors have to be.
     response: Box<Response<()>>,
 }
 
@@ -34,10 +31,10 @@ impl ExtractorRefusal {
         Self { response: Box::new(response) }
     }
 
-    /// Why the request is refused.
+    /// Returns why the request is refused.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
-        #[expect(clippy::expect_used, reason = "whoever makes a refusal puts it there")]
+        #[expect(clippy::expect_used, reason = "every refusal has one")]
         self.response.extensions().get().expect("a refusal has a rejection")
     }
 }
@@ -61,6 +58,9 @@ fn head(parts: &Parts) -> RequestHead<'_> {
     RequestHead::new(method, uri, *version, headers, extensions)
 }
 
+/// Refuses anonymous requests with 401, and all requests with 500 without a
+/// [`RequireToken`](super::RequireToken) above. A handler that takes a
+/// `Result<Authenticated, ExtractorRefusal>` sees the refusal.
 impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = ExtractorRefusal;
 
@@ -69,22 +69,16 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
             return Ok(authenticated.clone());
         }
         let response = match parts.extensions.get::<Anonymous>() {
-            Some(anonymous) => {
-                let settings = anonymous.settings();
-                let rejection = Rejection::missing();
-                decide::refused(settings, &rejection, Whose::default());
-                refuse::response(rejection, settings, head(parts))
-            }
-            None => refuse::misplaced(
-                "an extractor stands below no RequireToken: put that layer around the route",
-            ),
+            Some(anonymous) => anonymous.refuse(head(parts)),
+            None => refuse::without_settings(Rejection::internal(
+                "no RequireToken is above this extractor: put that layer around the route",
+            )),
         };
         Err(ExtractorRefusal::new(response))
     }
 }
 
-/// Nothing where nothing was presented, or where no [`RequireToken`](super::RequireToken) is
-/// above.
+/// Extracts `None` from anonymous requests, and without a [`RequireToken`](super::RequireToken) above.
 impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
     type Rejection = Infallible;
 
@@ -93,7 +87,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
     }
 }
 
-/// The validator's own claims, as an extractor: 500 where they are of another type.
+/// Extracts the validator's own claims. The response is 500 if they are not of type `C`.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -123,7 +117,7 @@ pub struct Claims<C> {
 }
 
 impl<C> Claims<C> {
-    /// Whose claims they are.
+    /// Returns the token that the claims belong to.
     #[must_use]
     pub fn authenticated(&self) -> &Authenticated {
         &self.authenticated
@@ -134,7 +128,7 @@ impl<C: Send + Sync + 'static> Deref for Claims<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        #[expect(clippy::expect_used, reason = "looked up when it was extracted")]
+        #[expect(clippy::expect_used, reason = "checked at the extraction")]
         self.authenticated.claims().expect("the claims are of this type")
     }
 }
@@ -147,8 +141,9 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
             <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
         if authenticated.claims::<C>().is_none() {
             let reason =
-                "the validator's claims are of another type than the handler's: see with_claims";
-            return Err(ExtractorRefusal::new(refuse::misplaced(reason)));
+                "the claims of the validator are not of the type of this handler; see with_claims";
+            let response = authenticated.refuse(Rejection::internal(reason), head(parts));
+            return Err(ExtractorRefusal::new(response));
         }
         Ok(Self { authenticated, claims: PhantomData })
     }
@@ -166,14 +161,14 @@ impl<C> fmt::Debug for Claims<C> {
     }
 }
 
-/// A scope as a type, for [`Scoped`].
+/// A type that stands for a scope, for [`Scoped`].
 pub trait RequiredScope {
     /// The scope: one `scope-token` of RFC 6749 §3.3.
     const SCOPE: &'static str;
 }
 
-/// An [`Authenticated`] whose token grants the scope of `T`, as an extractor: 403
-/// `insufficient_scope` where it does not.
+/// Extracts the [`Authenticated`] of a token that grants the scope of `T`. The response is 403
+/// `insufficient_scope` if it does not.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -219,12 +214,9 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
         if authenticated.principal().scopes().contains(T::SCOPE) {
             return Ok(Self { authenticated, scope: PhantomData });
         }
-        let settings = authenticated.settings();
-        // A constant that is no scope is left out of the challenge; it is refused all the same.
+        // A constant that is not a scope is left out of the challenge; the request is still refused.
         let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
-        decide::refused(settings, &missing, authenticated.whose());
-        let response = refuse::response(missing, settings, head(parts));
-        Err(ExtractorRefusal::new(response))
+        Err(ExtractorRefusal::new(authenticated.refuse(missing, head(parts))))
     }
 }
 

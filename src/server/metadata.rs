@@ -1,4 +1,4 @@
-//! The document that tells clients how to get a token for this API
+//! Tells clients how to get a token for this API
 //! ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
 
 use super::AnsweredFuture;
@@ -15,9 +15,10 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Serves the metadata of a protected resource at its well-known path, to everybody, and passes
-/// every other request on: it stands above the [`RequireToken`](super::RequireToken) that made
-/// it.
+/// Serves the metadata of a protected resource at its well-known path, to requests with and without a
+/// token. All other requests go to the inner service.
+///
+/// Put it above the [`RequireToken`](super::RequireToken) that returned it.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -59,11 +60,12 @@ impl ResourceMetadata {
         Ok(Self { path: resource_metadata(resource)?.path().into(), document })
     }
 
-    /// Names the authorization servers whose tokens are taken, by their issuer identifiers.
+    /// Sets the issuer identifiers of the authorization servers that issue tokens for this resource.
+    /// Defaults to none.
     ///
     /// # Errors
     ///
-    /// When one is no absolute `https` URL.
+    /// When one of `issuers` is not an absolute `https` URL.
     pub fn with_authorization_servers<I>(self, issuers: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
@@ -72,16 +74,19 @@ impl ResourceMetadata {
         let issuers: Vec<String> = issuers.into_iter().map(|one| one.as_ref().into()).collect();
         for issuer in &issuers {
             let uri: Option<Uri> = issuer.parse().ok();
-            if !uri.and_then(|uri| Origin::of(&uri)).is_some_and(|origin| origin.is_secure()) {
-                return Err(ConfigError::new(
-                    "an authorization server is named by its issuer, such as https://as.example",
-                ));
+            if !uri.and_then(|uri| Origin::from_uri(&uri)).is_some_and(|origin| origin.is_secure())
+            {
+                return Err(ConfigError::new(format!(
+                    "the issuer {issuer:?} is not an absolute https URL; write one such as \
+                     https://as.example"
+                )));
             }
         }
         Ok(self.with_list("authorization_servers", &issuers))
     }
 
-    /// Names the scopes that requests may need.
+    /// Sets the scopes that requests may need. Defaults to those of
+    /// [`with_scope_hint`](super::RequireToken::with_scope_hint).
     pub fn with_scopes(self, scopes: &ScopeSet) -> Self {
         let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
         self.with_list("scopes_supported", &scopes)
@@ -97,8 +102,8 @@ impl ResourceMetadata {
         self
     }
 
-    /// The answer to a request for the document.
-    fn answer<R: From<Bytes> + Default>(&self, method: &Method) -> Response<R> {
+    /// Responds to a request for the document.
+    fn respond<R: From<Bytes> + Default>(&self, method: &Method) -> Response<R> {
         let mut response = Response::new(R::default());
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -106,7 +111,7 @@ impl ResourceMetadata {
             Method::GET | Method::HEAD => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 if *method == Method::GET {
-                    // Names and texts only, which always are JSON.
+                    // It is all names and texts, which cannot fail to be JSON.
                     let document = serde_json::to_vec(&self.document).unwrap_or_default();
                     *response.body_mut() = R::from(Bytes::from(document));
                 }
@@ -145,20 +150,7 @@ pub struct ResourceMetadataService<S> {
 }
 
 impl<S> ResourceMetadataService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for ResourceMetadataService<S>
@@ -176,7 +168,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if request.uri().path() == &*self.metadata.path {
-            AnsweredFuture::answered(self.metadata.answer(request.method()))
+            AnsweredFuture::answered(self.metadata.respond(request.method()))
         } else {
             AnsweredFuture::calling(self.inner.call(request))
         }

@@ -1,5 +1,28 @@
-//! For servers: [`RequireToken`] takes the access token of every request, has it judged, and
-//! refuses or hands on; [`RequireScope`] and other policies ask for more on a route.
+//! For servers: [`RequireToken`] lets only requests with a good access token through, and
+//! [`RequireScope`] and other policies require more of it on a route.
+//!
+//! **In**: requests, and a [`ValidateToken`](crate::validate::ValidateToken). **Out**: requests with an [`Authenticated`] in
+//! their extensions, or refusals. **Uses** `vocabulary`, `observe`, `back_channel` and `validate`.
+
+/// Defines the accessors of a service for its field `inner`.
+macro_rules! inner_service_accessors {
+    () => {
+        /// Returns the inner service.
+        pub fn get_ref(&self) -> &S {
+            &self.inner
+        }
+
+        /// Returns the inner service.
+        pub fn get_mut(&mut self) -> &mut S {
+            &mut self.inner
+        }
+
+        /// Consumes the layer's service, and returns the inner one.
+        pub fn into_inner(self) -> S {
+            self.inner
+        }
+    };
+}
 
 mod answered;
 mod end_with_token;
@@ -10,19 +33,34 @@ mod policy;
 mod render;
 mod require_token;
 mod revocation_endpoint;
+mod uncached;
 
+#[doc(hidden)]
 pub use answered::AnsweredFuture;
-pub use end_with_token::{EndWithToken, EndWithTokenBody, EndWithTokenFuture, EndWithTokenService};
+pub use end_with_token::EndWithToken;
+#[doc(hidden)]
+pub use end_with_token::{EndWithTokenBody, EndWithTokenFuture, EndWithTokenService};
 #[cfg(feature = "axum")]
-pub use extractors::{Claims, ExtractorRefusal, RequiredScope, Scoped};
-pub use metadata::{ResourceMetadata, ResourceMetadataService};
-pub use policy::{Policy, RequirePolicy, RequirePolicyService, RequireScope, StepUp};
-pub use render::{RenderRefusals, RenderRefusalsFuture, RenderRefusalsService};
+#[doc(hidden)]
+pub use extractors::ExtractorRefusal;
+#[cfg(feature = "axum")]
+pub use extractors::{Claims, RequiredScope, Scoped};
+pub use metadata::ResourceMetadata;
+#[doc(hidden)]
+pub use metadata::ResourceMetadataService;
+#[doc(hidden)]
+pub use policy::RequirePolicyService;
+pub use policy::{Policy, RequirePolicy, RequireScope, StepUp};
+pub use render::RenderRefusals;
+#[doc(hidden)]
+pub use render::{RenderRefusalsFuture, RenderRefusalsService};
 pub use require_token::{
-    Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormFuture, BufferFormService,
-    RequireToken, RequireTokenService, ResponseFuture, TokenEnd, TokenId,
+    Anonymous, AuditEvent, Authenticated, BufferForm, RequireToken, RequireTokenService, TokenId,
 };
+#[doc(hidden)]
+pub use require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd};
 pub use revocation_endpoint::{
-    ClientCredentials, EndpointBody, IntoRevocations, RevocationEndpoint, RevocationEndpointFuture,
-    RevocationError, RevokeRequest,
+    ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest,
 };
+#[doc(hidden)]
+pub use revocation_endpoint::{EndpointBody, IntoRevocations, RevocationEndpointFuture};

@@ -1,3 +1,4 @@
+use super::require_token::grpc::GRPC_STATUS;
 use crate::validate::Rejection;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
@@ -13,10 +14,9 @@ use tower_service::Service;
 
 type Renderer = Arc<dyn Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync>;
 
-/// Gives refusals a body: those of every layer of this crate that stands below it.
+/// Gives a body to the refusals of all layers of this crate below it.
 ///
-/// Status, challenges and all other headers stay as they are. gRPC's refusals have no body, and
-/// get none.
+/// Status, challenges and the other headers stay as they are. Refusals of gRPC have no body.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -34,16 +34,16 @@ pub struct RenderRefusals {
 }
 
 impl RenderRefusals {
-    /// Renders each refusal by `render`: its content type and its body. What the caller may know
-    /// is [`Rejection::public_description`].
+    /// Renders each refusal with `render`, which returns the content type and the body. The body may
+    /// contain [`Rejection::public_description`], which is meant for callers.
     pub fn new(
         render: impl Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync + 'static,
     ) -> Self {
         Self { renderer: Arc::new(render) }
     }
 
-    /// Renders `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)):
-    /// `title`, `status` and `detail`.
+    /// Renders refusals as `application/problem+json`
+    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with `title`, `status` and `detail`.
     pub fn problem_json() -> Self {
         Self::new(|rejection| {
             let status = rejection.kind().status();
@@ -74,20 +74,7 @@ pub struct RenderRefusalsService<S> {
 }
 
 impl<S> RenderRefusalsService<S> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, B, R> Service<Request<B>> for RenderRefusalsService<S>
@@ -109,7 +96,7 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, with a body where it is a refusal.
+    /// The response of the inner service, with a body if it is a refusal.
     #[must_use = "futures do nothing unless polled"]
     pub struct RenderRefusalsFuture<F> {
         #[pin]
@@ -128,7 +115,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        if !response.headers().contains_key("grpc-status")
+        if !response.headers().contains_key(GRPC_STATUS)
             && let Some(rejection) = response.extensions().get::<Rejection>()
         {
             let (content_type, body) = (this.renderer)(rejection);

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-/// A [`TokenStore`] in the process, which can be told to fail.
+/// Stores tokens in the process, and fails or hangs on demand.
 ///
-/// A clone is the same store. Nothing in it expires, and no guard lapses: what is too old is for
-/// the cache to notice. A value is kept as the text that a real store would keep.
+/// Clones share one store. No token and no lease in it expires; the cache checks the expiry of a
+/// token. The store keeps tokens as the text that a real store keeps.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -28,71 +28,71 @@ pub struct InMemoryStore {
 #[derive(Default)]
 struct State {
     tokens: HashMap<StoreKey, String>,
-    guards: HashMap<StoreKey, String>,
+    leases: HashMap<StoreKey, String>,
     health: Health,
-    asked: u64,
+    operations: u64,
 }
 
 #[derive(Clone, Copy, Default)]
 enum Health {
     #[default]
-    Well,
-    Fails,
-    Hangs,
+    Working,
+    Failing,
+    Hanging,
 }
 
 impl InMemoryStore {
-    /// An empty store that works.
+    /// Creates an empty store that works.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Answers everything with an error from now on.
+    /// Fails every operation from now on.
     pub fn fail(&self) {
-        self.lock().health = Health::Fails;
+        self.lock().health = Health::Failing;
     }
 
-    /// Never answers from now on.
+    /// Never completes an operation from now on.
     pub fn hang(&self) {
-        self.lock().health = Health::Hangs;
+        self.lock().health = Health::Hanging;
     }
 
-    /// Works from now on.
+    /// Works again from now on.
     pub fn recover(&self) {
-        self.lock().health = Health::Well;
+        self.lock().health = Health::Working;
     }
 
-    /// The keys of what is there.
+    /// Returns the keys of the stored tokens.
     #[must_use]
     pub fn keys(&self) -> Vec<StoreKey> {
         self.lock().tokens.keys().cloned().collect()
     }
 
-    /// Which keys somebody is fetching for.
+    /// Returns the keys that a cache holds a lease on, that is, fetches a token for.
     #[must_use]
-    pub fn guarded(&self) -> Vec<StoreKey> {
-        self.lock().guards.keys().cloned().collect()
+    pub fn leased_keys(&self) -> Vec<StoreKey> {
+        self.lock().leases.keys().cloned().collect()
     }
 
-    /// How often it was asked anything.
+    /// Returns the number of operations, failed ones included.
     #[must_use]
-    pub fn asked(&self) -> u64 {
-        self.lock().asked
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two writes, so a poisoned state is a whole one.
+        // Nothing panics between two writes, so the state behind a poisoned lock is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer<'a, T: Send + 'a>(&self, answer: impl FnOnce(&mut State) -> T) -> StoreFuture<'a, T> {
         let mut state = self.lock();
-        state.asked += 1;
+        state.operations += 1;
         match state.health {
-            Health::Well => Box::pin(ready(Ok(answer(&mut state)))),
-            Health::Fails => Box::pin(ready(Err(StoreError::from("it was told to fail")))),
-            Health::Hangs => Box::pin(pending()),
+            Health::Working => Box::pin(ready(Ok(answer(&mut state)))),
+            Health::Failing => Box::pin(ready(Err(StoreError::from("the store fails on demand")))),
+            Health::Hanging => Box::pin(pending()),
         }
     }
 }
@@ -113,9 +113,9 @@ impl TokenStore for InMemoryStore {
     }
 
     fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
-        let is_same = |kept: &String| {
-            let kept = kept.parse::<StoredToken>();
-            kept.is_ok_and(|kept| kept.access_token().has_text_of(token.access_token()))
+        let is_same = |stored: &String| {
+            let stored = stored.parse::<StoredToken>();
+            stored.is_ok_and(|stored| stored.access_token().has_text_of(token.access_token()))
         };
         self.answer(|state| {
             if state.tokens.get(key).is_some_and(is_same) {
@@ -131,7 +131,7 @@ impl TokenStore for InMemoryStore {
         _: Duration,
     ) -> StoreFuture<'a, Acquired> {
         self.answer(|state| {
-            let current = state.guards.entry(key.clone()).or_insert_with(|| holder.to_owned());
+            let current = state.leases.entry(key.clone()).or_insert_with(|| holder.to_owned());
             match current == holder {
                 true => Acquired::Yours,
                 false => Acquired::Taken { look_again: Duration::from_millis(50) },
@@ -141,8 +141,8 @@ impl TokenStore for InMemoryStore {
 
     fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
         self.answer(|state| {
-            if state.guards.get(key).is_some_and(|current| current == holder) {
-                state.guards.remove(key);
+            if state.leases.get(key).is_some_and(|current| current == holder) {
+                state.leases.remove(key);
             }
         })
     }
@@ -153,7 +153,7 @@ impl fmt::Debug for InMemoryStore {
         let state = self.lock();
         f.debug_struct("InMemoryStore")
             .field("tokens", &state.tokens.len())
-            .field("guards", &state.guards.len())
+            .field("leases", &state.leases.len())
             .finish_non_exhaustive()
     }
 }

@@ -8,15 +8,15 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// A clock that moves only when told to, and fires the timers it passes.
+/// Stands still until a test moves it, and fires the timers that it passes.
 ///
-/// A clone is the same clock.
+/// Clones share one time.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
 /// use tower_oauth2::testing::ManualClock;
 ///
-/// let manual = ManualClock::at(SystemTime::UNIX_EPOCH);
+/// let manual = ManualClock::from_wall(SystemTime::UNIX_EPOCH);
 /// let clock = manual.clock();
 /// let start = clock.monotonic();
 /// manual.advance(Duration::from_secs(60));
@@ -35,26 +35,27 @@ struct State {
 }
 
 impl ManualClock {
-    /// A clock whose wall shows the present.
+    /// Creates a clock whose wall clock shows the present.
     #[must_use]
     pub fn new() -> Self {
-        Self::at(SystemTime::now())
+        Self::from_wall(SystemTime::now())
     }
 
-    /// A clock whose wall shows `wall`.
+    /// Creates a clock whose wall clock shows `wall`.
     #[must_use]
-    pub fn at(wall: SystemTime) -> Self {
+    pub fn from_wall(wall: SystemTime) -> Self {
         let state = State { monotonic: Instant::now(), wall, timers: Vec::new() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The [`Clock`] to give to a layer.
+    /// Returns the [`Clock`] for a layer.
     #[must_use]
     pub fn clock(&self) -> Clock {
         Clock::replaced(Arc::new(self.clone()))
     }
 
-    /// Moves both clocks by `duration` and fires every timer that is then due.
+    /// Moves the monotonic clock and the wall clock by `duration`, and fires every timer that is then
+    /// due.
     ///
     /// # Panics
     ///
@@ -72,13 +73,13 @@ impl ManualClock {
         }
     }
 
-    /// Sets the wall clock alone, forward or back, as an operator or NTP does.
+    /// Sets the wall clock alone, forward or back, as an operator or NTP may.
     pub fn set_wall(&self, wall: SystemTime) {
         self.lock().wall = wall;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two writes, so a poisoned state is a whole one.
+        // Nothing panics between two writes, so the state behind a poisoned lock is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn advance_fires_what_is_due_and_nothing_else() {
+    async fn advance_fires_the_timers_that_are_due_and_no_others() {
         let manual = ManualClock::new();
         let clock = manual.clock();
         let soon = tokio::spawn(clock.sleep(Duration::from_secs(1)));

@@ -1,23 +1,29 @@
-//! What tests need: a clock that stands still until it is told to go on, and an authorization
-//! server in the process. Nothing here waits, and nothing needs a network.
+//! A manual clock, an authorization server in the process, and an in-memory token store, for tests
+//! that neither wait nor need a network.
 //!
-//! | I want to … | call … |
+//! Everything here is exempt from semantic versioning.
+//!
+//! | to … | use … |
 //! |---|---|
-//! | have an authorization server | [`AuthorizationServer::new`], in a [`Transport`](crate::Transport); over a socket: [`bind`](AuthorizationServer::bind) |
+//! | have an authorization server | [`AuthorizationServer::new`] in a [`Transport`](crate::Transport), or over a socket: [`bind`](AuthorizationServer::bind) |
 //! | have clients and users | [`register_client`](AuthorizationServer::register_client), [`register_user`](AuthorizationServer::register_user) |
 //! | mint an opaque token with any claims | [`mint_opaque`](AuthorizationServer::mint_opaque) |
 //! | mint a JWT with any claims | [`mint`](AuthorizationServer::mint) |
-//! | have JWTs issued, rotate and retire keys | [`issue_jwts`](AuthorizationServer::issue_jwts), [`rotate_key`](AuthorizationServer::rotate_key), [`publish_key`](AuthorizationServer::publish_key), [`retire_key`](AuthorizationServer::retire_key) |
-//! | revoke a token, or all | [`revoke`](AuthorizationServer::revoke), [`revoke_all`](AuthorizationServer::revoke_all) |
-//! | have it go down, and come back | [`go_down`](AuthorizationServer::go_down), [`come_back`](AuthorizationServer::come_back); its keys alone: [`fail_keys`](AuthorizationServer::fail_keys), [`restore_keys`](AuthorizationServer::restore_keys) |
-//! | have it answer late or never | [`set_latency`](AuthorizationServer::set_latency), [`hang_next`](AuthorizationServer::hang_next), [`hang`](AuthorizationServer::hang), [`drop_next`](AuthorizationServer::drop_next) |
-//! | have it answer wrongly | [`fail_next`](AuthorizationServer::fail_next), [`always`](AuthorizationServer::always), [`set_extra_member`](AuthorizationServer::set_extra_member), [`set_bare_answers`](AuthorizationServer::set_bare_answers) |
-//! | count requests, and look at them | [`token_requests`](AuthorizationServer::token_requests), [`introspections`](AuthorizationServer::introspections), [`key_requests`](AuthorizationServer::key_requests), [`last_token_request`](AuthorizationServer::last_token_request) |
-//! | judge its tokens without a request | [`validator`](AuthorizationServer::validator) |
-//! | let time go by | [`ManualClock::advance`], for whatever has a `with_clock` |
+//! | issue JWTs, rotate and retire keys | [`issue_jwts`](AuthorizationServer::issue_jwts), [`rotate_key`](AuthorizationServer::rotate_key), [`publish_key`](AuthorizationServer::publish_key), [`retire_key`](AuthorizationServer::retire_key) |
+//! | revoke one token or all | [`revoke`](AuthorizationServer::revoke), [`revoke_all`](AuthorizationServer::revoke_all) |
+//! | take the server down and up | [`go_down`](AuthorizationServer::go_down), [`come_back`](AuthorizationServer::come_back); the keys alone: [`fail_keys`](AuthorizationServer::fail_keys), [`restore_keys`](AuthorizationServer::restore_keys) |
+//! | answer late or never | [`set_latency`](AuthorizationServer::set_latency), [`hang_next`](AuthorizationServer::hang_next), [`hang_all`](AuthorizationServer::hang_all), [`drop_next`](AuthorizationServer::drop_next) |
+//! | answer with an error or a wrong value | [`fail_next`](AuthorizationServer::fail_next), [`fail_all`](AuthorizationServer::fail_all), [`set_extra_member`](AuthorizationServer::set_extra_member) |
+//! | answer as a real server that departs from the standards | [`enable`](AuthorizationServer::enable) a [`Quirk`] |
+//! | count and inspect requests | [`token_requests`](AuthorizationServer::token_requests), [`introspections`](AuthorizationServer::introspections), [`key_requests`](AuthorizationServer::key_requests), [`last_token_request`](AuthorizationServer::last_token_request) |
+//! | validate tokens without a request | [`validator`](AuthorizationServer::validator) |
+//! | move time | [`ManualClock::advance`], for every type with `with_clock` |
 //! | have a store that fails | [`InMemoryStore`] |
 //!
-//! # A handler of one's own, behind `RequireToken`
+//! **In**: what a test sets, and HTTP requests. **Out**: HTTP answers, a [`Clock`](crate::Clock), a
+//! token store. **Uses** every other room; only tests use it.
+//!
+//! # Example: a handler behind `RequireToken`
 //!
 //! ```
 //! use axum::{Router, body::Body, routing::get};
@@ -31,7 +37,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = AuthorizationServer::new();
-//! let me = async |who: Authenticated| who.principal().subject().unwrap_or("nobody").to_owned();
+//! let me = async |caller: Authenticated| caller.principal().subject().unwrap().to_owned();
 //! let app: Router = Router::new()
 //!     .route("/me", get(me))
 //!     .route_layer(RequireScope::all_of(["read"])?)
@@ -49,16 +55,16 @@
 //! assert_eq!(status(&lesser).await, StatusCode::FORBIDDEN);
 //! assert_eq!(status("another").await, StatusCode::UNAUTHORIZED);
 //!
-//! // Destroyed, and from then on refused.
+//! // A revoked token is refused at once.
 //! assert!(server.revoke(&token));
 //! assert_eq!(status(&token).await, StatusCode::UNAUTHORIZED);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # A client of one's own, and its token's life
+//! # Example: a client and the life of its token
 //!
-//! An hour goes by in no time, and the refresh is seen before the token expires.
+//! Moves an hour ahead without waiting, and observes the refresh before the token expires.
 //!
 //! ```
 //! use http::{Request, Response, StatusCode};
@@ -74,7 +80,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let clock = ManualClock::new();
-//! let server = AuthorizationServer::with_clock(clock.clock());
+//! let server = AuthorizationServer::new().with_clock(clock.clock());
 //! server.register_client(RegisteredClient::confidential("app", "s3cr3t"));
 //!
 //! // The client under test, with the server as its back channel.
@@ -82,7 +88,7 @@
 //! let transport = Transport::new(server.clone());
 //! let endpoint = TokenEndpoint::new("https://as.example/token", client, transport)?;
 //! let layer = ClientCredentialsRefresh::new(endpoint, "https://api.example")?
-//!     .with_policy(RefreshPolicy::default().with_jitter(false))
+//!     .with_policy(RefreshPolicy::default().without_jitter())
 //!     .with_clock(clock.clock());
 //!
 //! // The API that it calls.
@@ -99,7 +105,7 @@
 //! assert_eq!(call().await?, StatusCode::OK);
 //! assert_eq!(server.token_requests(), 1);
 //!
-//! // In the last five minutes of its hour the token is used on, and renewed in the background.
+//! // In the last five minutes of its hour the token is still used, and refreshed in the background.
 //! clock.advance(Duration::from_secs(56 * 60));
 //! assert_eq!(call().await?, StatusCode::OK);
 //! let mut status = layer.cache().status();
@@ -108,12 +114,12 @@
 //! }
 //! assert_eq!(server.token_requests(), 2);
 //!
-//! // Destroyed: the API refuses it, another is fetched, and the call is repeated.
+//! // The API refuses a revoked token. The layer fetches another and repeats the call.
 //! server.revoke_all();
 //! assert_eq!(call().await?, StatusCode::OK);
 //! assert_eq!(server.token_requests(), 3);
 //!
-//! // While the server is down, what is good is used on.
+//! // While the server is down, the layer uses the valid token on.
 //! server.go_down();
 //! clock.advance(Duration::from_secs(56 * 60));
 //! assert_eq!(call().await?, StatusCode::OK);
@@ -122,7 +128,7 @@
 //! # }
 //! ```
 //!
-//! # Late and wrong answers
+//! # Example: late and wrong answers
 //!
 //! ```
 //! use bytes::Bytes;
@@ -137,25 +143,25 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let clock = ManualClock::new();
-//! let server = AuthorizationServer::with_clock(clock.clock());
+//! let server = AuthorizationServer::new().with_clock(clock.clock());
 //! server.register_client(RegisteredClient::confidential("app", "s3cr3t"));
 //! let transport = Transport::new(server.clone()).with_clock(clock.clock());
 //! let client = ClientAuthentication::basic("app", "s3cr3t");
 //! let endpoint = TokenEndpoint::new("https://as.example/token", client, transport)?;
 //! let fetch = async || endpoint.fetch(&Grant::client_credentials()).await;
 //!
-//! // Two answers that are wrong, the first with a time to come back at.
+//! // Two wrong answers, the first with a time to retry at.
 //! let busy = Response::builder().status(429).header(RETRY_AFTER, "7").body(Bytes::new())?;
 //! server.fail_next(1, busy);
 //! server.fail_next(1, Response::new(Bytes::from("<html>")));
 //! assert_eq!(fetch().await.unwrap_err().retry_after(), Some(Duration::from_secs(7)));
 //! assert_eq!(fetch().await.unwrap_err().kind(), ErrorKind::InvalidResponse);
 //!
-//! // One that says other than what is so.
+//! // An answer with a wrong value.
 //! server.set_extra_member("expires_in", "\"soon\"")?;
 //! assert_eq!(fetch().await?.lifetime(), None);
 //!
-//! // And one that is a second late, by a clock that somebody has to move.
+//! // An answer that is late by one second of the manual clock.
 //! server.set_latency(Duration::from_secs(1));
 //! let (token, ()) = tokio::join!(fetch(), async { clock.advance(Duration::from_secs(1)) });
 //! assert!(server.introspect(token?.access_token().expose()).is_some());
@@ -163,7 +169,8 @@
 //! # }
 //! ```
 //!
-//! JWTs, their keys and an outage are a test of [their own](crate::guide::testing).
+//! The guide [Testing your own service](crate::guide::testing) has an example with JWTs, their keys
+//! and an outage.
 
 mod authorization_server;
 #[cfg(feature = "client")]
@@ -174,8 +181,10 @@ mod manual_clock;
 pub use authorization_server::IssuedTokens;
 #[cfg(feature = "jwt")]
 pub use authorization_server::JwtFormat;
+#[doc(hidden)]
+pub use authorization_server::ResponseFuture;
 pub use authorization_server::{
-    AuthorizationServer, BoundServer, IssuedToken, RegisteredClient, ResponseFuture,
+    AuthorizationServer, BoundServer, IssuedToken, Quirk, RegisteredClient,
 };
 #[cfg(feature = "client")]
 pub use in_memory_store::InMemoryStore;

@@ -1,19 +1,19 @@
 use std::{fmt, future::Future};
 
-/// The first answer of a [`TokenSource`](crate::client::TokenSource) or a
-/// [`ValidateToken`](crate::validate::ValidateToken): known at once, or by a future.
+/// The answer of a [`TokenSource`](crate::client::TokenSource) or a
+/// [`ValidateToken`](crate::validate::ValidateToken): ready, or a future.
 ///
-/// A token in the cache, a verdict that needs no network: the common answers are there without
-/// waiting, and a future that nobody polls need not be built, stored or boxed for them.
+/// The common answers, a cached token or a verdict that needs no network, are ready: no future is
+/// built, stored or boxed for them.
 pub enum Answer<F: Future> {
     /// The answer itself.
     Ready(F::Output),
-    /// The answer comes when this future ends.
+    /// The future that returns the answer.
     Pending(F),
 }
 
 impl<F: Future> Answer<F> {
-    /// Changes the type of the pending future, by `pending`, and keeps a ready answer.
+    /// Maps the pending future with `pending`, and keeps a ready answer.
     pub fn map_pending<G>(self, pending: impl FnOnce(F) -> G) -> Answer<G>
     where
         G: Future<Output = F::Output>,
@@ -24,7 +24,7 @@ impl<F: Future> Answer<F> {
         }
     }
 
-    /// Waits for the answer where it is not there yet.
+    /// Returns the answer, after waiting for it if it is pending.
     ///
     /// # Cancel safety
     ///
@@ -37,7 +37,7 @@ impl<F: Future> Answer<F> {
     }
 }
 
-/// Shows whether the answer is there, never the answer: it may be a token.
+/// Shows `Ready` or `Pending`, never the answer, which may be a token.
 impl<F: Future> fmt::Debug for Answer<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,20 +1,20 @@
-//! `b64token` of [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1): what a
-//! presented token may be.
+//! The grammar of presented tokens, `b64token` of
+//! [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
 
 use super::token::MAX_TOKEN_LEN;
 
-/// How many bytes are looked at together: with no branch between them the compiler has them
-/// compared by vector instructions, a ninth as many.
-const TOGETHER: usize = 32;
+/// How many bytes are checked together. Without a branch between them the compiler emits vector
+/// instructions, a ninth as many.
+const CHUNK: usize = 32;
 
-/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+/// Returns `true` if `token` is `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 pub(crate) fn is_valid(token: &[u8]) -> bool {
     let mut body = token;
     while let [start @ .., b'='] = body {
         body = start;
     }
-    let (chunks, rest) = body.as_chunks::<TOGETHER>();
-    match body.last_chunk::<TOGETHER>() {
+    let (chunks, rest) = body.as_chunks::<CHUNK>();
+    match body.last_chunk::<CHUNK>() {
         // The last chunk overlaps the one before rather than leave a rest.
         Some(last) => chunks.iter().all(|chunk| are_body(chunk)) && are_body(last),
         None => !rest.is_empty() && are_body(rest),
@@ -30,7 +30,7 @@ pub(crate) fn is_too_long(token: &str) -> bool {
     token.len() > MAX_TOKEN_LEN
 }
 
-/// What JWTs and most other tokens are made of, and `/`: fewer comparisons.
+/// The bytes of JWTs and of most other tokens, and `/`: fewer comparisons.
 fn is_usual(byte: u8) -> bool {
     let is_letter = (byte | 0x20).wrapping_sub(b'a') <= b'z' - b'a';
     // `-`, `.`, `/` and then the digits.

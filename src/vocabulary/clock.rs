@@ -7,15 +7,24 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// The time of a layer: a wall clock, a monotonic clock, and timers.
+/// A wall clock, a monotonic clock, and timers.
 ///
 /// Defaults to the system's clocks and tokio's timers. Tests put a
 /// [`ManualClock`](crate::testing::ManualClock) in its place (feature `test-util`) and never wait.
-/// A clone shows the same time.
+/// Clones show the same time.
 #[derive(Clone, Default)]
 pub struct Clock {
-    /// Nothing is the system's: reading it is then a plain call.
+    /// `None` is the system's clock, which is read by a plain call.
     replaced: Option<Arc<dyn Time>>,
+}
+
+/// The longest lifetime and the longest wait that count: ten years.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Returns `instant` plus `wait`. A wait that the clock cannot show counts as [`MAX_LIFETIME`]: one
+/// without end must not end at once.
+pub(crate) fn after(instant: Instant, wait: Duration) -> Instant {
+    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
 }
 
 /// An instant on both clocks.
@@ -26,8 +35,8 @@ pub(crate) struct Now {
 }
 
 impl Now {
-    /// How long ago `earlier` was, by the clock that says more: one stands still while the machine
-    /// sleeps, the other may be set back.
+    /// Returns the time since `earlier`, by the clock that shows more of it: the monotonic one may
+    /// stand still while the machine sleeps, the wall clock may be set back.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let wall = self.wall.duration_since(earlier.wall).unwrap_or_default();
         wall.max(self.monotonic.saturating_duration_since(earlier.monotonic))
@@ -43,7 +52,7 @@ impl std::ops::Add<Duration> for Now {
     }
 }
 
-/// What stands in for the system's clocks.
+/// A replacement for the system's clocks.
 pub(crate) trait Time: Send + Sync {
     fn monotonic(&self) -> Instant;
     fn wall(&self) -> SystemTime;
@@ -51,7 +60,7 @@ pub(crate) trait Time: Send + Sync {
 }
 
 impl Clock {
-    /// The system's clocks, and tokio's timers.
+    /// Returns the system's clocks, with tokio's timers.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
@@ -62,8 +71,8 @@ impl Clock {
         Self { replaced: Some(time) }
     }
 
-    /// A clock that only goes forward; whether it counts while the machine sleeps is the
-    /// system's choice.
+    /// Returns the time of a clock that only goes forward. It may stand still while the machine
+    /// sleeps, depending on the system.
     #[must_use]
     pub fn monotonic(&self) -> Instant {
         match &self.replaced {
@@ -72,7 +81,7 @@ impl Clock {
         }
     }
 
-    /// The time of day, which may be set forward or back.
+    /// Returns the time of day, which may be set forward or back.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         match &self.replaced {
@@ -89,7 +98,7 @@ impl Clock {
     ///
     /// # Panics
     ///
-    /// With the system's clock outside of a tokio runtime, or in one whose timers are off.
+    /// With the system's clock, outside of a tokio runtime or in one whose timers are disabled.
     ///
     /// # Cancel safety
     ///
@@ -102,7 +111,7 @@ impl Clock {
         Sleep { timer }
     }
 
-    /// Waits for `duration`, or for ever where the clock cannot show its end.
+    /// Waits for `duration`, or for ever when its end is later than the clock can show.
     ///
     /// # Panics
     ///

@@ -1,8 +1,8 @@
 use std::{borrow::Cow, convert::Infallible, error::Error, fmt};
 
-/// A configuration that cannot be used: which setting, and why.
+/// The error of a constructor or setter: names the wrong setting and the remedy.
 ///
-/// Only constructors and setters return it, never a request. Its text holds no secret.
+/// Requests never return it. Its text holds no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     message: Cow<'static, str>,
@@ -28,7 +28,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Lets constructors take `impl TryInto<T>` and be given a `T`.
+/// Lets constructors that take `impl TryInto<T>` accept a `T`.
 impl From<Infallible> for ConfigError {
     fn from(never: Infallible) -> Self {
         match never {}

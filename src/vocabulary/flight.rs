@@ -1,20 +1,20 @@
-//! A task that belongs to no caller, and those who wait for what it brings.
+//! A task that belongs to no caller, and its waiters.
 
 use std::future::Future;
 use tokio::{runtime::Handle, sync::watch};
 
-/// A place among those who wait. A clone is another one.
+/// One waiter. A clone is another one.
 pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
 
 impl<U: Clone> Joined<U> {
-    /// What the task brought.
+    /// Returns the result of the task.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the task goes on.
     pub(crate) async fn wait(mut self) -> Option<U> {
-        // The landing sends before it is dropped, so the channel does not close empty.
-        self.0.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone())
+        // `Completion` sends before it is dropped, so the channel does not close empty.
+        self.0.wait_for(Option::is_some).await.ok().and_then(|result| result.clone())
     }
 }
 
@@ -24,32 +24,35 @@ impl<U> Clone for Joined<U> {
     }
 }
 
-/// A task before it is on its way. What it brings, or nothing where it was aborted, goes through
-/// `land` first, which thus runs once whatever ends the task: its result, a panic, a runtime that
-/// is shut down.
+/// A task that is not started yet. `finish` runs exactly once, whatever ends the task, with its
+/// result, or with `None` after a panic or the shutdown of the runtime. Waiters get what it
+/// returns.
 pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
-    landing: Landing<T, U, L>,
+    completion: Completion<T, U, L>,
 }
 
-struct Landing<T, U, L: FnOnce(Option<T>) -> U> {
-    land: Option<L>,
+struct Completion<T, U, L: FnOnce(Option<T>) -> U> {
+    finish: Option<L>,
     result: Option<T>,
     sender: watch::Sender<Option<U>>,
 }
 
 impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
-    pub(crate) fn new(land: L) -> (Self, Joined<U>) {
+    pub(crate) fn new(finish: L) -> (Self, Joined<U>) {
         let (sender, joined) = watch::channel(None);
-        (Self { landing: Landing { land: Some(land), result: None, sender } }, Joined(joined))
+        (
+            Self { completion: Completion { finish: Some(finish), result: None, sender } },
+            Joined(joined),
+        )
     }
 
-    /// Brings `result` at once, without a task.
-    pub(crate) fn land(mut self, result: T) {
-        self.landing.result = Some(result);
+    /// Finishes with `result` at once, without a task.
+    pub(crate) fn finish(mut self, result: T) {
+        self.completion.result = Some(result);
     }
 
-    /// Starts the task. Where the runtime is shutting down, it lands within this call: hold no
-    /// lock that `land` takes.
+    /// Starts the task. When the runtime is shutting down, `finish` runs within this call: the
+    /// caller must hold no lock that it takes.
     pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
     where
         F: Future<Output = T> + Send + 'static,
@@ -57,18 +60,23 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         U: Send + Sync + 'static,
         L: Send + 'static,
     {
-        let mut landing = self.landing;
-        runtime.spawn(async move {
-            landing.result = Some(future.await);
-            drop(landing);
-        });
+        drop(runtime.spawn(self.task(future)));
+    }
+
+    /// Returns the task for a caller that spawns it.
+    pub(crate) fn task<F: Future<Output = T>>(self, future: F) -> impl Future<Output = ()> {
+        let mut completion = self.completion;
+        async move {
+            completion.result = Some(future.await);
+            drop(completion);
+        }
     }
 }
 
-impl<T, U, L: FnOnce(Option<T>) -> U> Drop for Landing<T, U, L> {
+impl<T, U, L: FnOnce(Option<T>) -> U> Drop for Completion<T, U, L> {
     fn drop(&mut self) {
-        if let Some(land) = self.land.take() {
-            self.sender.send_replace(Some(land(self.result.take())));
+        if let Some(finish) = self.finish.take() {
+            self.sender.send_replace(Some(finish(self.result.take())));
         }
     }
 }
@@ -79,7 +87,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn all_who_wait_get_what_it_brought_even_if_all_but_one_left() {
+    async fn every_waiter_gets_the_result_even_after_others_left() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
         let other = joined.clone();
         drop(joined);
@@ -89,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_aborted_lands_all_the_same() {
+    fn an_aborted_task_finishes_without_a_result() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         launch.spawn(runtime.handle(), pending());
@@ -98,14 +106,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_there_at_once_needs_no_task() {
+    async fn a_result_that_is_ready_needs_no_task() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
-        launch.land(1);
+        launch.finish(1);
         assert_eq!(joined.wait().await, Some(Some(2)));
     }
 
     #[tokio::test]
-    async fn a_panic_lands() {
+    async fn a_panic_finishes_without_a_result() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result);
         launch.spawn(&Handle::current(), async { panic!("of the task") });
         assert_eq!(joined.wait().await, Some(None));

@@ -2,13 +2,12 @@ use crate::ConfigError;
 use http::{HeaderName, header};
 use std::{fmt, sync::Arc};
 
-/// The name of the query parameter and form field of [RFC 6750 §2.2 and §2.3].
+/// The query parameter and form field of [RFC 6750 §2.2 and §2.3].
 ///
 /// [RFC 6750 §2.2 and §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.2
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
 
-/// Where a token rides in a request. The client layer puts it there, the server layer reads it
-/// there.
+/// The place of a token in a request, where the client layer puts it and the server layer reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenLocation {
@@ -19,8 +18,8 @@ pub enum TokenLocation {
     /// Another header or another scheme: see [`header`](Self::header) and
     /// [`header_with_scheme`](Self::header_with_scheme).
     Header(HeaderLocation),
-    /// The query parameter `access_token` ([RFC 6750 §2.3]). URIs are logged and cached on the
-    /// way, and servers copy queries into redirects: use it only where nothing else works.
+    /// The query parameter `access_token` ([RFC 6750 §2.3]). Use it only where nothing else works:
+    /// URIs are logged and cached on the way, and servers copy queries into redirects.
     ///
     /// [RFC 6750 §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.3
     Query,
@@ -28,7 +27,7 @@ pub enum TokenLocation {
     /// only.
     QueryParameter(LocationName),
     /// The user name of `Authorization: Basic`, with an empty password ([RFC 7617]). Browsers
-    /// remember it and send it as they do a [`cookie`](Self::cookie).
+    /// remember and send it as they do a [`cookie`](Self::cookie).
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     BasicUserName,
@@ -49,8 +48,7 @@ pub enum TokenLocation {
     WebSocketProtocolPair(LocationName),
 }
 
-/// The name by which a token is found: of a cookie, a query parameter or a user, or the beginning
-/// of a subprotocol.
+/// The name of a cookie, a query parameter or a user, or the prefix of a subprotocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocationName(Arc<str>);
 
@@ -59,19 +57,19 @@ impl LocationName {
         match is_token(name.as_bytes()) {
             true => Ok(Self(name.into())),
             false => Err(ConfigError::new(
-                "the name of the cookie, parameter or subprotocol is no token of RFC 9110 section 5.6.2",
+                "the name of the cookie, parameter or subprotocol is not a token of RFC 9110 section 5.6.2",
             )),
         }
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A header that carries the token, with a scheme before it or raw.
+/// A header that holds the token, after a scheme or alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderLocation(Arc<Header>);
 
@@ -86,13 +84,13 @@ impl HeaderLocation {
         Self(Arc::new(Header { name, scheme: scheme.map(Into::into) }))
     }
 
-    /// The header's name.
+    /// Returns the name of the header.
     #[must_use]
     pub fn name(&self) -> &HeaderName {
         &self.0.name
     }
 
-    /// The scheme before the token; without one the whole value is the token.
+    /// Returns the scheme before the token, or `None` when the whole value is the token.
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {
         self.0.scheme.as_deref()
@@ -100,36 +98,37 @@ impl HeaderLocation {
 }
 
 impl TokenLocation {
-    /// The whole value of the header `name`, `X-Api-Key: TOKEN` for example.
+    /// Returns the header `name` whose whole value is the token, `X-Api-Key: TOKEN` for example.
     ///
     /// # Errors
     ///
-    /// When `name` is no header name, or one that already means something else
-    /// (`Authorization`, `Cookie`, `Host`, framing headers).
+    /// When `name` is not a header name, or is a header with another meaning (`Authorization`,
+    /// `Cookie`, `Host`, framing headers).
     pub fn header(name: &str) -> Result<Self, ConfigError> {
         let name = header_name(name)?;
         if name == header::AUTHORIZATION {
             return Err(ConfigError::new(
-                "Authorization needs a scheme before the token: see header_with_scheme",
+                "Authorization needs a scheme before the token: use header_with_scheme",
             ));
         }
         Ok(Self::Header(HeaderLocation::new(name, None)))
     }
 
-    /// The header `name` with `scheme` and a space before the token, `Authorization: Token T` for
-    /// example. `Authorization` with `Bearer` is [`Bearer`](Self::Bearer).
+    /// Returns the header `name` with `scheme` and a space before the token,
+    /// `Authorization: Token T` for example. `Authorization` with `Bearer` is
+    /// [`Bearer`](Self::Bearer).
     ///
     /// # Errors
     ///
-    /// As [`header`](Self::header), and when `scheme` is no `auth-scheme` ([RFC 9110 §11.1]),
-    /// or is `Basic` or `DPoP` in `Authorization`, which are more than a token.
+    /// As [`header`](Self::header), and when `scheme` is not an `auth-scheme` ([RFC 9110 §11.1]),
+    /// or is `Basic` or `DPoP` in `Authorization`, which need more than a token.
     ///
     /// [RFC 9110 §11.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.1
     pub fn header_with_scheme(name: &str, scheme: &str) -> Result<Self, ConfigError> {
         let name = header_name(name)?;
         if !is_token(scheme.as_bytes()) {
             return Err(ConfigError::new(
-                "the scheme of the token's header is no token of RFC 9110 section 5.6.2, such as Token",
+                "the scheme of the header is not a token of RFC 9110 section 5.6.2, such as Token",
             ));
         }
         if name == header::AUTHORIZATION {
@@ -138,19 +137,19 @@ impl TokenLocation {
             }
             if scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("dpop") {
                 return Err(ConfigError::new(
-                    "no bare token follows Basic or DPoP: see BasicUserName and basic_password",
+                    "Basic and DPoP need more than a token: use BasicUserName or basic_password for Basic",
                 ));
             }
         }
         Ok(Self::Header(HeaderLocation::new(name, Some(scheme))))
     }
 
-    /// The query parameter `name`, for callers that know it by another name than `access_token`,
+    /// Returns the query parameter `name`, for callers that use another name than `access_token`,
     /// which is [`Query`](Self::Query).
     ///
     /// # Errors
     ///
-    /// When `name` is no token ([RFC 9110 §5.6.2]).
+    /// When `name` is not a token ([RFC 9110 §5.6.2]).
     ///
     /// [RFC 9110 §5.6.2]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2
     pub fn query_parameter(name: &str) -> Result<Self, ConfigError> {
@@ -160,57 +159,56 @@ impl TokenLocation {
         }
     }
 
-    /// The password of `Authorization: Basic` with the user name `user`, which may be empty
-    /// ([RFC 7617]). Other users are not looked at. Browsers remember it and send it as they do a
-    /// [`cookie`](Self::cookie).
+    /// Returns the password of `Authorization: Basic` with the user name `user`, which may be empty
+    /// ([RFC 7617]). Credentials of other users are ignored. Browsers remember and send it as they
+    /// do a [`cookie`](Self::cookie).
     ///
     /// # Errors
     ///
-    /// When `user` holds a colon or a control character: no request could present it.
+    /// When `user` has a colon or a control character: no request could present it.
     ///
     /// [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
     pub fn basic_password(user: &str) -> Result<Self, ConfigError> {
         match user.contains(|char: char| char == ':' || char.is_control()) {
-            true => {
-                Err(ConfigError::new("a Basic user name has no colon and no control character"))
-            }
+            true => Err(ConfigError::new("the Basic user name has a colon or a control character")),
             false => Ok(Self::BasicPassword(LocationName(user.into()))),
         }
     }
 
-    /// The cookie `name`. Browsers send cookies along with requests that another site makes them
-    /// send: [`RequireToken`](crate::server::RequireToken#requests-of-other-sites) refuses those that may change
-    /// something or open a WebSocket.
+    /// Returns the cookie `name`. Browsers also send cookies with requests that another site makes:
+    /// [`RequireToken`](crate::server::RequireToken#requests-of-other-sites) refuses those that may
+    /// change something or open a WebSocket.
     ///
     /// # Errors
     ///
-    /// When `name` is no cookie name.
+    /// When `name` is not a cookie name.
     pub fn cookie(name: &str) -> Result<Self, ConfigError> {
         LocationName::new(name).map(Self::Cookie)
     }
 
-    /// A subprotocol of a WebSocket upgrade that is `prefix` and the token in base64url without
-    /// padding, as Kubernetes has it (`base64url.bearer.authorization.k8s.io.`). It is for
-    /// browsers, which cannot set a header there.
+    /// Returns the subprotocol of a WebSocket upgrade that is `prefix` and the token in base64url
+    /// without padding, as in Kubernetes (`base64url.bearer.authorization.k8s.io.`). It is for
+    /// browsers, which cannot set a header on an upgrade.
     ///
     /// # Errors
     ///
-    /// When `prefix` is no token.
+    /// When `prefix` is not a token.
     pub fn websocket_protocol(prefix: &str) -> Result<Self, ConfigError> {
         LocationName::new(prefix).map(Self::WebSocketProtocol)
     }
 
-    /// The subprotocol after `name` in a WebSocket upgrade. `name` itself stays, for the
-    /// application to accept.
+    /// Returns the subprotocol after `name` in a WebSocket upgrade. `name` itself stays in the
+    /// request, for the application to accept.
     ///
     /// # Errors
     ///
-    /// When `name` is no token.
+    /// When `name` is not a token.
     pub fn websocket_protocol_pair(name: &str) -> Result<Self, ConfigError> {
         LocationName::new(name).map(Self::WebSocketProtocolPair)
     }
 
-    /// A word for metrics and logs: `header`, `query`, `basic`, `form`, `cookie`, `websocket`.
+    /// Returns a word for metrics and logs: `header`, `query`, `basic`, `form`, `cookie`,
+    /// `websocket`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -244,7 +242,7 @@ impl fmt::Display for TokenLocation {
 
 fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        ConfigError::new("the name of the token's header is no header name, such as x-api-key")
+        ConfigError::new("the name of the header is not a header name, such as x-api-key")
     })?;
     let taken = [
         header::CONNECTION,
@@ -260,7 +258,7 @@ fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
     ];
     if taken.contains(&name) {
         return Err(ConfigError::new(format!(
-            "the header {name} means something else and cannot carry a token"
+            "the header {name} has another meaning and cannot hold a token"
         )));
     }
     Ok(name)
@@ -280,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_that_mean_something_else_are_refused() {
+    fn headers_with_another_meaning_are_refused() {
         for name in ["authorization", "Cookie", "host", "content-length", "a b", ""] {
             assert!(TokenLocation::header(name).is_err(), "{name:?}");
         }

@@ -1,15 +1,14 @@
-//! JSON objects whose members are there once, read without copies.
+//! A strict reader of JSON objects: no member may be repeated. It copies nothing.
 //!
-//! RFC 7515 §4 and RFC 7519 §4 let a reader refuse an object in which a name is there twice.
-//! Readers that keep the first and readers that keep the last would otherwise disagree about
-//! whose token it is.
+//! RFC 7515 §4 and RFC 7519 §4 let a reader refuse an object with a repeated name. Otherwise
+//! readers that keep the first and readers that keep the last would see two different tokens.
 
 use serde_core::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, collections::HashSet, fmt};
 
-/// What takes the members that it knows out of an object.
+/// Reads the members that it knows.
 pub(crate) trait Members<'de> {
-    /// Reads the value of `name` from `object` where the name is known; whether it was.
+    /// Reads the value of `name` from `object`, and returns `true`, if the name is known.
     fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error>;
 }
 
@@ -17,20 +16,19 @@ pub(crate) trait Members<'de> {
 ///
 /// # Errors
 ///
-/// When it is anything else, when a name is there twice at whatever depth, and where `members`
-/// says so.
+/// When it is anything else, when a name is repeated at any depth, and when `members` fails.
 pub(crate) fn read<'de, M: Members<'de>>(
     json: &'de [u8],
     members: &mut M,
 ) -> Result<(), serde_json::Error> {
-    // Once for all texts in it: reading bytes would check each by itself.
+    // Once for all texts in it: a reader of bytes would check each by itself.
     let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
     let mut reader = serde_json::Deserializer::from_str(json);
     reader.deserialize_map(Object(members))?;
     reader.end()
 }
 
-/// Reads the one object that `json` is for its form alone.
+/// Checks the form of the one object that `json` is.
 ///
 /// # Errors
 ///
@@ -39,7 +37,7 @@ pub(crate) fn check(json: &[u8]) -> Result<(), serde_json::Error> {
     read(json, &mut Nothing)
 }
 
-/// One object, read into what takes its members.
+/// An object that is read into its [`Members`].
 pub(crate) struct Object<'m, M>(pub(crate) &'m mut M);
 
 impl<'de, M: Members<'de>> Visitor<'de> for Object<'_, M> {
@@ -71,18 +69,18 @@ impl<'de, M: Members<'de>> DeserializeSeed<'de> for Object<'_, M> {
     }
 }
 
-/// The names of one object: without an allocation for the first of them, unless they hold escapes.
+/// The names of one object. The first 16 need no allocation, unless they have escapes.
 #[derive(Default)]
 pub(crate) struct Names<'de> {
     few: [&'de str; 16],
     len: usize,
     many: HashSet<Cow<'de, str>>,
-    /// A bit for each length and last byte that a name had: most names differ in these.
+    /// A bit for each length and last byte of the names: most names differ in these.
     seen: u64,
 }
 
 impl<'de> Names<'de> {
-    /// Whether `name` was not there before.
+    /// Adds `name`. Returns `true` if it is new.
     pub(crate) fn add(&mut self, name: Cow<'de, str>) -> bool {
         let last = name.as_bytes().last().copied().unwrap_or_default();
         let bit = 1 << (usize::from(last).wrapping_add(name.len().wrapping_mul(5)) % 64);
@@ -106,7 +104,7 @@ impl<'de> Names<'de> {
     }
 }
 
-/// A text, borrowed where it holds no escape.
+/// A text, borrowed when it has no escape.
 pub(crate) struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {
@@ -150,8 +148,7 @@ impl<'de> Texts<'de> {
         .map(AsRef::as_ref)
     }
 
-    /// The scopes that these name, well formed or not: a text separates them by spaces, and an item
-    /// of a list is one.
+    /// Iterates over the scopes, well formed or not: the words of a text, or the items of a list.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         let is_text = matches!(self, Self::One(_));
         let scopes = self.iter().flat_map(move |text| text.split(move |c| is_text && c == ' '));
@@ -159,7 +156,7 @@ impl<'de> Texts<'de> {
     }
 }
 
-/// Any value, read for its form alone: it may not hold a member twice either.
+/// Any value, of which only the form is checked: it may not repeat a member either.
 pub(crate) struct Skipped;
 
 impl<'de> DeserializeSeed<'de> for Skipped {
@@ -211,7 +208,7 @@ impl<'de> Visitor<'de> for Skipped {
     }
 }
 
-/// No member that is known.
+/// Knows no member.
 pub(crate) struct Nothing;
 
 impl<'de> Members<'de> for Nothing {

@@ -1,7 +1,7 @@
-//! What both ends name, and the small tools under it.
+//! The types that both ends name, and the small tools under them.
 //!
-//! **In**: text and bytes of a peer or of a configuration. **Out**: tokens, scopes, origins, challenges and instants that are
-//! what their types say. **Uses** no other room.
+//! **In**: texts and bytes of a peer or of a configuration. **Out**: checked tokens, scopes,
+//! origins, challenges and instants. **Uses** no other room.
 
 mod answer;
 #[cfg(feature = "server")]
@@ -9,7 +9,7 @@ pub(crate) mod b64token;
 pub(crate) mod challenge;
 pub(crate) mod clock;
 pub(crate) mod config_error;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod flight;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
@@ -32,7 +32,7 @@ pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
 pub use clock::{Clock, Sleep};
 pub use config_error::ConfigError;
-pub use location::{HeaderLocation, TokenLocation};
+pub use location::{HeaderLocation, LocationName, TokenLocation};
 pub use origin::Origin;
 pub use request_head::RequestHead;
 pub use scope::{Scope, ScopeSet};

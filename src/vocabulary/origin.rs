@@ -1,4 +1,4 @@
-//! Origins (RFC 6454): where a token may go, and which URLs are safe without TLS.
+//! Origins (RFC 6454), and the URLs that are safe without TLS.
 
 use crate::ConfigError;
 use http::{Uri, uri::Scheme};
@@ -13,15 +13,15 @@ pub struct Origin {
     /// In lower case; an IPv6 address in its brackets.
     host: Box<str>,
     port: u16,
-    /// The authority as requests mostly spell it, so that the usual check is one comparison.
+    /// The authority as most requests spell it, so that the usual check is one comparison.
     authority: Box<str>,
 }
 
 impl Origin {
-    /// The origin of `uri`, or nothing for a URI without authority or with another scheme than
-    /// `http` and `https`.
+    /// Returns the origin of `uri`, or `None` for a URI without authority or with another scheme
+    /// than `http` and `https`.
     #[must_use]
-    pub fn of(uri: &Uri) -> Option<Self> {
+    pub fn from_uri(uri: &Uri) -> Option<Self> {
         let https = is_https(uri)?;
         let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
         let port = port_of(uri, https)?;
@@ -32,14 +32,14 @@ impl Origin {
         Some(Self { https, host: host.into(), port, authority })
     }
 
-    /// Whether a token may go there: `https`, or `http` to the machine itself.
+    /// Returns `true` if the scheme is `https`, or `http` to the machine itself.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.https || is_loopback(&self.host)
     }
 
-    /// Whether `uri` spells this origin in the usual way, which is quicker to find out than
-    /// whether it [`matches`](Self::matches).
+    /// Returns `true` if `uri` spells this origin in the usual way. This check is faster than
+    /// [`matches`](Self::matches).
     #[inline]
     pub(crate) fn is_spelled(&self, uri: &Uri) -> bool {
         let scheme = if self.https { Scheme::HTTPS } else { Scheme::HTTP };
@@ -47,8 +47,8 @@ impl Origin {
         authority && uri.scheme() == Some(&scheme)
     }
 
-    /// Whether `uri` is of this origin. Host names compare without case; a default port may be
-    /// written or not.
+    /// Returns `true` if `uri` has this origin. Host names are compared without case, and a default
+    /// port may be written or not.
     #[must_use]
     pub fn matches(&self, uri: &Uri) -> bool {
         let Some(authority) = uri.authority() else { return false };
@@ -60,15 +60,15 @@ impl Origin {
     }
 }
 
-/// `https://api.example`, with the port where it is not the scheme's own.
+/// Writes `https://api.example`, with the port when it is not the default one.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority)
     }
 }
 
-/// Parses an absolute URL and keeps its origin; a path, a query or a user name is an error,
-/// because it would promise a narrower rule than there is.
+/// Parses an absolute URL without path, query and user name, which would suggest a narrower rule
+/// than the origin is.
 impl FromStr for Origin {
     type Err = ConfigError;
 
@@ -76,33 +76,30 @@ impl FromStr for Origin {
         let uri: Uri = text.parse().map_err(|_| {
             ConfigError::new("an origin is scheme and host, such as https://api.example")
         })?;
-        let origin = Self::of(&uri).ok_or_else(|| {
+        let origin = Self::from_uri(&uri).ok_or_else(|| {
             ConfigError::new("an origin is scheme and host, such as https://api.example")
         })?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(ConfigError::new(
-                "an origin has no user name, such as https://api.example",
-            ));
+            return Err(ConfigError::new(format!("an origin has no user name: use {origin}")));
         }
         if uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-            return Err(ConfigError::new(
-                "an origin has no path, query or fragment, such as https://api.example",
-            ));
+            return Err(ConfigError::new(format!(
+                "an origin has no path, query or fragment: use {origin}"
+            )));
         }
         Ok(origin)
     }
 }
 
-/// Why a URL is not one to fetch from, behind its name.
+/// What is wrong with a URL, after its name.
 pub(crate) const NO_URL: &str = "is no absolute http(s) URL, such as https://as.example/path";
-/// Why another is not, behind its name.
 const PLAIN_HTTP: &str = "is plain http to another machine; Transport::allow_plain_http takes it";
 
-/// Reads a URL that is to be fetched: absolute, without a user name, and safe unless `plain_http`
-/// is allowed.
+/// Parses the URL of a request of the back channel: absolute, without a user name, and safe unless
+/// `plain_http` is allowed.
 pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str> {
     let uri: Uri = url.parse().map_err(|_| NO_URL)?;
-    let origin = Origin::of(&uri).ok_or(NO_URL)?;
+    let origin = Origin::from_uri(&uri).ok_or(NO_URL)?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("has a user name, which is for no URL that is fetched");
     }
@@ -112,7 +109,7 @@ pub(crate) fn fetchable(url: &str, plain_http: bool) -> Result<Uri, &'static str
     Ok(uri)
 }
 
-/// The scheme, when it is one of the two.
+/// Returns whether the scheme is `https`, or `None` when it is neither `https` nor `http`.
 fn is_https(uri: &Uri) -> Option<bool> {
     let scheme = uri.scheme()?;
     if *scheme == Scheme::HTTPS {
@@ -128,7 +125,7 @@ fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
 }
 
-/// The port in force; nothing when one is written that is no port.
+/// Returns the port, or `None` when the one that is written is not a number.
 fn port_of(uri: &Uri, https: bool) -> Option<u16> {
     let authority = uri.authority()?;
     let host_and_port = authority.as_str().rsplit('@').next()?;
@@ -140,7 +137,7 @@ fn port_of(uri: &Uri, https: bool) -> Option<u16> {
     }
 }
 
-/// `localhost` and the loopback addresses; other names may resolve to anything.
+/// Returns `true` for `localhost` and the loopback addresses. Other names may resolve to anything.
 fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")

@@ -1,11 +1,11 @@
-//! The query of a URI, as both ends read and rewrite it: pairs split at `&`, the bytes kept.
+//! Reading and rewriting the query of a URI, pair by pair, without decoding what is kept.
 
 use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use std::borrow::Cow;
 
-/// What is escaped in a value: all but the unreserved characters of RFC 3986 §2.3.
+/// The characters that are escaped in a value: all but the unreserved ones of RFC 3986 §2.3.
 pub(crate) const ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -17,8 +17,8 @@ pub(crate) struct Pair<'a> {
     value: Option<&'a str>,
 }
 
-/// The pairs of `query`, empty ones too: joined with `&` they give it back. An empty query has
-/// none.
+/// Iterates over the pairs of `query`, empty ones too: joined with `&` they are `query` again. An
+/// empty query has none.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
     let count = if query.is_empty() { 0 } else { usize::MAX };
     query.split('&').take(count).map(|raw| {
@@ -31,17 +31,17 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
 }
 
 impl<'a> Pair<'a> {
-    /// The bytes as they are.
+    /// Returns the pair as it is.
     pub(crate) fn raw(&self) -> &'a str {
         self.raw
     }
 
-    /// The value, still encoded; nothing where there is no `=`.
+    /// Returns the value, still encoded, or `None` when there is no `=`.
     pub(crate) fn value(&self) -> Option<&'a str> {
         self.value
     }
 
-    /// Whether the decoded name is `name`, however it is encoded.
+    /// Returns `true` if the decoded name is `name`.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         self.name == name
             || (self.name.contains('%') && percent_decode_str(self.name).eq(name.bytes()))
@@ -79,7 +79,7 @@ pub(crate) fn with_path_and_query(uri: &Uri, path_and_query: String) -> Option<U
     Uri::from_parts(parts).ok()
 }
 
-/// `text` with its percent escapes decoded, and nothing where that is no UTF-8.
+/// Decodes the percent escapes of `text`. Returns `None` when the result is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }

@@ -1,4 +1,4 @@
-//! Two futures, of which the first to end counts.
+//! A future with a deadline.
 
 use std::{
     future::Future,
@@ -6,14 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What `future` brings, or nothing where `deadline` ends first.
+/// Returns the output of `future`, or `None` when `deadline` completes first.
 pub(crate) fn before<F, D>(future: F, deadline: D) -> Before<F, D> {
     Before { future, deadline }
 }
 
 pin_project_lite::pin_project! {
-    /// As large as both: an `async` function would hold each twice, and this is what every caller
-    /// who waits for a token waits on.
+    /// As large as both futures. An `async` function would hold each twice, and every waiter for a
+    /// token polls one of these.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Before<F, D> {
         #[pin]

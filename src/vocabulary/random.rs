@@ -1,8 +1,8 @@
-//! The system's generator.
+//! Random numbers.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A number between 0 and 1, for jitter: never a secret.
+/// Returns a number between 0 and 1, for jitter. It is not fit for a secret.
 pub(crate) fn fraction() -> f64 {
     let bits = RandomState::new().hash_one(0_u8) >> 11;
     // 53 bits fit into a float's mantissa.
@@ -11,7 +11,7 @@ pub(crate) fn fraction() -> f64 {
     fraction
 }
 
-/// 32 bytes that nobody can guess, or nothing where the system has no generator.
+/// Returns 32 unguessable bytes, or `None` when the system's generator fails.
 pub(crate) fn secret() -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).ok()?;

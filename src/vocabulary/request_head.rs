@@ -1,11 +1,11 @@
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 use std::fmt;
 
-/// The head of the request for which a token is wanted or judged, borrowed.
+/// The borrowed head of a request that gets a token, or presents one.
 ///
-/// It is what a [`TokenSource`](crate::client::TokenSource) may choose a token by (the user in
-/// the extensions, say), and what a [`ValidateToken`](crate::validate::ValidateToken) may bind a
-/// token to.
+/// A [`TokenSource`](crate::client::TokenSource) may choose a token by it, by the user in the
+/// extensions for example, and a [`ValidateToken`](crate::validate::ValidateToken) may bind a token
+/// to it.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
@@ -16,8 +16,8 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The head of `request`.
-    pub fn of<B>(request: &'a Request<B>) -> Self {
+    /// Borrows the head of `request`.
+    pub fn from_request<B>(request: &'a Request<B>) -> Self {
         Self {
             method: request.method(),
             uri: request.uri(),
@@ -37,38 +37,38 @@ impl<'a> RequestHead<'a> {
         Self { method, uri, version, headers, extensions }
     }
 
-    /// The method.
+    /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &'a Method {
         self.method
     }
 
-    /// The URI, which may hold a token in its query: do not log it.
+    /// Returns the URI. Its query may hold a token: do not log it.
     #[must_use]
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The version of HTTP.
+    /// Returns the version of HTTP.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The header fields, credentials among them.
+    /// Returns the headers, credentials among them.
     #[must_use]
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
 
-    /// The extensions that outer layers put there.
+    /// Returns the extensions, which outer layers may have added to.
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
     }
 }
 
-/// Shows the method and the path only: headers and query may hold credentials.
+/// Shows the method and the path alone: headers and query may hold credentials.
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")

@@ -17,30 +17,31 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// When `scope` is empty or holds a space, `"`, `\`, or a character that is not visible
-    /// ASCII.
+    /// When `scope` is empty or has a space, `"`, `\`, or a character that is not visible ASCII.
     pub fn new(scope: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let scope = scope.into();
         check(&scope)?;
         Ok(Self(scope))
     }
 
-    /// The scope as text.
+    /// Returns the scope as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `scope` is a `scope-token`.
+/// # Errors
+///
+/// When `scope` is not a `scope-token`.
 fn check(scope: &str) -> Result<(), ConfigError> {
     if scope.is_empty() {
-        return Err(ConfigError::new("a scope is empty"));
+        return Err(ConfigError::new("a scope is empty: leave it out"));
     }
     match scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
         true => Ok(()),
         false => Err(ConfigError::new(
-            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3); several are a ScopeSet",
+            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3): use a ScopeSet for several",
         )),
     }
 }
@@ -65,8 +66,8 @@ impl FromStr for Scope {
     }
 }
 
-/// Scopes, each once, in the order in which they were given. Two sets are equal when they hold
-/// the same scopes, in whatever order.
+/// A set of scopes, in the order in which they were added. Sets of the same scopes are equal in
+/// any order.
 ///
 /// ```
 /// use tower_oauth2::ScopeSet;
@@ -78,15 +79,15 @@ impl FromStr for Scope {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScopeSet {
-    /// The wire form: one text, so that a set is one allocation however many scopes it has.
+    /// The wire form. As one text, a set is one allocation however many scopes it has.
     text: String,
 }
 
-/// Up to how many scopes each is compared with all before it.
+/// Up to this many scopes, each is compared with all before it.
 const FEW: usize = 16;
 
 impl ScopeSet {
-    /// The set without a scope.
+    /// Returns the empty set.
     #[must_use]
     pub const fn empty() -> Self {
         Self { text: String::new() }
@@ -110,21 +111,21 @@ impl ScopeSet {
         Ok(set.set)
     }
 
-    /// Adds `scope`, unless it is there.
+    /// Adds `scope`, unless the set has it.
     pub fn insert(&mut self, scope: &Scope) {
         if !self.contains(scope.as_str()) {
             self.push(scope.as_str());
         }
     }
 
-    /// Those that `kept` says.
+    /// Returns the scopes for which `kept` returns `true`.
     pub(crate) fn filtered(&self, kept: impl Fn(&str) -> bool) -> Self {
         let mut set = Self::empty();
         self.iter().filter(|scope| kept(scope)).for_each(|scope| set.push(scope));
         set
     }
 
-    /// These, and then those of `other` that are not among them.
+    /// Returns the union, the scopes of `other` last.
     pub(crate) fn joined(self, other: Self) -> Self {
         if self.is_empty() {
             return other;
@@ -141,19 +142,19 @@ impl ScopeSet {
         self.text.push_str(scope);
     }
 
-    /// Whether `scope` is one of them.
+    /// Returns `true` if the set has `scope`.
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
         self.iter().any(|own| own == scope)
     }
 
-    /// Whether all of `other` are among them.
+    /// Returns `true` if the set has all scopes of `other`.
     #[must_use]
     pub fn contains_all(&self, other: &Self) -> bool {
         other.iter().all(|scope| self.contains(scope))
     }
 
-    /// The scopes in their order, each a `scope-token`.
+    /// Iterates over the scopes in their order, each a `scope-token`.
     pub fn iter(&self) -> SplitAsciiWhitespace<'_> {
         self.text.split_ascii_whitespace()
     }
@@ -164,27 +165,27 @@ impl ScopeSet {
         scopes
     }
 
-    /// The wire form: separated by one space, and empty where there is none.
+    /// Returns the wire form: the scopes separated by one space.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// How many there are.
+    /// Returns the number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()
     }
 
-    /// Whether there is none.
+    /// Returns `true` if the set has no scope.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 }
 
-/// A set that grows: not one by one against all before, since a peer may send a hundred thousand
-/// scopes.
+/// Builds a set without comparing each scope with all before it: a peer may send a hundred
+/// thousand.
 #[derive(Default)]
 struct Builder {
     set: ScopeSet,
@@ -217,7 +218,8 @@ impl Builder {
 
 impl PartialEq for ScopeSet {
     fn eq(&self, other: &Self) -> bool {
-        // Each scope is there once, with one space between two: equal sets have texts of one length.
+        // Each scope is there once, with one space between two: equal sets have texts of one
+        // length.
         self.text == other.text
             || (self.text.len() == other.text.len() && self.sorted() == other.sorted())
     }
@@ -248,7 +250,7 @@ impl FromIterator<Scope> for ScopeSet {
     }
 }
 
-/// Parses scopes separated by spaces; more than one space is tolerated, since servers send it.
+/// Parses scopes separated by spaces. More than one space is accepted, since servers send them.
 impl FromStr for ScopeSet {
     type Err = ConfigError;
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What [`fmt::Debug`] shows of anything secret.
+/// What [`fmt::Debug`] shows instead of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The secret of an OAuth client ([RFC 6749 §2.3.1]).
@@ -21,12 +21,12 @@ pub(crate) const REDACTED: &str = "[redacted]";
 pub struct ClientSecret(Zeroizing<String>);
 
 impl ClientSecret {
-    /// Takes `secret` byte for byte: nothing is trimmed.
+    /// Wraps `secret` byte for byte; nothing is trimmed.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(Zeroizing::new(secret.into()))
     }
 
-    /// The secret itself. Whoever calls this answers for where it goes.
+    /// Returns the secret itself. The caller is responsible for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

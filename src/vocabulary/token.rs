@@ -8,14 +8,13 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The longest token that is taken, in bytes.
+/// The longest token that is accepted, in bytes.
 pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// An access token ([RFC 6749 §1.4]): opaque text that opens what it was issued for.
+/// An access token ([RFC 6749 §1.4]), an opaque text.
 ///
-/// A clone shares the text. It prints as `[redacted]`, has no `Display`, no `Serialize` and no
-/// comparison; its bytes are wiped when the last clone, and the last header made of it, are
-/// dropped.
+/// Clones share the text. It prints as `[redacted]`, and has no `Display`, no `Serialize` and no
+/// comparison. Its bytes are wiped when the last clone and the last header made of it are dropped.
 ///
 /// ```
 /// use tower_oauth2::AccessToken;
@@ -34,7 +33,7 @@ pub struct AccessToken {
 }
 
 struct Inner {
-    /// [`PREFIX`] and the token. The text is not kept beside it: a pool holds one for each user.
+    /// [`PREFIX`] and the token. A pool holds one for each user, so the text is not kept twice.
     bearer: HeaderValue,
     /// See [`AccessToken::lease`].
     lease: AtomicU64,
@@ -44,9 +43,9 @@ struct Inner {
 
 const PREFIX: &str = "Bearer ";
 
-/// What gave a token out, and is to hear of its rejection.
+/// The issuer of a token to callers, which reacts to its rejection.
 pub(crate) trait Giver: Send + Sync {
-    /// The resource refused `rejected`; whether another token may be had.
+    /// Reports that the resource refused `rejected`. Returns `true` if another token may be had.
     fn reject(&self, rejected: &AccessToken) -> bool;
 }
 
@@ -60,12 +59,12 @@ impl AsRef<[u8]> for Wiped {
 }
 
 impl AccessToken {
-    /// A token of visible ASCII characters, at most 16 KiB of them. That is wider than the
-    /// `b64token` of [RFC 6750 §2.1], because servers with other tokens exist.
+    /// Takes a token of at most 16 KiB of visible ASCII. That is more than the `b64token` of
+    /// [RFC 6750 §2.1], because some servers issue other tokens.
     ///
     /// # Errors
     ///
-    /// When `token` is empty, longer, or holds any other character. The error does not repeat it.
+    /// When `token` is empty, longer, or has any other character. The error does not repeat it.
     ///
     /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     pub fn new(token: impl Into<String>) -> Result<Self, ConfigError> {
@@ -85,7 +84,7 @@ impl AccessToken {
         Ok(Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver: None }) })
     }
 
-    /// The token itself. Whoever calls this answers for where it goes.
+    /// Returns the token itself. The caller is responsible for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         let text = self.inner.bearer.as_bytes().get(PREFIX.len()..).unwrap_or_default();
@@ -93,49 +92,48 @@ impl AccessToken {
         str::from_utf8(text).unwrap_or_default()
     }
 
-    /// `Bearer` and the token, marked sensitive: the value of an `Authorization` header.
+    /// Returns the value of an `Authorization` header, `Bearer` and the token, marked sensitive.
     #[must_use]
     pub fn bearer(&self) -> &HeaderValue {
         &self.inner.bearer
     }
 
-    /// Until when the cache that holds this token lets it go out unasked, in nanoseconds of that
-    /// cache; zero is never. It lives in the token, so that whoever holds one need not look
-    /// anywhere else.
+    /// Returns the time until which the token may be sent without asking its cache, as that cache
+    /// counts time. Zero is never. A holder of the token finds it without the cache.
     pub(crate) fn lease(&self) -> &AtomicU64 {
         &self.inner.lease
     }
 
-    /// What gave this token out, where that is still there.
+    /// Returns the issuer of this token, if it still exists.
     pub(crate) fn giver(&self) -> Option<Arc<dyn Giver>> {
         self.inner.giver.as_ref()?.upgrade()
     }
 
-    /// The same text as a token of its own, without a lease, which `giver` gives out.
+    /// Returns another token of the same text, without a lease, that `giver` gives out.
     pub(crate) fn given_by(&self, giver: Weak<dyn Giver>) -> Self {
         let bearer = self.inner.bearer.clone();
         let giver = Some(giver);
         Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver }) }
     }
 
-    /// Whether both are the same text.
+    /// Returns `true` if both have the same text.
     pub(crate) fn has_text_of(&self, other: &Self) -> bool {
         self.is_same(other) || self.inner.bearer == other.inner.bearer
     }
 
-    /// Whether both are one and the same token object, which says more than equal text: the
-    /// same answer of the same authorization server.
+    /// Returns `true` if both are clones of one token, and thus of the same answer of the same
+    /// authorization server.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 }
 
-/// A header value of its own bytes, marked sensitive and wiped when dropped.
+/// Joins `parts` to a header value that is marked sensitive, and wiped when dropped.
 ///
 /// # Errors
 ///
-/// When `parts` hold what a header value cannot.
+/// When `parts` have a character that a header value cannot have.
 pub(crate) fn sensitive_header(parts: &[&str]) -> Result<HeaderValue, ConfigError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
     for part in parts {

@@ -594,7 +594,7 @@ impl TokenSource for Memo {
 fn cache_of(issuer: &Issuer) -> TokenCache {
     let grant = Grant::client_credentials();
     let (policy, clock) = (RefreshPolicy::default(), ManualClock::new().clock());
-    TokenCache::with_clock(issuer.endpoint(), grant, policy, clock)
+    TokenCache::new_with_clock(issuer.endpoint(), grant, policy, clock)
 }
 
 #[tokio::test]
@@ -626,7 +626,7 @@ async fn a_destroyed_token_is_the_end_until_a_new_one_is_stored_r401_16() {
     let token = |text: &str| TokenResponse::new(AccessToken::new(text).unwrap());
     let (issuer, resource) = (Issuer::of(["T9"]), Resource::accepting(["T1"]));
     let (policy, clock) = (RefreshPolicy::default(), ManualClock::new().clock());
-    let cache = TokenCache::signed_in(issuer.endpoint(), &token("T1"), policy, clock);
+    let cache = TokenCache::from_sign_in(issuer.endpoint(), &token("T1"), policy, clock);
     let layer = AddBearer::from_source(cache.clone(), HOME).unwrap();
     let mut client = layer.layer(resource.clone());
     assert_eq!(ask(&mut client, post()).await, welcome());

@@ -57,7 +57,7 @@ impl Graph {
             let circle: Vec<_> =
                 reached.iter().filter(|file| self.reached(file).contains(first)).collect();
             if !circle.is_empty() {
-                circle.iter().for_each(|file| drop(left.remove(**file)));
+                left.retain(|file| !circle.contains(&&file));
                 circles.push(circle.iter().map(|file| (***file).to_owned()).collect());
             }
         }

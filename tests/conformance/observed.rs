@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, Layer};
 pub(crate) fn audit(event: &AuditEvent<'_>) -> Value {
     json!({
         "decision": if event.allowed { "allow" } else { "refuse" },
-        "reason": event.refused.map(|kind| kind.as_str()),
+        "reason": event.rejection.map(|kind| kind.as_str()),
         "source": event.location.map(|location| location.kind()),
         "sub": event.principal.and_then(|principal| principal.subject()),
         "token_id": event.token_id.map(|id| id.to_string()),

@@ -45,7 +45,7 @@ pub(crate) struct Stack {
 
 /// Builds the stack of `config`, from the inside to the outside.
 pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
-    let clock = ManualClock::at(config.now()?);
+    let clock = ManualClock::from_wall(config.now()?);
     let (validator, outbound) = match config.get("validator").map(|name| name.as_str().ok_or(name))
     {
         None | Some(Ok("static" | "slow")) => {
@@ -120,17 +120,17 @@ fn require_token(
     let mut require = RequireToken::new(config.text("realm")?.unwrap_or("api"), validator)?
         .with_clock(clock.clock())
         .with_audit(move |event| audited.lock().unwrap().push(observed::audit(event)))
-        .read_from(config.sources()?)?;
+        .with_locations(config.sources()?)?;
     if config.is("query_methods", "any")? {
-        require = require.reading_query_on_any_method();
+        require = require.allow_query_on_any_method();
     }
     if config.is("multiple", "first_wins")? {
         require = require.dangerous_first_token_wins();
     }
     require = match config.flag("strip")? {
         None => require,
-        Some(true) => require.stripping_tokens(),
-        Some(false) => require.keeping_tokens(),
+        Some(true) => require.with_full_token_removal(),
+        Some(false) => require.without_token_removal(),
     };
     let passwords = |value: &Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|one| one.as_str().map(Into::into)).collect()
@@ -151,20 +151,20 @@ fn require_token(
         require = require.with_error_uri(uri)?;
     }
     if config.flag("error_details")? == Some(false) {
-        require = require.terse();
+        require = require.with_terse_refusals();
     }
     if config.flag("expose_challenge")? == Some(true) {
-        require = require.exposing_challenges();
+        require = require.with_exposed_challenges();
     }
     if config.flag("cors_preflight")? == Some(true) {
-        require = require.passing_cors_preflights();
+        require = require.allow_cors_preflights();
     }
     if let Some(limit) = config.number("validator_timeout_ms")? {
         require = require.with_validator_timeout(Duration::from_millis(limit));
     }
     Ok(match config.text("mode")? {
         None | Some("required") => require,
-        Some("optional") => require.optional(),
+        Some("optional") => require.allow_anonymous(),
         Some("lenient") => require.dangerous_pass_bad_tokens_as_anonymous(),
         Some(other) => return Err(unknown("mode", &other.into())),
     })

@@ -1,8 +1,8 @@
-//! Every case of `tests/cases/client.json` in the areas that are built has a test named after it,
-//! and so has every scenario of `tests/cases/server.json`.
+//! Every case of `tests/cases/client.json` in the areas below has a test, and so has every scenario of
+//! `tests/cases/server.json`. The id stands above the test (`// case: rot-02`) or ends its name.
 
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 const AREAS: &[&str] = &[
     "backoff",
@@ -26,27 +26,35 @@ const AREAS: &[&str] = &[
     "tower",
 ];
 
-/// The names of the test functions in `directory`, and below it.
-fn test_names(directory: &Path, names: &mut Vec<String>) {
+/// Adds the ids of the cases that tests in `directory` and below it name.
+fn read_directory(directory: &Path, ids: &[String], named: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            test_names(&path, names);
+            read_directory(&path, ids, named);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(path).unwrap();
-            let functions = text.split("fn ").skip(1);
-            names.extend(functions.filter_map(|rest| rest.split_once('(')).map(|(n, _)| n.into()));
+            named.extend(read(&fs::read_to_string(path).unwrap(), ids));
         }
     }
 }
 
-/// The names of all test functions.
-fn all_names() -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut names = Vec::new();
-    test_names(&root.join("src"), &mut names);
-    test_names(&root.join("tests"), &mut names);
-    names
+/// Returns the ids that tests in `source` name: in a comment above the test, or at the end of its
+/// name.
+fn read(source: &str, ids: &[String]) -> BTreeSet<String> {
+    let (mut above, mut named) = (Vec::new(), BTreeSet::new());
+    for line in source.lines().map(str::trim) {
+        if let Some(cases) = line.strip_prefix("// case: ") {
+            above.extend(cases.split(", ").map(str::to_owned));
+        } else if let Some((_, name)) = line.split_once("fn ") {
+            let name = name.split('(').next().unwrap();
+            let ends = |id: &&String| name.ends_with(&format!("_{}", id.replace('-', "_")));
+            named.extend(ids.iter().filter(ends).cloned());
+            named.extend(above.drain(..));
+        } else if !line.starts_with("#[") && !line.starts_with("//") {
+            above.clear();
+        }
+    }
+    named
 }
 
 fn cases(file: &str) -> Vec<Value> {
@@ -54,20 +62,33 @@ fn cases(file: &str) -> Vec<Value> {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The ids of `cases` that no test is named after.
+/// Returns the ids of `cases` that no test names.
 fn missing<'a>(cases: impl Iterator<Item = &'a Value>) -> Vec<String> {
-    let names = all_names();
-    cases
-        .map(|case| case["id"].as_str().unwrap().to_lowercase())
-        .filter(|id| {
-            let end = format!("_{}", id.replace('-', "_"));
-            !names.iter().any(|name| name.ends_with(&end))
-        })
-        .collect()
+    let mut ids: Vec<_> = cases.map(|case| case["id"].as_str().unwrap().to_lowercase()).collect();
+    let mut named = BTreeSet::new();
+    for directory in ["src", "tests"] {
+        read_directory(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), &ids, &mut named);
+    }
+    ids.retain(|id| !named.contains(id));
+    ids
 }
 
 #[test]
-fn every_case_has_a_test_whose_name_ends_in_its_id() {
+fn an_id_is_read_above_a_test_and_at_the_end_of_its_name() {
+    let ids = ["rot-01", "rot-02", "rot-03", "rot-04"].map(str::to_owned);
+    let source = "// case: rot-01, rot-02
+        #[test]
+        /// Why.
+        fn one() {}
+        // case: rot-04
+        const NO_TEST: u8 = 0;
+        async fn two_rot_03() {}";
+    let read = read(source, &ids);
+    assert!(read.iter().eq(&ids[..3]), "{read:?}");
+}
+
+#[test]
+fn every_case_has_a_test() {
     let cases = cases("client.json");
     let area = |case: &Value| case["area"].as_str().unwrap().to_owned();
     let missing = missing(cases.iter().filter(|case| AREAS.contains(&area(case).as_str())));
@@ -76,7 +97,7 @@ fn every_case_has_a_test_whose_name_ends_in_its_id() {
 }
 
 #[test]
-fn every_scenario_has_a_test_whose_name_ends_in_its_id() {
+fn every_scenario_has_a_test() {
     let cases = cases("server.json");
     let scenarios: Vec<_> =
         cases.iter().filter(|case| case["expect"]["steps"].is_array()).collect();

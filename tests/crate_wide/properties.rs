@@ -58,7 +58,7 @@ fn answer(judge: &Judge, request: Request<()>) -> (Response<String>, Option<Requ
         })
     };
     let layer = RequireToken::new("api", judge.clone()).unwrap();
-    let mut service = layer.read_from(every_source()).unwrap().layer(inner);
+    let mut service = layer.with_locations(every_source()).unwrap().layer(inner);
     let mut call = pin!(service.call(request));
     let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Ok(response)) = polled else { panic!("nothing has to be waited for") };

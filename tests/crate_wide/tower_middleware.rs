@@ -41,8 +41,9 @@ async fn answer(handle: &mut Handle<Req, Res>, status: u16) {
     response.send_response(Response::builder().status(status).body(String::new()).unwrap());
 }
 
+// case: tow-01
 #[tokio::test(start_paused = true)]
-async fn the_service_that_was_polled_ready_is_the_one_that_is_called_tow_01() {
+async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
     for (layer_name, layer) in layers() {
         for (below, wrap_below) in MIDDLEWARE {
             for (above, wrap_above) in MIDDLEWARE {
@@ -68,8 +69,9 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called_tow_01() {
     }
 }
 
+// case: tow-03
 #[tokio::test]
-async fn poll_ready_is_the_inner_services_own_tow_03() {
+async fn poll_ready_is_the_inner_services_own() {
     for (name, layer) in reserving_layers::<Mock<Req, Res>>() {
         let (mock, mut handle) = pair();
         let mut service = Spawn::new(layer.layer(mock));
@@ -82,8 +84,9 @@ async fn poll_ready_is_the_inner_services_own_tow_03() {
     }
 }
 
+// case: tow-03
 #[tokio::test]
-async fn poll_ready_asks_no_source_and_leaves_the_inner_alone_while_no_token_is_there_tow_03() {
+async fn poll_ready_asks_no_source_and_leaves_the_inner_alone_while_no_token_is_there() {
     let source = Source::new(true, Gives::Now("now"));
     let (mock, mut handle) = pair();
     let mut service = Spawn::new(source.layer().layer(mock));
@@ -100,8 +103,9 @@ async fn poll_ready_asks_no_source_and_leaves_the_inner_alone_while_no_token_is_
     assert_eq!(failure(poll(&mut cold)), "for whoever polls the inner service first");
 }
 
+// case: tow-03
 #[tokio::test]
-async fn an_inner_service_that_is_not_ready_delays_the_call_and_its_errors_come_out_tow_03() {
+async fn an_inner_service_that_is_not_ready_delays_the_call_and_its_errors_come_out() {
     for warm in [false, true] {
         let source = Source::new(warm, Gives::Later);
         let (mock, mut handle) = pair();
@@ -225,8 +229,9 @@ fn answer_token(handle: &mut Handle<Req, Res>, status: u16) -> String {
     value
 }
 
+// case: tow-06
 #[tokio::test]
-async fn each_attempt_of_a_retry_above_carries_the_token_of_its_time_tow_06() {
+async fn each_attempt_of_a_retry_above_carries_the_token_of_its_time() {
     let source = Rotating::new("old");
     let layer = AddBearer::from_source(source.clone(), API).unwrap();
     let (mock, mut handle) = pair();

@@ -154,7 +154,7 @@ fn without_allocation(answer: impl FnMut()) {
 #[tokio::test]
 async fn an_erased_source_answers_as_the_one_it_erases_and_boxes_no_ready_answer() {
     let (held, request) = (token("T"), request());
-    let head = RequestHead::of(&request);
+    let head = RequestHead::from_request(&request);
     let erased: Arc<dyn TokenSource<Future = BoxTokenFuture>> = held.clone().into_shared();
     without_allocation(|| match erased.token(head) {
         Answer::Ready(given) => assert!(given.unwrap().is_same(&held)),
@@ -191,7 +191,7 @@ async fn an_erased_validator_answers_as_the_one_it_erases_and_boxes_no_ready_ans
     tokens.insert("good", Principal::new("alice")).unwrap();
     let erased: SharedValidator = tokens.into_shared();
     let request = request();
-    let head = RequestHead::of(&request);
+    let head = RequestHead::from_request(&request);
     without_allocation(|| match erased.validate("good", head) {
         Answer::Ready(verdict) => drop(verdict.unwrap()),
         Answer::Pending(_) => panic!("a ready answer was boxed"),

@@ -87,7 +87,7 @@ async fn a_revoked_token_is_refused_at_the_next_request_without_a_cache() {
 #[ignore = "needs the servers of tests/interop/run"]
 async fn a_revoked_token_is_refused_within_the_bound_with_a_cache() {
     for peer in [provider_peer(), django_peer()] {
-        let clock = ManualClock::at(SystemTime::now());
+        let clock = ManualClock::from_wall(SystemTime::now());
         let cached = Cached::new(introspection(&peer)).with_ttl(BOUND).with_clock(clock.clock());
         let (api, token) = (api(cached).await, token_of(&peer).await);
         assert_status(&api, token.expose(), 200).await;

@@ -170,7 +170,7 @@ async fn the_token_of_a_user_is_for_the_same_api_after_each_renewal() {
     let (url, pending) = sign_in.begin().unwrap();
     let signed_in = sign_in.finish(pending, &alice_agrees(&url).await).await.unwrap();
     let (clock, policy) = (ManualClock::new(), RefreshPolicy::default());
-    let cache = TokenCache::signed_in(endpoint, &signed_in, policy, clock.clock());
+    let cache = TokenCache::from_sign_in(endpoint, &signed_in, policy, clock.clock());
     let mut client = client_of(&cache, &api.origin());
     for renewals in 0..3 {
         let response = system::call(&mut client, &api.origin()).await.unwrap();

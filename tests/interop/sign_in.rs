@@ -64,8 +64,9 @@ impl Peer {
         let first = response.refresh_token().unwrap().clone();
 
         let clock = ManualClock::new();
-        let policy = RefreshPolicy::default().with_jitter(false);
-        let cache = TokenCache::signed_in(self.endpoint.clone(), &response, policy, clock.clock());
+        let policy = RefreshPolicy::default().without_jitter();
+        let cache =
+            TokenCache::from_sign_in(self.endpoint.clone(), &response, policy, clock.clock());
         let mut client = client_of(&cache, &self.origin);
         for renewals in 0..3 {
             for _ in 0..2 {

@@ -153,7 +153,7 @@ impl Web {
 }
 
 pub(crate) fn clock() -> Clock {
-    ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)).clock()
+    ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)).clock()
 }
 
 /// A protected resource.

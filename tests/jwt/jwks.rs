@@ -370,7 +370,7 @@ async fn a_key_that_is_meant_for_something_else_is_not_used_jwks_014() {
 async fn a_symmetric_key_in_a_key_set_is_never_used_jwks_015() {
     let k1 = Key::named("k1");
     let secret = "0123456789abcdef0123456789abcdef";
-    let k3 = Key::of("k3", SigningKey::symmetric(Algorithm::Hs256, secret).unwrap());
+    let k3 = Key::of("k3", SigningKey::from_secret(Algorithm::Hs256, secret).unwrap());
     let issuer = Issuer::of(&[]);
     let oct = r#"{"kty":"oct","kid":"k3","alg":"HS256",
         "k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}"#;

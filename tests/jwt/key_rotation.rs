@@ -40,7 +40,7 @@ struct System {
 impl System {
     async fn new() -> Self {
         let clock = ManualClock::new();
-        let server = AuthorizationServer::with_clock(clock.clock());
+        let server = AuthorizationServer::new().with_clock(clock.clock());
         let bound = server.bind().await.unwrap();
         server.issue_jwts(JwtFormat::rfc9068(bound.origin(), [AUDIENCE]), key(0));
         server.set_keys_max_age(Duration::from_secs(2));

@@ -34,7 +34,7 @@ fn accepts(profile: Profile, token: &str) -> bool {
         Profile::Strict => &STRICT,
         Profile::Lenient => &LENIENT,
     };
-    match validator.validate(token, RequestHead::of(&Request::new(()))) {
+    match validator.validate(token, RequestHead::from_request(&Request::new(()))) {
         Answer::Ready(verdict) => verdict.is_ok(),
         Answer::Pending(_) => panic!("the keys are fixed"),
     }

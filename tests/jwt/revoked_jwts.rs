@@ -33,8 +33,8 @@ struct System {
 
 impl System {
     fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-        let server = AuthorizationServer::with_clock(clock.clock());
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+        let server = AuthorizationServer::new().with_clock(clock.clock());
         let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k1");
         server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);
         let revocations = Revocations::new().with_clock(clock.clock());
@@ -164,7 +164,7 @@ async fn a_token_of_another_kind_or_issuer_is_left_to_the_next_validator() {
         .when(issued_by(ISSUER), ours.validator())
         .otherwise(opaque);
     let request = bearer("opaque");
-    assert!(route.validate("opaque", RequestHead::of(&request)).wait().await.is_ok());
+    assert!(route.validate("opaque", RequestHead::from_request(&request)).wait().await.is_ok());
     let route = RequireToken::new("api", route).unwrap();
     for token in [&of_ours, &of_other, "opaque"] {
         assert_eq!(status(&chain, token).await, StatusCode::OK);
@@ -181,8 +181,8 @@ const SECRET: &str = "of at least as many bytes as 256";
 
 /// Who takes tokens of `issuer` by these keys, and a token of it with this `typ`.
 fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
-    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-    let server = AuthorizationServer::with_clock(clock.clock());
+    let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let server = AuthorizationServer::new().with_clock(clock.clock());
     let keys = match key.public_jwk() {
         Some(jwk) => Jwks::from_json(&format!("{{\"keys\":[{jwk}]}}")),
         None => Jwks::from_secret(key.algorithm(), SECRET),
@@ -202,7 +202,7 @@ fn one_of(issuer: &str, key: SigningKey, typ: &str) -> (JwtValidator, String) {
 async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     let public = || SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k1");
     let (other, shared) =
-        ("https://other.example", SigningKey::symmetric(Algorithm::Hs256, SECRET));
+        ("https://other.example", SigningKey::from_secret(Algorithm::Hs256, SECRET));
     let (ours, of_ours) = one_of(ISSUER, public(), "at+jwt");
     let (by_secret, of_secret) = one_of(other, shared.unwrap(), "at+jwt");
     let (lenient, of_lenient) = one_of(other, public(), "JWT");
@@ -252,7 +252,7 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     let chain = first_of(StaticTokens::new(), ours);
     for (token, found) in [(critical, "critical"), (&of_lenient, "type"), (&id_token, "type")] {
         let request = bearer(token);
-        let verdict = chain.validate(token, RequestHead::of(&request)).wait().await;
+        let verdict = chain.validate(token, RequestHead::from_request(&request)).wait().await;
         let rejection = verdict.unwrap_err();
         assert!(rejection.description().contains(found), "{rejection:?}");
         assert_eq!(rejection.public_description(), "the access token is not good");

@@ -7,6 +7,7 @@ use axum::{
 };
 use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
 use http_body_util::BodyExt;
+use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 use tower_oauth2::{
     AccessToken,
@@ -57,7 +58,7 @@ fn required() -> Router {
 }
 
 fn optional() -> Router {
-    routes().layer(RequireToken::new("api", judge()).unwrap().optional())
+    routes().layer(RequireToken::new("api", judge()).unwrap().allow_anonymous())
 }
 
 async fn respond(app: Router, path: &str, token: Option<&str>) -> Response<Body> {
@@ -126,7 +127,7 @@ async fn claims_of_another_type_are_a_mistake_of_the_program() {
     let response = respond(required(), "/other", Some("alice.acme")).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let rejection = response.extensions().get::<Rejection>().unwrap();
-    assert!(rejection.description().contains("another type"), "{rejection}");
+    assert!(rejection.description().contains("not of the type"), "{rejection}");
 }
 
 #[tokio::test]
@@ -139,11 +140,11 @@ async fn a_handler_that_catches_a_refusal_is_told_why() {
         format!("{}: {error}", kind.as_str())
     };
     let routes = || Router::new().route("/", get(caught));
-    let optional = routes().layer(RequireToken::new("api", judge()).unwrap().optional());
+    let optional = routes().layer(RequireToken::new("api", judge()).unwrap().allow_anonymous());
     let told = text(respond(optional, "/", None).await).await;
     assert_eq!(told, "missing: no access token was presented");
     let told = text(respond(routes(), "/", None).await).await;
-    assert!(told.starts_with("internal: an extractor stands below no RequireToken"), "{told}");
+    assert!(told.starts_with("internal: no RequireToken is above this extractor"), "{told}");
 }
 
 #[tokio::test]
@@ -161,6 +162,22 @@ async fn what_was_extracted_is_cloned_whatever_its_types_are() {
     let app = Router::new().route("/", get(handler));
     let app = app.layer(RequireToken::new("api", judge).unwrap());
     assert_eq!(text(respond(app, "/", Some("t")).await).await, "acme");
+}
+
+#[tokio::test]
+async fn a_refusal_for_claims_of_another_type_is_audited() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let audited = events.clone();
+    let layer = RequireToken::new("api", judge()).unwrap();
+    let app = routes().layer(layer.with_audit(move |event| {
+        let subject = event.principal.and_then(Principal::subject).map(str::to_owned);
+        audited.lock().unwrap().push((event.allowed, event.rejection, subject));
+    }));
+    let response = respond(app, "/other", Some("alice.acme")).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let alice = Some("alice".to_owned());
+    let expected = [(true, None, alice.clone()), (false, Some(RejectionKind::Internal), alice)];
+    assert_eq!(*events.lock().unwrap(), expected);
 }
 
 struct Write;
@@ -197,7 +214,7 @@ async fn a_scope_that_a_handler_asks_for_is_granted_or_named() {
 async fn an_extractor_refuses_grpc_as_the_layer_above_it_does() {
     let tokens = StaticTokens::new();
     tokens.insert("reader", Principal::new("alice")).unwrap();
-    let layer = RequireToken::new("api", tokens).unwrap().optional();
+    let layer = RequireToken::new("api", tokens).unwrap().allow_anonymous();
     let routes = || {
         Router::new()
             .route("/scoped", post(async |_: Scoped<Write>| {}))

@@ -66,7 +66,7 @@ async fn a_hit_brings_the_same_claims_and_allocates_nothing() {
         let first = validate(&cache, token).await.unwrap();
         let request = bearer(token);
         let measured = allocation_counter::measure(|| {
-            let head = RequestHead::of(&request);
+            let head = RequestHead::from_request(&request);
             let Answer::Ready(Ok(hit)) = cache.validate(token, head) else { panic!("no hit") };
             assert!(std::sync::Arc::ptr_eq(&first, &hit));
         });
@@ -197,7 +197,9 @@ impl CacheSupport<()> for Doubtful {
     fn recheck(&self, _: &Validated, _: SystemTime) -> Result<(), Rejection> {
         if let Some(cache) = self.cache.get().filter(|_| !self.has_let.swap(true, SeqCst)) {
             let request = bearer("good");
-            let Answer::Ready(verdict) = cache.validate("good", RequestHead::of(&request)) else {
+            let Answer::Ready(verdict) =
+                cache.validate("good", RequestHead::from_request(&request))
+            else {
                 panic!("it is there at once")
             };
             assert!(verdict.is_ok());
@@ -253,7 +255,7 @@ async fn a_token_within_its_leeway_is_good_each_time_beside_others() {
     const ISSUER: &str = "https://as.example";
     const SECRET: &str = "of at least as many bytes as 256";
     let (clock, server) = (ManualClock::new(), AuthorizationServer::new());
-    let key = SigningKey::symmetric(Algorithm::Hs256, SECRET).unwrap();
+    let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
     server.issue_jwts(JwtFormat::rfc9068(ISSUER, ["https://api.example"]), key);
     let now = clock.clock().wall().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let claims = serde_json::json!({
@@ -496,7 +498,7 @@ async fn a_known_token_leaves_the_traces_of_one_that_is_seen_for_the_first_time(
     let layer = RequireToken::new("api", cache)
         .unwrap()
         .with_audit(move |event| told.lock().unwrap().push(format!("{event:?}")));
-    for layer in [layer.clone(), layer.clone().stripping_tokens()] {
+    for layer in [layer.clone(), layer.clone().with_full_token_removal()] {
         for _ in 0..3 {
             let service = layer.layer(inner.clone());
             service.oneshot(bearer("good.alice.signature")).await.unwrap();
@@ -622,14 +624,14 @@ fn outside_of_a_runtime_a_caller_waits_by_itself_and_what_it_got_is_kept() {
     let (cache, _) = cached(&judge);
     let request = bearer("good");
     let mut context = Context::from_waker(Waker::noop());
-    let Answer::Pending(waits) = cache.validate("good", RequestHead::of(&request)) else {
+    let Answer::Pending(waits) = cache.validate("good", RequestHead::from_request(&request)) else {
         panic!("it does not wait");
     };
     let mut waits = pin!(waits);
     assert!(waits.as_mut().poll(&mut context).is_pending());
     judge.let_answer();
     assert!(waits.as_mut().poll(&mut context).is_ready());
-    let Answer::Ready(Ok(_)) = cache.validate("good", RequestHead::of(&request)) else {
+    let Answer::Ready(Ok(_)) = cache.validate("good", RequestHead::from_request(&request)) else {
         panic!("it was not kept");
     };
     assert_eq!(judge.asked(), 1);

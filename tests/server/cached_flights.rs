@@ -23,7 +23,7 @@ fn cached(judge: &Judge) -> Cached<Judge> {
 /// The wait for a verdict on `token`, not polled.
 fn asked<V: ValidateToken>(cache: &Cached<V>, token: &str) -> CachedFuture<V> {
     let request = bearer(token);
-    match cache.validate(token, RequestHead::of(&request)) {
+    match cache.validate(token, RequestHead::from_request(&request)) {
         Answer::Pending(future) => future,
         Answer::Ready(_) => panic!("it does not wait"),
     }

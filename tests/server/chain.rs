@@ -91,7 +91,7 @@ impl ValidateToken for Scripted {
 
 async fn ask<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
     let request = Request::get("/r").header("x", "y").extension(7_u8).body(()).unwrap();
-    let answer = validator.validate(token, RequestHead::of(&request));
+    let answer = validator.validate(token, RequestHead::from_request(&request));
     // A verdict that is waited for keeps what it needs.
     drop(request);
     answer.wait().await
@@ -230,7 +230,7 @@ fn a_warm_verdict_of_a_chain_or_a_route_allocates_nothing() {
     let chain = first_of(one.clone(), other.clone());
     let route = Route::new().when(is_jwt, one).when(prefix("sk_"), other);
     let request = Request::get("/").body(()).unwrap();
-    let head = RequestHead::of(&request);
+    let head = RequestHead::from_request(&request);
     let measured = allocation_counter::measure(|| {
         assert!(matches!(chain.validate("sk_1", head), Answer::Ready(Ok(_))));
         assert!(matches!(route.validate("sk_1", head), Answer::Ready(Ok(_))));

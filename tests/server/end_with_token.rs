@@ -119,7 +119,7 @@ fn jwt(clock: &ManualClock, lifetime: u64) -> (String, JwtValidator) {
     const API: &str = "https://api.example";
     const SECRET: &str = "a secret of more than thirty-two bytes";
     let server = AuthorizationServer::new();
-    let key = SigningKey::symmetric(Algorithm::Hs256, SECRET).unwrap();
+    let key = SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap();
     server.issue_jwts(JwtFormat::rfc9068(ISSUER, [API]), key);
     let epoch = clock.clock().wall().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let claims = format!(

@@ -56,7 +56,7 @@ struct Endpoint {
 
 impl Endpoint {
     fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + seconds(1_000_000));
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + seconds(1_000_000));
         Self { answer: Arc::default(), asked: Arc::default(), clock }
     }
 
@@ -707,10 +707,10 @@ fn what_would_show_a_token_or_a_secret_on_the_way_is_not_built() {
 #[tokio::test]
 async fn a_destroyed_token_is_refused_at_once_and_by_a_cache_when_its_time_is_over() {
     let clock = ManualClock::new();
-    let server = AuthorizationServer::with_clock(clock.clock());
+    let server = AuthorizationServer::new().with_clock(clock.clock());
     server.register_client(RegisteredClient::confidential("api", "s3cr3t"));
     server.register_client(RegisteredClient::confidential("app", "s"));
-    server.set_introspection_member("aud", Some(&format!("\"{API}\""))).unwrap();
+    server.set_introspection_member("aud", &format!("\"{API}\"")).unwrap();
     let bound = server.bind().await.unwrap();
     let transport = || Transport::new(hyper_client());
     let form = "grant_type=client_credentials&client_id=app&client_secret=s";
@@ -743,7 +743,7 @@ async fn asked_first_the_server_decides_over_every_token() {
     let tokens = StaticTokens::new();
     tokens.insert(TOKEN, Principal::new("robot")).unwrap();
     let request = Request::new(());
-    let head = tower_oauth2::RequestHead::of(&request);
+    let head = tower_oauth2::RequestHead::from_request(&request);
     let first = first_of(endpoint.introspection(), tokens.clone());
     let refused = first.validate(TOKEN, head).wait().await.unwrap_err();
     assert_eq!(refused.kind(), RejectionKind::Invalid);

@@ -1,7 +1,10 @@
 //! Scopes, closures and step-up below a `RequireToken`, and without one.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
+use http::{
+    Request, Response, StatusCode, Version,
+    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+};
 use http_body_util::Full;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use std::{
@@ -13,7 +16,7 @@ use std::{
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
     Challenge, ScopeSet,
-    server::{Authenticated, RequirePolicy, RequireScope, RequireToken, StepUp},
+    server::{Authenticated, BufferForm, RequirePolicy, RequireScope, RequireToken, StepUp},
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens},
 };
@@ -123,12 +126,21 @@ fn without_a_require_token_above_it_a_policy_refuses_everything_and_is_counted()
 }
 
 #[test]
+fn a_form_that_is_too_large_is_counted() {
+    let service = Service::new(BufferForm::new(8).layer(inner()));
+    let form = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let (response, counted) = counted(service, form.body(Body::from("access_token=good")).unwrap());
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(counted, [["rejected", "too_large", "none"].map(String::from)]);
+}
+
+#[test]
 fn a_refusal_of_a_policy_is_a_decision_of_its_own() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = events.clone();
     let layer = layer(&["read"]).with_audit(move |event| {
         let subject = event.principal.and_then(Principal::subject).map(str::to_owned);
-        told.lock().unwrap().push((event.allowed, event.refused, subject, event.token_id));
+        told.lock().unwrap().push((event.allowed, event.rejection, subject, event.token_id));
     });
     let scopes = RequireScope::all_of(["write"]).unwrap();
     let service = Service::new(layer.layer(scopes.layer(inner())));
@@ -147,7 +159,7 @@ fn a_refusal_of_a_policy_is_a_decision_of_its_own() {
 #[tokio::test]
 async fn below_an_optional_token_who_presents_none_is_asked_for_one() {
     let scopes = RequireScope::all_of(["read"]).unwrap();
-    let service = layer(&["read"]).optional().layer(scopes.layer(inner()));
+    let service = layer(&["read"]).allow_anonymous().layer(scopes.layer(inner()));
     let nothing = Request::get("/r").body(Body::default()).unwrap();
     let response = service.clone().oneshot(nothing).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
@@ -165,12 +177,12 @@ async fn a_preflight_that_was_let_through_passes_policies_too() {
         .body(Body::default())
         .unwrap();
     let scoped = RequireScope::all_of(["read"]).unwrap().layer(inner());
-    let service = layer(&["read"]).passing_cors_preflights().layer(scoped.clone());
+    let service = layer(&["read"]).allow_cors_preflights().layer(scoped.clone());
     let response = service.clone().oneshot(preflight.clone()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     // What one layer let through is nothing to the next.
     let strict = layer(&["read"]).layer(scoped);
-    let both = layer(&["read"]).passing_cors_preflights().layer(strict);
+    let both = layer(&["read"]).allow_cors_preflights().layer(strict);
     let response = both.oneshot(preflight).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 }
@@ -218,7 +230,7 @@ async fn a_policy_refuses_grpc_as_the_layer_above_it_does() {
         }
         call.body(Body::default()).unwrap()
     };
-    let layer = layer(&["read"]).optional();
+    let layer = layer(&["read"]).allow_anonymous();
     let (http_1, http_2) = (Version::HTTP_11, Version::HTTP_2);
     for (layer, method, version, grpc) in [
         (layer.clone(), "POST", http_2, true),

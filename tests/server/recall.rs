@@ -93,7 +93,7 @@ async fn a_known_token_in_the_bearer_header_is_all_that_is_looked_at() {
         let known = request("/", &[("x", "y"), ("authorization", value)]);
         assert_eq!(status(&layer(Known), known).await, StatusCode::NO_CONTENT, "{value}");
         let known = request("/", &[("authorization", value)]);
-        let stripped = status(&layer(Known).stripping_tokens(), known).await;
+        let stripped = status(&layer(Known).with_full_token_removal(), known).await;
         assert_eq!(stripped, StatusCode::OK, "the token is taken out: {value}");
     }
 }
@@ -127,17 +127,17 @@ async fn nothing_is_recalled_where_anything_is_unusual() {
     assert_eq!(status(&layer(Unasked), other).await, StatusCode::NO_CONTENT);
     // Other places, alone or beside it.
     let beside =
-        || layer(Unasked).read_from([TokenLocation::Bearer, TokenLocation::Query]).unwrap();
+        || layer(Unasked).with_locations([TokenLocation::Bearer, TokenLocation::Query]).unwrap();
     let both = request("/?access_token=known", &[bearer]);
     assert_eq!(status(&beside(), both).await, StatusCode::BAD_REQUEST);
     assert_eq!(status(&beside(), request("/", &[bearer])).await, StatusCode::NO_CONTENT);
-    let key = layer(Unasked).read_from([TokenLocation::header("x-api-key").unwrap()]).unwrap();
+    let key = layer(Unasked).with_locations([TokenLocation::header("x-api-key").unwrap()]).unwrap();
     assert_eq!(status(&key, request("/", &[("x-api-key", "known")])).await, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn who_presents_nothing_is_told_apart_as_ever() {
-    let optional = layer(Unasked).optional();
+    let optional = layer(Unasked).allow_anonymous();
     assert_eq!(status(&optional, request("/", &[])).await, StatusCode::OK);
     let mut preflight = request(
         "/",
@@ -148,6 +148,6 @@ async fn who_presents_nothing_is_told_apart_as_ever() {
         ],
     );
     *preflight.method_mut() = Method::OPTIONS;
-    let passing = layer(Unasked).passing_cors_preflights();
+    let passing = layer(Unasked).allow_cors_preflights();
     assert_eq!(status(&passing, preflight).await, StatusCode::OK, "as nobody");
 }

@@ -177,7 +177,9 @@ async fn a_problem_tells_no_more_than_its_layer() {
     let mut bodies = Vec::new();
     for token in ["tok-expired", "tok-unknown"] {
         let render = RenderRefusals::problem_json();
-        bodies.push(rendered(render, layer.clone().terse(), bearer(token)).await.into_body());
+        bodies.push(
+            rendered(render, layer.clone().with_terse_refusals(), bearer(token)).await.into_body(),
+        );
     }
     assert_eq!(bodies[0], bodies[1]);
     let judge = async |_: AccessToken| Err::<Validated, _>(Rejection::internal("relation users"));
@@ -212,7 +214,7 @@ fn form(body: &'static str) -> Request<Body> {
 
 #[tokio::test]
 async fn a_form_is_handed_on_byte_for_byte_up_to_its_limit() {
-    let require = layer().read_from([TokenLocation::Form]).unwrap();
+    let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let text = "a=%2f+&&access_token=mF_9.B5f-4.1JqM&b=\u{e9}";
     for (limit, status) in [(text.len(), 200), (text.len() - 1, 413)] {
         let service = BufferForm::new(limit).layer(require.layer(service_fn(echo)));
@@ -251,7 +253,7 @@ async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault
 
     let inner =
         service_fn(async |_: Request<Broken>| Ok::<_, Infallible>(Response::new(Body::default())));
-    let require = layer().read_from([TokenLocation::Form]).unwrap();
+    let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let broken = || form("").map(|_| Broken(true));
     let buffered = BufferForm::default().layer(require.layer(inner));
     assert_eq!(buffered.oneshot(broken()).await.unwrap().status(), StatusCode::BAD_REQUEST);
@@ -288,14 +290,14 @@ async fn a_page_of_another_origin_may_read_the_metadata() {
 async fn an_audit_has_one_event_a_decision_without_the_token() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = events.clone();
-    let layer = layer().optional().with_audit(move |event| {
+    let layer = layer().allow_anonymous().with_audit(move |event| {
         told.lock().unwrap().push((
             event.allowed,
-            event.refused,
+            event.rejection,
             event.location.cloned(),
             event.principal.and_then(Principal::subject).map(str::to_owned),
             event.token_id,
-            format!("{event:?} {}", event.reason),
+            format!("{event:?} {}", event.description),
         ));
     });
     let service = layer.layer(service_fn(echo));
@@ -318,7 +320,7 @@ async fn an_audit_has_one_event_a_decision_without_the_token() {
 
 #[tokio::test]
 async fn anonymous_is_told_to_the_inner_service_only_where_nothing_was_presented() {
-    let service = layer().optional().layer(service_fn(handed_on::<Anonymous>));
+    let service = layer().allow_anonymous().layer(service_fn(handed_on::<Anonymous>));
     let nothing = Request::get("/r").body(Body::default()).unwrap();
     assert!(service.clone().oneshot(nothing).await.unwrap().into_body().is_some());
     assert!(service.clone().oneshot(bearer(TOKEN)).await.unwrap().into_body().is_none());
@@ -335,7 +337,7 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
     });
     let jwt = TokenLocation::query_parameter("jwt").unwrap();
     let places = [TokenLocation::Bearer, TokenLocation::Query, jwt];
-    let layer = layer().read_from(places).unwrap().dangerous_first_token_wins();
+    let layer = layer().with_locations(places).unwrap().dangerous_first_token_wins();
     let answer = async |layer: RequireToken<_>, method: Method, before: &str| {
         let mut request = bearer(TOKEN);
         (*request.uri_mut(), *request.method_mut()) = (before.parse().unwrap(), method);
@@ -354,11 +356,11 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
         let expected = |uri: &str, private| (uri.to_owned(), private);
         let got = answer(layer.clone(), Method::GET, before).await;
         assert_eq!(got, expected(after, true), "{before}");
-        let kept = answer(layer.clone().keeping_tokens(), Method::GET, before).await;
+        let kept = answer(layer.clone().without_token_removal(), Method::GET, before).await;
         assert_eq!(kept, expected(before, true));
         // The query of a POST is not read.
         assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(before, false));
-        let any = layer.clone().reading_query_on_any_method();
+        let any = layer.clone().allow_query_on_any_method();
         assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
     }
     assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
@@ -367,7 +369,7 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
 /// Over HTTP/2 the socket of a browser is a CONNECT (RFC 8441).
 #[tokio::test]
 async fn a_websocket_over_http_2_has_its_token_where_one_over_http_1_has_it() {
-    let layer = layer().read_from([
+    let layer = layer().with_locations([
         TokenLocation::Query,
         TokenLocation::websocket_protocol("base64url.bearer.authorization.k8s.io.").unwrap(),
         TokenLocation::websocket_protocol_pair("bearer").unwrap(),
@@ -418,9 +420,10 @@ async fn browser(
 
 #[tokio::test]
 async fn what_a_browser_adds_by_itself_is_not_taken_from_another_site() {
-    let cookie = layer().read_from([TokenLocation::cookie("at").unwrap()]).unwrap();
-    let user = layer().read_from([TokenLocation::Bearer, TokenLocation::BasicUserName]).unwrap();
-    let password = layer().read_from([TokenLocation::basic_password("x").unwrap()]).unwrap();
+    let cookie = layer().with_locations([TokenLocation::cookie("at").unwrap()]).unwrap();
+    let user =
+        layer().with_locations([TokenLocation::Bearer, TokenLocation::BasicUserName]).unwrap();
+    let password = layer().with_locations([TokenLocation::basic_password("x").unwrap()]).unwrap();
     let password_of_x = ("authorization", "Basic eDptRl85LkI1Zi00LjFKcU0=");
     let host = ("host", "api.example");
     let (own, other) = (origin("https://api.example"), origin("https://evil.example"));

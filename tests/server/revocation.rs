@@ -55,7 +55,7 @@ fn bearer(token: &str) -> Request<()> {
 /// The verdict on `token`, whichever request it comes with.
 async fn ask<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
     let request = bearer(token);
-    let answer = validator.validate(token, RequestHead::of(&request));
+    let answer = validator.validate(token, RequestHead::from_request(&request));
     answer.wait().await
 }
 
@@ -222,7 +222,8 @@ async fn a_verdict_that_is_being_fetched_does_not_survive_a_revocation() {
     }
     async fn check<V: ValidateToken<Claims = ()>>(validator: V, list: Revocations, go: &Notify) {
         let request = bearer("bob.1.j1");
-        let Answer::Pending(verdict) = validator.validate("bob.1.j1", RequestHead::of(&request))
+        let Answer::Pending(verdict) =
+            validator.validate("bob.1.j1", RequestHead::from_request(&request))
         else {
             panic!("it was not asked before");
         };
@@ -296,7 +297,7 @@ fn a_warm_verdict_allocates_nothing_for_the_list() {
     let validator = list.guard(list.guard(tokens));
     let request = bearer("t");
     let judged = || {
-        let answer = validator.validate("t", RequestHead::of(&request));
+        let answer = validator.validate("t", RequestHead::from_request(&request));
         assert!(matches!(answer, Answer::Ready(Ok(_))));
     };
     judged();
@@ -332,7 +333,7 @@ async fn a_guard_watches_its_validator_and_every_list_above_it() {
 
 #[tokio::test]
 async fn an_entry_lives_as_long_as_what_it_revokes_and_is_then_let_go() {
-    let manual = ManualClock::at(second(1_000_000));
+    let manual = ManualClock::from_wall(second(1_000_000));
     let list = Revocations::new()
         .with_clock(manual.clock())
         .with_max_lifetime(HOUR)
@@ -455,7 +456,7 @@ fn write_down(model: &mut Model, now: u64, key: Key, before: u64, until: Option<
 proptest! {
     #[test]
     fn a_list_says_what_its_model_says(steps in steps()) {
-        let manual = ManualClock::at(second(0));
+        let manual = ManualClock::from_wall(second(0));
         let list = Revocations::new()
             .with_clock(manual.clock())
             .with_max_lifetime(Duration::from_secs(LIFETIME))
@@ -520,7 +521,7 @@ proptest! {
 /// Entries that have had their time go while others come, without anybody asking.
 #[test]
 fn a_list_that_is_written_to_does_not_grow_with_what_is_over() {
-    let manual = ManualClock::at(second(0));
+    let manual = ManualClock::from_wall(second(0));
     let list = Revocations::new().with_clock(manual.clock()).with_leeway(Duration::ZERO);
     for number in 0..5_000_u64 {
         list.revoke_id(None, &number.to_string(), Some(second(number + 10))).unwrap();

@@ -236,7 +236,7 @@ async fn a_token_that_is_given_back_over_a_socket_is_refused_by_the_next_request
     }
     let revocations = Revocations::new().with_capacity(1);
     let require = RequireToken::new("api", revocations.guard(tokens)).unwrap();
-    let endpoint = RevocationEndpoint::into_revocations(authenticate, revocations);
+    let endpoint = RevocationEndpoint::from_revocations(authenticate, revocations);
     let app = Router::new()
         .route("/calls", get(|| async { "the calls" }))
         .route_layer(require)

@@ -1,5 +1,5 @@
 //! The cases of `tests/cases/server.json` that are scenarios in words (`steps`), each a test whose
-//! name ends in its id. Those that are data are run by `tests/conformance.rs`.
+//! id stands above it or ends its name. Those that are data are run by `tests/conformance.rs`.
 //!
 //! `static-001` looks at what a set keeps: it is in `src/validate/static_tokens.rs`. Those of
 //! introspection are in `introspection.rs`, those of revocation in `revocation.rs`, those of keys in

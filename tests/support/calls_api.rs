@@ -33,11 +33,11 @@ const MALFORMED: &str =
     r#", error="invalid_request", error_description="the access token is malformed""#;
 const SEVERAL: &str = concat!(
     r#", error="invalid_request", "#,
-    r#"error_description="the access token is there in more than one way""#,
+    r#"error_description="more than one access token was presented""#,
 );
 const TWICE: &str = concat!(
     r#", error="invalid_request", "#,
-    r#"error_description="a credential header is there more than once""#,
+    r#"error_description="a credential header is repeated""#,
 );
 
 /// `GET` or `POST /api/v2/calls`, guarded.
@@ -151,7 +151,8 @@ impl CallsApi {
         let tokens = StaticTokens::new().with_clock(clock);
         tokens.insert(ALICE, Principal::new("alice")).unwrap();
         tokens.insert(BOB, Principal::new("bob")).unwrap();
-        let guard = RequireToken::new(realm, tokens.clone()).unwrap().read_from(locations).unwrap();
+        let guard =
+            RequireToken::new(realm, tokens.clone()).unwrap().with_locations(locations).unwrap();
 
         let reached = Arc::new(AtomicUsize::new(0));
         let count = reached.clone();

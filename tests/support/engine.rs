@@ -40,7 +40,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
 
 /// A token is used up to its expiry, and renewed at the same moment by every cache.
 pub(crate) fn exact() -> RefreshPolicy {
-    RefreshPolicy::default().with_jitter(false).with_safety_margin(Duration::ZERO)
+    RefreshPolicy::default().without_jitter().with_safety_margin(Duration::ZERO)
 }
 
 /// The same, and nobody waits for another try.
@@ -150,7 +150,7 @@ impl World {
 
     pub(crate) fn answering(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         // 2026-01-01T00:00:00Z.
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + seconds(1_767_225_600));
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + seconds(1_767_225_600));
         let start = clock.clock().monotonic();
         let server = TokenServer { script: Box::new(script), requests: Vec::new() };
         let server = Arc::new(Mutex::new(server));
@@ -191,7 +191,7 @@ impl World {
 
     pub(crate) fn cache(&self, policy: RefreshPolicy) -> TokenCache {
         let grant = Grant::client_credentials();
-        TokenCache::with_clock(self.endpoint(), grant, policy, self.clock.clock())
+        TokenCache::new_with_clock(self.endpoint(), grant, policy, self.clock.clock())
     }
 
     pub(crate) fn layer(&self, policy: RefreshPolicy) -> ClientCredentialsRefresh {
@@ -283,12 +283,12 @@ pub(crate) fn call(client: &Client) -> impl Future<Output = Result<String, Error
 pub(crate) fn ask(
     cache: &TokenCache,
 ) -> impl Future<Output = Result<AccessToken, Error>> + Send + use<> {
-    cache.token(RequestHead::of(&get())).wait()
+    cache.token(RequestHead::from_request(&get())).wait()
 }
 
 /// What the cache has at once; nothing where a caller has to wait.
 pub(crate) fn at_hand(cache: &TokenCache) -> Option<Result<AccessToken, Error>> {
-    match cache.token(RequestHead::of(&get())) {
+    match cache.token(RequestHead::from_request(&get())) {
         Answer::Ready(answer) => Some(answer),
         Answer::Pending(_) => None,
     }

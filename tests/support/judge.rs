@@ -147,7 +147,7 @@ pub(crate) fn bearer(token: &str) -> Request<()> {
 /// What `validator` finds of `token`.
 pub(crate) async fn validate<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
     let request = bearer(token);
-    let answer = validator.validate(token, RequestHead::of(&request));
+    let answer = validator.validate(token, RequestHead::from_request(&request));
     answer.wait().await
 }
 

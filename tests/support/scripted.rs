@@ -190,7 +190,7 @@ pub(crate) async fn judge(token: AccessToken) -> Result<Validated, Rejection> {
 
 pub(crate) fn require<V: ValidateToken>(validator: V) -> RequireToken<V> {
     let places = [TokenLocation::header("x-token").unwrap()];
-    RequireToken::new("api", validator).unwrap().read_from(places).unwrap()
+    RequireToken::new("api", validator).unwrap().with_locations(places).unwrap()
 }
 
 /// `validator` with a [`RequireScope`] below it.

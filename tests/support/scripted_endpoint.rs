@@ -170,7 +170,7 @@ impl Caller {
     pub(crate) fn with_grant(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
         let clock = ManualClock::new();
         let endpoint = endpoint.with_clock(clock.clock());
-        let cache = TokenCache::with_clock(endpoint, grant, policy, clock.clock());
+        let cache = TokenCache::new_with_clock(endpoint, grant, policy, clock.clock());
         Self::of(cache, clock)
     }
 
@@ -178,7 +178,7 @@ impl Caller {
     pub(crate) fn signed_in(endpoint: TokenEndpoint, response: &TokenResponse) -> Self {
         let clock = ManualClock::new();
         let policy = RefreshPolicy::default();
-        let cache = TokenCache::signed_in(endpoint, response, policy, clock.clock());
+        let cache = TokenCache::from_sign_in(endpoint, response, policy, clock.clock());
         Self::of(cache, clock)
     }
 

@@ -7,7 +7,7 @@ use http::{Uri, header};
 use tower_oauth2::{
     ClientAuthentication, TokenLocation,
     client::{RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenResponse},
-    testing::RegisteredClient,
+    testing::{Quirk, RegisteredClient},
 };
 
 pub(crate) const CLIENT: &str = "relay";
@@ -22,9 +22,9 @@ impl System {
         let client = RegisteredClient::confidential(CLIENT, SECRET);
         server.register_client(client.with_redirect_uri(CALLBACK).unwrap());
         server.register_user("alice", "", "calls".parse().unwrap());
-        server.set_bare_answers(true);
+        server.enable(Quirk::BareAnswers);
         server.set_access_token_lifetime(None);
-        server.set_state_returned(false);
+        server.enable(Quirk::NoState);
         system
     }
 
@@ -55,7 +55,7 @@ impl System {
     /// Keeps what a sign-in brought.
     pub(crate) fn cache_of(&self, response: &TokenResponse) -> TokenCache {
         let (endpoint, clock) = (self.query_endpoint(), self.clock.clock());
-        TokenCache::signed_in(endpoint, response, RefreshPolicy::default(), clock)
+        TokenCache::from_sign_in(endpoint, response, RefreshPolicy::default(), clock)
     }
 
     /// A token in use at `location` is destroyed. The call that meets this gets the

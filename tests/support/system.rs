@@ -60,7 +60,7 @@ impl System {
     /// A system whose API reads tokens from `locations`.
     pub(crate) async fn start(judge: Judge, locations: &[TokenLocation]) -> Self {
         let (clock, calls) = (ManualClock::new(), Arc::<Mutex<Vec<_>>>::default());
-        let authorization = AuthorizationServer::with_clock(clock.clock());
+        let authorization = AuthorizationServer::new().with_clock(clock.clock());
         let bound = authorization.bind().await.unwrap();
         let (api, seen) = (api(judge, &authorization, locations.to_vec()), calls.clone());
         let api = Server::start(service_fn(move |request: Request<Incoming>| {
@@ -175,7 +175,7 @@ fn api(judge: Judge, authorization: &AuthorizationServer, locations: Vec<TokenLo
             let who = who.subject().or(who.client_id()).unwrap();
             Ok(Response::new(who.to_owned().into()))
         });
-        return Api::new(guard.read_from(locations).unwrap().layer(handler));
+        return Api::new(guard.with_locations(locations).unwrap().layer(handler));
     }
     let authorization = authorization.clone();
     Api::new(service_fn(move |request| {

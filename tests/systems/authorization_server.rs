@@ -20,7 +20,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
     Transport, TransportErrorKind,
     server::RequireToken,
-    testing::{AuthorizationServer, BoundServer, ManualClock, RegisteredClient},
+    testing::{AuthorizationServer, BoundServer, ManualClock, Quirk, RegisteredClient},
 };
 
 const SECRET: &str = "s&c=r+t%";
@@ -46,7 +46,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let clock = ManualClock::new();
-        let server = AuthorizationServer::with_clock(clock.clock());
+        let server = AuthorizationServer::new().with_clock(clock.clock());
         for client in
             [RegisteredClient::confidential("app", SECRET), RegisteredClient::public("open")]
         {
@@ -195,7 +195,7 @@ async fn a_client_authenticates_by_basic_in_the_body_or_in_the_query() {
             _ => assert_eq!(challenge, None),
         }
     }
-    stage.server.set_raw_basic(true);
+    stage.server.enable(Quirk::RawBasic);
     let response = stage.send("/token", basic(&format!("app:{SECRET}")), &CREDENTIALS).await;
     assert_eq!(response.unwrap().status(), 200);
     assert_eq!(stage.server.token_requests(), 9);
@@ -329,14 +329,14 @@ async fn a_refresh_token_rotates_and_the_use_of_an_old_one_revokes_all() {
 #[tokio::test]
 async fn without_rotation_a_refresh_token_stays_good_and_is_not_told_again() {
     let stage = Stage::new().await;
-    stage.server.set_rotation(false);
+    stage.server.enable(Quirk::NoRotation);
     let first = stage.issued(&PASSWORD).await;
     for _ in 0..2 {
         let again = stage.issued(&refresh_grant(&first.refresh)).await;
         assert_eq!(again.answer.get("refresh_token"), None);
         assert!(stage.stands(&again.access) && stage.stands(&first.access));
     }
-    stage.server.set_refresh_tokens(false);
+    stage.server.enable(Quirk::NoRefreshTokens);
     assert_eq!(stage.issued(&PASSWORD).await.refresh, "");
 }
 
@@ -356,8 +356,8 @@ async fn a_password_brings_no_more_than_the_users_rights() {
 #[tokio::test]
 async fn r1_the_answer_is_a_bare_token_for_parameters_in_the_query() {
     let stage = Stage::new().await;
-    stage.server.set_bare_answers(true);
-    stage.server.set_state_returned(false);
+    stage.server.enable(Quirk::BareAnswers);
+    stage.server.enable(Quirk::NoState);
     let code = stage.code(&[("state", "s")]).await;
     let client = [("client_id", "app"), ("client_secret", SECRET)];
     let query = encode(&[&client[..], &code_grant(&code)].concat());
@@ -432,7 +432,7 @@ async fn r5_the_request_is_kept_as_it_came_and_the_answer_has_members_of_its_own
 #[tokio::test]
 async fn the_answer_says_what_the_knobs_leave_of_it() {
     let stage = Stage::new().await;
-    stage.server.set_token_type_sent(false);
+    stage.server.enable(Quirk::NoTokenType);
     stage.server.set_access_token_lifetime(None);
     let issued = stage.issued(&CREDENTIALS).await;
     assert_eq!(issued.answer, json!({"access_token": issued.access}));
@@ -524,7 +524,7 @@ async fn faults_befall_as_many_requests_as_was_said() {
     }
     stage.issued(&CREDENTIALS).await;
 
-    stage.server.always(down);
+    stage.server.fail_all(down);
     for _ in 0..3 {
         assert_eq!(stage.token(&CREDENTIALS).await.status(), 503);
     }
@@ -538,7 +538,7 @@ async fn faults_befall_as_many_requests_as_was_said() {
 #[tokio::test]
 async fn a_request_that_hangs_is_answered_never_and_ends_with_the_server() {
     let stage = Stage::new().await;
-    stage.server.hang();
+    stage.server.hang_all();
     let hanging = tokio::spawn(stage.send("/token", HeaderMap::new(), &CREDENTIALS));
     stage.seen(1).await;
     stage.server.clear_faults();
@@ -674,7 +674,7 @@ async fn a_client_that_signs_who_it_is_may_introspect_and_one_that_only_names_it
         let url = "https://as.example/introspect";
         let validator = Introspection::new(url, client, transport).unwrap();
         let request = http::Request::new(());
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         let verdict = validator.validate("T", head);
         assert_eq!(verdict.wait().await.unwrap_err().kind(), kind);
     }

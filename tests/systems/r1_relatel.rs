@@ -12,6 +12,7 @@ use std::time::Duration;
 use tower_oauth2::{
     Clock, TokenLocation,
     client::ErrorKind,
+    testing::Quirk,
     validate::{Principal, StaticTokens},
 };
 
@@ -132,7 +133,7 @@ async fn r1_the_code_is_exchanged_in_the_query_with_an_empty_body() {
 #[tokio::test]
 async fn r1_a_state_that_does_come_back_is_compared() {
     let system = System::of_calls(Judge::Documented, &LOCATIONS).await;
-    system.authorization.set_state_returned(true);
+    system.authorization.disable(Quirk::NoState);
     let (url, mine) = system.sign_in().begin().unwrap();
     let (_, other) = system.sign_in().begin().unwrap();
     let callback = system.browse(url).await;

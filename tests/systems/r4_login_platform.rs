@@ -235,8 +235,8 @@ async fn platform(judge: Judge) -> System {
 /// Logs in with `grant` when a token is needed. Renews at the same moment in every run.
 fn cache(system: &System, grant: Grant) -> TokenCache {
     let endpoint = system.endpoint("/authorization", ClientAuthentication::none());
-    let policy = RefreshPolicy::default().with_jitter(false);
-    TokenCache::with_clock(endpoint, grant, policy, system.clock.clock())
+    let policy = RefreshPolicy::default().without_jitter();
+    TokenCache::new_with_clock(endpoint, grant, policy, system.clock.clock())
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn r4_both_halves_of_this_crate_agree_on_expiry_and_destruction() {
         let transport = Transport::new(http.clone());
         let endpoint = TokenEndpoint::new(&url, ClientAuthentication::none(), transport).unwrap();
         let (policy, clock) = (RefreshPolicy::default(), platform.clock.clock());
-        let cache = TokenCache::with_clock(endpoint, Grant::form(form), policy, clock);
+        let cache = TokenCache::new_with_clock(endpoint, Grant::form(form), policy, clock);
         let layer = AddBearer::from_source(cache, server.origin()).unwrap();
         ApiClient::new(layer.layer(http.clone()))
     };

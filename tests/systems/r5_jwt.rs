@@ -37,8 +37,8 @@ struct System {
 
 impl System {
     async fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
-        let realm = AuthorizationServer::with_clock(clock.clock());
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
+        let realm = AuthorizationServer::new().with_clock(clock.clock());
         realm.set_access_token_lifetime(Some(Duration::from_secs(600)));
         let scopes = "DataExchange".parse().unwrap();
         realm.register_client(RegisteredClient::confidential(CLIENT, SECRET).with_scopes(scopes));
@@ -186,7 +186,7 @@ async fn r5_a_token_expires_and_a_key_that_is_taken_back_ends_its_tokens() {
     system.clock.advance(Duration::from_secs(1));
     assert_eq!(system.call(&token).await.0, StatusCode::UNAUTHORIZED);
 
-    let evil = AuthorizationServer::with_clock(system.clock.clock());
+    let evil = AuthorizationServer::new().with_clock(system.clock.clock());
     let key = SigningKey::generate(Algorithm::Rs256).unwrap().with_key_id("realm-2026");
     evil.issue_jwts(JwtFormat::keycloak(system.bound.url(REALM)), key);
     let forged = evil.mint("JWT", &system.claims().to_string()).unwrap();

@@ -77,7 +77,7 @@ struct Realm {
 
 impl Realm {
     fn new() -> Self {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
+        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(ISSUED));
         let condition = Arc::new(Mutex::new(Condition::Well));
         Self { issued: Arc::default(), token_requests: Arc::default(), condition, clock }
     }
@@ -316,7 +316,7 @@ fn client() -> ClientAuthentication {
 
 /// The layer at its defaults, but that it renews at the same moment in every run.
 fn layer(endpoint: TokenEndpoint, api: String, clock: &ManualClock) -> ClientCredentialsRefresh {
-    let policy = RefreshPolicy::default().with_jitter(false);
+    let policy = RefreshPolicy::default().without_jitter();
     let layer = ClientCredentialsRefresh::new(endpoint, api).unwrap();
     layer.with_policy(policy).with_clock(clock.clock())
 }

@@ -52,7 +52,7 @@ fn guard() -> RequireToken<StaticTokens> {
         let principal = Principal::new(subject).with_scopes(scopes.parse().unwrap());
         tokens.insert(token, principal).unwrap();
     }
-    RequireToken::new("api", tokens).unwrap().read_from(placements()).unwrap()
+    RequireToken::new("api", tokens).unwrap().with_locations(placements()).unwrap()
 }
 
 /// Who asks, and how they presented their token.
@@ -251,8 +251,9 @@ fn kind(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     chain(error).find_map(|error| error.downcast_ref::<Error>()).map(Error::kind)
 }
 
+// case: tow-05
 #[tokio::test]
-async fn reqwest_below_an_adapter_carries_the_token_in_every_placement_tow_05() {
+async fn reqwest_below_an_adapter_carries_the_token_in_every_placement() {
     let server = hyper_server().await;
     for location in placements() {
         let expected = format!("bob by {location} at /calls");
@@ -262,8 +263,9 @@ async fn reqwest_below_an_adapter_carries_the_token_in_every_placement_tow_05() 
     }
 }
 
+// case: tow-05
 #[tokio::test]
-async fn the_error_of_reqwest_stays_reachable_and_shows_no_token_tow_05() {
+async fn the_error_of_reqwest_stays_reachable_and_shows_no_token() {
     let server = Server::hanging_up().await;
     for location in placements() {
         let fixed = AddBearer::bearer(ALICE, server.origin()).unwrap().at(location.clone());

@@ -212,11 +212,11 @@ async fn a_fetch_that_ends_before_metadata_come_is_the_last_to_wait_for_them() {
     let client = Client::new();
     let token = "https://as.example/token";
     client.network.put_server(token);
-    let policy = RefreshPolicy::default().with_jitter(false);
+    let policy = RefreshPolicy::default().without_jitter();
     let policy = policy.with_fetch_deadline(Duration::from_secs(2));
     let clock = client.clock.clock();
     let grant = Grant::client_credentials();
-    let cache = TokenCache::with_clock(client.endpoint.clone(), grant, policy, clock);
+    let cache = TokenCache::new_with_clock(client.endpoint.clone(), grant, policy, clock);
     cache.warm_up().await.unwrap();
     client.network.put(METADATA, 0, "");
     client.clock.advance(Duration::from_secs(24 * 3600));

@@ -12,7 +12,7 @@ use tower_oauth2::{
 #[tokio::test]
 async fn a_margin_is_at_most_half_of_the_lifetime_exp_02() {
     let world = World::answering(numbered(20, seconds(1)));
-    let policy = RefreshPolicy::default().with_jitter(false).with_safety_margin(seconds(30));
+    let policy = RefreshPolicy::default().without_jitter().with_safety_margin(seconds(30));
     let client = world.client(policy);
     let first = tokio::spawn(call(&client));
     world.advance(seconds(1)).await;
@@ -62,7 +62,7 @@ async fn renewals(policy: RefreshPolicy) -> [u64; 3] {
 async fn jitter_is_early_bounded_and_an_instances_own_exp_05() {
     let wide = RefreshPolicy::default().with_lead(0.5, seconds(3600));
     for (policy, plain) in [(RefreshPolicy::default(), 160), (wide, 100)] {
-        assert_eq!(renewals(policy.clone().with_jitter(false)).await, [plain; 3]);
+        assert_eq!(renewals(policy.clone().without_jitter()).await, [plain; 3]);
         let mut seen = HashSet::new();
         for _ in 0..12 {
             let renewals = renewals(policy.clone()).await;
@@ -159,7 +159,7 @@ async fn a_sign_in_that_tells_no_lifetime_is_renewed_where_it_can_be() {
     let once = TokenResponse::new(AccessToken::new("T0").unwrap());
     for (response, later) in [(once.clone(), "T0"), (once.with_refresh_token("R0"), "T1")] {
         let clock = world.clock.clock();
-        let cache = TokenCache::signed_in(world.endpoint(), &response, policy.clone(), clock);
+        let cache = TokenCache::from_sign_in(world.endpoint(), &response, policy.clone(), clock);
         assert_eq!(at_once(ask(&cache)).await.unwrap().expose(), "T0");
         world.advance(seconds(100)).await;
         assert_eq!(at_once(ask(&cache)).await.unwrap().expose(), later);

@@ -27,8 +27,8 @@ fn key() -> SigningKey {
 /// A server with the client `app` and the user `alice`, who may `read` and `write`, which trusts
 /// `https://idp.example`; and an endpoint of it.
 fn server() -> (AuthorizationServer, TokenEndpoint, ManualClock) {
-    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
-    let server = AuthorizationServer::with_clock(clock.clock());
+    let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600));
+    let server = AuthorizationServer::new().with_clock(clock.clock());
     server.register_client(RegisteredClient::confidential("app", "s3cr3t"));
     server.register_user("alice", "pw", "read write".parse().unwrap());
     server.trust_issuer("https://idp.example", &key().public_jwk().unwrap()).unwrap();
@@ -96,7 +96,7 @@ async fn an_assertion_of_somebody_else_about_nobody_or_for_too_long_is_refused()
         assert_eq!(error.code(), Some("invalid_grant"));
     }
     // One of yesterday's clock.
-    let late = endpoint.clone().with_clock(ManualClock::at(SystemTime::UNIX_EPOCH).clock());
+    let late = endpoint.clone().with_clock(ManualClock::from_wall(SystemTime::UNIX_EPOCH).clock());
     let error = late.fetch(&Grant::signed_jwt_bearer(about("alice"))).await.unwrap_err();
     assert_eq!(error.code(), Some("invalid_grant"));
     clock.advance(Duration::from_secs(1));
@@ -129,7 +129,7 @@ async fn a_client_whose_private_key_rotates_signs_with_the_newest() {
     server.register_client(RegisteredClient::private_key_jwt("svc", &jwk).unwrap());
     let rotating = SigningKeySource::from_fn(|| Ok::<_, ConfigError>(key()));
     let shared = SigningKeySource::from_fn(|| {
-        SigningKey::symmetric(Algorithm::Hs256, "a client secret of 32 characters")
+        SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters")
     });
     let fetch = async |source| {
         let client = ClientAuthentication::private_key_jwt("svc", source).unwrap();

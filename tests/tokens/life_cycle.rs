@@ -1,7 +1,7 @@
 //! The life of a cache: its begin, what may be seen of it, and its end.
 
 use crate::engine::{
-    self, Body, Reply, World, ask, at_hand, at_once, call, exact, impatient, seconds, settle,
+    self, API, Body, Reply, World, ask, at_hand, at_once, call, exact, impatient, seconds, settle,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -15,8 +15,8 @@ use tower::service_fn;
 use tower_oauth2::{
     AccessToken, ClientAuthentication, Transport,
     client::{
-        Error, ErrorKind, RefreshPolicy, TokenCache, TokenResponse, TokenRevocation, TokenSource,
-        TokenState,
+        ClientCredentialsRefresh, Error, ErrorKind, RefreshPolicy, TokenCache, TokenResponse,
+        TokenRevocation, TokenSource, TokenState,
     },
 };
 
@@ -104,6 +104,76 @@ async fn a_warm_up_that_is_dropped_goes_on() {
     world.advance(seconds(1)).await;
     assert_eq!(at_hand(&cache).unwrap().unwrap().expose(), "T1");
     assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cache_that_was_taken_before_a_setter_is_the_cache_of_the_layer() {
+    let world = World::answering(|asked| {
+        let all = ["grant_type=client_credentials", "scope=read", "audience=api", "tenant=7"];
+        assert!(all.iter().all(|param| asked.form.contains(param)), "{}", asked.form);
+        Reply::token(&format!("T{}", asked.number), 100)
+    });
+    let layer = ClientCredentialsRefresh::new(world.endpoint(), API).unwrap();
+    let cache = layer.cache().clone();
+    let seen = cache.status();
+    let changes = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.changed(&seen).await.is_fetching() }
+    });
+    let layer = layer
+        .with_scopes("read".parse().unwrap())
+        .with_audience("api")
+        .with_param("tenant", "7")
+        .unwrap()
+        .with_step_up("write".parse().unwrap())
+        .with_clock(world.clock.clock())
+        .with_policy(exact().with_lead(0.5, seconds(50)));
+    at_once(cache.warm_up()).await.unwrap();
+    assert!(at_once(changes).await.unwrap());
+    let client = world.client_of(&layer);
+    assert_eq!(at_once(call(&client)).await.unwrap(), "T1");
+    assert_eq!(world.requests().len(), 1, "one cache, one fetch");
+    world.advance(seconds(49)).await;
+    assert_eq!(cache.status().state(), TokenState::Fresh);
+    world.advance(seconds(1)).await;
+    assert_eq!(cache.status().state(), TokenState::Stale, "clock and policy are the layer's");
+    cache.shutdown();
+    assert_eq!(at_once(call(&client)).await.unwrap_err().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test]
+async fn a_cache_that_was_shut_down_before_a_setter_stays_so() {
+    let world = World::new();
+    let layer = world.layer(exact());
+    layer.cache().shutdown();
+    let client = world.client_of(&layer.with_policy(impatient()));
+    assert_eq!(at_once(call(&client)).await.unwrap_err().kind(), ErrorKind::ShutDown);
+    assert!(world.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_setter_changes_neither_a_clone_of_its_layer_nor_a_service_nor_a_used_cache() {
+    let world = World::answering(|asked| match asked.form.contains("scope=write") {
+        true => Reply::token("wide", 100),
+        false => Reply::token("narrow", 100),
+    });
+    let write = || "write".parse().unwrap();
+    let layer = world.layer(exact());
+    let (service, wide) = (world.client_of(&layer), layer.with_scopes(write()));
+    assert_eq!(at_once(call(&world.client_of(&wide))).await.unwrap(), "wide");
+    assert_eq!(at_once(call(&service)).await.unwrap(), "narrow");
+
+    let layer = world.layer(exact());
+    let wide = layer.clone().with_scopes(write());
+    assert_eq!(at_once(call(&world.client_of(&wide))).await.unwrap(), "wide");
+    assert_eq!(at_once(call(&world.client_of(&layer))).await.unwrap(), "narrow");
+
+    let layer = world.layer(exact());
+    let used = layer.cache().clone();
+    at_once(used.warm_up()).await.unwrap();
+    let wide = layer.with_scopes(write());
+    assert_eq!(at_once(call(&world.client_of(&wide))).await.unwrap(), "wide");
+    assert_eq!(at_hand(&used).unwrap().unwrap().expose(), "narrow");
 }
 
 /// A cache whose fetch never ends, and what that fetch holds.
@@ -243,7 +313,7 @@ async fn a_session_that_is_revoked_ends_with_both_its_tokens() {
         let world = World::answering(|_| Reply::rotated("T2", "R2", 100).takes(seconds(1)));
         let response = response("T1").with_refresh_token("R1");
         let clock = world.clock.clock();
-        let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock);
+        let cache = TokenCache::from_sign_in(world.endpoint(), &response, exact(), clock);
         let told = Arc::new(Mutex::new(Vec::new()));
         let log = told.clone();
         let cache = cache.on_rotation(move |newest| log.lock().unwrap().push(newest.clone()));

@@ -209,7 +209,7 @@ async fn an_answer_that_can_never_do_is_asked_for_seldom_and_nobody_waits_for_an
         let world = World::answering(move |_| Reply::json(answer));
         let clock = world.clock.clock();
         let policy = RefreshPolicy::default();
-        let cache = TokenCache::with_clock(world.endpoint(), grant, policy, clock);
+        let cache = TokenCache::new_with_clock(world.endpoint(), grant, policy, clock);
         for _ in 0..2 {
             let error = at_once(ask(&cache)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidResponse);
@@ -271,7 +271,7 @@ async fn a_session_survives_a_client_that_is_refused_and_not_a_dead_refresh_toke
             .with_lifetime(seconds(100))
             .with_refresh_token("R0");
         let clock = world.clock.clock();
-        let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock);
+        let cache = TokenCache::from_sign_in(world.endpoint(), &response, exact(), clock);
         world.advance(seconds(100)).await;
         let error = at_once(ask(&cache)).await.unwrap_err();
         assert_eq!(error.is_sign_in_needed(), sign_in_needed);

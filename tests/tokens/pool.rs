@@ -179,7 +179,7 @@ fn by_extension() -> TokenPool<User> {
 /// A cache that asks for a token of `user`.
 fn own_cache(world: &World, user: User) -> TokenCache {
     let grant = Grant::client_credentials().with_param("user", user.0.to_string()).unwrap();
-    TokenCache::with_clock(world.endpoint(), grant, exact(), world.clock.clock())
+    TokenCache::new_with_clock(world.endpoint(), grant, exact(), world.clock.clock())
 }
 
 /// A pool whose caches are made when they are first asked for, for the lower-case users.
@@ -197,7 +197,7 @@ impl Maker {
         let (endpoint, clock) = (world.endpoint(), world.clock.clock());
         let grant = Grant::client_credentials().with_param("user", user.0.to_string()).unwrap();
         Self(Box::new(move || {
-            TokenCache::with_clock(endpoint.clone(), grant.clone(), exact(), clock.clone())
+            TokenCache::new_with_clock(endpoint.clone(), grant.clone(), exact(), clock.clone())
         }))
     }
 
@@ -220,7 +220,7 @@ fn signed_in(world: &World, user: User) -> TokenCache {
     let response = TokenResponse::new(token)
         .with_lifetime(seconds(600))
         .with_refresh_token(format!("refresh-{}", user.0));
-    TokenCache::signed_in(world.endpoint(), &response, exact(), world.clock.clock())
+    TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock())
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn a_token_rejected_after_its_user_gave_way_is_replaced_all_the_same() {
     let (seen, pool) = (Seen::default(), pool(&world).with_capacity(1));
     let api = seen.client(&pool);
     assert_eq!(call(&api, A).await.unwrap(), "a.1");
-    let old = at_once(pool.token(RequestHead::of(&get(Some(A)))).wait()).await.unwrap();
+    let old = at_once(pool.token(RequestHead::from_request(&get(Some(A)))).wait()).await.unwrap();
     assert_eq!(call(&api, B).await.unwrap(), "b.2");
     assert!(pool.get(&A).is_none());
     assert!(pool.reject(&old), "another can be had");

@@ -349,7 +349,7 @@ struct AsksInTheEnd(TokenCache);
 
 impl Drop for AsksInTheEnd {
     fn drop(&mut self) {
-        drop(self.0.token(RequestHead::of(&get())));
+        drop(self.0.token(RequestHead::from_request(&get())));
     }
 }
 
@@ -402,7 +402,7 @@ async fn a_new_sign_in_is_not_undone_by_the_refresh_of_the_old_one() {
     for answer in answers {
         let world = World::answering(answer);
         let clock = world.clock.clock();
-        let cache = TokenCache::signed_in(world.endpoint(), &signed_in(1), exact(), clock);
+        let cache = TokenCache::from_sign_in(world.endpoint(), &signed_in(1), exact(), clock);
         world.advance(seconds(100)).await;
         let waiting = tokio::spawn(ask(&cache));
         settle().await;
@@ -425,7 +425,7 @@ async fn a_refresh_token_that_a_fetch_took_from_the_new_sign_in_is_rotated() {
         _ => Reply::refusal(400, "invalid_grant"),
     });
     let clock = world.clock.clock();
-    let cache = TokenCache::signed_in(world.endpoint(), &signed_in(1), exact(), clock);
+    let cache = TokenCache::from_sign_in(world.endpoint(), &signed_in(1), exact(), clock);
     world.advance(seconds(80)).await;
     // The fetch is decided on, but it has not begun when the user has signed in anew.
     assert_eq!(at_hand(&cache).unwrap().unwrap().expose(), "T1");
@@ -442,7 +442,7 @@ async fn a_refresh_token_that_a_fetch_took_from_the_new_sign_in_is_rotated() {
 async fn a_sign_in_without_a_refresh_token_does_not_inherit_one() {
     let world = World::answering(refreshed);
     let clock = world.clock.clock();
-    let cache = TokenCache::signed_in(world.endpoint(), &signed_in(1), exact(), clock);
+    let cache = TokenCache::from_sign_in(world.endpoint(), &signed_in(1), exact(), clock);
     let token = AccessToken::new("T2").unwrap();
     cache.store(&TokenResponse::new(token.clone()));
     assert_eq!(at_hand(&cache).unwrap().unwrap().expose(), "T2");

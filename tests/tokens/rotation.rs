@@ -58,7 +58,7 @@ async fn expired(world: &World, policy: RefreshPolicy) -> TokenCache {
         .with_lifetime(seconds(60))
         .with_refresh_token("R1");
     let clock = world.clock.clock();
-    let cache = TokenCache::signed_in(world.endpoint(), &response, policy, clock);
+    let cache = TokenCache::from_sign_in(world.endpoint(), &response, policy, clock);
     world.advance(seconds(60)).await;
     cache
 }
@@ -68,7 +68,7 @@ fn resumed(world: &World, transport: Transport, policy: RefreshPolicy) -> TokenC
     let transport = transport.with_clock(world.clock.clock());
     let client = ClientAuthentication::public("id");
     let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
-    TokenCache::resumed(endpoint, "R1", policy, world.clock.clock())
+    TokenCache::from_refresh_token(endpoint, "R1", policy, world.clock.clock())
 }
 
 async fn text_of(cache: &TokenCache) -> Result<String, Error> {
@@ -278,7 +278,7 @@ async fn metadata_that_do_not_come_spend_no_refresh_token() {
     let transport = Transport::new(service).with_clock(world.clock.clock());
     let endpoint = TokenEndpoint::discovered("https://as.example", client, transport).unwrap();
     let policy = impatient().with_fetch_deadline(seconds(7));
-    let cache = TokenCache::resumed(endpoint, "R1", policy, world.clock.clock());
+    let cache = TokenCache::from_refresh_token(endpoint, "R1", policy, world.clock.clock());
     for _ in 0..3 {
         let call = tokio::spawn(ask(&cache));
         world.advance(seconds(7)).await;
@@ -324,7 +324,7 @@ async fn what_a_server_leaves_as_it_is_may_be_lost_as_often_as_it_likes() {
 async fn a_session_that_is_resumed_starts_with_what_was_kept() {
     let (world, sent) = answering(|token, _| next(token));
     let clock = world.clock.clock();
-    let cache = TokenCache::resumed(world.endpoint(), "R7", exact(), clock);
+    let cache = TokenCache::from_refresh_token(world.endpoint(), "R7", exact(), clock);
     assert_eq!(text_of(&cache).await.unwrap(), "T7");
     world.advance(seconds(60)).await;
     assert_eq!(text_of(&cache).await.unwrap(), "T8");
@@ -353,7 +353,7 @@ async fn a_renewal_outlives_its_cache_and_is_told() {
         assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
 
         let clock = world.clock.clock();
-        let cache = TokenCache::resumed(world.endpoint(), "R2", exact(), clock);
+        let cache = TokenCache::from_refresh_token(world.endpoint(), "R2", exact(), clock);
         let call = tokio::spawn(ask(&cache));
         world.advance(seconds(1)).await;
         assert_eq!(at_once(call).await.unwrap().unwrap().expose(), "T2");
@@ -439,7 +439,7 @@ async fn a_renewal_is_for_the_resources_of_the_sign_in_or_those_that_were_named(
     let both = ["https://a.example", "https://b.example"];
     let response = signed_in_for_two(&world).await;
     let clock = world.clock.clock();
-    let cache = TokenCache::signed_in(world.endpoint(), &response, exact(), clock.clone());
+    let cache = TokenCache::from_sign_in(world.endpoint(), &response, exact(), clock.clone());
     assert_eq!(renewal(&cache).await, both);
     assert_eq!(renewal(&cache).await, both, "the next one too");
     cache.store(&TokenResponse::new(AccessToken::new("T").unwrap()).with_refresh_token("R"));
@@ -452,7 +452,7 @@ async fn a_renewal_is_for_the_resources_of_the_sign_in_or_those_that_were_named(
     let cache = cache.with_resources(&both[1..]).unwrap();
     assert_eq!(renewal(&cache).await, both[1..]);
 
-    let cache = TokenCache::resumed(world.endpoint(), "R", exact(), clock);
+    let cache = TokenCache::from_refresh_token(world.endpoint(), "R", exact(), clock);
     assert_eq!(renewal(&cache.with_resources(&both).unwrap()).await, both);
 }
 
@@ -529,7 +529,7 @@ fn endpoint(transport: Transport, secret: ClientSecretSource) -> TokenEndpoint {
 async fn the_line_end_after_a_secret_in_a_file_is_not_sent_and_a_new_one_is_read_rot_02() {
     let (transport, sent) = server_of("b c");
     let file = Kept::new("rot-02", b"a \n");
-    let endpoint = endpoint(transport, ClientSecretSource::file(&file.0));
+    let endpoint = endpoint(transport, ClientSecretSource::from_file(&file.0));
     let grant = Grant::client_credentials();
     assert!(endpoint.fetch(&grant).await.is_err());
     fs::write(&file.0, "b c\r\n").unwrap();
@@ -545,12 +545,12 @@ async fn a_secret_that_cannot_be_read_sends_nothing_and_says_which() {
     let (empty, binary) = (Kept::new("empty", b"\n"), Kept::new("binary", b"s3cr3t\xff"));
     let (transport, sent) = server_of("x");
     for (source, why) in [
-        (ClientSecretSource::file("/nonexistent/secret"), "/nonexistent/secret"),
-        (ClientSecretSource::file(env::temp_dir()), "no regular file"),
-        (ClientSecretSource::file(&long.0), "64 KiB"),
-        (ClientSecretSource::file(&empty.0), "empty"),
-        (ClientSecretSource::file(&binary.0), "binary"),
-        (ClientSecretSource::env("TOWER_OAUTH2_NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
+        (ClientSecretSource::from_file("/nonexistent/secret"), "/nonexistent/secret"),
+        (ClientSecretSource::from_file(env::temp_dir()), "no regular file"),
+        (ClientSecretSource::from_file(&long.0), "64 KiB"),
+        (ClientSecretSource::from_file(&empty.0), "empty"),
+        (ClientSecretSource::from_file(&binary.0), "binary"),
+        (ClientSecretSource::from_env("TOWER_OAUTH2_NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
         (ClientSecretSource::from_fn(|| Err("the vault is sealed")), "the vault is sealed"),
     ] {
         let endpoint = endpoint(transport.clone(), source);
@@ -566,7 +566,7 @@ async fn a_secret_that_cannot_be_read_sends_nothing_and_says_which() {
 async fn a_secret_of_the_environment_is_sent_as_it_is() {
     // Set by cargo for every test.
     let (transport, sent) = server_of("tower-oauth2");
-    let endpoint = endpoint(transport, ClientSecretSource::env("CARGO_PKG_NAME"));
+    let endpoint = endpoint(transport, ClientSecretSource::from_env("CARGO_PKG_NAME"));
     endpoint.fetch(&Grant::client_credentials()).await.unwrap();
     assert_eq!(*sent.lock().unwrap(), ["tower-oauth2"]);
 }
@@ -585,7 +585,8 @@ async fn another_secret_than_the_one_that_was_refused_is_tried_at_once_and_the_s
     let other = endpoint.clone();
     let clock = world.clock.clock();
     let grant = Grant::client_credentials();
-    let cache = TokenCache::with_clock(endpoint, grant.clone(), RefreshPolicy::default(), clock);
+    let cache =
+        TokenCache::new_with_clock(endpoint, grant.clone(), RefreshPolicy::default(), clock);
     for _ in 0..5 {
         let error = text_of(&cache).await.unwrap_err();
         assert_eq!(error.code(), Some("invalid_client"));

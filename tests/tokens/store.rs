@@ -78,7 +78,7 @@ async fn a_store_that_fails_is_one_that_has_nothing_sto_01() {
     store.fail();
     let cache = replica(&world, &store);
     assert_eq!(token(&cache).await.unwrap(), "T1");
-    assert_eq!((store.asked(), cache.status().store_failures()), (1, 1));
+    assert_eq!((store.operations(), cache.status().store_failures()), (1, 1));
     store.recover();
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
@@ -94,7 +94,7 @@ async fn what_one_replica_fetched_the_others_find() {
         assert_eq!(cache.status().expires_in(), Some(seconds(3600)));
     }
     assert_eq!(world.requests().len(), 1);
-    assert!(store.guarded().is_empty(), "nobody is fetching any more");
+    assert!(store.leased_keys().is_empty(), "nobody is fetching any more");
 
     world.advance(seconds(1000)).await;
     let late = replica(&world, &store);
@@ -144,7 +144,7 @@ async fn replicas_that_start_at_once_fetch_once() {
         assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
     }
     assert_eq!(world.requests().len(), 1);
-    assert!(store.guarded().is_empty());
+    assert!(store.leased_keys().is_empty());
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_replica_that_died_while_it_fetched_costs_the_others_a_wait() {
     let dead = replica(&world, &store);
     drop(tokio::spawn(ask(&dead)));
     world.advance(NOW).await;
-    assert_eq!((world.requests().len(), store.guarded().len()), (1, 1));
+    assert_eq!((world.requests().len(), store.leased_keys().len()), (1, 1));
 
     world.answer(|_| Reply::token("T2", 3600));
     let other = tokio::spawn(ask(&replica(&world, &store)));
@@ -172,7 +172,7 @@ async fn a_fetch_that_fails_lets_the_next_replica_try() {
     world.answer(|_| Reply::refusal(503, "temporarily_unavailable"));
     let cache = world.cache(impatient()).with_store(shared(&store), StorePolicy::default());
     assert!(token(&cache.unwrap()).await.is_err());
-    assert!(store.guarded().is_empty() && store.keys().is_empty());
+    assert!(store.leased_keys().is_empty() && store.keys().is_empty());
     world.answer(|_| Reply::token("T2", 3600));
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
 }
@@ -261,7 +261,8 @@ async fn withheld_scopes_are_known_of_a_token_from_the_store() {
     world.answer(|_| Reply::json(r#"{"access_token":"T","expires_in":60,"scope":"a"}"#));
     for _ in 0..2 {
         let grant = Grant::client_credentials().with_scopes("a b".parse().unwrap());
-        let cache = TokenCache::with_clock(world.endpoint(), grant, exact(), world.clock.clock());
+        let cache =
+            TokenCache::new_with_clock(world.endpoint(), grant, exact(), world.clock.clock());
         let cache = cache.with_store(shared(&store), StorePolicy::default()).unwrap();
         assert_eq!(token(&cache).await.unwrap(), "T");
         assert_eq!(cache.status().withheld().to_string(), "b");
@@ -274,7 +275,8 @@ async fn sessions_closures_and_caches_with_clones_are_not_shared() {
     let (world, store) = (World::new(), InMemoryStore::new());
     let over = |cache: TokenCache| cache.with_store(shared(&store), StorePolicy::default());
     let response = TokenResponse::new("T".try_into().unwrap());
-    let session = TokenCache::signed_in(world.endpoint(), &response, exact(), world.clock.clock());
+    let session =
+        TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock());
     assert!(over(session).is_err());
     let closure = move || std::future::ready(Ok::<_, Error>(response.clone()));
     assert!(over(TokenCache::from_fn(closure, exact(), Clock::system())).is_err());
@@ -325,7 +327,7 @@ async fn other_scopes_have_another_token_key_01() {
     world.answer(|asked: &Asked| Reply::token(&format!("T{}", asked.number), 3600));
     let of = |scopes: &str| {
         let clock = world.clock.clock();
-        let cache = TokenCache::with_clock(world.endpoint(), asking(scopes), exact(), clock);
+        let cache = TokenCache::new_with_clock(world.endpoint(), asking(scopes), exact(), clock);
         cache.with_store(shared(&store), StorePolicy::default()).unwrap()
     };
     assert_eq!(token(&of("a")).await.unwrap(), "T1");
@@ -381,7 +383,7 @@ async fn a_secret_that_may_change_keeps_the_key_key_03() {
 
 #[tokio::test]
 async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay_key_03() {
-    let key = |text: &str| SigningKey::symmetric(Algorithm::Hs256, text).unwrap();
+    let key = |text: &str| SigningKey::from_secret(Algorithm::Hs256, text).unwrap();
     let (one, other) =
         (key("a client secret of 32 characters"), key("another one of 32 characters, too"));
     let by = |key: SigningKeySource, subject: &str| {

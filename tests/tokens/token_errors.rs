@@ -298,7 +298,7 @@ impl Walk {
             .with_policy(policy.clone())
             .with_clock(clock.clone());
         self.see("ClientCredentialsRefresh", &refresh);
-        let cache = TokenCache::signed_in(endpoint.clone(), signed_in, policy, clock);
+        let cache = TokenCache::from_sign_in(endpoint.clone(), signed_in, policy, clock);
         let bearer = AddBearer::from_source(cache.clone(), API).unwrap();
         self.see("AddBearer", &bearer);
         for mut service in [refresh.layer(api.clone()), bearer.layer(api)] {

@@ -261,7 +261,7 @@ fn pool(users: usize) -> Pool {
             for number in 0..users {
                 user.set(number);
                 come.notify_one();
-                assert!(pool.token(RequestHead::of(&request)).wait().await.is_ok());
+                assert!(pool.token(RequestHead::from_request(&request)).wait().await.is_ok());
             }
         });
     });
@@ -271,7 +271,7 @@ fn pool(users: usize) -> Pool {
                 let (pool, (user, request)) = (pool.clone(), User::request());
                 move |number| {
                     user.set(number);
-                    let given = pool.token(RequestHead::of(&request));
+                    let given = pool.token(RequestHead::from_request(&request));
                     assert!(matches!(given, Answer::Ready(Ok(_))));
                 }
             })

@@ -19,7 +19,7 @@ use percent_encoding::utf8_percent_encode;
 
 /// A token in the form in which it is attached.
 #[derive(Clone)]
-pub(in crate::client) enum Prepared {
+pub(super) enum Prepared {
     /// Apart from other headers, since its name is then known to the compiler.
     Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
@@ -29,7 +29,7 @@ pub(in crate::client) enum Prepared {
 
 /// What became of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Attached {
+pub(super) enum Attached {
     Token,
     /// A credential was there before and stays.
     Untouched,
@@ -37,10 +37,7 @@ pub(in crate::client) enum Attached {
 
 impl Prepared {
     /// Makes `token` ready to ride at `location`.
-    pub(in crate::client) fn new(
-        token: &AccessToken,
-        location: &TokenLocation,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token does not fit into a header");
         Ok(match location {
             TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),
@@ -84,7 +81,7 @@ impl Prepared {
     }
 
     /// The same in bytes of its own: what many threads clone at once is better not shared.
-    pub(in crate::client) fn deep_copy(&self) -> Self {
+    pub(super) fn deep_copy(&self) -> Self {
         match self {
             Self::Authorization(value) => Self::Authorization(copy_of(value)),
             Self::Header(name, value) => Self::Header(name.clone(), copy_of(value)),
@@ -94,7 +91,7 @@ impl Prepared {
 
     /// Puts the token on `request`. A credential that is there is kept, unless `overwrite`.
     #[inline]
-    pub(in crate::client) fn attach<B>(
+    pub(super) fn attach<B>(
         &self,
         request: &mut Request<B>,
         overwrite: bool,
@@ -126,7 +123,7 @@ impl Prepared {
 /// Whether `request` has a credential already, where `location` would put one. Two of them are
 /// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too, and
 /// the other way round.
-pub(in crate::client) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
+pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
     let is_in_either =
         || request.headers().contains_key(AUTHORIZATION) || is_in_query(request.uri());
     match location {
@@ -145,7 +142,7 @@ pub(in crate::client) fn has_credential<B>(request: &Request<B>, location: &Toke
 }
 
 #[inline]
-pub(in crate::client) fn is_in_query(uri: &Uri) -> bool {
+pub(super) fn is_in_query(uri: &Uri) -> bool {
     let has = |query| query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN));
     uri.query().is_some_and(has)
 }
@@ -191,13 +188,13 @@ fn copy_of(value: &HeaderValue) -> HeaderValue {
 /// other layers below it. A layer that follows redirects may copy it to the next hop, where it
 /// does not fit any more.
 #[derive(Clone, PartialEq, Eq)]
-pub(in crate::client) struct MeantFor {
+pub(super) struct MeantFor {
     scheme: Option<Scheme>,
     authority: Option<Authority>,
 }
 
 impl MeantFor {
-    pub(in crate::client) fn of(uri: &Uri) -> Self {
+    pub(super) fn of(uri: &Uri) -> Self {
         Self { scheme: uri.scheme().cloned(), authority: uri.authority().cloned() }
     }
 }
@@ -226,7 +223,7 @@ fn attach_query<B>(
 
 /// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
 /// that is there gives way.
-pub(in crate::client) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
+pub(super) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
     let old = query::pairs(uri.query().unwrap_or_default());
     let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
     let unfit = || Error::placement("the URI cannot take the token in its query");

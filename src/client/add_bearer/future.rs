@@ -1,16 +1,12 @@
-use super::recover::{Recover, note_insufficient_scope};
+use super::recover::{BoxError, BoxedCall, Recover, note_insufficient_scope};
 use crate::client::Error;
 use http::Response;
 use std::{
-    error::Error as StdError,
     fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
-
-type BoxError = Box<dyn StdError + Send + Sync>;
-pub(in crate::client) type Cold<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send>>;
 
 pin_project_lite::pin_project! {
     /// The answer of the inner service, or the reason why it was not called.
@@ -40,20 +36,20 @@ pin_project_lite::pin_project! {
 /// at once: the discriminants hide in pointers.
 enum Later<R> {
     /// Something has to be waited for first.
-    Cold(Cold<R>),
+    Cold(BoxedCall<R>),
     Failed(Option<Box<Error>>),
 }
 
 impl<F, R> ResponseFuture<F, R> {
-    pub(in crate::client) fn warm(inner: F, recover: Option<Box<dyn Recover<R>>>) -> Self {
+    pub(super) fn warm(inner: F, recover: Option<Box<dyn Recover<R>>>) -> Self {
         Self { state: State::Warm { inner, recover } }
     }
 
-    pub(in crate::client) fn cold(waiting: Cold<R>) -> Self {
+    pub(super) fn cold(waiting: BoxedCall<R>) -> Self {
         Self { state: State::Later { later: Later::Cold(waiting) } }
     }
 
-    pub(in crate::client) fn failed(error: Error) -> Self {
+    pub(super) fn failed(error: Error) -> Self {
         Self { state: State::Later { later: Later::Failed(Some(Box::new(error))) } }
     }
 }

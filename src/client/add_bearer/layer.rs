@@ -1,8 +1,9 @@
-use super::{attach::Prepared, recover::Rejections};
-use crate::{
-    AccessToken, Clock, ConfigError, TokenLocation,
-    client::{AddBearerService, Error, Known, Origins, TokenSource},
+use super::{
+    AddBearerService, Known, Origins,
+    rules::{RejectionRule, Rules},
+    static_token::StaticToken,
 };
+use crate::{AccessToken, Clock, ConfigError, TokenLocation, client::TokenSource};
 use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
@@ -65,25 +66,6 @@ pub struct AddBearer<T = StaticToken, P = Known> {
     replay: P,
 }
 
-/// What holds for every token of one layer.
-#[derive(Clone, Debug)]
-pub(in crate::client) struct Rules {
-    pub(in crate::client) origins: Origins,
-    pub(in crate::client) location: TokenLocation,
-    pub(in crate::client) overwrite: bool,
-    pub(in crate::client) pass_elsewhere: bool,
-    pub(in crate::client) pass_without: bool,
-    pub(in crate::client) rejections: Rejections,
-    pub(in crate::client) clock: Clock,
-}
-
-/// The one token of [`AddBearer::bearer`], ready to be attached.
-#[derive(Clone)]
-pub struct StaticToken {
-    token: AccessToken,
-    pub(in crate::client) prepared: Prepared,
-}
-
 impl AddBearer<StaticToken> {
     /// Attaches `token` to requests to `origins`.
     ///
@@ -109,7 +91,7 @@ impl AddBearer<StaticToken> {
     ///
     /// When the token cannot ride there: one with a `:` is no Basic user name.
     pub fn at(self, location: TokenLocation) -> Result<Self, ConfigError> {
-        let source = StaticToken::new(self.source.token.clone(), &location)?;
+        let source = StaticToken::new(self.source.token().clone(), &location)?;
         Ok(Self { source: Arc::new(source), ..self.change(|rules| rules.location = location) })
     }
 }
@@ -140,20 +122,20 @@ impl<T: TokenSource, P> AddBearer<T, P> {
     /// Returns a rejection to the caller at once: no copy of a request is kept, and the source is
     /// not told. Defaults to telling it, and repeating the call once with another token.
     pub fn without_recovery(self) -> Self {
-        self.change(|rules| rules.rejections = Rejections::None)
+        self.change(|rules| rules.rejection = RejectionRule::None)
     }
 
     /// Lets a call pass without a token where none can be had: the resource then sees an anonymous
     /// caller, whose rights may be others. Defaults to the source's error, and the inner service
     /// is not called.
     pub fn passing_without_token(self) -> Self {
-        self.change(|rules| rules.pass_without = true)
+        self.change(|rules| rules.allow_anonymous = true)
     }
 
     /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
     /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
     pub fn recovering_from_invalid_token_only(self) -> Self {
-        self.change(|rules| rules.rejections = Rejections::InvalidToken)
+        self.change(|rules| rules.rejection = RejectionRule::InvalidToken)
     }
 
     /// Has `replay` say which bodies are sent again after a rejection. Defaults to [`Known`].
@@ -173,9 +155,9 @@ impl<T> AddBearer<T> {
             origins,
             location: TokenLocation::Bearer,
             overwrite: false,
-            pass_elsewhere: false,
-            pass_without: false,
-            rejections: Rejections::Any,
+            allow_other_origins: false,
+            allow_anonymous: false,
+            rejection: RejectionRule::Any,
             clock: Clock::system(),
         };
         Self { source: Arc::new(source), rules: Arc::new(rules), replay: Known }
@@ -212,7 +194,7 @@ impl<T, P> AddBearer<T, P> {
     /// where the token ends. The layer does not recognise a token that a server puts elsewhere:
     /// into the path, a parameter of another name, or any other encoding than percent escapes.
     pub fn passing_other_origins(self) -> Self {
-        self.change(|rules| rules.pass_elsewhere = true)
+        self.change(|rules| rules.allow_other_origins = true)
     }
 
     fn change(mut self, change: impl FnOnce(&mut Rules)) -> Self {
@@ -227,20 +209,6 @@ impl<S, T, P: Clone> Layer<S> for AddBearer<T, P> {
     fn layer(&self, inner: S) -> Self::Service {
         let (source, rules) = (self.source.clone(), self.rules.clone());
         AddBearerService::new(inner, source, rules, self.replay.clone())
-    }
-}
-
-impl StaticToken {
-    fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, ConfigError> {
-        let prepared = Prepared::new(&token, location)
-            .map_err(|error: Error| ConfigError::new(error.to_string()))?;
-        Ok(Self { token, prepared })
-    }
-}
-
-impl fmt::Debug for StaticToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StaticToken").field(&self.token).finish()
     }
 }
 

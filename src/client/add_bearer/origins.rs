@@ -88,7 +88,7 @@ impl Origins {
     fn allow_others(&self, uri: &Uri) -> bool {
         uri.authority().is_none()
             || self.listed.iter().any(|origin| origin.matches(uri))
-            || (self.any_https && Origin::of(uri).is_some_and(|origin| origin.is_secure()))
+            || (self.any_https && Origin::from_uri(uri).is_some_and(|origin| origin.is_secure()))
     }
 }
 

@@ -1,13 +1,16 @@
 //! What happens when the resource rejects a token: drop it, get another, and repeat the call
 //! once.
 
-use super::{attach::Prepared, future::Cold, layer::Rules};
+use super::{
+    attach::Prepared,
+    rules::{Rules, bearer_error},
+};
 use crate::{
-    AccessToken, Answer, Challenge, Clock, RequestHead, ScopeSet,
+    AccessToken, Answer, Clock, RequestHead, ScopeSet,
     client::{ReplayPolicy, TokenSource},
     observe::tokens::Uses,
 };
-use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use std::{
     error::Error as StdError,
@@ -19,14 +22,15 @@ use std::{
 };
 use tower_service::Service;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The rest of a call that has to wait before or after the inner service.
+pub(super) type BoxedCall<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send>>;
 
 /// How much of a rejected answer is read, and for how long, so that its connection can be used
 /// again.
 const DRAIN_BYTES: usize = 16 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(100);
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The scopes that a resource asked for when it refused a token with 403 `insufficient_scope`
 /// ([RFC 6750 §3.1]): an extension of the response.
@@ -45,44 +49,9 @@ impl InsufficientScope {
     }
 }
 
-/// What counts as a rejection of the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Rejections {
-    None,
-    /// Every 401, and gRPC's `UNAUTHENTICATED`.
-    Any,
-    /// A 401 whose challenge says `error="invalid_token"`, and gRPC's `UNAUTHENTICATED`.
-    InvalidToken,
-}
-
-impl Rejections {
-    fn contain<R>(self, response: &Response<R>) -> bool {
-        match self {
-            Self::None => false,
-            _ if is_grpc_unauthenticated(response) => true,
-            _ if response.status() != StatusCode::UNAUTHORIZED => false,
-            Self::Any => true,
-            Self::InvalidToken => bearer_error(response.headers(), "invalid_token").is_some(),
-        }
-    }
-}
-
-/// A trailers-only answer with `grpc-status: 16`. Trailers after a body come too late.
-fn is_grpc_unauthenticated<R>(response: &Response<R>) -> bool {
-    response.status() == StatusCode::OK
-        && response.headers().get(GRPC_STATUS).is_some_and(|status| status == "16")
-}
-
-/// The `Bearer` challenge that says `error`.
-fn bearer_error(headers: &HeaderMap, error: &str) -> Option<Challenge> {
-    Challenge::from_headers(headers)
-        .into_iter()
-        .find(|one| one.is_scheme("Bearer") && one.param("error") == Some(error))
-}
-
 /// Puts [`InsufficientScope`] on a response that says so.
 #[inline]
-pub(in crate::client) fn note_insufficient_scope<R>(response: &mut Response<R>) {
+pub(super) fn note_insufficient_scope<R>(response: &mut Response<R>) {
     let noted = missing_scopes(response).map(|scopes| InsufficientScope { scopes });
     noted.map(|noted| response.extensions_mut().insert(noted));
 }
@@ -99,9 +68,9 @@ fn missing_scopes<R>(response: &Response<R>) -> Option<ScopeSet> {
 
 /// A call that may have to be repeated, its types erased: only those calls that can be repeated
 /// carry one.
-pub(in crate::client) trait Recover<R>: Send {
+pub(super) trait Recover<R>: Send {
     /// Either the answer is the caller's, or the call goes on.
-    fn answered(self: Box<Self>, response: R) -> Result<R, Cold<R>>;
+    fn answered(self: Box<Self>, response: R) -> Result<R, BoxedCall<R>>;
 }
 
 /// Where the token of the second call comes from.
@@ -112,15 +81,15 @@ enum Another<F> {
 }
 
 /// What is needed to repeat a call.
-pub(in crate::client) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
-    pub(in crate::client) inner: S,
-    pub(in crate::client) source: Arc<T>,
-    pub(in crate::client) rules: Arc<Rules>,
-    pub(in crate::client) replay: P,
+pub(super) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
+    pub(super) inner: S,
+    pub(super) source: Arc<T>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) replay: P,
     /// The token that the call went out with.
-    pub(in crate::client) token: AccessToken,
+    pub(super) token: AccessToken,
     /// The request as it came, without the token; nothing where it cannot be sent again.
-    pub(in crate::client) copy: Option<(Request<()>, P::Copy)>,
+    pub(super) copy: Option<(Request<()>, P::Copy)>,
 }
 
 impl<S, T, P, B, R> Recover<Response<R>> for Repeat<S, T, P, B>
@@ -134,8 +103,11 @@ where
     B: 'static,
     R: Body + Send + 'static,
 {
-    fn answered(self: Box<Self>, response: Response<R>) -> Result<Response<R>, Cold<Response<R>>> {
-        let another = if self.rules.rejections.contain(&response) {
+    fn answered(
+        self: Box<Self>,
+        response: Response<R>,
+    ) -> Result<Response<R>, BoxedCall<Response<R>>> {
+        let another = if self.rules.rejection.applies_to(&response) {
             self.source.reject(&self.token).then_some(Another::Next)
         } else {
             let missing = missing_scopes(&response);
@@ -170,7 +142,7 @@ where
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
         let answer = match another {
-            Another::Next => source.token(RequestHead::of(&head)),
+            Another::Next => source.token(RequestHead::from_request(&head)),
             Another::Awaited(token) => Answer::Pending(token),
         };
         let token = match answer.wait().await {

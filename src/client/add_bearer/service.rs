@@ -1,27 +1,25 @@
 use super::{
+    Known, ReplayPolicy, ResponseFuture,
     attach::{Attached, Prepared, has_credential},
-    elsewhere::let_pass,
-    layer::Rules,
-    recover::{Recover, Rejections, Repeat},
+    last_token::LastToken,
+    other_origin::let_pass,
+    outgoing::{InnerService, Outgoing},
+    recover::{BoxError, Recover, Repeat},
+    rules::{RejectionRule, Rules},
+    static_token::StaticToken,
 };
 use crate::{
-    AccessToken, Answer, RequestHead,
-    client::{Error, Known, ReplayPolicy, ResponseFuture, StaticToken, TokenSource},
-    observe::tokens::Uses,
+    Answer, RequestHead,
+    client::{Error, TokenSource},
 };
 use http::{Request, Response};
 use http_body::Body;
 use std::{
-    error::Error as StdError,
-    fmt,
-    future::poll_fn,
-    mem,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 use tower_service::Service;
-
-type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The service of [`AddBearer`](crate::client::AddBearer).
 ///
@@ -32,47 +30,14 @@ pub struct AddBearerService<S, T = StaticToken, P = Known> {
     source: Arc<T>,
     rules: Arc<Rules>,
     replay: P,
-    held: Option<Held>,
+    last: Option<LastToken>,
     /// Whether `inner` was polled ready and not called since.
     reserved: bool,
 }
 
-/// The token that this clone attached last.
-struct Held {
-    /// Nothing for a static token, which is always current.
-    token: Option<AccessToken>,
-    prepared: Prepared,
-    kept: Kept,
-    uses: Uses,
-}
-
-/// Whose the bytes of a header value are. They become this clone's own at their second use: a
-/// clone made for one call, or a token for one request of many users, is not worth a copy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Unused,
-    Shared,
-    Own,
-}
-
-impl Held {
-    #[inline]
-    fn reuse(&mut self) -> &Prepared {
-        match self.kept {
-            Kept::Unused => self.kept = Kept::Shared,
-            Kept::Shared => {
-                self.prepared = self.prepared.deep_copy();
-                self.kept = Kept::Own;
-            }
-            Kept::Own => {}
-        }
-        &self.prepared
-    }
-}
-
 impl<S, T, P> AddBearerService<S, T, P> {
-    pub(in crate::client) fn new(inner: S, source: Arc<T>, rules: Arc<Rules>, replay: P) -> Self {
-        Self { inner, source, rules, replay, held: None, reserved: false }
+    pub(super) fn new(inner: S, source: Arc<T>, rules: Arc<Rules>, replay: P) -> Self {
+        Self { inner, source, rules, replay, last: None, reserved: false }
     }
 
     /// The inner service.
@@ -107,13 +72,12 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let rules = &*self.rules;
         if rules.origins.allow(request.uri()) {
-            let attached = match &mut self.held {
-                Some(held) => held.reuse().attach(&mut request, rules.overwrite),
+            let attached = match &mut self.last {
+                Some(last) => last.attach(&mut request, rules.overwrite),
                 None => {
-                    let prepared = self.source.prepared.clone();
+                    let prepared = self.source.prepared().clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
-                    let uses = Uses::untold();
-                    self.held = Some(Held { token: None, prepared, kept: Kept::Shared, uses });
+                    self.last = Some(LastToken::of_static(prepared));
                     attached
                 }
             };
@@ -198,38 +162,28 @@ enum Token<F> {
     Failed(Error),
 }
 
-/// A request with its token.
-struct Outgoing<B, R> {
-    request: Request<B>,
-    /// Where the call can be repeated.
-    recover: Option<Box<dyn Recover<R>>>,
-}
-
 impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     /// Whether the token of an earlier call may go on this one. A credential that the request
     /// has is noticed when the token is attached.
     #[inline]
     fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
-        let held = self.held.as_ref().and_then(|held| held.token.as_ref());
+        let token = self.last.as_ref().and_then(LastToken::token);
         self.rules.origins.allow(request.uri())
-            && held.is_some_and(|held| self.source.is_current(held, RequestHead::of(request)))
+            && token.is_some_and(|token| {
+                self.source.is_current(token, RequestHead::from_request(request))
+            })
     }
 
     /// Whether a call is repeated when its token is rejected.
     #[inline]
     fn recovers(&self) -> bool {
-        self.rules.rejections != Rejections::None && self.source.recovers()
+        self.rules.rejection != RejectionRule::None && self.source.recovers()
     }
 
     #[inline]
     fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
-        match &mut self.held {
-            Some(held) => {
-                if held.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
-                    held.uses.used();
-                }
-                Ok(())
-            }
+        match &mut self.last {
+            Some(last) => last.attach(request, self.rules.overwrite).map(drop),
             None => Ok(()),
         }
     }
@@ -245,16 +199,15 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         if !rules.overwrite && has_credential(request, &rules.location) {
             return Token::None;
         }
-        self.held = None;
-        match self.source.token(RequestHead::of(request)) {
+        self.last = None;
+        match self.source.token(RequestHead::from_request(request)) {
             Answer::Pending(future) => Token::Awaited(future),
-            Answer::Ready(Err(_)) if rules.pass_without => Token::None,
+            Answer::Ready(Err(_)) if rules.allow_anonymous => Token::None,
             Answer::Ready(Err(error)) => Token::Failed(error),
             Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
                 Err(error) => Token::Failed(error),
                 Ok(prepared) => {
-                    let (kept, uses) = (Kept::Unused, Uses::new());
-                    self.held = Some(Held { token: Some(token), prepared, kept, uses });
+                    self.last = Some(LastToken::new(token, prepared));
                     Token::Held
                 }
             },
@@ -263,21 +216,15 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
 
     /// Puts the token that this clone holds on `request`.
     #[inline]
-    fn outgoing<B, R>(
-        &mut self,
-        mut request: Request<B>,
-    ) -> Result<Outgoing<P::Body, Response<R>>, Error>
+    fn outgoing<B, R>(&mut self, mut request: Request<B>) -> Result<Outgoing<P::Body, R>, Error>
     where
-        P: ReplayPolicy<B>,
-        P::Body: Send,
-        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
+        P: ReplayPolicy<B, Body: Send>,
+        S: InnerService<P::Body, R>,
         B: Send + 'static,
         R: Body + Send + 'static,
     {
         let recovers = self.recovers();
-        let Some(held) = self.held.as_mut().filter(|_| recovers) else {
+        let Some(last) = self.last.as_mut().filter(|_| recovers) else {
             self.attach_held(&mut request)?;
             let request = request.map(|body| self.replay.once(body));
             return Ok(Outgoing { request, recover: None });
@@ -286,13 +233,11 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let (body, kept) = self.replay.split(body);
         let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
         let mut request = Request::from_parts(parts, body);
-        let attached = held.reuse().attach(&mut request, self.rules.overwrite)?;
+        let attached = last.attach(&mut request, self.rules.overwrite)?;
         if attached == Attached::Untouched {
             return Ok(Outgoing { request, recover: None });
         }
-        held.uses.used();
-        let token = held.token.clone();
-        let recover = token.map(|token| -> Box<dyn Recover<Response<R>>> {
+        let recover = last.token().cloned().map(|token| -> Box<dyn Recover<Response<R>>> {
             Box::new(Repeat::<S, T, P, B> {
                 inner: self.inner.clone(),
                 source: self.source.clone(),
@@ -306,14 +251,9 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Calls the inner service: at once where it is reserved, otherwise once it is ready.
-    fn send<B, R>(
-        &mut self,
-        outgoing: Outgoing<B, Response<R>>,
-    ) -> ResponseFuture<S::Future, Response<R>>
+    fn send<B, R>(&mut self, outgoing: Outgoing<B, R>) -> ResponseFuture<S::Future, Response<R>>
     where
-        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
+        S: InnerService<B, R>,
         B: Send + 'static,
         R: Send + 'static,
     {
@@ -323,7 +263,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         // This one may stand in a queue for a permit already, which it would be given and keep.
         let fresh = self.inner.clone();
         let inner = mem::replace(&mut self.inner, fresh);
-        ResponseFuture::cold(Box::pin(call_when_ready(inner, outgoing)))
+        ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
     /// Calls a fresh clone of this service once there is a token. No reservation is kept
@@ -334,11 +274,8 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         token: T::Future,
     ) -> ResponseFuture<S::Future, Response<R>>
     where
-        P: ReplayPolicy<B>,
-        P::Body: Send,
-        S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
+        P: ReplayPolicy<B, Body: Send>,
+        S: InnerService<P::Body, R>,
         B: Send + 'static,
         R: Body + Send + 'static,
     {
@@ -347,17 +284,16 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
         ResponseFuture::cold(Box::pin(async move {
             match token.await {
-                Err(_) if fresh.rules.pass_without => {}
+                Err(_) if fresh.rules.allow_anonymous => {}
                 token => {
                     let token = token?;
                     let prepared = Prepared::new(&token, &fresh.rules.location)?;
-                    let (kept, uses) = (Kept::Unused, Uses::new());
-                    fresh.held = Some(Held { token: Some(token), prepared, kept, uses });
+                    fresh.last = Some(LastToken::new(token, prepared));
                 }
             }
             let outgoing = fresh.outgoing(request)?;
             // Apart, so that those who wait for a token take no room for what comes after it.
-            Box::pin(call_when_ready(fresh.inner, outgoing)).await
+            Box::pin(outgoing.send(fresh.inner)).await
         }))
     }
 
@@ -376,25 +312,6 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     {
         self.inner = self.inner.clone();
         self.reserved = false;
-    }
-}
-
-async fn call_when_ready<S, B, R>(
-    mut inner: S,
-    outgoing: Outgoing<B, Response<R>>,
-) -> Result<Response<R>, BoxError>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: Into<BoxError>,
-{
-    poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
-    let response = inner.call(outgoing.request).await.map_err(Into::into)?;
-    match outgoing.recover {
-        None => Ok(response),
-        Some(recover) => match recover.answered(response) {
-            Ok(response) => Ok(response),
-            Err(repeated) => repeated.await,
-        },
     }
 }
 

@@ -2,15 +2,15 @@
 
 mod callback;
 mod pending;
+mod pkce;
 
 use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     token_endpoint::{
+        digest::FieldDigest,
         grant::{RESOURCE, absolute},
-        parts::Parts,
     },
 };
-use crate::client::token_endpoint::pkce::{CodeVerifier, random_text};
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
     Transport, vocabulary::query::with_more,
@@ -18,6 +18,7 @@ use crate::{
 use callback::Callback;
 use http::Uri;
 pub use pending::PendingSignIn;
+use pkce::{CodeVerifier, random_text};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -123,7 +124,7 @@ impl SignIn {
         let authorize_url: Uri = authorize_url
             .parse()
             .ok()
-            .filter(|url| Origin::of(url).is_some_and(|origin| origin.is_secure()))
+            .filter(|url| Origin::from_uri(url).is_some_and(|origin| origin.is_secure()))
             .ok_or_else(|| {
                 ConfigError::new(
                     "the authorization URL is no absolute https URL, such as https://as.example/authorize",
@@ -216,7 +217,7 @@ impl SignIn {
     /// Asks for a token for `resource`, in the authorization URL and again where the code is
     /// exchanged ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), and may be
     /// called again for another. The renewals of a
-    /// [`TokenCache::signed_in`](super::TokenCache::signed_in) name it too. Defaults to none.
+    /// [`TokenCache::from_sign_in`](super::TokenCache::from_sign_in) name it too. Defaults to none.
     ///
     /// # Errors
     ///
@@ -326,14 +327,14 @@ impl SignIn {
     fn identity(&self) -> [u8; 32] {
         let (address, client) = self.endpoint.asks();
         let (kind, address) = address.told_apart_by();
-        let mut parts = Parts::default();
-        parts.add(kind, Some(&address));
-        parts.add("authorization_endpoint", Some(&self.authorize_url.to_string()));
-        parts.add("iss", self.issuer.expected.as_deref());
-        parts.add("client", client.client_id());
-        parts.add("client_id", Some(&self.client_id));
-        parts.add("redirect_uri", Some(&self.redirect_uri));
-        parts.finish()
+        let mut identity = FieldDigest::default();
+        identity.add(kind, Some(&address));
+        identity.add("authorization_endpoint", Some(&self.authorize_url.to_string()));
+        identity.add("iss", self.issuer.expected.as_deref());
+        identity.add("client", client.client_id());
+        identity.add("client_id", Some(&self.client_id));
+        identity.add("redirect_uri", Some(&self.redirect_uri));
+        identity.finish()
     }
 
     /// Checks the URI that the browser came back to, and exchanges its code for a token. The code
@@ -363,7 +364,7 @@ impl SignIn {
         callback: &Uri,
     ) -> Result<TokenResponse, Error> {
         let code = self.check(&pending, callback)?;
-        let verifier = pending.verifier.as_ref();
+        let verifier = pending.verifier.as_ref().map(CodeVerifier::expose);
         let grant = Grant::authorization_code(&code, &self.redirect_uri, verifier)
             .with_resources(&self.resources);
         let response = self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)?;

@@ -1,9 +1,7 @@
 //! What is kept of a sign-in until the browser comes back.
 
-use crate::{
-    ClientSecret, ConfigError, client::token_endpoint::pkce::CodeVerifier,
-    vocabulary::secret::REDACTED,
-};
+use super::pkce::CodeVerifier;
+use crate::{ClientSecret, ConfigError, vocabulary::secret::REDACTED};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::{
     fmt,

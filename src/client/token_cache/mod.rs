@@ -1,22 +1,22 @@
-//! A token that is fetched once for everybody and kept fresh.
+//! A token that is fetched once for all callers and kept fresh.
 //!
-//! **In**: a way to get a token. **Out**: the token of the moment, at once where there is one. **Uses** `vocabulary`,
+//! **In**: a way to get a token. **Out**: the current token, at once if there is one. **Uses** `vocabulary`,
 //! `observe`, and the client's error, source and token endpoint.
+//!
+//! From the top down: [`TokenCache`] is the public face; `wait` is a caller without a token; `engine` is what the
+//! clones share, which decides by `state` and the pure `machine`, and starts each fetch as a
+//! [`flight`](crate::vocabulary::flight); `source` is what it fetches with, `session` and `store` are kinds of that.
 
-pub(in crate::client) mod fetcher;
-pub(in crate::client) mod flight;
-mod life;
-pub(in crate::client) mod machine;
-mod news;
+mod engine;
+mod machine;
 mod policy;
-mod rotation;
-pub(in crate::client) mod session;
-mod shared;
+mod session;
+mod source;
 mod state;
-pub(in crate::client) mod status;
-pub(in crate::client) mod step_up;
+mod status;
+mod step_up;
 mod store;
-mod wider;
+mod wait;
 
 pub use policy::RefreshPolicy;
 pub use status::{TokenState, TokenStatus};
@@ -24,34 +24,37 @@ pub use store::{
     Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
 };
 
-use super::{BoxTokenFuture, Grant, TokenEndpoint, TokenResponse, TokenSource};
-use crate::{
-    AccessToken, Answer, Clock, ConfigError, RequestHead, ScopeSet, vocabulary::token::Giver,
+use super::{
+    BoxTokenFuture, Error, Grant, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource,
+    token_endpoint::grant::{RESOURCE, absolute},
 };
-use fetcher::{Fetcher, FromFn, Repeat};
-use flight::Waiter;
-pub(super) use news::Listener;
+use crate::{
+    AccessToken, Answer, ClientSecret, Clock, ConfigError, RequestHead, ScopeSet,
+    vocabulary::token::Giver,
+};
+use engine::Engine;
 use session::Session;
-pub(super) use shared::{Made, Next, Shared};
+use source::{Fetch, Source};
+use state::{Setup, State};
 use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
-use step_up::StepUp;
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
 ///
-/// 1. Fresh: the token goes out. Stale: it goes out, and one fetch runs in the background.
-///    Expired or none: every caller waits for the same one fetch.
-/// 2. A fetch belongs to no caller: dropping one, or all, neither loses nor repeats it.
-/// 3. While a token is good, failing fetches disturb nobody. Without one, callers wait as long
-///    as their patience and then get the error, with the time until the next try.
-/// 4. How often the server is asked is bounded, whatever it answers.
+/// 1. A fresh token is returned at once. So is a stale one, and one fetch runs in the background.
+///    Without a token, or with an expired one, all callers wait for the same one fetch.
+/// 2. A fetch belongs to no caller: a caller that is dropped neither ends nor repeats it.
+/// 3. While the token is good, callers do not notice a fetch that fails. Without a good token they
+///    wait no longer than their patience, and then get the error, with the time until the next try.
+/// 4. The cache limits how often it asks the authorization server, whatever that answers.
 ///
-/// A clone is the same cache. Nothing is fetched, and no task is started, before a token is
-/// asked for; a fetch ends within its deadline, and with the last clone and the last caller who
-/// waits, but for a renewal of a session: its new refresh token is told before.
+/// A clone is the same cache. Nothing is fetched, and no task is started, before the first caller
+/// asks. A fetch ends within its deadline, or with the last clone and the last waiting caller. A
+/// renewal of a session goes on, so that [`on_rotation`](Self::on_rotation) sees the new refresh
+/// token.
 ///
-/// Its life: [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
-/// [`revoke`](Self::revoke), [`shutdown`](Self::shutdown).
+/// See also [`warm_up`](Self::warm_up), [`status`](Self::status), [`changed`](Self::changed),
+/// [`revoke`](Self::revoke) and [`shutdown`](Self::shutdown).
 ///
 /// # Defaults
 ///
@@ -59,9 +62,9 @@ use step_up::StepUp;
 ///
 /// # Panics
 ///
-/// Whoever has to wait for a token, with the system's clock in a tokio runtime whose timers are off.
-/// Outside of any runtime that is an error of the kind [`NoRuntime`]; a token that is there needs
-/// neither.
+/// If a caller has to wait for a token, on the system's clock, in a tokio runtime whose timers are
+/// off. Outside of a runtime such a caller gets an error of the kind [`NoRuntime`]. A caller that
+/// gets a token at once needs neither.
 ///
 /// [`NoRuntime`]: crate::client::ErrorKind::NoRuntime
 ///
@@ -84,42 +87,41 @@ use step_up::StepUp;
 /// ```
 #[derive(Clone)]
 pub struct TokenCache {
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
 }
 
 impl TokenCache {
-    /// Fetches by asking `endpoint` with `grant`, the same each time.
+    /// Creates a cache that fetches each token from `endpoint` with `grant`.
     #[must_use]
     pub fn new(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
-        Self::with_clock(endpoint, grant, policy, Clock::system())
+        Self::new_with_clock(endpoint, grant, policy, Clock::system())
     }
 
-    /// The same, its time told by `clock`.
+    /// Creates the same cache with `clock` in the place of the system's.
     #[must_use]
-    pub fn with_clock(
+    pub fn new_with_clock(
         endpoint: TokenEndpoint,
         grant: Grant,
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up: None };
-        Self::build(Box::new(repeat), policy, clock, true)
+        Self::of(Self::repeating(endpoint, grant, None, policy, clock))
     }
 
-    /// The same, which asks for more where a resource wants it and `ceiling` has it.
-    pub(super) fn with_ceiling(
+    /// The state of a cache for `grant`, whose scopes a resource may widen up to `ceiling`.
+    fn repeating(
         endpoint: TokenEndpoint,
         grant: Grant,
-        ceiling: ScopeSet,
+        ceiling: Option<ScopeSet>,
         policy: RefreshPolicy,
         clock: Clock,
-    ) -> Self {
-        let step_up = Some(Arc::new(StepUp::new(grant.scopes().clone(), ceiling)));
-        let repeat = Repeat { endpoint: endpoint.detached(), grant, step_up };
-        Self::build(Box::new(repeat), policy, clock, true)
+    ) -> State {
+        let setup = Setup::new(Source::grant(endpoint, grant, ceiling), &policy, clock);
+        State::new(setup, policy, true)
     }
 
-    /// Fetches by asking `fetch`: any other library that gets tokens, or a grant of one's own.
+    /// Creates a cache that fetches each token by calling `fetch`, for example with another OAuth
+    /// library.
     #[must_use]
     pub fn from_fn<F, Fut, E>(fetch: F, policy: RefreshPolicy, clock: Clock) -> Self
     where
@@ -127,72 +129,314 @@ impl TokenCache {
         Fut: Future<Output = Result<TokenResponse, E>> + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     {
-        Self::build(Box::new(FromFn(fetch)), policy, clock, true)
+        let fetch = move || -> Fetch {
+            let fetch = fetch();
+            Box::pin(async move { fetch.await.map_err(Error::from_source) })
+        };
+        let setup = Setup::new(Source::Closure(Arc::new(fetch)), &policy, clock);
+        Self::of(State::new(setup, policy, true))
     }
 
-    /// Keeps the token of a sign-in, and renews it by its refresh token, for the resources that the
-    /// [sign-in](crate::client::SignIn::with_resource) named. Without a refresh token it is used until it
-    /// is rejected, and from then on the error says that the user has to sign in;
-    /// [`store`](Self::store) takes the new token.
+    /// Creates a cache with the token of a sign-in, which it renews with the refresh token, for the
+    /// resources that the [sign-in](crate::client::SignIn::with_resource) named.
+    ///
+    /// Without a refresh token, the token is used until a resource rejects it. From then on callers
+    /// get an error that asks the user to sign in; [`store`](Self::store) takes the new token.
     #[must_use]
-    pub fn signed_in(
+    pub fn from_sign_in(
         endpoint: TokenEndpoint,
         response: &TokenResponse,
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let session = Session::new(endpoint, &policy, &clock);
-        let cache = Self::build(Box::new(session), policy, clock, false);
+        let cache = Self::renewing(Session::new(endpoint, &policy, &clock), policy, clock);
         cache.store(response);
         cache
     }
 
-    fn build(
-        fetcher: Box<dyn Fetcher>,
+    /// Creates a cache that goes on with a session, of which the program kept the newest refresh
+    /// token (see [`on_rotation`](Self::on_rotation)). The first caller starts a fetch. Call
+    /// [`with_resources`](Self::with_resources) if the sign-in named resources.
+    ///
+    /// ```
+    /// use tower_oauth2::{
+    ///     ClientAuthentication, Clock, Transport,
+    ///     client::{RefreshPolicy, TokenCache, TokenEndpoint},
+    /// };
+    ///
+    /// # fn keep(_: &str) {}
+    /// # let kept = "8xLOxBtZp8";
+    /// let endpoint = TokenEndpoint::new(
+    ///     "https://as.example/token",
+    ///     ClientAuthentication::public("id"),
+    ///     Transport::https(),
+    /// )?;
+    /// let cache = TokenCache::from_refresh_token(endpoint, kept, RefreshPolicy::default(), Clock::system())
+    ///     .on_rotation(|newest| keep(newest.expose()));
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn from_refresh_token(
+        endpoint: TokenEndpoint,
+        refresh_token: impl Into<ClientSecret>,
         policy: RefreshPolicy,
         clock: Clock,
-        refetchable: bool,
     ) -> Self {
-        Self { shared: Arc::new(Shared::new(fetcher, policy, clock, refetchable)) }
+        let session = Session::new(endpoint, &policy, &clock);
+        session.tokens().replace(Some(refresh_token.into()), &[]);
+        Self::renewing(session, policy, clock)
     }
 
-    /// The same cache, with the fetcher that `make` makes of its own.
+    fn renewing(session: Session, policy: RefreshPolicy, clock: Clock) -> Self {
+        let can_renew = session.tokens().can_renew();
+        let setup = Setup::new(Source::Session(Arc::new(session)), &policy, clock);
+        Self::of(State::new(setup, policy, can_renew))
+    }
+
+    fn of(state: State) -> Self {
+        Self { engine: Arc::new(Engine::new(state)) }
+    }
+
+    /// Sets a store that the replicas of a service share, so that they fetch one token between them.
+    ///
+    /// 1. The cache loads from `store` before it fetches, and saves what it fetched. It uses a token
+    ///    of the store that need not be renewed yet. Otherwise one replica fetches, and the others
+    ///    wait for a while and look again.
+    /// 2. If the store fails or is late, the cache fetches the token without it, logs a warning
+    ///    (feature `tracing`), and counts the failure in
+    ///    [`store_failures`](crate::client::TokenStatus::store_failures).
+    /// 3. The cache never takes a token from the store that it had before: that one was rejected, or
+    ///    has to be renewed.
+    ///
+    /// The key is a digest of everything that tells tokens apart: the endpoint, the client and its
+    /// secret, the grant with its scopes, audience, resources and parameters. Another client,
+    /// another secret or another scope never finds the token.
+    ///
+    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The wall
+    /// clocks of the replicas have to agree within the lead time of [`RefreshPolicy`].
+    ///
+    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
     ///
     /// # Errors
     ///
-    /// When it has a clone, a token or a fetch in flight, which would go on without, or `make` says
-    /// no.
-    pub(super) fn over(
+    /// If the cache was cloned or used before, or fetches by a session or a closure: the tokens of
+    /// those are not the same for every replica.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tower_oauth2::{
+    ///     ConfigError,
+    ///     client::{Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenStore},
+    /// };
+    ///
+    /// fn cache(
+    ///     endpoint: TokenEndpoint,
+    ///     store: Arc<dyn TokenStore>,
+    /// ) -> Result<TokenCache, ConfigError> {
+    ///     TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default())
+    ///         .with_store(store, StorePolicy::default())
+    /// }
+    /// ```
+    pub fn with_store(
         self,
-        make: impl FnOnce(Box<dyn Fetcher>, &RefreshPolicy, &Clock) -> Made,
+        store: Arc<dyn TokenStore>,
+        policy: StorePolicy,
     ) -> Result<Self, ConfigError> {
         let used = || {
             ConfigError::new("the token cache was cloned or used already: call this on a new one")
         };
-        let shared = Arc::into_inner(self.shared).ok_or_else(used)?;
-        let is_used = shared.has_begun();
-        let shared = shared.over(make)?;
-        match is_used {
-            true => Err(used()),
-            false => Ok(Self { shared: Arc::new(shared) }),
+        let state = Arc::into_inner(self.engine).ok_or_else(used)?.into_state();
+        let is_used = state.is_used;
+        let cache = Self::of(state.with_store(store, policy)?);
+        if is_used { Err(used()) } else { Ok(cache) }
+    }
+
+    /// Sets a closure that is called with each new refresh token, once and before that is used, to
+    /// keep it for the next start of the program. Replaces the closure set before. Defaults to none.
+    ///
+    /// It is not called with the refresh token of a sign-in, which the caller has, nor by a cache
+    /// without a session.
+    ///
+    /// The closure runs on the task that renews, even if the cache was shut down or dropped
+    /// meanwhile. Callers wait for it, so it should do no more than a short write. If it panics, the
+    /// renewal fails, and the cache keeps the new refresh token all the same.
+    #[must_use]
+    pub fn on_rotation(self, newest: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
+        if let Some(session) = self.engine.source().session() {
+            session.tokens().on_rotation = Some(Arc::new(newest));
         }
+        self
     }
 
-    /// Whether there is another clone of it, somebody waits for its token, or one is fetched.
+    /// Sets the resources that each renewal of the session names
+    /// ([RFC 8707 §2.2](https://www.rfc-editor.org/rfc/rfc8707#section-2.2)). Pass none for a server
+    /// that takes them at a sign-in only. Defaults to those of the latest
+    /// [sign-in](crate::client::SignIn::with_resource).
+    ///
+    /// ```
+    /// # use tower_oauth2::{ConfigError, client::TokenCache};
+    /// fn named(cache: TokenCache) -> Result<TokenCache, ConfigError> {
+    ///     cache.with_resources(&["https://api.example/v1"])
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one is not an absolute URI without a fragment, or the cache has no session.
+    pub fn with_resources(self, resources: &[&str]) -> Result<Self, ConfigError> {
+        let resources = resources.iter().map(|it| absolute("a resource", RESOURCE, (*it).into()));
+        let resources = resources.collect::<Result<Vec<_>, _>>()?;
+        match self.engine.source().session() {
+            Some(session) => session.tokens().named = Some(resources),
+            None => {
+                let text = "the token cache has no session to renew: Grant::with_resource is for other grants";
+                return Err(ConfigError::new(text));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Changes what this cache and its clones fetch with, or returns another cache if this one is in
+    /// use.
+    pub(super) fn reconfigure(
+        &self,
+        endpoint: TokenEndpoint,
+        grant: Grant,
+        ceiling: Option<ScopeSet>,
+        policy: RefreshPolicy,
+        clock: Clock,
+    ) -> Option<Self> {
+        let state = Self::repeating(endpoint, grant, ceiling, policy, clock);
+        self.engine.replace(state).err().map(Self::of)
+    }
+
+    /// Keeps the settings as they are from now on.
+    pub(super) fn freeze(&self) {
+        self.engine.setup();
+    }
+
+    /// Returns `true` if it has another clone, a waiting caller or a fetch in flight.
     pub(super) fn is_in_use(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1 || self.shared.is_fetching()
+        Arc::strong_count(&self.engine) > 1 || self.engine.lock().machine.is_fetching()
     }
 
-    /// Puts a token in the place of the one that is held: that of a new sign-in. Its refresh token
-    /// comes with it, and a fetch in flight for the old one changes neither.
+    /// Replaces the token and the refresh token, after a new sign-in. A fetch in flight changes
+    /// neither.
     pub fn store(&self, response: &TokenResponse) {
-        self.shared.store(response);
+        self.engine.store(response);
     }
 
-    /// The client's secret was changed: a refusal of the old one is forgotten, and the next call
-    /// may try at once.
+    /// Makes the cache forget that the authorization server refused the client, so that the next
+    /// call tries at once. Call it after the client's secret was changed.
     pub fn credential_changed(&self) {
-        self.shared.credential_changed();
+        self.engine.credential_changed();
+    }
+
+    /// Fetches a token unless there is a usable one, for example at the start of a program.
+    ///
+    /// # Errors
+    ///
+    /// If there is no token when the patience of [`RefreshPolicy`] ends. The cache stays usable: the
+    /// next call tries again.
+    ///
+    /// # Panics
+    ///
+    /// Like [any caller](Self#panics).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the fetch goes on.
+    ///
+    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
+    pub async fn warm_up(&self) -> Result<(), Error> {
+        wait::token(&self.engine).wait().await.map(drop)
+    }
+
+    /// Returns a snapshot of the cache, without a secret. It does not wait for a fetch in flight.
+    #[must_use]
+    pub fn status(&self) -> TokenStatus {
+        self.engine.lock().status()
+    }
+
+    /// Waits until the cache has changed since the status `since`, and returns the new status.
+    ///
+    /// A change is: a fetch began or ended, a token was stored, rejected or revoked, the credential
+    /// changed, or the cache was shut down. A token that expires is not a change.
+    ///
+    /// ```
+    /// # use tower_oauth2::client::TokenCache;
+    /// async fn watch(cache: TokenCache) {
+    ///     let mut status = cache.status();
+    ///     loop {
+    ///         status = cache.changed(&status).await;
+    ///         println!("{:?}", status.state());
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a second call with the same status misses no change.
+    pub async fn changed(&self, since: &TokenStatus) -> TokenStatus {
+        self.engine.changed(since.events).await;
+        self.status()
+    }
+
+    /// Stops using the token and revokes it at `endpoint`. Revokes the refresh token of a sign-in
+    /// too, which ends the session.
+    ///
+    /// Unless the token came from a sign-in, the next call fetches another. Without a token nothing
+    /// is sent. The cache first [removes](crate::client::TokenStore::remove) the token from the
+    /// [store](Self::with_store), if that works, so that no other replica finds it; a replica that
+    /// has it uses it until it is rejected.
+    ///
+    /// If a renewal of the session is in flight, its token is not kept, and the refresh token that it
+    /// brings is revoked with one request, whose failure is not reported.
+    ///
+    /// # Errors
+    ///
+    /// If the server did not revoke a token. The cache has forgotten it all the same; a thief can
+    /// use it until it expires.
+    ///
+    /// # Panics
+    ///
+    /// Like [`TokenRevocation::revoke`], if there is a token to revoke.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll takes the token out of use. After a cancellation it is unknown whether the
+    /// server revoked it.
+    pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
+        let (token, refresh_token) = self.engine.take_tokens(endpoint);
+        if let (Some(token), Some(store)) = (&token, self.engine.source().store()) {
+            store.withdraw(token).await;
+        }
+        let refresh_revoked = match &refresh_token {
+            Some(token) => endpoint.revoke(token.expose(), "refresh_token").await,
+            None => Ok(()),
+        };
+        let revoked = match &token {
+            Some(token) => endpoint.revoke(token.expose(), "access_token").await,
+            None => Ok(()),
+        };
+        refresh_revoked.and(revoked)
+    }
+
+    /// Ends the cache and all its clones. A fetch in flight is dropped, tokens are forgotten, and
+    /// callers get an error of the kind [`ShutDown`], also those that wait. Tokens that are stored
+    /// later are ignored.
+    ///
+    /// A renewal of a session goes on, as it does after the last clone is dropped, because the
+    /// server may have used up the refresh token. It takes at most [`with_fetch_deadline`], and only
+    /// calls [`on_rotation`](Self::on_rotation) with the new one. A program that ends should leave
+    /// its runtime that time.
+    ///
+    /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
+    /// [`ShutDown`]: crate::client::ErrorKind::ShutDown
+    pub fn shutdown(&self) {
+        self.engine.shut_down();
     }
 }
 
@@ -200,25 +444,15 @@ impl TokenSource for TokenCache {
     type Future = BoxTokenFuture;
 
     fn token(&self, _: RequestHead<'_>) -> Answer<BoxTokenFuture> {
-        let shared = &self.shared;
-        let now = shared.now();
-        let patience = shared.patience();
-        let give_up = machine::after(now.monotonic, patience);
-        match shared.next(now, give_up) {
-            Next::Take(result) => Answer::Ready(result),
-            next => {
-                let waiter = Waiter::new(shared.clone(), give_up, patience.is_zero());
-                Answer::Pending(Box::pin(waiter.wait(next)))
-            }
-        }
+        wait::token(&self.engine)
     }
 
     fn is_current(&self, held: &AccessToken, _: RequestHead<'_>) -> bool {
-        self.shared.is_leased(held)
+        self.engine.is_leased(held)
     }
 
     fn is_warm(&self) -> bool {
-        self.shared.is_warm()
+        self.engine.is_warm()
     }
 
     fn recovers(&self) -> bool {
@@ -226,11 +460,11 @@ impl TokenSource for TokenCache {
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {
-        self.shared.reject(rejected)
+        self.engine.reject(rejected)
     }
 
     fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<BoxTokenFuture> {
-        self.shared.widen(held, scopes)
+        wait::widen(&self.engine, held, scopes)
     }
 }
 

@@ -1,8 +1,8 @@
-use crate::client::token_endpoint::token_response::MAX_LIFETIME;
+use crate::vocabulary::clock::MAX_LIFETIME;
 use std::time::Duration;
 
-/// When a [`TokenCache`](crate::client::TokenCache) fetches, how long its callers wait, and how long a
-/// token counts as good.
+/// Decides when a [`TokenCache`](crate::client::TokenCache) fetches, how long its callers wait, and
+/// how long a token counts as good.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +39,7 @@ impl Default for RefreshPolicy {
 }
 
 impl RefreshPolicy {
-    /// How long before its expiry a token is renewed in the background: `ratio` of its lifetime
+    /// Sets how long before its expiry a token is renewed in the background: `ratio` of its lifetime
     /// (between 0 and 1), at most `cap`. Defaults to 0.2 and 5 min.
     pub fn with_lead(mut self, ratio: f64, cap: Duration) -> Self {
         self.lead_ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
@@ -47,36 +47,37 @@ impl RefreshPolicy {
         self
     }
 
-    /// Renews each cache's tokens at its own moment, up to another lead earlier, so that a fleet
-    /// which started at once does not renew at once. Defaults to `true`.
-    pub fn with_jitter(mut self, jitter: bool) -> Self {
-        self.jitter = jitter;
+    /// Renews all tokens at the full lead. Defaults to an earlier moment of each cache's own, by up
+    /// to another lead, so that a fleet that started at once does not renew at once.
+    pub fn without_jitter(mut self) -> Self {
+        self.jitter = false;
         self
     }
 
-    /// How long before its expiry a token is not sent any more, at most half of its lifetime.
+    /// Sets how long before its expiry a token is no longer sent, at most half of its lifetime.
     /// Defaults to 10 s, at most half of the lead.
     pub fn with_safety_margin(mut self, margin: Duration) -> Self {
         self.margin = Some(margin);
         self
     }
 
-    /// How long a caller waits for a token, a fetch and the pauses between fetches together; zero
-    /// waits for the fetch in flight and for no pause. Defaults to 5 s.
+    /// Sets how long a caller waits for a token, for fetches and the pauses between them together. With
+    /// zero it waits for the fetch in flight, however long, and for no pause. Defaults to 5 s.
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How long one fetch may take. Leave a session's longer than the transport takes to give up
-    /// connecting, 10 s for `Transport::https`: a renewal that is cut short before may have been sent
-    /// for all that is known, and counts as one whose answer was lost. Defaults to 30 s.
+    /// Sets how long one fetch may take. Defaults to 30 s.
+    ///
+    /// For a session, keep it longer than the connect timeout of the transport, 10 s for
+    /// `Transport::https`: a renewal that is cut off earlier counts as sent, and its answer as lost.
     pub fn with_fetch_deadline(mut self, deadline: Duration) -> Self {
         self.fetch_deadline = deadline;
         self
     }
 
-    /// The least time between the starts of two fetches, whatever the server says; the first
+    /// Sets the least time between the starts of two fetches, whatever the server says. The first
     /// fetch after a rejection, or after the credential changed, does not wait for it, once in
     /// that time. Defaults to 1 s.
     pub fn with_min_interval(mut self, interval: Duration) -> Self {
@@ -84,8 +85,8 @@ impl RefreshPolicy {
         self
     }
 
-    /// How long a token is good whose lifetime the server does not tell, where it can be fetched
-    /// again, at most ten years; one that cannot is good until it is rejected. Defaults to 5 min.
+    /// Sets how long a token is good if the server names no lifetime, at most ten years. A token that
+    /// cannot be fetched again is then good until it is rejected. Defaults to 5 min.
     pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
         self.default_lifetime = lifetime.min(MAX_LIFETIME);
         self

@@ -1,17 +1,13 @@
-//! A session that is renewed by its refresh token: the newest is never lost, and one that may be
-//! used up is not sent again without a word.
+//! A session that is renewed by its refresh token. The newest refresh token is never lost, and one
+//! that may be used up is sent once more at most.
 
-use super::{
-    fetcher::{Fetch, Fetcher},
-    flight,
-};
 use crate::{
     ClientSecret, Clock,
     client::{
         Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
         token_endpoint::token_response::Unusable,
     },
-    observe::tokens::{self, Source, Span},
+    observe::tokens::{self, Instrument, Span},
     vocabulary::race::before,
 };
 use http::StatusCode;
@@ -24,18 +20,18 @@ use std::{
 const MAX_UNANSWERED: u32 = 2;
 
 /// Told of each new refresh token.
-pub(in crate::client) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
+pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 
 /// Asks with the newest refresh token.
-pub(in crate::client) struct Session {
+pub(super) struct Session {
     endpoint: TokenEndpoint,
-    tokens: Arc<Mutex<RefreshTokens>>,
+    tokens: Mutex<RefreshTokens>,
     clock: Clock,
     deadline: Duration,
 }
 
 #[derive(Default)]
-struct RefreshTokens {
+pub(super) struct RefreshTokens {
     newest: Option<ClientSecret>,
     given_up: Option<GivenUp>,
     /// How often the newest was sent without an answer.
@@ -45,8 +41,8 @@ struct RefreshTokens {
     /// What the sign-in was for.
     resources: Vec<String>,
     /// What renewals are for instead.
-    named: Option<Vec<String>>,
-    on_rotation: Option<OnRotation>,
+    pub(super) named: Option<Vec<String>>,
+    pub(super) on_rotation: Option<OnRotation>,
 }
 
 /// A token that was given up while it may be on its way.
@@ -58,7 +54,12 @@ struct GivenUp {
 }
 
 impl RefreshTokens {
-    fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
+    pub(super) fn can_renew(&self) -> bool {
+        self.newest.is_some()
+    }
+
+    /// Goes on with the refresh token of another sign-in, which was for `resources`.
+    pub(super) fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
         self.newest = newest;
         self.resources = resources.to_vec();
         self.unanswered = 0;
@@ -117,7 +118,9 @@ impl RefreshTokens {
         Some((rotated?, told()?))
     }
 
-    fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+    /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, or
+    /// passed to `on_rotation` without one.
+    pub(super) fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
         if self.unanswered > 0 {
             let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
@@ -155,101 +158,56 @@ fn is_lost(error: &Error) -> bool {
     }
 }
 
-fn lock(tokens: &Mutex<RefreshTokens>) -> MutexGuard<'_, RefreshTokens> {
-    tokens.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Session {
-    pub(in crate::client) fn new(
-        endpoint: TokenEndpoint,
-        policy: &RefreshPolicy,
-        clock: &Clock,
-    ) -> Self {
+    pub(super) fn new(endpoint: TokenEndpoint, policy: &RefreshPolicy, clock: &Clock) -> Self {
         Self {
             endpoint: endpoint.detached(),
-            tokens: Arc::default(),
+            tokens: Mutex::default(),
             clock: clock.clone(),
             deadline: policy.fetch_deadline,
         }
     }
 
-    /// Goes on with a refresh token that was kept.
-    pub(in crate::client) fn resume(&self, refresh_token: ClientSecret) {
-        lock(&self.tokens).replace(Some(refresh_token), &[]);
+    /// For a look, or for one change.
+    pub(super) fn tokens(&self) -> MutexGuard<'_, RefreshTokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Fetcher for Session {
-    fn fetch(&self) -> Fetch {
-        let (tokens, endpoint) = (self.tokens.clone(), self.endpoint.clone());
+    pub(super) async fn renew(self: Arc<Self>) -> Result<TokenResponse, Error> {
         let deadline = self.clock.sleep(self.deadline);
-        Box::pin(async move {
-            lock(&tokens).next()?;
-            // First: as long as only metadata are asked for, nothing can be lost.
-            let url = endpoint.locate().await?;
-            let (sent, grant, again) = {
-                let mut tokens = lock(&tokens);
-                let sent = tokens.send()?;
-                let grant = tokens.grant(&sent);
-                (sent, grant, tokens.unanswered > 1)
-            };
-            if again {
-                tokens::possible_reuse();
+        self.tokens().next()?;
+        // First: while only metadata are asked for, nothing can be lost.
+        let url = self.endpoint.locate().await?;
+        let (sent, grant, again) = {
+            let mut tokens = self.tokens();
+            let sent = tokens.send()?;
+            let grant = tokens.grant(&sent);
+            (sent, grant, tokens.unanswered > 1)
+        };
+        if again {
+            tokens::possible_reuse();
+        }
+        let exchange = async move {
+            let answer = before(self.endpoint.ask(&url, &grant), deadline).await;
+            let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
+            let rotated = self.tokens().answered(&sent, &answer);
+            if let Some((rotated, then)) = rotated {
+                then.with(rotated);
             }
-            let exchange = async move {
-                let answer = before(endpoint.ask(&url, &grant), deadline).await;
-                let answer = answer.unwrap_or_else(|| Err(flight::too_long().into()));
-                let rotated = lock(&tokens).answered(&sent, &answer);
-                if let Some((rotated, then)) = rotated {
-                    then.with(rotated);
-                }
-                answer.map_err(|unusable| unusable.error)
-            };
-            // A task of its own: the server may have used up what was sent, so whatever becomes of
-            // the cache, the newest is not lost. The deadline ends it.
-            let answer = tokio::spawn(Span::current().instrument(exchange)).await;
-            answer.unwrap_or_else(|_| Err(flight::aborted())).map_err(|error| {
-                // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
-                // refused may be let in again.
-                let gone = error.code() == Some("invalid_grant") && !error.is_transient();
-                if gone { Error::sign_in_needed() } else { error }
-            })
+            answer.map_err(|unusable| unusable.error)
+        };
+        // A task of its own: the server may have used up what was sent, so whatever becomes of
+        // the cache, the newest is not lost. The deadline ends it.
+        let answer = tokio::spawn(exchange.instrument(Span::current())).await;
+        answer.unwrap_or_else(|_| Err(Error::aborted())).map_err(|error| {
+            // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
+            // refused may be let in again.
+            let gone = error.code() == Some("invalid_grant") && !error.is_transient();
+            if gone { Error::sign_in_needed() } else { error }
         })
     }
 
-    fn source(&self) -> Source {
-        let grant_type = Some("refresh_token".to_owned());
-        Source { endpoint: self.endpoint.place(), grant_type }
-    }
-
-    fn accept(&self, _: &TokenResponse) -> bool {
-        lock(&self.tokens).newest.is_some()
-    }
-
-    fn adopt(&self, response: &TokenResponse) -> bool {
-        let mut tokens = lock(&self.tokens);
-        tokens.replace(response.refresh_token().cloned(), response.resources());
-        tokens.newest.is_some()
-    }
-
-    fn forget(&self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
-        lock(&self.tokens).give_up(endpoint)
-    }
-
-    fn on_rotation(&self, told: OnRotation) {
-        lock(&self.tokens).on_rotation = Some(told);
-    }
-
-    fn renew_for(&self, resources: &[String]) -> bool {
-        lock(&self.tokens).named = Some(resources.to_vec());
-        true
-    }
-
-    fn rotates_its_secret(&self) -> bool {
-        self.endpoint.rotates_its_secret()
-    }
-
-    fn has_another_secret(&self) -> bool {
-        self.endpoint.has_another_secret()
+    pub(super) fn endpoint(&self) -> &TokenEndpoint {
+        &self.endpoint
     }
 }

@@ -1,55 +1,145 @@
-//! What a cache has and how it is doing, under its lock.
+//! What a cache is made of, what it holds, and how each event changes that: all that its clones
+//! share under one lock. Nothing here waits, starts a task or reports.
 
 use super::{
-    flight,
-    machine::{Machine, Now},
+    machine::{Failed, Fetched, Machine},
+    source::Source,
     status::Counts,
+    store::{StorePolicy, TokenStore},
 };
 use crate::{
-    AccessToken, ScopeSet,
-    client::{Error, TokenState, TokenStatus},
+    AccessToken, Clock, ConfigError, ScopeSet,
+    client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
+    observe::tokens::Reporter,
+    vocabulary::{clock::Now, flight::Joined, random, token::Giver},
 };
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
 
-pub(in crate::client::token_cache) struct State {
-    pub(in crate::client::token_cache) machine: Machine,
-    pub(in crate::client::token_cache) token: Option<AccessToken>,
-    pub(in crate::client::token_cache) granted: Option<ScopeSet>,
-    pub(in crate::client::token_cache) withheld: ScopeSet,
-    pub(in crate::client::token_cache) flight: Option<flight::Joined>,
-    pub(in crate::client::token_cache) last_error: Option<Error>,
-    pub(in crate::client::token_cache) counts: Counts,
-    /// Shut down.
-    pub(in crate::client::token_cache) closed: bool,
+/// What a caller gets.
+pub(super) type Outcome = Result<AccessToken, Error>;
+
+/// What a cache is made of. It does not change once the cache is used.
+pub(super) struct Setup {
+    pub(super) source: Source,
+    pub(super) patience: Duration,
+    pub(super) fetch_deadline: Duration,
+    pub(super) clock: Clock,
+    /// Where leases are counted from.
+    base: Instant,
+    pub(super) reporter: Reporter,
 }
 
+pub(super) struct State {
+    pub(super) setup: Arc<Setup>,
+    pub(super) machine: Machine,
+    token: Option<AccessToken>,
+    pub(super) granted: Option<ScopeSet>,
+    withheld: ScopeSet,
+    pub(super) flight: Option<Flight>,
+    pub(super) last_error: Option<Error>,
+    pub(super) counts: Counts,
+    /// How often anything happened.
+    pub(super) events: u64,
+    /// How often the user did something that gives waiting callers a reason to ask again.
+    pub(super) interventions: u64,
+    pub(super) is_used: bool,
+    pub(super) is_shut_down: bool,
+}
+
+/// A fetch in flight. Dropping this ends it.
+pub(super) struct Flight {
+    pub(super) joined: Joined<Outcome>,
+    pub(super) _end: oneshot::Sender<Infallible>,
+}
+
+impl Setup {
+    pub(super) fn new(source: Source, policy: &RefreshPolicy, clock: Clock) -> Self {
+        let (base, reporter) = (clock.monotonic(), Reporter::new(source.labels()));
+        let (patience, fetch_deadline) = (policy.patience, policy.fetch_deadline);
+        Self { source, patience, fetch_deadline, clock, base, reporter }
+    }
+
+    /// Returns `true` while `held` may be sent without asking the cache.
+    #[inline]
+    pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
+        let lease = held.lease().load(Ordering::Acquire);
+        let (secs, nanos) = (lease >> NANOS_BITS, lease & (1 << NANOS_BITS) - 1);
+        #[expect(clippy::cast_possible_truncation, reason = "30 bits of it are left")]
+        let since = Duration::new(secs, nanos as u32);
+        // The end is computed rather than the time since the base: half the arithmetic.
+        let until = self.base.checked_add(since);
+        lease != 0 && until.is_some_and(|until| self.clock.monotonic() < until)
+    }
+
+    /// The lease until `instant`: seconds since the base, and nanoseconds in the lowest bits, which
+    /// spares each call a division.
+    fn lease_until(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.base);
+        since.as_secs() << NANOS_BITS | u64::from(since.subsec_nanos())
+    }
+}
+
+/// As many as hold the nanoseconds of a second.
+const NANOS_BITS: u32 = 30;
+
 impl State {
-    pub(in crate::client::token_cache) fn new(machine: Machine) -> Self {
+    pub(super) fn new(setup: Setup, policy: RefreshPolicy, can_fetch: bool) -> Self {
         Self {
-            machine,
+            setup: Arc::new(setup),
+            machine: Machine::new(policy, random::fraction(), can_fetch),
             token: None,
             granted: None,
             withheld: ScopeSet::empty(),
             flight: None,
             last_error: None,
             counts: Counts::default(),
-            closed: false,
+            events: 0,
+            interventions: 0,
+            is_used: false,
+            is_shut_down: false,
         }
     }
 
-    /// The token that is held, where it may go out.
-    pub(in crate::client::token_cache) fn usable(&self, now: Now) -> Option<AccessToken> {
-        self.token.clone().filter(|_| self.machine.is_usable(now))
+    /// Puts `store` in front of the source.
+    ///
+    /// # Errors
+    ///
+    /// See [`Source::with_store`].
+    pub(super) fn with_store(
+        mut self,
+        store: Arc<dyn TokenStore>,
+        policy: StorePolicy,
+    ) -> Result<Self, ConfigError> {
+        let (refresh, clock) = (self.machine.policy(), &self.setup.clock);
+        let source = self.setup.source.with_store(store, policy, refresh.clone(), clock.clone())?;
+        self.setup = Arc::new(Setup::new(source, refresh, clock.clone()));
+        Ok(self)
     }
 
-    /// How long the token that is held is good, where that is known.
-    pub(in crate::client::token_cache) fn expires_in(&self, now: Now) -> Option<Duration> {
+    /// The time of this cache.
+    pub(super) fn now(&self) -> Now {
+        self.setup.clock.now()
+    }
+
+    /// Returns the token, if it may be sent.
+    pub(super) fn usable(&self, now: Now) -> Option<&AccessToken> {
+        self.token.as_ref().filter(|_| self.machine.is_usable(now))
+    }
+
+    /// Returns how long the token is good, if that is known.
+    pub(super) fn expires_in(&self, now: Now) -> Option<Duration> {
         self.machine.expires_in(now).filter(|_| self.token.is_some())
     }
 
-    pub(in crate::client::token_cache) fn status(&self, now: Now, events: u64) -> TokenStatus {
+    pub(super) fn status(&self) -> TokenStatus {
+        let now = self.now();
         let state = match &self.token {
-            _ if self.closed => TokenState::ShutDown,
+            _ if self.is_shut_down => TokenState::ShutDown,
             Some(_) if self.machine.is_fresh(now) => TokenState::Fresh,
             Some(_) if self.machine.is_usable(now) => TokenState::Stale,
             _ if !self.machine.is_refetchable() => TokenState::SignInNeeded,
@@ -64,8 +154,134 @@ impl State {
             withheld: self.withheld.clone(),
             counts: self.counts,
             last_error: self.last_error.clone(),
-            store_failures: 0,
-            events,
+            store_failures: self.setup.source.store().map_or(0, |store| store.failures()),
+            events: self.events,
+        }
+    }
+
+    /// Gives the token out, with a lease.
+    pub(super) fn serve(&self, now: Now) -> Outcome {
+        let token = self.token.as_ref().ok_or_else(Error::aborted)?;
+        let lease = self.machine.lease(now).map_or(0, |until| self.setup.lease_until(until));
+        token.lease().store(lease, Ordering::Release);
+        Ok(token.clone())
+    }
+
+    /// Takes the token out of use.
+    pub(super) fn retire(&mut self) -> Option<AccessToken> {
+        let token = self.token.take()?;
+        token.lease().store(0, Ordering::Release);
+        Some(token)
+    }
+
+    pub(super) fn holds(&self, token: &AccessToken) -> bool {
+        self.token.as_ref().is_some_and(|held| held.has_text_of(token))
+    }
+
+    /// Returns `true` if there is a token, or one may come.
+    pub(super) fn may_have_another(&self) -> bool {
+        let is_coming = self.machine.is_fetching() || self.machine.is_refetchable();
+        self.token.is_some() || is_coming && !self.is_shut_down
+    }
+
+    /// Returns how long it is until the next fetch may start, if it may not start at once.
+    pub(super) fn next_try(&self) -> Option<Duration> {
+        self.machine.next_try(self.now()).filter(|_| !self.is_shut_down)
+    }
+
+    /// Takes the answer of the fetch in flight, and returns what its waiters get, or why it counts
+    /// as failed.
+    pub(super) fn fetched(
+        &mut self,
+        now: Now,
+        result: Result<TokenResponse, Error>,
+        giver: Weak<dyn Giver>,
+    ) -> Result<Outcome, Error> {
+        let jitter = random::fraction();
+        let fetched = match result {
+            Ok(response) => self.keep(&response, now, giver, jitter),
+            Err(error) => {
+                self.machine.failed(now, Failed::of(&error), error.retry_after(), jitter);
+                Err(error)
+            }
+        };
+        match &fetched {
+            Ok(_) => self.counts.fetched(),
+            Err(error) => {
+                self.counts.failed();
+                self.last_error = Some(error.clone());
+            }
+        }
+        fetched
+    }
+
+    fn keep(
+        &mut self,
+        response: &TokenResponse,
+        now: Now,
+        giver: Weak<dyn Giver>,
+        jitter: f64,
+    ) -> Result<Outcome, Error> {
+        let can_fetch = self.setup.source.fetched(response);
+        Ok(match self.machine.fetched(now, response.lifetime(), can_fetch, jitter) {
+            Fetched::Kept => Ok(self.hold(response, giver)),
+            Fetched::Once => {
+                self.last_error = None;
+                Ok(response.access_token().clone())
+            }
+            Fetched::Superseded if !self.machine.is_refetchable() => {
+                self.usable(now).cloned().ok_or_else(Error::sign_in_needed)
+            }
+            Fetched::Superseded => {
+                let text = "another token took its place, and is not good any more";
+                self.usable(now).cloned().ok_or_else(|| Error::new(ErrorKind::Aborted, text))
+            }
+            Fetched::Useless => {
+                let text = "the token had expired when it came";
+                return Err(Error::new(ErrorKind::InvalidResponse, text));
+            }
+        })
+    }
+
+    /// Puts the token of the user in the place of the one that is held.
+    pub(super) fn store(&mut self, now: Now, response: &TokenResponse, giver: Weak<dyn Giver>) {
+        let can_fetch = self.setup.source.stored(response);
+        self.machine.stored(now, response.lifetime(), can_fetch);
+        self.hold(response, giver);
+    }
+
+    fn hold(&mut self, response: &TokenResponse, giver: Weak<dyn Giver>) -> AccessToken {
+        self.retire();
+        // A token of its own: its lease is this cache's alone.
+        let token = response.access_token().given_by(giver);
+        self.token = Some(token.clone());
+        self.granted = response.scope().cloned();
+        self.withheld = match (self.setup.source.scopes(), response.scope()) {
+            (Some(asked), Some(granted)) => asked.filtered(|scope| !granted.contains(scope)),
+            _ => ScopeSet::empty(),
+        };
+        self.last_error = None;
+        token
+    }
+
+    /// Returns the token that took the place of `held`, if it has `scopes`.
+    pub(super) fn wider_than(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<AccessToken> {
+        let token = self.usable(self.now()).filter(|token| !token.has_text_of(held))?;
+        let is_wide = match &self.granted {
+            Some(granted) => granted.contains_all(scopes),
+            None => self.setup.source.step_up().is_some_and(|step_up| step_up.asked_for(scopes)),
+        };
+        is_wide.then(|| token.clone())
+    }
+}
+
+impl Failed {
+    fn of(error: &Error) -> Self {
+        match error.is_transient() {
+            _ if error.is_sign_in_needed() => Self::Gone,
+            true => Self::Transient,
+            false if error.is_lasting() => Self::OfNoUse,
+            false => Self::Permanent,
         }
     }
 }

@@ -1,12 +1,11 @@
 use crate::{
     ClientSecret, ConfigError, ScopeSet,
     back_channel::{
-        assertion::JwtAssertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
+        assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
-    client::token_endpoint::pkce::CodeVerifier,
     vocabulary::location::is_token,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
 /// What a resource looks like.
@@ -46,7 +45,7 @@ const SHOWN: &[&str] = &[
     "requested_token_type",
 ];
 
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// What a client shows to get an access token
 /// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
@@ -65,7 +64,7 @@ pub struct Grant {
     /// Its `grant_type` first; secret values too, so all of them are wiped.
     pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
     /// What is signed for each attempt.
-    assertion: Option<Box<JwtAssertion>>,
+    pub(super) assertion: Option<Arc<dyn Assertion>>,
     /// The exchange of a token, whose answer has a member of its own.
     pub(in crate::client) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
@@ -114,9 +113,9 @@ impl Grant {
 
     /// A refresh token
     /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
-    /// are good once. A session of which it is all there is goes on with [`TokenCache::resumed`].
+    /// are good once. A session of which it is all there is goes on with [`TokenCache::from_refresh_token`].
     ///
-    /// [`TokenCache::resumed`]: crate::client::TokenCache::resumed
+    /// [`TokenCache::from_refresh_token`]: crate::client::TokenCache::from_refresh_token
     pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
         Self::standard(&[
             ("grant_type", "refresh_token"),
@@ -133,12 +132,6 @@ impl Grant {
         Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
     }
 
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only assertions are signed"))]
-    pub(in crate::client) fn asserted(assertion: JwtAssertion) -> Self {
-        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
-        Self { assertion: Some(Box::new(assertion)), ..grant }
-    }
-
     /// The code of a sign-in
     /// ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)); [`SignIn`]
     /// makes it.
@@ -147,16 +140,15 @@ impl Grant {
     pub(in crate::client) fn authorization_code(
         code: &str,
         redirect_uri: &str,
-        verifier: Option<&CodeVerifier>,
+        code_verifier: Option<&str>,
     ) -> Self {
         let mut grant = Self::standard(&[
             ("grant_type", "authorization_code"),
             ("redirect_uri", redirect_uri),
             ("code", code),
         ]);
-        if let Some(verifier) = verifier {
-            grant.params.push(("code_verifier", Zeroizing::new(verifier.expose().into())));
-        }
+        let verifier = code_verifier.map(|it| ("code_verifier", Zeroizing::new(it.to_owned())));
+        grant.params.extend(verifier);
         grant
     }
 
@@ -254,7 +246,7 @@ impl Grant {
         let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
         let forms = self.own_form.iter().flatten().chain(&self.extras);
         let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
-        let assertion = self.assertion.iter().map(|it| ("assertion", it.told_apart_by()));
+        let assertion = self.assertion.iter().map(|it| ("assertion", it.identity()));
         let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
         let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
         let mut scopes: Vec<_> = self.scopes.iter().collect();

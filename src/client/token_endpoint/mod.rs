@@ -4,10 +4,9 @@
 //! **Uses** `vocabulary`, `observe`, `jose`, `back_channel` and the client's error.
 
 pub(in crate::client) mod address;
+pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
-pub(in crate::client) mod parts;
-pub(in crate::client) mod pkce;
 mod protected_resource;
 mod revocation;
 #[cfg(feature = "jwt")]

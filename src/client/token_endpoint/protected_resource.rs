@@ -216,7 +216,7 @@ impl Rule<'_> {
     /// The origin of `resource`, where it is the one that is meant.
     fn admits(&self, resource: &str) -> Option<Origin> {
         let uri: Uri = resource.parse().ok()?;
-        let origin = Origin::of(&uri)?;
+        let origin = Origin::from_uri(&uri)?;
         match self {
             Self::Identifier(identifier) => (*identifier == resource).then_some(origin),
             Self::Covers(called) => {
@@ -242,7 +242,7 @@ fn document_of(
     let url = url.ok_or_else(|| unfit("no challenge names the metadata of the resource"))?;
     let url = fetchable(url, transport.allows_plain_http())
         .map_err(|why| unfit(format!("the URL of the resource's metadata {why}")))?;
-    match Origin::of(&url).is_some_and(|origin| origin.matches(called)) {
+    match Origin::from_uri(&url).is_some_and(|origin| origin.matches(called)) {
         true => Ok(url),
         false => Err(unfit("the URL of the resource's metadata is of another origin")),
     }

@@ -77,7 +77,7 @@ impl TokenRevocation {
 impl fmt::Debug for TokenRevocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenRevocation")
-            .field("origin", &Origin::of(&self.url).map(|origin| origin.to_string()))
+            .field("origin", &Origin::from_uri(&self.url).map(|origin| origin.to_string()))
             .field("client", &self.client)
             .field("transport", &self.transport)
             .finish()

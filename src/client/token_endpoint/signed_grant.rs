@@ -1,6 +1,8 @@
 //! Grants that are signed anew at each attempt.
 
+use super::grant::JWT_BEARER;
 use crate::{JwtAssertion, client::Grant};
+use std::sync::Arc;
 
 impl Grant {
     /// An assertion about whom the token is for, signed anew at each attempt
@@ -19,6 +21,8 @@ impl Grant {
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     pub fn signed_jwt_bearer(assertion: JwtAssertion) -> Self {
-        Self::asserted(assertion)
+        let mut grant = Self::standard(&[("grant_type", JWT_BEARER)]);
+        grant.assertion = Some(Arc::new(assertion));
+        grant
     }
 }

@@ -6,15 +6,13 @@ use crate::{
     AccessToken, ClientSecret, ScopeSet,
     back_channel::{json, scrub, secrets::Secrets},
     client::{Error, Grant},
+    vocabulary::clock::MAX_LIFETIME,
 };
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
-
-/// The longest lifetime that is believed: ten years.
-pub(in crate::client) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A good answer of a token endpoint.
 ///

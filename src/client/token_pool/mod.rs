@@ -28,7 +28,7 @@ mod shards;
 ///
 /// A session that is renewed by its refresh token lives in its cache alone. Where tokens come from
 /// sign-ins, have each new refresh token kept ([`TokenCache::on_rotation`]) and the closure go on
-/// from there ([`TokenCache::resumed`]), or let the bound be above the number of users who are
+/// from there ([`TokenCache::from_refresh_token`]), or let the bound be above the number of users who are
 /// signed in at once: once a cache that nobody can make again has given way, its user has to sign
 /// in. One whose token is being fetched gives way last.
 ///
@@ -78,7 +78,7 @@ mod shards;
 ///
 /// // After a sign-in:
 /// let policy = RefreshPolicy::default();
-/// let cache = TokenCache::signed_in(endpoint, &signed_in, policy, Clock::system());
+/// let cache = TokenCache::from_sign_in(endpoint, &signed_in, policy, Clock::system());
 /// pool.insert(User("alice".into()), cache);
 /// // After the sign-out:
 /// pool.remove(&User("alice".into()));

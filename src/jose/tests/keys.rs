@@ -163,7 +163,7 @@ fn an_ed25519_point_that_anybody_can_sign_for_is_refused() {
         for sign in [0, 0x80] {
             point[31] ^= sign;
             let jwk = changed(public(Algorithm::EdDsa), "x", |x| *x = point.to_vec());
-            assert_refused(&jwk, "anybody can sign");
+            assert_refused(&jwk, "small order");
         }
     }
     // Under the point of order 1 the signature of every message is this one.
@@ -226,7 +226,7 @@ fn a_member_that_is_there_twice_is_refused() {
         let jwk =
             jwk.replacen('{', &format!("{{\"kid\":\"a\",\"{name}\":\"b\",\"{name}\":\"b\","), 1);
         let error = VerifyingKey::from_jwk(jwk.as_bytes()).err();
-        assert_eq!(error, Some("a member is there twice"), "{name}");
+        assert_eq!(error, Some("a member is repeated"), "{name}");
     }
 }
 
@@ -247,7 +247,7 @@ fn base64_that_is_not_canonical_is_refused() {
             format!("{before}+"),
             format!("{before}{next}"),
         ] {
-            assert_refused(&with(jwk.clone(), name, wrong), "no base64url");
+            assert_refused(&with(jwk.clone(), name, wrong), "not base64url");
         }
     }
 }
@@ -289,7 +289,7 @@ fn hmac_under_the_text_of_a_public_key_is_no_signature_by_it() {
     let public = key(Algorithm::Rs256).public_jwk().unwrap();
     let key = VerifyingKey::from_jwk(public.as_bytes()).unwrap();
     for algorithm in SYMMETRIC {
-        let forger = SigningKey::symmetric(algorithm, public.as_str()).unwrap();
+        let forger = SigningKey::from_secret(algorithm, public.as_str()).unwrap();
         let signature = forger.signature(b"message").unwrap();
         assert!(!key.supports(algorithm));
         for claimed in algorithms() {

@@ -7,14 +7,14 @@ mod sets;
 mod signatures;
 mod vectors;
 
-use super::{signing::Pair, *};
+use super::{key_pair::KeyPair, *};
 use serde_json::{Value, json};
 
 impl SigningKey {
     /// The key that checks what this one signs; a shared secret without its name.
     pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, &'static str> {
         match (&*self.pair, self.public_jwk()) {
-            (Pair::Shared(key), _) => Ok(VerifyingKey::of_shared(self.algorithm(), key.clone())),
+            (KeyPair::Shared(key), _) => Ok(VerifyingKey::of_shared(self.algorithm(), key.clone())),
             (_, Some(jwk)) => VerifyingKey::from_jwk(jwk.as_bytes()),
             (_, None) => Err("it has no public half"),
         }

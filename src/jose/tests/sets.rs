@@ -26,9 +26,9 @@ fn a_bad_entry_is_skipped_and_the_others_are_kept() {
     assert_eq!(
         set.skipped(),
         [
-            "key 1, without a kid: it is no object",
-            "key 2, without a kid: it is no object",
-            "key 3, without a kid: it is no object",
+            "key 1, without a kid: it is not an object",
+            "key 2, without a kid: it is not an object",
+            "key 3, without a kid: it is not an object",
             "key 4, kid \"b\": a member is of the wrong type",
             "key 5, kid \"secret\": it is a shared secret",
             "key 7, without a kid: it has no type (kty)",
@@ -97,7 +97,7 @@ fn a_set_of_more_than_100_entries_is_refused_whatever_they_are() {
     let of = |len| json!({"keys": vec![json!({}); len]}).to_string();
     assert_eq!(KeySet::from_json(of(100).as_bytes()).unwrap().skipped().len(), 100);
     let error = KeySet::from_json(of(101).as_bytes()).err();
-    assert_eq!(error, Some("it holds more than 100 keys"));
+    assert_eq!(error, Some("it has more than 100 keys"));
 }
 
 #[test]

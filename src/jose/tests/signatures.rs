@@ -116,10 +116,10 @@ fn a_private_jwk_that_cannot_sign_is_an_error_that_does_not_repeat_it() {
 #[test]
 fn a_secret_is_for_hmac_alone() {
     for algorithm in algorithms() {
-        let key = SigningKey::symmetric(algorithm, "x".repeat(64));
+        let key = SigningKey::from_secret(algorithm, "x".repeat(64));
         assert_eq!(key.is_ok(), algorithm.is_symmetric(), "{algorithm}");
     }
-    assert!(SigningKey::symmetric(Algorithm::Hs256, "x".repeat(31)).is_err());
+    assert!(SigningKey::from_secret(Algorithm::Hs256, "x".repeat(31)).is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What a route asks for beyond a good token.
+//! Requires more than a good token of a route.
 //!
-//! **In**: a request that [`RequireToken`](crate::server::RequireToken) let pass. **Out**: the same request, or a refusal.
-//! **Uses** `vocabulary`, `observe`, `validate` and `require_token`.
+//! **In**: a request that [`RequireToken`](crate::server::RequireToken) let through. **Out**: the same request, or a refusal.
+//! **Uses** `vocabulary`, `validate`, `answered` and `require_token`.
 
 mod require_policy;
 mod require_scope;

@@ -1,12 +1,8 @@
 use crate::{
     RequestHead,
     server::{
-        Anonymous, AnsweredFuture, Authenticated,
-        require_token::{
-            decide::{self, Whose},
-            refuse,
-            service::Preflight,
-        },
+        AnsweredFuture,
+        require_token::{Anonymous, Authenticated, refuse, service::Preflight},
     },
     validate::Rejection,
 };
@@ -18,16 +14,16 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Says whether a good token is enough for a request.
+/// Decides whether a good token is enough for a request.
 ///
-/// Implemented for closures. [`RequireScope`](crate::server::RequireScope) and
-/// [`StepUp`](crate::server::StepUp) are two.
+/// Implemented for closures, [`RequireScope`](crate::server::RequireScope) and
+/// [`StepUp`](crate::server::StepUp).
 pub trait Policy {
-    /// Lets the holder of this token through, or says why not.
+    /// Returns `Ok` if the token is enough.
     ///
     /// # Errors
     ///
-    /// The refusal, for example [`Rejection::insufficient_scope`].
+    /// Why it is not, for example [`Rejection::insufficient_scope`].
     fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection>;
 }
 
@@ -40,12 +36,13 @@ where
     }
 }
 
-/// Lets only requests through whose token a [`Policy`] finds enough.
+/// Lets only requests through that have a token which satisfies a [`Policy`].
 ///
-/// It stands below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree; without
-/// one above it, every request is answered with 500. Below an optional one, a request without a
-/// token is refused with 401. A CORS preflight that it let through passes. A refusal leaves the
-/// inner service reserved until the next call or until the service is dropped.
+/// Put it below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree. Without
+/// one above it, every response is 500. The layer refuses a request without a token with 401, even if
+/// that `RequireToken` allows anonymous requests. It lets a CORS preflight through that `RequireToken`
+/// let through. After a refusal, the inner service stays reserved until the next call, or until the
+/// service is dropped.
 ///
 /// ```
 /// use tower_oauth2::{server::{Authenticated, RequirePolicy}, validate::Rejection};
@@ -62,7 +59,7 @@ pub struct RequirePolicy<P> {
 }
 
 impl<P: Policy> RequirePolicy<P> {
-    /// Asks `policy`.
+    /// Creates a layer that asks `policy`.
     pub fn new(policy: P) -> Self {
         Self { policy }
     }
@@ -79,43 +76,28 @@ impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
 /// The service of [`RequirePolicy`] and [`RequireScope`](crate::server::RequireScope).
 #[derive(Clone, Copy)]
 pub struct RequirePolicyService<S, P> {
-    pub(in crate::server) inner: S,
-    pub(in crate::server) policy: P,
+    pub(super) inner: S,
+    pub(super) policy: P,
 }
 
 impl<S, P> RequirePolicyService<S, P> {
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, P: Policy> RequirePolicyService<S, P> {
     fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let extensions = request.extensions();
-        let (rejection, settings, whose) = if let Some(own) = extensions.get::<Authenticated>() {
-            (self.policy.check(own).err()?, own.settings(), own.whose())
+        let (extensions, head) = (request.extensions(), RequestHead::from_request(request));
+        if let Some(authenticated) = extensions.get::<Authenticated>() {
+            let rejection = self.policy.check(authenticated).err()?;
+            Some(authenticated.refuse(rejection, head))
         } else if let Some(anonymous) = extensions.get::<Anonymous>() {
-            (Rejection::missing(), anonymous.settings(), Whose::default())
+            Some(anonymous.refuse(head))
         } else if extensions.get::<Preflight>().is_some() {
-            return None;
+            None
         } else {
-            return Some(refuse::misplaced(
-                "a policy stands below no RequireToken: put that layer around it",
-            ));
-        };
-        decide::refused(settings, &rejection, whose);
-        Some(refuse::response(rejection, settings, RequestHead::of(request)))
+            let misplaced = "no RequireToken is above this policy: put that layer around it";
+            Some(refuse::without_settings(Rejection::internal(misplaced)))
+        }
     }
 }
 

@@ -7,12 +7,11 @@ use crate::{
 use std::sync::Arc;
 use tower_layer::Layer;
 
-/// Lets only requests through whose token grants certain scopes.
+/// Lets only requests through that have a token with the required scopes.
 ///
-/// It stands below a [`RequireToken`](crate::server::RequireToken), on a route or on a subtree; without
-/// one above it, every request is answered with 500. A token that grants too little is refused
-/// with 403 `insufficient_scope` and one challenge that names all the scopes
-/// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
+/// The layer refuses other tokens with 403 `insufficient_scope`, and one challenge that names all the
+/// scopes ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). It is a
+/// [`RequirePolicy`](crate::server::RequirePolicy): its docs apply here too.
 ///
 /// ```
 /// use axum::{Router, routing::{get, post}};
@@ -25,30 +24,29 @@ use tower_layer::Layer;
 ///     .route_layer(RequireToken::new("api", StaticTokens::new())?);
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
-///
-/// It is a [`RequirePolicy`](crate::server::RequirePolicy): see there for what holds for all of them.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RequireScope {
-    /// Any of these, each of which is all of its scopes.
+    /// A token must grant all scopes of one of these.
     alternatives: Arc<Vec<ScopeSet>>,
 }
 
 impl RequireScope {
-    /// Asks for every one of `scopes`.
+    /// Requires all of `scopes`.
     ///
     /// # Errors
     ///
-    /// When there is none, or one is no [`Scope`](crate::Scope).
+    /// When `scopes` is empty, or one is not a [`Scope`](crate::Scope).
     pub fn all_of<I>(scopes: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        Ok(Self { alternatives: Arc::new(vec![some(scopes)?]) })
+        Ok(Self { alternatives: Arc::new(vec![at_least_one(scopes, "all_of")?]) })
     }
 
-    /// Or for every one of `scopes`. A refusal names the scopes of the first alternative.
+    /// Also accepts tokens that have all of `scopes`. A refusal names the scopes of the first
+    /// alternative.
     ///
     /// # Errors
     ///
@@ -58,19 +56,19 @@ impl RequireScope {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        Arc::make_mut(&mut self.alternatives).push(some(scopes)?);
+        Arc::make_mut(&mut self.alternatives).push(at_least_one(scopes, "or_all_of")?);
         Ok(self)
     }
 }
 
-fn some<I>(scopes: I) -> Result<ScopeSet, ConfigError>
+fn at_least_one<I>(scopes: I, setter: &str) -> Result<ScopeSet, ConfigError>
 where
     I: IntoIterator,
     I::Item: AsRef<str>,
 {
     let scopes = ScopeSet::new(scopes)?;
     match scopes.is_empty() {
-        true => Err(ConfigError::new("RequireScope needs at least one scope")),
+        true => Err(ConfigError::new(format!("RequireScope needs a scope: {setter} names none"))),
         false => Ok(scopes),
     }
 }

@@ -4,9 +4,10 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Asks for a recent or a strong authentication of the user
-/// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)): a [`Policy`]. A token that does not tell
-/// is not enough.
+/// A [`Policy`] that requires a recent or strong authentication of the user
+/// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
+///
+/// A token without the claims for it is not enough.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,13 +25,13 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Asks for this authentication context (`acr`). Defaults to any.
+    /// Sets the required authentication context (`acr`). Defaults to any.
     pub fn with_acr(mut self, acr: impl Into<Box<str>>) -> Self {
         self.acr = Some(acr.into());
         self
     }
 
-    /// Asks for an authentication that is not older (`auth_time`). Defaults to any age.
+    /// Sets how long ago the user may have authenticated (`auth_time`). Defaults to any age.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
@@ -40,7 +41,7 @@ impl StepUp {
 impl Policy for StepUp {
     fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
         let principal = authenticated.principal();
-        let now = authenticated.settings().clock.wall();
+        let now = authenticated.clock().wall();
         let strong = self.acr.is_none() || principal.acr() == self.acr.as_deref();
         let recent = self.max_age.is_none_or(|max_age| {
             let since = principal.authenticated_at().map(|then| now.duration_since(then));

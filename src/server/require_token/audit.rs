@@ -1,29 +1,32 @@
-//! One event a decision, for whoever keeps books.
+//! Counts, logs and audits decisions.
 
 use crate::{
     TokenLocation,
-    validate::{Principal, RejectionKind},
+    back_channel::scrub,
+    observe::{self, Outcome},
+    validate::{Principal, Rejection, RejectionKind},
     vocabulary::keyed::Key,
 };
 use std::{fmt, sync::Arc};
 
-/// What a [`RequireToken`](crate::server::RequireToken) decided about one request, or a policy below it
-/// that refused. It holds no token.
+/// The decision of a [`RequireToken`](crate::server::RequireToken) about one request, or the refusal of
+/// a layer or extractor below it. It does not contain the token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {
-    /// Whether the request was let through.
+    /// `true` if the request was let through.
     pub allowed: bool,
-    /// What was wrong with the token, or with the lack of one; nothing where all was well.
-    pub refused: Option<RejectionKind>,
-    /// The reason in words, where there is one: for the log, not for the caller.
-    pub reason: &'a str,
-    /// Where the token was; nothing where none was found.
+    /// Why the request was refused, or why its token was ignored
+    /// ([`dangerous_pass_bad_tokens_as_anonymous`](crate::server::RequireToken::dangerous_pass_bad_tokens_as_anonymous)).
+    pub rejection: Option<RejectionKind>,
+    /// The description of the rejection, or an empty text. It is for logs, not for callers.
+    pub description: &'a str,
+    /// Where the token was, if one was found.
     pub location: Option<&'a TokenLocation>,
-    /// Whose token it was, where it was good.
+    /// The principal of the token, if the token is good.
     pub principal: Option<&'a Principal>,
-    /// A fingerprint of the token, the same for the same token as long as the process lives, and
-    /// of no use anywhere else.
+    /// A fingerprint of the token. One token has one fingerprint while the process runs, and another
+    /// in every other process.
     pub token_id: Option<TokenId>,
 }
 
@@ -43,26 +46,52 @@ impl fmt::Debug for TokenId {
     }
 }
 
-/// The hook, and the key of its fingerprints.
+/// What a decision is about, as far as it is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct TokenDetails<'a> {
+    pub(super) location: Option<&'a TokenLocation>,
+    pub(super) id: Option<TokenId>,
+    pub(super) principal: Option<&'a Principal>,
+}
+
+/// The audit hook, and the key of its fingerprints.
 #[derive(Clone)]
-pub(in crate::server) struct Auditor {
+pub(super) struct Auditor {
     hook: Arc<dyn Fn(&AuditEvent<'_>) + Send + Sync>,
     key: Key,
 }
 
 impl Auditor {
-    pub(in crate::server) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         Self { hook: Arc::new(hook), key: Key::random() }
     }
 
-    pub(in crate::server) fn token_id(&self, token: &[u8]) -> TokenId {
+    pub(super) fn token_id(&self, token: &[u8]) -> TokenId {
         let digest = self.key.digest(token);
         let id = digest.first_chunk().map(|first| u64::from_le_bytes(*first));
         TokenId(id.unwrap_or_default())
     }
+}
 
-    pub(in crate::server) fn note(&self, event: &AuditEvent<'_>) {
-        (self.hook)(event);
+/// Records a decision with metrics, tracing and the audit hook.
+pub(super) fn record(
+    auditor: Option<&Auditor>,
+    outcome: Outcome,
+    rejection: Option<&Rejection>,
+    token: TokenDetails<'_>,
+) {
+    let reason = rejection.map(|rejection| rejection.kind().as_str());
+    let description = || scrub::description(rejection.map_or("", Rejection::description));
+    observe::decided(outcome, reason, token.location.map(TokenLocation::kind), description);
+    if let Some(auditor) = auditor {
+        (auditor.hook)(&AuditEvent {
+            allowed: outcome != Outcome::Rejected,
+            rejection: rejection.map(Rejection::kind),
+            description: rejection.map_or("", Rejection::description),
+            location: token.location,
+            principal: token.principal,
+            token_id: token.id,
+        });
     }
 }
 

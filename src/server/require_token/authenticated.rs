@@ -1,14 +1,26 @@
-use super::{decide::Whose, extract::Which, settings::Settings};
+use super::{
+    audit::{TokenDetails, TokenId},
+    extract::LocationIndex,
+    refuse::Refusal,
+    settings::Settings,
+};
 use crate::{
-    Clock, TokenLocation,
-    server::TokenId,
-    validate::{Principal, Validated},
+    Clock, RequestHead, TokenLocation,
+    validate::{Principal, Rejection, Validated},
     vocabulary::race::before,
 };
-use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use http::Response;
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-/// What [`RequireToken`](crate::server::RequireToken) hands on in the request's extensions: whose token
-/// it is, what the validator knows beyond that, and where the token was.
+/// The good token of a request: its principal, the validator's claims, and where it was.
+/// [`RequireToken`](crate::server::RequireToken) puts it into the request's extensions.
 ///
 /// A clone shares the contents.
 ///
@@ -22,21 +34,21 @@ use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 /// ```
 #[derive(Clone)]
 pub struct Authenticated {
-    validated: Arc<dyn Erased>,
-    which: Which,
+    validated: Arc<dyn AnyValidated>,
+    index: LocationIndex,
     token_id: Option<TokenId>,
     settings: Arc<Settings>,
 }
 
-/// [`Validated`] of any claims. One extension of one type serves every validator, so that
-/// [`RequireScope`](crate::server::RequireScope) needs to know none.
-trait Erased: Any + Send + Sync {
+/// [`Validated`] of any claims. All validators share one extension type, so that
+/// [`RequireScope`](crate::server::RequireScope) works with each of them.
+trait AnyValidated: Any + Send + Sync {
     fn principal(&self) -> &Principal;
     fn good_until(&self) -> Option<SystemTime>;
     fn revoked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-impl<C: Send + Sync + 'static> Erased for Validated<C> {
+impl<C: Send + Sync + 'static> AnyValidated for Validated<C> {
     fn principal(&self) -> &Principal {
         Validated::principal(self)
     }
@@ -51,47 +63,49 @@ impl<C: Send + Sync + 'static> Erased for Validated<C> {
 }
 
 impl Authenticated {
-    pub(in crate::server) fn new<C: Send + Sync + 'static>(
+    pub(super) fn new<C: Send + Sync + 'static>(
         validated: Arc<Validated<C>>,
-        which: Which,
+        index: LocationIndex,
         token_id: Option<TokenId>,
         settings: Arc<Settings>,
     ) -> Self {
-        Self { validated, which, token_id, settings }
+        Self { validated, index, token_id, settings }
     }
 
-    /// Whose token it is, and what it allows.
+    /// Returns the principal of the token.
     #[must_use]
     pub fn principal(&self) -> &Principal {
         self.validated.principal()
     }
 
-    /// The claims of a validator whose [`Claims`](crate::validate::ValidateToken::Claims) are
-    /// `C`; nothing where they are of another type.
+    /// Returns the validator's claims, if its [`Claims`](crate::validate::ValidateToken::Claims) are
+    /// of type `C`.
     #[must_use]
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<&C> {
         let any: &dyn Any = &*self.validated;
         any.downcast_ref::<Validated<C>>().map(Validated::claims)
     }
 
-    /// Where the token was.
+    /// Returns where the token was.
     #[must_use]
     pub fn location(&self) -> &TokenLocation {
-        self.settings.sources.location(self.which)
+        self.settings.sources.location(self.index)
     }
 
-    /// Waits until the token is good no longer, a validator's leeway included
-    /// ([`Validated::good_until`]): for streams and sockets that outlive the check at their
-    /// beginning. A token without expiry that is never revoked keeps it waiting for
-    /// ever. The future holds nothing of the request.
+    /// Waits until the token expires ([`Validated::good_until`], which includes the validator's
+    /// leeway) or is revoked: `TokenEnd::Expired` or `TokenEnd::Revoked`. For streams and sockets,
+    /// which outlive the check of their request.
+    ///
+    /// The future never resolves for a token that neither expires nor is revoked. It borrows nothing
+    /// of the request.
     ///
     /// # Panics
     ///
-    /// Where the token has an expiry: outside of a tokio runtime, or in one whose timers are off.
+    /// When the token expires and there is no tokio runtime, or one without timers.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is lost by dropping the future.
+    /// Cancel safe.
     pub fn ended(&self) -> impl Future<Output = TokenEnd> + Send + use<> {
         let validated = self.validated.clone();
         let clock = self.settings.clock.clone();
@@ -104,54 +118,61 @@ impl Authenticated {
         }
     }
 
-    pub(in crate::server) fn settings(&self) -> &Settings {
-        &self.settings
+    pub(in crate::server) fn clock(&self) -> &Clock {
+        &self.settings.clock
     }
 
-    /// What an audit of a decision about this token says of it.
-    pub(in crate::server) fn whose(&self) -> Whose<'_> {
+    /// Refuses the request of `head`, which presented this token.
+    pub(in crate::server) fn refuse<R: Default>(
+        &self,
+        rejection: Rejection,
+        head: RequestHead<'_>,
+    ) -> Response<R> {
         let (location, principal) = (Some(self.location()), Some(self.principal()));
-        Whose { location, token_id: self.token_id, principal }
+        let token = TokenDetails { location, id: self.token_id, principal };
+        Refusal { rejection, token }.into_response(&self.settings, head)
     }
 }
 
-/// Why a token is good no longer.
+/// Why a token is no longer good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenEnd {
-    /// Its time is over.
+    /// It expired.
     Expired,
-    /// It was taken back.
+    /// It was revoked.
     Revoked,
 }
 
-/// Waits until the wall clock shows `end`, at most an hour at a time: it may be set.
+/// Waits until the wall clock shows `end`.
 async fn expired(clock: Clock, end: Option<SystemTime>) {
     let Some(end) = end else { return std::future::pending().await };
     while let Ok(left) = end.duration_since(clock.wall()) {
         if left.is_zero() {
             break;
         }
-        clock.sleep(left.min(LOOK)).await;
+        clock.sleep(left.min(MAX_SLEEP)).await;
     }
 }
 
-const LOOK: std::time::Duration = std::time::Duration::from_secs(60 * 60);
+/// The wall clock is read again this often, since it may be set.
+const MAX_SLEEP: Duration = Duration::from_secs(60 * 60);
 
-/// What an optional [`RequireToken`](crate::server::RequireToken) hands on in the request's extensions in
-/// place of an [`Authenticated`], where no token was presented.
+/// The extension of a request that [`RequireToken`](crate::server::RequireToken) let through without a
+/// good token, in place of an [`Authenticated`].
 #[derive(Clone)]
 pub struct Anonymous {
     settings: Arc<Settings>,
 }
 
 impl Anonymous {
-    pub(in crate::server) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
         Self { settings }
     }
 
-    pub(in crate::server) fn settings(&self) -> &Settings {
-        &self.settings
+    /// Refuses the request of `head`, which needs a token.
+    pub(in crate::server) fn refuse<R: Default>(&self, head: RequestHead<'_>) -> Response<R> {
+        Refusal::missing().into_response(&self.settings, head)
     }
 }
 

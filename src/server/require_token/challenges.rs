@@ -1,59 +1,61 @@
-//! The challenges of one layer, made once.
+//! The challenges of one layer, built once.
 
-use super::{
-    extract::{SEVERAL, SYNTAX, TWICE},
-    refuse::NO_STORE,
-};
+use super::extract::{BAD_SYNTAX, REPEATED_HEADER, SEVERAL_TOKENS};
 use crate::{
     Challenge, ConfigError, ScopeSet,
     back_channel::{scrub, well_known::resource_metadata},
+    server::uncached,
     validate::{Rejection, RejectionKind},
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, WWW_AUTHENTICATE},
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, WWW_AUTHENTICATE},
 };
 
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Says {
+pub(super) struct ChallengeSettings {
     realm: Box<str>,
-    pub(in crate::server) resource: Option<Resource>,
-    pub(in crate::server) scope_hint: ScopeSet,
-    pub(in crate::server) error_uri: Option<Box<str>>,
-    /// Why a token is refused.
-    pub(in crate::server) details: bool,
-    pub(in crate::server) exposed: bool,
+    pub(super) resource: Option<Resource>,
+    pub(super) scope_hint: ScopeSet,
+    pub(super) error_uri: Option<Box<str>>,
+    /// Does not tell callers why a token is refused.
+    pub(super) terse: bool,
+    /// Lets pages of other origins read the challenges.
+    pub(super) exposed: bool,
+    /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires of a layer that reads it.
+    pub(super) offers_basic: bool,
 }
 
-/// A protected resource, and where its metadata are.
+/// A protected resource, and the URL of its metadata.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Resource {
-    pub(in crate::server) identifier: Box<str>,
+pub(super) struct Resource {
+    pub(super) identifier: Box<str>,
     metadata_url: Box<str>,
 }
 
 impl Resource {
-    pub(in crate::server) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
+    pub(super) fn new(identifier: Box<str>) -> Result<Self, ConfigError> {
         let metadata_url = resource_metadata(&identifier)?.to_string().into();
         Ok(Self { identifier, metadata_url })
     }
 }
 
-impl Says {
-    pub(in crate::server) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+impl ChallengeSettings {
+    fn new(realm: Box<str>) -> Result<Self, ConfigError> {
         Challenge::bearer().with_param("realm", &realm)?;
         Ok(Self {
             realm,
             resource: None,
             scope_hint: ScopeSet::empty(),
             error_uri: None,
-            details: true,
+            terse: false,
             exposed: false,
+            offers_basic: false,
         })
     }
 
-    /// `Bearer` with what every challenge of the layer says.
+    /// Returns the `Bearer` challenge with what each of them says.
     fn base(&self) -> Challenge {
         let mut challenge = Challenge::bearer();
         challenge.push("realm", &self.realm);
@@ -71,12 +73,12 @@ impl Says {
         challenge
     }
 
-    /// The challenge of a refusal that has an `error`.
+    /// Returns the challenge of a refusal that has an `error`.
     fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
         let mut challenge = self.base();
         challenge.push("error", error);
         let description = scrub::description(rejection.public_description());
-        if self.details && !description.is_empty() {
+        if !self.terse && !description.is_empty() {
             challenge.push("error_description", &description);
         }
         if let Some(error_uri) = &self.error_uri {
@@ -91,7 +93,7 @@ impl Says {
         challenge
     }
 
-    /// The `Bearer` challenge of a refusal, where it has one.
+    /// Returns the `Bearer` challenge of a refusal, if it has one.
     fn bearer(&self, rejection: &Rejection) -> Option<Challenge> {
         match rejection.kind().error_code() {
             _ if rejection.kind() == RejectionKind::Missing => Some(self.missing()),
@@ -109,69 +111,72 @@ impl Says {
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Challenges {
-    says: Says,
-    /// Made for the rejections that come with the crate: the usual refusal formats nothing.
+pub(super) struct Challenges {
+    settings: ChallengeSettings,
+    /// Those of the crate's own rejections, so that the usual refusal formats nothing.
     prebuilt: Vec<(Rejection, HeaderMap)>,
-    /// Where Basic is read, RFC 9110 §11.6.1 wants it to be offered.
-    basic: Option<HeaderValue>,
 }
 
 impl Challenges {
-    pub(in crate::server) fn new(says: &Says, read_basic: bool) -> Self {
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+        let settings = ChallengeSettings::new(realm)?;
+        let mut challenges = Self { settings, prebuilt: Vec::new() };
+        challenges.change(|_| {});
+        Ok(challenges)
+    }
+
+    pub(super) fn settings(&self) -> &ChallengeSettings {
+        &self.settings
+    }
+
+    /// Changes the settings, and builds the challenges anew.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut ChallengeSettings)) {
+        change(&mut self.settings);
         let usual = [
             Rejection::missing(),
-            Rejection::malformed(TWICE),
-            Rejection::malformed(SEVERAL),
-            Rejection::malformed(SYNTAX),
+            Rejection::malformed(REPEATED_HEADER),
+            Rejection::malformed(SEVERAL_TOKENS),
+            Rejection::malformed(BAD_SYNTAX),
             Rejection::not_mine(),
             Rejection::unknown(),
             Rejection::expired(),
             Rejection::revoked(),
             Rejection::unverified(""),
         ];
-        let basic = read_basic.then(|| says.basic());
-        let mut challenges = Self { says: says.clone(), prebuilt: Vec::new(), basic };
-        let made = usual.map(|rejection| {
-            let headers = challenges.make(&rejection);
+        let built = usual.map(|rejection| {
+            let headers = self.build(&rejection);
             (rejection, headers)
         });
-        challenges.prebuilt = made.into();
-        challenges
+        self.prebuilt = built.into();
     }
 
-    /// The headers of a refusal: its challenges, and that it is not to be kept.
-    pub(in crate::server) fn headers(&self, rejection: &Rejection) -> HeaderMap {
+    /// Returns the headers of a refusal: `Cache-Control` and its challenges.
+    pub(super) fn headers(&self, rejection: &Rejection) -> HeaderMap {
         let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
             usual.kind() == rejection.kind()
                 && usual.public_description() == rejection.public_description()
         });
         match prebuilt {
             Some((_, headers)) => headers.clone(),
-            None => self.make(rejection),
+            None => self.build(rejection),
         }
     }
 
-    fn make(&self, rejection: &Rejection) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(2);
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        if let Some(bearer) = self.says.bearer(rejection) {
+    fn build(&self, rejection: &Rejection) -> HeaderMap {
+        let mut headers = uncached::headers();
+        if let Some(bearer) = self.settings.bearer(rejection) {
             headers.append(WWW_AUTHENTICATE, bearer.to_header_value());
         }
-        let asks = rejection.kind().status() == StatusCode::UNAUTHORIZED
+        let asks_for_token = rejection.kind().status() == StatusCode::UNAUTHORIZED
             && rejection.kind() != RejectionKind::InsufficientAuthentication;
-        if let Some(basic) = self.basic.as_ref().filter(|_| asks) {
-            headers.append(WWW_AUTHENTICATE, basic.clone());
+        if self.settings.offers_basic && asks_for_token {
+            headers.append(WWW_AUTHENTICATE, self.settings.basic());
         }
-        if self.says.exposed {
+        if self.settings.exposed {
             let exposed = HeaderValue::from_static("WWW-Authenticate");
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
         headers
-    }
-
-    pub(in crate::server) fn are_terse(&self) -> bool {
-        !self.says.details
     }
 }
 
@@ -180,23 +185,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_a_token_was_refused_before_its_signature_is_told_no_caller() {
-        let says = Says::new("api".into()).unwrap();
-        let challenges = Challenges::new(&says, false);
-        let told = |description| {
+    fn callers_do_not_learn_why_a_token_was_refused_before_its_signature_was_checked() {
+        let challenges = Challenges::new("api".into()).unwrap();
+        let built = |description| {
             let rejection = Rejection::unverified(description);
             let prebuilt = challenges.headers(&rejection)[WWW_AUTHENTICATE].clone();
-            (prebuilt, says.error("invalid_token", &rejection))
+            (prebuilt, challenges.settings.error("invalid_token", &rejection))
         };
-        let (prebuilt, made) = told("the issuer is not trusted");
-        let (other, _) = told("the signature is wrong");
-        assert_eq!(prebuilt, made.to_header_value());
+        let (prebuilt, formatted) = built("the issuer is not trusted");
+        let (other, _) = built("the signature is wrong");
+        assert_eq!(prebuilt, formatted.to_header_value());
         assert_eq!(prebuilt, other);
-        assert!(
-            prebuilt
-                .to_str()
-                .unwrap()
-                .contains("error_description=\"the access token is not good\"")
-        );
+        let description = "error_description=\"the access token is not good\"";
+        assert!(prebuilt.to_str().unwrap().contains(description));
     }
 }

@@ -1,115 +1,82 @@
-//! What becomes of a request, once it is known what it presented and what the validator says.
+//! Decides about a request, by what it presents and what the validator answers.
 
 use super::{
-    extract::{self, Found, Place, Which, has_unread_token},
+    audit::{self, TokenDetails, TokenId},
+    authenticated::{Anonymous, Authenticated},
+    cache_control::CacheControl,
+    extract::{self, ExtractedToken, LocationIndex, Position, has_unread_token},
+    refuse::Refusal,
     settings::{Mode, Settings},
     strip::{self, Strip},
 };
 use crate::{
-    RequestHead, TokenLocation,
-    observe::{self, Outcome},
-    server::{Anonymous, AuditEvent, Authenticated, TokenId},
-    validate::{Principal, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
+    RequestHead,
+    observe::Outcome,
+    validate::{Rejection, RejectionKind, ValidateToken, Validated, Verdict},
 };
 use http::{Request, header::AUTHORIZATION};
 use std::sync::Arc;
 
-/// A token that was presented, without the token.
-pub(in crate::server) struct Presented {
-    which: Which,
-    place: Place,
-    /// Only where somebody keeps books.
-    token_id: Option<TokenId>,
+/// Admits a request, or refuses it.
+pub(super) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
+
+/// Where a token was presented, without the token.
+pub(super) struct PresentedToken {
+    location: LocationIndex,
+    position: Position,
+    /// Only if there is an audit hook.
+    id: Option<TokenId>,
 }
 
-impl Presented {
-    pub(in crate::server) fn new(found: Found<'_>, settings: &Settings) -> Self {
-        let token_id = settings.token_id(found.token.as_bytes());
-        Self { which: found.which, place: found.place, token_id }
+impl PresentedToken {
+    pub(super) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
+        let ExtractedToken { token, location, position } = extracted;
+        Self { location, position, id: settings.token_id(token.as_bytes()) }
     }
 
-    fn whose<'s>(&self, settings: &'s Settings) -> Whose<'s> {
-        let location = Some(settings.sources.location(self.which));
-        Whose { location, token_id: self.token_id, principal: None }
+    fn details<'s>(&self, settings: &'s Settings) -> TokenDetails<'s> {
+        let location = Some(settings.sources.location(self.location));
+        TokenDetails { location, id: self.id, principal: None }
     }
 }
 
-/// Whose token a decision is about, as far as that is known.
-#[derive(Clone, Copy, Default)]
-pub(in crate::server) struct Whose<'a> {
-    pub(in crate::server) location: Option<&'a TokenLocation>,
-    pub(in crate::server) token_id: Option<TokenId>,
-    pub(in crate::server) principal: Option<&'a Principal>,
-}
-
-/// Passes or refuses; whether an answer must be made private.
-pub(in crate::server) type Decided = Result<bool, Rejection>;
-
-/// Nothing was presented that is read.
-pub(in crate::server) fn without_token<B>(
+/// Decides about a request that presents no token in a location that is read.
+pub(super) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
-) -> Decided {
-    if settings.mode == Mode::Required || has_unread_token(RequestHead::of(request)) {
-        let missing = Rejection::missing();
-        refused(settings, &missing, Whose::default());
-        return Err(missing);
+) -> Decision<'static> {
+    if settings.mode == Mode::Required || has_unread_token(RequestHead::from_request(request)) {
+        return Err(Refusal::missing());
     }
-    request.extensions_mut().insert(Anonymous::new(settings.clone()));
-    note(Outcome::Anonymous, settings, None, Whose::default());
-    Ok(false)
+    admit_anonymous(settings, request, None, TokenDetails::default());
+    Ok(CacheControl::Unchanged)
 }
 
-/// The validator has spoken.
-pub(in crate::server) fn by_verdict<B, C: Send + Sync + 'static>(
-    settings: &Arc<Settings>,
+/// Decides about a request by the validator's verdict on its token.
+pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
+    settings: &'s Arc<Settings>,
     request: &mut Request<B>,
-    presented: Presented,
+    presented: PresentedToken,
     verdict: Verdict<C>,
-) -> Decided {
+) -> Decision<'s> {
     match verdict {
-        Ok(validated) => Ok(admit(settings, request, presented, validated)),
+        Ok(validated) => {
+            let PresentedToken { location, position, id } = presented;
+            let cache_control = clean(settings, request, location, position);
+            admit(settings, request, location, id, validated);
+            Ok(cache_control)
+        }
         Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
-            note(Outcome::Anonymous, settings, Some(&rejection), presented.whose(settings));
-            let private = clean(settings, request, presented.which, presented.place);
-            request.extensions_mut().insert(Anonymous::new(settings.clone()));
-            Ok(private)
+            admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
+            Ok(clean(settings, request, presented.location, presented.position))
         }
-        Err(rejection) => {
-            refused(settings, &rejection, presented.whose(settings));
-            Err(rejection)
-        }
+        Err(rejection) => Err(Refusal { rejection, token: presented.details(settings) }),
     }
 }
 
-/// Keeps books of a refusal, by this layer or by what stands below it.
-pub(in crate::server) fn refused(settings: &Settings, rejection: &Rejection, whose: Whose<'_>) {
-    note(Outcome::Rejected, settings, Some(rejection), whose);
-}
-
-/// Takes the token out of `request`; whether the answer must be made private.
-fn clean<B>(settings: &Settings, request: &mut Request<B>, which: Which, place: Place) -> bool {
-    let sources = &settings.sources;
-    let mut private = matches!(place, Place::Query(_));
-    strip::clean(request, sources.location(which), place, settings.strip);
-    if sources.first_wins {
-        // The others are tokens too, and would leak where they are.
-        for location in sources.locations() {
-            let head = RequestHead::of(request);
-            if let Some(name) = extract::parameter(head, location, sources) {
-                private |= strip::clean_parameter(request, name, settings.strip);
-                continue;
-            }
-            let Ok(Some((_, place))) = extract::read(head, location, sources) else { continue };
-            strip::clean(request, location, place, settings.strip);
-        }
-    }
-    private
-}
-
-/// Lets `request` through where `validator` knows its token by the bytes, as most are, and the
-/// token is where most have it. Whether it did; where not, nothing is changed.
-pub(in crate::server) fn admit_known<V: ValidateToken, B>(
+/// Fast path: admits `request` if its token is where most are and `validator` remembers the very
+/// bytes. Returns `false`, with the request unchanged, if not.
+pub(super) fn admit_known<V: ValidateToken, B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
     validator: &V,
@@ -122,53 +89,61 @@ pub(in crate::server) fn admit_known<V: ValidateToken, B>(
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),
         Strip::Exposed | Strip::Nothing => header.set_sensitive(true),
     }
-    accept(settings, request, Which::FIRST, token_id, validated);
+    admit(settings, request, LocationIndex::FIRST, token_id, validated);
     true
 }
 
-/// Makes `request` ready for the inner service; whether the answer must be made private.
+/// Removes the token from `request`, as far as the settings say.
+fn clean<B>(
+    settings: &Settings,
+    request: &mut Request<B>,
+    location: LocationIndex,
+    position: Position,
+) -> CacheControl {
+    let sources = &settings.sources;
+    let mut in_query = matches!(position, Position::Query(_));
+    strip::clean(request, sources.location(location), position, settings.strip);
+    if sources.first_wins {
+        // The other tokens would leak where they are, too.
+        for location in sources.locations() {
+            let head = RequestHead::from_request(request);
+            if let Some(name) = extract::parameter(head, location, sources) {
+                in_query |= strip::clean_parameter(request, name, settings.strip);
+                continue;
+            }
+            let Ok(Some((_, position))) = extract::read(head, location, sources) else { continue };
+            strip::clean(request, location, position, settings.strip);
+        }
+    }
+    if in_query { CacheControl::Private } else { CacheControl::Unchanged }
+}
+
+/// Records a good token, and hands it on in the extensions.
 fn admit<B, C: Send + Sync + 'static>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
-    presented: Presented,
-    validated: Arc<Validated<C>>,
-) -> bool {
-    let Presented { which, place, token_id } = presented;
-    let private = clean(settings, request, which, place);
-    accept(settings, request, which, token_id, validated);
-    private
-}
-
-/// Keeps books of a good token, and hands on whose it is.
-fn accept<B, C: Send + Sync + 'static>(
-    settings: &Arc<Settings>,
-    request: &mut Request<B>,
-    which: Which,
-    token_id: Option<TokenId>,
+    index: LocationIndex,
+    id: Option<TokenId>,
     validated: Arc<Validated<C>>,
 ) {
-    let (location, principal) = (settings.sources.location(which), validated.principal());
-    let whose = Whose { location: Some(location), token_id, principal: Some(principal) };
-    note(Outcome::Accepted, settings, None, whose);
-    let authenticated = Authenticated::new(validated, which, token_id, settings.clone());
+    let (location, principal) = (settings.sources.location(index), validated.principal());
+    let token = TokenDetails { location: Some(location), id, principal: Some(principal) };
+    audit::record(settings.auditor.as_ref(), Outcome::Accepted, None, token);
+    let authenticated = Authenticated::new(validated, index, id, settings.clone());
     request.extensions_mut().insert(authenticated);
 }
 
-fn note(outcome: Outcome, settings: &Settings, refused: Option<&Rejection>, whose: Whose<'_>) {
-    observe::decided(outcome, refused, whose.location);
-    if let Some(auditor) = &settings.auditor {
-        auditor.note(&AuditEvent {
-            allowed: outcome != Outcome::Rejected,
-            refused: refused.map(Rejection::kind),
-            reason: refused.map_or("", Rejection::description),
-            location: whose.location,
-            principal: whose.principal,
-            token_id: whose.token_id,
-        });
-    }
+fn admit_anonymous<B>(
+    settings: &Arc<Settings>,
+    request: &mut Request<B>,
+    rejection: Option<&Rejection>,
+    token: TokenDetails<'_>,
+) {
+    audit::record(settings.auditor.as_ref(), Outcome::Anonymous, rejection, token);
+    request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 
-/// Whether the token is known to be no good, rather than not judged.
+/// Returns `true` if the token was judged and is not good.
 fn is_bad(kind: RejectionKind) -> bool {
     matches!(
         kind,

@@ -1,11 +1,11 @@
 use super::{
-    decide::{self, Presented},
-    refuse,
+    cache_control::CacheControl,
+    decide::{self, PresentedToken},
     settings::Settings,
-    strip,
 };
 use crate::{
     RequestHead, Sleep,
+    server::AnsweredFuture,
     validate::{Rejection, ValidateToken},
 };
 use http::{Request, Response};
@@ -19,7 +19,7 @@ use std::{
 use tower_service::Service;
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, or a refusal.
+    /// The response of the inner service, or a refusal.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, V, B>
     where
@@ -42,35 +42,32 @@ pin_project_lite::pin_project! {
             #[pin]
             verdict: V::Future,
             // Boxed: only a verdict that takes I/O gets here, and the future stays small.
-            waiting: Option<Box<Waiting<S, B>>>,
+            pending: Option<Box<PendingRequest<S, B>>>,
         },
-        Calling {
+        Answering {
             #[pin]
-            inner: S::Future,
-            private: bool,
-        },
-        Refused {
-            response: Option<S::Response>,
+            response: AnsweredFuture<S::Future, S::Response>,
+            cache_control: CacheControl,
         },
     }
 }
 
-/// What waits for a verdict.
-pub(in crate::server) struct Waiting<S, B> {
+/// A request that waits for its verdict.
+pub(super) struct PendingRequest<S, B> {
     /// Polled ready.
     inner: S,
     request: Request<B>,
-    presented: Presented,
+    presented: PresentedToken,
     settings: Arc<Settings>,
-    /// Nothing where there is no runtime to wake up by.
+    /// `None` without a runtime.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S, B> Waiting<S, B> {
-    pub(in crate::server) fn new(
+impl<S, B> PendingRequest<S, B> {
+    pub(super) fn new(
         inner: S,
         request: Request<B>,
-        presented: Presented,
+        presented: PresentedToken,
         settings: Arc<Settings>,
     ) -> Self {
         let runtime = tokio::runtime::Handle::try_current().is_ok();
@@ -88,16 +85,31 @@ where
     S: Service<Request<B>>,
     V: ValidateToken,
 {
-    pub(in crate::server) fn validating(verdict: V::Future, waiting: Waiting<S, B>) -> Self {
-        Self { state: State::Validating { verdict, waiting: Some(Box::new(waiting)) } }
+    pub(super) fn validating(verdict: V::Future, pending: PendingRequest<S, B>) -> Self {
+        Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
-    pub(in crate::server) fn calling(inner: S::Future, private: bool) -> Self {
-        Self { state: State::Calling { inner, private } }
+    pub(super) fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
+        Self { state: State::calling(inner, cache_control) }
     }
 
-    pub(in crate::server) fn refused(response: S::Response) -> Self {
-        Self { state: State::Refused { response: Some(response) } }
+    pub(super) fn refused(response: S::Response) -> Self {
+        Self { state: State::refused(response) }
+    }
+}
+
+impl<S, V, B> State<S, V, B>
+where
+    S: Service<Request<B>>,
+    V: ValidateToken,
+{
+    fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
+        Self::Answering { response: AnsweredFuture::calling(inner), cache_control }
+    }
+
+    fn refused(response: S::Response) -> Self {
+        let response = AnsweredFuture::answered(response);
+        Self::Answering { response, cache_control: CacheControl::Unchanged }
     }
 }
 
@@ -112,41 +124,34 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project().state.project() {
-                StateProjection::Validating { verdict, waiting } => {
-                    let Some(pending) = waiting.as_mut() else { return Poll::Pending };
+                StateProjection::Validating { verdict, pending } => {
+                    let Some(waiting) = pending.as_mut() else { return Poll::Pending };
                     let verdict = match verdict.poll(cx) {
                         Poll::Ready(verdict) => verdict,
-                        Poll::Pending if pending.is_too_late(cx) => {
+                        Poll::Pending if waiting.is_too_late(cx) => {
                             Err(Rejection::unavailable(None))
                         }
                         Poll::Pending => return Poll::Pending,
                     };
                     // Taken once: the state is replaced below.
-                    let Some(waiting) = waiting.take() else { return Poll::Pending };
-                    let Waiting { mut inner, mut request, presented, settings, .. } = *waiting;
+                    let Some(pending) = pending.take() else { return Poll::Pending };
+                    let PendingRequest { mut inner, mut request, presented, settings, .. } =
+                        *pending;
                     match decide::by_verdict(&settings, &mut request, presented, verdict) {
-                        Ok(private) => State::Calling { inner: inner.call(request), private },
-                        Err(rejection) => {
-                            let head = RequestHead::of(&request);
-                            let response = refuse::response(rejection, &settings, head);
-                            State::Refused { response: Some(response) }
+                        Ok(cache_control) => State::calling(inner.call(request), cache_control),
+                        Err(refusal) => {
+                            let head = RequestHead::from_request(&request);
+                            State::refused(refusal.into_response(&settings, head))
                         }
                     }
                 }
-                StateProjection::Calling { inner, private } => {
-                    // Changed where it is: taken out of the answer it would be moved twice.
-                    let mut answer = inner.poll(cx);
-                    if let (true, Poll::Ready(Ok(response))) = (*private, &mut answer) {
-                        strip::make_private(response.headers_mut());
+                StateProjection::Answering { response, cache_control } => {
+                    // Changed in place: taken out of the answer, the response would be moved twice.
+                    let mut answer = response.poll(cx);
+                    if let Poll::Ready(Ok(response)) = &mut answer {
+                        cache_control.apply(response.headers_mut());
                     }
                     return answer;
-                }
-                StateProjection::Refused { response } => {
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response)),
-                        // Polled after its end, which a future may answer with never ending.
-                        None => Poll::Pending,
-                    };
                 }
             };
             self.as_mut().project().state.set(next);

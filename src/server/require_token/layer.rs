@@ -1,89 +1,88 @@
 use super::{
-    audit::Auditor,
-    challenges::Resource,
+    audit::{AuditEvent, Auditor},
+    challenges::{ChallengeSettings, Resource},
+    service::RequireTokenService,
     settings::{Mode, Settings},
     strip::Strip,
 };
 use crate::{
-    Clock, ConfigError, ScopeSet, TokenLocation,
-    server::{AuditEvent, RequireTokenService, ResourceMetadata},
-    validate::ValidateToken,
+    Clock, ConfigError, ScopeSet, TokenLocation, server::ResourceMetadata, validate::ValidateToken,
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Lets only requests with a good access token through to an HTTP service.
 ///
-/// 1. The token is taken from where the layer is told to look, and from nowhere else; one that
-///    is malformed, twice there, or there in two ways is refused without asking the validator.
-/// 2. The validator judges it. Who cannot be judged at the moment gets 503, never 401.
-/// 3. A good token's [`Authenticated`](crate::server::Authenticated) goes into the request's extensions,
-///    whatever was there before; a bad one's [`Rejection`](crate::validate::Rejection) into the
-///    refusal's.
+/// 1. The layer reads the token in the configured locations, and nowhere else. It refuses a token
+///    that is malformed, repeated, or in two locations, without asking the validator.
+/// 2. The validator judges the token. If it cannot at the moment, the response is 503, never 401.
+/// 3. The layer puts the [`Authenticated`](crate::server::Authenticated) of a good token into the
+///    request's extensions, in place of any that was there. The refusal of a bad token has the
+///    [`Rejection`](crate::validate::Rejection) in its extensions.
 ///
-/// A clone, and every service made of it, shares the validator.
+/// Clones, and all services of one layer, share the validator.
 ///
 /// # Defaults
 ///
-/// The `Authorization: Bearer` header is read, nothing else.
+/// The layer reads the `Authorization: Bearer` header, and nothing else.
 ///
-/// | what comes | the answer |
+/// | request | response |
 /// |---|---|
-/// | nothing, or a scheme that is not read | 401, challenge without `error` |
-/// | malformed, twice, in two ways | 400 `invalid_request` |
+/// | no token, or a scheme that is not read | 401, challenge without `error` |
+/// | malformed, repeated, in two locations | 400 `invalid_request` |
 /// | unknown, expired, revoked | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
-/// | the validator cannot tell | 503, `Retry-After` |
+/// | the validator cannot judge the token | 503, `Retry-After` |
 /// | the validator fails | 500 |
-/// | any of these, to [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+/// | any of these, to a call of [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
 ///
 /// # gRPC
 ///
-/// A call of gRPC is a POST over HTTP/2 whose content type is `application/grpc`. A call of gRPC-Web
-/// is a POST over any version of HTTP whose content type is `application/grpc-web` or
+/// A call of gRPC is a POST over HTTP/2 with the content type `application/grpc`. A call of gRPC-Web
+/// is a POST over any version of HTTP with the content type `application/grpc-web` or
 /// `application/grpc-web-text`. The layer refuses such a call, and no other request, with status 200
 /// and a `grpc-status`. See [`without_grpc`](Self::without_grpc).
 ///
 /// # Authorization requests of a proxy
 ///
 /// A proxy can ask a service whether a request may pass: nginx by `auth_request`, Envoy by
-/// `ext_authz`, others by forward authentication. It lets the request pass where the status of the
-/// answer is 2xx, and looks at nothing else. A service that answers a proxy needs
+/// `ext_authz`, others by forward authentication. The proxy lets the request pass if the status of
+/// the response is 2xx, and looks at nothing else. A service that answers a proxy needs
 /// [`without_grpc`](Self::without_grpc), since the caller chooses the content type and the proxy may
 /// keep the method. [The order of layers](crate::guide::layer_order) says what else it needs.
 ///
 /// # Deployment
 ///
-/// With [`TokenLocation::Query`] the token is cut out of the URI that the inner service sees.
-/// Whatever is **outside** of this layer still sees it: put no layer there that logs URIs. Under
-/// `axum::Router::layer` the handler's `OriginalUri` was taken before any layer ran; there, put
-/// this layer around the whole router.
+/// The layer removes the token of [`TokenLocation::Query`] from the URI that the inner service sees.
+/// The layers **outside** of this one still see it: none of them may log URIs. Under
+/// `axum::Router::layer`, the handler's `OriginalUri` is taken before any layer runs; put this layer
+/// around the whole router instead.
 ///
 /// # Requests of other sites
 ///
-/// Cookies and Basic credentials are added by browsers to requests that another site makes them
-/// send. Where one of these places is read, a token there is refused with 403
-/// ([`CrossSite`](crate::validate::RejectionKind::CrossSite)):
+/// Browsers add cookies and Basic credentials to requests that another site makes them send. The
+/// layer refuses a token in one of these locations with 403
+/// ([`CrossSite`](crate::validate::RejectionKind::CrossSite)) if the request comes from another site:
 ///
-/// | the request | is another site's where |
+/// | request | comes from another site if |
 /// |---|---|
 /// | GET, HEAD, OPTIONS | never |
-/// | any other, with `Sec-Fetch-Site` | that says `cross-site` |
-/// | any other, without it | `Origin` is there and has another host or port than the request |
-/// | a WebSocket's (`Upgrade: websocket`, CONNECT) | either is so, whatever `Sec-Fetch-Site` says |
+/// | any other, with `Sec-Fetch-Site` | the header is `cross-site` |
+/// | any other, without it | `Origin` is present and has another host or port than the request |
+/// | WebSocket (`Upgrade: websocket`, CONNECT) | either is so, whatever `Sec-Fetch-Site` is |
 ///
-/// Who sends neither header is no browser of today; against older ones a cookie needs `SameSite`.
-/// The host is that of the URI, else of `Host`: a proxy in front has to pass it on as it was called,
-/// port included. A page on `app.example` that calls `api.example` by cookie is of the same site, and
-/// passes where the browser says so; its sockets do not, nor what names an `Origin` alone, as old
-/// browsers do, and all where the API has no TLS. Give those the token in another place, or see
-/// [`dangerous_allow_cross_site_requests`](Self::dangerous_allow_cross_site_requests).
+/// No current browser omits both headers; against older ones, a cookie needs `SameSite`. The host of
+/// the request is that of its URI, or else its `Host` header: a proxy in front must not change it, nor
+/// the port. A page on `app.example` that calls `api.example` with a cookie is of the same site, and
+/// passes if the browser sends `Sec-Fetch-Site`. Its WebSockets do not pass; nor do its requests with
+/// `Origin` alone, as old browsers and APIs without TLS have. For those, put the token elsewhere, or
+/// see [`dangerous_allow_cross_site_requests`](Self::dangerous_allow_cross_site_requests).
 ///
 /// # Panics
 ///
-/// A call whose verdict has to be waited for, in a tokio runtime whose timers are off, with the
-/// system's [clock](Self::with_clock). Outside of any runtime there is no time-out, and the validator
-/// may need one itself.
+/// A call panics if its verdict is not ready at once, it uses the system's
+/// [clock](Self::with_clock), and the tokio runtime has no timers. Outside of any runtime there is no
+/// timeout; the validator may need a runtime itself.
 ///
 /// # Example
 ///
@@ -106,7 +105,7 @@ use tower_layer::Layer;
 ///
 /// ```
 /// # use tower_oauth2::{TokenLocation, server::RequireToken, validate::StaticTokens};
-/// let layer = RequireToken::new("api", StaticTokens::new())?.read_from([
+/// let layer = RequireToken::new("api", StaticTokens::new())?.with_locations([
 ///     TokenLocation::Bearer,
 ///     TokenLocation::Query,
 ///     TokenLocation::BasicUserName,
@@ -123,212 +122,212 @@ pub struct RequireToken<V> {
 }
 
 impl<V: ValidateToken> RequireToken<V> {
-    /// Has tokens judged by `validator`, and names `realm` in challenges.
+    /// Creates a layer that asks `validator` about tokens, and names `realm` in its challenges.
     ///
     /// # Errors
     ///
-    /// When `realm` holds anything but printable ASCII.
+    /// When `realm` contains anything but printable ASCII.
     pub fn new(realm: impl Into<Box<str>>, validator: V) -> Result<Self, ConfigError> {
         let settings = Settings::new(realm.into())?;
         Ok(Self { validator: Arc::new(validator), settings: Arc::new(settings) })
     }
 }
 
-/// Where tokens are read, and what becomes of them.
+/// Where tokens are read and removed.
 impl<V> RequireToken<V> {
-    /// Looks for the token in `locations`, and only there. Defaults to
-    /// [`TokenLocation::Bearer`]. The query is read of GET and HEAD requests only, and of
-    /// the CONNECT of a WebSocket over HTTP/2 (RFC 8441).
+    /// Sets where tokens are read. Defaults to [`TokenLocation::Bearer`] alone. The query is read of
+    /// GET and HEAD requests only, and of the CONNECT of a WebSocket over HTTP/2 (RFC 8441).
     ///
     /// # Errors
     ///
-    /// When there is none.
-    pub fn read_from<I>(mut self, locations: I) -> Result<Self, ConfigError>
+    /// When `locations` is empty.
+    pub fn with_locations<I>(mut self, locations: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator<Item = TokenLocation>,
     {
-        self.settings_mut().read_from(locations)?;
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.sources.set_locations(locations)?;
+        let offers_basic = settings.sources.reads_basic();
+        settings.challenges.change(|challenges| challenges.offers_basic = offers_basic);
         Ok(self)
     }
 
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT.
-    pub fn reading_query_on_any_method(mut self) -> Self {
-        self.settings_mut().sources.query_on_any_method = true;
-        self
+    pub fn allow_query_on_any_method(self) -> Self {
+        self.change(|settings| settings.sources.query_on_any_method = true)
     }
 
-    /// The passwords with which a Basic user name is a token. Defaults to the empty one.
-    pub fn with_basic_passwords<I>(mut self, passwords: I) -> Self
+    /// Sets the passwords with which a Basic user name is a token. Defaults to the empty password.
+    pub fn with_basic_passwords<I>(self, passwords: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<Box<str>>,
     {
         let passwords = passwords.into_iter().map(Into::into).collect();
-        self.settings_mut().sources.basic_passwords = passwords;
-        self
+        self.change(|settings| settings.sources.basic_passwords = passwords)
     }
 
-    /// Takes the first of several tokens, in the order of [`read_from`](Self::read_from), and
-    /// judges no other. Whoever is in front of this server may look at another. Others that are
-    /// well formed are taken out like the first, and of the query every parameter of that name, be
-    /// it there twice or no token. Defaults to refusing such requests.
-    pub fn dangerous_first_token_wins(mut self) -> Self {
-        self.settings_mut().sources.first_wins = true;
-        self
+    /// Takes the first of several tokens, in the order of [`with_locations`](Self::with_locations),
+    /// and ignores the others. Defaults to refusing such requests.
+    ///
+    /// The layer removes the other well-formed tokens like the first, and every query parameter of
+    /// that name, even a repeated or malformed one.
+    ///
+    /// # Security
+    ///
+    /// A proxy in front of this server may look at another of the tokens.
+    pub fn dangerous_first_token_wins(self) -> Self {
+        self.change(|settings| settings.sources.first_wins = true)
     }
 
-    /// Takes the token of a cookie, and of Basic credentials, whatever site made a browser send the
-    /// request. Defaults to refusing with 403 what comes from another one: see
-    /// [Requests of other sites](Self#requests-of-other-sites). Without that guard something else has
-    /// to tell the requests of the API's own pages from others: a proxy that checks `Origin`, or
-    /// `SameSite=Strict`.
-    pub fn dangerous_allow_cross_site_requests(mut self) -> Self {
-        self.settings_mut().sources.cross_site = true;
-        self
+    /// Accepts tokens in cookies and Basic credentials from any site. Defaults to refusing those of
+    /// [other sites](Self#requests-of-other-sites) with 403.
+    ///
+    /// # Security
+    ///
+    /// Something else must tell the requests of the API's own pages from others: a proxy that checks
+    /// `Origin`, or `SameSite=Strict`.
+    pub fn dangerous_allow_cross_site_requests(self) -> Self {
+        self.change(|settings| settings.sources.cross_site = true)
     }
 
-    /// Takes the token out of the request wherever it was. Defaults to the query and the
-    /// WebSocket subprotocol; elsewhere it stays, marked sensitive. A form is never rewritten.
-    pub fn stripping_tokens(mut self) -> Self {
-        self.settings_mut().strip = Strip::Everything;
-        self
+    /// Removes the token from the request in every location but a form. Defaults to removing it from
+    /// the query and the WebSocket subprotocol; a header that keeps it is marked sensitive.
+    pub fn with_full_token_removal(self) -> Self {
+        self.change(|settings| settings.strip = Strip::Everything)
     }
 
-    /// Leaves the token in the request wherever it was, the query included: the inner service
-    /// must not log URIs. Defaults to what [`stripping_tokens`](Self::stripping_tokens) says.
-    pub fn keeping_tokens(mut self) -> Self {
-        self.settings_mut().strip = Strip::Nothing;
-        self
+    /// Leaves the token in the request, even in the query: the inner service must not log URIs.
+    /// Defaults to removing it from the query and the WebSocket subprotocol.
+    pub fn without_token_removal(self) -> Self {
+        self.change(|settings| settings.strip = Strip::Nothing)
     }
 }
 
-/// Who passes without a good token, and how long a verdict may take.
+/// Which requests pass without a good token, and how long a verdict may take.
 impl<V> RequireToken<V> {
-    /// Lets requests through that present no token, with an [`Anonymous`](crate::server::Anonymous) in
-    /// their extensions. A token that is presented must be good. Credentials of a scheme that is
-    /// not read count as none, `DPoP` excepted. Defaults to refusing such requests with 401.
-    pub fn optional(mut self) -> Self {
-        self.settings_mut().mode = Mode::Optional;
-        self
+    /// Lets requests through that present no token, with an [`Anonymous`](crate::server::Anonymous)
+    /// in their extensions. Defaults to refusing them with 401.
+    ///
+    /// A token that is presented must still be good. Credentials of a scheme that is not read count
+    /// as none, `DPoP` excepted.
+    pub fn allow_anonymous(self) -> Self {
+        self.change(|settings| settings.mode = Mode::Optional)
     }
 
-    /// Lets requests through whose token is not good, as if they had none. Those that cannot be
-    /// judged, or are malformed, are refused still. Defaults to refusing a token that is not good.
-    pub fn dangerous_pass_bad_tokens_as_anonymous(mut self) -> Self {
-        self.settings_mut().mode = Mode::Lenient;
-        self
+    /// Lets requests with a bad token through, as if they had none. Defaults to refusing them.
+    /// A token that is malformed, or cannot be judged at the moment, is still refused.
+    pub fn dangerous_pass_bad_tokens_as_anonymous(self) -> Self {
+        self.change(|settings| settings.mode = Mode::Lenient)
     }
 
-    /// Lets CORS preflights through: `OPTIONS` with `Origin` and
-    /// `Access-Control-Request-Method`, and nothing else that is `OPTIONS`. Browsers send no
-    /// credentials with them. Not needed where a CORS layer stands above this one. Defaults to
-    /// treating them like any request.
-    pub fn passing_cors_preflights(mut self) -> Self {
-        self.settings_mut().preflights_pass = true;
-        self
+    /// Lets CORS preflights through, to which browsers add no credentials. Defaults to treating them
+    /// like any request. A preflight is an `OPTIONS` with `Origin` and
+    /// `Access-Control-Request-Method`.
+    ///
+    /// Not needed below a layer that answers preflights.
+    pub fn allow_cors_preflights(self) -> Self {
+        self.change(|settings| settings.preflights_pass = true)
     }
 
-    /// How long the validator may take; after that the answer is 503. Defaults to 10 s.
-    pub fn with_validator_timeout(mut self, timeout: Duration) -> Self {
-        self.settings_mut().timeout = timeout;
-        self
+    /// Sets how long the validator may take before the layer responds with 503. Defaults to 10 s.
+    pub fn with_validator_timeout(self, timeout: Duration) -> Self {
+        self.change(|settings| settings.timeout = timeout)
     }
 
-    /// The clock of the time-out, of [`Authenticated::ended`](crate::server::Authenticated::ended) and of
-    /// policies. Defaults to the system's.
-    pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.settings_mut().clock = clock;
-        self
+    /// Sets the clock of the timeout, of policies, and of
+    /// [`Authenticated::ended`](crate::server::Authenticated::ended). Defaults to the system's.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.change(|settings| settings.clock = clock)
     }
 }
 
-/// What refusals say, and to whom.
+/// What refusals contain, and the audit hook.
 impl<V> RequireToken<V> {
     /// Names this API as a protected resource: challenges point to its metadata
     /// ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)), which
-    /// [`resource_metadata`](Self::resource_metadata) serves. Defaults to none, and challenges point
-    /// nowhere.
+    /// [`resource_metadata`](Self::resource_metadata) serves. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `resource` is no absolute `https` URL without a fragment.
-    pub fn with_resource(mut self, resource: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+    /// When `resource` is not an absolute `https` URL without a fragment.
+    pub fn with_resource(self, resource: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let resource = Resource::new(resource.into())?;
-        self.settings_mut().say(|says| says.resource = Some(resource));
-        Ok(self)
+        Ok(self.change_challenges(|challenges| challenges.resource = Some(resource)))
     }
 
-    /// The metadata of this protected resource, as it is configured so far: where tokens are read,
+    /// Returns the metadata of this protected resource, as configured so far: where tokens are read,
     /// and the scopes of [`with_scope_hint`](Self::with_scope_hint).
     ///
     /// # Errors
     ///
     /// Before [`with_resource`](Self::with_resource).
     pub fn resource_metadata(&self) -> Result<ResourceMetadata, ConfigError> {
-        let missing =
-            || ConfigError::new("metadata are those of a resource: call with_resource first");
-        let resource = self.settings.says().resource.as_ref().ok_or_else(missing)?;
+        let missing = || ConfigError::new("metadata need a resource: call with_resource first");
+        let challenges = self.settings.challenges.settings();
+        let resource = challenges.resource.as_ref().ok_or_else(missing)?;
         let locations = self.settings.sources.locations();
         let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
-        Ok(metadata.with_scopes(&self.settings.says().scope_hint))
+        Ok(metadata.with_scopes(&challenges.scope_hint))
     }
 
-    /// Names the scopes to ask for where no token was presented. Defaults to none.
-    pub fn with_scope_hint(mut self, scopes: ScopeSet) -> Self {
-        self.settings_mut().say(|says| says.scope_hint = scopes);
-        self
+    /// Sets the scopes that a challenge names if no token was presented. Defaults to none.
+    pub fn with_scope_hint(self, scopes: ScopeSet) -> Self {
+        self.change_challenges(|challenges| challenges.scope_hint = scopes)
     }
 
-    /// Points to a page about errors (`error_uri`, RFC 6750 §3). Defaults to none.
+    /// Sets the page about errors that challenges point to (`error_uri`, RFC 6750 §3). Defaults to
+    /// none.
     ///
     /// # Errors
     ///
-    /// When `uri` is no absolute URI.
-    pub fn with_error_uri(mut self, uri: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+    /// When `uri` is not an absolute URI.
+    pub fn with_error_uri(self, uri: impl Into<Box<str>>) -> Result<Self, ConfigError> {
         let uri = uri.into();
         let allowed = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
         if uri.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some())
             && uri.bytes().all(allowed)
         {
-            self.settings_mut().say(|says| says.error_uri = Some(uri));
-            return Ok(self);
+            return Ok(self.change_challenges(|challenges| challenges.error_uri = Some(uri)));
         }
-        Err(ConfigError::new("the error URI is not absolute, such as https://api.example/errors"))
+        Err(ConfigError::new(format!(
+            "the error URI {uri:?} is not absolute; write one such as https://api.example/errors"
+        )))
     }
 
-    /// Tells callers no more than that a token is not good: whether it is unknown, expired or
-    /// revoked looks alike. Defaults to telling.
-    pub fn terse(mut self) -> Self {
-        self.settings_mut().say(|says| says.details = false);
-        self
+    /// Does not tell callers whether a bad token is unknown, expired or revoked. Defaults to telling
+    /// them.
+    pub fn with_terse_refusals(self) -> Self {
+        self.change_challenges(|challenges| challenges.terse = true)
     }
 
-    /// Lets pages of other origins read the challenge
-    /// (`Access-Control-Expose-Headers: WWW-Authenticate`, on every refusal). Defaults to no such
-    /// header.
-    pub fn exposing_challenges(mut self) -> Self {
-        self.settings_mut().say(|says| says.exposed = true);
-        self
+    /// Lets pages of other origins read the challenges: every refusal has
+    /// `Access-Control-Expose-Headers: WWW-Authenticate`. Defaults to no such header.
+    pub fn with_exposed_challenges(self) -> Self {
+        self.change_challenges(|challenges| challenges.exposed = true)
     }
 
     /// Refuses calls of gRPC with the status of any other request, such as 401, and without a
     /// `grpc-status`. Policies and extractors below do the same. A service that answers the
     /// [authorization requests of a proxy](Self#authorization-requests-of-a-proxy) needs it. Defaults
     /// to refusing [gRPC](Self#grpc) with status 200 and a `grpc-status`.
-    pub fn without_grpc(mut self) -> Self {
-        self.settings_mut().speaks_grpc = false;
+    pub fn without_grpc(self) -> Self {
+        self.change(|settings| settings.speaks_grpc = false)
+    }
+
+    /// Calls `hook` after every decision, those of policies and extractors below included. The
+    /// request waits for it, so it must be quick. Defaults to none.
+    pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
         self
     }
 
-    /// Tells `hook` of every decision, those of policies below too. It runs while the request
-    /// waits: let it be quick. Defaults to telling nobody.
-    pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.settings_mut().auditor = Some(Auditor::new(hook));
-        self
-    }
-
-    fn settings_mut(&mut self) -> &mut Settings {
-        Arc::make_mut(&mut self.settings)
+    fn change_challenges(self, change: impl FnOnce(&mut ChallengeSettings)) -> Self {
+        self.change(|settings| settings.challenges.change(change))
     }
 }
 

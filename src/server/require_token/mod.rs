@@ -1,24 +1,27 @@
-//! The layer that requires a token of each request.
+//! Requires a good token of each request.
 //!
 //! **In**: a request, and a [`ValidateToken`](crate::validate::ValidateToken). **Out**: the request with the principal of its
-//! token in the extensions, or a refusal. **Uses** `vocabulary`, `observe` and `validate`.
+//! token in the extensions, or a refusal. **Uses** `vocabulary`, `observe`, `back_channel`, `validate`, `answered`, `metadata`
+//! and `uncached`.
 
-pub(in crate::server) mod audit;
-pub(in crate::server) mod authenticated;
-pub(in crate::server) mod challenges;
-pub(in crate::server) mod decide;
-pub(in crate::server) mod extract;
-pub(in crate::server) mod form;
-pub(in crate::server) mod future;
-pub(in crate::server) mod layer;
-pub(in crate::server) mod refuse;
-pub(in crate::server) mod service;
-pub(in crate::server) mod settings;
-pub(in crate::server) mod strip;
+mod audit;
+mod authenticated;
+mod buffer_form;
+mod cache_control;
+mod challenges;
+mod decide;
+pub(super) mod extract;
+mod future;
+pub(super) mod grpc;
+mod layer;
+pub(super) mod refuse;
+pub(super) mod service;
+mod settings;
+mod strip;
 
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};
-pub use form::{BufferForm, BufferFormFuture, BufferFormService};
+pub use buffer_form::{BufferForm, BufferFormFuture, BufferFormService};
 pub use future::ResponseFuture;
 pub use layer::RequireToken;
 pub use service::RequireTokenService;

@@ -1,15 +1,12 @@
 use super::{
-    decide::{self, Presented, Whose},
+    authenticated::{Anonymous, Authenticated},
+    cache_control::CacheControl,
+    decide::{self, PresentedToken},
     extract::extract,
-    future::{ResponseFuture, Waiting},
-    refuse,
+    future::{PendingRequest, ResponseFuture},
     settings::Settings,
 };
-use crate::{
-    Answer, RequestHead,
-    server::{Anonymous, Authenticated},
-    validate::ValidateToken,
-};
+use crate::{Answer, RequestHead, validate::ValidateToken};
 use http::{
     Method, Request, Response,
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
@@ -29,24 +26,11 @@ pub struct RequireTokenService<S, V> {
 }
 
 impl<S, V> RequireTokenService<S, V> {
-    pub(in crate::server) fn new(inner: S, validator: Arc<V>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(inner: S, validator: Arc<V>, settings: Arc<Settings>) -> Self {
         Self { inner, validator, settings }
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service, without the layer.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_service_accessors!();
 }
 
 impl<S, V, B, R> Service<Request<B>> for RequireTokenService<S, V>
@@ -65,30 +49,26 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if !request.extensions().is_empty() {
-            // Whatever an outer layer put there, only this layer's own verdict counts below it.
+            // Whatever an outer layer put there, only this layer's own decision counts below it.
             request.extensions_mut().remove::<Authenticated>();
             request.extensions_mut().remove::<Anonymous>();
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
-        if settings.preflights_pass && is_preflight(RequestHead::of(&request)) {
+        if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight);
-            return ResponseFuture::calling(self.inner.call(request), false);
+            return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
         if decide::admit_known(settings, &mut request, &*self.validator) {
-            return ResponseFuture::calling(self.inner.call(request), false);
+            return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
-        let head = RequestHead::of(&request);
-        let decided = match extract(head, &settings.sources) {
-            Err((rejection, location)) => {
-                let whose = Whose { location, ..Whose::default() };
-                decide::refused(settings, &rejection, whose);
-                Err(rejection)
-            }
+        let head = RequestHead::from_request(&request);
+        let decision = match extract(head, &settings.sources) {
+            Err(error) => Err(error.into()),
             Ok(None) => decide::without_token(settings, &mut request),
-            Ok(Some(found)) => {
-                let verdict = self.validator.validate(&found.token, head);
-                let presented = Presented::new(found, settings);
+            Ok(Some(extracted)) => {
+                let verdict = self.validator.validate(&extracted.token, head);
+                let presented = PresentedToken::new(extracted, settings);
                 match verdict {
                     Answer::Ready(verdict) => {
                         decide::by_verdict(settings, &mut request, presented, verdict)
@@ -98,31 +78,31 @@ where
                         // The service that was polled ready is the one to call; the clone is not.
                         let inner = mem::replace(&mut self.inner, clone);
                         let settings = settings.clone();
-                        let waiting = Waiting::new(inner, request, presented, settings);
-                        return ResponseFuture::validating(verdict, waiting);
+                        let pending = PendingRequest::new(inner, request, presented, settings);
+                        return ResponseFuture::validating(verdict, pending);
                     }
                 }
             }
         };
-        match decided {
-            Ok(private) => ResponseFuture::calling(self.inner.call(request), private),
-            Err(rejection) => {
-                let refusal = refuse::response(rejection, settings, RequestHead::of(&request));
-                // A clone holds no reservation: who is refused uses up nothing that others wait
-                // for.
+        match decision {
+            Ok(cache_control) => ResponseFuture::calling(self.inner.call(request), cache_control),
+            Err(refusal) => {
+                let response = refusal.into_response(settings, RequestHead::from_request(&request));
+                // The clone holds no reservation: a refused request takes no capacity of the inner
+                // service.
                 self.inner = self.inner.clone();
-                ResponseFuture::refused(refusal)
+                ResponseFuture::refused(response)
             }
         }
     }
 }
 
-/// A preflight that was let through: an extension that tells the policies below of it. The request
-/// proper follows, with its token.
+/// The extension of a CORS preflight that was let through without a token, for the policies below.
 #[derive(Clone, Copy)]
 pub(in crate::server) struct Preflight;
 
-/// A CORS preflight, exactly ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
+/// Returns `true` for exactly a CORS preflight
+/// ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
 fn is_preflight(head: RequestHead<'_>) -> bool {
     *head.method() == Method::OPTIONS
         && head.headers().contains_key(ORIGIN)

@@ -2,47 +2,43 @@
 
 use super::{
     audit::{Auditor, TokenId},
-    challenges::{Challenges, Says},
+    challenges::Challenges,
     extract::Sources,
     strip::Strip,
 };
 use crate::{Clock, ConfigError, TokenLocation};
 use std::time::Duration;
 
-/// What becomes of a request without a good token.
+/// What the layer does with a request that has no good token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Mode {
+pub(super) enum Mode {
+    /// Refuses it.
     Required,
-    /// Passes where nothing was presented.
+    /// Lets it through if it presents no token.
     Optional,
-    /// Passes where nothing good was presented.
+    /// Lets it through.
     Lenient,
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Settings {
-    says: Says,
-    pub(in crate::server) challenges: Challenges,
-    pub(in crate::server) sources: Sources,
-    pub(in crate::server) mode: Mode,
-    pub(in crate::server) strip: Strip,
-    pub(in crate::server) preflights_pass: bool,
-    /// gRPC callers are refused in gRPC's words.
-    pub(in crate::server) speaks_grpc: bool,
-    pub(in crate::server) timeout: Duration,
-    pub(in crate::server) clock: Clock,
-    pub(in crate::server) auditor: Option<Auditor>,
+pub(super) struct Settings {
+    pub(super) challenges: Challenges,
+    pub(super) sources: Sources,
+    pub(super) mode: Mode,
+    pub(super) strip: Strip,
+    pub(super) preflights_pass: bool,
+    /// Refuses calls of gRPC in the form of gRPC.
+    pub(super) speaks_grpc: bool,
+    pub(super) timeout: Duration,
+    pub(super) clock: Clock,
+    pub(super) auditor: Option<Auditor>,
 }
 
 impl Settings {
-    pub(in crate::server) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
-        let sources = Sources::new([TokenLocation::Bearer])?;
-        let says = Says::new(realm)?;
-        let challenges = Challenges::new(&says, sources.read_basic());
+    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
         Ok(Self {
-            says,
-            challenges,
-            sources,
+            challenges: Challenges::new(realm)?,
+            sources: Sources::new([TokenLocation::Bearer])?,
             mode: Mode::Required,
             strip: Strip::Exposed,
             preflights_pass: false,
@@ -53,28 +49,8 @@ impl Settings {
         })
     }
 
-    /// What stands for a token where somebody keeps books.
-    pub(in crate::server) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
+    /// Returns the fingerprint of `token`, if there is an audit hook to give it to.
+    pub(super) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
         self.auditor.as_ref().map(|auditor| auditor.token_id(token))
-    }
-
-    /// Reads tokens in `locations`, and only there.
-    pub(in crate::server) fn read_from<I>(&mut self, locations: I) -> Result<(), ConfigError>
-    where
-        I: IntoIterator<Item = TokenLocation>,
-    {
-        self.sources.set_locations(locations)?;
-        self.say(|_| {});
-        Ok(())
-    }
-
-    /// Changes what challenges say.
-    pub(in crate::server) fn say(&mut self, change: impl FnOnce(&mut Says)) {
-        change(&mut self.says);
-        self.challenges = Challenges::new(&self.says, self.sources.read_basic());
-    }
-
-    pub(in crate::server) fn says(&self) -> &Says {
-        &self.says
     }
 }

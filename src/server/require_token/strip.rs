@@ -1,67 +1,63 @@
-//! What is done to a request whose token was good, and to the answer it gets.
+//! Removes tokens from requests.
 
-use super::extract::{Place, header_name};
+use super::extract::{Position, header_name};
 use crate::{
     TokenLocation,
     vocabulary::query::{pairs, with_pairs},
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::{CACHE_CONTROL, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
+    HeaderMap, HeaderName, Request, Uri,
+    header::{COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
 };
 use std::ops::Range;
 
-/// What is taken out of a request before the inner service sees it.
+/// Which tokens are removed before the inner service sees the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Strip {
-    /// What would leak where it is: the query's pair, the WebSocket subprotocol.
+pub(super) enum Strip {
+    /// Those that would leak: in the query, and in a WebSocket subprotocol.
     Exposed,
     Everything,
     Nothing,
 }
 
-/// Takes the token in `location` out of `request`, or marks its header sensitive.
-pub(in crate::server) fn clean<B>(
+/// Removes the token at `position` from `request`, or marks its header sensitive.
+pub(super) fn clean<B>(
     request: &mut Request<B>,
     location: &TokenLocation,
-    place: Place,
+    position: Position,
     strip: Strip,
 ) {
-    match place {
-        Place::Header if strip == Strip::Everything => {
+    match position {
+        Position::Header if strip == Strip::Everything => {
             request.headers_mut().remove(header_name(location));
         }
-        Place::Header => {
+        Position::Header => {
             if let Some(value) = request.headers_mut().get_mut(header_name(location)) {
                 value.set_sensitive(true);
             }
         }
-        Place::Query(pair) if strip != Strip::Nothing => {
+        Position::Query(pair) if strip != Strip::Nothing => {
             if let Some(uri) = without_pair(request.uri(), pair) {
                 *request.uri_mut() = uri;
             }
         }
-        Place::Cookie(rest) if strip == Strip::Everything => {
+        Position::Cookie(rest) if strip == Strip::Everything => {
             request.headers_mut().remove(COOKIE);
             if let Some(rest) = rest {
                 request.headers_mut().insert(COOKIE, *rest);
             }
         }
-        Place::Cookie(_) => mark_sensitive(request.headers_mut(), &COOKIE),
-        Place::WebSocket(rest) if strip != Strip::Nothing => {
+        Position::Cookie(_) => mark_sensitive(request.headers_mut(), &COOKIE),
+        Position::WebSocket(rest) if strip != Strip::Nothing => {
             request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, *rest);
         }
-        Place::WebSocket(_) => mark_sensitive(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL),
-        Place::Query(_) | Place::Form => {}
+        Position::WebSocket(_) => mark_sensitive(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL),
+        Position::Query(_) | Position::Form => {}
     }
 }
 
-/// Takes every parameter `name` out of the query, be it a token or not; whether there was one.
-pub(in crate::server) fn clean_parameter<B>(
-    request: &mut Request<B>,
-    name: &str,
-    strip: Strip,
-) -> bool {
+/// Removes every parameter `name` from the query, valid token or not. Returns `true` if there is one.
+pub(super) fn clean_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let rest = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
     if rest().count() == pairs(query).count() {
@@ -81,7 +77,7 @@ fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
-/// `uri` without the bytes of one pair and the `&` that goes with it, every other byte as it is.
+/// Returns `uri` without the bytes of one pair and its `&`. Every other byte stays as it is.
 fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
     let query = uri.query()?;
     let before = query.get(..pair.start)?;
@@ -91,33 +87,6 @@ fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
         None => (before.strip_suffix('&').unwrap_or(before), after),
     };
     with_pairs(uri, [[before, after].concat().as_str()])
-}
-
-/// Keeps shared caches from storing the answer to a URI that held a token (RFC 6750 §2.3):
-/// `public` gives way to `private`, `no-store` and the other directives stay.
-pub(in crate::server) fn make_private(headers: &mut HeaderMap) {
-    let lines: Vec<_> =
-        headers.get_all(CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()).collect();
-    let directives: Vec<&str> = lines
-        .iter()
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|directive| !directive.is_empty() && !is(directive, "public"))
-        .collect();
-    if directives.iter().any(|one| is(one, "private") || is(one, "no-store")) {
-        return;
-    }
-    let mut value = String::from("private");
-    for directive in directives {
-        value.push_str(", ");
-        value.push_str(directive);
-    }
-    let private = HeaderValue::from_static("private");
-    headers.insert(CACHE_CONTROL, HeaderValue::try_from(value).unwrap_or(private));
-}
-
-fn is(directive: &str, name: &str) -> bool {
-    directive.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]
@@ -135,25 +104,6 @@ mod tests {
         ] {
             let cut = without_pair(&before.parse().unwrap(), pair).unwrap();
             assert_eq!(cut, after, "{before}");
-        }
-    }
-
-    #[test]
-    fn an_answer_is_made_private_and_never_less_strict() {
-        for (before, after) in [
-            (None, "private"),
-            (Some("public, max-age=60"), "private, max-age=60"),
-            (Some("max-age=60"), "private, max-age=60"),
-            (Some("no-store"), "no-store"),
-            (Some("Private, max-age=1"), "Private, max-age=1"),
-        ] {
-            let mut headers = HeaderMap::new();
-            if let Some(before) = before {
-                headers.insert(CACHE_CONTROL, HeaderValue::from_static(before));
-            }
-            make_private(&mut headers);
-            let values: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
-            assert_eq!(values, [after]);
         }
     }
 }

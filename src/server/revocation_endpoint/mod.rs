@@ -1,12 +1,15 @@
-//! Where clients give tokens back ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
+//! Lets clients revoke tokens ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
+//!
+//! **In**: requests of clients. **Out**: their credentials and the token, for two closures of the user; and the response.
+//! **Uses** `vocabulary`, `validate`, `uncached` and the forms of `require_token`.
 
-mod answer;
 mod request;
+mod response;
 
-pub use answer::{EndpointBody, RevocationError};
 pub use request::{ClientCredentials, RevokeRequest};
+pub use response::{EndpointBody, RevocationError};
 
-use super::require_token::form;
+use super::require_token::extract::form;
 use crate::{RequestHead, validate::Revocations};
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -23,37 +26,36 @@ use std::{
 };
 use tower_service::Service;
 
-/// The revocation endpoint of whoever issues tokens
-/// ([RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)): a service of its own, to be
-/// put at a path.
+/// The revocation endpoint of an authorization server
+/// ([RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)): a service, to be routed to by its
+/// path.
 ///
-/// 1. A client authenticates by Basic credentials, form-encoded as
-///    [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1) says, or by
-///    `client_id` and `client_secret` in the form; in one way only. A public client sends
-///    `client_id` alone. Whether it is who it says is for `authenticate` to tell, which is asked
-///    before anything else of the request is looked at.
-/// 2. What giving back means is for `revoke` to do: that of a refresh token takes the access
-///    tokens of its grant with it (§2.1), and that of another client's token is refused with
+/// 1. A client authenticates by Basic credentials, form-encoded as in
+///    [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1), or by `client_id` and
+///    `client_secret` in the form, but not both. A public client sends `client_id` alone. The endpoint
+///    asks `authenticate` whether the credentials are right, before it looks at the token.
+/// 2. `revoke` revokes the token. With a refresh token, it must revoke the access tokens of the same
+///    grant (§2.1). It must refuse the token of another client with
 ///    [`RevocationError::unauthorized_client`].
-/// 3. `Ok` is answered with 200, and so is to be a token that nobody knows (§2.2). That it is not
-///    known to be revoked is [`RevocationError::unavailable`]: 503, and the client asks again.
+/// 3. The response to `Ok` is 200. `revoke` must return `Ok` for an unknown token too (§2.2), and
+///    [`RevocationError::unavailable`] if the token may still be valid; then the client tries again.
 ///
-/// | what comes | the answer |
+/// | request | response |
 /// |---|---|
 /// | a token | 200 |
-/// | no client, or another secret | 401 `invalid_client`, Basic challenge |
-/// | no token, a parameter twice, two ways to authenticate, no form | 400 `invalid_request` |
-/// | a longer form than allowed | 413 |
+/// | no client, or a wrong secret | 401 `invalid_client`, Basic challenge |
+/// | no token, a repeated parameter, two ways to authenticate, no form | 400 `invalid_request` |
+/// | a form that is too long | 413 |
 /// | another method than POST | 405 |
-/// | `authenticate` or `revoke` cannot tell | 503, `Retry-After` |
+/// | `authenticate` or `revoke` is unavailable | 503, `Retry-After` |
 ///
-/// Every answer is `Cache-Control: no-store`. Neither token nor secret is logged.
+/// Every response is `Cache-Control: no-store`. Neither token nor secret is logged.
 ///
-/// A clone shares the two closures.
+/// Clones share the two closures.
 ///
 /// # Defaults
 ///
-/// Forms of at most 64 KiB. There is no time-out: put one above.
+/// A form has at most 64 KiB. There is no timeout: put one above.
 ///
 /// # Example
 ///
@@ -71,7 +73,7 @@ use tower_service::Service;
 ///         _ => Err(RevocationError::invalid_client()),
 ///     },
 ///     async |request: RevokeRequest| {
-///         // Delete `request.expose_token()` where it is the client's own.
+///         // Delete `request.expose_token()` if it was issued to the client.
 ///         let _ = (request.client_id(), request.token_type_hint());
 ///         Ok(())
 ///     },
@@ -93,13 +95,17 @@ where
     R: Fn(RevokeRequest) -> RF + Send + Sync + 'static,
     RF: Future<Output = Result<(), RevocationError>> + Send + 'static,
 {
-    /// Has `authenticate` tell who a client is, and `revoke` take back what it gives.
+    /// Creates an endpoint that asks `authenticate` about clients, and `revoke` to revoke tokens.
     pub fn new(authenticate: A, revoke: R) -> Self {
-        Self { authenticate: Arc::new(authenticate), revoke: Arc::new(revoke), limit: 64 * 1024 }
+        Self {
+            authenticate: Arc::new(authenticate),
+            revoke: Arc::new(revoke),
+            limit: form::DEFAULT_LIMIT,
+        }
     }
 }
 
-/// What takes the tokens that clients give back into a list of [`Revocations`].
+/// The closure of [`RevocationEndpoint::from_revocations`].
 pub type IntoRevocations =
     Box<dyn Fn(RevokeRequest) -> Ready<Result<(), RevocationError>> + Send + Sync>;
 
@@ -108,13 +114,13 @@ where
     A: Fn(ClientCredentials) -> AF + Send + Sync + 'static,
     AF: Future<Output = Result<(), RevocationError>> + Send + 'static,
 {
-    /// Puts the tokens themselves into `revocations`, for the longest lifetime of a token: for
-    /// access tokens that nothing but their text is known of. Whoever has a token may give it back,
-    /// whoever it was issued to.
+    /// Creates an endpoint that adds the tokens to `revocations`, for the longest lifetime of a token.
+    /// For access tokens of which only the text is known. Any client may revoke any token that it has.
     ///
-    /// Text that is no token is kept like one: with clients that are not trusted, look it up first,
-    /// lest one of them fills the list. Of a full list the answer is 503.
-    pub fn into_revocations(authenticate: A, revocations: Revocations) -> Self {
+    /// Text that is not a token is added too, so a client could fill the list: use
+    /// [`new`](Self::new), and look tokens up, if the clients are not trusted. The response is 503
+    /// while the list is full.
+    pub fn from_revocations(authenticate: A, revocations: Revocations) -> Self {
         let revoke: IntoRevocations = Box::new(move |request| {
             let done = revocations.revoke_token(request.expose_token(), None);
             ready(done.map_err(|_| RevocationError::unavailable(None)))
@@ -124,7 +130,7 @@ where
 }
 
 impl<A, R> RevocationEndpoint<A, R> {
-    /// Takes forms of at most `limit` bytes. Defaults to 64 KiB.
+    /// Sets how many bytes a form may have. Defaults to 64 KiB.
     pub fn with_form_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -152,19 +158,19 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (authenticate, revoke) = (self.authenticate.clone(), self.revoke.clone());
         let limit = self.limit;
-        let answering = async move {
+        let responding = async move {
             let (client, form) = read(request, limit).await?;
             let client_id = client.client_id().into();
             authenticate(client).await?;
             revoke(form.into_request(client_id)?).await
         };
         RevocationEndpointFuture {
-            answering: Box::pin(async move { answer::response(answering.await) }),
+            responding: Box::pin(async move { response::response(responding.await) }),
         }
     }
 }
 
-/// Who asks, and the rest of the form.
+/// Reads the client's credentials and the rest of the form.
 async fn read<B>(
     request: Request<B>,
     limit: usize,
@@ -176,27 +182,27 @@ where
     if request.method() != Method::POST {
         return Err(RevocationError::method());
     }
-    if !form::is_form(RequestHead::of(&request)) {
-        return Err(RevocationError::invalid_request("the request is no form"));
+    if !form::is_form(RequestHead::from_request(&request)) {
+        return Err(RevocationError::invalid_request("the request is not a form"));
     }
     let (head, body) = request.into_parts();
     let bytes: Bytes =
-        form::collect(body, limit).await.map_err(|why| RevocationError::unread(&why))?;
+        form::collect(body, limit).await.map_err(|error| RevocationError::unreadable(&error))?;
     let mut form = Form::parse(&bytes);
     Ok((ClientCredentials::read(&head.headers, &mut form)?, form))
 }
 
-/// The answer of a [`RevocationEndpoint`].
+/// The response of a [`RevocationEndpoint`].
 #[must_use = "futures do nothing unless polled"]
 pub struct RevocationEndpointFuture {
-    answering: Pin<Box<dyn Future<Output = Response<EndpointBody>> + Send>>,
+    responding: Pin<Box<dyn Future<Output = Response<EndpointBody>> + Send>>,
 }
 
 impl Future for RevocationEndpointFuture {
     type Output = Result<Response<EndpointBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.answering.as_mut().poll(cx).map(Ok)
+        self.responding.as_mut().poll(cx).map(Ok)
     }
 }
 

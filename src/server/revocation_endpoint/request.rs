@@ -1,4 +1,4 @@
-//! What a client sends.
+//! The request of a client.
 
 use super::RevocationError;
 use crate::{
@@ -10,26 +10,26 @@ use http::{HeaderMap, header::AUTHORIZATION};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The credentials of a client, not looked at yet.
+/// The credentials that a client presents. They are not checked yet.
 pub struct ClientCredentials {
     client_id: Box<str>,
     secret: Option<ClientSecret>,
 }
 
 impl ClientCredentials {
-    /// The client that it says it is.
+    /// Returns the presented client identifier.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// The secret that it knows, where it showed one that is not empty.
+    /// Returns the presented secret, if there is one that is not empty.
     #[must_use]
     pub fn secret(&self) -> Option<&ClientSecret> {
         self.secret.as_ref()
     }
 
-    /// Of the header or the form.
+    /// Reads the credentials of the header or the form.
     pub(super) fn read(headers: &HeaderMap, form: &mut Form) -> Result<Self, RevocationError> {
         let named = form.take("client_id")?;
         let posted = form.take("client_secret")?;
@@ -48,9 +48,9 @@ impl ClientCredentials {
                 (Some(user), Some(password))
             }
         };
-        let given = |text: &Zeroizing<String>| !text.is_empty();
-        let client_id = client_id.filter(given).ok_or_else(RevocationError::invalid_client)?;
-        let secret = secret.filter(given).map(|secret| ClientSecret::from(secret.as_str()));
+        let is_present = |text: &Zeroizing<String>| !text.is_empty();
+        let client_id = client_id.filter(is_present).ok_or_else(RevocationError::invalid_client)?;
+        let secret = secret.filter(is_present).map(|secret| ClientSecret::from(secret.as_str()));
         Ok(Self { client_id: client_id.as_str().into(), secret })
     }
 }
@@ -68,7 +68,7 @@ impl fmt::Debug for ClientCredentials {
 
 type Pair = (Zeroizing<String>, Zeroizing<String>);
 
-/// User name and password, each form-encoded below the base64.
+/// Decodes user name and password, each of which is form-encoded inside of the base64.
 fn basic(value: &[u8]) -> Option<Pair> {
     let (scheme, credentials) = value.split_at_checked("Basic ".len())?;
     if !scheme.eq_ignore_ascii_case(b"Basic ") {
@@ -83,7 +83,7 @@ fn basic(value: &[u8]) -> Option<Pair> {
     Some((decoded(user)?, decoded(password)?))
 }
 
-/// A token that a client gives back.
+/// A token to revoke.
 pub struct RevokeRequest {
     token: Zeroizing<String>,
     hint: Option<Box<str>>,
@@ -91,20 +91,20 @@ pub struct RevokeRequest {
 }
 
 impl RevokeRequest {
-    /// The token, of whatever characters it was sent. Whoever calls this answers for where it goes.
+    /// Returns the token, which may contain any characters. The caller must keep it secret.
     #[must_use]
     pub fn expose_token(&self) -> &str {
         &self.token
     }
 
-    /// What kind of token it is (`token_type_hint`), as far as the client knows: `access_token`,
-    /// `refresh_token` or another. It is a hint on where to look first, no more.
+    /// Returns the `token_type_hint` of the client: `access_token`, `refresh_token` or another. It says
+    /// where to look first, and may be wrong.
     #[must_use]
     pub fn token_type_hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// The client, which has authenticated.
+    /// Returns the identifier of the authenticated client.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
@@ -120,7 +120,7 @@ impl fmt::Debug for RevokeRequest {
     }
 }
 
-/// Decoded names and values.
+/// The decoded names and values of a form.
 pub(super) struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
@@ -129,12 +129,12 @@ impl Form {
         Self(pairs.map(|(name, value)| (name.into(), value.into_owned().into())).collect())
     }
 
-    /// Takes the one value of `name` out.
+    /// Removes the value of `name`, which must not be repeated.
     fn take(&mut self, name: &str) -> Result<Option<Zeroizing<String>>, RevocationError> {
         let mut values = self.0.extract_if(.., |(own, _)| own == name);
         match (values.next(), values.next()) {
             (value, None) => Ok(value.map(|(_, value)| value)),
-            _ => Err(RevocationError::invalid_request("a parameter is there more than once")),
+            _ => Err(RevocationError::invalid_request("a parameter is repeated")),
         }
     }
 

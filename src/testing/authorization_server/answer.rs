@@ -1,4 +1,4 @@
-//! What the endpoints answer: JSON, refusals ([RFC 6749 §5]), and bare statuses.
+//! Builds answers: JSON, refusals ([RFC 6749 §5]) and statuses without a body.
 //!
 //! [RFC 6749 §5]: https://www.rfc-editor.org/rfc/rfc6749#section-5
 
@@ -10,9 +10,9 @@ use http::{
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// An OAuth error, and what is wrong in words of our own: nothing of the request is repeated.
+/// An OAuth error with its description, which repeats nothing of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub(super) error: &'static str,
     pub(super) description: Cow<'static, str>,
 }
@@ -56,8 +56,8 @@ impl Refusal {
     }
 }
 
-/// The members of a JSON object, in the order in which they were first set; their values are JSON
-/// as text, sent as it is.
+/// The members of a JSON object, in the order in which they were first set. The values are JSON
+/// text, which is sent as it is.
 #[derive(Debug, Default)]
 pub(super) struct Members(Vec<(String, String)>);
 
@@ -87,7 +87,7 @@ impl Members {
     }
 }
 
-/// An answer without a body. Nothing of this server is to be kept by a cache.
+/// Builds an answer without a body, which no cache may keep.
 pub(super) fn bare(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;

@@ -10,10 +10,11 @@ use tokio::{
     task::{AbortHandle, JoinSet, yield_now},
 };
 
-/// An [`AuthorizationServer`] on a port of its own on `127.0.0.1`, HTTP/1 and HTTP/2.
+/// An [`AuthorizationServer`] that serves HTTP/1 and HTTP/2 on a port of `127.0.0.1`. Made by
+/// [`AuthorizationServer::bind`].
 ///
-/// When it is dropped, it accepts no more and closes its connections. The server goes on knowing
-/// what it knows, and can be bound anew.
+/// Dropping it closes the port and its connections. The server keeps its state and can be bound
+/// again.
 #[derive(Debug)]
 #[must_use = "it serves until it is dropped"]
 pub struct BoundServer {
@@ -26,15 +27,15 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// When no port can be had.
+    /// When no port is free.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, or in one whose I/O is off.
+    /// Outside of a tokio runtime, or in a runtime without I/O.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is served before it ends.
+    /// Cancel safe: the server serves nothing before the future resolves.
     pub async fn bind(&self) -> io::Result<BoundServer> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let origin = format!("http://{}", listener.local_addr()?).into();
@@ -44,13 +45,13 @@ impl AuthorizationServer {
 }
 
 impl BoundServer {
-    /// Its origin, `http://127.0.0.1:` and the port.
+    /// Returns the origin, `http://127.0.0.1:` and the port.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The URL of `path`, which begins with `/`.
+    /// Returns the URL of `path`, which begins with `/`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
@@ -71,7 +72,7 @@ async fn accept(server: AuthorizationServer, listener: TcpListener) {
             Ok((stream, _)) => {
                 connections.spawn(serve(server.clone(), stream));
             }
-            // The connection was gone already, or there are too many: some will end.
+            // The connection is gone already, or there are too many, of which some will end.
             Err(_) => yield_now().await,
         }
         while connections.try_join_next().is_some() {}
@@ -84,17 +85,17 @@ async fn serve(server: AuthorizationServer, stream: TcpStream) {
         async move { exchange.await.ok_or(Dropped) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
-    // How a connection ends is the client's business.
+    // A connection that fails concerns the client alone.
     drop(builder.serve_connection(TokioIo::new(stream), service).await);
 }
 
-/// What closes a connection in place of an answer.
+/// The error that makes hyper close a connection instead of answering.
 #[derive(Debug)]
 struct Dropped;
 
 impl fmt::Display for Dropped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is dropped")
+        f.write_str("the answer was dropped")
     }
 }
 

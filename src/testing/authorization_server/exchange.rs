@@ -1,6 +1,6 @@
-//! One request and its answer: reads the body, has the server react, holds the answer back.
+//! Reads a request, has the server react, and holds the answer back.
 
-use super::{AuthorizationServer, answer};
+use super::{AuthorizationServer, answer, endpoints::Reaction, state::Outcome};
 use crate::Sleep;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{Request, Response, StatusCode, request::Parts};
@@ -18,28 +18,8 @@ use std::{
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// What the server makes of a request.
-#[derive(Debug)]
-pub(super) struct Reaction {
-    pub(super) latency: Duration,
-    pub(super) outcome: Outcome,
-}
-
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Answer(Response<Bytes>),
-    Hang,
-    Drop,
-}
-
-impl From<Response<Bytes>> for Reaction {
-    fn from(response: Response<Bytes>) -> Self {
-        Self { latency: Duration::ZERO, outcome: Outcome::Answer(response) }
-    }
-}
-
 pin_project_lite::pin_project! {
-    /// Ends with the answer, or with nothing where the connection is to be dropped.
+    /// Resolves to the answer, or to `None` if the connection is to be closed.
     pub(super) struct Exchange<B> {
         #[pin]
         stage: Stage<B>,
@@ -80,13 +60,13 @@ impl<B: Body> Future for Exchange<B> {
             let next = match stage.as_mut().project() {
                 StageProjection::Reading { server, head, body, read } => {
                     let read = ready!(poll_read(body, read, cx));
-                    let reaction = match (head.take(), read) {
-                        (Some(head), Ok(body)) => server.react(&head, &body),
+                    let Reaction { latency, outcome } = match (head.take(), read) {
+                        (Some(head), Ok(body)) => server.react(&Request::from_parts(head, body)),
                         (_, read) => answer::bare(read.err().unwrap_or_default()).into(),
                     };
-                    let waits = reaction.latency > Duration::ZERO;
-                    let sleep = waits.then(|| server.clock().sleep(reaction.latency));
-                    Stage::Waiting { sleep, outcome: reaction.outcome }
+                    let sleep =
+                        (latency > Duration::ZERO).then(|| server.lock().clock.sleep(latency));
+                    Stage::Waiting { sleep, outcome }
                 }
                 StageProjection::Waiting { sleep, outcome } => {
                     if let Some(sleep) = sleep.as_pin_mut() {
@@ -104,7 +84,7 @@ impl<B: Body> Future for Exchange<B> {
     }
 }
 
-/// The whole body, or the status that says what is wrong with it.
+/// Returns the whole body, or the status of the refusal.
 fn poll_read<B: Body>(
     mut body: Pin<&mut B>,
     read: &mut BytesMut,
@@ -122,7 +102,7 @@ fn poll_read<B: Body>(
 }
 
 pin_project_lite::pin_project! {
-    /// The answer of an [`AuthorizationServer`].
+    /// The future of an [`AuthorizationServer`].
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<B> {
         #[pin]
@@ -161,7 +141,7 @@ mod tests {
     use http_body::Frame;
     use std::{collections::VecDeque, task::Waker};
 
-    /// A body of these frames; `None` is where it breaks.
+    /// A body of these frames. It fails at `None`.
     struct Frames(VecDeque<Option<&'static [u8]>>);
 
     impl Body for Frames {
@@ -173,7 +153,7 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<&'static [u8]>, &'static str>>> {
             let frame = self.0.pop_front();
-            Poll::Ready(frame.map(|data| data.map(Frame::data).ok_or("it broke")))
+            Poll::Ready(frame.map(|data| data.map(Frame::data).ok_or("the body failed")))
         }
     }
 
@@ -192,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_whole_up_to_its_bound() {
+    fn a_body_is_read_whole_up_to_the_limit() {
         static LONG: [u8; MAX_BODY] = [b'&'; MAX_BODY];
         let (one, two) =
             (Some(&b"grant_type=client_"[..]), &b"credentials&client_id=app&client_secret=s"[..]);

@@ -4,31 +4,37 @@
 
 use super::answer::Refusal;
 use crate::ScopeSet;
-use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, Request, header::CONTENT_TYPE};
 
-/// Decoded names and values, in their order.
+/// Decoded names and values, in the order of the request.
 #[derive(Debug)]
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Decodes as a browser's form is: `+` is a space, and bytes that are no UTF-8 are replaced.
+    /// Decodes a form as a browser encodes it: `+` is a space. Bytes that are not UTF-8 are replaced.
     pub(super) fn parse(text: &[u8]) -> Self {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
-    /// The form in the body, or that in the query where there is no body.
+    /// Reads the query.
+    pub(super) fn from_query(request: &Request<Bytes>) -> Self {
+        Self::parse(request.uri().query().unwrap_or_default().as_bytes())
+    }
+
+    /// Reads the body, or the query if there is no body.
     ///
     /// # Errors
     ///
-    /// When the body is of another type, and when a parameter is in both: no guess is made at
-    /// which of them was meant.
-    pub(super) fn of_request(head: &Parts, body: &[u8]) -> Result<Self, Refusal> {
-        let query = Self::parse(head.uri.query().unwrap_or_default().as_bytes());
+    /// When the body is not a form, or a parameter is in the query and in the body.
+    pub(super) fn from_request(request: &Request<Bytes>) -> Result<Self, Refusal> {
+        let query = Self::from_query(request);
+        let body = request.body();
         if body.is_empty() {
             return Ok(query);
         }
-        if !is_form(&head.headers) {
-            return Err(Refusal::invalid_request("the body is no form"));
+        if !is_form(request.headers()) {
+            return Err(Refusal::invalid_request("the body is not a form"));
         }
         let form = Self::parse(body);
         let in_both = |(name, _): &(String, String)| form.0.iter().any(|(own, _)| own == name);
@@ -38,34 +44,34 @@ impl Form {
         }
     }
 
-    /// The value of `name`; an empty one is none.
+    /// Returns the value of `name`, or `None` if it is missing or empty.
     ///
     /// # Errors
     ///
-    /// When it is there twice.
+    /// When the parameter is repeated.
     pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut values = self.0.iter().filter(|(own, _)| own == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (value, None) => Ok(value.map(String::as_str).filter(|value| !value.is_empty())),
-            _ => Err(Refusal::invalid_request(format!("{name} is there more than once"))),
+            _ => Err(Refusal::invalid_request(format!("{name} is repeated"))),
         }
     }
 
-    /// The value of `name`, which has to be there.
+    /// Returns the value of `name`.
     ///
     /// # Errors
     ///
-    /// When it is not, or twice.
+    /// When the parameter is missing, empty or repeated.
     pub(super) fn require(&self, name: &str) -> Result<&str, Refusal> {
         let missing = || Refusal::invalid_request(format!("{name} is missing"));
         self.get(name)?.ok_or_else(missing)
     }
 
-    /// The scopes that are asked for.
+    /// Returns the requested scopes.
     ///
     /// # Errors
     ///
-    /// When they are malformed, or there twice.
+    /// When the parameter is malformed or repeated.
     pub(super) fn scopes(&self) -> Result<ScopeSet, Refusal> {
         let scopes = self.get("scope")?.unwrap_or_default();
         scopes.parse().map_err(|_| Refusal::invalid_scope())
@@ -82,29 +88,29 @@ fn is_form(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Request;
 
-    fn of(uri: &str, content_type: &str, body: &str) -> Result<Form, Refusal> {
-        let request = Request::post(uri).header(CONTENT_TYPE, content_type).body(()).unwrap();
-        Form::of_request(&request.into_parts().0, body.as_bytes())
+    fn read(uri: &str, content_type: &str, body: &str) -> Result<Form, Refusal> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = Request::post(uri).header(CONTENT_TYPE, content_type).body(body).unwrap();
+        Form::from_request(&request)
     }
 
     const FORM: &str = "Application/X-WWW-Form-Urlencoded ; charset=UTF-8";
 
     #[test]
-    fn the_query_counts_only_where_there_is_no_body() {
-        let form = of("/token?a=1&b=2", "", "").unwrap();
+    fn the_query_is_read_only_without_a_body() {
+        let form = read("/token?a=1&b=2", "", "").unwrap();
         assert_eq!((form.get("a"), form.get("b")), (Ok(Some("1")), Ok(Some("2"))));
-        let form = of("/token?a=1", FORM, "b=x+y%2B%ff&c=").unwrap();
+        let form = read("/token?a=1", FORM, "b=x+y%2B%ff&c=").unwrap();
         assert_eq!((form.get("a"), form.get("c")), (Ok(None), Ok(None)));
         assert_eq!(form.require("b"), Ok("x y+\u{fffd}"));
         assert!(form.require("c").is_err());
-        assert!(of("/token?a=1", FORM, "%61=1").is_err());
-        assert!(of("/token", "application/json", "{}").is_err());
+        assert!(read("/token?a=1", FORM, "%61=1").is_err());
+        assert!(read("/token", "application/json", "{}").is_err());
     }
 
     #[test]
-    fn a_parameter_that_is_there_twice_is_refused_where_it_is_read() {
+    fn a_repeated_parameter_is_refused_when_it_is_read() {
         let form = Form::parse(b"resource=a&resource=b&scope=x+y&a&a=");
         assert_eq!(form.scopes().unwrap().len(), 2);
         assert!(form.get("a").is_err());

@@ -1,88 +1,38 @@
-use super::{AuthorizationServer, faults::Fault};
+use super::{AuthorizationServer, state::Quirk};
 use crate::ConfigError;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What the setters change.
-pub(super) struct Settings {
-    pub(super) lifetime: Option<Duration>,
-    pub(super) latency: Duration,
-    pub(super) token_type: bool,
-    pub(super) bare: bool,
-    pub(super) extra: Vec<(String, String)>,
-    pub(super) refresh_tokens: bool,
-    pub(super) rotation: bool,
-    pub(super) raw_basic: bool,
-    pub(super) approving_user: Option<String>,
-    pub(super) denial: bool,
-    pub(super) state_returned: bool,
-    pub(super) issuer: Option<String>,
-    /// Members of what is said of tokens, by their names; without a value they are left out.
-    pub(super) introspected: Vec<(String, Option<String>)>,
-    pub(super) keys_max_age: Duration,
-    pub(super) keys_latency: Duration,
-    pub(super) keys_fault: Option<Fault>,
-    pub(super) down: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lifetime: Some(Duration::from_secs(3600)),
-            latency: Duration::ZERO,
-            token_type: true,
-            bare: false,
-            extra: Vec::new(),
-            refresh_tokens: true,
-            rotation: true,
-            raw_basic: false,
-            approving_user: None,
-            denial: false,
-            state_returned: true,
-            issuer: None,
-            introspected: Vec::new(),
-            keys_max_age: Duration::from_secs(300),
-            keys_latency: Duration::ZERO,
-            keys_fault: None,
-            down: false,
-        }
-    }
-}
-
-/// Its knobs.
+/// # How the server answers
 impl AuthorizationServer {
-    /// How long access tokens live, from the arrival of the request; with `None` they do not
-    /// expire and the answer has no `expires_in`. Defaults to an hour.
+    /// Makes the server depart from its defaults.
+    pub fn enable(&self, quirk: Quirk) {
+        self.lock().settings.quirks.insert(quirk);
+    }
+
+    /// Takes [`enable`](Self::enable) back.
+    pub fn disable(&self, quirk: Quirk) {
+        self.lock().settings.quirks.remove(&quirk);
+    }
+
+    /// Sets the lifetime of access tokens, from the arrival of the request. With `None` they do not
+    /// expire, and the answer has no `expires_in`. Defaults to an hour.
     pub fn set_access_token_lifetime(&self, lifetime: Option<Duration>) {
         self.lock().settings.lifetime = lifetime;
     }
 
-    /// How long the answer to a token request is held back, a scripted one too; the server's
-    /// clock says when that is over. The request itself takes effect when it arrives. Defaults to
-    /// zero.
+    /// Sets how long the answer to a token request is held back, also one that a fault replaces. The
+    /// server's clock measures it. The request takes effect when it arrives. Defaults to zero.
     pub fn set_latency(&self, latency: Duration) {
         self.lock().settings.latency = latency;
     }
 
-    /// Whether the answer says `token_type`. Defaults to `true`.
-    pub fn set_token_type_sent(&self, sent: bool) {
-        self.lock().settings.token_type = sent;
-    }
-
-    /// Whether the answer is `{"access_token":"…"}` and nothing else, as Relatel's is: no refresh
-    /// token is issued then, and [`set_extra_member`](Self::set_extra_member) has no effect. The
-    /// token lives as long as any. Defaults to `false`.
-    pub fn set_bare_answers(&self, bare: bool) {
-        self.lock().settings.bare = bare;
-    }
-
-    /// Sets a member of every answer that brings a token, `json` as its value byte for byte. It
-    /// replaces a member of that name, so it can also misstate what the server would have said.
-    /// Defaults to none.
+    /// Sets a member of every answer with a token to the value `json`, byte for byte, also in place of
+    /// a member of the server. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `json` is no JSON text.
+    /// When `json` is not JSON.
     ///
     /// ```
     /// # use tower_oauth2::testing::AuthorizationServer;
@@ -93,62 +43,75 @@ impl AuthorizationServer {
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
     pub fn set_extra_member(&self, name: &str, json: &str) -> Result<(), ConfigError> {
-        let invalid =
-            |_| ConfigError::new("the value of the extra member is no JSON: text stands in quotes");
-        serde_json::from_str::<Value>(json).map_err(invalid)?;
-        self.lock().settings.extra.push((name.to_owned(), json.to_owned()));
+        check_json(json)?;
+        self.lock().settings.extra_members.push((name.to_owned(), json.to_owned()));
         Ok(())
     }
 
-    /// Takes back every [`set_extra_member`](Self::set_extra_member).
+    /// Removes every [extra member](Self::set_extra_member).
     pub fn clear_extra_members(&self) {
-        self.lock().settings.extra.clear();
+        self.lock().settings.extra_members.clear();
     }
 
-    /// Whether the grants `authorization_code` and `password` bring a refresh token. Defaults to
-    /// `true`.
-    pub fn set_refresh_tokens(&self, issued: bool) {
-        self.lock().settings.refresh_tokens = issued;
-    }
-
-    /// Whether a refresh brings a new refresh token and ends the old one, whose use then revokes
-    /// every token of the grant; without, the old one stays good and the answer names none.
-    /// Defaults to `true`.
-    pub fn set_rotation(&self, rotation: bool) {
-        self.lock().settings.rotation = rotation;
-    }
-
-    /// Whether the id and the secret in a Basic header are taken as they are, and not decoded as
-    /// forms are, which is what [RFC 6749 §2.3.1] asks for. Defaults to `false`.
+    /// Sets a member of what `…/introspect` answers of an active token to the value `json`, byte for
+    /// byte, also in place of a member of the server. Defaults to none.
     ///
-    /// [RFC 6749 §2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
-    pub fn set_raw_basic(&self, raw: bool) {
-        self.lock().settings.raw_basic = raw;
+    /// # Errors
+    ///
+    /// When `json` is not JSON.
+    ///
+    /// ```
+    /// # use tower_oauth2::testing::AuthorizationServer;
+    /// let server = AuthorizationServer::new();
+    /// server.set_introspection_member("aud", "\"https://api.example\"")?;
+    /// server.omit_introspection_member("exp");
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    pub fn set_introspection_member(&self, name: &str, json: &str) -> Result<(), ConfigError> {
+        check_json(json)?;
+        let member = (name.to_owned(), Some(json.to_owned()));
+        self.lock().settings.introspection_members.push(member);
+        Ok(())
     }
 
-    /// The user in whose name `…/authorize` approves. Defaults to the one registered first;
-    /// while there is no such user, it denies.
+    /// Leaves a member out of what `…/introspect` answers.
+    pub fn omit_introspection_member(&self, name: &str) {
+        self.lock().settings.introspection_members.push((name.to_owned(), None));
+    }
+
+    /// Takes every [`set_introspection_member`](Self::set_introspection_member) and
+    /// [`omit_introspection_member`](Self::omit_introspection_member) back.
+    pub fn clear_introspection_members(&self) {
+        self.lock().settings.introspection_members.clear();
+    }
+
+    /// Sets the user who approves at `…/authorize`. While there is no such user, consent is denied.
+    /// Defaults to the user registered first.
     pub fn set_approving_user(&self, name: impl Into<String>) {
         self.lock().settings.approving_user = Some(name.into());
     }
 
-    /// Whether the user denies: `…/authorize` then redirects with `error=access_denied`. Defaults
-    /// to `false`.
-    pub fn set_denial(&self, denial: bool) {
-        self.lock().settings.denial = denial;
-    }
-
-    /// Whether `…/authorize` gives `state` back, byte for byte. Defaults to `true`.
-    pub fn set_state_returned(&self, returned: bool) {
-        self.lock().settings.state_returned = returned;
-    }
-
-    /// The issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), errors included,
-    /// and `…/introspect` in the member `iss`, and that the metadata are of. Defaults to none, and
-    /// no parameter; the metadata are then of the issuer of JWTs, where there is one.
+    /// Sets the issuer that `…/authorize` names in the parameter `iss` ([RFC 9207]), in errors too,
+    /// that `…/introspect` names in the member `iss`, and that the metadata describe. Defaults to no
+    /// issuer, and for the metadata to the issuer of JWTs, if tokens are JWTs.
     ///
     /// [RFC 9207]: https://www.rfc-editor.org/rfc/rfc9207
-    pub fn set_issuer(&self, issuer: Option<&str>) {
-        self.lock().settings.issuer = issuer.map(str::to_owned);
+    pub fn set_issuer(&self, issuer: impl Into<String>) {
+        self.lock().settings.issuer = Some(issuer.into());
     }
+
+    /// Sets how long the keys may be cached (`Cache-Control: max-age`). Defaults to 5 min.
+    pub fn set_keys_max_age(&self, max_age: Duration) {
+        self.lock().settings.keys_max_age = max_age;
+    }
+
+    /// Sets how long the answer to a request for the keys is held back. Defaults to zero.
+    pub fn set_keys_latency(&self, latency: Duration) {
+        self.lock().settings.keys_latency = latency;
+    }
+}
+
+fn check_json(json: &str) -> Result<(), ConfigError> {
+    let invalid = |_| ConfigError::new("the value of the member is not JSON; put text in quotes");
+    serde_json::from_str::<Value>(json).map(drop).map_err(invalid)
 }

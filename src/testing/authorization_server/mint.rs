@@ -1,17 +1,15 @@
-//! Opaque tokens that a test makes by itself.
-
 use super::{AuthorizationServer, IssuedToken};
 use crate::{ConfigError, ScopeSet};
 use serde_json::{Map, Value};
 use std::time::{Duration, SystemTime};
 
 impl AuthorizationServer {
-    /// An opaque token that stands for `claims`, a JSON object with the members of an introspection
-    /// answer ([RFC 7662 §2.2]). Without `exp` it lives as long as any. It is in the books like one
-    /// that was asked for: it can be introspected, revoked and exchanged, and it expires.
+    /// Issues an opaque token for `claims`, a JSON object with the members of an introspection answer
+    /// ([RFC 7662 §2.2]). Without `exp` it has the lifetime of every token. Like a requested token,
+    /// it can be introspected, revoked and exchanged, and it expires.
     ///
-    /// `sub`, `client_id`, `scope`, `exp` and `iat` are what they say to the
-    /// [validator](Self::validator) too; `…/introspect` answers every member as it is.
+    /// The [validator](Self::validator) reads `sub`, `client_id`, `scope`, `exp` and `iat`;
+    /// `…/introspect` answers every member as it is.
     ///
     /// ```
     /// use tower_oauth2::testing::AuthorizationServer;
@@ -24,15 +22,14 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// When `claims` is no JSON object, or one of the five is of another type.
+    /// When `claims` is not a JSON object, or one of these five has the wrong type.
     ///
     /// [RFC 7662 §2.2]: https://www.rfc-editor.org/rfc/rfc7662#section-2.2
     pub fn mint_opaque(&self, claims: &str) -> Result<String, ConfigError> {
         let claims: Result<Map<String, Value>, _> = serde_json::from_str(claims);
-        let claims = claims.map_err(|_| ConfigError::new("the claims are no JSON object"))?;
-        let now = self.clock().wall();
+        let claims = claims.map_err(|_| ConfigError::new("the claims are not a JSON object"))?;
         let mut state = self.lock();
-        let lifetime = state.settings.lifetime.and_then(|lifetime| now.checked_add(lifetime));
+        let now = state.now();
         let scopes: Option<ScopeSet> =
             text(&claims, "scope")?.map(|all| all.parse()).transpose()?;
         let token = IssuedToken {
@@ -40,21 +37,22 @@ impl AuthorizationServer {
             client_id: text(&claims, "client_id")?.map(Into::into),
             scopes: scopes.unwrap_or_default(),
             issued_at: instant(&claims, "iat")?.unwrap_or(now),
-            expires_at: instant(&claims, "exp")?.or(lifetime),
+            expires_at: instant(&claims, "exp")?.or_else(|| state.expiry_from(now)),
         };
         let members = claims.iter().map(|(name, value)| (name.clone(), value.to_string()));
         let failed = |_| ConfigError::new("the system gives no random numbers");
-        state.put(token, members.collect()).map_err(failed)
+        state.issue_minted(token, members.collect()).map_err(failed)
     }
 }
 
 fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, ConfigError> {
-    let wrong = || ConfigError::new(format!("the claim {name:?} is no text"));
+    let wrong = || ConfigError::new(format!("the claim {name:?} is not text"));
     claims.get(name).map(|value| value.as_str().ok_or_else(wrong)).transpose()
 }
 
 fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, ConfigError> {
-    let wrong = || ConfigError::new(format!("the claim {name:?} is no time in seconds since 1970"));
+    let wrong =
+        || ConfigError::new(format!("the claim {name:?} is not a number of seconds since 1970"));
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = Duration::from_secs(value.as_u64().ok_or_else(wrong)?);
     SystemTime::UNIX_EPOCH.checked_add(seconds).ok_or_else(wrong).map(Some)
@@ -69,8 +67,8 @@ mod tests {
     };
 
     fn server() -> (AuthorizationServer, ManualClock) {
-        let manual = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
-        let server = AuthorizationServer::with_clock(manual.clock());
+        let manual = ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1000));
+        let server = AuthorizationServer::new().with_clock(manual.clock());
         server.register_client(RegisteredClient::confidential("rs", "s"));
         (server, manual)
     }
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minted_token_is_introspected_as_it_was_said_until_it_expires_or_is_revoked() {
+    fn a_minted_token_is_introspected_with_its_claims_until_it_expires_or_is_revoked() {
         let (server, manual) = server();
         let claims = r#"{"sub":"alice","client_id":"app","scope":"read write","exp":1060,
             "iat":990,"aud":["a","b"],"tenant":{"id":7}}"#;
@@ -99,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minted_token_without_an_expiry_lives_as_long_as_any() {
+    fn a_minted_token_without_an_expiry_has_the_default_lifetime() {
         let (server, manual) = server();
         server.set_access_token_lifetime(Some(Duration::from_secs(5)));
         let token = server.mint_opaque("{}").unwrap();
@@ -109,15 +107,15 @@ mod tests {
     }
 
     #[test]
-    fn a_member_of_every_answer_stands_above_that_of_a_token() {
+    fn a_member_of_every_answer_replaces_that_of_a_token() {
         let (server, _) = server();
         let token = server.mint_opaque(r#"{"aud":"a"}"#).unwrap();
-        server.set_introspection_member("aud", Some("\"b\"")).unwrap();
+        server.set_introspection_member("aud", "\"b\"").unwrap();
         assert_eq!(asked(&server, &token)["aud"], "b");
     }
 
     #[test]
-    fn a_claim_of_another_type_is_an_error() {
+    fn a_claim_of_the_wrong_type_is_an_error() {
         let (server, _) = server();
         for wrong in [r#"{"sub":1}"#, r#"{"exp":"1"}"#, r#"{"exp":-1}"#, r#"{"scope":["a"]}"#, "[]"]
         {

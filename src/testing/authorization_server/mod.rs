@@ -1,57 +1,45 @@
 //! An authorization server in the process ([RFC 6749]).
 //!
-//! 1. What it answers follows from its state, its clock and the request alone; the future around
-//!    that reads the body and holds the answer back.
-//! 2. A request takes effect when it arrives, also where its answer is late or gets lost.
-//! 3. What a knob changes holds from the next request on.
+//! 1. An answer follows from the state, its clock and the request alone ([`endpoints`]). The future
+//!    around it reads the body and holds the answer back ([`exchange`]).
+//! 2. A request takes effect when it arrives, also if its answer is late or lost.
+//! 3. A setter takes effect with the next request.
+//!
+//! **In**: HTTP requests, and what a test sets. **Out**: HTTP answers. **Uses** the rooms below
+//! `testing`. From bottom to top: `answer`, `endpoint`, `form`; `state`; `endpoints`; the type
+//! `AuthorizationServer` with what a test may set and read; `exchange`, `bind` and `validator`.
 //!
 //! [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749
 
 mod answer;
-#[cfg(feature = "jwt")]
-mod assertions;
-#[cfg(not(feature = "jwt"))]
-#[path = "no_assertions.rs"]
-mod assertions;
-mod authorize;
 mod bind;
-mod client_auth;
-mod dispatch;
+mod endpoint;
+mod endpoints;
 mod exchange;
-mod faults;
 mod form;
-mod introspect;
-mod issued;
 #[cfg(feature = "jwt")]
-mod jwts;
-#[cfg(not(feature = "jwt"))]
-#[path = "no_jwts.rs"]
-mod jwts;
+mod keys;
 mod knobs;
-mod log_in;
 mod mint;
-mod published;
-mod registered;
-mod revoke;
-mod seen;
+mod outages;
+mod requests;
 mod state;
 #[cfg(test)]
 mod support;
-mod token;
 #[cfg(feature = "server")]
 mod validator;
 
 pub use bind::BoundServer;
 pub use exchange::ResponseFuture;
-pub use issued::IssuedToken;
 #[cfg(feature = "jwt")]
-pub use jwts::JwtFormat;
-pub use registered::RegisteredClient;
+pub use state::JwtFormat;
+pub use state::{IssuedToken, Quirk, RegisteredClient};
 #[cfg(feature = "server")]
 pub use validator::IssuedTokens;
 
 use crate::{Clock, ScopeSet};
 use bytes::Bytes;
+use endpoints::Reaction;
 use exchange::Exchange;
 use http::{Request, Response};
 use http_body::Body;
@@ -65,39 +53,39 @@ use std::{
 };
 use tower_service::Service;
 
-/// An authorization server for tests, in the process: a [`Service`] to make a
-/// [`Transport`](crate::Transport) of, or [bound](Self::bind) to a socket on loopback.
+/// Answers as an authorization server, in the process of a test.
 ///
-/// The last segment of the path names the endpoint, so it answers at every address that a system
-/// gives its own: `/token`, `/api/v2/token`, `/realms/x/protocol/openid-connect/token`.
+/// It is a [`Service`] for a [`Transport`](crate::Transport), or [binds](Self::bind) to a socket on
+/// loopback. The last segment of the path names the endpoint, so the server has the addresses of any
+/// system: `/token`, `/api/v2/token`, `/realms/x/protocol/openid-connect/token`.
 ///
-/// - `GET …/authorize` approves at once: 302 with a code, with PKCE (`S256`) or without.
-/// - `POST …/token` knows the grants `client_credentials`, `authorization_code`, `refresh_token`
-///   and `password`, assertions about users ([RFC 7523 §2.1]) and the exchange of its own access
-///   tokens ([RFC 8693]). The client authenticates by Basic, in the body, or in the query of a request
-///   without a body, or by an assertion that it signs; a public one only names itself.
-/// - `POST …/authorization` logs a user in: a form of `username` and `password`, no grant and no
-///   client; 200, or 401 without a body.
-/// - `POST …/introspect` tells a client with a secret what an access token stands for
-///   ([RFC 7662]).
-/// - `POST …/revoke` revokes ([RFC 7009]).
-/// - `GET …/jwks` and `GET …/certs` show the keys of JWTs, and `GET …/.well-known/…` the metadata
-///   ([RFC 8414], OpenID Connect Discovery), where the server has an issuer identifier.
+/// | endpoint | answer |
+/// |---|---|
+/// | `GET …/authorize` | approves at once: 302 with a code, with PKCE (`S256`) or without |
+/// | `POST …/token` | issues tokens for the grants `client_credentials`, `authorization_code`, `refresh_token` and `password`, for assertions about users ([RFC 7523 §2.1]), and in exchange for its own access tokens ([RFC 8693]) |
+/// | `POST …/authorization` | logs a user in by a form of `username` and `password`, without a grant or a client: 200, or 401 without a body |
+/// | `POST …/introspect` | describes an access token to a client with a secret ([RFC 7662]) |
+/// | `POST …/revoke` | revokes a token ([RFC 7009]) |
+/// | `GET …/jwks`, `GET …/certs` | publishes the keys of JWTs |
+/// | `GET …/.well-known/…` | publishes the metadata ([RFC 8414], OpenID Connect Discovery) of a server with an issuer |
 ///
-/// Codes are good once and for ten minutes. A code or a refresh token that is used a second time
-/// takes every token of its grant with it ([RFC 9700 §4.14]).
+/// A client authenticates by Basic, in the body, in the query of a request without a body, or by an
+/// assertion that it signs. A public client only names itself.
 ///
-/// A clone is the same server, and everything can be changed while it is serving.
+/// A code can be used once, for ten minutes. A second use of a code or a refresh token revokes every
+/// token of its grant ([RFC 9700 §4.14]).
+///
+/// Clones share one state. All of it can be changed while the server is serving.
 ///
 /// # Defaults
 ///
-/// Access tokens live for an hour; refresh tokens are issued to users' clients, and rotate; the
-/// answer names its `token_type`, its `scope` and its `expires_in`; no latency and no faults.
+/// Access tokens live for an hour. Clients of users get refresh tokens, which rotate. The answer has
+/// `token_type`, `scope` and `expires_in`. There is no latency and no fault.
 ///
 /// # Security
 ///
-/// For tests only: passwords and secrets are kept as they are, and whoever asks
-/// `…/authorize` is taken for the user. What it issues is unguessable all the same.
+/// For tests only: the server keeps passwords and secrets as they are, and takes every visitor of
+/// `…/authorize` for the approving user. Its tokens are unguessable all the same.
 ///
 /// # Example
 ///
@@ -122,7 +110,7 @@ use tower_service::Service;
 /// let issued = server.introspect(token).ok_or("not known")?;
 /// assert_eq!((issued.client_id(), server.token_requests()), (Some("app"), 1));
 ///
-/// assert!(server.revoke(token), "destroyed");
+/// assert!(server.revoke(token));
 /// assert!(server.introspect(token).is_none());
 /// # Ok(())
 /// # }
@@ -143,7 +131,7 @@ use tower_service::Service;
 /// assert!(bound.url("/token").starts_with("http://127.0.0.1:"));
 ///
 /// let down = Response::builder().status(503).header(RETRY_AFTER, "2").body(Bytes::new());
-/// server.always(down.unwrap());
+/// server.fail_all(down.unwrap());
 /// // …
 /// server.clear_faults();
 /// # Ok(())
@@ -160,40 +148,35 @@ use tower_service::Service;
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    clock: Clock,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl AuthorizationServer {
-    /// A server without clients and users, on the system's clock.
+    /// Creates a server without clients and users.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_clock(Clock::system())
+        Self { state: Arc::default() }
     }
 
-    /// A server without clients and users, whose tokens expire by the wall of `clock` and whose
-    /// latency is waited for with its timers.
+    /// Sets the clock. Tokens expire by its wall clock, and its timers measure the latency. Defaults
+    /// to the system's clock.
     #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
-        Self { shared: Arc::new(Shared { clock, state: Mutex::default() }) }
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.lock().clock = clock;
+        self
     }
 
-    /// Adds a client, and replaces what was registered under its id: a secret is changed thus.
-    /// Tokens stay good.
+    /// Adds a client, in place of the client with the same id, for example to change its secret. Its
+    /// tokens stay active.
     pub fn register_client(&self, client: RegisteredClient) {
         self.lock().clients.insert(client.id().into(), client);
     }
 
-    /// Adds a user, and replaces what was registered under the name. `scopes` are the rights of
-    /// the user: no token of hers grants more, and it grants all of them where none were asked
-    /// for.
+    /// Adds a user, in place of the user of the same name. `scopes` are the rights of the user: a
+    /// token of the user grants no other, and grants all of them if none is requested.
     ///
-    /// The user registered first is the one who approves at `…/authorize`, until
-    /// [`set_approving_user`](Self::set_approving_user) says otherwise.
+    /// The user registered first approves at `…/authorize`, until
+    /// [`set_approving_user`](Self::set_approving_user).
     pub fn register_user(
         &self,
         name: impl Into<String>,
@@ -203,20 +186,31 @@ impl AuthorizationServer {
         self.lock().register_user(name.into(), password.into(), scopes);
     }
 
-    /// What `token` stands for, and nothing where it is unknown, expired or revoked.
+    /// Returns the contents of an access token, or `None` if it is unknown, expired or revoked.
     #[must_use]
     pub fn introspect(&self, token: &str) -> Option<IssuedToken> {
-        let now = self.shared.clock.wall();
-        self.lock().standing(token, now).ok().cloned()
+        self.lock().active(token).ok().cloned()
     }
 
-    fn clock(&self) -> &Clock {
-        &self.shared.clock
+    /// Revokes an access token, or a refresh token and every token of its grant, without notice to
+    /// the client. Returns `true` if it was not revoked before.
+    pub fn revoke(&self, token: &str) -> bool {
+        self.lock().revoke(token)
+    }
+
+    /// Revokes every token and every code.
+    pub fn revoke_all(&self) {
+        self.lock().revoke_all();
+    }
+
+    /// Reacts to a request with its whole body.
+    fn react(&self, request: &Request<Bytes>) -> Reaction {
+        endpoints::react(&mut self.lock(), request)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two writes, so a poisoned state is a whole one.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // Nothing panics between two writes, so the state behind a poisoned lock is consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -240,14 +234,14 @@ impl<B: Body> Service<Request<B>> for AuthorizationServer {
     }
 }
 
-/// Shows how much there is, never a token or a secret.
+/// Shows counts, never a token or a secret.
 impl fmt::Debug for AuthorizationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("AuthorizationServer")
             .field("clients", &state.clients.len())
             .field("users", &state.users.len())
-            .field("token_requests", &state.seen.token_requests)
+            .field("token_requests", &state.requests.token_requests)
             .finish_non_exhaustive()
     }
 }

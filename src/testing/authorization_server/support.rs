@@ -1,6 +1,6 @@
-//! Requests of unit tests, answered without a future.
+//! Sends requests of unit tests to the server, without a future.
 
-use super::{AuthorizationServer, exchange::Outcome};
+use super::{AuthorizationServer, state::Outcome};
 use bytes::Bytes;
 use http::{
     Method, Request, Response,
@@ -22,10 +22,9 @@ fn answer(server: &AuthorizationServer, method: Method, uri: &str, form: &str) -
         .method(method)
         .uri(uri)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(())
+        .body(Bytes::copy_from_slice(form.as_bytes()))
         .unwrap();
-    let body = Bytes::copy_from_slice(form.as_bytes());
-    match server.react(&request.into_parts().0, &body).outcome {
+    match server.react(&request).outcome {
         Outcome::Answer(response) => response,
         silent => panic!("{silent:?}"),
     }

@@ -1,20 +1,20 @@
-use super::{AuthorizationServer, state::Fallen};
+use super::{AuthorizationServer, state::Inactive};
 use crate::{
     Answer, RequestHead,
     validate::{Principal, Rejection, ValidateToken, Validated, Verdict},
 };
 use std::{future::Ready, sync::Arc};
 
-/// Judges the tokens that an [`AuthorizationServer`] issued, at once and without a request to it:
-/// what [`AuthorizationServer::validator`] gives.
+/// Validates the tokens of an [`AuthorizationServer`] without a request to it. Made by
+/// [`AuthorizationServer::validator`].
 #[derive(Clone, Debug)]
 pub struct IssuedTokens {
     server: AuthorizationServer,
 }
 
 impl AuthorizationServer {
-    /// A validator for a resource server in the same test. A token that is revoked or expired
-    /// here is refused there from the next request on.
+    /// Creates a validator for a resource server in the same test. It refuses a token from the first
+    /// request after the token is revoked or expires.
     ///
     /// ```
     /// use tower_oauth2::{server::RequireToken, testing::AuthorizationServer};
@@ -32,12 +32,11 @@ impl AuthorizationServer {
 
 impl IssuedTokens {
     fn verdict(&self, token: &str) -> Verdict<()> {
-        let now = self.server.clock().wall();
         let state = self.server.lock();
-        let issued = state.standing(token, now).map_err(|fallen| match fallen {
-            Fallen::Unknown => Rejection::unknown(),
-            Fallen::Expired => Rejection::expired(),
-            Fallen::Revoked => Rejection::revoked(),
+        let issued = state.active(token).map_err(|inactive| match inactive {
+            Inactive::Unknown => Rejection::unknown(),
+            Inactive::Expired => Rejection::expired(),
+            Inactive::Revoked => Rejection::revoked(),
         })?;
         let principal = issued.subject().map_or_else(Principal::without_subject, Principal::new);
         let mut principal = principal.with_scopes(issued.scopes().clone());
@@ -73,9 +72,9 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_token_is_judged_as_the_server_would() {
+    fn the_validator_agrees_with_the_server() {
         let manual = ManualClock::new();
-        let server = AuthorizationServer::with_clock(manual.clock());
+        let server = AuthorizationServer::new().with_clock(manual.clock());
         server.register_client(RegisteredClient::confidential("app", "s"));
         server.register_user("alice", "pw", "read".parse().unwrap());
         let validator = server.validator();

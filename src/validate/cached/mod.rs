@@ -223,7 +223,7 @@ impl<V: ValidateToken> Cached<V> {
         };
         match self.validator.validate(token, head) {
             Answer::Ready(verdict) => {
-                start.land(verdict.clone());
+                start.finish(verdict.clone());
                 Answer::Ready(verdict)
             }
             Answer::Pending(future) => {

@@ -326,7 +326,7 @@ impl<C> fmt::Debug for Introspection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { url, client, transport, rules, .. } = &*self.settings;
         f.debug_struct("Introspection")
-            .field("origin", &Origin::of(url).map(|origin| origin.to_string()))
+            .field("origin", &Origin::from_uri(url).map(|origin| origin.to_string()))
             .field("client", client)
             .field("transport", transport)
             .field("rules", rules)

@@ -1,4 +1,4 @@
-//! Fetches a key set once: finds its URL, sends the request, reads the answer.
+//! One fetch of a key set: where it is, what is sent, what the answer says.
 
 use super::{
     freshness::lifetime,
@@ -6,7 +6,11 @@ use super::{
     status::{JwksError, JwksErrorKind},
 };
 use crate::{
-    AuthorizationServerMetadata, Clock, Transport, back_channel::retry_after::retry_after,
+    AuthorizationServerMetadata, Clock, DiscoveryError, Transport,
+    back_channel::{
+        discovered::{Discovered, NotDiscovered},
+        retry_after::retry_after,
+    },
     jose::KeySet,
 };
 use bytes::Bytes;
@@ -15,13 +19,10 @@ use http::{
     header::{ACCEPT, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::Full;
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
 /// The longest key set that is read, in bytes.
 pub(super) const MAX_KEY_SET: usize = 256 * 1024;
-
-/// How long the metadata of a server is fresh.
-const METADATA_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where keys are fetched from.
 #[derive(Clone)]
@@ -33,22 +34,22 @@ pub(super) struct Remote {
 #[derive(Clone)]
 pub(super) enum Place {
     Url(Uri),
-    /// The URL in the metadata of this issuer.
+    /// Where the metadata of this issuer says.
     Issuer(Box<str>),
 }
 
-/// What one fetch passes to the next.
+/// What one fetch leaves for the next.
 #[derive(Clone, Default)]
 pub(super) struct Memory {
-    /// The URL in the metadata, and when it was read.
-    found: Option<(Uri, Instant)>,
-    /// The `ETag` of the keys that are held, and their URL.
+    /// Where metadata say that the keys are.
+    found: Arc<Discovered>,
+    /// The version of the keys that are held.
     etag: Option<(Uri, HeaderValue)>,
 }
 
 /// A good answer.
 pub(super) struct Fetched {
-    /// `None` if the keys are unchanged.
+    /// Nothing where the keys are those that are held.
     pub(super) keys: Option<KeySet>,
     pub(super) lifetime: Lifetime,
     pub(super) memory: Memory,
@@ -57,7 +58,7 @@ pub(super) struct Fetched {
 pub(super) struct Failure {
     pub(super) error: JwksError,
     pub(super) retry_after: Option<Duration>,
-    /// The server has no key set at this URL.
+    /// There is no key set at this place.
     gone: bool,
 }
 
@@ -67,52 +68,43 @@ impl From<JwksError> for Failure {
     }
 }
 
+impl From<NotDiscovered> for Failure {
+    fn from(error: NotDiscovered) -> Self {
+        match error {
+            NotDiscovered::Metadata(error) => {
+                Self { retry_after: error.retry_after(), ..JwksError::discovery(&error).into() }
+            }
+            NotDiscovered::NoEndpoint => {
+                let text = "the metadata of the server names no key set that may be fetched";
+                JwksError::new(JwksErrorKind::Discovery, text).into()
+            }
+        }
+    }
+}
+
 impl Remote {
     pub(super) async fn fetch(&self, memory: Memory, clock: &Clock) -> Result<Fetched, Failure> {
-        match (&self.place, &memory.found) {
-            (Place::Url(url), _) => self.get(url, &memory, clock).await,
-            (Place::Issuer(issuer), Some((url, since))) => {
-                let now = clock.monotonic();
-                if now.saturating_duration_since(*since) >= METADATA_FRESH {
-                    // Without new metadata the keys are still looked for at the old URL.
-                    let memory = self.find(issuer, &memory, clock).await.unwrap_or(memory.clone());
-                    return self.get_found(&memory, clock).await;
+        let issuer = match &self.place {
+            Place::Url(url) => return self.get(url, &memory, clock).await,
+            Place::Issuer(issuer) => issuer,
+        };
+        let url = memory.found.url(clock, self.find(issuer)).await?;
+        match self.get(&url, &memory, clock).await {
+            Err(failure) if failure.gone => {
+                memory.found.expire(&url, clock);
+                let moved = memory.found.url(clock, self.find(issuer)).await?;
+                if moved == url {
+                    return Err(failure);
                 }
-                match self.get(url, &memory, clock).await {
-                    Err(failure) if failure.gone => {
-                        let memory = self.find(issuer, &memory, clock).await?;
-                        self.get_found(&memory, clock).await
-                    }
-                    fetched => fetched,
-                }
+                self.get(&moved, &memory, clock).await
             }
-            (Place::Issuer(issuer), None) => {
-                let memory = self.find(issuer, &memory, clock).await?;
-                self.get_found(&memory, clock).await
-            }
+            fetched => fetched,
         }
     }
 
-    async fn find(&self, issuer: &str, memory: &Memory, clock: &Clock) -> Result<Memory, Failure> {
-        let found = AuthorizationServerMetadata::discover(issuer, &self.transport).await;
-        let metadata = found.map_err(|error| Failure {
-            error: JwksError::discovery(&error),
-            retry_after: error.retry_after(),
-            gone: false,
-        })?;
-        let url = metadata.jwks_uri().and_then(|url| url.parse().ok());
-        let url = url.ok_or_else(|| {
-            let text = "the metadata of the server names no key set that may be fetched";
-            JwksError::new(JwksErrorKind::Discovery, text)
-        })?;
-        Ok(Memory { found: Some((url, clock.monotonic())), etag: memory.etag.clone() })
-    }
-
-    async fn get_found(&self, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
-        match &memory.found {
-            Some((url, _)) => self.get(url, memory, clock).await,
-            None => Err(JwksError::aborted().into()),
-        }
+    async fn find(&self, issuer: &str) -> Result<Option<Uri>, DiscoveryError> {
+        let metadata = AuthorizationServerMetadata::discover(issuer, &self.transport).await?;
+        Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
     }
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {

@@ -333,6 +333,24 @@ async fn metadata_that_is_away_does_not_keep_keys_away() {
     assert_eq!(look(&jwks, "k1").await, Told::Good);
 }
 
+#[tokio::test]
+async fn metadata_of_another_issuer_fail_the_fetch_and_the_keys_stay() {
+    let issuer = "https://as.example";
+    let server = Server::of(&["k1"]);
+    let place = "/.well-known/openid-configuration";
+    let metadata = |issuer: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"{URL}"}}"#);
+    server.say(place, answer(200, metadata(issuer)));
+    let jwks = Jwks::from_issuer(issuer, server.transport()).unwrap();
+    let jwks = jwks.with_clock(server.clock.clock()).with_max_stale(Duration::from_secs(72 * 3600));
+    assert_eq!(look(&jwks, "k1").await, Told::Good);
+    server.say(place, answer(200, metadata("https://other.example")));
+    server.pass(25 * 3600);
+    assert_eq!(look(&jwks, "k1").await, Told::Good);
+    settle(&jwks).await;
+    let failure = jwks.status().last_failure().map(JwksError::kind);
+    assert_eq!(failure, Some(JwksErrorKind::Discovery));
+}
+
 #[test]
 fn without_a_runtime_nobody_can_tell_and_keys_that_are_there_are_good() {
     let server = Server::of(&["k1"]);

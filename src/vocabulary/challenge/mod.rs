@@ -12,9 +12,9 @@ use std::fmt::Write;
 
 /// One challenge: a scheme and its parameters, each once.
 ///
-/// Written, every parameter is a quoted string and they are separated by commas, which every
-/// parser reads. Parsed, all of RFC 9110's grammar is understood: token and quoted values,
-/// `token68`, several challenges in one field line and in several.
+/// It is written with quoted strings, separated by commas, which every parser reads. The parser
+/// takes all of RFC 9110's grammar: token and quoted values, `token68`, and several challenges in
+/// one or more field lines.
 ///
 /// ```
 /// use tower_oauth2::Challenge;
@@ -36,22 +36,22 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// A challenge of `scheme`, without parameters.
+    /// Returns a challenge of `scheme`, without parameters.
     ///
     /// # Errors
     ///
-    /// When `scheme` is no `auth-scheme`.
+    /// When `scheme` is not an `auth-scheme`.
     pub fn new(scheme: impl Into<String>) -> Result<Self, ConfigError> {
         let scheme = scheme.into();
         if !is_token(scheme.as_bytes()) {
             return Err(ConfigError::new(
-                "the scheme of a challenge is no token of RFC 9110 section 5.6.2, such as Bearer",
+                "the scheme of the challenge is not a token of RFC 9110 section 5.6.2, such as Bearer",
             ));
         }
         Ok(Self { scheme, token68: None, params: Vec::new() })
     }
 
-    /// A `Bearer` challenge ([RFC 6750 §3]), without parameters.
+    /// Returns a `Bearer` challenge ([RFC 6750 §3]), without parameters.
     ///
     /// [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     #[must_use]
@@ -59,74 +59,73 @@ impl Challenge {
         Self { scheme: "Bearer".into(), token68: None, params: Vec::new() }
     }
 
-    /// A `Basic` challenge ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)), without
+    /// Returns a `Basic` challenge ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)), without
     /// parameters.
     #[must_use]
     pub fn basic() -> Self {
         Self { scheme: "Basic".into(), token68: None, params: Vec::new() }
     }
 
-    /// Adds a parameter, after those that are there.
+    /// Adds a parameter after the others.
     ///
     /// # Errors
     ///
-    /// When `name` is no token or is there already, or when `value` holds anything but visible
-    /// ASCII and spaces. Quotes and backslashes are fine: they are escaped when written.
+    /// When `name` is not a token or is set already, or when `value` has anything but visible ASCII
+    /// and spaces. Quotes and backslashes are escaped when written.
     pub fn with_param(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
         if !is_token(name.as_bytes()) {
             return Err(ConfigError::new(
-                "the name of a challenge parameter is no token of RFC 9110 section 5.6.2, such as realm",
+                "the name of the challenge parameter is not a token of RFC 9110 section 5.6.2, such as realm",
             ));
         }
         if self.param(name).is_some() {
-            return Err(ConfigError::new(format!("the challenge parameter {name} is there twice")));
+            return Err(ConfigError::new(format!("the challenge parameter {name} is set twice")));
         }
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(ConfigError::new(format!(
-                "the challenge parameter {name} holds a character that is not printable ASCII"
+                "the value of the challenge parameter {name} has a character that is not printable ASCII"
             )));
         }
         self.params.push((name.into(), value.into()));
         Ok(self)
     }
 
-    /// Adds a parameter that is known to be new; what cannot be written becomes `?`.
+    /// Adds a parameter that is known to be new. What cannot be written becomes `?`.
     pub(crate) fn push(&mut self, name: &'static str, value: &str) {
         let printable = |char| if matches!(char, ' '..='~') { char } else { '?' };
         self.params.push((name.to_owned(), value.chars().map(printable).collect()));
     }
 
-    /// The scheme, as it was written. Schemes compare without case: see
-    /// [`is_scheme`](Self::is_scheme).
+    /// Returns the scheme as it was written. Compare it with [`is_scheme`](Self::is_scheme).
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// Whether the scheme is `scheme`, in any case.
+    /// Returns `true` if the scheme is `scheme`, in any case.
     #[must_use]
     pub fn is_scheme(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
-    /// What follows the scheme where it is no list of parameters.
+    /// Returns what follows the scheme when it is not a list of parameters.
     #[must_use]
     pub fn token68(&self) -> Option<&str> {
         self.token68.as_deref()
     }
 
-    /// The value of the parameter `name`, in any case, unescaped.
+    /// Returns the unescaped value of the parameter `name`, in any case.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Names and values of the parameters, in their order.
+    /// Iterates over names and values of the parameters, in their order.
     pub fn params(&self) -> impl Iterator<Item = (&str, &str)> {
         self.params.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The scopes asked for, where there is a well-formed `scope` ([RFC 6750 §3]).
+    /// Returns the required scopes, if there is a well-formed `scope` ([RFC 6750 §3]).
     ///
     /// [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     #[must_use]
@@ -134,7 +133,7 @@ impl Challenge {
         self.param("scope")?.parse().ok()
     }
 
-    /// The challenge as one field line.
+    /// Returns the challenge as one field line.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
         let mut text = self.scheme.clone();
@@ -152,7 +151,7 @@ impl Challenge {
             .unwrap_or_else(|_| HeaderValue::from_static("Bearer"))
     }
 
-    /// Parses one field value, which may hold several challenges.
+    /// Parses one field value, which may have several challenges.
     ///
     /// # Errors
     ///
@@ -162,8 +161,8 @@ impl Challenge {
         parse::challenges(value)
     }
 
-    /// Every challenge of every `WWW-Authenticate` line of `headers`. A line that cannot be
-    /// parsed is left out, so that one broken proxy on the way does not hide the others.
+    /// Returns every challenge of every `WWW-Authenticate` line of `headers`. A line that cannot be
+    /// parsed is left out, so that one broken proxy does not hide the other challenges.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         headers

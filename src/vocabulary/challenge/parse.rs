@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 /// The longest field value that is parsed, in bytes.
 const MAX_LEN: usize = 16 * 1024;
 
-/// A field value that is no list of challenges.
+/// The error of a field value that is not a list of challenges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengeError {
     reason: &'static str,
@@ -23,8 +23,8 @@ fn error<T>(reason: &'static str) -> Result<T, ChallengeError> {
     Err(ChallengeError { reason })
 }
 
-/// `#challenge`: the commas that separate parameters separate challenges too, so each element is
-/// either a parameter of the challenge before it or a new challenge.
+/// Parses `#challenge`. Commas separate parameters and challenges, so each element is either a
+/// parameter of the challenge before it or a new challenge.
 pub(in crate::vocabulary::challenge) fn challenges(
     value: &[u8],
 ) -> Result<Vec<Challenge>, ChallengeError> {
@@ -112,8 +112,8 @@ impl<'a> Cursor<'a> {
         self.take_while(|byte| matches!(byte, b' ' | b'\t' | b','));
     }
 
-    /// `BWS "=" BWS ( token / quoted-string )`, or nothing where this is no parameter (a scheme,
-    /// or the end of a token68).
+    /// Takes `BWS "=" BWS ( token / quoted-string )`. Returns `None` when this is not a parameter
+    /// but a scheme, or the end of a token68.
     fn param_value(&mut self) -> Result<Option<String>, ChallengeError> {
         self.skip_spaces();
         if !self.take(b'=') {
@@ -127,7 +127,7 @@ impl<'a> Cursor<'a> {
         Ok((!value.is_empty()).then(|| text(value)))
     }
 
-    /// The rest of a quoted string, after its opening quote.
+    /// Takes the rest of a quoted string, after its opening quote.
     fn quoted(&mut self) -> Result<String, ChallengeError> {
         let mut value = Vec::new();
         loop {
@@ -150,7 +150,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `auth-scheme [ 1*SP ( token68 / #auth-param ) ]`, after its scheme.
+    /// Takes the rest of `auth-scheme [ 1*SP ( token68 / #auth-param ) ]`, after its scheme.
     fn challenge(&mut self, scheme: &[u8]) -> Result<Challenge, ChallengeError> {
         let mut challenge = Challenge { scheme: text(scheme), token68: None, params: Vec::new() };
         if self.take_while(|byte| matches!(byte, b' ' | b'\t')).is_empty() {
@@ -180,7 +180,7 @@ fn is_token68_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte)
 }
 
-/// What a quoted string may hold: HTAB, SP, VCHAR and obs-text.
+/// Returns `true` for the characters of a quoted string: HTAB, SP, VCHAR and obs-text.
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

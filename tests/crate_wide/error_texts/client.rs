@@ -80,12 +80,12 @@ fn what_is_wrong_with_an_endpoint_is_said() {
         (
             "an issuer with a query",
             issuer("https://as.example?x=hunter2"),
-            "the issuer has a query or a fragment, which an identifier has not",
+            "the issuer has a query or a fragment: leave it out",
         ),
         (
             "no resource",
             of_resource("api.example", &["https://as.example"]),
-            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+            "the resource is not an absolute https URL without a fragment, such as https://api.example/v1",
         ),
         (
             "a resource and nobody",
@@ -163,23 +163,23 @@ fn what_is_wrong_with_a_grant_is_said() {
 
 #[test]
 fn what_is_wrong_with_an_assertion_or_its_key_is_said() {
-    let key = || SigningKey::symmetric(Algorithm::Hs256, "x".repeat(32)).unwrap();
+    let key = || SigningKey::from_secret(Algorithm::Hs256, "x".repeat(32)).unwrap();
     let assertion = || JwtAssertion::new("id", key());
     assert_said([
         (
             "a day",
             text(assertion().with_lifetime(Duration::from_secs(86_400))),
-            "an assertion is good for a second to an hour",
+            "the lifetime of an assertion, 86400s, is not between a second and an hour",
         ),
         (
             "a claim that is set",
             text(assertion().with_claim("iss", "\"x\"")),
-            "the claim \"iss\" is there already, or set by the assertion itself",
+            "the claim \"iss\" is set already, or is one that the assertion sets itself",
         ),
         (
             "text without quotes",
             text(assertion().with_claim("tenant", "hunter2")),
-            "the value of the claim \"tenant\" is no JSON: text stands in quotes",
+            "the value of the claim \"tenant\" is not JSON: put text in quotes",
         ),
         (
             "a shared secret as a private key",

@@ -82,7 +82,7 @@ async fn why_the_metadata_of_a_resource_are_not_to_be_had_is_said() {
         (
             "no resource",
             of("api.example", answering(200, "")).await,
-            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+            "the resource is not an absolute https URL without a fragment, such as https://api.example/v1",
         ),
         (
             "nothing there",

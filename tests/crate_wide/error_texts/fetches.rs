@@ -29,7 +29,7 @@ async fn answered(status: u16, location: Option<&str>, body: &'static str) -> St
     if let Some(location) = location {
         response = response.header("location", location);
     }
-    server.always(response.body(Bytes::from(body)).unwrap());
+    server.fail_all(response.body(Bytes::from(body)).unwrap());
     text(endpoint_of(&server).fetch(&Grant::client_credentials()).await)
 }
 
@@ -155,10 +155,10 @@ const API: &str = "https://api.example";
 #[tokio::test]
 async fn why_a_call_has_no_token_is_said() {
     let from = |cache: &TokenCache| AddBearer::from_source(cache.clone(), API).unwrap();
-    let policy = || RefreshPolicy::default().with_jitter(false).with_patience(Duration::ZERO);
+    let policy = || RefreshPolicy::default().without_jitter().with_patience(Duration::ZERO);
     let cache_of = |endpoint| {
         let clock = ManualClock::new().clock();
-        TokenCache::with_clock(endpoint, Grant::client_credentials(), policy(), clock)
+        TokenCache::new_with_clock(endpoint, Grant::client_credentials(), policy(), clock)
     };
     let server = AuthorizationServer::new();
     server.register_client(RegisteredClient::confidential("id", "secret"));
@@ -168,13 +168,13 @@ async fn why_a_call_has_no_token_is_said() {
     let fixed = AddBearer::from_source(token, API).unwrap();
     let shut = cache_of(endpoint_of(&server));
     shut.shutdown();
-    let unset = ClientSecretSource::env("TOWER_OAUTH2_IS_NOT_SET");
+    let unset = ClientSecretSource::from_env("TOWER_OAUTH2_IS_NOT_SET");
     let transport = Transport::new(server.clone());
     let unset = ClientAuthentication::basic("id", unset);
     let unset = TokenEndpoint::new("https://as.example/token", unset, transport).unwrap();
     let once = endpoint_of(&server).fetch(&Grant::client_credentials()).await.unwrap();
     let clock = ManualClock::new();
-    let session = TokenCache::signed_in(endpoint_of(&server), &once, policy(), clock.clock());
+    let session = TokenCache::from_sign_in(endpoint_of(&server), &once, policy(), clock.clock());
     clock.advance(Duration::from_secs(2 * 3600));
     let pool = TokenPool::new(|request| request.extensions().get::<u32>().copied());
     let known = TokenPool::new(|_| Some(1));
@@ -229,7 +229,7 @@ async fn a_secret_or_a_key_that_is_not_to_be_had_is_said_when_it_is_needed() {
     let file = |name: &str, text: &str| {
         let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, text).unwrap();
-        ClientSecretSource::file(path)
+        ClientSecretSource::from_file(path)
     };
     let cut = |said: String| {
         let (before, after) = said.split_once(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -241,12 +241,13 @@ async fn a_secret_or_a_key_that_is_not_to_be_had_is_said_when_it_is_needed() {
     assert_said([
         (
             "no file",
-            cut(from(ClientSecretSource::file(concat!(env!("CARGO_TARGET_TMPDIR"), "/none"))).await),
+            cut(from(ClientSecretSource::from_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/none")))
+                .await),
             "the client's secret cannot be read from FOLDER/none: entity not found",
         ),
         (
             "a folder",
-            cut(from(ClientSecretSource::file(env!("CARGO_TARGET_TMPDIR"))).await),
+            cut(from(ClientSecretSource::from_file(env!("CARGO_TARGET_TMPDIR"))).await),
             "the client's secret cannot be read from FOLDER: it is no regular file",
         ),
         (

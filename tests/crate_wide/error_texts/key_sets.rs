@@ -39,7 +39,7 @@ async fn why_the_keys_are_not_to_be_had_is_said() {
         (
             "a page",
             of(answering(200, "<html>")).await,
-            "the key set cannot be used: it is no JSON object whose members are there once, with a \
+            "the key set cannot be used: it is not a JSON object without repeated members and with a \
              list of keys",
         ),
         (

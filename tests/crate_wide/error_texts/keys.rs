@@ -20,40 +20,40 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
     let modulus = format!("_{}Q", "A".repeat(340));
     let even = format!("_{}", "A".repeat(341));
     assert_said([
-        ("a PEM", jwk("-----BEGIN PRIVATE KEY-----"), "it is no JSON"),
-        ("a list", jwk("[]"), "it is no object"),
+        ("a PEM", jwk("-----BEGIN PRIVATE KEY-----"), "it is not JSON"),
+        ("a list", jwk("[]"), "it is not an object"),
         ("no type", jwk("{}"), "it has no type (kty)"),
         ("another type", jwk(r#"{"kty":"AKP"}"#), "its type is not supported (kty)"),
         ("a number", jwk(r#"{"kty":1}"#), "a member is of the wrong type"),
-        ("a member twice", jwk(r#"{"kty":"OKP","kty":"OKP"}"#), "a member is there twice"),
+        ("a member twice", jwk(r#"{"kty":"OKP","kty":"OKP"}"#), "a member is repeated"),
         ("to encrypt", okp(r#","use":"enc""#), "it is not for signatures (use)"),
         ("to verify", okp(r#","key_ops":["verify"]"#), "it is not for signatures (key_ops)"),
         (
             "another algorithm",
             okp(&format!(r#","alg":"ES256","d":"{X}","x":"{X}""#)),
-            "its algorithm is not one for such a key (alg)",
+            "its algorithm is not one for this key (alg)",
         ),
         (
             "an algorithm that is none",
             okp(r#","alg":"none""#),
-            "its algorithm is not one for such a key (alg)",
+            "its algorithm is not one for this key (alg)",
         ),
         ("a public key", okp(&format!(r#","x":"{X}""#)), "a member is missing"),
-        ("another alphabet", okp(r#","d":"a+b/""#), "a member is no base64url"),
+        ("another alphabet", okp(r#","d":"a+b/""#), "a member is not base64url"),
         (
             "a short point",
             okp(&format!(r#","d":"{X}","x":"AQAB""#)),
-            "a coordinate is not of the size of its curve",
+            "a coordinate has not the size of its curve",
         ),
         (
             "two halves of two keys",
             okp(&format!(r#","d":"{X}","x":"{X}""#)),
-            "its members are no Ed25519 key, or not of the same one",
+            "its members are not an Ed25519 key, or not of the same one",
         ),
         (
             "a point of order 2",
             okp(&format!(r#","d":"{X}","x":"{}A""#, "A".repeat(42))),
-            "its point is one that anybody can sign for",
+            "its point has a small order, so that signatures can be forged",
         ),
         (
             "another curve",
@@ -63,7 +63,7 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
         (
             "no point of the curve",
             jwk(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}","y":"{X}","d":"{X}"}}"#)),
-            "its members are no key of its curve, or not of the same one",
+            "its members are not a key of its curve, or not of the same one",
         ),
         ("no number", rsa("", "AQAB"), "a number is empty or begins with a zero"),
         ("1007 bits", rsa(&short, "AQAB"), "its modulus is shorter than 2048 bits"),
@@ -74,7 +74,7 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
         (
             "a secret for whatever",
             jwk(r#"{"kty":"oct","k":"aHVudGVyMg"}"#),
-            "a shared secret does not say for which algorithm it is",
+            "a shared secret needs its algorithm (alg)",
         ),
         (
             "a secret for ECDSA",
@@ -116,19 +116,19 @@ fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
         (
             "a public key",
             pem("-----BEGIN PUBLIC KEY-----"),
-            "this is a public key, which cannot sign",
+            "it is a public key, which cannot sign",
         ),
         (
             "a certificate",
             pem("-----BEGIN CERTIFICATE-----"),
-            "this is a certificate, which cannot sign",
+            "it is a certificate, which cannot sign",
         ),
         (
             "half of one",
             pem("-----BEGIN PRIVATE KEY-----\nYWJj"),
             "it does not end with -----END PRIVATE KEY-----",
         ),
-        ("no base64", block("hunter2!"), "it is no base64, or more than one block"),
+        ("no base64", block("hunter2!"), "it is not base64, or more than one block"),
         (
             "no key",
             block("YWJj"),
@@ -137,7 +137,7 @@ fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
         (
             "a shared secret",
             text(symmetric),
-            "the PEM cannot sign: a shared secret is not kept as PKCS#8: use SigningKey::symmetric",
+            "the PEM cannot sign: PKCS#8 has no shared secrets: use SigningKey::from_secret",
         ),
     ]);
 }
@@ -170,12 +170,12 @@ fn what_is_wrong_with_keys_to_judge_by_is_said() {
         (
             "no JSON",
             fixed("hunter2"),
-            "the key set cannot be used: it is no JSON object whose members are there once, with a \
+            "the key set cannot be used: it is not a JSON object without repeated members and with a \
              list of keys",
         ),
-        ("no keys", fixed("{}"), "the key set cannot be used: it has no member keys"),
+        ("no keys", fixed("{}"), "the key set cannot be used: it has no member `keys`"),
         ("an empty set", fixed(r#"{"keys":[]}"#), "the key set cannot be used: it is empty"),
-        ("many keys", fixed(&many), "the key set cannot be used: it holds more than 100 keys"),
+        ("many keys", fixed(&many), "the key set cannot be used: it has more than 100 keys"),
         (
             "a shared secret, and a private key",
             fixed(&format!(

@@ -30,37 +30,38 @@ fn what_is_wrong_with_a_layer_is_said() {
         (
             "a realm with an accent",
             text(RequireToken::new("caf\u{e9}", StaticTokens::new())),
-            "the challenge parameter realm holds a character that is not printable ASCII",
+            "the value of the challenge parameter realm has a character that is not printable ASCII",
         ),
         (
             "no place",
-            text(require().read_from([])),
-            "a token is read in at least one place: read_from names none",
+            text(require().with_locations([])),
+            "RequireToken needs a location: with_locations names none",
         ),
         (
             "a resource by http",
             text(require().with_resource("http://api.example")),
-            "the resource is no absolute https URL without a fragment, such as https://api.example/v1",
+            "the resource is not an absolute https URL without a fragment, such as https://api.example/v1",
         ),
         (
             "metadata of nothing",
             text(require().resource_metadata()),
-            "metadata are those of a resource: call with_resource first",
+            "metadata need a resource: call with_resource first",
         ),
         (
             "a server by its name",
             text(metadata().unwrap().with_authorization_servers(["as.example"])),
-            "an authorization server is named by its issuer, such as https://as.example",
+            "the issuer \"as.example\" is not an absolute https URL; write one such as \
+             https://as.example",
         ),
         (
             "a page by its path",
             text(require().with_error_uri("/errors")),
-            "the error URI is not absolute, such as https://api.example/errors",
+            "the error URI \"/errors\" is not absolute; write one such as https://api.example/errors",
         ),
         (
             "no scope",
             text(RequireScope::all_of([] as [&str; 0])),
-            "RequireScope needs at least one scope",
+            "RequireScope needs a scope: all_of names none",
         ),
     ]);
 }
@@ -173,27 +174,27 @@ async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not
     let scope = RequireScope::all_of(["read"]).unwrap();
     let form = "application/x-www-form-urlencoded";
     let post = Request::post("/").header(CONTENT_TYPE, form).body(Body::from("a=b")).unwrap();
-    let reads_forms = require().read_from([TokenLocation::Form]).unwrap();
+    let reads_forms = require().with_locations([TokenLocation::Form]).unwrap();
     assert_said([
         (
             "a scope is asked for and no token",
             refusal(route().layer(scope), get_one()).await,
-            "a policy stands below no RequireToken: put that layer around it",
+            "no RequireToken is above this policy: put that layer around it",
         ),
         (
             "a handler asks whose token it was",
             refusal(whose, get_one()).await,
-            "an extractor stands below no RequireToken: put that layer around the route",
+            "no RequireToken is above this extractor: put that layer around the route",
         ),
         (
             "a handler asks for other claims",
             refusal(claims.layer(require()), get_one()).await,
-            "the validator's claims are of another type than the handler's: see with_claims",
+            "the claims of the validator are not of the type of this handler; see with_claims",
         ),
         (
             "a form that nobody read",
             refusal(route().layer(reads_forms), post).await,
-            "RequireToken reads forms, but no BufferForm is above it",
+            "RequireToken reads forms, and no BufferForm is above it: put that layer around it",
         ),
     ]);
 }

@@ -3,8 +3,6 @@
 use super::{Row, assert_said, text};
 use tower_oauth2::{AccessToken, Algorithm, Challenge, Origin, Scope, ScopeSet, TokenLocation};
 
-const NAME: &str =
-    "the name of the cookie, parameter or subprotocol is no token of RFC 9110 section 5.6.2";
 const ORIGIN: &str = "an origin is scheme and host, such as https://api.example";
 
 #[test]
@@ -21,21 +19,21 @@ fn what_is_wrong_with_a_token_or_a_scope_is_said() {
             text(AccessToken::new("x".repeat(16 * 1024 + 1))),
             "the access token is longer than 16 KiB",
         ),
-        ("an empty scope", text(Scope::new("")), "a scope is empty"),
+        ("an empty scope", text(Scope::new("")), "a scope is empty: leave it out"),
         (
             "two scopes as one",
             text(Scope::new("read write")),
-            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3); several are a ScopeSet",
+            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3): use a ScopeSet for several",
         ),
         (
             "a quote in a list of scopes",
             text("read w\"rite".parse::<ScopeSet>()),
-            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3); several are a ScopeSet",
+            "a scope is visible ASCII without \" and \\ (RFC 6749 section 3.3): use a ScopeSet for several",
         ),
         (
             "another algorithm",
             text("none".parse::<Algorithm>()),
-            "no signature algorithm has this name; ES256, RS256 and HS256 are such names",
+            "the name is not that of a signature algorithm, such as ES256, RS256 or HS256",
         ),
     ]);
 }
@@ -50,12 +48,12 @@ fn what_is_wrong_with_an_origin_is_said() {
         (
             "a user",
             said("https://user:hunter2@api.example"),
-            "an origin has no user name, such as https://api.example",
+            "an origin has no user name: use https://api.example",
         ),
         (
             "a path",
             said("https://api.example/v1"),
-            "an origin has no path, query or fragment, such as https://api.example",
+            "an origin has no path, query or fragment: use https://api.example",
         ),
     ]);
 }
@@ -65,39 +63,55 @@ fn what_is_wrong_with_the_place_of_a_token_is_said() {
     let taken: Row = (
         "a header that is taken",
         text(TokenLocation::header("Cookie")),
-        "the header cookie means something else and cannot carry a token",
+        "the header cookie has another meaning and cannot hold a token",
     );
     assert_said([
         taken,
         (
             "no header name",
             text(TokenLocation::header("x y")),
-            "the name of the token's header is no header name, such as x-api-key",
+            "the name of the header is not a header name, such as x-api-key",
         ),
         (
             "Authorization without a scheme",
             text(TokenLocation::header("authorization")),
-            "Authorization needs a scheme before the token: see header_with_scheme",
+            "Authorization needs a scheme before the token: use header_with_scheme",
         ),
         (
             "two words as a scheme",
             text(TokenLocation::header_with_scheme("x-key", "To ken")),
-            "the scheme of the token's header is no token of RFC 9110 section 5.6.2, such as Token",
+            "the scheme of the header is not a token of RFC 9110 section 5.6.2, such as Token",
         ),
         (
             "Basic as a scheme",
             text(TokenLocation::header_with_scheme("authorization", "basic")),
-            "no bare token follows Basic or DPoP: see BasicUserName and basic_password",
+            "Basic and DPoP need more than a token: use BasicUserName or basic_password for Basic",
         ),
         (
             "a colon in a user name",
             text(TokenLocation::basic_password("a:b")),
-            "a Basic user name has no colon and no control character",
+            "the Basic user name has a colon or a control character",
         ),
-        ("a cookie without a name", text(TokenLocation::cookie("")), NAME),
-        ("a parameter of two words", text(TokenLocation::query_parameter("a b")), NAME),
-        ("a subprotocol of two words", text(TokenLocation::websocket_protocol("a b")), NAME),
-        ("and the other kind", text(TokenLocation::websocket_protocol_pair("a b")), NAME),
+        (
+            "a cookie without a name",
+            text(TokenLocation::cookie("")),
+            "the name of the cookie, parameter or subprotocol is not a token of RFC 9110 section 5.6.2",
+        ),
+        (
+            "a parameter of two words",
+            text(TokenLocation::query_parameter("a b")),
+            "the name of the cookie, parameter or subprotocol is not a token of RFC 9110 section 5.6.2",
+        ),
+        (
+            "a subprotocol of two words",
+            text(TokenLocation::websocket_protocol("a b")),
+            "the name of the cookie, parameter or subprotocol is not a token of RFC 9110 section 5.6.2",
+        ),
+        (
+            "and the other kind",
+            text(TokenLocation::websocket_protocol_pair("a b")),
+            "the name of the cookie, parameter or subprotocol is not a token of RFC 9110 section 5.6.2",
+        ),
     ]);
 }
 
@@ -141,22 +155,22 @@ fn what_is_wrong_with_a_challenge_is_said() {
         (
             "two words as a scheme",
             text(Challenge::new("Bea rer")),
-            "the scheme of a challenge is no token of RFC 9110 section 5.6.2, such as Bearer",
+            "the scheme of the challenge is not a token of RFC 9110 section 5.6.2, such as Bearer",
         ),
         (
             "two words as a name",
             with("re alm", "x"),
-            "the name of a challenge parameter is no token of RFC 9110 section 5.6.2, such as realm",
+            "the name of the challenge parameter is not a token of RFC 9110 section 5.6.2, such as realm",
         ),
         (
             "a letter with an accent",
             with("realm", "caf\u{e9}"),
-            "the challenge parameter realm holds a character that is not printable ASCII",
+            "the value of the challenge parameter realm has a character that is not printable ASCII",
         ),
         (
             "the same twice",
             text(Challenge::bearer().with_param("realm", "x").unwrap().with_param("realm", "y")),
-            "the challenge parameter realm is there twice",
+            "the challenge parameter realm is set twice",
         ),
     ]);
 }

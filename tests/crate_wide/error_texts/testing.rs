@@ -1,10 +1,10 @@
-//! What is wrong with what a test wants of the authorization server.
+//! The errors of the setters of the authorization server in the process.
 
 use super::{assert_said, text};
 use tower_oauth2::testing::{AuthorizationServer, JwtFormat, RegisteredClient};
 
 #[test]
-fn what_is_wrong_with_a_wish_is_said() {
+fn errors_of_the_test_server_say_what_is_wrong_and_what_to_do() {
     let server = AuthorizationServer::new();
     let redirect = |uri: &str| text(RegisteredClient::public("app").with_redirect_uri(uri));
     let format = JwtFormat::rfc9068("https://as.example", ["api"]);
@@ -12,44 +12,45 @@ fn what_is_wrong_with_a_wish_is_said() {
         (
             "a redirect to a path",
             redirect("/callback"),
-            "the redirect URI is no absolute URI without a fragment",
+            "the redirect URI is not an absolute URI without a fragment; begin it with a scheme, and end \
+             it before the `#`",
         ),
         (
             "a redirect with an accent",
             redirect("https://app.example/caf\u{e9}"),
-            "the redirect URI holds a character that is not visible ASCII",
+            "the redirect URI has a character that is not visible ASCII; percent-encode it",
         ),
         (
             "a claim without quotes",
             text(format.with_claim("tenant", "acme")),
-            "the value of the claim is no JSON: text stands in quotes",
+            "the value of the claim is not JSON; put text in quotes",
         ),
         (
             "a member without quotes",
             text(server.set_extra_member("tenant", "acme")),
-            "the value of the extra member is no JSON: text stands in quotes",
+            "the value of the member is not JSON; put text in quotes",
         ),
         (
-            "what is said of tokens, without quotes",
-            text(server.set_introspection_member("aud", Some("api"))),
-            "the value of the member is no JSON: text stands in quotes",
+            "an introspection member without quotes",
+            text(server.set_introspection_member("aud", "api")),
+            "the value of the member is not JSON; put text in quotes",
         ),
         (
             "no claims of an opaque token",
             text(server.mint_opaque("[]")),
-            "the claims are no JSON object",
+            "the claims are not a JSON object",
         ),
-        ("a number", text(server.mint_opaque(r#"{"sub":1}"#)), "the claim \"sub\" is no text"),
+        ("a number", text(server.mint_opaque(r#"{"sub":1}"#)), "the claim \"sub\" is not text"),
         (
             "a time as text",
             text(server.mint_opaque(r#"{"exp":"1"}"#)),
-            "the claim \"exp\" is no time in seconds since 1970",
+            "the claim \"exp\" is not a number of seconds since 1970",
         ),
-        ("no claims", text(server.mint("JWT", "[]")), "the claims are no JSON object"),
+        ("no claims", text(server.mint("JWT", "[]")), "the claims are not a JSON object"),
         (
             "no key",
             text(server.mint("JWT", "{}")),
-            "there is no key to sign with: see rotate_key and issue_jwts",
+            "there is no key to sign with; call rotate_key or issue_jwts first",
         ),
         (
             "a client without a key",

@@ -9,7 +9,7 @@ fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
     let secret = BASE64_URL_SAFE_NO_PAD.encode(SECRET);
     let oct = |alg| format!(r#"{{"kty":"oct","alg":"{alg}","kid":"a","k":"{secret}"}}"#);
     let keys = [
-        SigningKey::symmetric(Algorithm::Hs256, SECRET).unwrap(),
+        SigningKey::from_secret(Algorithm::Hs256, SECRET).unwrap(),
         SigningKey::from_jwk(&oct("HS256")).unwrap(),
     ];
     for key in &keys {
@@ -24,8 +24,8 @@ fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----");
     let okp = format!(r#"{{"kty":"OKP","crv":"Ed25519","d":"{secret}","x":"{secret}"}}"#);
     for error in [
-        SigningKey::symmetric(Algorithm::Hs512, SECRET).err(),
-        SigningKey::symmetric(Algorithm::Rs256, SECRET).err(),
+        SigningKey::from_secret(Algorithm::Hs512, SECRET).err(),
+        SigningKey::from_secret(Algorithm::Rs256, SECRET).err(),
         SigningKey::from_jwk(&oct("HS512")).err(),
         SigningKey::from_jwk(&oct(SECRET)).err(),
         SigningKey::from_jwk(&okp).err(),

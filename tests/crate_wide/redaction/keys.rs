@@ -71,7 +71,7 @@ async fn keys_show_neither_where_they_are_from_nor_what_they_are() {
 #[tokio::test]
 async fn a_jwt_shows_in_no_validator_and_in_no_wait_for_its_key() {
     let secret = ClientSecret::new(SECRET.repeat(64 / SECRET.len() + 1));
-    let key = SigningKey::symmetric(Algorithm::Hs256, secret.clone()).unwrap();
+    let key = SigningKey::from_secret(Algorithm::Hs256, secret.clone()).unwrap();
     let format =
         JwtFormat::rfc9068(ISSUER, ["x"]).with_claim("x", &format!("\"{SECRET}\"")).unwrap();
     assert_clean("testing::JwtFormat", &format);
@@ -89,7 +89,8 @@ async fn a_jwt_shows_in_no_validator_and_in_no_wait_for_its_key() {
     let claims = format!(r#"{{"iss":"{ISSUER}","aud":"x","exp":9999999999,"sub":"{SECRET}"}}"#);
     let token = server.mint("at+jwt", &claims).unwrap();
     let request = Request::new(());
-    let Answer::Pending(waiting) = validator.validate(&token, RequestHead::of(&request)) else {
+    let Answer::Pending(waiting) = validator.validate(&token, RequestHead::from_request(&request))
+    else {
         panic!("the key cannot be there");
     };
     assert_clean("validate::JwtFuture", &waiting);

@@ -37,7 +37,7 @@ use tower_oauth2::{
         FromRequest, Origins, TokenSource,
     },
     server::{Authenticated, RequireScope, RequireToken},
-    testing::{AuthorizationServer, ManualClock, RegisteredClient},
+    testing::{AuthorizationServer, ManualClock, Quirk, RegisteredClient},
     validate::{
         Cached, Introspection, Principal, Rejection, StaticTokens, ValidateToken, Validated,
     },
@@ -344,7 +344,7 @@ async fn clocks_have_nothing_to_hide() {
 fn an_origin_is_that_of_a_url_without_its_secrets() {
     let secret = percent_encoded();
     let uri: Uri = format!("https://user:{secret}@as.example/{secret}?t={secret}").parse().unwrap();
-    let origin = Origin::of(&uri).unwrap();
+    let origin = Origin::from_uri(&uri).unwrap();
     assert_clean("Origin", &origin);
     assert_eq!(origin.to_string(), "https://as.example");
     assert_clean("client::Origins", &Origins::try_from(origin).unwrap());
@@ -355,7 +355,7 @@ fn an_origin_is_that_of_a_url_without_its_secrets() {
 async fn a_request_head_shows_no_token_wherever_it_rides() {
     for place in places() {
         let request = presenting(place).await;
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         assert!(leak(&format!("{request:?}")).is_some(), "there is something to show");
         assert_clean("RequestHead", &head);
     }
@@ -502,12 +502,12 @@ async fn sources_of_tokens_show_none() {
     let by_request = FromRequest::new(move |_: RequestHead<'_>| asked());
     assert_clean("client::FromRequest", &by_request);
     let request = get(api);
-    let pending = asked.token(RequestHead::of(&request));
+    let pending = asked.token(RequestHead::from_request(&request));
     assert_clean("Answer", &pending);
     if let Answer::Pending(future) = pending {
         assert_clean("client::FnFuture", &future);
     }
-    let answer = TokenSource::token(&token(), RequestHead::of(&request));
+    let answer = TokenSource::token(&token(), RequestHead::from_request(&request));
     assert_clean("Answer", &answer);
 
     walk_layer("client::AddBearer", AddBearer::from_source(token(), api).unwrap()).await;
@@ -585,7 +585,7 @@ fn guard(known: bool) -> RequireToken<StaticTokens> {
         tokens.insert(SECRET, principal).unwrap();
     }
     assert_clean("validate::StaticTokens", &tokens);
-    RequireToken::new("api", tokens).unwrap().read_from(places()).unwrap()
+    RequireToken::new("api", tokens).unwrap().with_locations(places()).unwrap()
 }
 
 #[tokio::test]
@@ -685,7 +685,7 @@ async fn closures_that_judge_a_token_do_not_show_it() {
         Ok(Validated::from(Principal::new("alice")))
     };
     let request = get("/r");
-    let pending = ValidateToken::validate(&judge, SECRET, RequestHead::of(&request));
+    let pending = ValidateToken::validate(&judge, SECRET, RequestHead::from_request(&request));
     assert_clean("Answer", &pending);
     if let Answer::Pending(future) = pending {
         assert_clean("validate::FnFuture", &future);
@@ -694,7 +694,7 @@ async fn closures_that_judge_a_token_do_not_show_it() {
     walk_validator(judge.into_shared()).await;
 
     let cache = Cached::new(judge);
-    if let Answer::Pending(future) = cache.validate(SECRET, RequestHead::of(&request)) {
+    if let Answer::Pending(future) = cache.validate(SECRET, RequestHead::from_request(&request)) {
         assert_clean("validate::CachedFuture", &future);
         assert!(future.await.is_ok());
     }
@@ -734,7 +734,7 @@ async fn introspection_shows_neither_the_token_nor_the_secret_of_the_client() {
     ] {
         let introspection = introspection(answer);
         assert_clean("validate::Introspection", &introspection);
-        let answer = introspection.validate(SECRET, RequestHead::of(&request));
+        let answer = introspection.validate(SECRET, RequestHead::from_request(&request));
         assert_clean("Answer", &answer);
         let Answer::Pending(asked) = answer else { panic!("it asks") };
         assert_clean("validate::IntrospectionFuture", &asked);
@@ -786,11 +786,12 @@ async fn a_server_for_tests_shows_no_secret_of_its_clients_and_users() {
     let token = answer["access_token"].as_str().unwrap();
     assert_clean("testing::IssuedToken", &server.introspect(token).unwrap());
     assert_clean("testing::AuthorizationServer", &server);
+    assert_clean("testing::Quirk", &Quirk::BareAnswers);
     assert!(!format!("{server:?}").contains(token));
     assert_clean("testing::IssuedTokens", &server.validator());
 
     server.set_extra_member("x", &format!("\"{SECRET}\"")).unwrap();
-    server.always(Response::new(SECRET.into()));
+    server.fail_all(Response::new(SECRET.into()));
     assert_clean("testing::AuthorizationServer", &server);
     let seen = server.last_token_request();
     assert!(leak(&format!("{seen:?}")).is_some(), "there is something to show");

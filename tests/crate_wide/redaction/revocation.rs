@@ -17,7 +17,7 @@ use tower_oauth2::{
 /// The pending verdict of `validator` on the secret.
 fn pending<V: ValidateToken>(validator: &V) -> V::Future {
     let request = get("/r");
-    match validator.validate(SECRET, RequestHead::of(&request)) {
+    match validator.validate(SECRET, RequestHead::from_request(&request)) {
         Answer::Pending(verdict) => verdict,
         Answer::Ready(_) => panic!("it takes its time"),
     }
@@ -46,7 +46,8 @@ async fn a_list_of_revocations_shows_none_of_them() {
     let guarded = list.guard(known());
     assert_clean("validate::Revocable", &guarded);
     let request = get("/r");
-    let Answer::Ready(verdict) = guarded.validate(SECRET, RequestHead::of(&request)) else {
+    let Answer::Ready(verdict) = guarded.validate(SECRET, RequestHead::from_request(&request))
+    else {
         panic!("it knows at once");
     };
     assert_clean("the verdict", &verdict);
@@ -98,7 +99,7 @@ async fn a_token_that_is_given_back_does_not_print() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_clean_text("the answer", std::str::from_utf8(&body).unwrap());
     // A list takes what is given back.
-    let endpoint = RevocationEndpoint::into_revocations(
+    let endpoint = RevocationEndpoint::from_revocations(
         async |_: ClientCredentials| Ok(()),
         Revocations::new(),
     );

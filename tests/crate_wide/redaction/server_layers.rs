@@ -75,7 +75,7 @@ async fn a_token_in_a_place_that_only_servers_read_does_not_print() {
         }
         for known in [true, false] {
             let keep = Keep::default();
-            let require = guard(known).read_from([place.clone()]).unwrap();
+            let require = guard(known).with_locations([place.clone()]).unwrap();
             let buffer = BufferForm::default();
             assert_clean("server::BufferForm", &buffer);
             let mut service = buffer.layer(require.layer(keep.clone()));

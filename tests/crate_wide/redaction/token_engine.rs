@@ -141,8 +141,9 @@ fn assert_clean_failure(what: &str, error: &Error, kind: ErrorKind) {
     }
 }
 
+// case: red-01
 #[test]
-fn what_a_client_asks_with_does_not_print_red_01() {
+fn what_a_client_asks_with_does_not_print() {
     let public = [
         ClientAuthentication::public("id"),
         ClientAuthentication::tls("id"),
@@ -175,23 +176,25 @@ async fn what_revokes_a_token_and_how_that_fails_does_not_print() {
     }
 }
 
+// case: red-01
 #[tokio::test]
-async fn what_a_token_endpoint_gives_does_not_print_red_01() {
+async fn what_a_token_endpoint_gives_does_not_print() {
     let response = issuing().oneshot(Grant::client_credentials()).await.unwrap();
     assert_eq!(response.extra::<String>("id_token").as_deref(), Some(SECRET));
     assert_clean("client::TokenResponse", &response);
     assert_clean("client::TokenResponse", &TokenResponse::new(token()).with_refresh_token(SECRET));
 }
 
+// case: red-01
 #[tokio::test]
-async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
+async fn layers_and_caches_that_fetch_show_none_of_their_secrets() {
     let policy = RefreshPolicy::default();
     assert_clean("client::RefreshPolicy", &policy);
     let clock = Clock::system();
     let response = issuing().fetch(&Grant::client_credentials()).await.unwrap();
     let caches = [
         TokenCache::new(issuing(), Grant::client_credentials(), policy.clone()),
-        TokenCache::signed_in(issuing(), &response, policy.clone(), clock.clone()),
+        TokenCache::from_sign_in(issuing(), &response, policy.clone(), clock.clone()),
         TokenCache::from_fn(
             move || future::ready(Ok::<_, ConfigError>(response.clone())),
             policy,
@@ -208,7 +211,7 @@ async fn layers_and_caches_that_fetch_show_none_of_their_secrets_red_01() {
 
         assert!(cache.reject(&token()), "another can be had");
         let request = get(API);
-        let awaited = cache.token(RequestHead::of(&request));
+        let awaited = cache.token(RequestHead::from_request(&request));
         assert_clean("Answer", &awaited);
         assert!(matches!(&awaited, Answer::Pending(_)));
         assert_eq!(awaited.wait().await.unwrap().expose(), SECRET);
@@ -226,10 +229,10 @@ async fn a_pool_shows_neither_its_users_nor_their_tokens() {
     assert_clean("client::TokenPool", &pool);
     let nobody = TokenPool::<&str>::new(|_| None);
     let request = get(API);
-    let error = nobody.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    let error = nobody.token(RequestHead::from_request(&request)).wait().await.unwrap_err();
     assert_clean_failure("a pool", &error, ErrorKind::NoKey);
     let unknown = TokenPool::new(|_| Some(SECRET));
-    let error = unknown.token(RequestHead::of(&request)).wait().await.unwrap_err();
+    let error = unknown.token(RequestHead::from_request(&request)).wait().await.unwrap_err();
     assert_clean_failure("a pool", &error, ErrorKind::SignInNeeded);
 }
 
@@ -456,7 +459,7 @@ async fn a_session_that_ended_is_told_without_its_tokens() {
     let response = TokenResponse::new(token()).with_refresh_token(SECRET);
     for response in [response, TokenResponse::new(token())] {
         let policy = RefreshPolicy::default();
-        let cache = TokenCache::signed_in(endpoint.clone(), &response, policy, Clock::system());
+        let cache = TokenCache::from_sign_in(endpoint.clone(), &response, policy, Clock::system());
         cache.reject(&token());
         let layer = AddBearer::from_source(cache.clone(), API).unwrap();
         let error = failure(layer, API).await;

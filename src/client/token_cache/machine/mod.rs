@@ -1,10 +1,12 @@
 //! The refresh state machine: what to do at an instant, and what an event changes. It reads no
 //! clock, does no I/O and spawns nothing; whoever drives it does as it says.
 
+mod validity;
+
 use super::policy::RefreshPolicy;
-use crate::client::token_endpoint::token_response::MAX_LIFETIME;
-pub(in crate::client) use crate::vocabulary::clock::Now;
-use std::time::{Duration, Instant, SystemTime};
+use crate::vocabulary::clock::{Now, after};
+use std::time::{Duration, Instant};
+use validity::Validity;
 
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -17,12 +19,6 @@ const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 /// How long the wall clock is not looked at.
 const WALL_LOOK: Duration = Duration::from_secs(1);
-
-/// `instant` and `wait`. A clock that cannot show the end of a wait shows that of a long one: a
-/// wait without end must not end at once.
-pub(in crate::client) fn after(instant: Instant, wait: Duration) -> Instant {
-    instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
-}
 
 /// What a caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,25 +68,11 @@ pub(in crate::client) struct Machine {
     policy: RefreshPolicy,
     /// This instance's own, between 0 and 1.
     jitter: f64,
-    token: Option<Token>,
+    token: Option<Validity>,
     flight: Option<Flight>,
     outage: Option<Outage>,
     starts: Starts,
     refetchable: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token {
-    /// No bound: until rejected.
-    bounds: Option<Bounds>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bounds {
-    fresh_until: Instant,
-    usable_until: Instant,
-    wall_until: SystemTime,
-    expires_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,18 +104,6 @@ struct Outage {
     refusals: u32,
 }
 
-impl Token {
-    fn is_usable(&self, now: Now) -> bool {
-        self.bounds.is_none_or(|bounds| {
-            now.monotonic < bounds.usable_until && now.wall < bounds.wall_until
-        })
-    }
-
-    fn is_fresh(&self, now: Now) -> bool {
-        self.is_usable(now) && self.bounds.is_none_or(|bounds| now.monotonic < bounds.fresh_until)
-    }
-}
-
 impl Machine {
     /// A machine without a token. `jitter` is between 0 and 1 and stays.
     pub(in crate::client) fn new(policy: RefreshPolicy, jitter: f64, refetchable: bool) -> Self {
@@ -147,6 +117,10 @@ impl Machine {
             starts: Starts::default(),
             refetchable,
         }
+    }
+
+    pub(in crate::client) fn policy(&self) -> &RefreshPolicy {
+        &self.policy
     }
 
     /// A caller asks who waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the
@@ -219,7 +193,7 @@ impl Machine {
         }
         let started = flight.map_or(now, |flight| flight.started);
         let lifetime = self.lifetime(lifetime, refetchable);
-        let token = self.token_of(started, lifetime);
+        let token = self.validity(started, lifetime);
         let usable = self.is_usable(now);
         if !usable && lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
             self.outage = None;
@@ -264,7 +238,7 @@ impl Machine {
             flight.overtaken = true;
         }
         self.refetchable = refetchable;
-        self.hold(self.token_of(now, self.lifetime(lifetime, refetchable)));
+        self.hold(self.validity(now, self.lifetime(lifetime, refetchable)));
     }
 
     /// The resource rejected the token that is held; whether another may be had.
@@ -319,8 +293,7 @@ impl Machine {
 
     /// How long the token is good, where that is known.
     pub(in crate::client) fn expires_in(&self, now: Now) -> Option<Duration> {
-        let bounds = self.token?.bounds?;
-        Some(bounds.expires_at.saturating_duration_since(now.monotonic))
+        self.token?.expires_in(now)
     }
 
     /// Until when the token may go out without asking again: no later than the next thing that
@@ -330,7 +303,7 @@ impl Machine {
             return None;
         }
         let look = after(now.monotonic, WALL_LOOK);
-        let Some(bounds) = self.token?.bounds else { return Some(look) };
+        let Some(bounds) = self.token?.bounds() else { return Some(look) };
         let next = if self.flight.is_some() || !self.refetchable {
             bounds.usable_until
         } else if now.monotonic < bounds.fresh_until {
@@ -342,7 +315,7 @@ impl Machine {
         Some(next.min(look).min(after(now.monotonic, wall)))
     }
 
-    fn hold(&mut self, token: Token) {
+    fn hold(&mut self, token: Validity) {
         self.token = Some(token);
         self.outage = None;
         self.starts.hurry = false;
@@ -352,26 +325,8 @@ impl Machine {
         told.or(refetchable.then_some(self.policy.default_lifetime))
     }
 
-    fn token_of(&self, started: Now, lifetime: Option<Duration>) -> Token {
-        Token { bounds: lifetime.map(|lifetime| self.bounds(started, lifetime)) }
-    }
-
-    fn bounds(&self, started: Now, lifetime: Duration) -> Bounds {
-        let lifetime = lifetime.min(MAX_LIFETIME);
-        let lead = lifetime.mul_f64(self.policy.lead_ratio).min(self.policy.lead_cap);
-        let margin = match self.policy.margin {
-            Some(margin) => margin.min(lifetime / 2),
-            None => Duration::from_secs(10).min(lead / 2),
-        };
-        let wait = lifetime.saturating_sub(lead);
-        let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(self.jitter));
-        let usable = lifetime.saturating_sub(margin);
-        Bounds {
-            fresh_until: after(started.monotonic, fresh.min(usable)),
-            usable_until: after(started.monotonic, usable),
-            wall_until: started.wall.checked_add(usable).unwrap_or(started.wall),
-            expires_at: after(started.monotonic, lifetime),
-        }
+    fn validity(&self, started: Now, lifetime: Option<Duration>) -> Validity {
+        Validity::new(&self.policy, self.jitter, started, lifetime)
     }
 
     fn start(&mut self, now: Now) {

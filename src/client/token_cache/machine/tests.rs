@@ -2,7 +2,9 @@
 //! what was promised and nothing of how it is kept.
 
 use super::*;
+use crate::vocabulary::clock::MAX_LIFETIME;
 use proptest::{collection::vec, prelude::*, sample::select};
+use std::time::SystemTime;
 
 const YEARS: Duration = MAX_LIFETIME;
 
@@ -92,9 +94,9 @@ fn policies() -> impl Strategy<Value = RefreshPolicy> {
     (lead, margin, rest).prop_map(|((ratio, cap), margin, (jitter, interval, lifetime))| {
         let policy = RefreshPolicy::default()
             .with_lead(ratio, cap)
-            .with_jitter(jitter)
             .with_min_interval(interval)
             .with_default_lifetime(lifetime);
+        let policy = if jitter { policy } else { policy.without_jitter() };
         match margin {
             Some(margin) => policy.with_safety_margin(margin),
             None => policy,

@@ -1,13 +1,13 @@
 use crate::{
     ClientSecret,
-    client::{Grant, TokenEndpoint, token_endpoint::parts::Parts},
+    client::{Grant, TokenEndpoint, token_endpoint::digest::FieldDigest},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::fmt;
 
-/// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a token: a digest of everything
-/// that tells it apart from others. It is the same at every replica, and in every version of this
-/// crate that reads what another wrote.
+/// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a
+/// token: a digest of everything that tells it apart from others. It is the same at every replica,
+/// and in every version of this crate that can read what another wrote.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreKey(Box<str>);
 
@@ -15,14 +15,14 @@ pub struct StoreKey(Box<str>);
 const VERSION: &str = "1";
 
 impl StoreKey {
-    /// The key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds no
-    /// secret; see [`StorePolicy::with_key_secret`](crate::client::token_cache::store::StorePolicy::with_key_secret).
+    /// Returns the key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds
+    /// no secret; see [`StorePolicy::with_key_secret`](crate::client::token_cache::store::StorePolicy::with_key_secret).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key of the tokens that `endpoint` gives for `grant`.
+    /// Returns the key of the tokens that `endpoint` issues for `grant`.
     pub(in crate::client) fn of(
         endpoint: &TokenEndpoint,
         grant: &Grant,
@@ -30,13 +30,13 @@ impl StoreKey {
     ) -> Self {
         let (address, client) = endpoint.asks();
         let (kind, address) = address.told_apart_by();
-        let mut digest = Parts::default();
+        let mut digest = FieldDigest::default();
         digest.add("key", key_secret.map(ClientSecret::expose));
         digest.add(kind, Some(&address));
         digest.add("form", Some(if grant.is_standard() { "standard" } else { "own" }));
         // A form of its own does not show the client.
         if grant.is_standard() {
-            let (method, secret) = client.told_apart_by();
+            let (method, secret) = client.identity();
             digest.add("client", client.client_id());
             digest.add("method", Some(method));
             digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));

@@ -1,22 +1,17 @@
-//! A fetcher that looks into a store first.
+//! The store in front of a grant: the steps of one fetch that looks into it first.
 
 use super::{Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore};
 use crate::{
-    AccessToken, Clock, ScopeSet,
-    client::{
-        Error, RefreshPolicy, TokenResponse,
-        token_cache::{
-            fetcher::{Fetch, Fetcher, Withdrawal},
-            machine,
-        },
-    },
-    observe::tokens::{self, Source},
-    vocabulary::{race::before, random},
+    AccessToken, Clock,
+    client::{Error, RefreshPolicy, TokenResponse},
+    observe::tokens,
+    vocabulary::{clock::after, race::before, random},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{
     collections::VecDeque,
+    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -24,17 +19,13 @@ use std::{
     time::Duration,
 };
 
-/// How many tokens are remembered that this cache had.
+/// How many tokens that this cache had are remembered.
 const HAD: usize = 8;
 const LOOK_MIN: Duration = Duration::from_millis(10);
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
-pub(in crate::client::token_cache::store) struct Stored {
-    level: Arc<Level>,
-}
-
-pub(in crate::client::token_cache::store) struct Level {
-    fetcher: Box<dyn Fetcher>,
+/// A store, and what one cache remembers of it.
+pub(in crate::client::token_cache) struct Level {
     store: Arc<dyn TokenStore>,
     key: StoreKey,
     policy: StorePolicy,
@@ -45,66 +36,22 @@ pub(in crate::client::token_cache::store) struct Level {
     failures: AtomicU64,
 }
 
-/// What one fetch knows of the store.
+/// One fetch's use of the store.
 struct Visit {
-    /// It was asked and failed: it is not asked again.
+    /// The store failed, and is not asked again.
     is_down: bool,
 }
 
-/// Whose turn it is.
+/// Which replica fetches.
 enum Turn {
-    /// Another's, whose token came.
-    Came(TokenResponse),
-    /// This one's, as this holder, where somebody keeps count.
+    /// Another did, and this is its token.
+    Other(TokenResponse),
+    /// This one, as this holder if the store granted that.
     Own(Option<String>),
 }
 
-impl Stored {
-    pub(in crate::client::token_cache::store) fn new(level: Level) -> Self {
-        Self { level: Arc::new(level) }
-    }
-}
-
-/// What has a [`Fetcher::store_key`] is no session and asks for the same whatever a resource says.
-impl Fetcher for Stored {
-    fn fetch(&self) -> Fetch {
-        let level = self.level.clone();
-        Box::pin(async move { level.fetch().await })
-    }
-
-    fn scopes(&self) -> Option<ScopeSet> {
-        self.level.fetcher.scopes()
-    }
-
-    fn source(&self) -> Source {
-        self.level.fetcher.source()
-    }
-
-    fn accept(&self, response: &TokenResponse) -> bool {
-        self.level.remember(response.access_token());
-        self.level.fetcher.accept(response)
-    }
-
-    fn rotates_its_secret(&self) -> bool {
-        self.level.fetcher.rotates_its_secret()
-    }
-
-    fn has_another_secret(&self) -> bool {
-        self.level.fetcher.has_another_secret()
-    }
-
-    fn withdraw<'a>(&'a self, token: &'a AccessToken) -> Withdrawal<'a> {
-        Box::pin(self.level.withdraw(token))
-    }
-
-    fn store_failures(&self) -> u64 {
-        self.level.failures.load(Ordering::Relaxed)
-    }
-}
-
 impl Level {
-    pub(in crate::client::token_cache::store) fn new(
-        fetcher: Box<dyn Fetcher>,
+    pub(in crate::client::token_cache) fn new(
         store: Arc<dyn TokenStore>,
         key: StoreKey,
         policy: StorePolicy,
@@ -112,20 +59,24 @@ impl Level {
         clock: Clock,
     ) -> Self {
         let (had, failures) = (Mutex::default(), AtomicU64::new(0));
-        Self { fetcher, store, key, policy, refresh, clock, had, failures }
+        Self { store, key, policy, refresh, clock, had, failures }
     }
 
-    async fn fetch(&self) -> Result<TokenResponse, Error> {
+    /// Returns a good token of the store, or else the answer of `fetch`, which it saves.
+    pub(in crate::client::token_cache) async fn fetch(
+        &self,
+        fetch: impl Future<Output = Result<TokenResponse, Error>>,
+    ) -> Result<TokenResponse, Error> {
         let mut visit = Visit { is_down: false };
         if let Some(found) = self.look(&mut visit).await {
             return Ok(found);
         }
         let holder = match self.turn(&mut visit).await {
-            Turn::Came(found) => return Ok(found),
+            Turn::Other(found) => return Ok(found),
             Turn::Own(holder) => holder,
         };
         let asked_at = self.clock.wall();
-        let result = self.fetcher.fetch().await;
+        let result = fetch.await;
         if let Ok(response) = &result {
             let lifetime = response.lifetime().unwrap_or(self.refresh.default_lifetime);
             let stored = StoredToken::of(response, asked_at, lifetime);
@@ -141,8 +92,8 @@ impl Level {
         result
     }
 
-    /// Removes `token`; that of a replica which has fetched another since then stays.
-    async fn withdraw(&self, token: &AccessToken) {
+    /// Removes `token` from the store, but no newer one.
+    pub(in crate::client::token_cache) async fn withdraw(&self, token: &AccessToken) {
         let mut visit = Visit { is_down: false };
         let found = self.ask(&mut visit, "load", || self.store.load(&self.key)).await.flatten();
         if let Some(found) = found.filter(|found| found.access_token().has_text_of(token)) {
@@ -150,7 +101,7 @@ impl Level {
         }
     }
 
-    /// A token in the store that need not be renewed yet, and that this cache did not have.
+    /// Returns a token of the store that need not be renewed yet and that this cache did not have.
     async fn look(&self, visit: &mut Visit) -> Option<TokenResponse> {
         let stored = self.ask(visit, "load", || self.store.load(&self.key)).await??;
         let left = stored.remaining(self.clock.wall());
@@ -159,11 +110,11 @@ impl Level {
         good.then(|| stored.response(left))
     }
 
-    /// Asks to be the one that fetches, and waits a while for whoever is.
+    /// Asks to be the replica that fetches, and waits a while for another that is.
     async fn turn(&self, visit: &mut Visit) -> Turn {
         let Some(holder) = random::secret() else { return Turn::Own(None) };
         let holder = BASE64_URL_SAFE_NO_PAD.encode(holder);
-        let give_up = machine::after(self.clock.monotonic(), self.policy.wait);
+        let give_up = after(self.clock.monotonic(), self.policy.wait);
         loop {
             let acquire = || self.store.acquire(&self.key, &holder, self.policy.guard);
             match self.ask(visit, "acquire", acquire).await {
@@ -175,7 +126,7 @@ impl Level {
                         Some(found) => {
                             let release = || self.store.release(&self.key, &holder);
                             self.ask(visit, "release", release).await;
-                            Turn::Came(found)
+                            Turn::Other(found)
                         }
                     };
                 }
@@ -186,14 +137,19 @@ impl Level {
                     }
                     self.clock.sleep(look_again.clamp(LOOK_MIN, LOOK_MAX).min(left)).await;
                     if let Some(found) = self.look(visit).await {
-                        return Turn::Came(found);
+                        return Turn::Other(found);
                     }
                 }
             }
         }
     }
 
-    /// What the store says, or nothing where it fails.
+    /// Returns in how many fetches the store failed.
+    pub(in crate::client::token_cache) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Returns the answer of the store, or `None` if it fails or is late.
     async fn ask<'a, T>(
         &'a self,
         visit: &mut Visit,
@@ -214,7 +170,8 @@ impl Level {
         None
     }
 
-    fn remember(&self, token: &AccessToken) {
+    /// Remembers `token` as one that this cache had: it is not taken from the store again.
+    pub(in crate::client::token_cache) fn remember(&self, token: &AccessToken) {
         let digest = Sha256::digest(token.expose()).into();
         let mut had = self.had.lock().unwrap_or_else(PoisonError::into_inner);
         if had.contains(&digest) {

@@ -1,39 +1,40 @@
 //! The second level of a cache: a store that replicas share.
 
-use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
 
 mod key;
 mod level;
 mod stored_token;
 
-use crate::{ClientSecret, ConfigError, client::TokenCache};
-use level::{Level, Stored};
+use crate::ClientSecret;
 
 pub use key::StoreKey;
+pub(in crate::client::token_cache) use level::Level;
 pub use stored_token::StoredToken;
 
-/// What a [`TokenStore`] fails with; its text is shown nowhere, so log it in the store.
+/// The error of a [`TokenStore`]. The cache shows its text nowhere, so log it in the store.
 pub type StoreError = Box<dyn StdError + Send + Sync>;
 
 /// The future of a [`TokenStore`].
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Where the replicas of a service keep the tokens that they share: a Redis, a database table.
+/// Keeps the tokens that the replicas of a service share, for example in Redis or in a database
+/// table.
 ///
-/// [`TokenCache::with_store`] puts one behind a cache. It is looked into before a token is
-/// fetched, and told what was fetched. It may lose what it was given, and may be down: that costs
-/// a fetch, never an error.
+/// [`TokenCache::with_store`](crate::client::TokenCache::with_store) puts one behind a cache, which
+/// loads from it before a fetch and saves what was fetched. A store that loses a token, or is down,
+/// costs a fetch, never an error.
 ///
 /// # Security
 ///
-/// What is kept here opens what the tokens open:
+/// A reader of the store can use the tokens:
 ///
 /// 1. Encrypt values before they leave the process, with a key that the store does not know, and
-///    bind them to their [`StoreKey`], so that nobody can put one in the place of another. A value
-///    that does not decrypt is one that is not there.
-/// 2. Let nobody write who may not have the tokens: a token that was put in goes out to the
-///    resource.
-/// 3. Let values go when they expire, and do not log them.
+///    bind them to their [`StoreKey`], so that one cannot replace another. Treat a value that does
+///    not decrypt as absent.
+/// 2. Grant write access only to those who may have the tokens: the cache sends a token of the store
+///    to the resource.
+/// 3. Delete values when they expire, and do not log them.
 ///
 /// # Example
 ///
@@ -93,7 +94,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///         ttl: Duration,
 ///     ) -> StoreFuture<'a, Acquired> {
 ///         Box::pin(async move {
-///             // SET … NX PX: only where nobody holds it.
+///             // SET … NX PX: only if it is not held.
 ///             Ok(match self.0.set_nx(&format!("{}.guard", key.as_str()), holder, ttl).await? {
 ///                 true => Acquired::Yours,
 ///                 false => Acquired::Taken { look_again: Duration::from_millis(50) },
@@ -110,10 +111,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// }
 /// ```
 pub trait TokenStore: Send + Sync + 'static {
-    /// What is kept under `key`, whether it has expired or not; nothing where nothing is.
+    /// Returns the token that is kept under `key`, if there is one, expired or not.
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>>;
 
-    /// Keeps `token` under `key` in the place of what is there; after `lifetime` it is of no use.
+    /// Keeps `token` under `key` and replaces what is there. After `lifetime` it is of no use.
     fn save<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -121,19 +122,19 @@ pub trait TokenStore: Send + Sync + 'static {
         lifetime: Duration,
     ) -> StoreFuture<'a, ()>;
 
-    /// Forgets `token`, which was kept under `key` and is revoked. Where another is there by now, it
-    /// stays.
+    /// Deletes `token`, which was kept under `key` and is revoked. Leaves another token that is there
+    /// by now.
     ///
-    /// Defaults to nothing: a replica may then find the token and have it rejected, once.
+    /// Defaults to doing nothing: a replica may then find the token and have it rejected, once.
     fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
         let _ = (key, token);
         Box::pin(async { Ok(()) })
     }
 
-    /// Asks to be the one that fetches the token of `key`, as `holder`, a name made up for this
-    /// one fetch. It lapses after `ttl`.
+    /// Makes `holder`, a name of this one fetch, the only one that fetches the token of `key`, for
+    /// `ttl` at most.
     ///
-    /// Defaults to letting everybody fetch.
+    /// Defaults to letting every replica fetch.
     fn acquire<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -144,29 +145,31 @@ pub trait TokenStore: Send + Sync + 'static {
         Box::pin(async { Ok(Acquired::Yours) })
     }
 
-    /// `holder` has fetched, or failed to. Where another is the holder by now, nothing happens.
+    /// Ends what `holder` acquired, after its fetch succeeded or failed. Does nothing if there is
+    /// another holder by now.
     ///
-    /// Defaults to nothing.
+    /// Defaults to doing nothing.
     fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
         let _ = (key, holder);
         Box::pin(async { Ok(()) })
     }
 }
 
-/// Whose turn it is to fetch: the answer of [`TokenStore::acquire`].
+/// Says which replica fetches: the answer of [`TokenStore::acquire`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Acquired {
-    /// Whoever asked.
+    /// The replica that asked.
     Yours,
-    /// Somebody else, whose token may be there after `look_again`.
+    /// Another replica, whose token may be there after `look_again`.
     Taken {
         /// How long to wait before the next look, between 10 ms and 1 s.
         look_again: Duration,
     },
 }
 
-/// How long a [`TokenCache`] waits for its store, and for the other replicas.
+/// Decides how long a [`TokenCache`](crate::client::TokenCache) waits for its store and for other
+/// replicas.
 ///
 /// ```
 /// use std::time::Duration;
@@ -195,94 +198,36 @@ impl Default for StorePolicy {
 }
 
 impl StorePolicy {
-    /// How long the store may take for one answer; after the first that is late, or is an error,
-    /// the fetch does without it. Defaults to 250 ms.
+    /// Sets how long the store may take for one answer. After an answer that is late or an error, the
+    /// fetch goes on without the store. Defaults to 250 ms.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How long to wait for the token that another replica is fetching, before fetching one all
-    /// the same; keep it below the callers' patience. Defaults to 2 s.
+    /// Sets how long to wait for the token that another replica is fetching, before fetching one all
+    /// the same. Keep it below the callers' patience. Defaults to 2 s.
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-    /// How long a replica counts as fetching that does not say that it is done: it may have died.
-    /// Defaults to 10 s.
+    /// Sets how long a replica counts as fetching if it does not release the key, because it may have
+    /// died. Defaults to 10 s.
     pub fn with_guard(mut self, guard: Duration) -> Self {
         self.guard = guard;
         self
     }
 
-    /// Mixes `secret`, the same at every replica, into the keys. Without it, whoever can read the
-    /// keys can try out what is in them, which matters where that can be guessed: a user's
-    /// password. Defaults to none.
+    /// Mixes `secret`, the same at every replica, into the keys. Without it a reader of the keys can
+    /// guess at what they are made of, for example at a user's password. Defaults to none.
     pub fn with_key_secret(mut self, secret: impl Into<ClientSecret>) -> Self {
         self.key_secret = Some(secret.into());
         self
     }
-}
 
-/// A second level, shared by replicas.
-impl TokenCache {
-    /// Looks into `store` before it fetches, and puts there what it has fetched, so that the
-    /// replicas of a service fetch one token between them.
-    ///
-    /// 1. A token that is there and need not be renewed yet is used, and nothing is fetched.
-    ///    Whoever finds none asks to be the one that fetches; the others wait for a while, and
-    ///    look again.
-    /// 2. A store that fails, or is late, is one that has nothing: the token is fetched, a warning
-    ///    is logged (feature `tracing`), and
-    ///    [`store_failures`](crate::client::TokenStatus::store_failures) counts it.
-    /// 3. A token that this cache had once is not taken from the store again: it was rejected, or
-    ///    has to be renewed.
-    ///
-    /// The key is made of everything that tells tokens apart: the endpoint, the client and its
-    /// secret, the grant with its scopes, audience, resources and parameters. Another client,
-    /// another secret or another scope never finds the token.
-    ///
-    /// A look counts as a fetch in [`fetches`](crate::client::TokenStatus::fetches). Replicas tell the
-    /// time by their wall clocks, which have to agree within the lead of [`RefreshPolicy`].
-    ///
-    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
-    ///
-    /// # Errors
-    ///
-    /// When the cache was cloned or used before, or holds a session or a closure: their tokens are
-    /// not the same for everybody.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use tower_oauth2::{
-    ///     ConfigError,
-    ///     client::{Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenStore},
-    /// };
-    ///
-    /// fn cache(
-    ///     endpoint: TokenEndpoint,
-    ///     store: Arc<dyn TokenStore>,
-    /// ) -> Result<TokenCache, ConfigError> {
-    ///     TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default())
-    ///         .with_store(store, StorePolicy::default())
-    /// }
-    /// ```
-    pub fn with_store(
-        self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
-    ) -> Result<Self, ConfigError> {
-        self.over(|fetcher, refresh, clock| {
-            let Some(key) = fetcher.store_key(policy.key_secret.as_ref()) else {
-                let text = "a store is for the tokens of an endpoint and a grant, not of a session or a closure";
-                return Err(ConfigError::new(text));
-            };
-            let level = Level::new(fetcher, store, key, policy, refresh.clone(), clock.clone());
-            Ok(Box::new(Stored::new(level)))
-        })
+    pub(in crate::client::token_cache) fn key_secret(&self) -> Option<&ClientSecret> {
+        self.key_secret.as_ref()
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::{
-    AccessToken, ClientSecret, ConfigError, ScopeSet,
-    client::{TokenResponse, token_endpoint::token_response::MAX_LIFETIME},
+    AccessToken, ClientSecret, ConfigError, ScopeSet, client::TokenResponse,
+    vocabulary::clock::MAX_LIFETIME,
 };
 use serde_json::{Value, json};
 use std::{
@@ -9,9 +9,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A token as a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps it, with what has to be known of it.
+/// A token with its lifetime and scope, as a
+/// [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps it.
 ///
-/// It is secret. [`to_secret_string`](Self::to_secret_string) writes it, [`FromStr`] reads it.
+/// [`to_secret_string`](Self::to_secret_string) writes it as a secret text, and [`FromStr`] reads it.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -32,8 +33,8 @@ pub struct StoredToken {
 }
 
 impl StoredToken {
-    /// A token that was asked for at `asked_at` and is good for `lifetime` from then on, at most
-    /// ten years.
+    /// Creates a token that was asked for at `asked_at` and is good for `lifetime` from then on, at
+    /// most ten years.
     #[must_use]
     pub fn new(access_token: AccessToken, asked_at: SystemTime, lifetime: Duration) -> Self {
         Self { access_token, asked_at, lifetime: lifetime.min(MAX_LIFETIME), scope: None }
@@ -48,31 +49,31 @@ impl StoredToken {
         Self { scope, ..Self::new(response.access_token().clone(), asked_at, lifetime) }
     }
 
-    /// The access token.
+    /// Returns the access token.
     #[must_use]
     pub fn access_token(&self) -> &AccessToken {
         &self.access_token
     }
 
-    /// How long it was good when it was asked for.
+    /// Returns the lifetime that it had when it was asked for.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
-    /// When it expires.
+    /// Returns when it expires.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.asked_at.checked_add(self.lifetime).unwrap_or(self.asked_at)
     }
 
-    /// The scopes that were granted, where the authorization server said so.
+    /// Returns the scopes that were granted, if the authorization server named them.
     #[must_use]
     pub fn scope(&self) -> Option<&ScopeSet> {
         self.scope.as_ref()
     }
 
-    /// How long it is good from `now` on, at most its lifetime: clocks differ.
+    /// Returns how long it is good from `now` on, at most its lifetime because clocks differ.
     pub(in crate::client::token_cache::store) fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_at().duration_since(now).unwrap_or_default().min(self.lifetime)
     }
@@ -84,7 +85,7 @@ impl StoredToken {
         TokenResponse::new(self.access_token).with_lifetime(lifetime).with_scope(self.scope)
     }
 
-    /// All of it as one text; times in whole seconds, rounded down.
+    /// Returns it as one text, with times in whole seconds, rounded down.
     #[must_use]
     pub fn to_secret_string(&self) -> ClientSecret {
         let asked_at = self.asked_at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -103,7 +104,7 @@ impl FromStr for StoredToken {
 
     /// # Errors
     ///
-    /// When `text` is none that [`to_secret_string`](Self::to_secret_string) wrote.
+    /// If `text` is not one that [`to_secret_string`](Self::to_secret_string) wrote.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let wrong = || ConfigError::new("this is no stored token as to_secret_string writes it");
         let Ok(Value::Object(mut members)) = serde_json::from_str(text) else {

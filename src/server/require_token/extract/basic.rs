@@ -1,7 +1,7 @@
 //! A token in Basic credentials
 //! ([RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
 
-use super::{SYNTAX, Sources, token_in};
+use super::{BAD_SYNTAX, Sources, token_in};
 use crate::{TokenLocation, validate::Rejection};
 use base64::{
     Engine, alphabet,
@@ -14,9 +14,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The user name of Basic credentials with one of `passwords`; with another they are real Basic
-/// credentials, which are not read.
-pub(in crate::server::require_token::extract) fn user_name(
+/// Reads the user name of Basic credentials with one of `passwords`. With another password they are
+/// those of a user, and hold no token.
+pub(super) fn user_name(
     credentials: &[u8],
     passwords: &[Box<str>],
 ) -> Result<Option<String>, Rejection> {
@@ -30,16 +30,16 @@ pub(in crate::server::require_token::extract) fn user_name(
     Ok(Some(user_pass))
 }
 
-/// The password of the Basic credentials of `user`. Without one they may be a token in the user
-/// name, where that is read.
-pub(in crate::server::require_token::extract) fn password(
+/// Reads the password of the Basic credentials of `user`, unless their user name is read as the
+/// token.
+pub(super) fn password(
     credentials: &[u8],
     user: &str,
     sources: &Sources,
 ) -> Result<Option<String>, Rejection> {
     let user_pass = user_pass(credentials)?;
     let (own, password) = split(&user_pass)?;
-    let is_user_name = sources.locations.contains(&TokenLocation::BasicUserName)
+    let is_user_name = sources.locations().contains(&TokenLocation::BasicUserName)
         && sources.basic_passwords.iter().any(|one| **one == *password);
     if own != user || is_user_name {
         return Ok(None);
@@ -47,14 +47,14 @@ pub(in crate::server::require_token::extract) fn password(
     token_in(password.as_bytes()).map(|token| Some(token.to_owned()))
 }
 
-/// `user-pass` of [RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2).
+/// Decodes the `user-pass` of [RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2).
 fn user_pass(credentials: &[u8]) -> Result<String, Rejection> {
     let decoded = BASE64.decode(credentials).ok();
     let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
     let text = text.filter(|text| !text.chars().any(char::is_control));
-    text.ok_or(Rejection::malformed(SYNTAX))
+    text.ok_or(Rejection::malformed(BAD_SYNTAX))
 }
 
 fn split(user_pass: &str) -> Result<(&str, &str), Rejection> {
-    user_pass.split_once(':').ok_or(Rejection::malformed(SYNTAX))
+    user_pass.split_once(':').ok_or(Rejection::malformed(BAD_SYNTAX))
 }

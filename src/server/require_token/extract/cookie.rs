@@ -1,15 +1,12 @@
 //! A token in a cookie ([RFC 6265 §5.4](https://www.rfc-editor.org/rfc/rfc6265#section-5.4)).
 
-use super::{Place, SEVERAL, SYNTAX, token_in};
+use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, token_in};
 use crate::{RequestHead, validate::Rejection};
 use http::{HeaderValue, header::COOKIE};
 use std::borrow::Cow;
 
-/// The token in the cookie `name`. `Cookie` may come in several lines, which are one list.
-pub(in crate::server::require_token::extract) fn read<'a>(
-    head: RequestHead<'a>,
-    name: &str,
-) -> Result<Option<(Cow<'a, str>, Place)>, Rejection> {
+/// Reads the token of the cookie `name`. Several `Cookie` headers are one list.
+pub(super) fn read<'a>(head: RequestHead<'a>, name: &str) -> Read<'a> {
     let mut found = None;
     let mut rest: Vec<&[u8]> = Vec::new();
     for line in head.headers().get_all(COOKIE) {
@@ -17,7 +14,7 @@ pub(in crate::server::require_token::extract) fn read<'a>(
             let pair = pair.trim_ascii();
             match value_of(pair, name) {
                 Some(value) if found.replace(value).is_some() => {
-                    return Err(Rejection::malformed(SEVERAL));
+                    return Err(Rejection::malformed(SEVERAL_TOKENS));
                 }
                 Some(_) => {}
                 None if pair.is_empty() => {}
@@ -32,10 +29,10 @@ pub(in crate::server::require_token::extract) fn read<'a>(
         false => {
             let joined = rest.join(&b"; "[..]);
             let joined = HeaderValue::from_bytes(&joined);
-            Some(Box::new(joined.map_err(|_| Rejection::malformed(SYNTAX))?))
+            Some(Box::new(joined.map_err(|_| Rejection::malformed(BAD_SYNTAX))?))
         }
     };
-    Ok(Some((Cow::Borrowed(token), Place::Cookie(rest))))
+    Ok(Some((Cow::Borrowed(token), Position::Cookie(rest))))
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {

@@ -14,9 +14,9 @@ fn read(
     }
     let request = request.body(()).unwrap();
     let sources = Sources::new(sources.iter().cloned()).unwrap();
-    match extract(RequestHead::of(&request), &sources) {
+    match extract(RequestHead::from_request(&request), &sources) {
         Ok(found) => Ok(found.map(|found| found.token.into_owned())),
-        Err((rejection, _)) => Err(rejection.kind()),
+        Err(error) => Err(error.rejection.kind()),
     }
 }
 

@@ -1,0 +1,46 @@
+use super::recover::{BoxError, Recover};
+use http::{Request, Response};
+use std::future::poll_fn;
+use tower_service::Service;
+
+/// An inner service whose calls can be waited for and repeated.
+pub(super) trait InnerService<B, R>:
+    Service<Request<B>, Response = Response<R>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S, B, R> InnerService<B, R> for S where
+    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// A request with its token.
+pub(super) struct Outgoing<B, R> {
+    pub(super) request: Request<B>,
+    /// `Some` if the call can be repeated.
+    pub(super) recover: Option<Box<dyn Recover<Response<R>>>>,
+}
+
+impl<B, R> Outgoing<B, R> {
+    /// Calls `inner` once it is ready, and once more if the token is rejected.
+    pub(super) async fn send<S>(self, mut inner: S) -> Result<Response<R>, BoxError>
+    where
+        S: InnerService<B, R>,
+    {
+        poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+        let response = inner.call(self.request).await.map_err(Into::into)?;
+        match self.recover {
+            None => Ok(response),
+            Some(recover) => match recover.answered(response) {
+                Ok(response) => Ok(response),
+                Err(repeated) => repeated.await,
+            },
+        }
+    }
+}

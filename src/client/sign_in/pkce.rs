@@ -1,0 +1,42 @@
+//! Proof Key for Code Exchange, and what else nobody can guess.
+
+use crate::{
+    client::{Error, ErrorKind},
+    vocabulary::random,
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// A PKCE verifier ([RFC 7636 §4.1](https://www.rfc-editor.org/rfc/rfc7636#section-4.1)).
+pub(super) struct CodeVerifier(Zeroizing<String>);
+
+impl CodeVerifier {
+    pub(super) fn random() -> Result<Self, Error> {
+        Ok(Self(random_text()?))
+    }
+
+    /// 43 to 128 unreserved characters.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
+        good.then(|| Self(Zeroizing::new(text.to_owned())))
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn challenge(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
+    }
+}
+
+/// 43 characters that nobody can guess.
+pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
+    let bytes = Zeroizing::new(
+        random::secret()
+            .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,
+    );
+    Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
+}

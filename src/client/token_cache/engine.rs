@@ -1,0 +1,350 @@
+//! What the clones of a cache share: one lock, under which everything is decided, and the fetches
+//! that are started as it was decided.
+
+use super::{
+    machine::Ask,
+    source::Source,
+    state::{Flight, Outcome, Setup, State},
+};
+use crate::{
+    AccessToken, ClientSecret,
+    client::{Error, ErrorKind, TokenEndpoint, TokenResponse, TokenRevocation},
+    observe::tokens::{Instrument, Reporter},
+    vocabulary::{
+        clock::Now,
+        flight::{Joined, Launch},
+        race::before,
+        token::Giver,
+    },
+};
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        Notify,
+        oneshot::{self, error::TryRecvError},
+    },
+};
+
+/// What the clones of a cache share.
+///
+/// Everything that is decided is decided under `state`. Beside it there are two atomics, which
+/// only spare callers the lock: `warm`, a hint, and the lease inside the token that is held (see
+/// [`AccessToken::lease`]), which is written under the lock alone: set when the token is given
+/// out, cleared before another takes its place. A reader that still sees the old lease sends a
+/// token that was good when the lease was given.
+pub(super) struct Engine {
+    state: Mutex<State>,
+    /// Wakes those who wait for a change of `state`, after the lock was released. No `watch`
+    /// channel, which is eight times as large: a pool has an engine for each user.
+    changed: Notify,
+    warm: AtomicBool,
+    /// That of `state`, from the first use on: it then does not change.
+    setup: OnceLock<Arc<Setup>>,
+}
+
+/// What a caller does next. The numbers are [`State::interventions`].
+pub(super) enum Next {
+    Take(Outcome),
+    Join(Joined<Outcome>, u64),
+    AskAgainAt(Instant, u64),
+    /// The authorization server refused the client, whose secret may have changed since.
+    CompareSecret(Error),
+}
+
+impl Engine {
+    pub(super) fn new(state: State) -> Self {
+        let (changed, warm) = (Notify::new(), AtomicBool::new(false));
+        Self { state: Mutex::new(state), changed, warm, setup: OnceLock::new() }
+    }
+
+    /// Takes the setup of `other` in the place of its own, or gives it back if this one is used.
+    pub(super) fn replace(&self, other: State) -> Result<(), State> {
+        let mut state = self.lock();
+        if state.is_used {
+            return Err(other);
+        }
+        (state.setup, state.machine) = (other.setup, other.machine);
+        Ok(())
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what it fetches with, which may change until it is used.
+    pub(super) fn source(&self) -> Source {
+        self.lock().setup.source.clone()
+    }
+
+    /// Returns what it is made of; from now on it is used.
+    pub(super) fn setup(&self) -> &Setup {
+        self.setup.get_or_init(|| {
+            let mut state = self.lock();
+            state.is_used = true;
+            state.setup.clone()
+        })
+    }
+
+    /// For a look, or for one change by this file.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between two writes, so a poisoned state is a whole one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a change: counts it, releases the lock, reports it, and wakes those who wait for it.
+    /// Not under the lock, because reports run code of others.
+    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Reporter)) {
+        state.events = state.events.wrapping_add(1);
+        self.warm.store(state.usable(now).is_some(), Ordering::Relaxed);
+        let setup = state.setup.clone();
+        drop(state);
+        report(&setup.reporter);
+        self.changed.notify_waiters();
+    }
+
+    /// The same for a change by the user, after which waiting callers ask again.
+    fn intervene(&self, mut state: MutexGuard<'_, State>, now: Now, expires_in: Option<Duration>) {
+        state.interventions = state.interventions.wrapping_add(1);
+        self.publish(state, now, |reporter| reporter.expires_in(expires_in));
+    }
+
+    /// Asks the machine, and starts the fetch that it wants.
+    pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
+        let setup = self.setup();
+        let mut state = self.lock();
+        if state.is_shut_down {
+            return Next::Take(Err(Error::shut_down()));
+        }
+        let seen = state.interventions;
+        let ask = state.machine.ask(now, give_up);
+        let fetches = matches!(ask, Ask::Fetch | Ask::ServeAndFetch);
+        let start = fetches.then(|| self.prepare(&mut state)).transpose();
+        let next = match ask {
+            // Without a runtime the token is still good, and the next call tries again.
+            Ask::Serve | Ask::ServeAndFetch => Next::Take(state.serve(now)),
+            Ask::Fetch | Ask::Join => match (&start, &state.flight) {
+                (Err(error), _) => Next::Take(Err(error.clone())),
+                (Ok(_), Some(flight)) => Next::Join(flight.joined.clone(), seen),
+                (Ok(_), None) => Next::Take(Err(Error::aborted())),
+            },
+            Ask::WaitUntil(instant) => Next::AskAgainAt(instant, seen),
+            Ask::Fail { next_try } => {
+                let error = state.last_error.clone().unwrap_or_else(too_soon);
+                let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
+                let error = error.with_next_try(next_try);
+                let rotates =
+                    setup.source.endpoint().is_some_and(TokenEndpoint::rotates_its_secret);
+                match refused && rotates {
+                    true => Next::CompareSecret(error),
+                    false => Next::Take(Err(error)),
+                }
+            }
+            Ask::Gone => Next::Take(Err(Error::sign_in_needed())),
+        };
+        if !matches!(ask, Ask::Serve | Ask::ServeAndFetch) {
+            self.warm.store(false, Ordering::Relaxed);
+        }
+        let expires_in = state.expires_in(now);
+        drop(state);
+        setup.reporter.expires_in(expires_in);
+        if let Ok(Some(start)) = start {
+            start();
+        }
+        next
+    }
+
+    /// Starts a fetch although the token is good, or joins the one in flight. `None`: none may be
+    /// started now.
+    pub(super) fn fetch_wider(self: &Arc<Self>) -> Option<Joined<Outcome>> {
+        let mut state = self.lock();
+        let mut start = None;
+        if state.flight.is_none() {
+            let now = state.now();
+            if state.is_shut_down || !state.machine.ask_for_better(now) {
+                return None;
+            }
+            start = Some(self.prepare(&mut state).ok()?);
+        }
+        let joined = state.flight.as_ref().map(|flight| flight.joined.clone());
+        drop(state);
+        start.into_iter().for_each(|start| start());
+        joined
+    }
+
+    /// Makes a fetch, and the closure that starts it once the lock is released: where the runtime
+    /// is shutting down, the fetch ends within that call.
+    fn prepare<'a>(
+        self: &'a Arc<Self>,
+        state: &mut State,
+    ) -> Result<impl FnOnce() + use<'a>, Error> {
+        let runtime = runtime().inspect_err(|_| state.machine.not_started())?;
+        state.counts.started();
+        state.events = state.events.wrapping_add(1);
+        // Not held: a fetch ends with its cache.
+        let engine = Arc::downgrade(self);
+        let (launch, joined) = Launch::new(move |result: Option<Result<TokenResponse, Error>>| {
+            let engine = engine.upgrade().ok_or_else(Error::aborted)?;
+            engine.fetched(result.unwrap_or_else(|| Err(Error::aborted())))
+        });
+        let (end, mut ended) = oneshot::channel();
+        state.flight = Some(Flight { joined, _end: end });
+        let (setup, attempt) = (state.setup.clone(), state.counts.attempt());
+        Ok(move || {
+            let span = setup.reporter.started(attempt);
+            let fetch = async move {
+                if ended.try_recv() == Err(TryRecvError::Closed) {
+                    return Err(Error::aborted());
+                }
+                let fetch = before(setup.source.fetch(), setup.clock.sleep(setup.fetch_deadline));
+                match before(fetch, async { drop(ended.await) }).await {
+                    Some(Some(result)) => result,
+                    Some(None) => Err(Error::timed_out()),
+                    None => Err(Error::aborted()),
+                }
+            };
+            runtime.spawn(launch.task(fetch).instrument(span));
+            self.changed.notify_waiters();
+        })
+    }
+
+    /// The landing of a fetch: what its waiters get.
+    fn fetched(self: &Arc<Self>, result: Result<TokenResponse, Error>) -> Outcome {
+        let mut state = self.lock();
+        let now = state.now();
+        state.flight = None;
+        if state.is_shut_down {
+            state.machine.not_started();
+            self.publish(state, now, |_| {});
+            return Err(Error::shut_down());
+        }
+        let fetched = state.fetched(now, result, Arc::downgrade(self) as Weak<dyn Giver>);
+        let outcome = match &fetched {
+            Ok(outcome) => outcome.clone(),
+            // A token that the user stored meanwhile is as good to those who waited.
+            Err(error) => state.usable(now).cloned().ok_or_else(|| error.clone()),
+        };
+        let expires_in = state.expires_in(now);
+        self.publish(state, now, |reporter| {
+            reporter.expires_in(expires_in);
+            match &fetched {
+                Ok(_) => reporter.fetched(),
+                Err(error) => reporter.failed(error.kind(), error),
+            }
+        });
+        outcome
+    }
+
+    pub(super) fn store(self: &Arc<Self>, response: &TokenResponse) {
+        self.setup();
+        let mut state = self.lock();
+        if !state.is_shut_down {
+            let now = state.now();
+            state.store(now, response, Arc::downgrade(self) as Weak<dyn Giver>);
+            let expires_in = state.expires_in(now);
+            self.intervene(state, now, expires_in);
+        }
+    }
+
+    /// Takes the token and the refresh token out of use, and returns what is to be revoked.
+    pub(super) fn take_tokens(
+        &self,
+        endpoint: &TokenRevocation,
+    ) -> (Option<AccessToken>, Option<ClientSecret>) {
+        let mut state = self.lock();
+        let now = state.now();
+        let token = state.retire();
+        let session = state.setup.source.session();
+        let refresh_token = session.and_then(|session| session.tokens().give_up(Some(endpoint)));
+        state.machine.given_up(refresh_token.is_some());
+        self.intervene(state, now, Some(Duration::ZERO));
+        (token, refresh_token)
+    }
+
+    pub(super) fn shut_down(&self) {
+        let mut state = self.lock();
+        let now = state.now();
+        state.is_shut_down = true;
+        state.flight = None;
+        state.retire();
+        state.setup.source.session().and_then(|session| session.tokens().give_up(None));
+        self.intervene(state, now, Some(Duration::ZERO));
+    }
+
+    pub(super) fn credential_changed(&self) {
+        let mut state = self.lock();
+        let now = state.now();
+        state.machine.credential_changed(now);
+        self.intervene(state, now, None);
+    }
+
+    /// Returns `true` while `held` may be sent without asking again.
+    pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
+        self.setup.get().is_some_and(|setup| setup.is_leased(held))
+    }
+
+    /// Returns `true` if a token is likely to be there.
+    pub(super) fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
+    /// Waits until anything happened since there were so many `events`.
+    pub(super) async fn changed(&self, events: u64) {
+        self.until(|state| state.events != events).await;
+    }
+
+    /// Waits until the user did something since there were so many interventions.
+    pub(super) async fn intervened(&self, seen: u64) {
+        self.until(|state| state.interventions != seen).await;
+    }
+
+    async fn until(&self, is_over: impl Fn(&State) -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Before the look: a change after it is not missed.
+            changed.as_mut().enable();
+            if is_over(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Giver for Engine {
+    fn reject(&self, rejected: &AccessToken) -> bool {
+        let mut state = self.lock();
+        if !state.holds(rejected) {
+            return state.may_have_another();
+        }
+        let now = state.now();
+        state.retire();
+        state.counts.rejected();
+        let again = state.machine.rejected(now);
+        self.publish(state, now, |reporter| {
+            reporter.rejected();
+            reporter.expires_in(Some(Duration::ZERO));
+        });
+        again
+    }
+}
+
+/// Where a fetch, and the timers of those who wait for one, run.
+pub(super) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        let text = "a token has to be fetched, which needs a tokio runtime: call from within one";
+        Error::new(ErrorKind::NoRuntime, text)
+    })
+}
+
+fn too_soon() -> Error {
+    let text = "there is no token, and the next may not be fetched yet";
+    Error::new(ErrorKind::Transport, text)
+}

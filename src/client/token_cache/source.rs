@@ -1,0 +1,160 @@
+//! What a cache fetches tokens with.
+
+use super::{
+    session::Session,
+    step_up::StepUp,
+    store::{Level, StoreKey, StorePolicy, TokenStore},
+};
+use crate::{
+    Clock, ConfigError, ScopeSet,
+    client::{Error, Grant, RefreshPolicy, TokenEndpoint, TokenResponse},
+    observe::tokens,
+};
+use std::{future::Future, pin::Pin, sync::Arc};
+
+pub(super) type Fetch = Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>;
+
+/// What a cache fetches tokens with. A clone is the same source.
+#[derive(Clone)]
+pub(super) enum Source {
+    /// A grant that is repeated.
+    Grant(Arc<RepeatedGrant>),
+    /// The refresh token of a sign-in.
+    Session(Arc<Session>),
+    /// A closure of the user.
+    Closure(Arc<dyn Fn() -> Fetch + Send + Sync>),
+}
+
+/// A grant that is repeated, with a store in front of it if there is one.
+pub(super) struct RepeatedGrant {
+    endpoint: TokenEndpoint,
+    grant: Grant,
+    step_up: Option<Arc<StepUp>>,
+    store: Option<Arc<Level>>,
+}
+
+impl Source {
+    pub(super) fn grant(endpoint: TokenEndpoint, grant: Grant, ceiling: Option<ScopeSet>) -> Self {
+        let step_up = ceiling.map(|ceiling| StepUp::new(grant.scopes().clone(), ceiling).into());
+        let endpoint = endpoint.detached();
+        Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up, store: None }))
+    }
+
+    /// Puts `store` in front of a grant.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens of this source are not the same for every replica, or it has a store.
+    pub(super) fn with_store(
+        &self,
+        store: Arc<dyn TokenStore>,
+        policy: StorePolicy,
+        refresh: RefreshPolicy,
+        clock: Clock,
+    ) -> Result<Self, ConfigError> {
+        // The scopes that a resource asked for are not in the key.
+        let Self::Grant(source) = self else { return Err(no_store()) };
+        if source.step_up.is_some() || source.store.is_some() {
+            return Err(no_store());
+        }
+        let (endpoint, grant) = (source.endpoint.clone(), source.grant.clone());
+        let key = StoreKey::of(&endpoint, &grant, policy.key_secret());
+        let store = Some(Level::new(store, key, policy, refresh, clock).into());
+        Ok(Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up: None, store })))
+    }
+
+    pub(super) fn fetch(&self) -> Fetch {
+        match self {
+            Self::Grant(source) => source.fetch(),
+            Self::Session(session) => Box::pin(session.clone().renew()),
+            Self::Closure(fetch) => fetch(),
+        }
+    }
+
+    /// Takes note of a token that was fetched, and returns `true` if another can be fetched after
+    /// it. Called under the lock of the cache.
+    pub(super) fn fetched(&self, response: &TokenResponse) -> bool {
+        if let Some(store) = self.store() {
+            store.remember(response.access_token());
+        }
+        self.session().is_none_or(|session| session.tokens().can_renew())
+    }
+
+    /// The same for a token that the user stored.
+    pub(super) fn stored(&self, response: &TokenResponse) -> bool {
+        if let Some(session) = self.session() {
+            session.tokens().replace(response.refresh_token().cloned(), response.resources());
+        }
+        self.fetched(response)
+    }
+
+    /// Returns the scopes that it asks for, if they are known.
+    pub(super) fn scopes(&self) -> Option<ScopeSet> {
+        let Self::Grant(source) = self else { return None };
+        let wanted = source.step_up.as_ref().map(|step_up| step_up.wanted());
+        Some(source.grant.scopes().clone().joined(wanted.unwrap_or_default()))
+    }
+
+    /// Returns its name in logs and metrics.
+    pub(super) fn labels(&self) -> tokens::Labels {
+        let grant_type = match self {
+            Self::Grant(source) => source.grant.kind(),
+            Self::Session(_) => Some("refresh_token"),
+            Self::Closure(_) => None,
+        };
+        let endpoint = self.endpoint().and_then(TokenEndpoint::place);
+        tokens::Labels { endpoint, grant_type: grant_type.map(str::to_owned) }
+    }
+
+    /// Returns the session of a sign-in.
+    pub(super) fn session(&self) -> Option<&Session> {
+        if let Self::Session(session) = self { Some(session) } else { None }
+    }
+
+    /// Returns what a resource may make it ask for.
+    pub(super) fn step_up(&self) -> Option<&StepUp> {
+        if let Self::Grant(source) = self { source.step_up.as_deref() } else { None }
+    }
+
+    /// Returns the store in front of it.
+    pub(super) fn store(&self) -> Option<&Level> {
+        if let Self::Grant(source) = self { source.store.as_deref() } else { None }
+    }
+
+    pub(super) fn endpoint(&self) -> Option<&TokenEndpoint> {
+        match self {
+            Self::Grant(source) => Some(&source.endpoint),
+            Self::Session(session) => Some(session.endpoint()),
+            Self::Closure(_) => None,
+        }
+    }
+}
+
+impl RepeatedGrant {
+    fn fetch(&self) -> Fetch {
+        let Some(step_up) = self.step_up.clone() else {
+            let fetch = self.endpoint.fetch(&self.grant);
+            return match self.store.clone() {
+                Some(store) => Box::pin(async move { store.fetch(fetch).await }),
+                None => Box::pin(fetch),
+            };
+        };
+        let wanted = step_up.wanted();
+        let scopes = self.grant.scopes().clone().joined(wanted.clone());
+        let fetch = self.endpoint.fetch(&self.grant.clone().with_scopes(scopes));
+        Box::pin(async move {
+            let answer = fetch.await;
+            match &answer {
+                Ok(_) => step_up.fetched(&wanted),
+                Err(error) => step_up.failed(&wanted, error),
+            }
+            answer
+        })
+    }
+}
+
+fn no_store() -> ConfigError {
+    ConfigError::new(
+        "a store is for the tokens of an endpoint and a grant, not of a session or a closure",
+    )
+}

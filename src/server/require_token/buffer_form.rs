@@ -1,0 +1,176 @@
+use super::{
+    extract::form::{self, FormToken},
+    refuse,
+};
+use crate::RequestHead;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Buffers form bodies for a [`RequireToken`](crate::server::RequireToken) below it that reads
+/// [`TokenLocation::Form`](crate::TokenLocation::Form)
+/// ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
+///
+/// 1. The layer reads the body of a POST, PUT or PATCH with the content type
+///    `application/x-www-form-urlencoded`. All other requests pass as they are.
+/// 2. The inner service gets the same bytes.
+/// 3. A form that is too long is refused with 413, one that breaks off with 400.
+/// 4. While the layer reads a body, it gives up the inner service's reservation. It polls the service
+///    ready again before the call.
+///
+/// Only services that read forms need a body that can be built from bytes (`B: From<Bytes>`), so this
+/// is a layer of its own.
+///
+/// # Defaults
+///
+/// A form has at most 64 KiB. There is no timeout: put one above, as for every body that is read.
+///
+/// # Example
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower::ServiceBuilder;
+/// use tower_oauth2::{
+///     TokenLocation,
+///     server::{BufferForm, RequireToken},
+///     validate::StaticTokens,
+/// };
+///
+/// let require = RequireToken::new("api", StaticTokens::new())?
+///     .with_locations([TokenLocation::Bearer, TokenLocation::Form])?;
+/// let app: Router = Router::new()
+///     .route("/calls", post(|body: String| async move { body }))
+///     .route_layer(ServiceBuilder::new().layer(BufferForm::default()).layer(require));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct BufferForm {
+    limit: usize,
+}
+
+impl BufferForm {
+    /// Creates a layer for forms of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit }
+    }
+}
+
+impl Default for BufferForm {
+    fn default() -> Self {
+        Self::new(form::DEFAULT_LIMIT)
+    }
+}
+
+impl<S> Layer<S> for BufferForm {
+    type Service = BufferFormService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BufferFormService { inner, limit: self.limit }
+    }
+}
+
+/// The service of [`BufferForm`].
+#[derive(Clone, Debug)]
+pub struct BufferFormService<S> {
+    inner: S,
+    limit: usize,
+}
+
+impl<S> BufferFormService<S> {
+    inner_service_accessors!();
+}
+
+impl<S, B, R> Service<Request<B>> for BufferFormService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: 'static,
+    S::Future: Send,
+    B: Body + From<Bytes> + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    R: Default + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = BufferFormFuture<S::Future, Result<Response<R>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().remove::<FormToken>();
+        if !form::is_form(RequestHead::from_request(&request)) {
+            return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
+        }
+        // The token is not checked yet: the request holds no reservation while its body arrives.
+        self.inner = self.inner.clone();
+        let mut inner = self.inner.clone();
+        let limit = self.limit;
+        BufferFormFuture {
+            state: State::Buffering {
+                buffering: Box::pin(async move {
+                    let (parts, body) = request.into_parts();
+                    let form = match form::collect(body, limit).await {
+                        Ok(form) => form,
+                        Err(rejection) => return Ok(refuse::without_settings(rejection)),
+                    };
+                    let token = FormToken::parse(&form);
+                    let mut request = Request::from_parts(parts, B::from(form));
+                    request.extensions_mut().insert(token);
+                    poll_fn(|cx| inner.poll_ready(cx)).await?;
+                    inner.call(request).await
+                }),
+            },
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The response of the inner service, or a refusal.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct BufferFormFuture<F, O> {
+        #[pin]
+        state: State<F, O>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StateProjection]
+    enum State<F, O> {
+        Calling {
+            #[pin]
+            inner: F,
+        },
+        Buffering {
+            buffering: Pin<Box<dyn Future<Output = O> + Send>>,
+        },
+    }
+}
+
+impl<F: Future> Future for BufferFormFuture<F, F::Output> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Calling { inner } => inner.poll(cx),
+            StateProjection::Buffering { buffering } => buffering.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F, O> fmt::Debug for BufferFormFuture<F, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferFormFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
+
+/// What the layer does to `Cache-Control` of the inner service's response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CacheControl {
+    Unchanged,
+    /// Keeps shared caches from storing the response to a URI that held a token (RFC 6750 §2.3).
+    Private,
+}
+
+impl CacheControl {
+    #[inline]
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
+        if self == Self::Private {
+            make_private(headers);
+        }
+    }
+}
+
+/// Replaces `public` by `private`. `no-store` and the other directives stay.
+fn make_private(headers: &mut HeaderMap) {
+    let lines: Vec<_> =
+        headers.get_all(CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()).collect();
+    let directives: Vec<&str> = lines
+        .iter()
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty() && !directive.eq_ignore_ascii_case("public"))
+        .collect();
+    let is_private = |directive: &&str| {
+        directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store")
+    };
+    if directives.iter().any(is_private) {
+        return;
+    }
+    let value = [&["private"], &*directives].concat().join(", ");
+    let private = HeaderValue::from_static("private");
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(value).unwrap_or(private));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_made_private_and_never_less_strict() {
+        for (before, after) in [
+            (None, "private"),
+            (Some("public, max-age=60"), "private, max-age=60"),
+            (Some("max-age=60"), "private, max-age=60"),
+            (Some("no-store"), "no-store"),
+            (Some("Private, max-age=1"), "Private, max-age=1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(before) = before {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static(before));
+            }
+            CacheControl::Private.apply(&mut headers);
+            let values: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(values, [after]);
+        }
+    }
+}

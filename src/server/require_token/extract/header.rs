@@ -1,0 +1,104 @@
+//! A token in a header ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+
+use super::{Position, REPEATED_HEADER, Read, Sources, basic, token_in};
+use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
+use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
+use std::borrow::Cow;
+
+/// Returns the header of a location that is one.
+pub(in crate::server) fn header_name(location: &TokenLocation) -> &HeaderName {
+    match location {
+        TokenLocation::Header(header) => header.name(),
+        _ => &AUTHORIZATION,
+    }
+}
+
+/// Returns the `Authorization` header if the layer reads nothing else and no header of the request
+/// is repeated. Any other request is left to [`extract`](super::extract).
+pub(in crate::server) fn bearer_header<'r, B>(
+    request: &'r mut Request<B>,
+    sources: &Sources,
+) -> Option<&'r mut HeaderValue> {
+    let headers = request.headers_mut();
+    // As many values as names: no name is repeated.
+    let unrepeated = headers.len() == headers.keys_len();
+    match *sources.locations() {
+        [TokenLocation::Bearer] if unrepeated => headers.get_mut(AUTHORIZATION),
+        _ => None,
+    }
+}
+
+/// Returns the bytes after the scheme `Bearer`, if a token can be that long. They are not checked
+/// in any other way.
+pub(in crate::server) fn bearer_credentials(value: &HeaderValue) -> Option<&[u8]> {
+    let credentials = after_scheme(value.as_bytes().trim_ascii(), "Bearer")?;
+    (credentials.len() <= MAX_TOKEN_LEN).then_some(credentials)
+}
+
+/// Returns `true` if the request has credentials of a token scheme that the layer does not read.
+/// Such a request is not anonymous.
+pub(in crate::server) fn has_unread_token(head: RequestHead<'_>) -> bool {
+    head.headers()
+        .get_all(AUTHORIZATION)
+        .iter()
+        .any(|value| after_scheme(value.as_bytes().trim_ascii(), "DPoP").is_some())
+}
+
+/// Reads the token of a header. An empty value, or one of another scheme, is none.
+pub(super) fn read<'a>(
+    head: RequestHead<'a>,
+    location: &TokenLocation,
+    sources: &Sources,
+) -> Read<'a> {
+    let Some(value) = only_value(head, header_name(location))? else { return Ok(None) };
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let scheme = match location {
+        TokenLocation::BasicUserName | TokenLocation::BasicPassword(_) => Some("Basic"),
+        TokenLocation::Header(header) => header.scheme(),
+        _ => Some("Bearer"),
+    };
+    let credentials = match scheme {
+        Some(scheme) => after_scheme(value, scheme),
+        None => Some(value),
+    };
+    let Some(credentials) = credentials else { return Ok(None) };
+    let token = match location {
+        TokenLocation::BasicUserName => {
+            basic::user_name(credentials, &sources.basic_passwords)?.map(Cow::Owned)
+        }
+        TokenLocation::BasicPassword(user) => {
+            basic::password(credentials, user.as_str(), sources)?.map(Cow::Owned)
+        }
+        _ => Some(Cow::Borrowed(token_in(credentials)?)),
+    };
+    Ok(token.map(|token| (token, Position::Header)))
+}
+
+/// Returns the value of the header `name`, without the space around it. The header must not be
+/// repeated.
+fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a [u8]>, Rejection> {
+    let mut values = head.headers().get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    match values.next() {
+        Some(_) => Err(Rejection::malformed(REPEATED_HEADER)),
+        None => Ok(Some(value.as_bytes().trim_ascii())),
+    }
+}
+
+/// Returns what follows `scheme` and its spaces, if the value is of that scheme (RFC 9110 §11.4).
+fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (own, rest) = value.split_at_checked(scheme.len())?;
+    // Fast path: most clients send the very letters.
+    if own != scheme.as_bytes() && !own.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return None;
+    }
+    match rest.first() {
+        None | Some(b' ' | b'\t') => {
+            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            rest.get(spaces..)
+        }
+        Some(_) => None,
+    }
+}

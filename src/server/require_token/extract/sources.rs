@@ -1,0 +1,72 @@
+use crate::{ConfigError, TokenLocation};
+
+/// Where a layer reads tokens, and how.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Sources {
+    locations: Vec<TokenLocation>,
+    /// The passwords with which a Basic user name is a token.
+    pub(in crate::server) basic_passwords: Vec<Box<str>>,
+    pub(in crate::server) query_on_any_method: bool,
+    /// Takes the first of several tokens instead of refusing the request.
+    pub(in crate::server) first_wins: bool,
+    /// Takes the credentials that a browser adds to the requests of other sites.
+    pub(in crate::server) cross_site: bool,
+}
+
+/// The index of a location in the list of its [`Sources`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct LocationIndex(pub(super) usize);
+
+impl LocationIndex {
+    pub(in crate::server) const FIRST: Self = Self(0);
+}
+
+impl Sources {
+    pub(in crate::server) fn new<I>(locations: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item = TokenLocation>,
+    {
+        let mut sources = Self {
+            locations: Vec::new(),
+            basic_passwords: vec!["".into()],
+            query_on_any_method: false,
+            first_wins: false,
+            cross_site: false,
+        };
+        sources.set_locations(locations)?;
+        Ok(sources)
+    }
+
+    pub(in crate::server) fn set_locations<I>(&mut self, locations: I) -> Result<(), ConfigError>
+    where
+        I: IntoIterator<Item = TokenLocation>,
+    {
+        self.locations.clear();
+        for location in locations {
+            if !self.locations.contains(&location) {
+                self.locations.push(location);
+            }
+        }
+        match self.locations.is_empty() {
+            true => {
+                Err(ConfigError::new("RequireToken needs a location: with_locations names none"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    pub(in crate::server) fn locations(&self) -> &[TokenLocation] {
+        &self.locations
+    }
+
+    pub(in crate::server) fn location(&self, index: LocationIndex) -> &TokenLocation {
+        self.locations.get(index.0).unwrap_or(&TokenLocation::Bearer)
+    }
+
+    pub(in crate::server) fn reads_basic(&self) -> bool {
+        let basic = |location: &TokenLocation| {
+            matches!(location, TokenLocation::BasicUserName | TokenLocation::BasicPassword(_))
+        };
+        self.locations.iter().any(basic)
+    }
+}
