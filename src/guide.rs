@@ -25,7 +25,7 @@
 //! | ask the issuer about each token | [`Introspection`](crate::validate::Introspection), under [`Cached`](crate::validate::Cached) |
 //! | read claims of my own | [`JwtValidator::with_claims`](crate::validate::JwtValidator::with_claims), in axum [`Claims`](crate::server::Claims) |
 //! | look tokens up in my database | a closure: [`ValidateToken`](crate::validate::ValidateToken), under [`Cached`](crate::validate::Cached) |
-//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::ValidateToken::split_at) says what of a token is secret, [`recall`](crate::validate::ValidateToken::recall) finds one sooner |
+//! | write a validator whose tokens are remembered well | [`split_at`](crate::validate::CacheSupport::split_at) says what of a token is secret, [`recall`](crate::validate::CacheSupport::recall) finds one sooner |
 //! | take tokens of several kinds | [`first_of`](crate::validate::first_of), [`Route`](crate::validate::Route) |
 //! | take a token back at once | [`Revocations`](crate::validate::Revocations); told over HTTP: [`RevocationEndpoint`](crate::server::RevocationEndpoint) |
 //! | ask for a scope on a route | [`RequireScope`](crate::server::RequireScope), in axum [`Scoped`](crate::server::Scoped) |

@@ -8,7 +8,7 @@ pub struct RevocationsFull {
 
 impl fmt::Display for RevocationsFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the list of revocations is full: see with_capacity")
+        f.write_str("the list of revocations is full")
     }
 }
 
