@@ -6,18 +6,19 @@
 //!
 //! | layer | end | what it does |
 //! |---|---|---|
-//! | [`AddBearer`](client::AddBearer) | clients | attaches an access token to every request |
-//! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | clients | attaches a token that it fetches and keeps fresh |
-//! | [`RequireToken`](server::RequireToken) | servers | accepts only requests with a valid token |
-//! | [`RequirePolicy`](server::RequirePolicy), [`RequireScope`](server::RequireScope) | servers | require more, on a route or a subtree |
+//! | [`AddBearer`](client::AddBearer) | client | attaches an access token to every request |
+//! | [`ClientCredentialsRefresh`](client::ClientCredentialsRefresh) | client | attaches a token that it fetches, caches and refreshes |
+//! | [`RequireToken`](server::RequireToken) | server | rejects requests without a valid access token |
+//! | [`RequirePolicy`](server::RequirePolicy), [`RequireScope`](server::RequireScope) | server | check what a token permits, on a route or a subtree |
 //!
-//! A layer does not know where a token comes from or how it is validated: the client layer asks a
-//! [`TokenSource`](client::TokenSource), the server layer a
-//! [`ValidateToken`](validate::ValidateToken). Both are small traits that closures implement.
-//! Requests of the crate itself go through a [`Transport`], which is any HTTP `Service`.
+//! # Example: a client
 //!
-//! Recipes for five real systems, and guides (token locations, outages, the order of layers, testing,
-//! security): [`guide`].
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_oauth2::{
+//!     ClientAuthentication, Transport,
+//!     client::{ClientCredentialsRefresh, TokenEndpoint},
+//! };
 //!
 //! # let http_client = ();
 //! let endpoint = TokenEndpoint::new(
@@ -96,50 +97,13 @@
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
 //! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`] | |
-//! | `axum` | extractors | |
-//! | `metrics` | counters and a gauge: see below | |
-//! | `tracing` | spans and events: see below | |
-//! | `test-util` | [`testing`]: a manual clock, an authorization server | |
+//! | `axum` | extractors, such as [`server::Claims`] | |
+//! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
+//! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
+//! | `test-util` | [`testing`](mod@testing): a manual clock, an authorization server, a token store | |
 //! | `full` | all but `test-util` | |
 //!
-//! # Telemetry
-//!
-//! No name, label, field or message has a token, a secret of a client, or a query string.
-//!
-//! With the feature `metrics`:
-//!
-//! | name | kind | labels | counts |
-//! |---|---|---|---|
-//! | `tower_oauth2_client_tokens_total` | counter | `event`: `used`, `fetched`, `failed`, `retried`, `rejected` | tokens on requests, fetches that succeeded, failed, and were retried, and tokens that a resource rejected |
-//! | `tower_oauth2_client_token_expires_in_seconds` | gauge | `endpoint`: URL, issuer or resource that it is found by, without the query | remaining lifetime of the token, as of its last use; 0 once it is retired. Caches of one endpoint share it |
-//! | `tower_oauth2_decisions_total` | counter | `outcome`, `reason`, `source`: see below | decisions of the server layers |
-//!
-//! Of decisions, the `outcome` is `accepted`, `anonymous` or `rejected`. The `reason` of a refusal is
-//! its [kind](validate::RejectionKind::as_str): `missing`, `malformed`, `not_mine`, `invalid`,
-//! `expired`, `revoked`, `insufficient_scope`, `insufficient_authentication`, `cross_site`,
-//! `too_large`, `unavailable` or `internal`; else it is `none`. The `source` is the location of the
-//! token: `header`, `query`, `basic`, `form`, `cookie`, `websocket`, or `none`. The events below use
-//! the same words.
-//!
-//! A token of [`AddBearer::bearer`](client::AddBearer::bearer) is not counted. A recorder that is
-//! installed later counts from the next second on.
-//!
-//! With the feature `tracing`:
-//!
-//! | name | target | level | fields |
-//! |---|---|---|---|
-//! | span `tower_oauth2.fetch`: one fetch, for all its waiters | `tower_oauth2::client` | info | `endpoint`: URL, issuer or resource that it is found by, without the query, `grant_type`, `attempt`: from 1, since the last success |
-//! | `access token fetched` | `tower_oauth2::client` | debug | |
-//! | `access token fetch retried` | `tower_oauth2::client` | debug | `attempt` |
-//! | `access token not fetched` | `tower_oauth2::client` | warn | `kind`, `error` |
-//! | `access token rejected` | `tower_oauth2::client` | info | `endpoint` |
-//! | `the token store failed` | `tower_oauth2::client` | warn | `operation`, `late` |
-//! | `the answer to a refresh was lost, …` | `tower_oauth2::client` | warn | |
-//! | `access token checked` | `tower_oauth2::server` | debug | `outcome`, `reason`, `source`, `description` |
-//! | `keys fetched` | `tower_oauth2::server` | debug | `keys` |
-//! | `keys not fetched` | `tower_oauth2::server` | warn | `error` |
-//! | `key skipped` | `tower_oauth2::server` | warn | `entry` |
-//!
+//! [`http`]: https://docs.rs/http
 //! [`tower`]: https://docs.rs/tower
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]

@@ -134,7 +134,7 @@ fn protect_says_what_is_wrong_and_what_would_be_right() {
             ("--listen localhost", "such as 127.0.0.1:8080"),
             ("--accept", "missing argument"),
             ("--accept sideways", "header, query, basic, form, cookie=NAME or header=NAME"),
-            ("--accept header=cookie", "cannot carry a token"),
+            ("--accept header=cookie", "cannot hold a token"),
             ("--jwks http://127.0.0.1/jwks", "add --issuer"),
             ("--issuer http://127.0.0.1", "add --audience"),
             ("--token abc=alice --lenient", "--issuer"),

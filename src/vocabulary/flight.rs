@@ -1,19 +1,19 @@
-//! The single flight: a task that belongs to no caller, and the callers that wait for its result.
+//! A task that belongs to no caller, and its waiters.
 
 use std::future::Future;
 use tokio::{runtime::Handle, sync::watch};
 
-/// A caller's share in the result. A clone is that of another caller.
+/// One waiter. A clone is another one.
 pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
 
 impl<U: Clone> Joined<U> {
-    /// Waits for the result.
+    /// Returns the result of the task.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: the task goes on.
     pub(crate) async fn wait(mut self) -> Option<U> {
-        // The landing sends before it is dropped, so the channel does not close empty.
+        // `Completion` sends before it is dropped, so the channel does not close empty.
         self.0.wait_for(Option::is_some).await.ok().and_then(|result| result.clone())
     }
 }
@@ -24,8 +24,9 @@ impl<U> Clone for Joined<U> {
     }
 }
 
-/// A task that is not started yet. Its result, or `None` if it was aborted, goes through the closure
-/// `land`, which runs once whatever ends the task: its result, a panic, a runtime that is shut down.
+/// A task that is not started yet. `finish` runs exactly once, whatever ends the task, with its
+/// result, or with `None` after a panic or the shutdown of the runtime. Waiters get what it
+/// returns.
 pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
     completion: Completion<T, U, L>,
 }
@@ -45,13 +46,13 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
         )
     }
 
-    /// Ends the flight with `result`, without a task.
-    pub(crate) fn land(mut self, result: T) {
-        self.landing.result = Some(result);
+    /// Finishes with `result` at once, without a task.
+    pub(crate) fn finish(mut self, result: T) {
+        self.completion.result = Some(result);
     }
 
-    /// Starts the task. If the runtime is shutting down, `land` runs within this call: hold no lock that
-    /// it takes.
+    /// Starts the task. When the runtime is shutting down, `finish` runs within this call: the
+    /// caller must hold no lock that it takes.
     pub(crate) fn spawn<F>(self, runtime: &Handle, future: F)
     where
         F: Future<Output = T> + Send + 'static,
@@ -86,7 +87,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test]
-    async fn all_callers_get_the_result_even_if_others_left() {
+    async fn every_waiter_gets_the_result_even_after_others_left() {
         let (launch, joined) = Launch::new(|result: Option<u8>| result.map(|number| number + 1));
         let other = joined.clone();
         drop(joined);

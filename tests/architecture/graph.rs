@@ -57,7 +57,7 @@ impl Graph {
             let circle: Vec<_> =
                 reached.iter().filter(|file| self.reached(file).contains(first)).collect();
             if !circle.is_empty() {
-                left.retain(|file| !circle.contains(&&file));
+                left.retain(|file| !circle.contains(&file));
                 circles.push(circle.iter().map(|file| (***file).to_owned()).collect());
             }
         }

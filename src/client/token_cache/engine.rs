@@ -101,7 +101,7 @@ impl Engine {
 
     /// Ends a change: counts it, releases the lock, reports it, and wakes the tasks that wait. Reports
     /// run without the lock, because they run foreign code.
-    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Teller)) {
+    fn publish(&self, mut state: MutexGuard<'_, State>, now: Now, report: impl FnOnce(&Reporter)) {
         state.events = state.events.wrapping_add(1);
         self.warm.store(state.usable(now).is_some(), Ordering::Relaxed);
         let setup = state.setup.clone();

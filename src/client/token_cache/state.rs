@@ -68,7 +68,7 @@ impl Setup {
     #[inline]
     pub(super) fn is_leased(&self, held: &AccessToken) -> bool {
         let lease = held.lease().load(Ordering::Acquire);
-        let (secs, nanos) = (lease >> NANOS_BITS, lease & ((1 << NANOS_BITS) - 1));
+        let (secs, nanos) = (lease >> NANOS_BITS, lease & !(u64::MAX << NANOS_BITS));
         #[expect(clippy::cast_possible_truncation, reason = "30 bits of it are left")]
         let since = Duration::new(secs, nanos as u32);
         // The end is computed rather than the time since the base: half the arithmetic.
