@@ -1,17 +1,14 @@
-use crate::client::ReplayPolicy;
+use super::{ReplayPolicy, inner_service::BoxError};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use std::{
     collections::VecDeque,
-    error::Error as StdError,
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
 };
-
-type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Keeps what is sent of a body, up to a bound, and sends it again: for any body at all. The
 /// inner service gets a [`ReplayBody`].

@@ -1,4 +1,8 @@
-use super::recover::{BoxError, BoxedCall, Recover, note_insufficient_scope};
+use super::{
+    inner_service::{BoxError, BoxedCall},
+    recover::Recover,
+    refusal::note_insufficient_scope,
+};
 use crate::client::Error;
 use http::Response;
 use std::{

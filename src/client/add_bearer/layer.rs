@@ -1,6 +1,5 @@
 use super::{
-    AddBearerService, Known, Origins,
-    rules::{RejectionRule, Rules},
+    AddBearerService, Known, Origins, refusal::RejectionRule, rules::Rules,
     static_token::StaticToken,
 };
 use crate::{AccessToken, Clock, ConfigError, TokenLocation, client::TokenSource};
@@ -129,7 +128,7 @@ impl<T: TokenSource, P> AddBearer<T, P> {
     /// caller, whose rights may be others. Defaults to the source's error, and the inner service
     /// is not called.
     pub fn passing_without_token(self) -> Self {
-        self.change(|rules| rules.allow_anonymous = true)
+        self.change(|rules| rules.allow_missing_token = true)
     }
 
     /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
@@ -156,7 +155,7 @@ impl<T> AddBearer<T> {
             location: TokenLocation::Bearer,
             overwrite: false,
             allow_other_origins: false,
-            allow_anonymous: false,
+            allow_missing_token: false,
             rejection: RejectionRule::Any,
             clock: Clock::system(),
         };

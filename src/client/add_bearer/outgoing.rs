@@ -1,24 +1,9 @@
-use super::recover::{BoxError, Recover};
+use super::{
+    inner_service::{BoxError, InnerService},
+    recover::Recover,
+};
 use http::{Request, Response};
 use std::future::poll_fn;
-use tower_service::Service;
-
-/// An inner service whose calls can be waited for and repeated.
-pub(super) trait InnerService<B, R>:
-    Service<Request<B>, Response = Response<R>, Error: Into<BoxError>, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S, B, R> InnerService<B, R> for S where
-    S: Service<Request<B>, Response = Response<R>, Error: Into<BoxError>, Future: Send>
-        + Clone
-        + Send
-        + 'static
-{
-}
 
 /// A request with its token.
 pub(super) struct Outgoing<B, R> {

@@ -2,69 +2,27 @@
 //! once.
 
 use super::{
+    ReplayPolicy,
     attach::Prepared,
-    rules::{Rules, bearer_error},
+    inner_service::{BoxError, BoxedCall, InnerService},
+    refusal::missing_scopes,
+    rules::Rules,
 };
-use crate::{
-    AccessToken, Answer, Clock, RequestHead, ScopeSet,
-    client::{ReplayPolicy, TokenSource},
-    observe::tokens::Uses,
-};
-use http::{Request, Response, StatusCode};
+use crate::{AccessToken, Answer, Clock, RequestHead, client::TokenSource, observe::tokens::Uses};
+use http::{Request, Response};
 use http_body::Body;
 use std::{
-    error::Error as StdError,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
-use tower_service::Service;
-
-pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// The rest of a call that has to wait before or after the inner service.
-pub(super) type BoxedCall<R> = Pin<Box<dyn Future<Output = Result<R, BoxError>> + Send>>;
 
 /// How much of a rejected answer is read, and for how long, so that its connection can be used
 /// again.
 const DRAIN_BYTES: usize = 16 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(100);
-
-/// The scopes that a resource asked for when it refused a token with 403 `insufficient_scope`
-/// ([RFC 6750 §3.1]): an extension of the response.
-///
-/// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InsufficientScope {
-    scopes: ScopeSet,
-}
-
-impl InsufficientScope {
-    /// What was asked for; empty where the resource did not say.
-    #[must_use]
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.scopes
-    }
-}
-
-/// Puts [`InsufficientScope`] on a response that says so.
-#[inline]
-pub(super) fn note_insufficient_scope<R>(response: &mut Response<R>) {
-    let noted = missing_scopes(response).map(|scopes| InsufficientScope { scopes });
-    noted.map(|noted| response.extensions_mut().insert(noted));
-}
-
-/// The scopes that a refusal asks for; empty where it does not say.
-#[inline]
-fn missing_scopes<R>(response: &Response<R>) -> Option<ScopeSet> {
-    if response.status() != StatusCode::FORBIDDEN {
-        return None;
-    }
-    let challenge = bearer_error(response.headers(), "insufficient_scope");
-    challenge.map(|challenge| challenge.scope().unwrap_or_default())
-}
 
 /// A call that may have to be repeated, its types erased: only those calls that can be repeated
 /// carry one.
@@ -94,12 +52,9 @@ pub(super) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
 
 impl<S, T, P, B, R> Recover<Response<R>> for Repeat<S, T, P, B>
 where
-    S: Service<Request<P::Body>, Response = Response<R>> + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
+    S: InnerService<P::Body, R>,
     T: TokenSource,
     P: ReplayPolicy<B>,
-    P::Body: Send,
     B: 'static,
     R: Body + Send + 'static,
 {
@@ -122,23 +77,20 @@ where
     }
 }
 
-impl<S, T, P, B, R> Repeat<S, T, P, B>
-where
-    S: Service<Request<P::Body>, Response = Response<R>>,
-    S::Error: Into<BoxError>,
-    T: TokenSource,
-    P: ReplayPolicy<B>,
-    R: Body,
-{
+impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     /// Gets another token while `response` is held, so that it can still be given back, and
     /// gives it back unless there is one. Then it is read to its end, within bounds, and
     /// dropped before the second call: over one HTTP/1 connection a response that is held blocks
     /// the next request, and one that is not read closes the connection.
-    async fn repeat(
+    async fn repeat<R>(
         self: Box<Self>,
         response: Response<R>,
         another: Another<T::Future>,
-    ) -> Result<Response<R>, BoxError> {
+    ) -> Result<Response<R>, BoxError>
+    where
+        S: InnerService<P::Body, R>,
+        R: Body,
+    {
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
         let answer = match another {

@@ -17,7 +17,7 @@ use std::any::Any;
 )]
 pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
     /// The body that the inner service gets.
-    type Body;
+    type Body: Send;
 
     /// What is kept for the second time.
     type Copy: Send + 'static;

@@ -1,15 +1,17 @@
 use super::{
     Known, ReplayPolicy, ResponseFuture,
     attach::{Attached, Prepared, has_credential},
+    inner_service::{BoxError, InnerService},
     last_token::LastToken,
     other_origin::let_pass,
-    outgoing::{InnerService, Outgoing},
-    recover::{BoxError, Recover, Repeat},
-    rules::{RejectionRule, Rules},
+    outgoing::Outgoing,
+    recover::{Recover, Repeat},
+    refusal::RejectionRule,
+    rules::Rules,
     static_token::StaticToken,
 };
 use crate::{
-    Answer, RequestHead,
+    AccessToken, Answer, RequestHead,
     client::{Error, TokenSource},
 };
 use http::{Request, Response};
@@ -23,8 +25,8 @@ use tower_service::Service;
 
 /// The service of [`AddBearer`](crate::client::AddBearer).
 ///
-/// A clone shares the source of tokens, and keeps a header value of its own: one shared by all
-/// threads is what they would wait for.
+/// A clone shares the source of tokens. It keeps a header value of its own, because all threads
+/// would contend for a shared one.
 pub struct AddBearerService<S, T = StaticToken, P = Known> {
     inner: S,
     source: Arc<T>,
@@ -40,17 +42,17 @@ impl<S, T, P> AddBearerService<S, T, P> {
         Self { inner, source, rules, replay, last: None, reserved: false }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service, without the layer.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -95,7 +97,6 @@ impl<S, T, P, B, R> Service<Request<B>> for AddBearerService<S, T, P>
 where
     T: TokenSource,
     P: ReplayPolicy<B>,
-    P::Body: Send,
     S: Service<Request<P::Body>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
@@ -117,124 +118,110 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if self.reserved && self.holds_token_for(&request) {
-            // Not by way of `outgoing`: moving a request costs as much as attaching the token.
-            if !self.recovers() {
-                return match self.attach_held(&mut request) {
-                    Ok(()) => {
-                        self.reserved = false;
-                        let request = request.map(|body| self.replay.once(body));
-                        ResponseFuture::warm(self.inner.call(request), None)
-                    }
-                    Err(error) => self.fail(error),
-                };
-            }
-            return match self.outgoing(request) {
-                Ok(outgoing) => {
+        let is_warm = self.reserved && self.has_token_for(&request);
+        // Not by way of `outgoing`: moving a request costs as much as attaching the token.
+        if is_warm && !self.can_recover() {
+            return match self.attach_last(&mut request) {
+                Ok(()) => {
                     self.reserved = false;
-                    ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover)
+                    let request = request.map(|body| self.replay.once(body));
+                    ResponseFuture::warm(self.inner.call(request), None)
                 }
                 Err(error) => self.fail(error),
             };
         }
-        match self.token_for(&mut request) {
-            Token::None => {
-                let request = request.map(|body| self.replay.once(body));
-                self.send(Outgoing { request, recover: None })
+        let token = if is_warm { Ok(Token::Last) } else { self.token_for(&mut request) };
+        let outgoing = match token {
+            Ok(Token::Last) => self.outgoing(request),
+            Ok(Token::None) => {
+                Ok(Outgoing { request: request.map(|body| self.replay.once(body)), recover: None })
             }
-            Token::Held => match self.outgoing(request) {
-                Ok(outgoing) => self.send(outgoing),
-                Err(error) => self.fail(error),
-            },
-            Token::Awaited(token) => self.call_later(request, token),
-            Token::Failed(error) => self.fail(error),
+            Ok(Token::Awaited(token)) => return self.call_later(request, token),
+            Err(error) => Err(error),
+        };
+        match outgoing {
+            Ok(outgoing) => self.send(outgoing),
+            Err(error) => self.fail(error),
         }
     }
 }
 
-/// What goes on one request.
+/// The token for one request.
 enum Token<F> {
-    /// Nothing: it has a credential, or goes elsewhere.
+    /// The request has a credential, or goes to another origin.
     None,
-    /// What this clone holds.
-    Held,
+    /// That of `last`.
+    Last,
     Awaited(F),
-    Failed(Error),
 }
 
 impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
-    /// Whether the token of an earlier call may go on this one. A credential that the request
-    /// has is noticed when the token is attached.
+    /// Returns `true` if the token of an earlier call may be used for this one. A credential on
+    /// the request is noticed when the token is attached.
     #[inline]
-    fn holds_token_for<B>(&self, request: &Request<B>) -> bool {
-        let token = self.last.as_ref().and_then(LastToken::token);
+    fn has_token_for<B>(&self, request: &Request<B>) -> bool {
+        let last = self.last.as_ref().and_then(LastToken::token);
         self.rules.origins.allow(request.uri())
-            && token.is_some_and(|token| {
-                self.source.is_current(token, RequestHead::from_request(request))
+            && last.is_some_and(|last| {
+                self.source.is_current(last, RequestHead::from_request(request))
             })
     }
 
-    /// Whether a call is repeated when its token is rejected.
+    /// Returns `true` if a call is repeated when its token is rejected.
     #[inline]
-    fn recovers(&self) -> bool {
+    fn can_recover(&self) -> bool {
         self.rules.rejection != RejectionRule::None && self.source.recovers()
     }
 
     #[inline]
-    fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
-        match &mut self.last {
-            Some(last) => last.attach(request, self.rules.overwrite).map(drop),
-            None => Ok(()),
-        }
+    fn attach_last<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
+        let Some(last) = &mut self.last else { return Ok(()) };
+        last.attach(request, self.rules.overwrite).map(drop)
     }
 
-    fn token_for<B>(&mut self, request: &mut Request<B>) -> Token<T::Future> {
+    fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
         let rules = &*self.rules;
         if !rules.origins.allow(request.uri()) {
-            return match let_pass(request, rules) {
-                Ok(()) => Token::None,
-                Err(error) => Token::Failed(error),
-            };
+            return let_pass(request, rules).map(|()| Token::None);
         }
         if !rules.overwrite && has_credential(request, &rules.location) {
-            return Token::None;
+            return Ok(Token::None);
         }
         self.last = None;
         match self.source.token(RequestHead::from_request(request)) {
-            Answer::Pending(future) => Token::Awaited(future),
-            Answer::Ready(Err(_)) if rules.allow_anonymous => Token::None,
-            Answer::Ready(Err(error)) => Token::Failed(error),
-            Answer::Ready(Ok(token)) => match Prepared::new(&token, &rules.location) {
-                Err(error) => Token::Failed(error),
-                Ok(prepared) => {
-                    self.last = Some(LastToken::new(token, prepared));
-                    Token::Held
-                }
-            },
+            Answer::Pending(token) => Ok(Token::Awaited(token)),
+            Answer::Ready(Err(_)) if rules.allow_missing_token => Ok(Token::None),
+            Answer::Ready(token) => self.keep(token?).map(|()| Token::Last),
         }
     }
 
-    /// Puts the token that this clone holds on `request`.
+    /// Keeps `token` for this call and later ones.
+    fn keep(&mut self, token: AccessToken) -> Result<(), Error> {
+        let prepared = Prepared::new(&token, &self.rules.location)?;
+        self.last = Some(LastToken::new(token, prepared));
+        Ok(())
+    }
+
+    /// Attaches the token of `last` to `request`.
     #[inline]
     fn outgoing<B, R>(&mut self, mut request: Request<B>) -> Result<Outgoing<P::Body, R>, Error>
     where
-        P: ReplayPolicy<B, Body: Send>,
+        P: ReplayPolicy<B>,
         S: InnerService<P::Body, R>,
-        B: Send + 'static,
+        B: 'static,
         R: Body + Send + 'static,
     {
-        let recovers = self.recovers();
-        let Some(last) = self.last.as_mut().filter(|_| recovers) else {
-            self.attach_held(&mut request)?;
+        let can_recover = self.can_recover();
+        let Some(last) = self.last.as_mut().filter(|_| can_recover) else {
+            self.attach_last(&mut request)?;
             let request = request.map(|body| self.replay.once(body));
             return Ok(Outgoing { request, recover: None });
         };
         let (parts, body) = request.into_parts();
-        let (body, kept) = self.replay.split(body);
-        let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
+        let (body, copy) = self.replay.split(body);
+        let copy = copy.map(|copy| (Request::from_parts(parts.clone(), ()), copy));
         let mut request = Request::from_parts(parts, body);
-        let attached = last.attach(&mut request, self.rules.overwrite)?;
-        if attached == Attached::Untouched {
+        if last.attach(&mut request, self.rules.overwrite)? == Attached::Untouched {
             return Ok(Outgoing { request, recover: None });
         }
         let recover = last.token().cloned().map(|token| -> Box<dyn Recover<Response<R>>> {
@@ -250,7 +237,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         Ok(Outgoing { request, recover })
     }
 
-    /// Calls the inner service: at once where it is reserved, otherwise once it is ready.
+    /// Calls the inner service at once if it is reserved, otherwise when it becomes ready.
     fn send<B, R>(&mut self, outgoing: Outgoing<B, R>) -> ResponseFuture<S::Future, Response<R>>
     where
         S: InnerService<B, R>,
@@ -260,39 +247,34 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         if mem::take(&mut self.reserved) {
             return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
         }
-        // This one may stand in a queue for a permit already, which it would be given and keep.
+        // This one may be queued for a permit already, which it would be given and keep.
         let fresh = self.inner.clone();
         let inner = mem::replace(&mut self.inner, fresh);
         ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
-    /// Calls a fresh clone of this service once there is a token. No reservation is kept
-    /// meanwhile: the wait must not use up what others need.
+    /// Calls a fresh clone of this service once there is a token. Meanwhile it holds no
+    /// reservation, so that waiting calls do not use up a limit below.
     fn call_later<B, R>(
         &mut self,
         request: Request<B>,
         token: T::Future,
     ) -> ResponseFuture<S::Future, Response<R>>
     where
-        P: ReplayPolicy<B, Body: Send>,
+        P: ReplayPolicy<B>,
         S: InnerService<P::Body, R>,
         B: Send + 'static,
         R: Body + Send + 'static,
     {
-        self.give_back();
-        let (source, rules) = (self.source.clone(), self.rules.clone());
-        let mut fresh = Self::new(self.inner.clone(), source, rules, self.replay.clone());
+        self.release();
+        let mut fresh = self.clone();
         ResponseFuture::cold(Box::pin(async move {
             match token.await {
-                Err(_) if fresh.rules.allow_anonymous => {}
-                token => {
-                    let token = token?;
-                    let prepared = Prepared::new(&token, &fresh.rules.location)?;
-                    fresh.last = Some(LastToken::new(token, prepared));
-                }
+                Err(_) if fresh.rules.allow_missing_token => {}
+                token => fresh.keep(token?)?,
             }
             let outgoing = fresh.outgoing(request)?;
-            // Apart, so that those who wait for a token take no room for what comes after it.
+            // Boxed apart, so that calls that wait for a token take no room for what follows.
             Box::pin(outgoing.send(fresh.inner)).await
         }))
     }
@@ -301,12 +283,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     where
         S: Clone,
     {
-        self.give_back();
+        self.release();
         ResponseFuture::failed(error)
     }
 
-    /// Puts a clone, which holds no reservation, in the place of the inner service.
-    fn give_back(&mut self)
+    /// Gives a reservation back: a clone, which holds none, takes the place of the inner service.
+    fn release(&mut self)
     where
         S: Clone,
     {
