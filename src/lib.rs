@@ -142,5 +142,7 @@ pub use back_channel::{JwtAssertion, SigningKeySource};
 pub use jose::{Algorithm, SigningKey};
 pub use vocabulary::{
     AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError,
-    HeaderLocation, LocationName, Origin, RequestHead, Scope, ScopeSet, Sleep, TokenLocation,
+    HeaderLocation, Origin, RequestHead, Scope, ScopeSet, TokenLocation,
 };
+#[doc(hidden)]
+pub use vocabulary::{LocationName, Sleep};

@@ -12,17 +12,25 @@ mod token_pool;
 
 pub use add_bearer::{
     AddBearer, AddBearerService, Buffered, Cloned, InsufficientScope, Known, Never, Origins,
-    ReplayBody, ReplayPolicy, ResponseFuture, StaticToken,
+    ReplayBody, ReplayPolicy,
 };
+#[doc(hidden)]
+pub use add_bearer::{ResponseFuture, StaticToken};
 pub use client_credentials::ClientCredentialsRefresh;
-pub use error::{Cause, Error, ErrorKind};
+#[doc(hidden)]
+pub use error::Cause;
+pub use error::{Error, ErrorKind};
 pub use sign_in::{PendingSignIn, SignIn};
-pub use source::{BoxTokenFuture, FnFuture, FromRequest, SharedTokenSource, TokenSource};
+#[doc(hidden)]
+pub use source::FnFuture;
+pub use source::{BoxTokenFuture, FromRequest, SharedTokenSource, TokenSource};
 pub use token_cache::{
     Acquired, RefreshPolicy, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken,
     TokenCache, TokenState, TokenStatus, TokenStore,
 };
+#[doc(hidden)]
+pub use token_endpoint::TokenFuture;
 pub use token_endpoint::{
-    Grant, ProtectedResource, TokenEndpoint, TokenFuture, TokenResponse, TokenRevocation, TokenType,
+    Grant, ProtectedResource, TokenEndpoint, TokenResponse, TokenRevocation, TokenType,
 };
 pub use token_pool::TokenPool;

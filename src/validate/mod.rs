@@ -25,9 +25,11 @@ mod validated;
 pub use cached::Cached;
 #[doc(hidden)]
 pub use cached::CachedFuture;
-pub use chain::{FirstOf, Route, first_of};
+#[doc(hidden)]
+pub use chain::FirstOf;
 #[doc(hidden)]
 pub use chain::{FirstOfFuture, NoRoute, Otherwise, RouteFuture, Routes, When};
+pub use chain::{Route, first_of};
 pub use introspection::Introspection;
 #[doc(hidden)]
 pub use introspection::IntrospectionFuture;
@@ -44,8 +46,12 @@ pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
 pub use revocation_list::{RevocationChanges, RevocationList, TokenFingerprint};
 #[doc(hidden)]
+pub use revocations::Revocable;
+#[doc(hidden)]
 pub use revocations::RevocableFuture;
-pub use revocations::{Revocable, Revocations, RevocationsFull};
+pub use revocations::Revocations;
+#[doc(hidden)]
+pub use revocations::RevocationsFull;
 pub use static_tokens::StaticTokens;
 pub use token_shape::{is_jwt, prefix};
 pub use validate_token::{BoxVerdictFuture, CacheSupport, SharedValidator, ValidateToken};

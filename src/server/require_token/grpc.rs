@@ -17,7 +17,9 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 /// a POST over any version. A refusal of anything else is never 200, since its caller may look at
 /// nothing but the status.
 pub(super) fn content_type(head: RequestHead<'_>) -> Option<&HeaderValue> {
-    let value = head.headers().get(CONTENT_TYPE)?;
+    // With two lines of it, a reader may go by either.
+    let mut values = head.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
     let rest = strip_prefix(value.as_bytes(), b"application/grpc")?;
     let web = strip_prefix(rest, b"-web-text").or_else(|| strip_prefix(rest, b"-web"));
     let is_call = *head.method() == Method::POST
