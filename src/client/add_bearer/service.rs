@@ -73,7 +73,7 @@ where
         let rules = &*self.rules;
         if rules.origins.allow(request.uri()) {
             let attached = match &mut self.last {
-                Some(last) => last.attach(&mut request, rules.overwrite),
+                Some(last) => last.reuse().attach(&mut request, rules.overwrite),
                 None => {
                     let prepared = self.source.prepared().clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
@@ -183,7 +183,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     #[inline]
     fn attach_held<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         match &mut self.last {
-            Some(last) => last.attach(request, self.rules.overwrite).map(drop),
+            Some(last) => {
+                if last.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
+                    last.used();
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -233,10 +238,11 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let (body, kept) = self.replay.split(body);
         let copy = kept.map(|kept| (Request::from_parts(parts.clone(), ()), kept));
         let mut request = Request::from_parts(parts, body);
-        let attached = last.attach(&mut request, self.rules.overwrite)?;
+        let attached = last.reuse().attach(&mut request, self.rules.overwrite)?;
         if attached == Attached::Untouched {
             return Ok(Outgoing { request, recover: None });
         }
+        last.used();
         let recover = last.token().cloned().map(|token| -> Box<dyn Recover<Response<R>>> {
             Box::new(Repeat::<S, T, P, B> {
                 inner: self.inner.clone(),
