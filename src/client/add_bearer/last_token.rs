@@ -1,6 +1,5 @@
-use super::attach::{Attached, Prepared};
-use crate::{AccessToken, client::Error, observe::tokens::Uses};
-use http::Request;
+use super::attach::Prepared;
+use crate::{AccessToken, observe::tokens::Uses};
 
 /// The token that a clone of the service attached last.
 pub(super) struct LastToken {
@@ -30,17 +29,14 @@ impl LastToken {
         Self { token: None, prepared, bytes: Bytes::Shared, uses: Uses::none() }
     }
 
+    #[inline]
     pub(super) fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()
     }
 
-    /// Attaches the token, and counts its use.
+    /// Returns what is to be attached once more.
     #[inline]
-    pub(super) fn attach<B>(
-        &mut self,
-        request: &mut Request<B>,
-        overwrite: bool,
-    ) -> Result<Attached, Error> {
+    pub(super) fn reuse(&mut self) -> &Prepared {
         match self.bytes {
             Bytes::Unused => self.bytes = Bytes::Shared,
             Bytes::Shared => {
@@ -49,10 +45,12 @@ impl LastToken {
             }
             Bytes::Own => {}
         }
-        let attached = self.prepared.attach(request, overwrite)?;
-        if attached == Attached::Token {
-            self.uses.used();
-        }
-        Ok(attached)
+        &self.prepared
+    }
+
+    /// Counts a use of the token.
+    #[inline]
+    pub(super) fn used(&self) {
+        self.uses.used();
     }
 }

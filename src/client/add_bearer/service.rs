@@ -75,7 +75,7 @@ where
         let rules = &*self.rules;
         if rules.origins.allow(request.uri()) {
             let attached = match &mut self.last {
-                Some(last) => last.attach(&mut request, rules.overwrite),
+                Some(last) => last.reuse().attach(&mut request, rules.overwrite),
                 None => {
                     let prepared = self.source.prepared().clone();
                     let attached = prepared.attach(&mut request, rules.overwrite);
@@ -176,7 +176,10 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     #[inline]
     fn attach_last<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         let Some(last) = &mut self.last else { return Ok(()) };
-        last.attach(request, self.rules.overwrite).map(drop)
+        if last.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
+            last.used();
+        }
+        Ok(())
     }
 
     fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
@@ -221,9 +224,11 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let (body, copy) = self.replay.split(body);
         let copy = copy.map(|copy| (Request::from_parts(parts.clone(), ()), copy));
         let mut request = Request::from_parts(parts, body);
-        if last.attach(&mut request, self.rules.overwrite)? == Attached::Untouched {
+        let attached = last.reuse().attach(&mut request, self.rules.overwrite)?;
+        if attached == Attached::Untouched {
             return Ok(Outgoing { request, recover: None });
         }
+        last.used();
         let recover = last.token().cloned().map(|token| -> Box<dyn Recover<Response<R>>> {
             Box::new(Repeat::<S, T, P, B> {
                 inner: self.inner.clone(),
