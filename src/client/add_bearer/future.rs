@@ -87,6 +87,7 @@ where
 
 impl<F, R> State<F, Response<R>> {
     /// A call that could be repeated has its answer.
+    #[inline]
     fn answered(
         mut self: Pin<&mut Self>,
         recover: Box<dyn Recover<Response<R>>>,

@@ -36,6 +36,7 @@ pub(super) enum RejectionRule {
 
 impl RejectionRule {
     /// Returns `true` if `response` rejects the token.
+    #[inline]
     pub(super) fn applies_to<R>(self, response: &Response<R>) -> bool {
         match self {
             Self::None => false,

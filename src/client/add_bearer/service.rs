@@ -118,29 +118,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let is_warm = self.reserved && self.has_token_for(&request);
-        // Not by way of `outgoing`: moving a request costs as much as attaching the token.
-        if is_warm && !self.can_recover() {
-            return match self.attach_last(&mut request) {
-                Ok(()) => {
-                    self.reserved = false;
-                    let request = request.map(|body| self.replay.once(body));
-                    ResponseFuture::warm(self.inner.call(request), None)
-                }
-                Err(error) => self.fail(error),
-            };
+        if !(self.reserved && self.has_token_for(&request)) {
+            return self.call_with_new_token(request);
         }
-        let token = if is_warm { Ok(Token::Last) } else { self.token_for(&mut request) };
-        let outgoing = match token {
-            Ok(Token::Last) => self.outgoing(request),
-            Ok(Token::None) => {
-                Ok(Outgoing { request: request.map(|body| self.replay.once(body)), recover: None })
+        if self.can_recover() {
+            let outgoing = self.outgoing(request);
+            return self.send(outgoing);
+        }
+        // Not by way of `outgoing`: moving a request costs as much as attaching the token.
+        match self.attach_last(&mut request) {
+            Ok(()) => {
+                self.reserved = false;
+                let request = request.map(|body| self.replay.once(body));
+                ResponseFuture::warm(self.inner.call(request), None)
             }
-            Ok(Token::Awaited(token)) => return self.call_later(request, token),
-            Err(error) => Err(error),
-        };
-        match outgoing {
-            Ok(outgoing) => self.send(outgoing),
             Err(error) => self.fail(error),
         }
     }
@@ -180,6 +171,28 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             last.used();
         }
         Ok(())
+    }
+
+    fn call_with_new_token<B, R>(
+        &mut self,
+        mut request: Request<B>,
+    ) -> ResponseFuture<S::Future, Response<R>>
+    where
+        P: ReplayPolicy<B>,
+        S: InnerService<P::Body, R>,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let outgoing = match self.token_for(&mut request) {
+            Ok(Token::Last) => self.outgoing(request),
+            Ok(Token::None) => {
+                let request = request.map(|body| self.replay.once(body));
+                Ok(Outgoing { request, recover: None })
+            }
+            Ok(Token::Awaited(token)) => return self.call_later(request, token),
+            Err(error) => Err(error),
+        };
+        self.send(outgoing)
     }
 
     fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
@@ -243,12 +256,20 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Calls the inner service at once if it is reserved, otherwise when it becomes ready.
-    fn send<B, R>(&mut self, outgoing: Outgoing<B, R>) -> ResponseFuture<S::Future, Response<R>>
+    #[inline]
+    fn send<B, R>(
+        &mut self,
+        outgoing: Result<Outgoing<B, R>, Error>,
+    ) -> ResponseFuture<S::Future, Response<R>>
     where
         S: InnerService<B, R>,
         B: Send + 'static,
         R: Send + 'static,
     {
+        let outgoing = match outgoing {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.fail(error),
+        };
         if mem::take(&mut self.reserved) {
             return ResponseFuture::warm(self.inner.call(outgoing.request), outgoing.recover);
         }
