@@ -3,18 +3,28 @@
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "files of the crate, of which a part is used")]
 
-#[path = "../../src/error.rs"]
-mod error;
+#[path = "../../src/vocabulary/config_error.rs"]
+mod config_error;
 #[path = "../../src/jose/mod.rs"]
 mod jose;
-#[path = "../../src/members.rs"]
+#[path = "../../src/vocabulary/member_values.rs"]
+mod member_values;
+#[path = "../../src/vocabulary/members.rs"]
 mod members;
-#[path = "../../src/secret.rs"]
+#[path = "../../src/vocabulary/scope.rs"]
+mod scope;
+#[path = "../../src/vocabulary/secret.rs"]
 mod secret;
 
-use error::ConfigError;
+/// The room of those files, as they know it.
+mod vocabulary {
+    pub(crate) use crate::{member_values, members, scope, secret};
+}
+
+use config_error::ConfigError;
 use jose::{Compact, Header, SigningKey, VerifyingKey, base64url};
 use libfuzzer_sys::fuzz_target;
+use scope::{Scope, ScopeSet};
 use secret::ClientSecret;
 use std::sync::LazyLock;
 

@@ -80,6 +80,7 @@ impl Leeway {
         }
     }
 
+    #[cfg(feature = "jwt")]
     pub(super) fn as_duration(self) -> Duration {
         self.0
     }
