@@ -22,7 +22,7 @@ fn main() {
     let token = token();
     let theirs = AddAuthorizationLayer::bearer(&token);
     let ours = AddBearer::bearer(token.as_str(), ORIGIN).unwrap();
-    let query = ours.clone().at(TokenLocation::Query).unwrap();
+    let query = ours.clone().with_location(TokenLocation::Query).unwrap();
     let source = AddBearer::from_source(AccessToken::new(token.as_str()).unwrap(), ORIGIN).unwrap();
     let on = warm();
     let off = on.clone().without_recovery();

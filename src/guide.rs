@@ -8,8 +8,8 @@
 //! | send a user's token | [`SignIn`](crate::client::SignIn), then [`TokenCache::from_sign_in`](crate::client::TokenCache::from_sign_in) |
 //! | send each user's own token | [`TokenPool`](crate::client::TokenPool) |
 //! | get a token for another token, or for a signed assertion | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
-//! | find the token endpoint by its issuer | [`TokenEndpoint::discovered`](crate::client::TokenEndpoint::discovered) |
-//! | find the token endpoint by the metadata of the API (RFC 9728) | [`ClientCredentialsRefresh::for_resource`](crate::client::ClientCredentialsRefresh::for_resource) |
+//! | find the token endpoint by its issuer | [`TokenEndpoint::from_issuer`](crate::client::TokenEndpoint::from_issuer) |
+//! | find the token endpoint by the metadata of the API (RFC 9728) | [`ClientCredentialsRefresh::from_resource`](crate::client::ClientCredentialsRefresh::from_resource) |
 //! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store) |
 //! | revoke a token at its server and in its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke) with a [`TokenRevocation`](crate::client::TokenRevocation) |
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |

@@ -45,7 +45,7 @@ pub(crate) async fn client(arguments: &Arguments) -> Result<(ApiClient, TokenCac
     let layer = AddBearer::from_source(cache.clone(), origins(arguments)?)?;
     let client = ServiceBuilder::new()
         .map_err(Into::into)
-        .layer(layer.at(arguments.place.clone()))
+        .layer(layer.with_location(arguments.place.clone()))
         .map_request(|request: Request<Full<Bytes>>| {
             request.extensions().get().map(Sent::note);
             request

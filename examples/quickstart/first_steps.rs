@@ -45,7 +45,7 @@ impl Steps<'_> {
             ("query", TokenLocation::Query),
             ("Basic user name", TokenLocation::BasicUserName),
         ] {
-            let add_bearer = self.add_bearer(ALICES_TOKEN)?.at(location)?;
+            let add_bearer = self.add_bearer(ALICES_TOKEN)?.with_location(location)?;
             let answer = self.call_with(add_bearer, "/hello").await?;
             self.report.answer(step, &answer, StatusCode::OK, "hello alice");
         }

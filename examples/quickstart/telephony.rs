@@ -124,7 +124,7 @@ fn client_at(
     cache: &TokenCache,
     location: TokenLocation,
 ) -> Result<ApiClient, ConfigError> {
-    let layer = AddBearer::from_source(cache.clone(), system.api.as_str())?.at(location);
+    let layer = AddBearer::from_source(cache.clone(), system.api.as_str())?.with_location(location);
     Ok(layer.layer(system.http.clone()))
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn app(provider: Provider, redirect_uri: &str) -> Result<Router
         .revocation_endpoint()
         .map(|url| TokenRevocation::new(url, client.clone(), transport.clone()))
         .transpose()?;
-    let endpoint = TokenEndpoint::discovered(&issuer, client.clone(), transport.clone())?;
+    let endpoint = TokenEndpoint::from_issuer(&issuer, client.clone(), transport.clone())?;
     let sign_in = SignIn::from_metadata(&metadata, client, transport, redirect_uri)?;
     let sign_in = sign_in.with_scopes(scopes);
 

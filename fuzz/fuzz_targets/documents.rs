@@ -137,7 +137,10 @@ fn callback(query: &[u8]) {
     let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
     let back = "https://app.example/callback";
     let sign_in = SignIn::new(endpoint, "id", "https://as.example/authorize", back).unwrap();
-    let sign_in = sign_in.with_issuer(ISSUER, query.first() == Some(&b'i'));
+    let sign_in = match query.first() {
+        Some(b'i') => sign_in.with_required_issuer(ISSUER),
+        _ => sign_in.with_issuer(ISSUER),
+    };
     let begun = sign_in.begin().unwrap().1.to_secret_string();
     let (begun, _) = begun.expose().split_once('.').unwrap();
     let pending: PendingSignIn = format!("{begun}.state.{VERIFIER}").parse().unwrap();

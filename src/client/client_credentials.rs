@@ -80,13 +80,13 @@ impl ClientCredentialsRefresh {
     }
 
     /// Gets tokens for `resource`, and for its origin alone, from the authorization server that it
-    /// names, if that is one of `issuers`: see [`TokenEndpoint::of_resource`]. They are asked for
+    /// names, if that is one of `issuers`: see [`TokenEndpoint::from_resource`]. They are asked for
     /// as tokens for it ([`with_resource`](Self::with_resource)).
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::ClientCredentialsRefresh};
     ///
-    /// let layer = ClientCredentialsRefresh::for_resource(
+    /// let layer = ClientCredentialsRefresh::from_resource(
     ///     "https://api.example/v1",
     ///     ["https://as.example"],
     ///     ClientAuthentication::basic("id", "secret"),
@@ -97,8 +97,8 @@ impl ClientCredentialsRefresh {
     ///
     /// # Errors
     ///
-    /// As [`TokenEndpoint::of_resource`].
-    pub fn for_resource<I>(
+    /// As [`TokenEndpoint::from_resource`].
+    pub fn from_resource<I>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
@@ -108,7 +108,7 @@ impl ClientCredentialsRefresh {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let endpoint = TokenEndpoint::of_resource(resource, issuers, client, transport)?;
+        let endpoint = TokenEndpoint::from_resource(resource, issuers, client, transport)?;
         let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));
         let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;
         Self::new(endpoint, origin)?.with_resource(resource)
@@ -180,23 +180,23 @@ impl<P> ClientCredentialsRefresh<P> {
     }
 
     /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
-    pub fn at(self, location: TokenLocation) -> Self {
-        Self { layer: self.layer.at(location), ..self }
+    pub fn with_location(self, location: TokenLocation) -> Self {
+        Self { layer: self.layer.with_location(location), ..self }
     }
 
     /// Replaces a credential that is on the request already. Defaults to leaving it alone.
-    pub fn overwriting_credentials(self) -> Self {
-        Self { layer: self.layer.overwriting_credentials(), ..self }
+    pub fn allow_credential_overwrite(self) -> Self {
+        Self { layer: self.layer.allow_credential_overwrite(), ..self }
     }
 
-    /// As [`AddBearer::passing_other_origins`].
-    pub fn passing_other_origins(self) -> Self {
-        Self { layer: self.layer.passing_other_origins(), ..self }
+    /// As [`AddBearer::allow_other_origins`].
+    pub fn allow_other_origins(self) -> Self {
+        Self { layer: self.layer.allow_other_origins(), ..self }
     }
 
-    /// As [`AddBearer::passing_without_token`].
-    pub fn passing_without_token(self) -> Self {
-        Self { layer: self.layer.passing_without_token(), ..self }
+    /// As [`AddBearer::allow_missing_token`].
+    pub fn allow_missing_token(self) -> Self {
+        Self { layer: self.layer.allow_missing_token(), ..self }
     }
 
     /// As [`AddBearer::without_recovery`].
@@ -204,9 +204,9 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { layer: self.layer.without_recovery(), ..self }
     }
 
-    /// As [`AddBearer::recovering_from_invalid_token_only`].
-    pub fn recovering_from_invalid_token_only(self) -> Self {
-        Self { layer: self.layer.recovering_from_invalid_token_only(), ..self }
+    /// As [`AddBearer::with_strict_recovery`].
+    pub fn with_strict_recovery(self) -> Self {
+        Self { layer: self.layer.with_strict_recovery(), ..self }
     }
 
     /// As [`AddBearer::with_replay`].

@@ -56,7 +56,7 @@ pub trait TokenSource: Send + Sync + 'static {
     /// cost.
     ///
     /// Defaults to `false`.
-    fn recovers(&self) -> bool {
+    fn can_recover(&self) -> bool {
         false
     }
 
@@ -110,8 +110,8 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
         (**self).is_warm()
     }
 
-    fn recovers(&self) -> bool {
-        (**self).recovers()
+    fn can_recover(&self) -> bool {
+        (**self).can_recover()
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {
@@ -142,8 +142,8 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
         self.0.is_warm()
     }
 
-    fn recovers(&self) -> bool {
-        self.0.recovers()
+    fn can_recover(&self) -> bool {
+        self.0.can_recover()
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {

@@ -46,20 +46,23 @@ impl Setup {
     fn clients(&self, resource: &Resource) -> [Client; 3] {
         let Self { origins, at, .. } = self.clone();
         let source = AccessToken::new(TOKEN).unwrap();
-        let mut fixed = AddBearer::bearer(TOKEN, origins.clone()).unwrap().at(at.clone()).unwrap();
-        let mut source = AddBearer::from_source(source, origins.clone()).unwrap().at(at.clone());
+        let mut fixed =
+            AddBearer::bearer(TOKEN, origins.clone()).unwrap().with_location(at.clone()).unwrap();
+        let mut source =
+            AddBearer::from_source(source, origins.clone()).unwrap().with_location(at.clone());
         let endpoint = Issuer::of([TOKEN]).endpoint();
-        let mut fetched = ClientCredentialsRefresh::new(endpoint, origins).unwrap().at(at);
+        let mut fetched =
+            ClientCredentialsRefresh::new(endpoint, origins).unwrap().with_location(at);
         fetched = fetched.with_clock(ManualClock::new().clock());
         if self.overwrite {
-            fixed = fixed.overwriting_credentials();
-            source = source.overwriting_credentials();
-            fetched = fetched.overwriting_credentials();
+            fixed = fixed.allow_credential_overwrite();
+            source = source.allow_credential_overwrite();
+            fetched = fetched.allow_credential_overwrite();
         }
         if self.pass {
-            fixed = fixed.passing_other_origins();
-            source = source.passing_other_origins();
-            fetched = fetched.passing_other_origins();
+            fixed = fixed.allow_other_origins();
+            source = source.allow_other_origins();
+            fetched = fetched.allow_other_origins();
         }
         [
             Client::new(fixed.layer(resource.clone())),
@@ -267,7 +270,7 @@ fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor_place_09() 
         assert!(AccessToken::new(bad).is_err());
     }
     let colon = AddBearer::bearer("a:b", HOME).unwrap();
-    let error = colon.at(TokenLocation::BasicUserName).unwrap_err();
+    let error = colon.with_location(TokenLocation::BasicUserName).unwrap_err();
     assert!(error.to_string().contains("colon"), "{error}");
 }
 

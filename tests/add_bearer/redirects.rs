@@ -131,14 +131,14 @@ fn clients(network: &Network, pass: bool) -> Vec<Client> {
     let (fixed, source) = (AddBearer::bearer(TOKEN, HOME).unwrap(), AccessToken::new(TOKEN));
     let source = AddBearer::from_source(source.unwrap(), HOME).unwrap();
     let (fixed, source) = match pass {
-        true => (fixed.passing_other_origins(), source.passing_other_origins()),
+        true => (fixed.allow_other_origins(), source.allow_other_origins()),
         false => (fixed, source),
     };
     let network = network.clone();
     let network = service_fn(move |request| ready(Ok::<_, Infallible>(network.answer(request))));
     let both = |at: TokenLocation| {
-        let fixed = fixed.clone().at(at.clone()).unwrap().layer(network.clone());
-        let source = source.clone().at(at).layer(network.clone());
+        let fixed = fixed.clone().with_location(at.clone()).unwrap().layer(network.clone());
+        let source = source.clone().with_location(at).layer(network.clone());
         [Client::new(fixed), Client::new(source)]
     };
     placements().into_iter().flat_map(both).collect()
@@ -316,7 +316,7 @@ async fn a_copied_query_comes_back_home_with_one_token_orig_02() {
 fn renewing(origins: Origins) -> AddBearer<impl tower_oauth2::client::TokenSource> {
     let count = AtomicUsize::new(0);
     let next = move || ready(AccessToken::new(format!("token-{}", count.fetch_add(1, SeqCst))));
-    AddBearer::from_source(next, origins).unwrap().at(TokenLocation::Query)
+    AddBearer::from_source(next, origins).unwrap().with_location(TokenLocation::Query)
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn a_token_that_was_renewed_on_the_way_is_cut_too() {
     let origins = Origins::try_from([HOME, "https://www.api.example"]).unwrap();
     let inner = network.clone();
     let inner = service_fn(move |request| ready(Ok::<_, Infallible>(inner.answer(request))));
-    let client = Client::new(renewing(origins).passing_other_origins().layer(inner));
+    let client = Client::new(renewing(origins).allow_other_origins().layer(inner));
     assert_eq!(start(client).await.unwrap().status(), StatusCode::OK);
     let uris: Vec<_> = network.seen().iter().map(|hop| hop.uri.to_string()).collect();
     assert_eq!(
@@ -346,8 +346,9 @@ async fn a_token_that_was_renewed_on_the_way_is_cut_too() {
 #[tokio::test]
 async fn two_layers_in_one_stack_do_not_cut_each_others_token() {
     let layer = |token, origin| {
-        let layer = AddBearer::bearer(token, origin).unwrap().at(TokenLocation::Query).unwrap();
-        layer.passing_other_origins()
+        let layer =
+            AddBearer::bearer(token, origin).unwrap().with_location(TokenLocation::Query).unwrap();
+        layer.allow_other_origins()
     };
     let (outer, nearer) = (layer("outer", HOME), layer("inner", "https://d.example"));
     for (copy, asked_for) in COPIES {

@@ -173,7 +173,7 @@ async fn the_repeated_call_carries_the_new_token_alone_in_every_place_r401_01() 
     ];
     for (place, first, second) in places {
         let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([second]));
-        let mut client = issuer.layer().at(place.clone()).layer(resource.clone());
+        let mut client = issuer.layer().with_location(place.clone()).layer(resource.clone());
         assert_eq!(ask(&mut client, post()).await, welcome(), "{place:?}");
         let seen = resource.seen();
         let shown = |index: usize, token: &str| {
@@ -192,7 +192,7 @@ fn texts(headers: &HeaderMap) -> Vec<&str> {
 #[tokio::test]
 async fn overwriting_replaces_the_callers_credential_both_times() {
     let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T2"]));
-    let mut client = issuer.layer().overwriting_credentials().layer(resource.clone());
+    let mut client = issuer.layer().allow_credential_overwrite().layer(resource.clone());
     let mut request = get();
     request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Bearer own"));
     assert_eq!(ask(&mut client, request).await, welcome());
@@ -283,7 +283,7 @@ async fn without_another_token_the_first_answer_is_the_callers() {
 async fn a_new_token_that_finds_no_place_leaves_the_first_answer_to_the_caller() {
     let long = "T2".repeat(8000);
     let (issuer, resource) = (Issuer::of(["T1", &long]), Resource::accepting(["T2"]));
-    let mut client = issuer.layer().at(TokenLocation::Query).layer(resource.clone());
+    let mut client = issuer.layer().with_location(TokenLocation::Query).layer(resource.clone());
     let uri = format!("{HOME}/{}", "x".repeat(50_000));
     let request = Request::get(uri).body(Text::default()).unwrap();
     assert_eq!(ask(&mut client, request).await, refused());
@@ -350,7 +350,7 @@ async fn the_callers_own_credential_is_the_callers_affair_r401_12() {
         let issuer = Issuer::of(["T1", "T2"]);
         // The token, and the token as a Basic user name.
         let resource = Resource::accepting(["T1", "VDE6"]);
-        let mut client = issuer.layer().at(place).layer(resource.clone());
+        let mut client = issuer.layer().with_location(place).layer(resource.clone());
         // Before there is a token, and when there is one, which the rejection does not touch.
         for fetches in [0, 1] {
             let mut request = post();
@@ -370,7 +370,7 @@ async fn the_callers_own_credential_is_the_callers_affair_r401_12() {
 #[tokio::test]
 async fn a_token_in_the_callers_query_is_the_callers_affair_r401_12() {
     let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
-    let mut client = issuer.layer().at(TokenLocation::Query).layer(resource.clone());
+    let mut client = issuer.layer().with_location(TokenLocation::Query).layer(resource.clone());
     let uri = format!("{HOME}/calls?access_token=own");
     let request = Request::get(&uri).body(Text::default()).unwrap();
     assert_eq!(ask(&mut client, request).await, refused());
@@ -383,7 +383,7 @@ async fn a_token_in_the_callers_query_is_the_callers_affair_r401_12() {
 #[tokio::test]
 async fn another_origin_does_not_reject_the_token_that_it_never_got() {
     let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T1"]));
-    let layer = issuer.layer().passing_other_origins();
+    let layer = issuer.layer().allow_other_origins();
     let mut client = layer.layer(resource.clone());
     assert_eq!(ask(&mut client, get()).await, welcome());
     let request = Request::get("https://b.example/").body(Text::default()).unwrap();
@@ -450,7 +450,7 @@ async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token_r401_
             let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T2"]));
             let resource = resource.refusing_with(refusing(401, &headers));
             let layer = match strict {
-                true => issuer.layer().recovering_from_invalid_token_only(),
+                true => issuer.layer().with_strict_recovery(),
                 false => issuer.layer(),
             };
             let mut client = layer.layer(resource.clone());
@@ -474,7 +474,7 @@ async fn grpc_unauthenticated_without_a_message_is_a_rejection_r401_13() {
             let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
             let resource = resource.refusing_with(refusing(200, &header("grpc-status", "16")));
             let layer = match strict {
-                true => issuer.layer().recovering_from_invalid_token_only(),
+                true => issuer.layer().with_strict_recovery(),
                 false => issuer.layer(),
             };
             let mut client = layer.layer(resource.clone());
@@ -581,8 +581,8 @@ impl TokenSource for Memo {
         }))
     }
 
-    fn recovers(&self) -> bool {
-        self.below.recovers()
+    fn can_recover(&self) -> bool {
+        self.below.can_recover()
     }
 
     fn reject(&self, rejected: &AccessToken) -> bool {

@@ -141,7 +141,8 @@ async fn a_call_that_waits_for_a_token_holds_no_permit() {
 async fn a_reservation_that_a_call_does_not_use_is_given_back() {
     let foreign = Source::new(true, Gives::Now("now"));
     let foreign = AddBearer::from_source(foreign, "https://other.example").unwrap();
-    let colon = Source::new(true, Gives::Now("a:b")).layer().at(TokenLocation::BasicUserName);
+    let colon =
+        Source::new(true, Gives::Now("a:b")).layer().with_location(TokenLocation::BasicUserName);
     for (layer, expected) in [
         (Source::new(true, Gives::Later).layer(), None),
         (Source::new(true, Gives::Failure).layer(), Some(ErrorKind::Source)),

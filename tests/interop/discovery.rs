@@ -24,7 +24,7 @@ async fn an_issuer_is_enough_to_get_a_token() {
     let svc_of_django = ClientAuthentication::basic("svc", "svc-secret");
     for (issuer, client) in [(oidc_provider(), svc()), (realm(), svc()), (django(), svc_of_django)]
     {
-        let endpoint = TokenEndpoint::discovered(&issuer, client, Transport::https()).unwrap();
+        let endpoint = TokenEndpoint::from_issuer(&issuer, client, Transport::https()).unwrap();
         let response = within_limit(endpoint.fetch(&reading())).await.unwrap();
         assert_eq!(response.lifetime().unwrap().as_secs(), 600, "{issuer}");
     }
@@ -43,7 +43,7 @@ async fn a_token_is_revoked_once_and_then_there_is_nothing_left_to_revoke() {
         [(oidc_provider(), svc(), of_provider), (django(), svc_of_django, of_django)]
     {
         let endpoint =
-            TokenEndpoint::discovered(&issuer, client.clone(), transport.clone()).unwrap();
+            TokenEndpoint::from_issuer(&issuer, client.clone(), transport.clone()).unwrap();
         let response = within_limit(endpoint.fetch(&reading())).await.unwrap();
         let revocation = TokenRevocation::new(&url, client, transport.clone()).unwrap();
         let token = response.access_token().expose();

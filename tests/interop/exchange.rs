@@ -42,7 +42,7 @@ async fn alice_signs_in(scopes: &str) -> TokenResponse {
 }
 
 fn gateway() -> TokenEndpoint {
-    TokenEndpoint::discovered(&idpyoidc(), client("gateway"), Transport::https()).unwrap()
+    TokenEndpoint::from_issuer(&idpyoidc(), client("gateway"), Transport::https()).unwrap()
 }
 
 async fn exchanged(grant: &Grant) -> Result<TokenResponse, Error> {
@@ -191,7 +191,7 @@ async fn what_the_server_will_not_issue_is_refused_with_its_code() {
         // One that may not exchange.
         (client("front"), "invalid_request", 400),
     ] {
-        let endpoint = TokenEndpoint::discovered(&idpyoidc(), client, Transport::https()).unwrap();
+        let endpoint = TokenEndpoint::from_issuer(&idpyoidc(), client, Transport::https()).unwrap();
         let error = within_limit(endpoint.fetch(&grant())).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, Some(code)), "{error}");
         assert_eq!((error.status().unwrap().as_u16(), error.is_transient()), (status, false));

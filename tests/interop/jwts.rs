@@ -164,7 +164,7 @@ async fn the_token_of_a_user_is_for_the_same_api_after_each_renewal() {
     let sign_in = SignIn::new(endpoint.clone(), "app", &authorize, CALLBACK)
         .unwrap()
         .with_scopes("openid offline_access read".parse().unwrap())
-        .with_issuer(provider.as_str(), true)
+        .with_required_issuer(provider.as_str())
         .with_resource(resource)
         .unwrap();
     let (url, pending) = sign_in.begin().unwrap();

@@ -63,7 +63,7 @@ fn reading() -> Grant {
 /// Asks the server of `issuer` for a token as `client`, with the certificate `shown`.
 async fn ask(issuer: &str, client: &str, shown: Option<&str>) -> Result<TokenResponse, Error> {
     let client = ClientAuthentication::tls(client);
-    let endpoint = TokenEndpoint::discovered(issuer, client, showing(shown)).unwrap();
+    let endpoint = TokenEndpoint::from_issuer(issuer, client, showing(shown)).unwrap();
     within_limit(endpoint.fetch(&reading())).await
 }
 

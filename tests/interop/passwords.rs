@@ -85,7 +85,7 @@ async fn answers_that_are_not_oauths_are_read_by_a_closure() {
 
         let fetch = move || log_in(url.clone(), member);
         let cache = TokenCache::from_fn(fetch, RefreshPolicy::default(), Clock::system());
-        let layer = AddBearer::from_source(cache, django()).unwrap().at(location);
+        let layer = AddBearer::from_source(cache, django()).unwrap().with_location(location);
         let mut api = ApiClient::new(layer.layer(system::http()));
         let greeting = call_json(&mut api, &format!("{}/{resource}", django())).await;
         assert_eq!(greeting, json!({"user": "alice"}));

@@ -34,7 +34,7 @@ fn provider_peer() -> Peer {
     let sign_in = SignIn::new(endpoint.clone(), "app", &authorize, CALLBACK)
         .unwrap()
         .with_scopes("openid offline_access read".parse().unwrap())
-        .with_issuer(origin.as_str(), true);
+        .with_required_issuer(origin.as_str());
     let (resource, greeting) = (format!("{origin}/me"), json!({"sub": "alice"}));
     Peer { origin, sign_in, endpoint, resource, greeting }
 }

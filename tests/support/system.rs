@@ -79,7 +79,8 @@ impl System {
 
     /// A client of the API that has its token from `cache` and presents it at `location`.
     pub(crate) fn client(&self, cache: &TokenCache, location: TokenLocation) -> ApiClient {
-        let layer = AddBearer::from_source(cache.clone(), self.origin()).unwrap().at(location);
+        let layer =
+            AddBearer::from_source(cache.clone(), self.origin()).unwrap().with_location(location);
         ApiClient::new(layer.layer(self.http.clone()))
     }
 

@@ -76,7 +76,8 @@ async fn r2_a_one_off_token_needs_no_sign_in_and_its_refusal_reaches_the_caller(
     let uri = format!("{origin}/api/v2/calls");
     let http = system::http();
     let mut clients = LOCATIONS.map(|location| {
-        let layer = AddBearer::bearer(ONE_OFF, origin.as_str()).unwrap().at(location).unwrap();
+        let layer =
+            AddBearer::bearer(ONE_OFF, origin.as_str()).unwrap().with_location(location).unwrap();
         ApiClient::new(layer.layer(http.clone()))
     });
     for client in &mut clients {

@@ -96,10 +96,11 @@ async fn hyper_client_and_server_agree_on_every_placement_over_http_1_and_2() {
         let client = hyper_client(http2);
         for location in placements() {
             let expected = format!("bob by {location} at /calls");
-            let fixed = AddBearer::bearer(BOB, server.origin()).unwrap().at(location.clone());
+            let fixed =
+                AddBearer::bearer(BOB, server.origin()).unwrap().with_location(location.clone());
             let source = AddBearer::from_source(async || AccessToken::new(BOB), server.origin());
             let fixed = fixed.unwrap().layer(client.clone());
-            let source = source.unwrap().at(location).layer(client.clone());
+            let source = source.unwrap().with_location(location).layer(client.clone());
             let answer = fetch(fixed, &server, "/calls?page=2").await.unwrap();
             assert_eq!(answer.into_body(), expected.as_str());
             let answer = fetch(source, &server, "/calls?page=2").await.unwrap();
@@ -175,7 +176,7 @@ async fn around_the_whole_router_neither_handler_nor_log_sees_the_token_of_the_q
     let router: Router = Router::new().route("/calls", get(seen)).layer(TraceLayer::new_for_http());
     let server = Server::start(guard().layer(router)).await;
     let layer = AddBearer::bearer(ALICE, server.origin()).unwrap();
-    let client = layer.at(TokenLocation::Query).unwrap().layer(hyper_client(false));
+    let client = layer.with_location(TokenLocation::Query).unwrap().layer(hyper_client(false));
     let (answer, log) = traced(fetch(client, &server, "/calls?page=2")).await;
     let answer = answer.unwrap();
     assert_eq!(answer.headers()["cache-control"], "private");
@@ -257,7 +258,8 @@ async fn reqwest_below_an_adapter_carries_the_token_in_every_placement() {
     let server = hyper_server().await;
     for location in placements() {
         let expected = format!("bob by {location} at /calls");
-        let layer = AddBearer::bearer(BOB, server.origin()).unwrap().at(location).unwrap();
+        let layer =
+            AddBearer::bearer(BOB, server.origin()).unwrap().with_location(location).unwrap();
         let answer = fetch(layer.layer(Reqwest::new()), &server, "/calls?page=2").await.unwrap();
         assert_eq!(answer.into_body(), expected);
     }
@@ -268,10 +270,11 @@ async fn reqwest_below_an_adapter_carries_the_token_in_every_placement() {
 async fn the_error_of_reqwest_stays_reachable_and_shows_no_token() {
     let server = Server::hanging_up().await;
     for location in placements() {
-        let fixed = AddBearer::bearer(ALICE, server.origin()).unwrap().at(location.clone());
+        let fixed =
+            AddBearer::bearer(ALICE, server.origin()).unwrap().with_location(location.clone());
         let source = AddBearer::from_source(async || AccessToken::new(ALICE), server.origin());
         let fixed = fixed.unwrap().layer(Reqwest::new());
-        let source = source.unwrap().at(location).layer(Reqwest::new());
+        let source = source.unwrap().with_location(location).layer(Reqwest::new());
         let errors: [BoxError; 2] = [
             fetch(fixed, &server, "/calls").await.unwrap_err(),
             fetch(source, &server, "/calls").await.unwrap_err(),
@@ -305,7 +308,7 @@ async fn a_redirect_below_reqwest_is_left_to_the_layers_above() {
     let error = fetch(following.layer(client), &home, "/").await.unwrap_err();
     assert_eq!(kind(&*error), Some(ErrorKind::ForeignOrigin));
 
-    let anonymous = following.layer(layer.passing_other_origins().layer(Reqwest::new()));
+    let anonymous = following.layer(layer.allow_other_origins().layer(Reqwest::new()));
     let refusal = fetch(anonymous, &home, "/").await.unwrap();
     assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(Challenge::from_headers(refusal.headers())[0].param("error"), None);

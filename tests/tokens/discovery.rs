@@ -92,7 +92,7 @@ struct Client {
 impl Client {
     fn new() -> Self {
         let (network, clock) = (Network::default(), ManualClock::new());
-        let endpoint = TokenEndpoint::discovered(ISSUER, client(), network.transport()).unwrap();
+        let endpoint = TokenEndpoint::from_issuer(ISSUER, client(), network.transport()).unwrap();
         Self { network, endpoint: endpoint.with_clock(clock.clock()), clock }
     }
 
@@ -260,7 +260,7 @@ async fn no_secret_goes_anywhere_without_metadata_of_that_issuer() {
         assert!(client.network.asked().iter().all(|url| url.contains("/.well-known/")));
     }
     for bad in ["as.example", "http://as.example", "https://as.example?x", "https://as.example#x"] {
-        assert!(TokenEndpoint::discovered(bad, client(), Network::default().transport()).is_err());
+        assert!(TokenEndpoint::from_issuer(bad, client(), Network::default().transport()).is_err());
     }
 }
 
@@ -310,7 +310,7 @@ async fn a_client_that_shows_a_certificate_asks_where_one_is_looked_at() {
     let metadata = AuthorizationServerMetadata::parse(ISSUER, body.as_bytes()).unwrap();
     let callback = "https://app.example/cb";
     for (client, url) in [(ClientAuthentication::tls("id"), alias), (client(), token)] {
-        let endpoint = TokenEndpoint::discovered(ISSUER, client.clone(), network.transport());
+        let endpoint = TokenEndpoint::from_issuer(ISSUER, client.clone(), network.transport());
         endpoint.unwrap().fetch(&Grant::client_credentials()).await.unwrap();
         assert_eq!(network.asked(), [METADATA, url]);
 
@@ -444,7 +444,7 @@ async fn what_the_server_half_says_the_client_half_understands() {
 /// A client of the resource at `https://api.example`, which is listed as one of `ISSUER`.
 fn of_resource(network: &Network) -> Result<TokenEndpoint, tower_oauth2::ConfigError> {
     let listed = ["https://other.example", ISSUER];
-    TokenEndpoint::of_resource("https://api.example", listed, client(), network.transport())
+    TokenEndpoint::from_resource("https://api.example", listed, client(), network.transport())
 }
 
 #[tokio::test]
@@ -500,7 +500,7 @@ async fn a_resource_that_says_another_or_nothing_gets_no_secret() {
 fn a_resource_and_the_issuers_that_it_may_name_are_checked_when_built() {
     let network = Network::default();
     let build = |resource: &str, issuers: &[&str]| {
-        TokenEndpoint::of_resource(resource, issuers, client(), network.transport())
+        TokenEndpoint::from_resource(resource, issuers, client(), network.transport())
             .map_err(|error| error.to_string())
     };
     assert!(build("https://api.example/v1", &[ISSUER]).is_ok());
@@ -522,7 +522,7 @@ fn the_query_of_a_resource_is_not_shown() {
     let network = Network::default();
     let resource = "https://api.example/v1?key=hush";
     let endpoint =
-        TokenEndpoint::of_resource(resource, [ISSUER], client(), network.transport()).unwrap();
+        TokenEndpoint::from_resource(resource, [ISSUER], client(), network.transport()).unwrap();
     let shown = format!("{endpoint:?} {endpoint:#?}");
     assert!(shown.contains("https://api.example/v1") && !shown.contains("hush"), "{shown}");
 }
@@ -536,7 +536,7 @@ async fn a_layer_for_a_resource_asks_for_its_token_and_sends_it_nowhere_else() {
     let there = "https://api.example/.well-known/oauth-protected-resource/v1";
     network.put(there, 200, &document(resource, &format!(r#"["{ISSUER}"]"#)));
     let layer =
-        ClientCredentialsRefresh::for_resource(resource, [ISSUER], client(), network.transport());
+        ClientCredentialsRefresh::from_resource(resource, [ISSUER], client(), network.transport());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let saw = seen.clone();
     let service = ServiceBuilder::new().layer(layer.unwrap()).service(service_fn(

@@ -75,14 +75,14 @@ async fn without_a_token_the_resource_is_not_called_fail_04() {
 async fn a_call_without_a_token_passes_where_that_was_asked_for_fail_04() {
     let world = World::answering(|_| Reply::refusal(503, "temporarily_unavailable"));
     for patience in [Duration::ZERO, seconds(5)] {
-        let layer = world.layer(exact().with_patience(patience)).passing_without_token();
+        let layer = world.layer(exact().with_patience(patience)).allow_missing_token();
         let client = world.client_of(&layer);
         // One that waits for the fetch, and one that fails at once.
         let waiting = tokio::spawn(call(&client));
         world.advance(patience).await;
         assert_eq!(at_once(waiting).await.unwrap().unwrap(), "");
     }
-    let layer = world.layer(impatient()).passing_without_token();
+    let layer = world.layer(impatient()).allow_missing_token();
     let client = world.client_of(&layer);
     assert_eq!(at_once(call(&client)).await.unwrap(), "");
     assert!(at_hand(layer.cache()).unwrap().is_err());

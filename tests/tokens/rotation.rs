@@ -276,7 +276,7 @@ async fn metadata_that_do_not_come_spend_no_refresh_token() {
     });
     let client = ClientAuthentication::public("id");
     let transport = Transport::new(service).with_clock(world.clock.clock());
-    let endpoint = TokenEndpoint::discovered("https://as.example", client, transport).unwrap();
+    let endpoint = TokenEndpoint::from_issuer("https://as.example", client, transport).unwrap();
     let policy = impatient().with_fetch_deadline(seconds(7));
     let cache = TokenCache::from_refresh_token(endpoint, "R1", policy, world.clock.clock());
     for _ in 0..3 {

@@ -252,7 +252,10 @@ const PROMISED: &str = "the answer names no issuer, which the server promised";
 #[tokio::test]
 async fn an_answer_of_another_issuer_reaches_no_token_endpoint_code_04() {
     for promised in [false, true] {
-        let server = Server::new().with(|sign_in| sign_in.with_issuer(ISSUER, promised));
+        let server = Server::new().with(|sign_in| match promised {
+            true => sign_in.with_required_issuer(ISSUER),
+            false => sign_in.with_issuer(ISSUER),
+        });
         for rest in ["code=C&state=STATE", &format!("{DENIED}&state=STATE")] {
             for other in ["https://b.example", "https://a.example/", "HTTPS://a.example", ""] {
                 server.refuses(&format!("{rest}&iss={other}"), OTHER).await;
@@ -359,7 +362,7 @@ impl Settings {
     fn sign_in(&self, endpoint: TokenEndpoint) -> SignIn {
         let sign_in = SignIn::new(endpoint, self.id, self.authorize, self.redirect).unwrap();
         match self.issuer {
-            Some(issuer) => sign_in.with_issuer(issuer, false),
+            Some(issuer) => sign_in.with_issuer(issuer),
             None => sign_in,
         }
     }
@@ -426,12 +429,12 @@ async fn a_sign_in_at_a_discovered_endpoint_is_finished_there_alone() {
     let usual = Settings::usual();
     let found = |issuer: &str| {
         let client = usual.client.clone();
-        let endpoint = TokenEndpoint::discovered(issuer, client, script.transport());
+        let endpoint = TokenEndpoint::from_issuer(issuer, client, script.transport());
         usual.sign_in(endpoint.unwrap())
     };
     let named = |issuer: &str| {
         let (client, transport) = (usual.client.clone(), script.transport());
-        let endpoint = TokenEndpoint::of_resource(issuer, [issuer], client, transport);
+        let endpoint = TokenEndpoint::from_resource(issuer, [issuer], client, transport);
         usual.sign_in(endpoint.unwrap())
     };
     let all = [
@@ -456,7 +459,7 @@ async fn another_replica_finishes_a_sign_in_with_the_same_settings() {
     // A secret may be replaced meanwhile, and what is asked for may change.
     let client = ClientAuthentication::post("id", "newer");
     let replica = Settings { client, ..usual };
-    let replica = replica.sign_in(replica.endpoint(&script)).with_issuer(ISSUER, true);
+    let replica = replica.sign_in(replica.endpoint(&script)).with_required_issuer(ISSUER);
     let replica = replica.with_scopes("more".parse().unwrap());
     for (pending, state) in begun(&begun_at) {
         let callback = format!("{CALLBACK}?code=C&state={state}&iss={ISSUER}").parse().unwrap();

@@ -10,7 +10,7 @@ use tower_layer::Layer;
 ///
 /// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
 ///    call elsewhere fails before anything is sent, or passes without the token
-///    ([`passing_other_origins`](Self::passing_other_origins)).
+///    ([`allow_other_origins`](Self::allow_other_origins)).
 /// 2. A credential that is on the request already is left alone: where the token rides in
 ///    `Authorization` or in the query, one in either of them (RFC 6750 §2).
 /// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
@@ -55,7 +55,7 @@ use tower_layer::Layer;
 /// use tower_oauth2::{TokenLocation, client::AddBearer};
 ///
 /// let layer = AddBearer::bearer("mF_9.B5f-4.1JqM", "https://api.example")?
-///     .at(TokenLocation::Query)?;
+///     .with_location(TokenLocation::Query)?;
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 #[must_use]
@@ -89,7 +89,7 @@ impl AddBearer<StaticToken> {
     /// # Errors
     ///
     /// When the token cannot ride there: one with a `:` is no Basic user name.
-    pub fn at(self, location: TokenLocation) -> Result<Self, ConfigError> {
+    pub fn with_location(self, location: TokenLocation) -> Result<Self, ConfigError> {
         let source = StaticToken::new(self.source.token().clone(), &location)?;
         Ok(Self { source: Arc::new(source), ..self.change(|rules| rules.location = location) })
     }
@@ -114,7 +114,7 @@ impl<T: TokenSource> AddBearer<T> {
 impl<T: TokenSource, P> AddBearer<T, P> {
     /// Attaches the tokens there. Defaults to [`TokenLocation::Bearer`]. A token that cannot ride
     /// there fails the call.
-    pub fn at(self, location: TokenLocation) -> Self {
+    pub fn with_location(self, location: TokenLocation) -> Self {
         self.change(|rules| rules.location = location)
     }
 
@@ -127,13 +127,13 @@ impl<T: TokenSource, P> AddBearer<T, P> {
     /// Lets a call pass without a token where none can be had: the resource then sees an anonymous
     /// caller, whose rights may be others. Defaults to the source's error, and the inner service
     /// is not called.
-    pub fn passing_without_token(self) -> Self {
+    pub fn allow_missing_token(self) -> Self {
         self.change(|rules| rules.allow_missing_token = true)
     }
 
     /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
     /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
-    pub fn recovering_from_invalid_token_only(self) -> Self {
+    pub fn with_strict_recovery(self) -> Self {
         self.change(|rules| rules.rejection = RejectionRule::InvalidToken)
     }
 
@@ -173,7 +173,7 @@ impl<T, P> AddBearer<T, P> {
     }
 
     /// Replaces a credential that is on the request already. Defaults to leaving it alone.
-    pub fn overwriting_credentials(self) -> Self {
+    pub fn allow_credential_overwrite(self) -> Self {
         self.change(|rules| rules.overwrite = true)
     }
 
@@ -192,7 +192,7 @@ impl<T, P> AddBearer<T, P> {
     /// [`ErrorKind::ForeignOrigin`](crate::client::ErrorKind::ForeignOrigin), because nothing says
     /// where the token ends. The layer does not recognise a token that a server puts elsewhere:
     /// into the path, a parameter of another name, or any other encoding than percent escapes.
-    pub fn passing_other_origins(self) -> Self {
+    pub fn allow_other_origins(self) -> Self {
         self.change(|rules| rules.allow_other_origins = true)
     }
 

@@ -80,7 +80,7 @@ impl Origins {
     /// Whether a request to `uri` may carry the token.
     #[must_use]
     #[inline]
-    pub fn allow(&self, uri: &Uri) -> bool {
+    pub fn contains(&self, uri: &Uri) -> bool {
         // Mostly there is one, and it is spelled as here.
         self.listed.first().is_some_and(|origin| origin.is_spelled(uri)) || self.allow_others(uri)
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn allows(origins: &Origins, uri: &str) -> bool {
-        origins.allow(&uri.parse().unwrap())
+        origins.contains(&uri.parse().unwrap())
     }
 
     #[test]

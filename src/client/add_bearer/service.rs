@@ -73,7 +73,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let rules = &*self.rules;
-        if rules.origins.allow(request.uri()) {
+        if rules.origins.contains(request.uri()) {
             let attached = match &mut self.last {
                 Some(last) => last.reuse().attach(&mut request, rules.overwrite),
                 None => {
@@ -152,7 +152,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     #[inline]
     fn has_token_for<B>(&self, request: &Request<B>) -> bool {
         let last = self.last.as_ref().and_then(LastToken::token);
-        self.rules.origins.allow(request.uri())
+        self.rules.origins.contains(request.uri())
             && last.is_some_and(|last| {
                 self.source.is_current(last, RequestHead::from_request(request))
             })
@@ -161,7 +161,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     /// Returns `true` if a call is repeated when its token is rejected.
     #[inline]
     fn can_recover(&self) -> bool {
-        self.rules.rejection != RejectionRule::None && self.source.recovers()
+        self.rules.rejection != RejectionRule::None && self.source.can_recover()
     }
 
     #[inline]
@@ -197,7 +197,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
 
     fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
         let rules = &*self.rules;
-        if !rules.origins.allow(request.uri()) {
+        if !rules.origins.contains(request.uri()) {
             return let_pass(request, rules).map(|()| Token::None);
         }
         if !rules.overwrite && has_credential(request, &rules.location) {

@@ -104,7 +104,7 @@ pub struct SignIn {
 #[derive(Clone, Debug)]
 struct Issuer {
     expected: Option<Box<str>>,
-    promised: bool,
+    required: bool,
 }
 
 impl SignIn {
@@ -145,7 +145,7 @@ impl SignIn {
             audience: None,
             resources: Vec::new(),
             params: Vec::new(),
-            issuer: Issuer { expected: None, promised: false },
+            issuer: Issuer { expected: None, required: false },
             pkce: true,
             state_may_miss: false,
             lifetime: Duration::from_secs(10 * 60),
@@ -195,10 +195,14 @@ impl SignIn {
                 "a client that signs users in has an identifier, which ClientAuthentication::none has not",
             ));
         };
-        let promised = metadata.extra("authorization_response_iss_parameter_supported");
+        let required: Option<bool> =
+            metadata.extra("authorization_response_iss_parameter_supported");
         let endpoint = TokenEndpoint::new(token, client, transport)?;
         let sign_in = Self::new(endpoint, id, authorize, redirect_uri)?;
-        Ok(sign_in.with_issuer(metadata.issuer(), promised.unwrap_or(false)))
+        Ok(match required.unwrap_or(false) {
+            true => sign_in.with_required_issuer(metadata.issuer()),
+            false => sign_in.with_issuer(metadata.issuer()),
+        })
     }
 
     /// Asks for `scopes`. Defaults to none: the server decides.
@@ -253,12 +257,18 @@ impl SignIn {
         Ok(self)
     }
 
-    /// Compares the `iss` of an answer, where there is one, with `issuer`
-    /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)); `promised`: the server's metadata
-    /// say that it always sends one, so that an answer without it is refused. Defaults to comparing
-    /// nothing; [`from_metadata`](Self::from_metadata) does as the metadata say.
-    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>, promised: bool) -> Self {
-        self.issuer = Issuer { expected: Some(issuer.into()), promised };
+    /// Compares the `iss` of an answer, if it has one, with `issuer`
+    /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)). Defaults to comparing nothing;
+    /// [`from_metadata`](Self::from_metadata) does as the metadata say.
+    pub fn with_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.issuer = Issuer { expected: Some(issuer.into()), required: false };
+        self
+    }
+
+    /// Does as [`with_issuer`](Self::with_issuer), and refuses an answer without `iss`: for
+    /// servers whose metadata say that they always send one.
+    pub fn with_required_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.issuer = Issuer { expected: Some(issuer.into()), required: true };
         self
     }
 
@@ -391,7 +401,7 @@ impl SignIn {
             (Some(issuer), Some(expected)) if **issuer != **expected => {
                 return refused("the answer is from another issuer");
             }
-            (None, Some(_)) if self.issuer.promised => {
+            (None, Some(_)) if self.issuer.required => {
                 return refused("the answer names no issuer, which the server promised");
             }
             _ => {}

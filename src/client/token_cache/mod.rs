@@ -455,7 +455,7 @@ impl TokenSource for TokenCache {
         self.engine.is_warm()
     }
 
-    fn recovers(&self) -> bool {
+    fn can_recover(&self) -> bool {
         true
     }
 

@@ -81,7 +81,7 @@ impl TokenEndpoint {
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
     ///
-    /// let endpoint = TokenEndpoint::discovered(
+    /// let endpoint = TokenEndpoint::from_issuer(
     ///     "https://as.example/realms/demo",
     ///     ClientAuthentication::basic("id", "secret"),
     ///     Transport::https(),
@@ -96,7 +96,7 @@ impl TokenEndpoint {
     ///
     /// [`AuthorizationServerMetadata::discover`]: crate::AuthorizationServerMetadata::discover
     /// [`with_mtls_aliases`]: crate::AuthorizationServerMetadata::with_mtls_aliases
-    pub fn discovered(
+    pub fn from_issuer(
         issuer: &str,
         client: ClientAuthentication,
         transport: Transport,
@@ -109,7 +109,7 @@ impl TokenEndpoint {
     /// The token endpoint of the authorization server that `resource` names in its metadata
     /// ([RFC 9728]), where that is one of `issuers`: those are read as
     /// [`ProtectedResource::discover`] does it, those of the server as
-    /// [`discovered`](Self::discovered) does, both when that says. No I/O is done here.
+    /// [`from_issuer`](Self::from_issuer) does, both when that says. No I/O is done here.
     ///
     /// List only issuers whose client this is: the resource chooses among them who gets to see its
     /// credentials. Another is named in the error and never contacted.
@@ -117,7 +117,7 @@ impl TokenEndpoint {
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
     ///
-    /// let endpoint = TokenEndpoint::of_resource(
+    /// let endpoint = TokenEndpoint::from_resource(
     ///     "https://api.example/v1",
     ///     ["https://as.example"],
     ///     ClientAuthentication::basic("id", "secret"),
@@ -129,11 +129,11 @@ impl TokenEndpoint {
     /// # Errors
     ///
     /// When `resource` is no absolute `https` URL (or `http` to the machine itself) without a
-    /// fragment, no issuer is listed, or one is none that [`discovered`](Self::discovered) takes.
+    /// fragment, no issuer is listed, or one is none that [`from_issuer`](Self::from_issuer) takes.
     ///
     /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
     /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
-    pub fn of_resource<I>(
+    pub fn from_resource<I>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,

@@ -45,7 +45,7 @@ const MAX_ISSUERS: usize = 16;
 ///     let resource =
 ///         ProtectedResource::from_challenge(called, headers, allowed, &transport).await?;
 ///     let client = ClientAuthentication::basic("id", "secret");
-///     let endpoint = TokenEndpoint::discovered(resource.issuer(), client, transport)?;
+///     let endpoint = TokenEndpoint::from_issuer(resource.issuer(), client, transport)?;
 ///     let origin = resource.origin().to_string();
 ///     let layer = ClientCredentialsRefresh::new(endpoint, origin.as_str())?;
 ///     Ok(layer.with_resource(resource.resource())?)

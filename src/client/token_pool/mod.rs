@@ -190,7 +190,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenSource for TokenPool<K> 
         }
     }
 
-    fn recovers(&self) -> bool {
+    fn can_recover(&self) -> bool {
         true
     }
 

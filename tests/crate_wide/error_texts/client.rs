@@ -26,9 +26,9 @@ const ONLY_SERVERS: &str =
 fn what_is_wrong_with_an_endpoint_is_said() {
     let token = |url: &str| text(TokenEndpoint::new(url, basic(), Transport::https()));
     let revocation = |url: &str| text(TokenRevocation::new(url, basic(), Transport::https()));
-    let issuer = |url: &str| text(TokenEndpoint::discovered(url, basic(), Transport::https()));
+    let issuer = |url: &str| text(TokenEndpoint::from_issuer(url, basic(), Transport::https()));
     let of_resource = |url: &str, issuers: &[&str]| {
-        text(TokenEndpoint::of_resource(url, issuers, basic(), Transport::https()))
+        text(TokenEndpoint::from_resource(url, issuers, basic(), Transport::https()))
     };
     assert_said([
         (
@@ -99,7 +99,7 @@ fn what_is_wrong_with_an_endpoint_is_said() {
 fn what_is_wrong_with_where_a_token_goes_is_said() {
     let layer = ClientCredentialsRefresh::new(endpoint(), "https://api.example").unwrap();
     let fixed = |token: &str, place| {
-        text(AddBearer::bearer(token, "https://api.example").unwrap().at(place))
+        text(AddBearer::bearer(token, "https://api.example").unwrap().with_location(place))
     };
     assert_said([
         (

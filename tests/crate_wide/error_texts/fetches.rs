@@ -325,7 +325,7 @@ async fn why_a_sign_in_failed_is_said() {
             "https://app.example/c",
         );
         let sign_in = sign_in.unwrap().with_clock(manual.clock());
-        let sign_in = sign_in.with_issuer("https://as.example", true);
+        let sign_in = sign_in.with_required_issuer("https://as.example");
         let (url, pending) = sign_in.begin().unwrap();
         if query.contains("late") {
             manual.advance(Duration::from_secs(3600));

@@ -219,7 +219,8 @@ async fn call<S: Service<Request<Body>, Error: Debug>>(
 /// is marked sensitive.
 async fn presenting(location: TokenLocation) -> Request<Body> {
     let keep = Keep::default();
-    let layer = AddBearer::bearer(SECRET, "https://api.example").unwrap().at(location).unwrap();
+    let layer =
+        AddBearer::bearer(SECRET, "https://api.example").unwrap().with_location(location).unwrap();
     layer.layer(keep.clone()).oneshot(get("https://api.example/r?x=1")).await.unwrap();
     let mut request = keep.last();
     request.headers_mut().values_mut().for_each(|value| value.set_sensitive(false));
@@ -381,7 +382,7 @@ fn a_refused_configuration_does_not_repeat_what_was_refused() {
         (
             "AddBearer, Basic",
             AddBearer::bearer(colon.as_str(), "https://api.example")
-                .and_then(|layer| layer.at(TokenLocation::BasicUserName))
+                .and_then(|layer| layer.with_location(TokenLocation::BasicUserName))
                 .map(drop),
         ),
         ("AddBearer, origin", AddBearer::bearer("t", user_info.as_str()).map(drop)),
@@ -454,7 +455,7 @@ async fn a_transport_and_its_errors_show_no_secret_of_the_fetch() {
 async fn add_bearer_shows_no_token_in_any_placement() {
     for place in places() {
         let layer = AddBearer::bearer(SECRET, "https://api.example").unwrap();
-        let layer = layer.at(place.clone()).unwrap();
+        let layer = layer.with_location(place.clone()).unwrap();
         assert_clean("client::AddBearer", &layer);
         let keep = Keep::default();
         let mut service = layer.layer(keep.clone());
@@ -542,7 +543,7 @@ async fn the_errors_of_a_client_show_neither_the_token_nor_the_url() {
         failure(AddBearer::bearer(SECRET, api).unwrap(), &elsewhere).await,
         failure(AddBearer::from_source(token(), api).unwrap(), &elsewhere).await,
         failure(
-            AddBearer::from_source(colon, api).unwrap().at(TokenLocation::BasicUserName),
+            AddBearer::from_source(colon, api).unwrap().with_location(TokenLocation::BasicUserName),
             "https://api.example/r",
         )
         .await,

@@ -552,7 +552,7 @@ fn callback() -> Uri {
 
 #[tokio::test]
 async fn a_callback_that_is_refused_does_not_give_its_code_away() {
-    let sign_in = sign_in(issuing()).with_issuer("https://as.example", true);
+    let sign_in = sign_in(issuing()).with_required_issuer("https://as.example");
     let code = percent_encoded();
     for query in [
         format!("code={code}"),
