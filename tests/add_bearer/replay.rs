@@ -453,7 +453,7 @@ async fn a_first_send_that_goes_on_beyond_the_bound_fails_the_second() {
         assert_eq!(early.first.frame().await.unwrap().unwrap().into_data().unwrap(), text);
     }
     let error = early.end().await.unwrap_err();
-    assert!(error.to_string().contains("longer than what is kept"), "{error}");
+    assert!(error.to_string().contains("longer than the buffer of"), "{error}");
 }
 
 #[tokio::test]

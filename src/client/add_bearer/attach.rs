@@ -1,4 +1,4 @@
-//! Puts a token on a request: a function over the head, for each place a token can ride.
+//! Attaches a token to the head of a request, for each location that a client can use.
 
 use crate::{
     AccessToken, TokenLocation,
@@ -19,24 +19,24 @@ use percent_encoding::utf8_percent_encode;
 
 /// A token in the form in which it is attached.
 #[derive(Clone)]
-pub(super) enum Prepared {
-    /// Apart from other headers, since its name is then known to the compiler.
+pub(super) enum Credential {
+    /// A variant of its own, so that the compiler knows the name.
     Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
-    /// The whole pair, `access_token=…`.
+    /// The whole pair `access_token=…`.
     Query(Box<str>),
 }
 
-/// What became of the request.
+/// The credential that the request has afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attached {
     Token,
-    /// A credential was there before and stays.
+    /// One that the request had before.
     Untouched,
 }
 
-impl Prepared {
-    /// Makes `token` ready to ride at `location`.
+impl Credential {
+    /// Returns `token` in its form for `location`.
     pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token does not fit into a header");
         Ok(match location {
@@ -80,7 +80,8 @@ impl Prepared {
         })
     }
 
-    /// The same in bytes of its own: what many threads clone at once is better not shared.
+    /// Returns a copy that shares no bytes: threads that clone one value at once contend for its
+    /// reference count.
     pub(super) fn deep_copy(&self) -> Self {
         match self {
             Self::Authorization(value) => Self::Authorization(copy_of(value)),
@@ -89,7 +90,7 @@ impl Prepared {
         }
     }
 
-    /// Puts the token on `request`. A credential that is there is kept, unless `overwrite`.
+    /// Attaches the token to `request`. A credential that is there stays, unless `overwrite`.
     #[inline]
     pub(super) fn attach<B>(
         &self,
@@ -102,7 +103,7 @@ impl Prepared {
                     return attach_instead(request, value, overwrite);
                 }
                 let headers = request.headers_mut();
-                // One look at the map instead of two; a value that was there is the rare case.
+                // One look-up instead of two; a request rarely has a value already.
                 if headers.append(AUTHORIZATION, value.clone()) {
                     return Ok(undo_append(headers, &AUTHORIZATION, overwrite));
                 }
@@ -120,9 +121,9 @@ impl Prepared {
     }
 }
 
-/// Whether `request` has a credential already, where `location` would put one. Two of them are
-/// an error for a strict server (RFC 6750 §2), so an `Authorization` counts for the query too, and
-/// the other way round.
+/// Returns `true` if `request` has a credential where `location` would put one. A strict server
+/// refuses two (RFC 6750 §2), so `Authorization` counts for the query too, and the query for
+/// `Authorization`.
 pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
     let is_in_either =
         || request.headers().contains_key(AUTHORIZATION) || is_in_query(request.uri());
@@ -147,7 +148,7 @@ pub(super) fn is_in_query(uri: &Uri) -> bool {
     uri.query().is_some_and(has)
 }
 
-/// The header in the place of the pair that is in the query.
+/// Attaches the header to a request whose query has a token.
 #[cold]
 fn attach_instead<B>(
     request: &mut Request<B>,
@@ -162,7 +163,7 @@ fn attach_instead<B>(
     Ok(Attached::Token)
 }
 
-/// Leaves of the values of `name` either those before the last, or the last alone.
+/// Removes the last value of `name`, or keeps only that one.
 #[cold]
 fn undo_append(headers: &mut HeaderMap, name: &HeaderName, keep_last: bool) -> Attached {
     let Entry::Occupied(there) = headers.entry(name) else { return Attached::Untouched };
@@ -178,23 +179,23 @@ fn undo_append(headers: &mut HeaderMap, name: &HeaderName, keep_last: bool) -> A
     if keep_last { Attached::Token } else { Attached::Untouched }
 }
 
-/// The same value in bytes of its own.
+/// Returns a copy of `value` that shares no bytes.
 fn copy_of(value: &HeaderValue) -> HeaderValue {
     let copy = value.to_str().ok().and_then(|text| sensitive_header(&[text]).ok());
     copy.unwrap_or_else(|| value.clone())
 }
 
-/// Where an `access_token` goes that a layer put into the query: an extension of the request, for
-/// other layers below it. A layer that follows redirects may copy it to the next hop, where it
-/// does not fit any more.
+/// The origin for which a layer put an `access_token` into the query: an extension of the request,
+/// for other layers below. A layer that follows redirects may copy it to the next hop, where it no
+/// longer matches.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct MeantFor {
+pub(super) struct QueryTokenOrigin {
     scheme: Option<Scheme>,
     authority: Option<Authority>,
 }
 
-impl MeantFor {
-    pub(super) fn of(uri: &Uri) -> Self {
+impl QueryTokenOrigin {
+    pub(super) fn from_uri(uri: &Uri) -> Self {
         Self { scheme: uri.scheme().cloned(), authority: uri.authority().cloned() }
     }
 }
@@ -211,18 +212,18 @@ fn attach_query<B>(
         request.headers_mut().remove(AUTHORIZATION);
     }
     let uri = with_pair(request.uri(), Some(pair))?;
-    let meant_for = MeantFor::of(&uri);
+    let origin = QueryTokenOrigin::from_uri(&uri);
     *request.uri_mut() = uri;
-    request.extensions_mut().insert(meant_for);
-    // RFC 6750 §2.3: the answer to a URI with a token must not be stored.
+    request.extensions_mut().insert(origin);
+    // RFC 6750 §2.3: caches must not store the answer to a URI with a token.
     if let Entry::Vacant(vacant) = request.headers_mut().entry(CACHE_CONTROL) {
         vacant.insert(HeaderValue::from_static("no-store"));
     }
     Ok(Attached::Token)
 }
 
-/// `uri` with `pair` as the last of its query and every other byte as it was; an `access_token`
-/// that is there gives way.
+/// Returns `uri` with `pair` at the end of its query instead of any `access_token`. Every other
+/// byte stays.
 pub(super) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
     let old = query::pairs(uri.query().unwrap_or_default());
     let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
@@ -251,21 +252,23 @@ mod tests {
         }
         let mut request = request.body(()).unwrap();
         let token = AccessToken::new(token).unwrap();
-        let prepared = Prepared::new(&token, location).unwrap();
-        prepared.deep_copy().attach(&mut request, overwrite).unwrap();
+        let credential = Credential::new(&token, location).unwrap();
+        credential.deep_copy().attach(&mut request, overwrite).unwrap();
         request
     }
 
+    // case: place-01
     #[test]
-    fn exactly_one_sensitive_header_place_01() {
+    fn exactly_one_sensitive_header() {
         let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
         let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
         assert_eq!(values, ["Bearer T"]);
         assert!(values[0].is_sensitive());
     }
 
+    // case: place-02
     #[test]
-    fn a_credential_is_kept_unless_overwriting_was_asked_for_place_02() {
+    fn a_credential_is_kept_unless_overwriting_was_asked_for() {
         let there = [("authorization", "Basic eDp5")];
         let key = TokenLocation::header("x-api-key").unwrap();
         for (location, name, token) in
@@ -284,8 +287,9 @@ mod tests {
         assert!(!request.headers().contains_key(AUTHORIZATION));
     }
 
+    // case: place-03
     #[test]
-    fn the_query_keeps_every_byte_place_03() {
+    fn the_query_keeps_every_byte() {
         let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
         assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
         for (before, after) in [
@@ -309,8 +313,9 @@ mod tests {
         assert_eq!(request.uri(), "/");
     }
 
+    // case: place-06
     #[test]
-    fn no_store_unless_the_caller_said_something_place_06() {
+    fn no_store_unless_the_caller_said_something() {
         let request = sent(&TokenLocation::Query, "/", &[]);
         assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
         let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);
@@ -329,6 +334,6 @@ mod tests {
         let basic = sent_with("mF_9.B5f-4.1JqM", &TokenLocation::BasicUserName, "/", &[], false);
         assert_eq!(basic.headers()[AUTHORIZATION], "Basic bUZfOS5CNWYtNC4xSnFNOg==");
         let colon = AccessToken::new("a:b").unwrap();
-        assert!(Prepared::new(&colon, &TokenLocation::BasicUserName).is_err());
+        assert!(Credential::new(&colon, &TokenLocation::BasicUserName).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-/// Keeps what is sent of a body, up to a bound, and sends it again: for any body at all. The
+/// Buffers a body while it is sent, up to a limit, and sends it again. It takes any body, and the
 /// inner service gets a [`ReplayBody`].
 #[derive(Clone, Copy, Debug)]
 pub struct Buffered {
@@ -18,14 +18,14 @@ pub struct Buffered {
 }
 
 impl Buffered {
-    /// Keeps at most `limit` bytes of a body; a longer one is sent once.
+    /// Buffers at most `limit` bytes of a body. A longer one is sent once.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit }
     }
 }
 
-/// Keeps 64 KiB.
+/// Buffers 64 KiB.
 impl Default for Buffered {
     fn default() -> Self {
         Self::new(64 * 1024)
@@ -44,22 +44,22 @@ where
     }
 
     fn split(&self, body: B) -> (ReplayBody<B>, Option<ReplayBody<B>>) {
-        let kept = Kept {
+        let buffer = Buffer {
             source: body,
             chunks: VecDeque::new(),
             bytes: 0,
             trailers: None,
             ended: false,
-            lost: false,
+            incomplete: false,
         };
-        let shared = Shared { kept: Some(kept), limit: self.limit, reading: None };
+        let shared = Shared { buffer: Some(buffer), limit: self.limit, reading: None };
         let shared = Arc::new(Mutex::new(shared));
         let first = ReplayBody { reader: Reader::First(shared.clone()) };
         (first, Some(ReplayBody { reader: Reader::Waiting(shared) }))
     }
 
     fn is_whole(&self, copy: &ReplayBody<B>) -> bool {
-        copy.with_kept(|kept| kept.is_some_and(|kept| !kept.lost))
+        copy.with_buffer(|buffer| buffer.is_some_and(|buffer| !buffer.incomplete))
     }
 
     fn again(&self, copy: ReplayBody<B>) -> Option<ReplayBody<B>> {
@@ -67,49 +67,48 @@ where
     }
 }
 
-/// A body that can be read twice: what was read of it the first time is kept, the rest is still
-/// to come.
+/// A body that can be read twice: the second reader gets what the first has read, then the rest.
 ///
-/// One reader at a time has the rest. The second takes it when it is first polled, and a first
-/// that is still being sent fails then: a server may reject a call in the middle of its body.
+/// A server may reject a call in the middle of its body. The second reader takes the rest when it
+/// is first polled; a first one that is still being sent fails then.
 pub struct ReplayBody<B> {
     reader: Reader<B>,
 }
 
 enum Reader<B> {
-    /// The first, which keeps what it reads for the second.
+    /// The first, which buffers what it reads for the second.
     First(Arc<Mutex<Shared<B>>>),
     /// The second before it is polled.
     Waiting(Arc<Mutex<Shared<B>>>),
-    /// The second, which has everything to itself.
-    Second(Kept<B>),
+    /// The second, which owns the buffer.
+    Second(Buffer<B>),
 }
 
 struct Shared<B> {
-    /// Nothing once the second reader took it.
-    kept: Option<Kept<B>>,
+    /// `None` once the second reader has taken it.
+    buffer: Option<Buffer<B>>,
     limit: usize,
-    /// The task of the first reader, while it waits for more.
+    /// The task of the first reader while it waits for more.
     reading: Option<Waker>,
 }
 
 /// What was read of a body, and the rest of it.
-struct Kept<B> {
+struct Buffer<B> {
     source: B,
     chunks: VecDeque<Bytes>,
-    /// How many there were in `chunks`.
+    /// The length of `chunks`.
     bytes: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
-    /// Whether something was not kept, so that it cannot be read again.
-    lost: bool,
+    /// Something was read and not buffered, so that the body cannot be read again.
+    incomplete: bool,
 }
 
 impl<B> ReplayBody<B> {
-    fn with_kept<T>(&self, look: impl FnOnce(Option<&Kept<B>>) -> T) -> T {
+    fn with_buffer<T>(&self, look: impl FnOnce(Option<&Buffer<B>>) -> T) -> T {
         match &self.reader {
-            Reader::First(shared) | Reader::Waiting(shared) => look(lock(shared).kept.as_ref()),
-            Reader::Second(kept) => look(Some(kept)),
+            Reader::First(shared) | Reader::Waiting(shared) => look(lock(shared).buffer.as_ref()),
+            Reader::Second(buffer) => look(Some(buffer)),
         }
     }
 }
@@ -133,38 +132,38 @@ where
         loop {
             match &mut self.reader {
                 Reader::First(shared) => {
-                    // Nobody will read it again once the second is dropped.
+                    // Once the second reader is dropped, the body is not sent again.
                     let repeats = Arc::strong_count(shared) > 1;
                     return lock(shared).poll_frame(cx, repeats);
                 }
                 Reader::Waiting(shared) => {
-                    let kept = take(shared)?;
-                    self.reader = Reader::Second(kept);
+                    let buffer = take(shared)?;
+                    self.reader = Reader::Second(buffer);
                 }
-                Reader::Second(kept) => return kept.poll_frame(cx),
+                Reader::Second(buffer) => return buffer.poll_frame(cx),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         let first = matches!(self.reader, Reader::First(_));
-        self.with_kept(|kept| {
-            kept.is_some_and(|kept| {
-                let again = !first && (!kept.chunks.is_empty() || kept.trailers.is_some());
-                !again && (kept.ended || kept.source.is_end_stream())
+        self.with_buffer(|buffer| {
+            buffer.is_some_and(|buffer| {
+                let again = !first && (!buffer.chunks.is_empty() || buffer.trailers.is_some());
+                !again && (buffer.ended || buffer.source.is_end_stream())
             })
         })
     }
 
     fn size_hint(&self) -> SizeHint {
         let first = matches!(self.reader, Reader::First(_));
-        self.with_kept(|kept| {
-            let Some(kept) = kept else { return SizeHint::default() };
-            let source = match kept.ended {
+        self.with_buffer(|buffer| {
+            let Some(buffer) = buffer else { return SizeHint::default() };
+            let source = match buffer.ended {
                 true => SizeHint::with_exact(0),
-                false => kept.source.size_hint(),
+                false => buffer.source.size_hint(),
             };
-            let again = if first { 0 } else { kept.bytes as u64 };
+            let again = if first { 0 } else { buffer.bytes as u64 };
             let mut hint = SizeHint::new();
             if let Some(upper) = source.upper() {
                 hint.set_upper(upper.saturating_add(again));
@@ -175,16 +174,17 @@ where
     }
 }
 
-/// Takes all of it from the first reader, which learns of it.
-fn take<B>(shared: &Mutex<Shared<B>>) -> Result<Kept<B>, BoxError> {
+/// Takes the buffer from the first reader, and wakes its task.
+fn take<B>(shared: &Mutex<Shared<B>>) -> Result<Buffer<B>, BoxError> {
     let mut shared = lock(shared);
-    let kept = shared.kept.take_if(|kept| !kept.lost);
-    let reading = kept.as_ref().and_then(|_| shared.reading.take());
+    let limit = shared.limit;
+    let buffer = shared.buffer.take_if(|buffer| !buffer.incomplete);
+    let reading = buffer.as_ref().and_then(|_| shared.reading.take());
     drop(shared);
     if let Some(reading) = reading {
         reading.wake();
     }
-    kept.ok_or_else(|| "the body became longer than what is kept of it".into())
+    buffer.ok_or_else(|| format!("the body is longer than the buffer of {limit} bytes").into())
 }
 
 impl<B> Shared<B>
@@ -197,33 +197,33 @@ where
         cx: &mut Context<'_>,
         repeats: bool,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(kept) = &mut self.kept else {
+        let Some(buffer) = &mut self.buffer else {
             return Poll::Ready(Some(Err(
                 "the call was rejected and its body is sent again".into()
             )));
         };
-        let Poll::Ready(read) = kept.poll_source(cx) else {
+        let Poll::Ready(read) = buffer.poll_source(cx) else {
             self.reading = Some(cx.waker().clone());
             return Poll::Pending;
         };
         if !repeats {
-            kept.lose();
+            buffer.discard();
         }
         match &read {
-            None => kept.ended = true,
-            Some(Err(_)) => kept.lose(),
-            Some(Ok(frame)) => kept.keep(frame, self.limit),
+            None => buffer.ended = true,
+            Some(Err(_)) => buffer.discard(),
+            Some(Ok(frame)) => buffer.push(frame, self.limit),
         }
         Poll::Ready(read)
     }
 }
 
-impl<B> Kept<B>
+impl<B> Buffer<B>
 where
     B: Body + Unpin,
     B::Error: Into<BoxError>,
 {
-    /// What was kept, then the rest.
+    /// Reads what was buffered, then the rest.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(chunk) = self.chunks.pop_front() {
             self.bytes = self.bytes.saturating_sub(chunk.len());
@@ -247,32 +247,32 @@ where
     }
 }
 
-impl<B> Kept<B> {
-    /// Keeps `frame` where it fits; where it does not, nothing is kept any more.
-    fn keep(&mut self, frame: &Frame<Bytes>, limit: usize) {
+impl<B> Buffer<B> {
+    /// Buffers `frame` if it fits; otherwise discards everything.
+    fn push(&mut self, frame: &Frame<Bytes>, limit: usize) {
         if let Some(trailers) = frame.trailers_ref() {
             self.trailers = Some(trailers.clone());
             self.ended = true;
         }
-        // An empty chunk says nothing, and no bound counts it.
+        // An empty chunk is dropped: the limit does not count it.
         let Some(data) = frame.data_ref().filter(|data| !data.is_empty()) else { return };
         self.bytes = self.bytes.saturating_add(data.len());
-        if self.lost || self.bytes > limit {
-            return self.lose();
+        if self.incomplete || self.bytes > limit {
+            return self.discard();
         }
         self.chunks.push_back(data.clone());
     }
 
-    fn lose(&mut self) {
-        self.lost = true;
+    fn discard(&mut self) {
+        self.incomplete = true;
         self.chunks = VecDeque::new();
     }
 }
 
 impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kept = self.with_kept(|kept| kept.map(|kept| kept.bytes));
-        f.debug_struct("ReplayBody").field("kept", &kept).finish_non_exhaustive()
+        let buffered = self.with_buffer(|buffer| buffer.map(|buffer| buffer.bytes));
+        f.debug_struct("ReplayBody").field("buffered", &buffered).finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 pin_project_lite::pin_project! {
-    /// The answer of the inner service, or the reason why it was not called.
+    /// The response of the inner service, or the reason why it was not called.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, R> {
         #[pin]
@@ -36,11 +36,10 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Apart from [`State`], and its error boxed, so that all of it takes no more room than a call
-/// at once: the discriminants hide in pointers.
+/// A type of its own with a boxed error, so that the future is no larger than without it: the
+/// discriminants fit into niches of the pointers.
 enum Later<R> {
-    /// Something has to be waited for first.
-    Cold(BoxedCall<R>),
+    Waiting(BoxedCall<R>),
     Failed(Option<Box<Error>>),
 }
 
@@ -50,7 +49,7 @@ impl<F, R> ResponseFuture<F, R> {
     }
 
     pub(super) fn cold(waiting: BoxedCall<R>) -> Self {
-        Self { state: State::Later { later: Later::Cold(waiting) } }
+        Self { state: State::Later { later: Later::Waiting(waiting) } }
     }
 
     pub(super) fn failed(error: Error) -> Self {
@@ -86,7 +85,7 @@ where
 }
 
 impl<F, R> State<F, Response<R>> {
-    /// A call that could be repeated has its answer.
+    /// Returns the response of a call that can be repeated, or starts the repetition.
     #[inline]
     fn answered(
         mut self: Pin<&mut Self>,
@@ -100,7 +99,7 @@ impl<F, R> State<F, Response<R>> {
                 Poll::Ready(Ok(response))
             }
             Err(waiting) => {
-                self.set(Self::Later { later: Later::Cold(waiting) });
+                self.set(Self::Later { later: Later::Waiting(waiting) });
                 self.poll_cold(cx)
             }
         }
@@ -113,14 +112,14 @@ impl<F, R> State<F, Response<R>> {
     ) -> Poll<Result<Response<R>, BoxError>> {
         let StateProjection::Later { later } = self.project() else { return Poll::Pending };
         match later {
-            Later::Cold(waiting) => {
+            Later::Waiting(waiting) => {
                 let mut response = ready!(waiting.as_mut().poll(cx))?;
                 note_insufficient_scope(&mut response);
                 Poll::Ready(Ok(response))
             }
             Later::Failed(error) => match error.take() {
                 Some(error) => Poll::Ready(Err(error)),
-                // Polled after its end, which a future may answer with never ending.
+                // Polled after completion.
                 None => Poll::Pending,
             },
         }

@@ -1,17 +1,17 @@
-use super::attach::Prepared;
+use super::attach::Credential;
 use crate::{AccessToken, observe::tokens::Uses};
 
 /// The token that a clone of the service attached last.
 pub(super) struct LastToken {
     /// `None` for a static token, which is always current.
     token: Option<AccessToken>,
-    prepared: Prepared,
+    credential: Credential,
     bytes: Bytes,
     uses: Uses,
 }
 
-/// Who shares the bytes of the header value. They become the clone's own at their second use: a
-/// clone made for one call, or a token for one request of many users, is not worth a copy.
+/// Who owns the bytes of the credential. The clone copies them at their second use: a clone made
+/// for one call, or a token for one request of many users, is not worth a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bytes {
     Unused,
@@ -20,13 +20,13 @@ enum Bytes {
 }
 
 impl LastToken {
-    pub(super) fn new(token: AccessToken, prepared: Prepared) -> Self {
-        Self { token: Some(token), prepared, bytes: Bytes::Unused, uses: Uses::new() }
+    pub(super) fn new(token: AccessToken, credential: Credential) -> Self {
+        Self { token: Some(token), credential, bytes: Bytes::Unused, uses: Uses::new() }
     }
 
-    /// A static token, which was attached once.
-    pub(super) fn of_static(prepared: Prepared) -> Self {
-        Self { token: None, prepared, bytes: Bytes::Shared, uses: Uses::none() }
+    /// Keeps a static token that was attached once.
+    pub(super) fn of_static(credential: Credential) -> Self {
+        Self { token: None, credential, bytes: Bytes::Shared, uses: Uses::none() }
     }
 
     #[inline]
@@ -34,18 +34,18 @@ impl LastToken {
         self.token.as_ref()
     }
 
-    /// Returns what is to be attached once more.
+    /// Returns the credential to attach it again.
     #[inline]
-    pub(super) fn reuse(&mut self) -> &Prepared {
+    pub(super) fn reuse(&mut self) -> &Credential {
         match self.bytes {
             Bytes::Unused => self.bytes = Bytes::Shared,
             Bytes::Shared => {
-                self.prepared = self.prepared.deep_copy();
+                self.credential = self.credential.deep_copy();
                 self.bytes = Bytes::Own;
             }
             Bytes::Own => {}
         }
-        &self.prepared
+        &self.credential
     }
 
     /// Counts a use of the token.

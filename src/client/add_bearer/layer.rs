@@ -8,30 +8,29 @@ use tower_layer::Layer;
 
 /// Puts an access token on every request of an HTTP client.
 ///
-/// 1. The token goes only to the origins that it is for; the URI of every call is checked. A
-///    call elsewhere fails before anything is sent, or passes without the token
+/// 1. The token goes only to the origins that it is for. The layer checks the URI of every call. A
+///    call to another origin fails before anything is sent, or passes without the token
 ///    ([`allow_other_origins`](Self::allow_other_origins)).
-/// 2. A credential that is on the request already is left alone: where the token rides in
-///    `Authorization` or in the query, one in either of them (RFC 6750 §2).
-/// 3. A token that has to be waited for is waited for in `call`, never in `poll_ready`, and
-///    without holding a reservation of the inner service.
+/// 2. A credential that is on the request already stays. If the token goes into `Authorization` or
+///    the query, a credential in either of them counts (RFC 6750 §2).
+/// 3. The service waits for a token in `call`, never in `poll_ready`, and holds no reservation of
+///    the inner service meanwhile.
 ///
-/// A call that fails here leaves the inner service reserved until the next call or until the
-/// service is dropped, where the token is static: nothing else could be had without asking the
-/// inner service to be `Clone`.
+/// With a static token, a call that fails in this layer leaves the inner service reserved until the
+/// next call or until the service is dropped. Releasing the reservation would require the inner
+/// service to be `Clone`.
 ///
 /// A clone, and every service made of it, shares the source of tokens.
 ///
 /// # Defaults
 ///
-/// `Authorization: Bearer`, a credential on the request is kept, a call to another origin is an
-/// error.
+/// `Authorization: Bearer`; a credential on the request stays; a call to another origin is an error.
 ///
 /// # Deployment
 ///
-/// Above a layer that follows redirects ([`AddBearer`] inside of it) each hop is checked. A
-/// client that follows redirects by itself, below this layer, sends the token on to wherever it
-/// is redirected: switch that off there (`reqwest::redirect::Policy::none()`).
+/// Put a layer that follows redirects above this one, so that each hop is checked. A client that
+/// follows redirects by itself, below this layer, sends the token on to any target of a redirect:
+/// switch that off there (`reqwest::redirect::Policy::none()`).
 ///
 /// # Example
 ///
@@ -70,7 +69,7 @@ impl AddBearer<StaticToken> {
     ///
     /// # Errors
     ///
-    /// When the token is no [`AccessToken`], and when an origin is missing, not absolute, or
+    /// If the token is not a valid [`AccessToken`], or if an origin is missing, not absolute, or
     /// plain `http` to another machine: see [`Origins`].
     pub fn bearer<A, O>(token: A, origins: O) -> Result<Self, ConfigError>
     where
@@ -84,11 +83,11 @@ impl AddBearer<StaticToken> {
         Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
     }
 
-    /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
+    /// Sets where the token is attached. Defaults to [`TokenLocation::Bearer`].
     ///
     /// # Errors
     ///
-    /// When the token cannot ride there: one with a `:` is no Basic user name.
+    /// If the token cannot go there: a token with a `:` cannot be a Basic user name.
     pub fn with_location(self, location: TokenLocation) -> Result<Self, ConfigError> {
         let source = StaticToken::new(self.source.token().clone(), &location)?;
         Ok(Self { source: Arc::new(source), ..self.change(|rules| rules.location = location) })
@@ -96,11 +95,11 @@ impl AddBearer<StaticToken> {
 }
 
 impl<T: TokenSource> AddBearer<T> {
-    /// Attaches what `source` gives to requests to `origins`.
+    /// Attaches the tokens of `source` to requests to `origins`.
     ///
     /// # Errors
     ///
-    /// When an origin is missing, not absolute, or plain `http` to another machine: see
+    /// If an origin is missing, not absolute, or plain `http` to another machine: see
     /// [`Origins`].
     pub fn from_source<O>(source: T, origins: O) -> Result<Self, ConfigError>
     where
@@ -112,37 +111,38 @@ impl<T: TokenSource> AddBearer<T> {
 }
 
 impl<T: TokenSource, P> AddBearer<T, P> {
-    /// Attaches the tokens there. Defaults to [`TokenLocation::Bearer`]. A token that cannot ride
+    /// Sets where tokens are attached. Defaults to [`TokenLocation::Bearer`]. A token that cannot go
     /// there fails the call.
     pub fn with_location(self, location: TokenLocation) -> Self {
         self.change(|rules| rules.location = location)
     }
 
-    /// Returns a rejection to the caller at once: no copy of a request is kept, and the source is
-    /// not told. Defaults to telling it, and repeating the call once with another token.
+    /// Returns a rejection to the caller at once, without a copy of the request and without
+    /// [`TokenSource::reject`]. Defaults to rejecting the token and repeating the call once with
+    /// another.
     pub fn without_recovery(self) -> Self {
         self.change(|rules| rules.rejection = RejectionRule::None)
     }
 
-    /// Lets a call pass without a token where none can be had: the resource then sees an anonymous
-    /// caller, whose rights may be others. Defaults to the source's error, and the inner service
-    /// is not called.
+    /// Lets a call pass without a token if the source fails. The resource then sees an anonymous
+    /// caller, which may have other rights. Defaults to returning the source's error without calling
+    /// the inner service.
     pub fn allow_missing_token(self) -> Self {
         self.change(|rules| rules.allow_missing_token = true)
     }
 
-    /// Counts a 401 as a rejection only where its challenge says `error="invalid_token"`.
-    /// Defaults to every 401. gRPC's `UNAUTHENTICATED` always counts.
+    /// Counts a 401 as a rejection only if its challenge has `error="invalid_token"`. Defaults to
+    /// every 401. gRPC's `UNAUTHENTICATED` always counts.
     pub fn with_strict_recovery(self) -> Self {
         self.change(|rules| rules.rejection = RejectionRule::InvalidToken)
     }
 
-    /// Has `replay` say which bodies are sent again after a rejection. Defaults to [`Known`].
+    /// Sets which bodies are sent again after a rejection. Defaults to [`Known`].
     pub fn with_replay<Q>(self, replay: Q) -> AddBearer<T, Q> {
         AddBearer { source: self.source, rules: self.rules, replay }
     }
 
-    /// The clock by which reading a rejected answer ends. Defaults to the system's.
+    /// Sets the clock that limits how long a rejected answer is read. Defaults to the system's.
     pub fn with_clock(self, clock: Clock) -> Self {
         self.change(|rules| rules.clock = clock)
     }
@@ -172,26 +172,26 @@ impl<T, P> AddBearer<T, P> {
         Self { source: Arc::new(source), ..self }
     }
 
-    /// Replaces a credential that is on the request already. Defaults to leaving it alone.
+    /// Replaces a credential that is on the request already. Defaults to keeping it.
     pub fn allow_credential_overwrite(self) -> Self {
         self.change(|rules| rules.overwrite = true)
     }
 
     /// Lets a call to another origin pass, without the token. Defaults to an error.
     ///
-    /// A redirect may copy the query of the call before it, and with it the token that the layer
-    /// put there. Therefore, where the token rides in the query ([`TokenLocation::Query`]), the
-    /// layer removes every `access_token` from the query of such a call and keeps every other
-    /// byte. It does so whatever the value is, because a token may be renewed between two hops,
-    /// and whoever put it there: to send another token to another origin, use a header or a client
-    /// without this layer. An `access_token` that another [`AddBearer`] attached for that origin
-    /// stays.
+    /// A redirect may copy the query of the previous call, and with it the token that the layer put
+    /// there. If the token goes into the query ([`TokenLocation::Query`]), the layer therefore
+    /// removes every `access_token` from the query of such a call and keeps every other byte. It
+    /// removes any value, including one that the caller put there, because a token may be renewed
+    /// between two hops. To send another token to another origin, use a header or a client without
+    /// this layer. An `access_token` that another [`AddBearer`] attached for that origin stays.
     ///
-    /// A call whose URI has an `access_token` inside of another value, for example
+    /// A call whose URI has an `access_token` inside another value, for example
     /// `?next=%2Fstart%3Faccess_token%3DT`, fails with
-    /// [`ErrorKind::ForeignOrigin`](crate::client::ErrorKind::ForeignOrigin), because nothing says
-    /// where the token ends. The layer does not recognise a token that a server puts elsewhere:
-    /// into the path, a parameter of another name, or any other encoding than percent escapes.
+    /// [`ErrorKind::ForeignOrigin`](crate::client::ErrorKind::ForeignOrigin), because the layer
+    /// cannot know where the token ends. The layer does not recognise a token that a server puts
+    /// elsewhere: into the path, into a parameter of another name, or in another encoding than
+    /// percent escapes.
     pub fn allow_other_origins(self) -> Self {
         self.change(|rules| rules.allow_other_origins = true)
     }

@@ -1,13 +1,13 @@
 use crate::{ConfigError, Origin};
 use http::Uri;
 
-/// The origins that a token is for. To any other it never goes.
+/// The origins that a token is for. The layer sends it to no other.
 ///
-/// The layer checks the URI of every call, so the rule holds for each hop of a redirect that a
-/// layer above follows. A URI without a host (tonic without `with_origin`, a bare connection)
-/// can only go where the connection goes, and passes.
+/// The layer checks the URI of every call, and so each hop of a redirect that a layer above follows.
+/// A URI without a host (tonic without `with_origin`, a bare connection) can only go where the
+/// connection goes, and passes.
 ///
-/// Made of one origin or several; each is `https`, or `http` to the machine itself:
+/// Each origin is `https`, or `http` to the machine itself:
 ///
 /// ```
 /// use tower_oauth2::client::Origins;
@@ -25,12 +25,12 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// The listed origins.
+    /// Lists `origins`.
     ///
     /// # Errors
     ///
-    /// When there is none, one is no absolute URL or has a path, or one is plain `http` to
-    /// another machine.
+    /// If the list is empty, an origin is not an absolute URL or has a path, or an origin is plain
+    /// `http` to another machine.
     pub fn new<I>(origins: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
@@ -39,7 +39,7 @@ impl Origins {
         Self::allow_plain_http(origins)?.secure()
     }
 
-    /// The same, unless a token would be read on the way.
+    /// Refuses origins to which the token would travel unencrypted.
     fn secure(self) -> Result<Self, ConfigError> {
         match self.listed.iter().find(|origin| !origin.is_secure()) {
             Some(origin) => Err(ConfigError::new(format!(
@@ -49,12 +49,12 @@ impl Origins {
         }
     }
 
-    /// The listed origins, plain `http` to other machines among them: whoever is on the way
-    /// reads the token.
+    /// Lists `origins`, which may be plain `http` to other machines. The network between can then
+    /// read the token.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), plain `http` apart.
+    /// As [`new`](Self::new), except for plain `http`.
     pub fn allow_plain_http<I>(origins: I) -> Result<Self, ConfigError>
     where
         I: IntoIterator,
@@ -70,22 +70,22 @@ impl Origins {
         Ok(Self { listed, any_https: false })
     }
 
-    /// Every `https` origin there is, and the machine itself. Under anything that follows
-    /// redirects this hands the token to whoever is redirected to.
+    /// Contains every `https` origin, and the machine itself. Under a layer or client that follows
+    /// redirects, the token goes to any target of a redirect.
     #[must_use]
     pub fn dangerous_any_https_origin() -> Self {
         Self { listed: Box::default(), any_https: true }
     }
 
-    /// Whether a request to `uri` may carry the token.
+    /// Returns `true` if a request to `uri` may have the token.
     #[must_use]
     #[inline]
     pub fn contains(&self, uri: &Uri) -> bool {
-        // Mostly there is one, and it is spelled as here.
-        self.listed.first().is_some_and(|origin| origin.is_spelled(uri)) || self.allow_others(uri)
+        // The usual case: one origin, spelled as in the URI.
+        self.listed.first().is_some_and(|origin| origin.is_spelled(uri)) || self.contains_other(uri)
     }
 
-    fn allow_others(&self, uri: &Uri) -> bool {
+    fn contains_other(&self, uri: &Uri) -> bool {
         uri.authority().is_none()
             || self.listed.iter().any(|origin| origin.matches(uri))
             || (self.any_https && Origin::from_uri(uri).is_some_and(|origin| origin.is_secure()))
@@ -144,29 +144,31 @@ impl<const N: usize> TryFrom<[&str; N]> for Origins {
 mod tests {
     use super::*;
 
-    fn allows(origins: &Origins, uri: &str) -> bool {
+    fn contains(origins: &Origins, uri: &str) -> bool {
         origins.contains(&uri.parse().unwrap())
     }
 
+    // case: orig-04
     #[test]
-    fn an_origin_is_scheme_host_and_port_orig_04() {
+    fn an_origin_is_scheme_host_and_port() {
         let origins = Origins::try_from("https://api.example.com").unwrap();
-        assert!(!allows(&origins, "https://api.example.com:8443/x"));
-        assert!(!allows(&origins, "http://api.example.com/x"));
-        assert!(allows(&origins, "https://api.example.com:443/x"));
-        assert!(allows(&origins, "/x"), "a bare connection's own origin");
+        assert!(!contains(&origins, "https://api.example.com:8443/x"));
+        assert!(!contains(&origins, "http://api.example.com/x"));
+        assert!(contains(&origins, "https://api.example.com:443/x"));
+        assert!(contains(&origins, "/x"), "a bare connection's own origin");
     }
 
+    // case: orig-03
     #[test]
-    fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
+    fn any_https_origin_is_never_plain_http_to_another_machine() {
         let origins = Origins::dangerous_any_https_origin();
-        assert!(allows(&origins, "https://whoever.example/"));
-        assert!(allows(&origins, "http://127.0.0.1:8080/"));
-        assert!(!allows(&origins, "http://api.example.com/"));
+        assert!(contains(&origins, "https://other.example/"));
+        assert!(contains(&origins, "http://127.0.0.1:8080/"));
+        assert!(!contains(&origins, "http://api.example.com/"));
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_when_built() {
+    fn an_insecure_missing_or_relative_origin_is_refused_when_built() {
         assert!(Origins::try_from("http://api.example").is_err());
         assert!(Origins::allow_plain_http(["http://api.example"]).is_ok());
         assert!(Origins::new::<[&str; 0]>([]).is_err());

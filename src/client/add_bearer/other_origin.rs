@@ -1,14 +1,18 @@
-//! What becomes of a request to an origin that the token is not for.
+//! Keeps the token away from origins that it is not for.
 
 use super::{
-    attach::{MeantFor, is_in_query, with_pair},
+    attach::{QueryTokenOrigin, is_in_query, with_pair},
     rules::Rules,
 };
 use crate::{TokenLocation, client::Error, vocabulary::location::ACCESS_TOKEN};
 use http::{Request, Uri, uri::PathAndQuery};
 
-/// Lets `request` pass without the layer's token, or says why it does not.
-pub(super) fn let_pass<B>(request: &mut Request<B>, rules: &Rules) -> Result<(), Error> {
+/// Lets `request` pass without the layer's token.
+///
+/// # Errors
+///
+/// If calls to other origins are not allowed, or the token cannot be removed from the URI.
+pub(super) fn pass_without_token<B>(request: &mut Request<B>, rules: &Rules) -> Result<(), Error> {
     match rules.location {
         _ if !rules.allow_other_origins => Err(Error::foreign_origin(request.uri())),
         TokenLocation::Query => withhold(request),
@@ -16,11 +20,11 @@ pub(super) fn let_pass<B>(request: &mut Request<B>, rules: &Rules) -> Result<(),
     }
 }
 
-/// Takes every `access_token` out of the query. A redirect may have copied the layer's own there,
-/// and no value tells it from another: tokens are renewed between two hops.
+/// Removes every `access_token` from the query. A redirect may have copied the layer's own there,
+/// and its value does not identify it, because tokens are renewed between two hops.
 fn withhold<B>(request: &mut Request<B>) -> Result<(), Error> {
     let uri = request.uri();
-    if request.extensions().get() == Some(&MeantFor::of(uri)) {
+    if request.extensions().get() == Some(&QueryTokenOrigin::from_uri(uri)) {
         return Ok(());
     }
     if is_in_query(uri) {
@@ -32,9 +36,9 @@ fn withhold<B>(request: &mut Request<B>) -> Result<(), Error> {
     }
 }
 
-/// Returns `true` if `access_token=` is anywhere in `uri`, each of its characters as it is or
-/// escaped, however often. Characters before it are not decoded: half an escape there would
-/// otherwise swallow the first of them.
+/// Returns `true` if `access_token=` is anywhere in `uri`, each of its characters plain or escaped
+/// any number of times. Characters before it are not decoded: half an escape there would consume
+/// the first of them.
 fn has_pair_inside(uri: &Uri) -> bool {
     let text = uri.path_and_query().map_or("", PathAndQuery::as_str).as_bytes();
     (0..text.len()).any(|start| text.get(start..).is_some_and(begins_with_pair))
@@ -48,7 +52,7 @@ fn begins_with_pair(text: &[u8]) -> bool {
     rest.is_some()
 }
 
-/// Returns what follows `expected`, which `text` begins with as it is, as `%HH`, `%25HH` and so on.
+/// Returns what follows `expected` at the start of `text`: plain, as `%HH`, as `%25HH` and so on.
 fn after(expected: u8, text: &[u8]) -> Option<&[u8]> {
     match text.split_first()? {
         (byte, rest) if *byte == expected => Some(rest),
@@ -69,13 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_escapes_of_escapes_take_no_time() {
+    fn deeply_nested_escapes_take_linear_time() {
         let text = format!("/?%{}", "25".repeat(30_000));
         assert!(!has_pair_inside(&text.parse().unwrap()));
     }
 
     #[test]
-    fn a_pair_is_found_inside_of_anything() {
+    fn a_pair_inside_any_value_is_found() {
         for inside in [
             "/?a=b?access_token=",
             "/access_token=T/x",

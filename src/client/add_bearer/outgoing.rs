@@ -8,7 +8,7 @@ use std::future::poll_fn;
 /// A request with its token.
 pub(super) struct Outgoing<B, R> {
     pub(super) request: Request<B>,
-    /// `Some` if the call can be repeated.
+    /// `Some` if the call may be repeated.
     pub(super) recover: Option<Box<dyn Recover<Response<R>>>>,
 }
 

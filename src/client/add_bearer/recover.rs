@@ -1,9 +1,8 @@
-//! What happens when the resource rejects a token: drop it, get another, and repeat the call
-//! once.
+//! Repeats a call once with another token after the resource rejected the first.
 
 use super::{
     ReplayPolicy,
-    attach::Prepared,
+    attach::Credential,
     inner_service::{BoxError, BoxedCall, InnerService},
     refusal::missing_scopes,
     rules::Rules,
@@ -19,23 +18,22 @@ use std::{
     time::Duration,
 };
 
-/// How much of a rejected answer is read, and for how long, so that its connection can be used
-/// again.
+/// The bounds on reading a rejected response, which lets its connection be reused.
 const DRAIN_BYTES: usize = 16 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(100);
 
-/// A call that may have to be repeated, its types erased: only those calls that can be repeated
-/// carry one.
+/// A call that can be repeated, with its types erased.
 pub(super) trait Recover<R>: Send {
-    /// Either the answer is the caller's, or the call goes on.
+    /// Returns the response for the caller, or the rest of the call.
     fn answered(self: Box<Self>, response: R) -> Result<R, BoxedCall<R>>;
 }
 
 /// Where the token of the second call comes from.
-enum Another<F> {
-    /// The source, asked anew.
-    Next,
-    Awaited(F),
+enum SecondToken<F> {
+    /// [`TokenSource::token`], asked again.
+    FromSource,
+    /// [`TokenSource::widen`].
+    Wider(F),
 }
 
 /// What is needed to repeat a call.
@@ -44,9 +42,9 @@ pub(super) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
     pub(super) source: Arc<T>,
     pub(super) rules: Arc<Rules>,
     pub(super) replay: P,
-    /// The token that the call went out with.
+    /// The token of the first call.
     pub(super) token: AccessToken,
-    /// The request as it came, without the token; nothing where it cannot be sent again.
+    /// The request without the token; `None` if it cannot be sent again.
     pub(super) copy: Option<(Request<()>, P::Copy)>,
 }
 
@@ -62,30 +60,31 @@ where
         self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let another = if self.rules.rejection.applies_to(&response) {
-            self.source.reject(&self.token).then_some(Another::Next)
+        let second = if self.rules.rejection.applies_to(&response) {
+            self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
             let missing = missing_scopes(&response);
             let wider = missing.and_then(|scopes| self.source.widen(&self.token, &scopes));
-            wider.map(Another::Awaited)
+            wider.map(SecondToken::Wider)
         };
         let whole = self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy));
-        match another.filter(|_| whole) {
-            Some(another) => Err(Box::pin(self.repeat(response, another))),
+        match second.filter(|_| whole) {
+            Some(second) => Err(Box::pin(self.repeat(response, second))),
             None => Ok(response),
         }
     }
 }
 
 impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
-    /// Gets another token while `response` is held, so that it can still be given back, and
-    /// gives it back unless there is one. Then it is read to its end, within bounds, and
-    /// dropped before the second call: over one HTTP/1 connection a response that is held blocks
-    /// the next request, and one that is not read closes the connection.
+    /// Gets another token and repeats the call with it, or returns `response` if there is none.
+    ///
+    /// `response` is read to its end, within bounds, and dropped before the second call: over one
+    /// HTTP/1 connection an open response blocks the next request, and dropping it unread closes
+    /// the connection.
     async fn repeat<R>(
         self: Box<Self>,
         response: Response<R>,
-        another: Another<T::Future>,
+        second: SecondToken<T::Future>,
     ) -> Result<Response<R>, BoxError>
     where
         S: InnerService<P::Body, R>,
@@ -93,21 +92,21 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     {
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
-        let answer = match another {
-            Another::Next => source.token(RequestHead::from_request(&head)),
-            Another::Awaited(token) => Answer::Pending(token),
+        let answer = match second {
+            SecondToken::FromSource => source.token(RequestHead::from_request(&head)),
+            SecondToken::Wider(token) => Answer::Pending(token),
         };
         let token = match answer.wait().await {
             Ok(token) if !token.has_text_of(&rejected) => token,
             _ => return Ok(response),
         };
-        let (Some(body), Ok(prepared)) =
-            (replay.again(copy), Prepared::new(&token, &rules.location))
+        let (Some(body), Ok(credential)) =
+            (replay.again(copy), Credential::new(&token, &rules.location))
         else {
             return Ok(response);
         };
         let mut request = head.map(|()| body);
-        if prepared.attach(&mut request, rules.overwrite).is_err() {
+        if credential.attach(&mut request, rules.overwrite).is_err() {
             return Ok(response);
         }
         Uses::new().used();
@@ -117,9 +116,9 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     }
 }
 
-/// Reads `body` to its end, or to the bounds.
+/// Reads `body` to its end or to the bounds.
 async fn drain<R: Body>(body: R, clock: &Clock) {
-    // Without a runtime there are no timers, and an answer is not read that may never end.
+    // Without a runtime there are no timers, and the body may never end.
     if tokio::runtime::Handle::try_current().is_err() {
         return;
     }
@@ -131,7 +130,7 @@ async fn drain<R: Body>(body: R, clock: &Clock) {
             match Pin::as_mut(&mut body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     let length = frame.data_ref().map_or(0, bytes::Buf::remaining);
-                    // An empty frame counts too: there may be no end of them.
+                    // An empty frame counts as one byte: their number is not bounded.
                     match left.checked_sub(length.max(1)) {
                         Some(rest) => left = rest,
                         None => return Poll::Ready(()),

@@ -5,11 +5,11 @@ use http_body::Body;
 use http_body_util::{Empty, Full};
 use std::any::Any;
 
-/// Says whether, and how, a request body can be sent a second time.
+/// Decides which request bodies can be sent a second time, and how.
 ///
-/// A call whose token the resource rejects is repeated once with another token, if its body can
-/// be. [`Known`] is the default; [`Never`], [`Cloned`] and [`Buffered`](crate::client::Buffered) are the
-/// others.
+/// If the resource rejects the token of a call, the layer repeats the call once with another token,
+/// provided that its body can be sent again. The default policy is [`Known`]; the others are
+/// [`Never`], [`Cloned`] and [`Buffered`](crate::client::Buffered).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot tell whether a body of type `{B}` can be sent again",
     note = "give another policy to `with_replay`: `Cloned` for a body that is `Clone`, \
@@ -19,16 +19,17 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
     /// The body that the inner service gets.
     type Body: Send;
 
-    /// What is kept for the second time.
+    /// What is kept to send the body again.
     type Copy: Send + 'static;
 
-    /// The body that the inner service gets, where nothing need be kept.
+    /// Returns the body for the inner service if it will not be sent again.
     fn once(&self, body: B) -> Self::Body;
 
-    /// Splits `body` into what is sent now and what is kept, where something can be.
+    /// Splits `body` into the body that is sent now and the copy to send it again, or `None` if it
+    /// cannot be sent again.
     fn split(&self, body: B) -> (Self::Body, Option<Self::Copy>);
 
-    /// Whether what was kept is enough so far, so that another token is worth waiting for.
+    /// Returns `true` if `copy` is whole so far, so that another token is worth waiting for.
     ///
     /// Defaults to `true`.
     fn is_whole(&self, copy: &Self::Copy) -> bool {
@@ -36,20 +37,20 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
         true
     }
 
-    /// The body once more, where what was kept is enough.
+    /// Returns the body to send again, or `None` if `copy` is not whole.
     fn again(&self, copy: Self::Copy) -> Option<Self::Body>;
 }
 
-/// Sends again what is known to be whole: a body at its end, `Full<Bytes>`, `Empty<Bytes>`,
-/// `String`. Every other body is sent once.
+/// Sends bodies again that are known to be whole: a body at its end, `Full<Bytes>`, `Empty<Bytes>`
+/// and `String`. Every other body is sent once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known;
 
-/// Sends nothing again.
+/// Sends no body again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Never;
 
-/// Sends a clone again: for bodies whose clone is whole.
+/// Sends a clone of the body again, for bodies whose clone is whole.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cloned;
 
@@ -77,7 +78,7 @@ impl<B: Body + Default + Send + 'static> ReplayPolicy<B> for Known {
     }
 }
 
-/// A clone of `body` where it is a `T`.
+/// Returns a clone of `body` if it is a `T`.
 fn copy_as<T: Clone + 'static, B: 'static>(body: &B) -> Option<B> {
     let body: &dyn Any = body;
     let mut copy = Some(body.downcast_ref::<T>()?.clone());

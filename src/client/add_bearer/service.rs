@@ -1,9 +1,9 @@
 use super::{
     Known, ReplayPolicy, ResponseFuture,
-    attach::{Attached, Prepared, has_credential},
+    attach::{Attached, Credential, has_credential},
     inner_service::{BoxError, InnerService},
     last_token::LastToken,
-    other_origin::let_pass,
+    other_origin::pass_without_token,
     outgoing::Outgoing,
     recover::{Recover, Repeat},
     refusal::RejectionRule,
@@ -77,16 +77,16 @@ where
             let attached = match &mut self.last {
                 Some(last) => last.reuse().attach(&mut request, rules.overwrite),
                 None => {
-                    let prepared = self.source.prepared().clone();
-                    let attached = prepared.attach(&mut request, rules.overwrite);
-                    self.last = Some(LastToken::of_static(prepared));
+                    let credential = self.source.credential().clone();
+                    let attached = credential.attach(&mut request, rules.overwrite);
+                    self.last = Some(LastToken::of_static(credential));
                     attached
                 }
             };
             if let Err(error) = attached {
                 return ResponseFuture::failed(error);
             }
-        } else if let Err(error) = let_pass(&mut request, rules) {
+        } else if let Err(error) = pass_without_token(&mut request, rules) {
             return ResponseFuture::failed(error);
         }
         ResponseFuture::warm(self.inner.call(request), None)
@@ -107,8 +107,8 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<S::Future, Response<R>>;
 
-    /// Reserves the inner service only while a token is at hand, and never waits for one: a
-    /// request that is not known yet cannot be timed out, shed or steered elsewhere.
+    /// Reserves the inner service only while a token is available, and never waits for one: without
+    /// a request, no layer above could time out, shed or steer.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if self.reserved || self.source.is_warm() {
             ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
@@ -125,7 +125,7 @@ where
             let outgoing = self.outgoing(request);
             return self.send(outgoing);
         }
-        // Not by way of `outgoing`: moving a request costs as much as attaching the token.
+        // Without `outgoing`: moving a request costs as much as attaching the token.
         match self.attach_last(&mut request) {
             Ok(()) => {
                 self.reserved = false;
@@ -141,7 +141,7 @@ where
 enum Token<F> {
     /// The request has a credential, or goes to another origin.
     None,
-    /// That of `last`.
+    /// The token of `last`.
     Last,
     Awaited(F),
 }
@@ -198,7 +198,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
         let rules = &*self.rules;
         if !rules.origins.contains(request.uri()) {
-            return let_pass(request, rules).map(|()| Token::None);
+            return pass_without_token(request, rules).map(|()| Token::None);
         }
         if !rules.overwrite && has_credential(request, &rules.location) {
             return Ok(Token::None);
@@ -213,8 +213,8 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
 
     /// Keeps `token` for this call and later ones.
     fn keep(&mut self, token: AccessToken) -> Result<(), Error> {
-        let prepared = Prepared::new(&token, &self.rules.location)?;
-        self.last = Some(LastToken::new(token, prepared));
+        let credential = Credential::new(&token, &self.rules.location)?;
+        self.last = Some(LastToken::new(token, credential));
         Ok(())
     }
 

@@ -1,27 +1,27 @@
-use super::attach::Prepared;
+use super::attach::Credential;
 use crate::{AccessToken, ConfigError, TokenLocation, client::Error};
 use std::fmt;
 
-/// The one token of [`AddBearer::bearer`](crate::client::AddBearer::bearer), ready to be attached.
+/// The one token of [`AddBearer::bearer`](crate::client::AddBearer::bearer).
 #[derive(Clone)]
 pub struct StaticToken {
     token: AccessToken,
-    prepared: Prepared,
+    credential: Credential,
 }
 
 impl StaticToken {
     pub(super) fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, ConfigError> {
-        let prepared = Prepared::new(&token, location)
+        let credential = Credential::new(&token, location)
             .map_err(|error: Error| ConfigError::new(error.to_string()))?;
-        Ok(Self { token, prepared })
+        Ok(Self { token, credential })
     }
 
     pub(super) fn token(&self) -> &AccessToken {
         &self.token
     }
 
-    pub(super) fn prepared(&self) -> &Prepared {
-        &self.prepared
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
     }
 }
 

@@ -122,8 +122,9 @@ mod tests {
         pending.to_secret_string().expose().parse().unwrap()
     }
 
+    // case: code-02
     #[test]
-    fn the_challenge_is_that_of_rfc_7636_appendix_b_code_02() {
+    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
         let verifier = CodeVerifier::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         let (url, _) = sign_in().begin_with(verifier).unwrap();
         let challenge = "&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\

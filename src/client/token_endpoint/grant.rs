@@ -337,8 +337,9 @@ mod tests {
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }
 
+    // case: auth-10
     #[test]
-    fn a_reserved_name_is_an_error_that_names_it_auth_10() {
+    fn a_reserved_name_is_an_error_that_names_it() {
         for name in ["grant_type", "scope", "client_id", "client_secret", "resource"] {
             let error = Grant::client_credentials().with_param(name, "x").unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
