@@ -11,8 +11,8 @@ use tower_layer::Layer;
 /// Gets an access token by the client credentials grant, puts it on every request, keeps it
 /// fresh, and gets another when it is rejected.
 ///
-/// It is [`AddBearer`] with a [`TokenCache`] as its source: see there for what is attached where,
-/// and when a token is fetched. Nothing is fetched before the first call.
+/// This is [`AddBearer`] with a [`TokenCache`] as its source. Their docs say where the token is
+/// attached, and when it is fetched. Nothing is fetched before the first call.
 ///
 /// A clone, and every service made of it, shares the token. Call setters before the layer is cloned
 /// or used: after that they give the layer a cache of its own, and leave clones, services and
@@ -20,13 +20,13 @@ use tower_layer::Layer;
 ///
 /// # Defaults
 ///
-/// `Authorization: Bearer`; no scope is asked for; a call that is rejected with 401 is repeated
-/// once with another token, if its body is whole ([`Known`]); [`RefreshPolicy`].
+/// `Authorization: Bearer`; no scopes requested; a call that is rejected with 401 is repeated once
+/// with another token if its body is known to be whole ([`Known`]); [`RefreshPolicy`].
 ///
 /// # Deployment
 ///
-/// While there is no token, calls wait for it without using up what limits stand below this
-/// layer. Bound those who wait by a limit above it.
+/// While there is no token, calls wait for it and take no permit of a limit below this layer. Put a
+/// limit above it to bound the waiting calls.
 ///
 /// # Example
 ///
@@ -66,7 +66,7 @@ impl ClientCredentialsRefresh {
     ///
     /// # Errors
     ///
-    /// When an origin is missing, not absolute, or plain `http` to another machine: see
+    /// If an origin is missing, not absolute, or plain `http` to another machine: see
     /// [`Origins`].
     pub fn new<O>(endpoint: TokenEndpoint, origins: O) -> Result<Self, ConfigError>
     where
@@ -80,8 +80,8 @@ impl ClientCredentialsRefresh {
     }
 
     /// Gets tokens for `resource`, and for its origin alone, from the authorization server that it
-    /// names, if that is one of `issuers`: see [`TokenEndpoint::from_resource`]. They are asked for
-    /// as tokens for it ([`with_resource`](Self::with_resource)).
+    /// names, if that is one of `issuers`: see [`TokenEndpoint::from_resource`]. Requests name the
+    /// resource ([`with_resource`](Self::with_resource)).
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::ClientCredentialsRefresh};
@@ -116,19 +116,19 @@ impl ClientCredentialsRefresh {
 }
 
 impl<P> ClientCredentialsRefresh<P> {
-    /// Asks for `scopes`. Defaults to none: the server decides.
+    /// Requests `scopes`. Defaults to none: the server decides.
     pub fn with_scopes(self, scopes: ScopeSet) -> Self {
         let grant = self.grant.clone().with_scopes(scopes);
         Self { grant, ..self }.rebuilt()
     }
 
-    /// Asks for a token for `audience`. Defaults to none.
+    /// Requests a token for `audience`. Defaults to none.
     pub fn with_audience(self, audience: impl Into<String>) -> Self {
         let grant = self.grant.clone().with_audience(audience);
         Self { grant, ..self }.rebuilt()
     }
 
-    /// Asks for a token for `resource`, and may be called again for another.
+    /// Requests a token for `resource`. Another call adds another resource. Defaults to none.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl<P> ClientCredentialsRefresh<P> {
         Ok(Self { grant, ..self }.rebuilt())
     }
 
-    /// Adds a parameter to the token request.
+    /// Adds a parameter to the token request. Defaults to none.
     ///
     /// # Errors
     ///
@@ -152,15 +152,16 @@ impl<P> ClientCredentialsRefresh<P> {
         Ok(Self { grant, ..self }.rebuilt())
     }
 
-    /// Asks for more scopes where the resource refuses a call for lack of them (403
-    /// `insufficient_scope`, [RFC 6750 §3.1]) and all that it asks for is in `ceiling`: a token
-    /// with the union is fetched, the call is repeated once if its body is whole, and later calls
-    /// have the wider token. The one that is held goes out to others meanwhile. Scopes that the
-    /// authorization server refuses (`invalid_scope`) are not asked for again; after another
-    /// refusal they are, once the next token has come. Defaults to never: a resource must not make
-    /// a client ask for whatever it likes.
+    /// Requests more scopes if the resource refuses a call for lack of them (403
+    /// `insufficient_scope`, [RFC 6750 §3.1]) and all scopes that it names are in `ceiling`.
+    /// Defaults to never: a resource must not decide what a client requests.
     ///
-    /// It takes the copy of a request that recovery makes: none is repeated under
+    /// The cache fetches a token with the union, the layer repeats the call once if its body is
+    /// whole, and later calls use the wider token. Meanwhile other calls use the current one. The
+    /// cache does not request scopes again that the authorization server refused with
+    /// `invalid_scope`; after another refusal it does, with the next token.
+    ///
+    /// The repeated call is the copy that recovery makes, so no call is repeated under
     /// [`without_recovery`](Self::without_recovery).
     ///
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
@@ -168,48 +169,49 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { ceiling: Some(ceiling), ..self }.rebuilt()
     }
 
-    /// When to fetch, and how long to wait. Defaults to [`RefreshPolicy::default`].
+    /// Sets when tokens are fetched, and how long calls wait. Defaults to
+    /// [`RefreshPolicy::default`].
     pub fn with_policy(self, policy: RefreshPolicy) -> Self {
         Self { policy, ..self }.rebuilt()
     }
 
-    /// The clock that tells the token's age. Defaults to the system's.
+    /// Sets the clock that measures the token's age. Defaults to the system's.
     pub fn with_clock(self, clock: Clock) -> Self {
         let layer = self.layer.with_clock(clock.clone());
         Self { clock, layer, ..self }.rebuilt()
     }
 
-    /// Attaches the token there. Defaults to [`TokenLocation::Bearer`].
+    /// Sets where the token is attached. Defaults to [`TokenLocation::Bearer`].
     pub fn with_location(self, location: TokenLocation) -> Self {
         Self { layer: self.layer.with_location(location), ..self }
     }
 
-    /// Replaces a credential that is on the request already. Defaults to leaving it alone.
+    /// Replaces a credential that is on the request already. Defaults to keeping it.
     pub fn allow_credential_overwrite(self) -> Self {
         Self { layer: self.layer.allow_credential_overwrite(), ..self }
     }
 
-    /// As [`AddBearer::allow_other_origins`].
+    /// Lets calls to other origins pass: see [`AddBearer::allow_other_origins`].
     pub fn allow_other_origins(self) -> Self {
         Self { layer: self.layer.allow_other_origins(), ..self }
     }
 
-    /// As [`AddBearer::allow_missing_token`].
+    /// Lets calls pass without a token: see [`AddBearer::allow_missing_token`].
     pub fn allow_missing_token(self) -> Self {
         Self { layer: self.layer.allow_missing_token(), ..self }
     }
 
-    /// As [`AddBearer::without_recovery`].
+    /// Does not repeat rejected calls: see [`AddBearer::without_recovery`].
     pub fn without_recovery(self) -> Self {
         Self { layer: self.layer.without_recovery(), ..self }
     }
 
-    /// As [`AddBearer::with_strict_recovery`].
+    /// Recovers only from `invalid_token`: see [`AddBearer::with_strict_recovery`].
     pub fn with_strict_recovery(self) -> Self {
         Self { layer: self.layer.with_strict_recovery(), ..self }
     }
 
-    /// As [`AddBearer::with_replay`].
+    /// Sets which bodies are sent again: see [`AddBearer::with_replay`].
     pub fn with_replay<Q>(self, replay: Q) -> ClientCredentialsRefresh<Q> {
         let Self { endpoint, grant, policy, clock, ceiling, layer } = self;
         let layer = layer.with_replay(replay);

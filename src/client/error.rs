@@ -5,12 +5,12 @@ use crate::{
 use http::StatusCode;
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-/// Why a call could not be given a token, or a token request brought none.
+/// The reason why a call or a token request got no token.
 ///
-/// As an error of a layer it comes inside the service's
-/// [`Box<dyn Error>`](tower_service::Service::Error), and nothing was sent when it comes. All
-/// callers that waited for one fetch get the same failure ([`is_same`](Self::is_same)). It holds
-/// no token, no secret, no query string and no answer's body.
+/// A layer returns it inside the service's [`Box<dyn Error>`](tower_service::Service::Error), and
+/// has then sent nothing. All callers that waited for one fetch get the same failure
+/// ([`is_same`](Self::is_same)). It contains no token, no secret, no query string and no body of an
+/// answer.
 #[derive(Clone)]
 pub struct Error {
     failure: Arc<Failure>,
@@ -24,11 +24,11 @@ struct Failure {
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
-    /// What failed was the exchange of a code, which is never sent twice.
+    /// The exchange of a code failed, which is never repeated.
     spent_code: bool,
     /// The request cannot have reached the server.
     unsent: bool,
-    /// The server answers something else than what is asked for, and will do so again.
+    /// The answer is valid and of no use, and the next one will be too.
     lasting: bool,
 }
 
@@ -36,35 +36,34 @@ struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request goes to an origin that the token is not for, or may take it there inside of
-    /// its URI.
+    /// The request goes to an origin that the token is not for, or its URI may contain the token.
     ForeignOrigin,
-    /// The token cannot ride where it should: a `:` in a Basic user name, a URI that would
+    /// The token cannot be attached: it has a `:` and goes into a Basic user name, or the URI would
     /// become too long.
     Placement,
     /// The user's own source of tokens failed.
     Source,
     /// The authorization server could not be reached, or did not answer in time.
     Transport,
-    /// The authorization server refused; [`code`](Error::code) says why, where it said so.
+    /// The authorization server refused. [`code`](Error::code) is its reason, if it gave one.
     Refused,
     /// The answer of the authorization server cannot be used.
     InvalidResponse,
     /// The fetch ended without an answer: its runtime was shut down, or it panicked.
     Aborted,
-    /// A token has to be fetched, and there is no tokio runtime to do it on.
+    /// The fetch of a token needs a tokio runtime, and there is none.
     NoRuntime,
-    /// There is no token, or it is gone and cannot be fetched again: the user has to sign in.
+    /// There is no token and no way to fetch one: the user has to sign in.
     SignInNeeded,
-    /// The request does not say whose token it wants: see [`TokenPool`](super::TokenPool).
+    /// The request has no key of a [`TokenPool`](super::TokenPool).
     NoKey,
     /// The cache was shut down.
     ShutDown,
-    /// The answer to a sign-in is not one to this sign-in, or says that it failed.
+    /// The answer to a sign-in belongs to another sign-in, or says that it failed.
     SignIn,
 }
 
-/// What lies below an [`Error`]: the failure of the transport, rendered once.
+/// The source of an [`Error`]: the failure of the transport, rendered once.
 #[derive(Clone, Debug)]
 pub struct Cause {
     text: Box<str>,
@@ -75,8 +74,8 @@ impl Error {
         Self::of(Failure::new(kind, text))
     }
 
-    /// The error of a user's own source: `error` is rendered once, bounded and on one line, and
-    /// query strings are cut out of it. An [`Error`] stays what it is.
+    /// Wraps the error of a source of tokens. It is rendered once, on one line of bounded length,
+    /// without query strings. An [`Error`] stays as it is.
     pub fn from_source(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(own) => *own,
@@ -88,18 +87,20 @@ impl Error {
 
     pub(super) fn foreign_origin(uri: &http::Uri) -> Self {
         let text = match Origin::from_uri(uri) {
-            Some(origin) => format!("the token is not for {origin}, which its layer was not given"),
+            Some(origin) => {
+                format!("the token is not for {origin}, which is not an origin of its layer")
+            }
             None => "the token is not for this URI".into(),
         };
         Self::new(ErrorKind::ForeignOrigin, text)
     }
 
-    /// A request elsewhere, in whose URI the token may be where it cannot be cut out.
+    /// A request to another origin with a token inside its URI that cannot be removed.
     pub(super) fn token_inside(uri: &http::Uri) -> Self {
         let origin =
             Origin::from_uri(uri).map_or_else(String::new, |origin| format!(" to {origin}"));
         let text = format!(
-            "the URI{origin} has an access_token inside of another value, which may be the one that \
+            "the URI{origin} has an access_token inside another value, which may be the one that \
              this layer attached"
         );
         Self::new(ErrorKind::ForeignOrigin, text)
@@ -109,7 +110,7 @@ impl Error {
         Self::new(ErrorKind::Placement, text)
     }
 
-    /// A form that was not posted, or not answered.
+    /// A form that was not posted or not answered.
     pub(super) fn post(error: PostError) -> Self {
         match error {
             PostError::Client(text) => Self::new(ErrorKind::Source, text),
@@ -118,7 +119,7 @@ impl Error {
         }
     }
 
-    /// The failure of the transport, which was asked to keep the secrets of the attempt out of it.
+    /// A failure of the transport, which has removed the secrets of the attempt.
     pub(super) fn transport(error: &TransportError) -> Self {
         let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
@@ -152,7 +153,7 @@ impl Error {
         Self::of(Failure { status: Some(status), ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
-    /// The answer can be read, and holds what is no use here: the next one will too.
+    /// A valid answer of no use, as the next one will be.
     pub(super) fn of_no_use(status: StatusCode, text: impl Into<String>) -> Self {
         let mut error = Self::invalid_response(status, text);
         if let Some(failure) = Arc::get_mut(&mut error.failure) {
@@ -162,20 +163,23 @@ impl Error {
     }
 
     pub(super) fn sign_in_needed() -> Self {
-        let text = "the access token is gone and cannot be fetched again: sign in again";
+        let text = "there is no access token and no way to fetch one; the user has to sign in";
         Self::new(ErrorKind::SignInNeeded, text)
     }
 
-    /// A pool has no cache for what the request names.
+    /// A pool has no cache for the key of the request.
     pub(super) fn not_signed_in() -> Self {
-        Self::new(ErrorKind::SignInNeeded, "there are no tokens of this user: sign in")
+        Self::new(
+            ErrorKind::SignInNeeded,
+            "the token pool has no tokens of this user; the user has to sign in",
+        )
     }
 
-    /// The request does not say which cache of a pool it is for.
+    /// The request has no key of a pool.
     pub(super) fn no_key() -> Self {
         Self::new(
             ErrorKind::NoKey,
-            "the request does not say whose token it wants: the pool looks into its extensions",
+            "the request has no key of the token pool; put it into the extensions",
         )
     }
 
@@ -188,13 +192,12 @@ impl Error {
         Self::new(ErrorKind::Aborted, text)
     }
 
-    /// The deadline of a fetch is over.
+    /// The fetch exceeded its deadline.
     pub(super) fn timed_out() -> Self {
         Self::new(ErrorKind::Transport, "the token request took too long")
     }
 
-    /// The metadata that say where the token endpoint is are not to be had; no token request was
-    /// sent.
+    /// The metadata that name the token endpoint could not be read. No token request was sent.
     pub(super) fn discovery(error: &DiscoveryError) -> Self {
         let kind = match error.kind() {
             DiscoveryErrorKind::Transport => ErrorKind::Transport,
@@ -207,18 +210,18 @@ impl Error {
     }
 
     pub(super) fn no_token_endpoint() -> Self {
-        let text = "the metadata names no token endpoint that may be asked";
+        let text = "the metadata have no usable token_endpoint";
         Self::of(Failure { unsent: true, ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
-    /// The refresh token may be used up, and is not sent again.
+    /// The refresh token may be used up, so it is not sent again.
     pub(super) fn answers_lost() -> Self {
-        let text = "the answers to a refresh were lost, and its refresh token may be used up: \
-                    sign in again";
+        let text = "the answers to a refresh were lost, and its refresh token may be used up; \
+                    the user has to sign in";
         Self::new(ErrorKind::SignInNeeded, text)
     }
 
-    /// The user, or the server, said no to a sign-in.
+    /// The user or the server refused a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
         let mut text = format!("the sign-in was refused: {code}");
@@ -229,9 +232,9 @@ impl Error {
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 
-    /// An error of the exchange of a code.
+    /// Marks this error as one of the exchange of a code.
     pub(super) fn of_exchange(self) -> Self {
-        let text = format!("{}; the sign-in has to begin anew", self.failure.text);
+        let text = format!("{}; begin the sign-in again", self.failure.text);
         Self::of(Failure {
             text: text.into(),
             code: self.failure.code.clone(),
@@ -241,12 +244,12 @@ impl Error {
         })
     }
 
-    /// Whether the request cannot have reached the server.
+    /// Returns `true` if the request cannot have reached the server.
     pub(super) fn is_unsent(&self) -> bool {
         self.failure.unsent
     }
 
-    /// Whether the server answers something else than what is asked for.
+    /// Returns `true` if the next answer will be of no use either.
     pub(super) fn is_lasting(&self) -> bool {
         self.failure.lasting
     }
@@ -255,7 +258,7 @@ impl Error {
         Self { failure: Arc::new(failure), next_try: None }
     }
 
-    /// The same failure, and how long it is until the next try.
+    /// Returns the same failure with the time until the next try.
     pub(super) fn with_next_try(&self, next_try: Duration) -> Self {
         Self { failure: self.failure.clone(), next_try: Some(next_try) }
     }
@@ -267,13 +270,13 @@ impl Error {
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.failure.kind
     }
 
-    /// The `error` code of the authorization server ([RFC 6749 §5.2]), where it sent one.
+    /// Returns the `error` code of the authorization server ([RFC 6749 §5.2]), if it sent one.
     ///
     /// [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
     #[must_use]
@@ -281,22 +284,22 @@ impl Error {
         self.failure.code.as_deref()
     }
 
-    /// The status of the authorization server's answer, where there was one.
+    /// Returns the status of the authorization server's answer, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.failure.status
     }
 
-    /// How long it is until the next try, or what the server asked for.
+    /// Returns the time until the next try, or the server's `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.next_try.or(self.failure.retry_after)
     }
 
-    /// Whether the same may succeed later without anybody changing anything: transport failures,
-    /// unusable answers, and the statuses 408, 425, 429 and 5xx whatever the body says; not where
-    /// the answer is a token of another type, or one that does not say what was issued where it
-    /// must. Nothing of the kind helps a sign-in, whose code is never sent twice.
+    /// Returns `true` if the same may succeed later without any change: after a transport failure, an
+    /// unusable answer, or a status 408, 425, 429 or 5xx with any body. Returns `false` if the answer
+    /// is a token of another type or lacks a required `issued_token_type`, and for the exchange of a
+    /// sign-in's code, which is never repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
@@ -318,15 +321,15 @@ impl Error {
         }
     }
 
-    /// Whether the user has to sign in again: the token is gone for good, or a sign-in failed,
-    /// for whatever reason.
+    /// Returns `true` if the user has to sign in again: the token cannot be renewed, or a sign-in
+    /// failed for any reason.
     #[must_use]
     pub fn is_sign_in_needed(&self) -> bool {
         let kind = self.failure.kind;
         self.failure.spent_code || matches!(kind, ErrorKind::SignInNeeded | ErrorKind::SignIn)
     }
 
-    /// Whether both are one failure: that of the same fetch.
+    /// Returns `true` if both are the failure of one fetch.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.failure, &other.failure)

@@ -1,5 +1,9 @@
-//! For clients: [`AddBearer`] puts an access token on every request, and a [`TokenSource`] says
-//! where the token comes from; [`ClientCredentialsRefresh`] is both for the usual case.
+//! The layers of clients: [`AddBearer`] puts an access token of a [`TokenSource`] on every request,
+//! and [`ClientCredentialsRefresh`] does both with the client credentials grant.
+//!
+//! **In**: requests, and a source of tokens: a static one, a [`TokenCache`], a [`TokenPool`] or a
+//! closure. **Out**: requests with tokens, which are refreshed and replaced in time. **Uses**
+//! `vocabulary`, `observe`, `jose` and `back_channel`, never `server`.
 
 mod add_bearer;
 mod client_credentials;

@@ -9,12 +9,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Where [`AddBearer`](super::AddBearer) gets its tokens from.
+/// Gives [`AddBearer`](super::AddBearer) its tokens.
 ///
-/// Implemented for closures: `async || Ok(token)` is a source that is asked at every call. (An
-/// `async` closure that captures something is no `Fn`; write
-/// `move || { let store = store.clone(); async move { … } }`.) For a source that looks at the request, see [`FromRequest`]; for one behind a pointer, see
-/// [`into_shared`](Self::into_shared).
+/// [`token`](Self::token) is all that a source needs; the other methods let a layer reuse, replace
+/// and widen tokens. A closure such as `async || Ok(token)` is a source that is asked at every call.
+/// (An `async` closure that captures something is not `Fn`; write
+/// `move || { let store = store.clone(); async move { … } }`.) [`FromRequest`] is a source that
+/// looks at the request, and [`into_shared`](Self::into_shared) erases the type of a source.
 ///
 /// ```
 /// use tower_oauth2::{AccessToken, ConfigError, client::AddBearer};
@@ -27,41 +28,40 @@ use std::{
 /// # Ok::<(), ConfigError>(())
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
-    /// The wait for a token that is not there yet. It owns what it needs.
+    /// Resolves to a token that is not available yet. It owns what it needs.
     type Future: Future<Output = Result<AccessToken, Error>> + Send + 'static;
 
-    /// A token for the request with this head: at once where there is one.
+    /// Returns a token for the request with this head, at once if one is available.
     fn token(&self, request: RequestHead<'_>) -> Answer<Self::Future>;
 
-    /// Whether `held`, which [`token`](Self::token) gave for an earlier request, may go on this
-    /// one without asking again. It is asked before every call, so it must be quick: no lock, no
-    /// allocation.
+    /// Returns `true` if `held`, a token of an earlier request, may be used for this one. The layer
+    /// calls this before every call, so it must be quick: no lock, no allocation.
     ///
-    /// Defaults to `false`: ask each time.
+    /// Defaults to `false`: the layer calls [`token`](Self::token) each time.
     fn is_current(&self, held: &AccessToken, request: RequestHead<'_>) -> bool {
         let _ = (held, request);
         false
     }
 
-    /// Whether a token is likely to be there at once, so that the inner service is worth
-    /// reserving before the request is known. A wrong guess costs a clone of the inner service,
-    /// nothing else.
+    /// Returns `true` if [`token`](Self::token) is likely to answer at once, so that the layer
+    /// reserves the inner service before it has a request. A wrong guess only costs a clone of the
+    /// inner service.
     ///
     /// Defaults to `true`.
     fn is_warm(&self) -> bool {
         true
     }
 
-    /// Whether [`reject`](Self::reject) can ever help, so that a copy of the request is worth its
-    /// cost.
+    /// Returns `true` if [`reject`](Self::reject) or [`widen`](Self::widen) can lead to another
+    /// token, so that the layer copies requests in order to repeat them.
     ///
     /// Defaults to `false`.
     fn can_recover(&self) -> bool {
         false
     }
 
-    /// The resource refused `rejected`: it is not to be given out again. Whether another token may
-    /// be had, so that the call is worth repeating.
+    /// Stops giving out `rejected`, which the resource refused. Returns `true` if
+    /// [`token`](Self::token) may have another, with which the layer then repeats the call.
     ///
     /// Defaults to `false`.
     fn reject(&self, rejected: &AccessToken) -> bool {
@@ -69,18 +69,17 @@ pub trait TokenSource: Send + Sync + 'static {
         false
     }
 
-    /// The resource refused `held` for lack of `scopes` (403 `insufficient_scope`): the wait for a
-    /// token that has them, with which the call is repeated. `held` stays good for other calls. It
-    /// is asked only where [`recovers`](Self::recovers) says so.
+    /// Returns a future of a token that also has `scopes`, for lack of which the resource refused
+    /// `held` (403 `insufficient_scope`). The layer repeats the call with it; `held` stays valid for
+    /// other calls. The layer calls this only if [`can_recover`](Self::can_recover) is `true`.
     ///
-    /// Defaults to none: the refusal is the caller's.
+    /// Defaults to `None`: the caller gets the refusal.
     fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<Self::Future> {
         let _ = (held, scopes);
         None
     }
 
-    /// This source behind a shared pointer, its type erased; only an answer that has to be
-    /// waited for is boxed.
+    /// Erases the type of this source behind a shared pointer. Only a pending answer is boxed.
     fn into_shared(self) -> SharedTokenSource
     where
         Self: Sized,
@@ -92,7 +91,7 @@ pub trait TokenSource: Send + Sync + 'static {
 /// The future of an erased source.
 pub type BoxTokenFuture = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send>>;
 
-/// A source of any type: what [`TokenSource::into_shared`] makes.
+/// A source of any type, as [`TokenSource::into_shared`] returns it.
 pub type SharedTokenSource = Arc<dyn TokenSource<Future = BoxTokenFuture>>;
 
 impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
@@ -123,7 +122,7 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
     }
 }
 
-/// A source whose future is boxed, so that sources of different types have one type.
+/// A source with a boxed future, so that sources of different types have one type.
 #[derive(Clone, Debug)]
 struct Boxed<T>(T);
 
@@ -155,7 +154,7 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
     }
 }
 
-/// One token for every request, for ever.
+/// Gives the same token to every request.
 impl TokenSource for AccessToken {
     type Future = std::future::Ready<Result<Self, Error>>;
 
@@ -185,8 +184,8 @@ where
     }
 }
 
-/// A closure over the head of the request as a [`TokenSource`]: the user in its extensions may
-/// decide whose token it is.
+/// A [`TokenSource`] that calls a closure with the head of the request, for example to choose the
+/// token of the user in its extensions.
 ///
 /// ```
 /// use tower_oauth2::{AccessToken, ConfigError, client::{AddBearer, FromRequest}};
@@ -196,7 +195,7 @@ where
 ///
 /// let source = FromRequest::new(|request| {
 ///     let token = request.extensions().get().map(|TokenOfUser(token)| token.clone());
-///     async { token.ok_or("nobody is signed in") }
+///     async { token.ok_or("no user is signed in") }
 /// });
 /// let layer = AddBearer::from_source(source, "https://api.example")?;
 /// # Ok::<(), ConfigError>(())
@@ -207,7 +206,7 @@ pub struct FromRequest<F> {
 }
 
 impl<F> FromRequest<F> {
-    /// Asks `token`, which owns what it needs of the head once it has returned.
+    /// Calls `token` for each request. Its future owns what it needs of the head.
     pub fn new<Fut>(token: F) -> Self
     where
         F: Fn(RequestHead<'_>) -> Fut,

@@ -302,7 +302,7 @@ async fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
             assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
             assert_eq!(
                 error.to_string(),
-                "the token is not for http://api.example.com, which its layer was not given"
+                "the token is not for http://api.example.com, which is not an origin of its layer"
             );
         }
         for (uri, sent) in passing.heads(plain, &HeaderMap::new()).await {
@@ -331,7 +331,7 @@ async fn an_origin_is_scheme_host_and_port_orig_04() {
         for sent in refusing.sends(other, &HeaderMap::new()).await {
             let error = sent.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
-            let said = format!("the token is not for {name}, which its layer was not given");
+            let said = format!("the token is not for {name}, which is not an origin of its layer");
             assert_eq!(error.to_string(), said);
         }
         for (uri, sent) in passing.heads(other, &HeaderMap::new()).await {

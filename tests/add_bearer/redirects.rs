@@ -183,7 +183,7 @@ async fn every_kind_of_redirect_is_checked_orig_01() {
             let error = start(client).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the token is not for https://b.example, which its layer was not given"
+                "the token is not for https://b.example, which is not an origin of its layer"
             );
             assert_eq!(network.seen().len(), 1);
         }
@@ -290,7 +290,7 @@ async fn a_redirect_with_the_query_inside_of_a_parameter_is_not_followed_orig_01
         assert_eq!((error.kind(), seen.len()), (ErrorKind::ForeignOrigin, 1));
         assert_eq!(
             error.to_string(),
-            "the URI to https://b.example has an access_token inside of another value, which may \
+            "the URI to https://b.example has an access_token inside another value, which may \
              be the one that this layer attached"
         );
         assert!(!format!("{error:?}").contains(TOKEN), "{error:?}");

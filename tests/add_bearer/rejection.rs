@@ -640,7 +640,7 @@ async fn a_destroyed_token_is_the_end_until_a_new_one_is_stored_r401_16() {
         for _ in 0..2 {
             let error = call(&mut client, post()).await.unwrap_err().downcast::<Error>().unwrap();
             assert_eq!((error.kind(), error.is_sign_in_needed()), (ErrorKind::SignInNeeded, true));
-            assert!(error.to_string().contains("sign in again"), "{error}");
+            assert!(error.to_string().contains("has to sign in"), "{error}");
             assert_eq!(resource.seen().len(), 0, "the resource is not called");
         }
         cache.store(&token(new));

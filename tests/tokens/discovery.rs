@@ -283,7 +283,7 @@ async fn a_sign_in_of_metadata_compares_the_issuer_that_was_promised() {
     let state = url.query().unwrap().split('&').find_map(|pair| pair.strip_prefix("state="));
     let back: Uri = format!("{callback}?code=C&state={}", state.unwrap()).parse().unwrap();
     let error = sign_in.finish(pending, &back).await.unwrap_err();
-    assert!(error.to_string().contains("names no issuer"), "{error}");
+    assert!(error.to_string().contains("has no issuer"), "{error}");
     assert!(network.asked().is_empty());
 
     assert!(of(&metadata, ClientAuthentication::none()).is_err());

@@ -73,7 +73,7 @@ fn param(uri: &Uri, name: &str) -> Option<String> {
     values.pop().map(|(_, value)| value)
 }
 
-const DIFFERS: &str = "the answer is to another sign-in: its state differs";
+const DIFFERS: &str = "the answer belongs to another sign-in: its state differs";
 
 #[tokio::test]
 async fn an_answer_without_the_state_of_this_sign_in_is_refused_code_01() {
@@ -247,7 +247,7 @@ async fn a_refusal_counts_only_in_an_answer_to_this_sign_in_code_03() {
 
 const ISSUER: &str = "https://a.example";
 const OTHER: &str = "the answer is from another issuer";
-const PROMISED: &str = "the answer names no issuer, which the server promised";
+const PROMISED: &str = "the answer has no issuer (iss), which this server always sends";
 
 #[tokio::test]
 async fn an_answer_of_another_issuer_reaches_no_token_endpoint_code_04() {
@@ -292,7 +292,7 @@ async fn exchange_at(server: &CountingServer) -> Error {
     let error = sign_in.finish(pending, &callback).await.unwrap_err();
     assert!(error.is_sign_in_needed(), "{error}");
     assert!(!error.is_transient(), "the code is spent");
-    assert!(error.to_string().ends_with("; the sign-in has to begin anew"), "{error}");
+    assert!(error.to_string().ends_with("; begin the sign-in again"), "{error}");
     assert_absent(&["c0de", "s3cr3t"], &printed(&error));
     error
 }
@@ -476,8 +476,8 @@ fn what_was_kept_without_its_server_cannot_be_read() {
         let error = old.parse::<PendingSignIn>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "this is no pending sign-in as to_secret_string of this version writes it; \
-             the sign-in has to begin anew"
+            "to_secret_string of this version did not write this pending sign-in; begin the \
+             sign-in again"
         );
     }
 }

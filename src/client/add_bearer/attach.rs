@@ -38,7 +38,7 @@ pub(super) enum Attached {
 impl Credential {
     /// Returns `token` in its form for `location`.
     pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
-        let too_long = |_| Error::placement("the token does not fit into a header");
+        let too_long = |_| Error::placement("the token is too long for a header");
         Ok(match location {
             TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),
             TokenLocation::Header(header) => {
@@ -70,7 +70,7 @@ impl Credential {
             | TokenLocation::WebSocketProtocol(_)
             | TokenLocation::WebSocketProtocolPair(_) => {
                 return Err(Error::placement(
-                    "only a server reads a token there; a client has Bearer, Header, Query and BasicUserName",
+                    "only a server reads tokens there; a client uses Bearer, Header, Query or BasicUserName",
                 ));
             }
             TokenLocation::Query => {

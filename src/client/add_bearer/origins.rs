@@ -64,7 +64,7 @@ impl Origins {
             origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>()?;
         if listed.is_empty() {
             return Err(ConfigError::new(
-                "a token is for at least one origin, such as https://api.example",
+                "no origin is listed; a token is for at least one, such as https://api.example",
             ));
         }
         Ok(Self { listed, any_https: false })

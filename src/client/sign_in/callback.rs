@@ -1,9 +1,9 @@
-//! What a browser brings back.
+//! The parameters of the URI that the browser comes back to.
 
 use crate::client::{Error, ErrorKind};
 use http::Uri;
 
-/// What a callback says; every parameter at most once.
+/// The parameters of a callback, each at most once.
 #[derive(Default)]
 pub(super) struct Callback {
     pub(super) code: Option<String>,

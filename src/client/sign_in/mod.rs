@@ -1,4 +1,8 @@
-//! Signing a user in by the authorization code grant: values in, values out.
+//! The sign-in of a user by the authorization code grant.
+//!
+//! **In**: settings, then the URI that the browser comes back to. **Out**: a URL for the browser
+//! with a [`PendingSignIn`], then a [`TokenResponse`]. **Uses** `vocabulary`, `back_channel` and,
+//! within the client, its error and `token_endpoint`.
 
 mod callback;
 mod pending;
@@ -8,7 +12,7 @@ use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     token_endpoint::{
         digest::FieldDigest,
-        grant::{RESOURCE, absolute},
+        grant::{RESOURCE, absolute, new_param},
     },
 };
 use crate::{
@@ -43,24 +47,24 @@ const RESERVED: &[&str] = &[
 /// ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1),
 /// [RFC 7636](https://www.rfc-editor.org/rfc/rfc7636)).
 ///
-/// [`begin`](Self::begin) gives the URL to send the browser to, and a [`PendingSignIn`] to keep
-/// until it comes back; [`finish`](Self::finish) checks what came back and exchanges the code.
+/// [`begin`](Self::begin) returns the URL to send the browser to, and a [`PendingSignIn`] to keep
+/// until it comes back. [`finish`](Self::finish) checks the answer and exchanges its code.
 ///
 /// # Defaults
 ///
-/// A random `state` that must come back, PKCE with S256, ten minutes to sign in.
+/// A random `state` that must come back; PKCE with S256; ten minutes to sign in.
 ///
 /// # Security
 ///
 /// A sign-in is bound to its server: [`finish`](Self::finish) refuses a [`PendingSignIn`] that was
 /// begun with another authorization URL, token endpoint, issuer, client identifier or redirect URI.
-/// So the code of one server is never sent to another because the client mixed up their `SignIn`s
+/// So a client that mixes up its `SignIn`s does not send the code of one server to another
 /// ([RFC 9700 §4.4](https://www.rfc-editor.org/rfc/rfc9700#section-4.4)).
 ///
 /// An attacker may also make one server answer a sign-in that was begun at another. A client of
-/// several servers notices this by the issuer in the answer
-/// ([`with_issuer`](Self::with_issuer)). Where a server sends none, give each server a redirect URI
-/// of its own, and finish with the `SignIn` of the redirect URI that the browser came back to.
+/// several servers detects this by the issuer in the answer ([`with_issuer`](Self::with_issuer)). If
+/// a server sends none, give each server a redirect URI of its own, and finish with the `SignIn` of
+/// the redirect URI that the browser came back to.
 ///
 /// # Example
 ///
@@ -95,12 +99,12 @@ pub struct SignIn {
     params: Vec<(String, String)>,
     issuer: Issuer,
     pkce: bool,
-    state_may_miss: bool,
+    allow_missing_state: bool,
     lifetime: Duration,
     clock: Clock,
 }
 
-/// What is known of RFC 9207's `iss`.
+/// The `iss` of an answer (RFC 9207).
 #[derive(Clone, Debug)]
 struct Issuer {
     expected: Option<Box<str>>,
@@ -108,13 +112,13 @@ struct Issuer {
 }
 
 impl SignIn {
-    /// Sends browsers to `authorize_url`, from where they come back to `redirect_uri`; the code
-    /// that they bring is exchanged at `endpoint`.
+    /// Sends browsers to `authorize_url`, expects them back at `redirect_uri`, and exchanges their
+    /// codes at `endpoint`.
     ///
     /// # Errors
     ///
-    /// When `authorize_url` is no absolute `https` URL (or `http` to the machine itself), or
-    /// `redirect_uri` is no absolute URI without a fragment.
+    /// If `authorize_url` is not an absolute `https` URL (`http` is accepted to the machine itself),
+    /// or `redirect_uri` is not an absolute URI without a fragment.
     pub fn new(
         endpoint: TokenEndpoint,
         client_id: impl Into<Box<str>>,
@@ -127,13 +131,14 @@ impl SignIn {
             .filter(|url| Origin::from_uri(url).is_some_and(|origin| origin.is_secure()))
             .ok_or_else(|| {
                 ConfigError::new(
-                    "the authorization URL is no absolute https URL, such as https://as.example/authorize",
+                    "the authorization URL is not an absolute https URL, such as https://as.example/authorize",
                 )
             })?;
         let absolute = redirect_uri.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some());
         if !absolute || redirect_uri.contains('#') {
             return Err(ConfigError::new(
-                "the redirect URI is no absolute URI without a fragment, such as https://app.example/callback",
+                "the redirect URI is not an absolute URI without a fragment, such as \
+                 https://app.example/callback",
             ));
         }
         Ok(Self {
@@ -147,14 +152,15 @@ impl SignIn {
             params: Vec::new(),
             issuer: Issuer { expected: None, required: false },
             pkce: true,
-            state_may_miss: false,
+            allow_missing_state: false,
             lifetime: Duration::from_secs(10 * 60),
             clock: Clock::system(),
         })
     }
 
-    /// Signs in at the server of `metadata`, as `client`: its two endpoints, and its issuer, with
-    /// which the answer is compared ([`with_issuer`](Self::with_issuer)).
+    /// Signs in at the server of `metadata` as `client`. It takes the two endpoints from there, and
+    /// the issuer for [`with_issuer`](Self::with_issuer) or
+    /// [`with_required_issuer`](Self::with_required_issuer).
     ///
     /// ```
     /// use tower_oauth2::{
@@ -174,7 +180,7 @@ impl SignIn {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new), and when the metadata lack an endpoint, or `client` an identifier.
+    /// As [`new`](Self::new), and if the metadata lack an endpoint, or `client` an identifier.
     pub fn from_metadata(
         metadata: &AuthorizationServerMetadata,
         client: ClientAuthentication,
@@ -187,12 +193,12 @@ impl SignIn {
             (metadata.authorization_endpoint(), metadata.token_endpoint())
         else {
             return Err(ConfigError::new(
-                "the metadata name no authorization_endpoint or no token_endpoint that may be asked",
+                "the metadata have no usable authorization_endpoint or no usable token_endpoint",
             ));
         };
         let Some(id) = client.client_id().map(Box::<str>::from) else {
             return Err(ConfigError::new(
-                "a client that signs users in has an identifier, which ClientAuthentication::none has not",
+                "ClientAuthentication::none has no client identifier, which a sign-in needs; use public",
             ));
         };
         let required: Option<bool> =
@@ -205,104 +211,95 @@ impl SignIn {
         })
     }
 
-    /// Asks for `scopes`. Defaults to none: the server decides.
+    /// Requests `scopes`. Defaults to none: the server decides.
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// Asks for a token for `audience`, a parameter of the authorization URL that many servers
-    /// know. Defaults to none.
+    /// Requests a token for `audience`, a parameter of the authorization URL that many servers know.
+    /// Defaults to none.
     pub fn with_audience(mut self, audience: impl Into<Box<str>>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Asks for a token for `resource`, in the authorization URL and again where the code is
-    /// exchanged ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), and may be
-    /// called again for another. The renewals of a
-    /// [`TokenCache::from_sign_in`](super::TokenCache::from_sign_in) name it too. Defaults to none.
+    /// Requests a token for `resource`
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)), in the authorization URL, in
+    /// the exchange of the code, and in the renewals of a
+    /// [`TokenCache::from_sign_in`](super::TokenCache::from_sign_in). Another call adds another
+    /// resource. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `resource` is no absolute URI without a fragment.
+    /// If `resource` is not an absolute URI without a fragment.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
-        self.resources.push(absolute("a resource", RESOURCE, resource.into())?);
+        self.resources.push(absolute("the resource", RESOURCE, resource.into())?);
         Ok(self)
     }
 
-    /// Adds a parameter to the authorization URL: `prompt`, `login_hint`, `ui_locales`. Browsers
-    /// and proxies see it, so nothing secret belongs there. Defaults to none but those of the
-    /// sign-in itself.
+    /// Adds a parameter to the authorization URL, such as `prompt`, `login_hint` or `ui_locales`.
+    /// Browsers and proxies see it, so it must not be secret. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `name` is empty, there already, or one that the sign-in sets itself.
+    /// If `name` is empty, set already, or a name that the sign-in sets itself.
     pub fn with_param(
         mut self,
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<Self, ConfigError> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(ConfigError::new("a parameter has a name"));
-        }
-        if RESERVED.contains(&name.as_str()) {
-            return Err(ConfigError::new(format!("the parameter {name:?} is set by the sign-in")));
-        }
-        if self.params.iter().any(|(own, _)| *own == name) {
-            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
-        }
+        let name = new_param(name.into(), "sign-in", RESERVED, &self.params)?;
         self.params.push((name, value.into()));
         Ok(self)
     }
 
     /// Compares the `iss` of an answer, if it has one, with `issuer`
-    /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)). Defaults to comparing nothing;
-    /// [`from_metadata`](Self::from_metadata) does as the metadata say.
+    /// ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)). Defaults to no comparison in
+    /// [`new`](Self::new), and to what the metadata say in [`from_metadata`](Self::from_metadata).
     pub fn with_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
         self.issuer = Issuer { expected: Some(issuer.into()), required: false };
         self
     }
 
-    /// Does as [`with_issuer`](Self::with_issuer), and refuses an answer without `iss`: for
-    /// servers whose metadata say that they always send one.
+    /// Requires an answer to have `issuer` as its `iss`, for servers that always send one. Defaults
+    /// as [`with_issuer`](Self::with_issuer).
     pub fn with_required_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
         self.issuer = Issuer { expected: Some(issuer.into()), required: true };
         self
     }
 
-    /// Sends no PKCE challenge, for servers that choke on it. Defaults to one by S256.
+    /// Sends no PKCE challenge, for servers that fail on it. Defaults to a challenge by S256.
     pub fn without_pkce(mut self) -> Self {
         self.pkce = false;
         self
     }
 
-    /// Accepts an answer without `state`, for servers that do not return it. Whoever can make the
-    /// user's browser open a URL can then sign them in as somebody else. A `state` that does come
-    /// is compared all the same. Defaults to refusing an answer without it.
+    /// Accepts an answer without `state`, for servers that do not return it. An attacker who makes the
+    /// user's browser open a URL can then sign the user in to another account. A `state` that comes
+    /// back is still compared. Defaults to refusing an answer without `state`.
     pub fn dangerous_allow_missing_state(mut self) -> Self {
-        self.state_may_miss = true;
+        self.allow_missing_state = true;
         self
     }
 
-    /// How long the user has. Defaults to ten minutes.
+    /// Sets how long the user may take to sign in. Defaults to ten minutes.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// The clock that tells how long the user took. Defaults to the system's.
+    /// Sets the clock that measures how long the user takes. Defaults to the system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The URL to send the browser to, and what to keep until it comes back.
+    /// Returns the URL to send the browser to, and the state to keep until it comes back.
     ///
     /// # Errors
     ///
-    /// When the system has no random numbers, or the URL becomes too long.
+    /// If the system gives no random numbers, or the URL becomes too long.
     pub fn begin(&self) -> Result<(Uri, PendingSignIn), Error> {
         let verifier = if self.pkce { Some(CodeVerifier::random()?) } else { None };
         self.begin_with(verifier)
@@ -332,11 +329,11 @@ impl SignIn {
         Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))
     }
 
-    /// A digest of what a sign-in is bound to. It is the same at every replica, and holds no
-    /// secret of the client: that may be replaced while a user signs in.
+    /// Returns a digest of what a sign-in is bound to. It is the same at every replica, and leaves out
+    /// the client's secret, which may be replaced while a user signs in.
     fn identity(&self) -> [u8; 32] {
-        let (address, client) = self.endpoint.asks();
-        let (kind, address) = address.told_apart_by();
+        let (address, client) = self.endpoint.identity();
+        let (kind, address) = address.identity();
         let mut identity = FieldDigest::default();
         identity.add(kind, Some(&address));
         identity.add("authorization_endpoint", Some(&self.authorize_url.to_string()));
@@ -347,17 +344,17 @@ impl SignIn {
         identity.finish()
     }
 
-    /// Checks the URI that the browser came back to, and exchanges its code for a token. The code
-    /// is sent once; after an error the sign-in has to begin anew.
+    /// Checks the URI that the browser came back to, and exchanges its code for a token. The code is
+    /// sent once: after an error, begin the sign-in again.
     ///
-    /// `pending` has to come from a [`SignIn`] with the same authorization URL, token endpoint,
+    /// `pending` must come from a [`SignIn`] with the same authorization URL, token endpoint,
     /// issuer, client identifier and redirect URI, in this process or another.
     ///
     /// # Errors
     ///
-    /// When `pending` was begun with other settings ([`ErrorKind::SignIn`]), or the answer is not
-    /// one to `pending`, came too late, or says that the sign-in failed; no request is sent then.
-    /// When the exchange fails.
+    /// If `pending` was begun with other settings ([`ErrorKind::SignIn`]), or if the answer belongs to
+    /// another sign-in, comes too late, or says that the sign-in failed: no request is sent then. If
+    /// the exchange fails.
     ///
     /// # Panics
     ///
@@ -365,9 +362,9 @@ impl SignIn {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: once it was polled the code may be spent, and the sign-in has to begin anew.
-    /// Servers such as hyper drop a handler whose browser has gone: call this in a task of its own
-    /// (`tokio::spawn`) where a sign-in must not be lost to that.
+    /// Not cancel safe: after the first poll the code may be spent, and the sign-in lost. Servers such
+    /// as hyper drop a handler when its browser disconnects, so call this in a task of its own
+    /// (`tokio::spawn`).
     pub async fn finish(
         &self,
         pending: PendingSignIn,
@@ -381,7 +378,7 @@ impl SignIn {
         Ok(response.with_resources(self.resources.clone()))
     }
 
-    /// The code in `callback`, where everything about it is right.
+    /// Checks `callback` and returns its code.
     fn check(&self, pending: &PendingSignIn, callback: &Uri) -> Result<Zeroizing<String>, Error> {
         let refused = |text: &str| Err(Error::new(ErrorKind::SignIn, text));
         if pending.begun_with != self.identity() {
@@ -393,8 +390,8 @@ impl SignIn {
         let answer = Callback::read(callback)?;
         match &answer.state {
             Some(state) if bool::from(state.as_bytes().ct_eq(pending.state.as_bytes())) => {}
-            None if self.state_may_miss => {}
-            Some(_) => return refused("the answer is to another sign-in: its state differs"),
+            None if self.allow_missing_state => {}
+            Some(_) => return refused("the answer belongs to another sign-in: its state differs"),
             None => return refused("the answer has no state"),
         }
         match (&answer.issuer, &self.issuer.expected) {
@@ -402,7 +399,7 @@ impl SignIn {
                 return refused("the answer is from another issuer");
             }
             (None, Some(_)) if self.issuer.required => {
-                return refused("the answer names no issuer, which the server promised");
+                return refused("the answer has no issuer (iss), which this server always sends");
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What is kept of a sign-in until the browser comes back.
+//! The state of a sign-in until the browser comes back.
 
 use super::pkce::CodeVerifier;
 use crate::{ClientSecret, ConfigError, vocabulary::secret::REDACTED};
@@ -10,25 +10,26 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// A sign-in under way: what the answer is compared with. It is used up by
-/// [`SignIn::finish`](super::SignIn::finish), which takes it only from a [`SignIn`](super::SignIn)
-/// with the same server, client identifier and redirect URI.
+/// A sign-in in progress, which the answer must match.
 ///
-/// It is secret: whoever has it and the callback is the user. Keep it on the server, or in an
+/// [`SignIn::finish`](super::SignIn::finish) consumes it, and accepts it only from a
+/// [`SignIn`](super::SignIn) with the same server, client identifier and redirect URI.
+///
+/// It is secret: anyone who has it and the callback is the user. Keep it on the server, or in an
 /// encrypted cookie as [`to_secret_string`](Self::to_secret_string).
 pub struct PendingSignIn {
-    /// A digest of the settings that it was begun with.
+    /// A digest of the settings of the `SignIn` that began it.
     pub(super) begun_with: [u8; 32],
     pub(super) state: Zeroizing<String>,
     pub(super) verifier: Option<CodeVerifier>,
     pub(super) expires_at: SystemTime,
 }
 
-/// Changes with what is written, or with what goes into the digest of the settings.
+/// Changes with the format of the text and with the input of the digest.
 const VERSION: &str = "2";
 
 impl PendingSignIn {
-    /// All of it as one text, which [`FromStr`] reads.
+    /// Returns all of it as one text, which [`FromStr`] reads.
     #[must_use]
     pub fn to_secret_string(&self) -> ClientSecret {
         let expiry = self.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -38,7 +39,7 @@ impl PendingSignIn {
         ClientSecret::new(format!("{VERSION}~{expiry}~{begun_with}.{state}.{verifier}"))
     }
 
-    /// From when on the answer comes too late.
+    /// Returns when the answer becomes too late.
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
@@ -67,13 +68,13 @@ impl FromStr for PendingSignIn {
 
     /// # Errors
     ///
-    /// When `text` is none that [`to_secret_string`](Self::to_secret_string) wrote, or one of an
-    /// earlier version, which did not name the server that the sign-in was begun at.
+    /// If [`to_secret_string`](Self::to_secret_string) did not write `text`, or an earlier version
+    /// wrote it, which did not name the server.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         Self::read(text).ok_or_else(|| {
             ConfigError::new(
-                "this is no pending sign-in as to_secret_string of this version writes it; the \
-                 sign-in has to begin anew",
+                "to_secret_string of this version did not write this pending sign-in; begin the \
+                 sign-in again",
             )
         })
     }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pending_sign_in_is_an_error() {
+    fn a_malformed_pending_sign_in_is_an_error() {
         let (verifier, digest) = ("v".repeat(43), "A".repeat(43));
         let beyond = format!("{}~{digest}.state.{verifier}", u64::MAX);
         let good = format!("1~{digest}.state.{verifier}");
@@ -183,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn what_can_be_read_is_the_same_after_a_round_trip(
+        fn any_pending_sign_in_that_can_be_read_is_the_same_after_a_round_trip(
             text in "2~([0-9+]{1,20}|\\PC{0,4})~?([A-Za-z0-9_-]{42}A|\\PC{0,9})\\.?\\PC{0,9}\\.?([A-Za-z0-9._~-]{43}|\\PC{0,9})",
         ) {
             if let Ok(pending) = text.parse::<PendingSignIn>() {

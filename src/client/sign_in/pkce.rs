@@ -1,4 +1,4 @@
-//! Proof Key for Code Exchange, and what else nobody can guess.
+//! Proof Key for Code Exchange, and other unguessable texts.
 
 use crate::{
     client::{Error, ErrorKind},
@@ -16,7 +16,7 @@ impl CodeVerifier {
         Ok(Self(random_text()?))
     }
 
-    /// 43 to 128 unreserved characters.
+    /// Returns a verifier if `text` is 43 to 128 unreserved characters.
     pub(super) fn new(text: &str) -> Option<Self> {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
@@ -32,11 +32,11 @@ impl CodeVerifier {
     }
 }
 
-/// 43 characters that nobody can guess.
+/// Returns 43 unguessable characters.
 pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(
         random::secret()
-            .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system has no random numbers"))?,
+            .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system gives no random numbers"))?,
     );
     Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
 }

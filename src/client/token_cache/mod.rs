@@ -286,7 +286,7 @@ impl TokenCache {
     ///
     /// If one is not an absolute URI without a fragment, or the cache has no session.
     pub fn with_resources(self, resources: &[&str]) -> Result<Self, ConfigError> {
-        let resources = resources.iter().map(|it| absolute("a resource", RESOURCE, (*it).into()));
+        let resources = resources.iter().map(|it| absolute("the resource", RESOURCE, (*it).into()));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
         match self.engine.source().session() {
             Some(session) => session.tokens().named = Some(resources),

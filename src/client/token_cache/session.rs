@@ -187,7 +187,7 @@ impl Session {
             tokens::possible_reuse();
         }
         let exchange = async move {
-            let answer = before(self.endpoint.ask(&url, &grant), deadline).await;
+            let answer = before(self.endpoint.request(&url, &grant), deadline).await;
             let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
             let rotated = self.tokens().answered(&sent, &answer);
             if let Some((rotated, then)) = rotated {

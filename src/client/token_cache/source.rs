@@ -102,7 +102,7 @@ impl Source {
             Self::Session(_) => Some("refresh_token"),
             Self::Closure(_) => None,
         };
-        let endpoint = self.endpoint().and_then(TokenEndpoint::place);
+        let endpoint = self.endpoint().and_then(TokenEndpoint::label);
         tokens::Labels { endpoint, grant_type: grant_type.map(str::to_owned) }
     }
 

@@ -1,5 +1,5 @@
-//! Where a token endpoint is: told, or read from the metadata of its server, which those of the
-//! resource may name.
+//! The URL of a token endpoint: known, or read from the metadata of its server, which the metadata
+//! of a resource may name.
 
 use crate::{
     AuthorizationServerMetadata, Clock, DiscoveryError, Origin, Transport,
@@ -11,27 +11,27 @@ use std::{fmt, sync::Arc};
 
 #[derive(Clone)]
 pub(in crate::client) enum Address {
-    Told(Uri),
+    Known(Uri),
     Discovered(Arc<Discovery>),
 }
 
 pub(in crate::client) struct Discovery {
-    by: By,
+    start: Start,
     /// The client authenticates by its certificate.
     by_certificate: bool,
     found: Discovered,
 }
 
-/// What is known beforehand.
-enum By {
+/// Where discovery starts.
+enum Start {
     Issuer(Box<str>),
-    /// The resource that names its issuer, which has to be one of these.
+    /// The resource that names its issuer, and the allowed issuers.
     Resource(Box<str>, Box<[Box<str>]>),
 }
 
 impl Address {
     pub(in crate::client) fn of_issuer(issuer: &str, by_certificate: bool) -> Self {
-        Self::discovered(By::Issuer(issuer.into()), by_certificate)
+        Self::discovered(Start::Issuer(issuer.into()), by_certificate)
     }
 
     pub(in crate::client) fn of_resource(
@@ -39,23 +39,23 @@ impl Address {
         issuers: Box<[Box<str>]>,
         by_certificate: bool,
     ) -> Self {
-        Self::discovered(By::Resource(resource.into(), issuers), by_certificate)
+        Self::discovered(Start::Resource(resource.into(), issuers), by_certificate)
     }
 
-    fn discovered(by: By, by_certificate: bool) -> Self {
+    fn discovered(start: Start, by_certificate: bool) -> Self {
         let found = Discovered::default();
-        Self::Discovered(Arc::new(Discovery { by, by_certificate, found }))
+        Self::Discovered(Arc::new(Discovery { start, by_certificate, found }))
     }
 
-    /// The URL, read where it is not known, or too old. Callers that come at once may read it more
-    /// than once as long as it is not known.
+    /// Returns the URL, which is read from metadata if it is unknown or too old. Concurrent callers
+    /// may each read an unknown one.
     pub(in crate::client) async fn url(
         &self,
         transport: &Transport,
         clock: &Clock,
     ) -> Result<Uri, Error> {
         match self {
-            Self::Told(url) => Ok(url.clone()),
+            Self::Known(url) => Ok(url.clone()),
             Self::Discovered(discovery) => {
                 let url = discovery.found.url(clock, discovery.read(transport)).await;
                 url.map_err(|error| match error {
@@ -66,13 +66,13 @@ impl Address {
         }
     }
 
-    /// What tells it from other addresses: which of both it is, and the text. It may hold a secret.
-    pub(in crate::client) fn told_apart_by(&self) -> (&'static str, String) {
+    /// Returns what identifies this address: its kind and a text, which may have a secret.
+    pub(in crate::client) fn identity(&self) -> (&'static str, String) {
         match self {
-            Self::Told(url) => ("url", url.to_string()),
-            Self::Discovered(discovery) => match &discovery.by {
-                By::Issuer(issuer) => ("issuer", issuer.to_string()),
-                By::Resource(resource, issuers) => {
+            Self::Known(url) => ("url", url.to_string()),
+            Self::Discovered(discovery) => match &discovery.start {
+                Start::Issuer(issuer) => ("issuer", issuer.to_string()),
+                Start::Resource(resource, issuers) => {
                     let mut issuers: Vec<_> = issuers.iter().map(|issuer| &**issuer).collect();
                     issuers.sort_unstable();
                     ("resource", format!("{resource} {}", issuers.join(" ")))
@@ -81,18 +81,18 @@ impl Address {
         }
     }
 
-    /// The URL without its query, or what it is found by.
-    pub(in crate::client) fn place(&self) -> Option<String> {
+    /// Returns the URL, the issuer or the resource, each without a query.
+    pub(in crate::client) fn label(&self) -> Option<String> {
         match self {
-            Self::Told(url) => {
+            Self::Known(url) => {
                 Origin::from_uri(url).map(|origin| format!("{origin}{}", url.path()))
             }
-            Self::Discovered(discovery) => Some(discovery.by.as_str().to_owned()),
+            Self::Discovered(discovery) => Some(discovery.start.as_str().to_owned()),
         }
     }
 
-    /// There is nothing at `url`: it is read again before the next request.
-    pub(in crate::client) fn is_gone(&self, url: &Uri, clock: &Clock) {
+    /// Reads the URL again before the next request if it still is `url`.
+    pub(in crate::client) fn expire(&self, url: &Uri, clock: &Clock) {
         if let Self::Discovered(discovery) = self {
             discovery.found.expire(url, clock);
         }
@@ -101,7 +101,7 @@ impl Address {
 
 impl Discovery {
     async fn read(&self, transport: &Transport) -> Result<Option<Uri>, DiscoveryError> {
-        let metadata = self.by.metadata(transport).await?;
+        let metadata = self.start.metadata(transport).await?;
         let metadata = match self.by_certificate {
             true => metadata.with_mtls_aliases(),
             false => metadata,
@@ -110,8 +110,8 @@ impl Discovery {
     }
 }
 
-impl By {
-    /// Without the query that a resource may have.
+impl Start {
+    /// Returns the URL without the query that a resource may have.
     fn as_str(&self) -> &str {
         let (Self::Issuer(text) | Self::Resource(text, _)) = self;
         text.split('?').next().unwrap_or_default()
@@ -134,11 +134,11 @@ impl By {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Told(url) => match Origin::from_uri(url) {
+            Self::Known(url) => match Origin::from_uri(url) {
                 Some(origin) => write!(f, "{origin}"),
                 None => f.write_str("?"),
             },
-            Self::Discovered(discovery) => f.write_str(discovery.by.as_str()),
+            Self::Discovered(discovery) => f.write_str(discovery.start.as_str()),
         }
     }
 }

@@ -25,14 +25,14 @@ use std::{
 };
 use tower_service::Service;
 
-/// What an answer should be.
+/// The media type of answers.
 pub(super) const JSON: &str = "application/json";
 
 /// The token endpoint of an authorization server, as a [`Service`] of [`Grant`]s
 /// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
 ///
-/// Each call is one request; nothing is repeated and no redirect is followed. A clone shares the
-/// transport.
+/// Each call sends one request. It is not repeated, and redirects are not followed. A clone shares
+/// the transport.
 ///
 /// ```
 /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
@@ -48,19 +48,19 @@ pub(super) const JSON: &str = "application/json";
 #[must_use]
 pub struct TokenEndpoint {
     address: Address,
-    /// Shared: each user of a pool has an endpoint.
+    /// Shared, because each user of a pool has an endpoint.
     client: Arc<ClientAuthentication>,
     transport: Transport,
     clock: Clock,
 }
 
 impl TokenEndpoint {
-    /// The endpoint at `url`, asked as `client` through `transport`.
+    /// Sends requests to `url` as `client` through `transport`.
     ///
     /// # Errors
     ///
-    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow), and when it has a user name.
+    /// If `url` is not an absolute `https` URL or has a user name. `http` is accepted to the machine
+    /// itself, or as the transport allows it.
     pub fn new(
         url: &str,
         client: ClientAuthentication,
@@ -68,15 +68,18 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
-        let address = Address::Told(url);
+        let address = Address::Known(url);
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
-    /// The token endpoint of `issuer`, which its metadata name: they are read before the first
-    /// request, as [`AuthorizationServerMetadata::discover`] does it, and again after 24 h, or where
-    /// there is nothing at that address any more (404). While they cannot be read again, or not
-    /// within 3 s, what they said is believed for another 5 min each time. A client that is known
-    /// by its certificate asks the endpoint for those ([`with_mtls_aliases`]). No I/O is done here.
+    /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
+    /// no I/O.
+    ///
+    /// The endpoint reads the metadata before the first request, as
+    /// [`AuthorizationServerMetadata::discover`] does, and again after 24 h or when the URL answers
+    /// 404. If they cannot be read again within 3 s, the known URL is used for another 5 min each
+    /// time. A client that authenticates by its certificate uses the endpoint for such clients
+    /// ([`with_mtls_aliases`]).
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
@@ -91,8 +94,8 @@ impl TokenEndpoint {
     ///
     /// # Errors
     ///
-    /// When `issuer` is no absolute `https` URL without query and fragment (or `http` to the
-    /// machine itself, or whatever the transport was told to allow).
+    /// If `issuer` is not an absolute `https` URL without query and fragment. `http` is accepted to
+    /// the machine itself, or as the transport allows it.
     ///
     /// [`AuthorizationServerMetadata::discover`]: crate::AuthorizationServerMetadata::discover
     /// [`with_mtls_aliases`]: crate::AuthorizationServerMetadata::with_mtls_aliases
@@ -106,13 +109,15 @@ impl TokenEndpoint {
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
-    /// The token endpoint of the authorization server that `resource` names in its metadata
-    /// ([RFC 9728]), where that is one of `issuers`: those are read as
-    /// [`ProtectedResource::discover`] does it, those of the server as
-    /// [`from_issuer`](Self::from_issuer) does, both when that says. No I/O is done here.
+    /// Sends requests to the token endpoint of the authorization server that `resource` names in its
+    /// metadata ([RFC 9728]), if that is one of `issuers`. This constructor does no I/O.
     ///
-    /// List only issuers whose client this is: the resource chooses among them who gets to see its
-    /// credentials. Another is named in the error and never contacted.
+    /// The endpoint reads the metadata of the resource as [`ProtectedResource::discover`] does, and
+    /// those of the server as [`from_issuer`](Self::from_issuer) does, both before the first request
+    /// and whenever `from_issuer` would read them again.
+    ///
+    /// List only issuers at which this client is registered: the resource chooses which of them gets
+    /// its credentials. The error names any other issuer, which is never contacted.
     ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
@@ -128,8 +133,8 @@ impl TokenEndpoint {
     ///
     /// # Errors
     ///
-    /// When `resource` is no absolute `https` URL (or `http` to the machine itself) without a
-    /// fragment, no issuer is listed, or one is none that [`from_issuer`](Self::from_issuer) takes.
+    /// If `resource` is not an absolute `https` URL without a fragment (`http` is accepted to the
+    /// machine itself), if no issuer is listed, or if [`from_issuer`](Self::from_issuer) refuses one.
     ///
     /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
     /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
@@ -148,7 +153,7 @@ impl TokenEndpoint {
             issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
         if issuers.is_empty() {
             return Err(ConfigError::new(
-                "no issuer is listed that the resource may name: only one of these gets the credentials",
+                "no issuer is listed; list those that may get the client's credentials",
             ));
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
@@ -156,18 +161,19 @@ impl TokenEndpoint {
         Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
     }
 
-    /// The clock that a `Retry-After` date and the age of metadata are measured with. Defaults to the system's.
+    /// Sets the clock that measures a `Retry-After` date and the age of metadata. Defaults to the
+    /// system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Where tokens are asked for, and as whom.
-    pub(in crate::client) fn asks(&self) -> (&Address, &ClientAuthentication) {
+    /// Returns what identifies the requests: their address and client.
+    pub(in crate::client) fn identity(&self) -> (&Address, &ClientAuthentication) {
         (&self.address, &self.client)
     }
 
-    /// The same endpoint, which remembers for itself what secret it sent last.
+    /// Returns an endpoint that remembers the secret that it sent last apart from this one.
     pub(in crate::client) fn detached(self) -> Self {
         match self.rotates_its_secret() {
             true => Self { client: Arc::new(self.client.detached()), ..self },
@@ -183,11 +189,11 @@ impl TokenEndpoint {
         self.client.has_another_secret()
     }
 
-    /// Asks for a token.
+    /// Requests a token.
     ///
     /// # Errors
     ///
-    /// Whatever is no token: see [`Error`].
+    /// If the request fails, or its answer has no token: see [`Error`].
     ///
     /// # Panics
     ///
@@ -195,25 +201,25 @@ impl TokenEndpoint {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the request. Whether the server saw it is then unknown.
+    /// Dropping the future drops the request, which the server may have seen.
     pub fn fetch(
         &self,
         grant: &Grant,
     ) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
         let (this, grant) = (self.clone(), grant.clone());
         async move {
-            let answer = this.ask(&this.locate().await?, &grant).await;
+            let answer = this.request(&this.locate().await?, &grant).await;
             answer.map_err(|unusable| unusable.error)
         }
     }
 
-    /// Where the request goes: read where that is not known yet.
+    /// Returns the URL of the next request, which is read from metadata if necessary.
     pub(in crate::client) async fn locate(&self) -> Result<Uri, Error> {
         self.address.url(&self.transport, &self.clock).await
     }
 
-    /// Asks for a token at `url`.
-    pub(in crate::client) async fn ask(
+    /// Requests a token at `url`.
+    pub(in crate::client) async fn request(
         &self,
         url: &Uri,
         grant: &Grant,
@@ -222,12 +228,12 @@ impl TokenEndpoint {
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
-        let nobody = ClientAuthentication::none();
-        let client = if grant.is_standard() { &self.client } else { &nobody };
+        let anonymous = ClientAuthentication::none();
+        let client = if grant.is_standard() { &self.client } else { &anonymous };
         let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
         let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status() == StatusCode::NOT_FOUND {
-            self.address.is_gone(url, &self.clock);
+            self.address.expire(url, &self.clock);
         }
         token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
             let wait = retry_after(response.headers(), self.clock.wall());
@@ -235,9 +241,9 @@ impl TokenEndpoint {
         })
     }
 
-    /// Its URL without the query, or what it is found by.
-    pub(in crate::client) fn place(&self) -> Option<String> {
-        self.address.place()
+    /// Returns the label of this endpoint in metrics and traces.
+    pub(in crate::client) fn label(&self) -> Option<String> {
+        self.address.label()
     }
 }
 
@@ -255,7 +261,7 @@ impl Service<Grant> for TokenEndpoint {
     }
 }
 
-/// The answer of a [`TokenEndpoint`].
+/// The future of a [`TokenEndpoint`].
 #[must_use = "futures do nothing unless polled"]
 pub struct TokenFuture {
     fetch: Pin<Box<dyn Future<Output = Result<TokenResponse, Error>> + Send>>,

@@ -8,7 +8,7 @@ use crate::{
 use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
-/// What a resource looks like.
+/// An example for error texts.
 pub(in crate::client) const RESOURCE: &str = "https://api.example/v1";
 
 /// Names that a standard grant sets itself.
@@ -47,7 +47,7 @@ const SHOWN: &[&str] = &[
 
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// What a client shows to get an access token
+/// An authorization grant, which a client sends to get an access token
 /// ([RFC 6749 §1.3](https://www.rfc-editor.org/rfc/rfc6749#section-1.3)).
 ///
 /// ```
@@ -61,11 +61,11 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 #[derive(Clone)]
 #[must_use]
 pub struct Grant {
-    /// Its `grant_type` first; secret values too, so all of them are wiped.
+    /// Begins with `grant_type`. Some values are secret, so all are zeroized.
     pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
-    /// What is signed for each attempt.
+    /// Signed for each attempt.
     pub(super) assertion: Option<Arc<dyn Assertion>>,
-    /// The exchange of a token, whose answer has a member of its own.
+    /// `Some` for a token exchange, whose answer has a member of its own.
     pub(in crate::client) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
     scopes: ScopeSet,
@@ -74,10 +74,10 @@ pub struct Grant {
     extras: Vec<(String, ClientSecret)>,
 }
 
-/// What is asked of the answer to a token exchange.
+/// What the answer to a token exchange must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) struct Exchange {
-    pub(in crate::client) type_may_miss: bool,
+    pub(in crate::client) allow_missing_type: bool,
 }
 
 impl Grant {
@@ -94,15 +94,15 @@ impl Grant {
         }
     }
 
-    /// The client's own credentials
+    /// Sends no more than the client's own credentials
     /// ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
     pub fn client_credentials() -> Self {
         Self::standard(&[("grant_type", "client_credentials")])
     }
 
-    /// A user's name and password, sent as a standard grant
+    /// Sends a user's name and password as a standard grant
     /// ([RFC 6749 §4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.3)), which OAuth 2.1
-    /// has dropped. For an endpoint of its own see [`form`](Self::form).
+    /// removed. For an endpoint with a form of its own see [`form`](Self::form).
     pub fn password(username: &str, password: &ClientSecret) -> Self {
         Self::standard(&[
             ("grant_type", "password"),
@@ -111,9 +111,9 @@ impl Grant {
         ])
     }
 
-    /// A refresh token
-    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), for one request: most
-    /// are good once. A session of which it is all there is goes on with [`TokenCache::from_refresh_token`].
+    /// Sends a refresh token
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)) with one request. Most can
+    /// be used once: to go on with a session, use [`TokenCache::from_refresh_token`].
     ///
     /// [`TokenCache::from_refresh_token`]: crate::client::TokenCache::from_refresh_token
     pub fn refresh_token(refresh_token: &ClientSecret) -> Self {
@@ -123,20 +123,16 @@ impl Grant {
         ])
     }
 
-    /// An assertion that somebody else made, usually a JWT
-    /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most are good for
-    /// minutes: for one that is signed anew at each attempt see `signed_jwt_bearer` (feature
-    /// `jwt`).
+    /// Sends an assertion of another issuer, usually a JWT
+    /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most expire within
+    /// minutes. `signed_jwt_bearer` (feature `jwt`) signs a new one at each attempt.
     pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
         let assertion = assertion.into();
         Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
     }
 
-    /// The code of a sign-in
-    /// ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)); [`SignIn`]
-    /// makes it.
-    ///
-    /// [`SignIn`]: crate::client::SignIn
+    /// Sends the code of a sign-in
+    /// ([RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)).
     pub(in crate::client) fn authorization_code(
         code: &str,
         redirect_uri: &str,
@@ -152,8 +148,8 @@ impl Grant {
         grant
     }
 
-    /// Any form: its fields and nothing else, for an endpoint that is no OAuth token endpoint.
-    /// The client does not authenticate with it.
+    /// Sends these fields and nothing else, for an endpoint that is not an OAuth token endpoint. The
+    /// client does not authenticate.
     ///
     /// ```
     /// use tower_oauth2::client::Grant;
@@ -169,80 +165,72 @@ impl Grant {
         Self { own_form: Some(fields.collect()), ..Self::standard(&[]) }
     }
 
-    /// Asks for `scopes`. Defaults to none: the server decides.
+    /// Requests `scopes`. Defaults to none: the server decides.
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// Asks for a token for `audience`, a parameter that many servers know. Defaults to none.
+    /// Requests a token for `audience`, a parameter that many servers know. Defaults to none.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Asks for a token for `resource`, and may be called again for another
-    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). Defaults to none.
+    /// Requests a token for `resource`
+    /// ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)). Another call adds another
+    /// resource. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `resource` is no absolute URI without a fragment.
+    /// If `resource` is not an absolute URI without a fragment.
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
-        self.resources.push(absolute("a resource", RESOURCE, resource.into())?);
+        self.resources.push(absolute("the resource", RESOURCE, resource.into())?);
         Ok(self)
     }
 
-    /// The same for `resources`, each of which is one.
+    /// Requests a token for `resources`, which are checked.
     pub(in crate::client) fn with_resources(mut self, resources: &[String]) -> Self {
         self.resources.extend_from_slice(resources);
         self
     }
 
-    /// Adds a parameter that this server wants beside the standard ones. Defaults to none.
+    /// Adds a parameter to the standard ones. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When `name` is empty, there already, or one that the grant sets itself.
+    /// If `name` is empty, set already, or a name that the grant sets itself.
     pub fn with_param(
         mut self,
         name: impl Into<String>,
         value: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
-        let name = name.into();
-        if name.is_empty() {
-            return Err(ConfigError::new("a parameter has a name"));
-        }
-        if RESERVED.contains(&name.as_str()) {
-            return Err(ConfigError::new(format!("the parameter {name:?} is set by the grant")));
-        }
-        if self.extras.iter().any(|(own, _)| *own == name) {
-            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
-        }
+        let name = new_param(name.into(), "grant", RESERVED, &self.extras)?;
         self.extras.push((name, value.into()));
         Ok(self)
     }
 
-    /// The scopes that are asked for.
+    /// Returns the requested scopes.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
 
-    /// Its `grant_type`; nothing for a form of one's own.
+    /// Returns the `grant_type`, or `None` for [`form`](Self::form).
     pub(in crate::client) fn kind(&self) -> Option<&str> {
         let mut params = self.params.iter().filter(|_| self.is_standard());
         let kind = params.find(|(name, _)| *name == "grant_type");
         kind.map(|(_, value)| value.as_str())
     }
 
-    /// Whether the client authenticates with it.
+    /// Returns `true` if the client authenticates.
     pub(in crate::client) fn is_standard(&self) -> bool {
         self.own_form.is_none()
     }
 
-    /// What tells its tokens from those of other grants: the parameters that stay the same at each
-    /// attempt, and what an assertion says. They are secret.
-    pub(in crate::client) fn told_apart_by(&self) -> Vec<(&str, Zeroizing<String>)> {
+    /// Returns what identifies the tokens of this grant: the parameters that stay the same at each
+    /// attempt, and the claims of an assertion. They are secret.
+    pub(in crate::client) fn identity(&self) -> Vec<(&str, Zeroizing<String>)> {
         let own = self.params.iter().map(|(name, value)| (*name, value.clone()));
         let forms = self.own_form.iter().flatten().chain(&self.extras);
         let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
@@ -255,11 +243,11 @@ impl Grant {
         own.chain(forms).chain(assertion).chain(audience).chain(resources).chain(scopes).collect()
     }
 
-    /// Every parameter in its order; what must not show in an error goes to `secrets`.
+    /// Returns every parameter in its order, and adds the secret ones to `secrets`.
     ///
     /// # Errors
     ///
-    /// When an assertion cannot be signed.
+    /// If an assertion cannot be signed.
     pub(in crate::client) fn params(
         &self,
         asked: Asked<'_>,
@@ -290,11 +278,39 @@ impl Grant {
     }
 }
 
-/// `uri`, which `what` is; `example` would be one.
+/// Returns `name` if it can be added to `params`, the parameters of an `owner`.
 ///
 /// # Errors
 ///
-/// When it is no absolute URI without a fragment.
+/// If `name` is empty, `reserved`, or in `params`.
+pub(in crate::client) fn new_param<V>(
+    name: String,
+    owner: &str,
+    reserved: &[&str],
+    params: &[(String, V)],
+) -> Result<String, ConfigError> {
+    if name.is_empty() {
+        return Err(ConfigError::new("a parameter without a name cannot be sent"));
+    }
+    if reserved.contains(&name.as_str()) {
+        let text = format!("the parameter {name:?} is set by the {owner} itself; leave it out");
+        return Err(ConfigError::new(text));
+    }
+    match params.iter().any(|(own, _)| *own == name) {
+        true => Err(set_twice(&name)),
+        false => Ok(name),
+    }
+}
+
+pub(super) fn set_twice(name: &str) -> ConfigError {
+    ConfigError::new(format!("the parameter {name:?} is set twice; set it once"))
+}
+
+/// Returns `uri` if it is an absolute URI without a fragment.
+///
+/// # Errors
+///
+/// If it is not; the text names `what` it is and an `example`.
 pub(in crate::client) fn absolute(
     what: &str,
     example: &str,
@@ -306,7 +322,7 @@ pub(in crate::client) fn absolute(
     match absolute {
         true => Ok(uri),
         false => Err(ConfigError::new(format!(
-            "{what} is an absolute URI without a fragment, such as {example}"
+            "{what} is not an absolute URI without a fragment, such as {example}"
         ))),
     }
 }
@@ -339,7 +355,7 @@ mod tests {
 
     // case: auth-10
     #[test]
-    fn a_reserved_name_is_an_error_that_names_it() {
+    fn a_reserved_parameter_is_an_error_that_names_it() {
         for name in ["grant_type", "scope", "client_id", "client_secret", "resource"] {
             let error = Grant::client_credentials().with_param(name, "x").unwrap_err();
             assert!(error.to_string().contains(name), "{error}");

@@ -1,7 +1,7 @@
-//! Asking an authorization server for a token.
+//! Token requests to an authorization server.
 //!
-//! **In**: a [`Grant`] and the client's credentials. **Out**: a [`TokenResponse`], or why there is none.
-//! **Uses** `vocabulary`, `observe`, `jose`, `back_channel` and the client's error.
+//! **In**: a [`Grant`] and the client's credentials. **Out**: a [`TokenResponse`] or the reason why
+//! there is none. **Uses** `vocabulary`, `jose`, `back_channel` and the client's error.
 
 pub(in crate::client) mod address;
 pub(in crate::client) mod digest;

@@ -1,4 +1,4 @@
-//! What a resource says of itself, for clients.
+//! The metadata of a protected resource, for clients.
 
 use crate::{
     Challenge, DiscoveryError, DiscoveryErrorKind, Origin, ScopeSet, Transport,
@@ -17,16 +17,15 @@ use std::fmt;
 /// How many issuers an error names.
 const MAX_ISSUERS: usize = 16;
 
-/// A protected resource, and the authorization server among those listed beforehand whose tokens
-/// it takes ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
+/// A protected resource, and the allowed authorization server whose tokens it accepts
+/// ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)).
 ///
-/// 1. Only the resource itself is asked, at the origin that was called. No authorization server
-///    is, and nothing secret is sent.
-/// 2. The document has to be that of the resource that was called.
-/// 3. An issuer that was not listed beforehand is told of in the error, and never contacted: a
-///    hostile API could name one of its own, which would then be shown the client's secret.
+/// 1. Only the resource itself gets a request, at the origin that was called. It contains no secret.
+/// 2. The document must be that of the resource that was called.
+/// 3. The error names an issuer that is not allowed, which is never contacted: a hostile API could
+///    name an issuer of its own, which would then get the client's secret.
 ///
-/// # Example: a token for whoever refused a call
+/// # Example: a token for a resource that refused a call
 ///
 /// ```
 /// use http::{HeaderMap, Uri};
@@ -59,24 +58,24 @@ pub struct ProtectedResource {
     members: Map<String, Value>,
 }
 
-/// What the `resource` of a document has to be.
+/// What the `resource` of a document must be.
 enum Rule<'a> {
-    /// Exactly this.
+    /// This text.
     Identifier(&'a str),
-    /// Of the origin of this URI, and this or above it.
+    /// This URI or one above it, of the same origin.
     Covers(&'a Uri),
 }
 
 impl ProtectedResource {
-    /// Fetches the document of `resource`, its identifier, from where RFC 9728 §3.1 has it. At most
-    /// 256 KiB are read, and redirects are not followed.
+    /// Fetches the document of the resource with the identifier `resource` from its well-known URL
+    /// (RFC 9728 §3.1). It reads at most 256 KiB, and follows no redirects.
     ///
     /// # Errors
     ///
-    /// When `resource` is no absolute `https` URL (or `http` to the machine itself) without a
-    /// fragment, when its document cannot be had or is that of another resource
-    /// ([RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)), and when it names none
-    /// of `allowed_issuers`.
+    /// If `resource` is not an absolute `https` URL without a fragment (`http` is accepted to the
+    /// machine itself), if its document cannot be fetched or is that of another resource
+    /// ([RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)), or if it names none of
+    /// `allowed_issuers`.
     ///
     /// # Panics
     ///
@@ -99,16 +98,16 @@ impl ProtectedResource {
         Self::fetch(url, &Rule::Identifier(resource), &allowed, transport).await
     }
 
-    /// Fetches the document that the challenge of a refusal names (`resource_metadata`), where a
-    /// call to `called` was answered with `headers`. As [`discover`](Self::discover) else.
+    /// Fetches the document that a challenge names (`resource_metadata`), after a call to `called` was
+    /// refused with `headers`. Otherwise it does as [`discover`](Self::discover).
     ///
-    /// The document has to be at the origin that was called. Its `resource` has to be `called`, or
-    /// above it at the same origin: RFC 9728 §3.3 asks for the very URL of the call, which an API
-    /// of more than one path cannot give. Who is master of the origin can answer there anyhow.
+    /// The document must be at the origin that was called. Its `resource` must be `called` or above
+    /// it at the same origin. RFC 9728 §3.3 requires the exact URL of the call, which an API of more
+    /// than one path cannot give; a server that controls the origin can answer there anyway.
     ///
     /// # Errors
     ///
-    /// As [`discover`](Self::discover), and when no challenge names a document.
+    /// As [`discover`](Self::discover), and if no challenge names a document.
     ///
     /// # Panics
     ///
@@ -139,10 +138,10 @@ impl ProtectedResource {
         transport: &Transport,
     ) -> Result<Self, DiscoveryError> {
         let transport = transport.clone().at_most(MAX_DOCUMENT);
-        let whose = rule.whose();
-        let response = get(&transport, url, &whose).await?;
+        let owner = rule.owner();
+        let response = get(&transport, url, &owner).await?;
         if response.status() != StatusCode::OK {
-            return Err(DiscoveryError::refused(&response, &transport, &whose));
+            return Err(DiscoveryError::refused(&response, &transport, &owner));
         }
         Self::read(response.body(), rule, allowed)
     }
@@ -151,11 +150,11 @@ impl ProtectedResource {
         let members = object(body)?;
         let text = |name: &str| members.get(name).and_then(Value::as_str);
         let Some(resource) = text("resource") else {
-            let text = "the metadata names no resource";
+            let text = "the metadata have no resource";
             return Err(DiscoveryError::new(DiscoveryErrorKind::InvalidResponse, text));
         };
         let origin = rule.admits(resource).ok_or_else(|| {
-            let text = "the metadata is that of another resource than the one that was asked for";
+            let text = "the metadata belong to another resource than the requested one";
             DiscoveryError::new(DiscoveryErrorKind::OtherResource, text)
         })?;
         let named = members.get("authorization_servers").and_then(Value::as_array);
@@ -169,26 +168,26 @@ impl ProtectedResource {
         Ok(Self { resource, origin, issuer, members })
     }
 
-    /// Its identifier: what a token is asked for
+    /// Returns its identifier, for which a client requests tokens
     /// ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)).
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// Where it is.
+    /// Returns its origin.
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The first of its authorization servers that was listed beforehand.
+    /// Returns the first of its authorization servers that is allowed.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The scopes that requests may need, where it says so.
+    /// Returns the scopes that requests may need, if the document lists them.
     #[must_use]
     pub fn scopes(&self) -> Option<ScopeSet> {
         let scopes = self.members.get("scopes_supported")?.as_array()?;
@@ -196,7 +195,7 @@ impl ProtectedResource {
         ScopeSet::new(scopes?).ok()
     }
 
-    /// The member `name`, whatever the resource sent there; nothing where it is absent or no `T`.
+    /// Returns the member `name` of the document, or `None` if it is absent or not a `T`.
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.members.get(name)?.clone()).ok()
@@ -204,8 +203,8 @@ impl ProtectedResource {
 }
 
 impl Rule<'_> {
-    /// The resource that is asked about, without its query.
-    fn whose(&self) -> String {
+    /// Returns the resource without its query.
+    fn owner(&self) -> String {
         let whole = match self {
             Self::Identifier(identifier) => (*identifier).to_owned(),
             Self::Covers(called) => called.to_string(),
@@ -213,7 +212,7 @@ impl Rule<'_> {
         scrub::without_users(whole.split('?').next().unwrap_or_default())
     }
 
-    /// The origin of `resource`, where it is the one that is meant.
+    /// Returns the origin of `resource` if this rule accepts it.
     fn admits(&self, resource: &str) -> Option<Origin> {
         let uri: Uri = resource.parse().ok()?;
         let origin = Origin::from_uri(&uri)?;
@@ -231,7 +230,7 @@ impl Rule<'_> {
     }
 }
 
-/// The URL that a challenge in `headers` names.
+/// Returns the URL that a challenge in `headers` names.
 fn document_of(
     called: &Uri,
     headers: &HeaderMap,
@@ -276,7 +275,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_resource_covers_what_is_below_it_at_its_origin() {
+    fn a_resource_covers_the_paths_below_it_at_its_origin() {
         let admits = |resource: &str, called: &str| {
             Rule::Covers(&called.parse().unwrap()).admits(resource).is_some()
         };
@@ -308,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_of_a_listed_issuer_and_of_the_resource_that_was_called(
+        fn what_is_read_has_an_allowed_issuer_and_the_resource_that_was_called(
             body in prop_oneof![
                 "[ -~]{0,40}",
                 r#"\{"resource":("https://a"|"https://b"|1),"authorization_servers":(\[("i"|"j"|1)(,"i")?\]|"i"|\[\])\}"#,

@@ -14,11 +14,11 @@ use http::Uri;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The revocation endpoint of an authorization server, as a client asks it
+/// The revocation endpoint of an authorization server, for clients
 /// ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
 ///
-/// Each call is one request; nothing is repeated and no redirect is followed. A clone shares the
-/// transport.
+/// Each call sends one request. It is not repeated, and redirects are not followed. A clone shares
+/// the transport.
 #[derive(Clone)]
 #[must_use]
 pub struct TokenRevocation {
@@ -28,12 +28,12 @@ pub struct TokenRevocation {
 }
 
 impl TokenRevocation {
-    /// The endpoint at `url`, asked as `client` through `transport`.
+    /// Sends requests to `url` as `client` through `transport`.
     ///
     /// # Errors
     ///
-    /// When `url` is no absolute `https` URL (or `http` to the machine itself, or whatever the
-    /// transport was told to allow), and when it has a user name.
+    /// If `url` is not an absolute `https` URL or has a user name. `http` is accepted to the machine
+    /// itself, or as the transport allows it.
     pub fn new(
         url: &str,
         client: ClientAuthentication,
@@ -44,12 +44,12 @@ impl TokenRevocation {
         Ok(Self { url, client, transport })
     }
 
-    /// Has `token` revoked, which is of the kind `hint`: `access_token` or `refresh_token`. One
-    /// that the server does not know is as good as revoked.
+    /// Revokes `token`. `hint` is its kind: `access_token` or `refresh_token`. The server's success
+    /// includes a token that it does not know.
     ///
     /// # Errors
     ///
-    /// Whatever is no success.
+    /// If the request fails, or its status is not a success.
     ///
     /// # Panics
     ///
@@ -57,7 +57,7 @@ impl TokenRevocation {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the request. Whether the server saw it is then unknown.
+    /// Dropping the future drops the request, which the server may have seen.
     pub async fn revoke(&self, token: &str, hint: &str) -> Result<(), Error> {
         let mut secrets = Secrets::default();
         secrets.add(token);

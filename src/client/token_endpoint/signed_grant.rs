@@ -1,11 +1,11 @@
-//! Grants that are signed anew at each attempt.
+//! Grants that sign a new assertion at each attempt.
 
 use super::grant::JWT_BEARER;
 use crate::{JwtAssertion, client::Grant};
 use std::sync::Arc;
 
 impl Grant {
-    /// An assertion about whom the token is for, signed anew at each attempt
+    /// Sends an assertion of the client about the subject of the token, signed at each attempt
     /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1), feature `jwt`).
     ///
     /// ```

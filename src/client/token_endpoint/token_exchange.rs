@@ -1,14 +1,14 @@
 //! The exchange of one token for another
 //! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).
 
-use super::grant::{Exchange, absolute};
+use super::grant::{Exchange, absolute, set_twice};
 use crate::{ClientSecret, ConfigError, client::Grant};
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-/// What a token is, as a URI
+/// The type of a token, as a URI
 /// ([RFC 8693 §3](https://www.rfc-editor.org/rfc/rfc8693#section-3)).
 ///
 /// ```
@@ -22,9 +22,9 @@ const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub struct TokenType(Cow<'static, str>);
 
 impl TokenType {
-    /// An access token of the authorization server that is asked.
+    /// An access token of the authorization server that gets the request.
     pub const ACCESS_TOKEN: Self = Self::known("urn:ietf:params:oauth:token-type:access_token");
-    /// A refresh token of the authorization server that is asked.
+    /// A refresh token of the authorization server that gets the request.
     pub const REFRESH_TOKEN: Self = Self::known("urn:ietf:params:oauth:token-type:refresh_token");
     /// An ID token of OpenID Connect.
     pub const ID_TOKEN: Self = Self::known("urn:ietf:params:oauth:token-type:id_token");
@@ -39,17 +39,17 @@ impl TokenType {
         Self(Cow::Borrowed(uri))
     }
 
-    /// Another type.
+    /// Names another type.
     ///
     /// # Errors
     ///
-    /// When `uri` is no absolute URI without a fragment.
+    /// If `uri` is not an absolute URI without a fragment.
     pub fn new(uri: impl Into<String>) -> Result<Self, ConfigError> {
-        absolute("a token type", Self::ACCESS_TOKEN.as_str(), uri.into())
+        absolute("the token type", Self::ACCESS_TOKEN.as_str(), uri.into())
             .map(|uri| Self(Cow::Owned(uri)))
     }
 
-    /// The URI.
+    /// Returns the URI.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,11 +64,11 @@ impl fmt::Display for TokenType {
 
 /// Token exchange.
 impl Grant {
-    /// Another token in exchange for `subject_token`, which says for whom it is
+    /// Exchanges `subject_token` for another token of its subject
     /// ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)).
     ///
-    /// Its answer has to say what was issued (`issued_token_type`), and that it is sent as a
-    /// Bearer token: one whose `token_type` is `N_A` is no access token, and is an error.
+    /// The answer must name the type of the issued token (`issued_token_type`). A `token_type` of
+    /// `N_A` is an error: such a token is not an access token.
     ///
     /// ```
     /// use tower_oauth2::client::{Grant, TokenType};
@@ -87,15 +87,15 @@ impl Grant {
             ("subject_token", subject_token.expose()),
             ("subject_token_type", subject_token_type.as_str()),
         ]);
-        grant.exchange = Some(Exchange { type_may_miss: false });
+        grant.exchange = Some(Exchange { allow_missing_type: false });
         grant
     }
 
-    /// Names who acts for the subject of a token exchange.
+    /// Sets the token of the party that acts for the subject of a token exchange. Defaults to none.
     ///
     /// # Errors
     ///
-    /// When this is another grant, or names somebody already.
+    /// If this grant is not a token exchange, or has an actor token.
     pub fn with_actor_token(
         self,
         actor_token: impl Into<ClientSecret>,
@@ -105,20 +105,20 @@ impl Grant {
             .with_exchanged("actor_token_type", actor_token_type.as_str())
     }
 
-    /// Names what a token exchange is to issue. Defaults to what the server thinks fit.
+    /// Requests a type of token from a token exchange. Defaults to none: the server decides.
     ///
     /// # Errors
     ///
-    /// When this is another grant, or names a type already.
+    /// If this grant is not a token exchange, or requests a type.
     pub fn with_requested_token_type(self, requested: &TokenType) -> Result<Self, ConfigError> {
         self.with_exchanged("requested_token_type", requested.as_str())
     }
 
-    /// Takes an answer to a token exchange that does not say what was issued, of a server that
-    /// leaves it out. Other grants are not changed by it.
+    /// Accepts an answer to a token exchange without `issued_token_type`, for servers that leave it
+    /// out. Does not change other grants.
     pub fn allow_missing_issued_token_type(mut self) -> Self {
         if let Some(exchange) = &mut self.exchange {
-            exchange.type_may_miss = true;
+            exchange.allow_missing_type = true;
         }
         self
     }
@@ -126,11 +126,11 @@ impl Grant {
     fn with_exchanged(mut self, name: &'static str, value: &str) -> Result<Self, ConfigError> {
         if self.exchange.is_none() {
             return Err(ConfigError::new(format!(
-                "{name} is of a token exchange: see Grant::token_exchange"
+                "only a token exchange has {name}; see Grant::token_exchange"
             )));
         }
         if self.params.iter().any(|(own, _)| *own == name) {
-            return Err(ConfigError::new(format!("the parameter {name:?} is there twice")));
+            return Err(set_twice(name));
         }
         self.params.push((name, Zeroizing::new(value.to_owned())));
         Ok(self)
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_belongs_to_an_exchange_goes_to_no_other_grant_and_is_there_once() {
+    fn parameters_of_an_exchange_are_refused_for_other_grants_and_when_set_twice() {
         let other = Grant::client_credentials();
         assert!(other.clone().with_actor_token("A", &TokenType::JWT).is_err());
         assert!(other.clone().with_requested_token_type(&TokenType::JWT).is_err());
@@ -153,7 +153,7 @@ mod tests {
         assert!(once.clone().with_actor_token("A", &TokenType::JWT).is_err());
         let once = once.with_requested_token_type(&TokenType::ACCESS_TOKEN).unwrap();
         assert!(once.clone().with_requested_token_type(&TokenType::JWT).is_err());
-        assert!(once.allow_missing_issued_token_type().exchange.unwrap().type_may_miss);
+        assert!(once.allow_missing_issued_token_type().exchange.unwrap().allow_missing_type);
     }
 
     #[test]

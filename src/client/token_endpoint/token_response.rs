@@ -1,4 +1,4 @@
-//! The tolerant reader of token responses
+//! Token responses and their tolerant reader
 //! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
 
 use super::grant::Exchange;
@@ -14,7 +14,7 @@ use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
 
-/// A good answer of a token endpoint.
+/// A successful answer of a token endpoint.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,12 +32,12 @@ pub struct TokenResponse {
     refresh_token: Option<ClientSecret>,
     scope: Option<ScopeSet>,
     members: Map<String, Value>,
-    /// What the sign-in that brought it was for.
+    /// The resources of the sign-in that got this answer.
     resources: Vec<String>,
 }
 
 impl TokenResponse {
-    /// An answer that holds `access_token` and nothing else.
+    /// Creates an answer that has `access_token` and nothing else.
     #[must_use]
     pub fn new(access_token: AccessToken) -> Self {
         Self {
@@ -50,15 +50,15 @@ impl TokenResponse {
         }
     }
 
-    /// Sets how long the token is good from when it was asked for (`expires_in`); at most ten
-    /// years are believed.
+    /// Sets the lifetime of the token from the time of its request (`expires_in`), at most ten years.
+    /// Defaults to none.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime.min(MAX_LIFETIME));
         self
     }
 
-    /// Sets the refresh token.
+    /// Sets the refresh token. Defaults to none.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<ClientSecret>) -> Self {
         self.refresh_token = Some(refresh_token.into());
@@ -73,51 +73,51 @@ impl TokenResponse {
         Self { resources, ..self }
     }
 
-    /// The resources that its renewals are for too.
+    /// Returns the resources that its renewals name too.
     pub(in crate::client) fn resources(&self) -> &[String] {
         &self.resources
     }
 
-    /// The access token.
+    /// Returns the access token.
     #[must_use]
     pub fn access_token(&self) -> &AccessToken {
         &self.access_token
     }
 
-    /// How long the token is good, where the server said so.
+    /// Returns the lifetime of the token, if the server sent one.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }
 
-    /// The refresh token, where there is one.
+    /// Returns the refresh token, if there is one.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&ClientSecret> {
         self.refresh_token.as_ref()
     }
 
-    /// The scopes that were granted, where the server said so; otherwise they are those that
-    /// were asked for ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
+    /// Returns the granted scopes, if the server sent them. Otherwise they are the requested ones
+    /// ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
     #[must_use]
     pub fn scope(&self) -> Option<&ScopeSet> {
         self.scope.as_ref()
     }
 
-    /// What was issued, where the server said so: the answer to a token exchange does
+    /// Returns the type of the issued token, which the answer to a token exchange has
     /// ([RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)).
     #[must_use]
     pub fn issued_token_type(&self) -> Option<&str> {
         text(&self.members, "issued_token_type")
     }
 
-    /// The member `name`, whatever the server sent there; nothing where it is absent or no `T`.
+    /// Returns the member `name` of the answer, or `None` if it is absent or not a `T`.
     #[must_use]
     pub fn extra<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.members.get(name)?.clone()).ok()
     }
 }
 
-/// Shows what is there, never a token: members of other names may be tokens too.
+/// Shows names of members and no values, which may be tokens.
 impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")
@@ -130,10 +130,10 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// Why there is no token.
+/// The reason why an answer has no token.
 pub(in crate::client) struct Unusable {
     pub(in crate::client) error: Error,
-    /// What came all the same: the one that was sent may be used up.
+    /// The refresh token of the answer; the one that was sent may be used up.
     pub(in crate::client) refresh_token: Option<ClientSecret>,
 }
 
@@ -147,7 +147,7 @@ impl From<Error> for Unusable {
 ///
 /// # Errors
 ///
-/// As [`read`], and an answer to a token exchange that does not say what was issued.
+/// As [`read`], and if the answer to a token exchange has no `issued_token_type`.
 pub(in crate::client) fn read_for(
     grant: &Grant,
     response: &Response<Bytes>,
@@ -155,18 +155,18 @@ pub(in crate::client) fn read_for(
 ) -> Result<TokenResponse, Unusable> {
     let read = read(response, secrets)?;
     match grant.exchange {
-        Some(Exchange { type_may_miss: false }) if read.issued_token_type().is_none() => {
+        Some(Exchange { allow_missing_type: false }) if read.issued_token_type().is_none() => {
             Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
         }
         _ => Ok(read),
     }
 }
 
-/// Reads the answer to a token request.
+/// Reads the answer to a token request of any grant.
 ///
 /// # Errors
 ///
-/// Whatever is no 2xx with an `access_token` that can be sent. `secrets` are kept out of it.
+/// If the answer is not a 2xx with an `access_token` that can be sent. The error has no `secrets`.
 fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
     let status = response.status();
     if status.is_redirection() {
@@ -222,7 +222,7 @@ fn access_token(
     AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
 }
 
-/// The answer to any other request at the server, which is no 2xx. `secrets` are kept out of it.
+/// Returns the error of an answer to any other request that is not a 2xx, without `secrets`.
 pub(in crate::client) fn refusal(response: &Response<Bytes>, secrets: &Secrets) -> Error {
     if response.status().is_redirection() {
         return redirected(response, secrets);
@@ -232,12 +232,12 @@ pub(in crate::client) fn refusal(response: &Response<Bytes>, secrets: &Secrets) 
     Error::refused(response.status(), text("error"), text("error_description"), secrets)
 }
 
-/// A redirect is never followed: it would take the secret along.
+/// Returns the error of a redirect, which is never followed: it would forward the secret.
 fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
     let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
     let text = match to {
         Some(to) => {
-            // While it is whole: a secret may hold what the rest is cut at.
+            // Before it is cut, because a secret may contain `?` or `#`.
             let to = secrets.redact(to);
             let to = scrub::without_users(to.split(['?', '#']).next().unwrap_or_default());
             format!("it redirects to {to}, which is not followed")
@@ -247,7 +247,7 @@ fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
     Error::refused(response.status(), None, Some(&text), secrets)
 }
 
-/// The members of the body: JSON whatever is declared, a form where one is declared.
+/// Returns the members of the body: JSON of any content type, or a form of the content type of one.
 fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
     let body = response.body();
     if let Some(members) = json::object(body) {
@@ -261,13 +261,13 @@ fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
     })
 }
 
-/// The text of a member; an empty one is as if it were absent.
+/// Returns the text of a member, or `None` if it is empty.
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
-/// `expires_in` as the servers of the world write it: a number, a float, a text. Fractions are
-/// cut, negative is zero, and what is no number is as if it were absent.
+/// Reads `expires_in` as servers write it: an integer, a float or a text. Drops fractions, takes a
+/// negative number as zero, and ignores what is not a number.
 fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
@@ -281,7 +281,7 @@ fn seconds(value: &Value) -> Option<Duration> {
     Some(cut.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME))
 }
 
-/// `scope` as one text or as an array of texts; anything else is as if it were absent.
+/// Reads `scope` as a text or an array of texts, and ignores anything else.
 fn scope(value: &Value) -> Option<ScopeSet> {
     match value {
         Value::String(text) => text.parse().ok(),
@@ -321,7 +321,7 @@ mod tests {
         ]
     }
 
-    /// Objects of the members that are looked at, with whatever in them.
+    /// Objects of the members that are read, with any values.
     fn object() -> impl Strategy<Value = Vec<u8>> {
         let names = "(access_token|token_type|expires_in|scope|refresh_token|error|x)";
         let token = r#""access_token":"T""#;
@@ -340,7 +340,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_is_a_bounded_error_or_a_token_of_a_bounded_lifetime(
+        fn any_answer_is_a_bounded_error_or_a_token_of_a_bounded_lifetime(
             status in prop_oneof![2 => Just(200), 1 => 100..=999_u16],
             content_type in prop_oneof![
                 Just(b"application/x-www-form-urlencoded;a=b".to_vec()),
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_is_as_if_it_were_absent() {
+    fn an_empty_text_counts_as_absent() {
         let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
         let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).ok().unwrap();
         assert!(read.refresh_token().is_none());

@@ -14,13 +14,13 @@ use tower_oauth2::{
 };
 
 const RESOURCE: &str =
-    "a resource is an absolute URI without a fragment, such as https://api.example/v1";
+    "the resource is not an absolute URI without a fragment, such as https://api.example/v1";
 const AUTHORIZE: &str =
-    "the authorization URL is no absolute https URL, such as https://as.example/authorize";
-const REDIRECT: &str = "the redirect URI is no absolute URI without a fragment, such as \
+    "the authorization URL is not an absolute https URL, such as https://as.example/authorize";
+const REDIRECT: &str = "the redirect URI is not an absolute URI without a fragment, such as \
                         https://app.example/callback";
 const ONLY_SERVERS: &str =
-    "only a server reads a token there; a client has Bearer, Header, Query and BasicUserName";
+    "only a server reads tokens there; a client uses Bearer, Header, Query or BasicUserName";
 
 #[test]
 fn what_is_wrong_with_an_endpoint_is_said() {
@@ -90,7 +90,7 @@ fn what_is_wrong_with_an_endpoint_is_said() {
         (
             "a resource and nobody",
             of_resource("https://api.example", &[]),
-            "no issuer is listed that the resource may name: only one of these gets the credentials",
+            "no issuer is listed; list those that may get the client's credentials",
         ),
     ]);
 }
@@ -105,7 +105,7 @@ fn what_is_wrong_with_where_a_token_goes_is_said() {
         (
             "no origin",
             text(Origins::new([] as [&str; 0])),
-            "a token is for at least one origin, such as https://api.example",
+            "no origin is listed; a token is for at least one, such as https://api.example",
         ),
         (
             "an origin without a scheme",
@@ -134,29 +134,33 @@ fn what_is_wrong_with_a_grant_is_said() {
     let exchange = Grant::token_exchange("T", &TokenType::JWT);
     let exchange = exchange.with_actor_token("A", &TokenType::JWT).unwrap();
     assert_said([
-        ("a parameter of the grant", param("scope"), "the parameter \"scope\" is set by the grant"),
-        ("a parameter without a name", param(""), "a parameter has a name"),
+        (
+            "a parameter of the grant",
+            param("scope"),
+            "the parameter \"scope\" is set by the grant itself; leave it out",
+        ),
+        ("a parameter without a name", param(""), "a parameter without a name cannot be sent"),
         (
             "a parameter twice",
             text(twice.with_param("a", "2")),
-            "the parameter \"a\" is there twice",
+            "the parameter \"a\" is set twice; set it once",
         ),
         ("no resource", text(Grant::client_credentials().with_resource("api")), RESOURCE),
         (
             "no token type",
             text(TokenType::new("access_token")),
-            "a token type is an absolute URI without a fragment, such as \
+            "the token type is not an absolute URI without a fragment, such as \
              urn:ietf:params:oauth:token-type:access_token",
         ),
         (
             "an actor of another grant",
             text(Grant::client_credentials().with_actor_token("A", &TokenType::JWT)),
-            "actor_token is of a token exchange: see Grant::token_exchange",
+            "only a token exchange has actor_token; see Grant::token_exchange",
         ),
         (
             "two actors",
             text(exchange.with_actor_token("B", &TokenType::JWT)),
-            "the parameter \"actor_token\" is there twice",
+            "the parameter \"actor_token\" is set twice; set it once",
         ),
     ]);
 }
@@ -223,34 +227,34 @@ fn what_is_wrong_with_a_sign_in_is_said() {
         (
             "metadata without endpoints",
             by_metadata(&metadata(""), basic()),
-            "the metadata name no authorization_endpoint or no token_endpoint that may be asked",
+            "the metadata have no usable authorization_endpoint or no usable token_endpoint",
         ),
         (
             "nobody signs users in",
             by_metadata(&metadata(both), ClientAuthentication::none()),
-            "a client that signs users in has an identifier, which ClientAuthentication::none has not",
+            "ClientAuthentication::none has no client identifier, which a sign-in needs; use public",
         ),
         ("no resource", text(sign_in().with_resource("api")), RESOURCE),
         (
             "a parameter of the sign-in",
             text(sign_in().with_param("state", "x")),
-            "the parameter \"state\" is set by the sign-in",
+            "the parameter \"state\" is set by the sign-in itself; leave it out",
         ),
         (
             "a parameter without a name",
             text(sign_in().with_param("", "x")),
-            "a parameter has a name",
+            "a parameter without a name cannot be sent",
         ),
         (
             "a parameter twice",
             text(sign_in().with_param("a", "1").unwrap().with_param("a", "2")),
-            "the parameter \"a\" is there twice",
+            "the parameter \"a\" is set twice; set it once",
         ),
         (
             "another cookie",
             text("hunter2".parse::<PendingSignIn>()),
-            "this is no pending sign-in as to_secret_string of this version writes it; the sign-in \
-             has to begin anew",
+            "to_secret_string of this version did not write this pending sign-in; begin the \
+             sign-in again",
         ),
     ]);
 }

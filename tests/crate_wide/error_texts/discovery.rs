@@ -89,11 +89,11 @@ async fn why_the_metadata_of_a_resource_are_not_to_be_had_is_said() {
             of(resource, answering(404, "")).await,
             "the metadata of https://api.example is not there (404 Not Found)",
         ),
-        ("nobody's", of(resource, answering(200, "{}")).await, "the metadata names no resource"),
+        ("nobody's", of(resource, answering(200, "{}")).await, "the metadata have no resource"),
         (
             "another's",
             of(resource, answering(200, r#"{"resource":"https://else.example"}"#)).await,
-            "the metadata is that of another resource than the one that was asked for",
+            "the metadata belong to another resource than the requested one",
         ),
         (
             "of no server",

@@ -182,7 +182,7 @@ async fn why_a_call_has_no_token_is_said() {
         (
             "a call elsewhere",
             call(fixed, "https://else.example/?a=hunter2").await,
-            "the token is not for https://else.example, which its layer was not given",
+            "the token is not for https://else.example, which is not an origin of its layer",
         ),
         (
             "a source of one's own",
@@ -203,17 +203,17 @@ async fn why_a_call_has_no_token_is_said() {
         (
             "a session whose token is over",
             call(from(&session), API).await,
-            "the access token is gone and cannot be fetched again: sign in again",
+            "there is no access token and no way to fetch one; the user has to sign in",
         ),
         (
             "a request of nobody",
             call(AddBearer::from_source(pool, API).unwrap(), API).await,
-            "the request does not say whose token it wants: the pool looks into its extensions",
+            "the request has no key of the token pool; put it into the extensions",
         ),
         (
             "a user who did not sign in",
             call(AddBearer::from_source(known, API).unwrap(), API).await,
-            "there are no tokens of this user: sign in",
+            "the token pool has no tokens of this user; the user has to sign in",
         ),
     ]);
 }
@@ -340,12 +340,12 @@ async fn why_a_sign_in_failed_is_said() {
         (
             "another's",
             back("code=x&state=y").await,
-            "the answer is to another sign-in: its state differs",
+            "the answer belongs to another sign-in: its state differs",
         ),
         (
             "no issuer",
             back("code=x&STATE").await,
-            "the answer names no issuer, which the server promised",
+            "the answer has no issuer (iss), which this server always sends",
         ),
         (
             "another issuer",
@@ -366,8 +366,8 @@ async fn why_a_sign_in_failed_is_said() {
             "a code that nobody knows",
             back("code=x&STATE&ISS").await,
             "the authorization server refused the token request (401 Unauthorized): \
-             invalid_client: the client is unknown or did not authenticate; the sign-in has to \
-             begin anew",
+             invalid_client: the client is unknown or did not authenticate; begin the \
+             sign-in again",
         ),
     ]);
 }

@@ -575,7 +575,7 @@ async fn an_exchange_that_fails_gives_away_neither_the_code_nor_the_clients_secr
             let endpoint = answering(client.clone(), answer(status, &body));
             let error = finish_at(endpoint, &callback()).await;
             assert_clean_failure(&body, &error, kind);
-            assert!(error.to_string().contains("anew"), "{error}");
+            assert!(error.to_string().contains("begin the sign-in again"), "{error}");
         }
         let endpoint = failing(client, url_with_secret());
         let error = finish_at(endpoint, &callback()).await;

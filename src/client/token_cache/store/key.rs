@@ -28,8 +28,8 @@ impl StoreKey {
         grant: &Grant,
         key_secret: Option<&ClientSecret>,
     ) -> Self {
-        let (address, client) = endpoint.asks();
-        let (kind, address) = address.told_apart_by();
+        let (address, client) = endpoint.identity();
+        let (kind, address) = address.identity();
         let mut digest = FieldDigest::default();
         digest.add("key", key_secret.map(ClientSecret::expose));
         digest.add(kind, Some(&address));
@@ -41,7 +41,7 @@ impl StoreKey {
             digest.add("method", Some(method));
             digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));
         }
-        let mut params = grant.told_apart_by();
+        let mut params = grant.identity();
         params.sort_unstable_by(|one, other| (one.0, &*one.1).cmp(&(other.0, &*other.1)));
         for (name, value) in &params {
             digest.add(name, Some(value));
