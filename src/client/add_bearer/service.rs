@@ -33,7 +33,7 @@ pub struct AddBearerService<S, T = StaticToken, P = Known> {
     rules: Arc<Rules>,
     replay: P,
     last: Option<LastToken>,
-    /// Whether `inner` was polled ready and not called since.
+    /// `inner` was polled ready and not called since.
     reserved: bool,
 }
 
