@@ -426,7 +426,7 @@ async fn a_sign_in_that_was_begun_elsewhere_reaches_no_token_endpoint() {
 #[tokio::test]
 async fn a_sign_in_at_a_discovered_endpoint_is_finished_there_alone() {
     let script = Script::of([Reply::token("T", 60)]);
-    let usual = Settings::usual();
+    let usual = Settings { issuer: None, ..Settings::usual() };
     let found = |issuer: &str| {
         let client = usual.client.clone();
         let endpoint = TokenEndpoint::from_issuer(issuer, client, script.transport());
@@ -449,6 +449,30 @@ async fn a_sign_in_at_a_discovered_endpoint_is_finished_there_alone() {
             assert_refused_elsewhere(&script, sign_in, other).await;
         }
     }
+}
+
+#[test]
+fn a_sign_in_whose_endpoint_may_be_of_another_server_does_not_begin() {
+    let script = Script::of([Reply::token("T", 60)]);
+    let client = || ClientAuthentication::basic("id", "s3cr3t");
+    let at_issuer = |issuer| TokenEndpoint::from_issuer(issuer, client(), script.transport());
+    let by_resource = |issuers: &[&str]| {
+        let resource = "https://api.example";
+        TokenEndpoint::from_resource(resource, issuers, client(), script.transport())
+    };
+    let begins = |endpoint: Result<TokenEndpoint, _>, issuer| {
+        let settings = Settings { issuer, ..Settings::usual() };
+        settings.sign_in(endpoint.unwrap()).begin().map(drop).map_err(|error| error.kind())
+    };
+    let other = "https://b.example";
+    for issuer in [None, Some(ISSUER)] {
+        assert_eq!(begins(at_issuer(ISSUER), issuer), Ok(()));
+        assert_eq!(begins(by_resource(&[ISSUER]), issuer), Ok(()));
+        assert_eq!(begins(by_resource(&[ISSUER, other]), issuer), Err(ErrorKind::SignIn));
+    }
+    assert_eq!(begins(at_issuer(other), Some(ISSUER)), Err(ErrorKind::SignIn));
+    assert_eq!(begins(by_resource(&[other]), Some(ISSUER)), Err(ErrorKind::SignIn));
+    assert_eq!(script.asked(), 0);
 }
 
 #[tokio::test]

@@ -299,13 +299,23 @@ impl SignIn {
     ///
     /// # Errors
     ///
-    /// If the system gives no random numbers, or the URL becomes too long.
+    /// If the system gives no random numbers, or the URL becomes too long. If the token endpoint may
+    /// be that of another server: it is discovered at another issuer than
+    /// [`with_issuer`](Self::with_issuer) names, or by a resource with several issuers.
     pub fn begin(&self) -> Result<(Uri, PendingSignIn), Error> {
         let verifier = if self.pkce { Some(CodeVerifier::random()?) } else { None };
         self.begin_with(verifier)
     }
 
     fn begin_with(&self, verifier: Option<CodeVerifier>) -> Result<(Uri, PendingSignIn), Error> {
+        let (address, _) = self.endpoint.identity();
+        if !address.is_bound_to(self.issuer.expected.as_deref()) {
+            return Err(Error::new(
+                ErrorKind::SignIn,
+                "the token endpoint may be that of another server; discover it by the issuer of the \
+                 sign-in (TokenEndpoint::from_issuer)",
+            ));
+        }
         let state = random_text()?;
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("response_type", "code");

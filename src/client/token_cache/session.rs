@@ -45,7 +45,7 @@ pub(super) struct RefreshTokens {
     pub(super) on_rotation: Option<OnRotation>,
 }
 
-/// A refresh token that was given up while it may be in flight.
+/// A refresh token that a renewal in flight may replace after the session ended.
 struct GivenUp {
     token: ClientSecret,
     /// Revokes the one that takes its place. `None`: `on_rotation` gets it. Boxed, because a pool has

@@ -66,6 +66,20 @@ impl Address {
         }
     }
 
+    /// Returns `true` if requests can go to no other issuer than `expected`, or than the only one
+    /// that discovery may find.
+    pub(in crate::client) fn is_bound_to(&self, expected: Option<&str>) -> bool {
+        let Self::Discovered(discovery) = self else { return true };
+        let found = match &discovery.start {
+            Start::Issuer(issuer) => issuer,
+            Start::Resource(_, issuers) => match &**issuers {
+                [issuer] => issuer,
+                _ => return false,
+            },
+        };
+        expected.is_none_or(|expected| **found == *expected)
+    }
+
     /// Returns what identifies this address: its kind and a text, which may have a secret.
     pub(in crate::client) fn identity(&self) -> (&'static str, String) {
         match self {

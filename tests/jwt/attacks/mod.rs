@@ -1,6 +1,8 @@
-//! The attacks on JWTs that are known by name, through `RequireToken` and `JwtValidator`. What is
-//! refused before its signature was found good has the answer of a wrong signature; none of them
-//! asks anybody but an issuer for its keys; after each of them a good token is still good.
+//! The attacks on JWTs that are known by name, through `RequireToken` and `JwtValidator`.
+//!
+//! 1. A token that is refused before its signature is verified gets the answer of a wrong signature.
+//! 2. Only an issuer is asked for its keys.
+//! 3. A good token is accepted after each attack.
 
 mod encodings;
 mod headers;
