@@ -46,7 +46,7 @@ def opaque(report, assertion):
         report.contains(f"{name}: cost", said, "calls 1, token requests 1, retries 0")
     status, _, said = call(*app, "--grant", f"jwt-bearer={assertion}", at)
     report.equal("an assertion is good once", status, 1)
-    report.contains("an assertion is good once: why", said, "invalid_grant: the assertion is none")
+    report.contains("an assertion is good once: why", said, "invalid_grant: the assertion is not of a trusted issuer")
     for name, arguments, why in [
         ("a wrong password", [*log_in, "login=alice:hunter22"], "(401 Unauthorized)"),
         ("no secret", [*token_url, "--client-id", "app"], "invalid_client: the client is unknown"),
