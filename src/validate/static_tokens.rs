@@ -284,8 +284,9 @@ mod tests {
         assert!(tokens.insert("not a token", Principal::new("x")).is_err());
     }
 
+    // case: static-001
     #[test]
-    fn digests_are_kept_under_a_key_of_each_set_static_001() {
+    fn digests_are_kept_under_a_key_of_each_set() {
         let digests = || {
             let tokens = StaticTokens::new();
             tokens.insert("abc", Principal::new("alice")).unwrap();

@@ -95,24 +95,28 @@ where
     assert_eq!(world.requests().len(), 3);
 }
 
+// case: tow-01
 #[tokio::test]
-async fn a_service_is_never_called_before_it_said_that_it_is_ready_tow_01() {
+async fn a_service_is_never_called_before_it_said_that_it_is_ready() {
     // The mock panics when it is.
     call_and_repeat(|mock| mock).await;
 }
 
+// case: tow-01
 #[tokio::test]
-async fn a_call_and_its_repetition_pass_a_concurrency_limit_of_one_tow_01() {
+async fn a_call_and_its_repetition_pass_a_concurrency_limit_of_one() {
     call_and_repeat(|mock| ConcurrencyLimit::new(mock, 1)).await;
 }
 
+// case: tow-01
 #[tokio::test]
-async fn a_call_and_its_repetition_pass_a_buffer_tow_01() {
+async fn a_call_and_its_repetition_pass_a_buffer() {
     call_and_repeat(|mock| Buffer::new(mock, 1)).await;
 }
 
+// case: tow-03
 #[tokio::test]
-async fn with_a_token_readiness_is_that_of_the_inner_service_tow_03() {
+async fn with_a_token_readiness_is_that_of_the_inner_service() {
     let (mock, mut handle) = pair();
     let world = World::answering(numbered(100, Duration::ZERO));
     let client = world.layer(exact()).layer(mock);
@@ -167,8 +171,9 @@ impl Service<Request<Body>> for Counting {
     }
 }
 
+// case: tow-03
 #[tokio::test]
-async fn without_a_token_the_inner_service_is_not_asked_for_readiness_tow_03() {
+async fn without_a_token_the_inner_service_is_not_asked_for_readiness() {
     let inner = Counting::default();
     let world = World::answering(numbered(100, seconds(1)));
     let mut client = world.layer(exact()).layer(inner.clone());
@@ -195,8 +200,9 @@ async fn without_a_token_the_inner_service_is_not_asked_for_readiness_tow_03() {
     assert_eq!(inner.polled(), 2);
 }
 
+// case: tow-03
 #[tokio::test]
-async fn a_wait_for_the_token_takes_no_place_below_tow_03() {
+async fn a_wait_for_the_token_takes_no_place_below() {
     let world = World::answering(|_| Reply::token("T1", 3600).takes(seconds(1)));
     let (mock, mut handle) = pair();
     let limit = ConcurrencyLimit::new(mock, 1);
@@ -217,8 +223,9 @@ async fn a_wait_for_the_token_takes_no_place_below_tow_03() {
     assert_eq!(at_once(waiting).await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
+// case: tow-03
 #[tokio::test]
-async fn an_error_of_readiness_fails_the_call_that_waited_tow_03() {
+async fn an_error_of_readiness_fails_the_call_that_waited() {
     let world = World::answering(|_| Reply::token("T1", 3600).takes(seconds(1)));
     let (mock, mut handle) = pair();
     let mut client = world.layer(exact()).layer(mock);
@@ -267,8 +274,9 @@ fn over_reqwest(
         .service(ReqwestService(reqwest.build().unwrap()))
 }
 
+// case: tow-05
 #[tokio::test]
-async fn over_reqwest_the_token_is_on_the_wire_tow_05() {
+async fn over_reqwest_the_token_is_on_the_wire() {
     let server = Server::start(service_fn(async |request: Request<Incoming>| {
         let values = request.headers().get_all(AUTHORIZATION).iter();
         let values: Vec<_> = values.map(|value| value.to_str().unwrap()).collect();
@@ -282,8 +290,9 @@ async fn over_reqwest_the_token_is_on_the_wire_tow_05() {
     assert_eq!(body, "Bearer T1");
 }
 
+// case: tow-05
 #[tokio::test]
-async fn an_error_of_reqwest_stays_one_tow_05() {
+async fn an_error_of_reqwest_stays_one() {
     // A port that nobody listens on any more.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let origin = format!("http://{address}");
@@ -322,8 +331,9 @@ impl Policy<Request<Body>, Response<Body>, BoxError> for AfterExpiry {
     }
 }
 
+// case: tow-06
 #[tokio::test]
-async fn below_a_retry_each_attempt_asks_for_the_token_tow_06() {
+async fn below_a_retry_each_attempt_asks_for_the_token() {
     let world = World::answering(numbered(60, Duration::ZERO));
     let (mock, mut handle) = pair();
     let policy = AfterExpiry { clock: world.clock.clone(), tries: 2 };
@@ -336,8 +346,9 @@ async fn below_a_retry_each_attempt_asks_for_the_token_tow_06() {
     assert_eq!(world.requests().len(), 3);
 }
 
+// case: tow-06
 #[tokio::test]
-async fn below_a_retry_an_attempt_without_a_token_sends_nothing_tow_06() {
+async fn below_a_retry_an_attempt_without_a_token_sends_nothing() {
     let world = World::answering(|asked| match asked.number {
         1 => Reply::token("T1", 60),
         _ => Reply::broken(),

@@ -123,8 +123,9 @@ fn placements() -> [TokenLocation; 5] {
     ]
 }
 
+// case: place-01
 #[tokio::test]
-async fn a_request_gets_exactly_one_sensitive_authorization_place_01() {
+async fn a_request_gets_exactly_one_sensitive_authorization() {
     let own = headers([("accept", "text/plain"), ("x-own", "1"), ("x-own", "2")]);
     for (uri, sent) in Setup::at(TokenLocation::Bearer).heads(HOME, &own).await {
         assert_eq!(uri, HOME);
@@ -139,8 +140,9 @@ async fn a_request_gets_exactly_one_sensitive_authorization_place_01() {
     }
 }
 
+// case: place-02
 #[tokio::test]
-async fn a_credential_is_kept_by_default_and_replaced_when_asked_place_02() {
+async fn a_credential_is_kept_by_default_and_replaced_when_asked() {
     let basic = "Basic YSsvYj09Og==";
     let cases = [
         (TokenLocation::Bearer, "authorization", format!("Bearer {TOKEN}")),
@@ -166,8 +168,9 @@ async fn a_credential_is_kept_by_default_and_replaced_when_asked_place_02() {
     }
 }
 
+// case: place-02
 #[tokio::test]
-async fn a_credential_that_goes_elsewhere_counts_for_the_query_too_place_02() {
+async fn a_credential_that_goes_elsewhere_counts_for_the_query_too() {
     let mut setup = Setup::at(TokenLocation::Query);
     let own = headers([("authorization", "Bearer own")]);
     for uri in [HOME.to_owned() + "/?x=1", HOME.to_owned() + "/?access_token=own&x=1"] {
@@ -183,8 +186,9 @@ async fn a_credential_that_goes_elsewhere_counts_for_the_query_too_place_02() {
     }
 }
 
+// case: place-02
 #[tokio::test]
-async fn a_credential_in_the_query_counts_for_the_header_too_place_02() {
+async fn a_credential_in_the_query_counts_for_the_header_too() {
     let scheme = TokenLocation::header_with_scheme("authorization", "Token").unwrap();
     let basic = "Basic YSsvYj09Og==".to_owned();
     for (at, token) in [
@@ -223,8 +227,9 @@ async fn a_credential_in_the_query_counts_for_the_header_too_place_02() {
     }
 }
 
+// case: place-03
 #[tokio::test]
-async fn the_query_keeps_every_byte_and_gets_the_token_escaped_place_03() {
+async fn the_query_keeps_every_byte_and_gets_the_token_escaped() {
     let setup = Setup::at(TokenLocation::Query);
     for (path, separator) in [
         ("/p?sig=a%2Fb&x=1+2", "&"),
@@ -241,8 +246,9 @@ async fn the_query_keeps_every_byte_and_gets_the_token_escaped_place_03() {
     }
 }
 
+// case: place-06
 #[tokio::test]
-async fn a_token_in_the_query_forbids_storing_unless_the_caller_said_something_place_06() {
+async fn a_token_in_the_query_forbids_storing_unless_the_caller_said_something() {
     let setup = Setup::at(TokenLocation::Query);
     for (_, sent) in setup.heads(HOME, &HeaderMap::new()).await {
         assert_eq!(values(&sent, "cache-control"), ["no-store"]);
@@ -258,8 +264,9 @@ async fn a_token_in_the_query_forbids_storing_unless_the_caller_said_something_p
     }
 }
 
+// case: place-09
 #[test]
-fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor_place_09() {
+fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor() {
     let long = "x".repeat(16 * 1024 + 1);
     for bad in
         ["", " ", "two words", "line\n", "line\r\nx: y", "nul\0", "caf\u{e9}", "\u{7f}", &long]
@@ -274,8 +281,9 @@ fn a_fixed_token_with_an_illegal_byte_is_an_error_of_the_constructor_place_09() 
     assert!(error.to_string().contains("colon"), "{error}");
 }
 
+// case: orig-03
 #[test]
-fn an_origin_that_was_read_before_is_not_plain_http_to_another_machine_either_orig_03() {
+fn an_origin_that_was_read_before_is_not_plain_http_to_another_machine_either() {
     let origin = |text: &str| text.parse::<Origin>().unwrap();
     let plain = "http://api.example";
     let error = AddBearer::bearer(TOKEN, origin(plain)).unwrap_err();
@@ -290,8 +298,9 @@ fn an_origin_that_was_read_before_is_not_plain_http_to_another_machine_either_or
     assert!(AddBearer::bearer(TOKEN, allowed).is_ok());
 }
 
+// case: orig-03
 #[tokio::test]
-async fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
+async fn any_https_origin_is_never_plain_http_to_another_machine() {
     let any = Origins::dangerous_any_https_origin();
     for at in placements() {
         let refusing = Setup { at, ..Setup::for_origins(any.clone(), false) };
@@ -317,8 +326,9 @@ async fn any_https_origin_is_never_plain_http_to_another_machine_orig_03() {
     }
 }
 
+// case: orig-04
 #[tokio::test]
-async fn an_origin_is_scheme_host_and_port_orig_04() {
+async fn an_origin_is_scheme_host_and_port() {
     let listed = Origins::try_from("https://api.example.com").unwrap();
     let (refusing, passing) =
         (Setup::for_origins(listed.clone(), false), Setup::for_origins(listed, true));
@@ -388,8 +398,9 @@ fn elsewhere() -> (String, bool) {
     ("b.example".to_owned(), false)
 }
 
+// case: orig-01
 #[tokio::test]
-async fn a_fetched_token_is_not_redirected_to_another_host_orig_01() {
+async fn a_fetched_token_is_not_redirected_to_another_host() {
     for at in placements() {
         let mut setup = Setup::at(at);
         let refused = (Err(ErrorKind::ForeignOrigin), vec![home()]);
@@ -399,8 +410,9 @@ async fn a_fetched_token_is_not_redirected_to_another_host_orig_01() {
     }
 }
 
+// case: orig-02
 #[tokio::test]
-async fn a_fetched_token_is_home_again_when_the_way_leads_back_orig_02() {
+async fn a_fetched_token_is_home_again_when_the_way_leads_back() {
     for at in placements() {
         let mut setup = Setup::at(at);
         let refused = (Err(ErrorKind::ForeignOrigin), vec![home()]);

@@ -144,8 +144,9 @@ fn clients(network: &Network, pass: bool) -> Vec<Client> {
     placements().into_iter().flat_map(both).collect()
 }
 
+// case: orig-01
 #[tokio::test]
-async fn a_redirect_to_another_origin_fails_before_it_is_contacted_orig_01() {
+async fn a_redirect_to_another_origin_fails_before_it_is_contacted() {
     for elsewhere in ELSEWHERE {
         let network = Network::leading_to(elsewhere);
         for client in clients(&network, false) {
@@ -160,8 +161,9 @@ async fn a_redirect_to_another_origin_fails_before_it_is_contacted_orig_01() {
     }
 }
 
+// case: orig-01
 #[tokio::test]
-async fn another_origin_that_may_be_called_gets_no_credential_orig_01() {
+async fn another_origin_that_may_be_called_gets_no_credential() {
     for elsewhere in ELSEWHERE {
         let network = Network::leading_to(elsewhere);
         for client in clients(&network, true) {
@@ -174,8 +176,9 @@ async fn another_origin_that_may_be_called_gets_no_credential_orig_01() {
     }
 }
 
+// case: orig-01
 #[tokio::test]
-async fn every_kind_of_redirect_is_checked_orig_01() {
+async fn every_kind_of_redirect_is_checked() {
     for status in [301, 302, 303, 307, 308] {
         // An address relative to the scheme, as a proxy may write it.
         let network = Network::default().redirecting("/start", status, "//b.example/x");
@@ -196,8 +199,9 @@ fn there_and_back() -> Network {
     Network::leading_to("https://b.example/x").redirecting("/x", 302, back)
 }
 
+// case: orig-02
 #[tokio::test]
-async fn on_the_way_there_and_back_only_home_gets_the_token_orig_02() {
+async fn on_the_way_there_and_back_only_home_gets_the_token() {
     let network = there_and_back();
     for client in clients(&network, true) {
         assert_eq!(start(client).await.unwrap().status(), StatusCode::OK);
@@ -207,8 +211,9 @@ async fn on_the_way_there_and_back_only_home_gets_the_token_orig_02() {
     }
 }
 
+// case: orig-02
 #[tokio::test]
-async fn a_way_that_comes_back_is_not_followed_to_the_other_host_orig_02() {
+async fn a_way_that_comes_back_is_not_followed_to_the_other_host() {
     let network = there_and_back();
     for client in clients(&network, false) {
         let error = start(client).await.unwrap_err().downcast::<Error>().unwrap();
@@ -256,8 +261,9 @@ const COPIES: [(&str, &str); 6] = [
     ("//b.example/log-in?to=/start?QUERY", "https://b.example/log-in?to=/start?page=2"),
 ];
 
+// case: orig-01
 #[tokio::test]
-async fn a_redirect_that_copies_the_query_takes_no_token_to_another_origin_orig_01() {
+async fn a_redirect_that_copies_the_query_takes_no_token_to_another_origin() {
     for (copy, asked_for) in COPIES {
         for status in [301, 302, 303, 307, 308] {
             let network = Network::default().redirecting("/start", status, copy);
@@ -276,8 +282,9 @@ async fn a_redirect_that_copies_the_query_takes_no_token_to_another_origin_orig_
     }
 }
 
+// case: orig-01
 #[tokio::test]
-async fn a_redirect_with_the_query_inside_of_a_parameter_is_not_followed_orig_01() {
+async fn a_redirect_with_the_query_inside_of_a_parameter_is_not_followed() {
     let network = Network::leading_to("https://b.example/log-in?to=%2Fstart%3FESCAPED");
     for (client, at) in clients(&network, true).into_iter().zip(clients_are_at()) {
         let answer = start(client).await;
@@ -297,8 +304,9 @@ async fn a_redirect_with_the_query_inside_of_a_parameter_is_not_followed_orig_01
     }
 }
 
+// case: orig-02
 #[tokio::test]
-async fn a_copied_query_comes_back_home_with_one_token_orig_02() {
+async fn a_copied_query_comes_back_home_with_one_token() {
     let network = Network::leading_to("https://b.example/x?QUERY").redirecting(
         "/x",
         302,

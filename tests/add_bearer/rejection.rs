@@ -134,8 +134,9 @@ fn refusing(status: u16, headers: &HeaderMap) -> impl Fn() -> Response<AnswerBod
     }
 }
 
+// case: r401-01
 #[tokio::test]
-async fn a_rejected_token_is_replaced_and_the_call_repeated_once_r401_01() {
+async fn a_rejected_token_is_replaced_and_the_call_repeated_once() {
     for path in PATHS {
         let (issuer, resource) = (Issuer::of(["T1", "T2", "T3"]), Resource::accepting([]));
         let mut client = issuer.layer().layer(resource.clone());
@@ -161,8 +162,9 @@ async fn a_rejected_token_is_replaced_and_the_call_repeated_once_r401_01() {
     }
 }
 
+// case: r401-01
 #[tokio::test]
-async fn the_repeated_call_carries_the_new_token_alone_in_every_place_r401_01() {
+async fn the_repeated_call_carries_the_new_token_alone_in_every_place() {
     let basic = |token: &str| BASE64_STANDARD.encode(format!("{token}:"));
     let (first, second) = (basic("T1"), basic("T2"));
     let places = [
@@ -199,8 +201,9 @@ async fn overwriting_replaces_the_callers_credential_both_times() {
     assert_eq!(resource.tokens(), ["T1", "T2"]);
 }
 
+// case: r401-02
 #[tokio::test]
-async fn a_token_that_is_given_once_more_is_not_sent_once_more_r401_02() {
+async fn a_token_that_is_given_once_more_is_not_sent_once_more() {
     for path in PATHS {
         let (issuer, resource) = (Issuer::of(["T1", "T1", "T1"]), Resource::accepting([]));
         let watch = Arc::new(Watch::default());
@@ -224,8 +227,9 @@ async fn a_token_that_is_given_once_more_is_not_sent_once_more_r401_02() {
     }
 }
 
+// case: r401-03
 #[tokio::test]
-async fn a_second_rejection_is_the_callers_r401_03() {
+async fn a_second_rejection_is_the_callers() {
     for path in PATHS {
         let (issuer, resource) = (Issuer::of(["T1", "T2", "T3"]), Resource::accepting([]));
         let count = AtomicUsize::new(0);
@@ -300,8 +304,9 @@ fn stream(watch: &Arc<Watch>, chunks: usize) -> resource::Watched {
     })
 }
 
+// case: r401-04
 #[tokio::test]
-async fn a_stream_is_sent_once_and_its_token_is_dropped_all_the_same_r401_04() {
+async fn a_stream_is_sent_once_and_its_token_is_dropped_all_the_same() {
     let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T2"]));
     let layer = issuer.layer();
     let mut client = layer.layer(resource.clone());
@@ -317,9 +322,10 @@ async fn a_stream_is_sent_once_and_its_token_is_dropped_all_the_same_r401_04() {
     assert_eq!((resource.tokens(), issuer.requests()), (vec!["T2".to_owned()], 2));
 }
 
+// case: r401-04
 /// The resource gets the very body, and reads it or does not.
 #[tokio::test]
-async fn a_stream_is_not_buffered_r401_04() {
+async fn a_stream_is_not_buffered() {
     for reads in [0, 1, 2] {
         let inner = service_fn(move |request: Request<AnswerBody>| async move {
             let mut body = request.into_body();
@@ -337,8 +343,9 @@ async fn a_stream_is_not_buffered_r401_04() {
     }
 }
 
+// case: r401-12
 #[tokio::test]
-async fn the_callers_own_credential_is_the_callers_affair_r401_12() {
+async fn the_callers_own_credential_is_the_callers_affair() {
     let own = [
         (TokenLocation::Bearer, "authorization", "Bearer own"),
         (TokenLocation::Bearer, "authorization", "Basic b3duOg=="),
@@ -367,8 +374,9 @@ async fn the_callers_own_credential_is_the_callers_affair_r401_12() {
     }
 }
 
+// case: r401-12
 #[tokio::test]
-async fn a_token_in_the_callers_query_is_the_callers_affair_r401_12() {
+async fn a_token_in_the_callers_query_is_the_callers_affair() {
     let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
     let mut client = issuer.layer().with_location(TokenLocation::Query).layer(resource.clone());
     let uri = format!("{HOME}/calls?access_token=own");
@@ -433,8 +441,9 @@ async fn a_fixed_token_is_not_replaced() {
     assert_eq!(resource.tokens(), ["T1", "T1", "T1"]);
 }
 
+// case: r401-11
 #[tokio::test]
-async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token_r401_11() {
+async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token() {
     let says = |challenge: &'static str| header("www-authenticate", challenge);
     let challenges = [
         (HeaderMap::new(), false),
@@ -467,8 +476,9 @@ async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token_r401_
     }
 }
 
+// case: r401-13
 #[tokio::test]
-async fn grpc_unauthenticated_without_a_message_is_a_rejection_r401_13() {
+async fn grpc_unauthenticated_without_a_message_is_a_rejection() {
     for strict in [false, true] {
         for path in PATHS {
             let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
@@ -489,8 +499,9 @@ fn two() -> Vec<String> {
     vec!["T1".to_owned(), "T2".to_owned()]
 }
 
+// case: r401-13
 #[tokio::test]
-async fn other_grpc_statuses_and_a_status_after_a_message_are_the_callers_r401_13() {
+async fn other_grpc_statuses_and_a_status_after_a_message_are_the_callers() {
     for status in ["0", "7", "14", "160", "1"] {
         let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
         let resource = resource.refusing_with(refusing(200, &header("grpc-status", status)));
@@ -510,9 +521,10 @@ async fn other_grpc_statuses_and_a_status_after_a_message_are_the_callers_r401_1
     assert_eq!((collected.to_bytes(), issuer.requests()), (Bytes::from("message"), 1));
 }
 
+// case: r401-06
 /// All of them are rejected before any asks for another token.
 #[tokio::test]
-async fn a_hundred_rejections_at_once_cost_one_token_request_r401_06() {
+async fn a_hundred_rejections_at_once_cost_one_token_request() {
     const CALLS: usize = 100;
     let issuer = Issuer::of(["T1", "T2", "T3"]);
     let resource = Resource::accepting(["T1"]).refusing_together(CALLS);
@@ -530,9 +542,10 @@ async fn a_hundred_rejections_at_once_cost_one_token_request_r401_06() {
     assert_eq!(issuer.requests(), 2);
 }
 
+// case: r401-06
 /// The rejections come in one after another, most of them when the new token is there already.
 #[tokio::test]
-async fn a_late_rejection_of_the_old_token_leaves_the_new_one_alone_r401_06() {
+async fn a_late_rejection_of_the_old_token_leaves_the_new_one_alone() {
     let (mock, mut handle) = mock::pair::<Request<Text>, Response<Text>>();
     let issuer = Issuer::of(["T1", "T2", "T3"]);
     let client = issuer.layer().layer(mock);
@@ -597,8 +610,9 @@ fn cache_of(issuer: &Issuer) -> TokenCache {
     TokenCache::new_with_clock(issuer.endpoint(), grant, policy, clock)
 }
 
+// case: r401-07
 #[tokio::test]
-async fn a_rejection_reaches_the_innermost_cache_r401_07() {
+async fn a_rejection_reaches_the_innermost_cache() {
     for path in PATHS {
         let issuers = [(); 4].map(|()| Issuer::of(["T1", "T2", "T3"]));
         let [plain, erased, shared, memo] = issuers.clone();
@@ -620,9 +634,10 @@ async fn a_rejection_reaches_the_innermost_cache_r401_07() {
     }
 }
 
+// case: r401-16
 /// Relatel's tokens have neither an expiry nor a refresh token.
 #[tokio::test]
-async fn a_destroyed_token_is_the_end_until_a_new_one_is_stored_r401_16() {
+async fn a_destroyed_token_is_the_end_until_a_new_one_is_stored() {
     let token = |text: &str| TokenResponse::new(AccessToken::new(text).unwrap());
     let (issuer, resource) = (Issuer::of(["T9"]), Resource::accepting(["T1"]));
     let (policy, clock) = (RefreshPolicy::default(), ManualClock::new().clock());
@@ -968,8 +983,9 @@ fn over_the_wire() -> Request<Text> {
     Request::post("/calls?page=2").body(Text::from("body")).unwrap()
 }
 
+// case: r401-01
 #[tokio::test]
-async fn over_one_connection_the_call_is_repeated_r401_01() {
+async fn over_one_connection_the_call_is_repeated() {
     for length in [0, SHORT, 16 * 1024] {
         let issuer = Issuer::of(["T1", "T2"]);
         let resource = Resource::accepting(["T2"]).refusing_with(long_refusal(length));
@@ -1006,8 +1022,9 @@ fn one_at_a_time(layer: &ClientCredentialsRefresh) -> OneAtATime {
     layer.layer(ConcurrencyLimit::new(client, 1))
 }
 
+// case: r401-01
 #[tokio::test]
-async fn over_another_connection_the_call_is_repeated_after_a_long_refusal_r401_01() {
+async fn over_another_connection_the_call_is_repeated_after_a_long_refusal() {
     let issuer = Issuer::of(["T1", "T2"]);
     let resource = Resource::accepting(["T2"]).refusing_with(long_refusal(LONG));
     let served = resource.serve().await;
@@ -1052,8 +1069,9 @@ async fn over_a_socket_a_refusal_that_never_ends_is_given_up_after_100_ms() {
     assert_eq!((resource.tokens(), served.connections()), (two(), 2));
 }
 
+// case: r401-02
 #[tokio::test]
-async fn over_one_connection_a_refusal_is_the_callers_to_read_r401_02() {
+async fn over_one_connection_a_refusal_is_the_callers_to_read() {
     // The endpoint gives the same again, or nothing.
     for (issuer, length) in [(Issuer::of(["T1", "T1"]), LONG), (Issuer::of(["T1"]), SHORT)] {
         let resource = Resource::accepting(["T2"]).refusing_with(long_refusal(length));
@@ -1070,8 +1088,9 @@ async fn over_one_connection_a_refusal_is_the_callers_to_read_r401_02() {
     }
 }
 
+// case: r401-03
 #[tokio::test]
-async fn over_one_connection_a_second_refusal_is_the_callers_to_read_r401_03() {
+async fn over_one_connection_a_second_refusal_is_the_callers_to_read() {
     let issuer = Issuer::of(["T1", "T2", "T3"]);
     let resource = Resource::accepting(["T9"]).refusing_with(long_refusal(SHORT));
     let served = resource.serve().await;
@@ -1082,8 +1101,9 @@ async fn over_one_connection_a_second_refusal_is_the_callers_to_read_r401_03() {
     assert_eq!(served.connections(), 1);
 }
 
+// case: r401-04
 #[tokio::test]
-async fn over_one_connection_a_stream_is_sent_once_r401_04() {
+async fn over_one_connection_a_stream_is_sent_once() {
     let issuer = Issuer::of(["T1", "T2"]);
     let resource = Resource::accepting(["T2"]).refusing_with(long_refusal(LONG));
     let served = resource.serve().await;
@@ -1100,8 +1120,9 @@ async fn over_one_connection_a_stream_is_sent_once_r401_04() {
     assert_eq!((resource.tokens(), issuer.requests()), (vec!["T2".to_owned()], 2));
 }
 
+// case: r401-06
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_many_connections_a_hundred_rejections_cost_one_token_request_r401_06() {
+async fn over_many_connections_a_hundred_rejections_cost_one_token_request() {
     const CALLS: usize = 100;
     let issuer = Issuer::of(["T1", "T2", "T3"]);
     let resource = Resource::accepting(["T2"]).refusing_together(CALLS);

@@ -630,8 +630,9 @@ fn grpc(
 
 const JOIN: &str = "/test.Joiner/Join";
 
+// case: r401-13
 #[tokio::test]
-async fn through_tonic_an_unauthenticated_call_is_repeated_r401_13() {
+async fn through_tonic_an_unauthenticated_call_is_repeated() {
     let joiner = Joiner::default();
     let channel = joiner.serve().await;
     let issuer = Issuer::of(["T1", "T2"]);

@@ -207,8 +207,9 @@ impl Api {
     }
 }
 
+// case: jwks-001
 #[tokio::test]
-async fn a_key_that_is_new_costs_one_fetch_jwks_001() {
+async fn a_key_that_is_new_costs_one_fetch() {
     let (k1, k2) = (Key::named("k1"), Key::named("k2"));
     let issuer = Issuer::of(&[&k1]);
     let api = issuer.api();
@@ -240,8 +241,9 @@ async fn a_key_without_a_name_that_replaces_another_costs_one_fetch() {
     assert_eq!((api.status(&foreign).await, issuer.fetches()), (401, 3));
 }
 
+// case: jwks-003
 #[tokio::test]
-async fn a_flood_of_unknown_keys_does_not_hold_up_known_ones_jwks_003() {
+async fn a_flood_of_unknown_keys_does_not_hold_up_known_ones() {
     let k1 = Key::named("k1");
     let issuer = Issuer::of(&[&k1]);
     let api = issuer.api();
@@ -262,8 +264,9 @@ async fn a_flood_of_unknown_keys_does_not_hold_up_known_ones_jwks_003() {
     assert_eq!(issuer.fetches(), 2);
 }
 
+// case: jwks-004
 #[tokio::test]
-async fn many_requests_without_keys_cost_one_fetch_jwks_004() {
+async fn many_requests_without_keys_cost_one_fetch() {
     let k1 = Key::named("k1");
     let issuer = Issuer::of(&[&k1]);
     let api = issuer.api();
@@ -277,8 +280,9 @@ async fn many_requests_without_keys_cost_one_fetch_jwks_004() {
     assert_eq!(issuer.fetches(), 1);
 }
 
+// case: jwks-007
 #[tokio::test]
-async fn an_outage_is_survived_until_the_keys_are_too_old_jwks_007() {
+async fn an_outage_is_survived_until_the_keys_are_too_old() {
     let k1 = Key::named("k1");
     let issuer = Issuer::of(&[&k1]);
     let keys = issuer.jwks().with_max_stale(Duration::from_secs(3600));
@@ -297,8 +301,9 @@ async fn an_outage_is_survived_until_the_keys_are_too_old_jwks_007() {
     assert_eq!(api.status(&k1).await, 200);
 }
 
+// case: jwks-009
 #[tokio::test]
-async fn an_unknown_key_stays_unknown_for_the_cool_down_alone_jwks_009() {
+async fn an_unknown_key_stays_unknown_for_the_cool_down_alone() {
     let (k1, k2) = (Key::named("k1"), Key::named("k2"));
     let issuer = Issuer::of(&[&k1]);
     let api = issuer.api();
@@ -327,8 +332,9 @@ async fn assert_kept(answer: impl FnOnce(&Key) -> Response<Bytes>) {
     assert_eq!(issuer.fetches(), 2);
 }
 
+// case: jwks-011
 #[tokio::test]
-async fn a_key_set_without_end_is_refused_and_the_old_keys_are_kept_jwks_011() {
+async fn a_key_set_without_end_is_refused_and_the_old_keys_are_kept() {
     assert_kept(|k2| {
         let space = " ".repeat(256 * 1024);
         Response::new(format!(r#"{{"keys":[{}],{space}"x":1}}"#, k2.jwk()).into())
@@ -336,8 +342,9 @@ async fn a_key_set_without_end_is_refused_and_the_old_keys_are_kept_jwks_011() {
     .await;
 }
 
+// case: jwks-012
 #[tokio::test]
-async fn a_key_set_of_a_thousand_keys_is_refused_as_a_whole_jwks_012() {
+async fn a_key_set_of_a_thousand_keys_is_refused_as_a_whole() {
     assert_kept(|k2| {
         let entries = vec![r#"{"kty":"EC"}"#; 999].join(",");
         Response::new(format!(r#"{{"keys":[{},{entries}]}}"#, k2.jwk()).into())
@@ -345,8 +352,9 @@ async fn a_key_set_of_a_thousand_keys_is_refused_as_a_whole_jwks_012() {
     .await;
 }
 
+// case: jwks-017
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_the_old_keys_are_kept_jwks_017() {
+async fn a_redirect_is_not_followed_and_the_old_keys_are_kept() {
     assert_kept(|_| {
         let redirect = Response::builder().status(302).header(LOCATION, "http://as.example/jwks");
         redirect.body(Bytes::new()).unwrap()
@@ -354,8 +362,9 @@ async fn a_redirect_is_not_followed_and_the_old_keys_are_kept_jwks_017() {
     .await;
 }
 
+// case: jwks-014
 #[tokio::test]
-async fn a_key_that_is_meant_for_something_else_is_not_used_jwks_014() {
+async fn a_key_that_is_meant_for_something_else_is_not_used() {
     let (k1, r1) = (Key::named("k1"), Key::named("r1"));
     for other in [r#""use":"enc""#, r#""key_ops":["encrypt"]"#] {
         let issuer = Issuer::of(&[]);
@@ -366,8 +375,9 @@ async fn a_key_that_is_meant_for_something_else_is_not_used_jwks_014() {
     }
 }
 
+// case: jwks-015
 #[tokio::test]
-async fn a_symmetric_key_in_a_key_set_is_never_used_jwks_015() {
+async fn a_symmetric_key_in_a_key_set_is_never_used() {
     let k1 = Key::named("k1");
     let secret = "0123456789abcdef0123456789abcdef";
     let k3 = Key::of("k3", SigningKey::from_secret(Algorithm::Hs256, secret).unwrap());
@@ -384,8 +394,9 @@ async fn a_symmetric_key_in_a_key_set_is_never_used_jwks_015() {
     assert!(!format!("{status:?}").contains("MDEyMzQ1"), "{status:?}");
 }
 
+// case: jwks-016
 #[test]
-fn a_key_set_over_plain_http_is_refused_unless_it_is_allowed_jwks_016() {
+fn a_key_set_over_plain_http_is_refused_unless_it_is_allowed() {
     let transport = || Issuer::of(&[]).transport();
     assert!(Jwks::from_url("http://as.example/jwks", transport()).is_err());
     assert!(Jwks::from_issuer("http://as.example", transport()).is_err());
@@ -393,8 +404,9 @@ fn a_key_set_over_plain_http_is_refused_unless_it_is_allowed_jwks_016() {
     assert!(Jwks::from_url("http://as.example/jwks", transport().allow_plain_http()).is_ok());
 }
 
+// case: jwks-019
 #[tokio::test]
-async fn keys_are_refreshed_when_the_server_says_so_within_bounds_jwks_019() {
+async fn keys_are_refreshed_when_the_server_says_so_within_bounds() {
     let k1 = Key::named("k1");
     for (said, from, to) in
         [("max-age=3600", 3239, 3600), ("max-age=1", 269, 300), ("max-age=999999", 38_879, 43_200)]
@@ -414,8 +426,9 @@ async fn keys_are_refreshed_when_the_server_says_so_within_bounds_jwks_019() {
     }
 }
 
+// case: jwks-021
 #[tokio::test]
-async fn keys_of_one_name_are_told_apart_by_their_algorithm_or_tried_jwks_021() {
+async fn keys_of_one_name_are_told_apart_by_their_algorithm_or_tried() {
     let (one, other) = (Key::named("k1"), Key::named("k1"));
     let third = Key::of("k1", SigningKey::generate(Algorithm::EdDsa).unwrap());
     for order in [[&one, &other, &third], [&third, &other, &one]] {

@@ -77,8 +77,9 @@ async fn status<V: ValidateToken>(layer: &RequireToken<V>, token: &str) -> Statu
     layer.layer(ok).oneshot(bearer(token)).await.unwrap().status()
 }
 
+// case: rev-001
 #[tokio::test]
-async fn a_jwt_is_refused_with_no_delay_though_the_cache_is_warm_rev_001() {
+async fn a_jwt_is_refused_with_no_delay_though_the_cache_is_warm() {
     let system = System::new();
     let cached = system.cached();
     let guarded = Revocable::new(cached.clone(), system.revocations.clone());
@@ -94,8 +95,9 @@ async fn a_jwt_is_refused_with_no_delay_though_the_cache_is_warm_rev_001() {
     assert_eq!(status(&layer, &other).await, StatusCode::OK);
 }
 
+// case: rev-002
 #[tokio::test]
-async fn jwts_of_before_a_log_out_everywhere_are_refused_and_no_other_rev_002() {
+async fn jwts_of_before_a_log_out_everywhere_are_refused_and_no_other() {
     let system = System::new();
     let layer = RequireToken::new("api", system.guarded()).unwrap();
     let tokens = [
@@ -116,8 +118,9 @@ async fn jwts_of_before_a_log_out_everywhere_are_refused_and_no_other_rev_002() 
     }
 }
 
+// case: rev-006
 #[tokio::test]
-async fn the_guard_of_a_stream_resolves_when_its_jwt_is_revoked_rev_006() {
+async fn the_guard_of_a_stream_resolves_when_its_jwt_is_revoked() {
     let system = System::new();
     let layer =
         RequireToken::new("api", system.guarded()).unwrap().with_clock(system.clock.clock());

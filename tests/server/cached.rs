@@ -146,8 +146,9 @@ async fn an_outage_disturbs_no_token_that_is_kept() {
     assert!(validate(&cache, "good").await.is_ok());
 }
 
+// case: intro-013
 #[tokio::test]
-async fn a_token_expires_while_it_is_kept_intro_013() {
+async fn a_token_expires_while_it_is_kept() {
     let judge = Judge::default();
     let (cache, clock) = cached(&judge);
     let expiry = clock.clock().wall() + SECOND * 5;
@@ -574,8 +575,9 @@ async fn a_long_token_counts_as_several() {
     assert!((4..=9).contains(&cache.len()), "{}", cache.len());
 }
 
+// case: intro-019
 #[tokio::test]
-async fn two_caches_share_nothing_intro_019() {
+async fn two_caches_share_nothing() {
     let (one, other) = (Judge::slow(), Judge::slow());
     other.say("good", Err(Rejection::unknown()));
     let (first, second) = (cached(&one).0, cached(&other).0);

@@ -189,8 +189,9 @@ async fn is_an_outage_that_is_not_kept(endpoint: &Endpoint, answer: Response<Str
     assert_eq!(call(&service, TOKEN).await.body(), "alice");
 }
 
+// case: intro-001
 #[tokio::test]
-async fn a_token_is_asked_about_in_a_form_by_a_client_that_authenticates_intro_001() {
+async fn a_token_is_asked_about_in_a_form_by_a_client_that_authenticates() {
     let endpoint = Endpoint::active(json!({}));
     let client = ClientAuthentication::basic("a:b", "p+/ q");
     let introspection = Introspection::new(URL, client, endpoint.transport()).unwrap();
@@ -205,21 +206,24 @@ async fn a_token_is_asked_about_in_a_form_by_a_client_that_authenticates_intro_0
     assert_eq!(asked.headers()["authorization"], "Basic YSUzQWI6cCUyQiUyRitx");
 }
 
+// case: intro-005
 #[tokio::test]
-async fn an_answer_without_active_is_no_answer_intro_005() {
+async fn an_answer_without_active_is_no_answer() {
     let endpoint = Endpoint::new();
     is_an_outage_that_is_not_kept(&endpoint, Response::new(r#"{"sub":"x"}"#.into())).await;
 }
 
+// case: intro-007
 #[tokio::test]
-async fn a_server_error_is_an_outage_intro_007() {
+async fn a_server_error_is_an_outage() {
     let endpoint = Endpoint::new();
     let failed = Response::builder().status(500).body(r#"{"active":true}"#.to_owned()).unwrap();
     is_an_outage_that_is_not_kept(&endpoint, failed).await;
 }
 
+// case: intro-008
 #[tokio::test]
-async fn a_server_that_is_asked_too_often_is_left_alone_intro_008() {
+async fn a_server_that_is_asked_too_often_is_left_alone() {
     let endpoint = Endpoint::active(json!({}));
     let service = guarded(endpoint.cached());
     assert_eq!(call(&service, "known").await.status(), 200);
@@ -253,8 +257,9 @@ async fn a_date_says_as_well_as_a_number_how_long_and_clones_wait_together() {
     assert_eq!(endpoint.asked(), 1);
 }
 
+// case: intro-009
 #[tokio::test]
-async fn a_server_that_hangs_is_waited_for_five_seconds_intro_009() {
+async fn a_server_that_hangs_is_waited_for_five_seconds() {
     let clock = ManualClock::new();
     let hangs = service_fn(|_: Request<Full<Bytes>>| {
         pending::<Result<Response<Full<Bytes>>, Infallible>>()
@@ -293,8 +298,9 @@ impl Body for Long {
     }
 }
 
+// case: intro-010
 #[tokio::test]
-async fn ten_mebibytes_over_a_socket_are_not_read_to_their_end_intro_010() {
+async fn ten_mebibytes_over_a_socket_are_not_read_to_their_end() {
     const LENGTH: usize = 10 * 1024 * 1024;
     let taken = Arc::new(AtomicUsize::new(0));
     let counter = taken.clone();
@@ -312,8 +318,9 @@ async fn ten_mebibytes_over_a_socket_are_not_read_to_their_end_intro_010() {
     assert!((256 * 1024..LENGTH).contains(&taken), "{taken}");
 }
 
+// case: intro-011
 #[tokio::test]
-async fn a_page_of_somebody_else_is_no_answer_intro_011() {
+async fn a_page_of_somebody_else_is_no_answer() {
     let endpoint = Endpoint::new();
     let page = "<!doctype html><title>Log in</title>";
     let html = Response::builder().header("content-type", "text/html").body(page.to_owned());
@@ -341,8 +348,9 @@ async fn a_page_over_a_socket_and_a_connection_that_is_reset_are_outages() {
     }
 }
 
+// case: intro-013
 #[tokio::test]
-async fn a_token_that_expires_while_it_is_kept_is_refused_intro_013() {
+async fn a_token_that_expires_while_it_is_kept_is_refused() {
     let endpoint = Endpoint::active(json!({"exp": 1_000_005}));
     let service = guarded(endpoint.cached());
     assert_eq!(call(&service, TOKEN).await.status(), 200);
@@ -367,8 +375,9 @@ async fn a_leeway_is_the_same_for_a_new_answer_and_one_that_is_kept() {
     }
 }
 
+// case: intro-014
 #[tokio::test]
-async fn an_inactive_token_is_kept_for_the_shorter_time_intro_014() {
+async fn an_inactive_token_is_kept_for_the_shorter_time() {
     let endpoint = Endpoint::new();
     endpoint.answer(200, r#"{"active":false}"#);
     let service = guarded(endpoint.cached());
@@ -382,8 +391,9 @@ async fn an_inactive_token_is_kept_for_the_shorter_time_intro_014() {
     assert_eq!(endpoint.asked(), 2);
 }
 
+// case: intro-015
 #[tokio::test]
-async fn a_token_without_an_expiry_is_kept_no_longer_than_others_intro_015() {
+async fn a_token_without_an_expiry_is_kept_no_longer_than_others() {
     let endpoint = Endpoint::active(json!({}));
     let service = guarded(endpoint.cached());
     for (after, asked) in [(0, 1), (59, 1), (1, 2)] {
@@ -393,8 +403,9 @@ async fn a_token_without_an_expiry_is_kept_no_longer_than_others_intro_015() {
     }
 }
 
+// case: intro-018
 #[tokio::test]
-async fn scopes_are_judged_for_each_route_after_the_cache_intro_018() {
+async fn scopes_are_judged_for_each_route_after_the_cache() {
     let endpoint = Endpoint::active(json!({"scope": "read"}));
     let cached = endpoint.cached();
     let route = |scope: &str| {
@@ -430,8 +441,9 @@ async fn an_item_of_a_list_of_scopes_is_one_scope_or_none() {
     }
 }
 
+// case: intro-019
 #[tokio::test]
-async fn two_servers_know_nothing_of_each_others_tokens_intro_019() {
+async fn two_servers_know_nothing_of_each_others_tokens() {
     let (one, other) = (Endpoint::active(json!({})), Endpoint::new());
     other.answer(200, r#"{"active":false}"#);
     let (ours, theirs) = (guarded(one.cached()), guarded(other.cached()));
@@ -443,8 +455,9 @@ async fn two_servers_know_nothing_of_each_others_tokens_intro_019() {
     assert_eq!((one.asked(), other.asked()), (1, 1));
 }
 
+// case: intro-020
 #[tokio::test]
-async fn no_token_shows_in_a_cache_that_keeps_it_intro_020() {
+async fn no_token_shows_in_a_cache_that_keeps_it() {
     let endpoint = Endpoint::active(json!({}));
     let cached = endpoint.cached();
     assert_eq!(status(&cached, TOKEN).await, 200);
@@ -453,8 +466,9 @@ async fn no_token_shows_in_a_cache_that_keeps_it_intro_020() {
     assert!(!shown.contains(TOKEN) && !shown.contains("s3cr3t"), "{shown}");
 }
 
+// case: intro-022
 #[tokio::test]
-async fn a_token_for_another_audience_is_refused_intro_022() {
+async fn a_token_for_another_audience_is_refused() {
     let endpoint = Endpoint::active(json!({"aud": "https://other.example"}));
     let service = guarded(endpoint.cached());
     refused(&call(&service, TOKEN).await);
@@ -466,15 +480,17 @@ async fn a_token_for_another_audience_is_refused_intro_022() {
     assert_eq!(call(&lax, "nobody").await.status(), 200);
 }
 
+// case: intro-025
 #[tokio::test]
-async fn a_token_that_is_bound_to_a_key_is_refused_without_a_proof_intro_025() {
+async fn a_token_that_is_bound_to_a_key_is_refused_without_a_proof() {
     let endpoint =
         Endpoint::active(json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3"}}));
     refused(&call(&guarded(endpoint.cached()), TOKEN).await);
 }
 
+// case: intro-026
 #[tokio::test]
-async fn only_an_access_token_is_good_intro_026() {
+async fn only_an_access_token_is_good() {
     let endpoint = Endpoint::new();
     let service = guarded(endpoint.introspection());
     for said in [
@@ -508,8 +524,9 @@ fn signed_claims() -> Value {
     json!({"iss": ISSUER, "aud": "api", "iat": 1_000_000, "token_introspection": said})
 }
 
+// case: intro-028
 #[tokio::test]
-async fn answers_that_are_to_be_signed_are_taken_only_so_intro_028() {
+async fn answers_that_are_to_be_signed_are_taken_only_so() {
     let (server, stranger) = (signing(), signing());
     let endpoint = Endpoint::new();
     let asks = |keys| endpoint.introspection().with_signed_responses(ISSUER, keys).unwrap();

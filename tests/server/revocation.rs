@@ -75,8 +75,9 @@ async fn ok(_: Request<()>) -> Result<Response<String>, Infallible> {
     Ok(Response::new(String::new()))
 }
 
+// case: rev-001
 #[tokio::test]
-async fn a_revoked_token_is_refused_at_once_though_the_cache_has_it_rev_001() {
+async fn a_revoked_token_is_refused_at_once_though_the_cache_has_it() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = {
         let asked = asked.clone();
@@ -99,8 +100,9 @@ async fn a_revoked_token_is_refused_at_once_though_the_cache_has_it_rev_001() {
     assert_eq!(status(&mut service, "bob.1.j2").await, StatusCode::UNAUTHORIZED);
 }
 
+// case: rev-002
 #[tokio::test]
-async fn who_logs_out_everywhere_keeps_the_tokens_of_later_rev_002() {
+async fn who_logs_out_everywhere_keeps_the_tokens_of_later() {
     let revocations = Revocations::new();
     let validator = Revocable::new(Cached::new(judge), revocations.clone());
     let mut service = RequireToken::new("api", validator).unwrap().layer(service_fn(ok));
@@ -126,8 +128,9 @@ fn keeping(
     }
 }
 
+// case: rev-006
 #[tokio::test]
-async fn a_guard_resolves_when_its_token_id_or_subject_is_revoked_rev_006() {
+async fn a_guard_resolves_when_its_token_id_or_subject_is_revoked() {
     type Revoke = fn(&Revocations);
     let ways: [Revoke; 3] = [
         |list| list.revoke_token("bob.1.j1", None).unwrap(),
@@ -168,8 +171,9 @@ async fn a_guard_resolves_when_its_token_id_or_subject_is_revoked_rev_006() {
     }
 }
 
+// case: rev-006
 #[tokio::test]
-async fn a_stream_ends_when_its_token_is_revoked_rev_006() {
+async fn a_stream_ends_when_its_token_is_revoked() {
     let revocations = Revocations::new();
     let require = RequireToken::new("api", revocations.guard(Cached::new(judge))).unwrap();
     let layers = ServiceBuilder::new().layer(require).layer(EndWithToken::new()).into_inner();

@@ -31,8 +31,9 @@ async fn label(tokens: &StaticTokens, token: &str) -> Result<String, StatusCode>
     }
 }
 
+// case: static-002
 #[test]
-fn an_empty_token_is_not_taken_static_002() {
+fn an_empty_token_is_not_taken() {
     let tokens = StaticTokens::new();
     for token in ["", " ", "\t", " \r\n", "tok rw"] {
         assert!(tokens.insert(token, Principal::new("bob")).is_err(), "{token:?}");
@@ -40,8 +41,9 @@ fn an_empty_token_is_not_taken_static_002() {
     assert!(tokens.is_empty());
 }
 
+// case: static-004
 #[tokio::test]
-async fn the_handler_is_told_which_of_the_tokens_it_was_static_004() {
+async fn the_handler_is_told_which_of_the_tokens_it_was() {
     let tokens = StaticTokens::new();
     for (token, label) in [("tok-old", "2025"), ("tok-new", "2026")] {
         tokens.insert(token, Principal::new("bob").with_token_id(label)).unwrap();
@@ -50,8 +52,9 @@ async fn the_handler_is_told_which_of_the_tokens_it_was_static_004() {
     assert_eq!(label(&tokens, "tok-new").await, Ok("2026".into()));
 }
 
+// case: static-005
 #[tokio::test]
-async fn the_operator_never_stores_the_token_static_005() {
+async fn the_operator_never_stores_the_token() {
     // printf tok-rw | sha256sum
     let hex = "422f1528a09105319b815781713a4beac6f6eab8e963e5947350656b3a716ddb";
     let hashed = format!("sha256:{hex}");

@@ -47,8 +47,9 @@ fn owned(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
 }
 
+// case: auth-01
 #[tokio::test]
-async fn id_and_secret_are_form_encoded_before_they_are_basic_auth_01() {
+async fn id_and_secret_are_form_encoded_before_they_are_basic() {
     let secret = "z/tZ9VwFZqApmIQ+ZH1I5pLk/uB4ud:X2/8bL+wfFTt1rFw=";
     let client = ClientAuthentication::basic("1PpG/Q 1", secret);
     let request = sent(client, &Grant::client_credentials()).await;
@@ -58,8 +59,9 @@ async fn id_and_secret_are_form_encoded_before_they_are_basic_auth_01() {
     assert_eq!(request.body(), "grant_type=client_credentials");
 }
 
+// case: auth-03
 #[tokio::test]
-async fn whatever_id_and_secret_hold_basic_gives_both_back_auth_03() {
+async fn whatever_id_and_secret_hold_basic_gives_both_back() {
     for id in ODD {
         for secret in ODD {
             let client = ClientAuthentication::basic(id, secret);
@@ -75,8 +77,9 @@ async fn whatever_id_and_secret_hold_basic_gives_both_back_auth_03() {
     }
 }
 
+// case: auth-04
 #[tokio::test]
-async fn whatever_the_secret_holds_the_body_gives_it_back_auth_04() {
+async fn whatever_the_secret_holds_the_body_gives_it_back() {
     for secret in ODD.into_iter().chain(["a+b%c d&e"]) {
         let client = ClientAuthentication::post("id", secret);
         let request = sent(client, &Grant::client_credentials()).await;
@@ -88,8 +91,9 @@ async fn whatever_the_secret_holds_the_body_gives_it_back_auth_04() {
     }
 }
 
+// case: auth-06
 #[tokio::test]
-async fn a_client_without_a_secret_only_names_itself_in_the_body_auth_06() {
+async fn a_client_without_a_secret_only_names_itself_in_the_body() {
     let grant = Grant::refresh_token(&ClientSecret::new("R"));
     let request = sent(ClientAuthentication::public("an id"), &grant).await;
     let expected =
@@ -99,8 +103,9 @@ async fn a_client_without_a_secret_only_names_itself_in_the_body_auth_06() {
     assert_eq!(request.uri().query(), None);
 }
 
+// case: auth-10
 #[tokio::test]
-async fn a_parameter_of_a_standard_grant_is_not_set_twice_auth_10() {
+async fn a_parameter_of_a_standard_grant_is_not_set_twice() {
     let grants = [
         Grant::client_credentials(),
         Grant::refresh_token(&ClientSecret::new("R")),
@@ -118,8 +123,9 @@ async fn a_parameter_of_a_standard_grant_is_not_set_twice_auth_10() {
     assert!(!request.headers().contains_key(AUTHORIZATION));
 }
 
+// case: auth-11
 #[tokio::test]
-async fn what_a_token_is_asked_for_is_said_at_every_fetch_auth_11() {
+async fn what_a_token_is_asked_for_is_said_at_every_fetch() {
     let lifetimes = ["T1", "T2", "T3", "T4"].map(|token| Reply::token(token, 600));
     let script = Script::of(lifetimes);
     let grant = Grant::client_credentials()
@@ -161,8 +167,9 @@ async fn what_a_token_is_asked_for_is_said_at_every_fetch_auth_11() {
     }
 }
 
+// case: auth-12
 #[tokio::test]
-async fn the_header_that_holds_the_secret_is_sensitive_auth_12() {
+async fn the_header_that_holds_the_secret_is_sensitive() {
     for client in [
         ClientAuthentication::basic("id", "s3cr3t"),
         ClientAuthentication::basic_raw("id", "s3cr3t"),
@@ -194,8 +201,9 @@ async fn sign_in_by_query(script: &Script) -> Result<(), Error> {
     sign_in.finish(pending, &callback).await.map(drop)
 }
 
+// case: auth-13
 #[tokio::test]
-async fn every_parameter_goes_into_the_query_and_nothing_into_the_body_auth_13() {
+async fn every_parameter_goes_into_the_query_and_nothing_into_the_body() {
     let script = Script::of([Reply::json(r#"{"access_token":"ACCESS_TOKEN"}"#)]);
     sign_in_by_query(&script).await.unwrap();
     let request = script.request();
@@ -217,8 +225,9 @@ async fn every_parameter_goes_into_the_query_and_nothing_into_the_body_auth_13()
     assert_eq!(added, owned(&expected));
 }
 
+// case: auth-13
 #[tokio::test]
-async fn a_query_full_of_secrets_shows_in_no_error_auth_13() {
+async fn a_query_full_of_secrets_shows_in_no_error() {
     // What a server or an HTTP client knows of the request, to be repeated.
     let script = Script::of([Reply::json(r#"{"access_token":"ACCESS_TOKEN"}"#)]);
     sign_in_by_query(&script).await.unwrap();
@@ -264,8 +273,9 @@ fn logged_in(script: &Script) -> Caller {
     Caller::with_grant(endpoint, grant, RefreshPolicy::default())
 }
 
+// case: auth-14
 #[tokio::test]
-async fn a_log_in_sends_its_form_alone_and_is_repeated_at_expiry_auth_14() {
+async fn a_log_in_sends_its_form_alone_and_is_repeated_at_expiry() {
     let token = "d567fde24865df35defff57862dw2r42";
     let script = Script::of([Reply::token(token, 3600), Reply::token("T2", 3600)]);
     let caller = logged_in(&script);
@@ -285,8 +295,9 @@ async fn a_log_in_sends_its_form_alone_and_is_repeated_at_expiry_auth_14() {
     }
 }
 
+// case: auth-14
 #[tokio::test]
-async fn a_wrong_password_is_tried_seldom_and_never_given_up_auth_14() {
+async fn a_wrong_password_is_tried_seldom_and_never_given_up() {
     for refusal in [
         Reply::status(401),
         Reply::status(403),

@@ -9,8 +9,9 @@ use tower_oauth2::{
     client::{ErrorKind, RefreshPolicy, TokenCache, TokenResponse},
 };
 
+// case: exp-02
 #[tokio::test]
-async fn a_margin_is_at_most_half_of_the_lifetime_exp_02() {
+async fn a_margin_is_at_most_half_of_the_lifetime() {
     let world = World::answering(numbered(20, seconds(1)));
     let policy = RefreshPolicy::default().without_jitter().with_safety_margin(seconds(30));
     let client = world.client(policy);
@@ -27,8 +28,9 @@ async fn a_margin_is_at_most_half_of_the_lifetime_exp_02() {
     assert_eq!(at_once(call(&client)).await.unwrap(), "T2");
 }
 
+// case: exp-03
 #[tokio::test]
-async fn a_refresh_starts_one_lead_before_the_expiry_exp_03() {
+async fn a_refresh_starts_one_lead_before_the_expiry() {
     for (lifetime, lead) in [(3600, 1200), (600, 300), (2, 1)] {
         let world = World::answering(numbered(lifetime, Duration::ZERO));
         let client = world.client(exact().with_lead(0.5, seconds(20 * 60)));
@@ -58,8 +60,9 @@ async fn renewals(policy: RefreshPolicy) -> [u64; 3] {
     [starts[1] - starts[0], starts[2] - starts[1], starts[3] - starts[2]]
 }
 
+// case: exp-05
 #[tokio::test]
-async fn jitter_is_early_bounded_and_an_instances_own_exp_05() {
+async fn jitter_is_early_bounded_and_an_instances_own() {
     let wide = RefreshPolicy::default().with_lead(0.5, seconds(3600));
     for (policy, plain) in [(RefreshPolicy::default(), 160), (wide, 100)] {
         assert_eq!(renewals(policy.clone().without_jitter()).await, [plain; 3]);
@@ -74,8 +77,9 @@ async fn jitter_is_early_bounded_and_an_instances_own_exp_05() {
     }
 }
 
+// case: exp-06
 #[tokio::test]
-async fn an_expired_token_is_never_sent_exp_06() {
+async fn an_expired_token_is_never_sent() {
     for patience in [Duration::ZERO, seconds(5)] {
         let world = World::answering(numbered(60, Duration::ZERO));
         let client = world.client(exact().with_patience(patience));
@@ -91,8 +95,9 @@ async fn an_expired_token_is_never_sent_exp_06() {
     }
 }
 
+// case: exp-09
 #[tokio::test]
-async fn the_monotonic_clock_alone_ends_a_token_exp_09() {
+async fn the_monotonic_clock_alone_ends_a_token() {
     let world = World::answering(numbered(60, Duration::ZERO));
     let layer = world.layer(impatient());
     let client = world.client_of(&layer);
@@ -106,8 +111,9 @@ async fn the_monotonic_clock_alone_ends_a_token_exp_09() {
     assert_eq!(world.sent(), ["T1", "T2"]);
 }
 
+// case: exp-09
 #[tokio::test]
-async fn the_wall_clock_alone_ends_a_token_exp_09() {
+async fn the_wall_clock_alone_ends_a_token() {
     let world = World::answering(numbered(60, Duration::ZERO));
     let client = world.client(impatient());
     assert_eq!(at_once(call(&client)).await.unwrap(), "T1");
@@ -117,8 +123,9 @@ async fn the_wall_clock_alone_ends_a_token_exp_09() {
     assert_eq!(at_once(call(&client)).await.unwrap(), "T2");
 }
 
+// case: exp-10
 #[tokio::test]
-async fn a_lifetime_counts_from_when_the_request_was_sent_exp_10() {
+async fn a_lifetime_counts_from_when_the_request_was_sent() {
     let world = World::answering(numbered(60, seconds(20)));
     let policy = exact().with_patience(seconds(30)).with_fetch_deadline(seconds(30));
     let layer = world.layer(policy);

@@ -34,8 +34,9 @@ fn gaps(world: &World, first: usize) -> Vec<Duration> {
     world.requests()[first..].windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
+// case: fail-02
 #[tokio::test]
-async fn after_an_outage_the_next_try_that_is_allowed_succeeds_fail_02() {
+async fn after_an_outage_the_next_try_that_is_allowed_succeeds() {
     let (world, client) = with_a_token(impatient(), |_| Reply::broken()).await;
     world.advance_to(seconds(100)).await;
     let mut error = at_once(call(&client)).await.unwrap_err();
@@ -55,8 +56,9 @@ async fn after_an_outage_the_next_try_that_is_allowed_succeeds_fail_02() {
     assert_eq!(world.sent(), ["T1", "T2"]);
 }
 
+// case: fail-04
 #[tokio::test]
-async fn without_a_token_the_resource_is_not_called_fail_04() {
+async fn without_a_token_the_resource_is_not_called() {
     let answers: [(fn() -> Reply, ErrorKind); 4] = [
         (Reply::broken, ErrorKind::Transport),
         (|| Reply::refusal(503, "temporarily_unavailable"), ErrorKind::Refused),
@@ -71,8 +73,9 @@ async fn without_a_token_the_resource_is_not_called_fail_04() {
     }
 }
 
+// case: fail-04
 #[tokio::test]
-async fn a_call_without_a_token_passes_where_that_was_asked_for_fail_04() {
+async fn a_call_without_a_token_passes_where_that_was_asked_for() {
     let world = World::answering(|_| Reply::refusal(503, "temporarily_unavailable"));
     for patience in [Duration::ZERO, seconds(5)] {
         let layer = world.layer(exact().with_patience(patience)).allow_missing_token();
@@ -90,8 +93,9 @@ async fn a_call_without_a_token_passes_where_that_was_asked_for_fail_04() {
     assert_eq!(world.sent(), [""; 4]);
 }
 
+// case: fail-05
 #[tokio::test]
-async fn those_who_wait_get_the_error_of_their_own_attempt_fail_05() {
+async fn those_who_wait_get_the_error_of_their_own_attempt() {
     let refusals: [(RefreshPolicy, fn() -> Reply); 2] = [
         (impatient(), || Reply::refusal(503, "temporarily_unavailable")),
         (exact(), || Reply::refusal(400, "invalid_client")),
@@ -130,8 +134,9 @@ async fn those_who_wait_get_the_error_of_their_own_attempt_fail_05() {
     }
 }
 
+// case: fail-05
 #[tokio::test]
-async fn those_with_patience_get_the_token_of_the_next_try_fail_05() {
+async fn those_with_patience_get_the_token_of_the_next_try() {
     let world = World::answering(|asked| match asked.number {
         1 => Reply::refusal(503, "temporarily_unavailable").takes(seconds(2)),
         _ => Reply::token("T2", 3600),
@@ -147,8 +152,9 @@ async fn those_with_patience_get_the_token_of_the_next_try_fail_05() {
     assert_eq!(world.requests().len(), 2);
 }
 
+// case: fail-06
 #[tokio::test]
-async fn an_answer_that_is_no_better_than_the_old_token_is_a_failure_fail_06() {
+async fn an_answer_that_is_no_better_than_the_old_token_is_a_failure() {
     let replies: [(fn() -> Reply, u64); 4] = [
         (|| Reply::token("T2", 0), 0),
         (|| Reply::token("T2", 3).takes(seconds(5)), 5),
@@ -172,8 +178,9 @@ async fn an_answer_that_is_no_better_than_the_old_token_is_a_failure_fail_06() {
     }
 }
 
+// case: back-01
 #[tokio::test]
-async fn a_refused_client_asks_seldom_and_fails_at_once_back_01() {
+async fn a_refused_client_asks_seldom_and_fails_at_once() {
     // The negative cache does not lean on the minimum interval.
     for min_interval in [Duration::ZERO, seconds(1)] {
         let world = World::answering(|_| Reply::refusal(401, "invalid_client"));
@@ -297,8 +304,9 @@ async fn a_changed_credential_is_no_way_around_the_minimum_interval() {
     assert!(in_any_second, "{requests:?}");
 }
 
+// case: back-03
 #[tokio::test]
-async fn a_date_that_is_past_is_no_pause_back_03() {
+async fn a_date_that_is_past_is_no_pause() {
     for past in ["Wed, 31 Dec 2025 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let world = World::answering(move |_| Reply::unavailable(past));
         let client = world.client(impatient().with_min_interval(Duration::ZERO));
@@ -312,8 +320,9 @@ async fn a_date_that_is_past_is_no_pause_back_03() {
     }
 }
 
+// case: back-04
 #[tokio::test]
-async fn a_back_off_beyond_the_patience_is_not_slept_through_back_04() {
+async fn a_back_off_beyond_the_patience_is_not_slept_through() {
     for (patience, wait) in [(seconds(5), 30), (Duration::ZERO, 1)] {
         let world = World::answering(move |_| Reply::unavailable(&wait.to_string()));
         let cache = world.cache(RefreshPolicy::default().with_patience(patience));
@@ -328,8 +337,9 @@ async fn a_back_off_beyond_the_patience_is_not_slept_through_back_04() {
     }
 }
 
+// case: back-05
 #[tokio::test]
-async fn the_end_of_a_cool_down_lets_one_trial_through_back_05() {
+async fn the_end_of_a_cool_down_lets_one_trial_through() {
     let refusals: [fn() -> Reply; 2] =
         [|| Reply::refusal(400, "unauthorized_client"), || Reply::unavailable("1")];
     for refusal in refusals {
@@ -363,8 +373,9 @@ async fn call_until(world: &World, client: &Client, end: Duration) {
     }
 }
 
+// case: back-08
 #[tokio::test]
-async fn refreshes_and_callers_share_one_window_back_08() {
+async fn refreshes_and_callers_share_one_window() {
     let (world, client) = with_a_token(exact(), |_| Reply::unavailable("7")).await;
     call_until(&world, &client, seconds(180)).await;
     let gaps = gaps(&world, 1);
@@ -372,8 +383,9 @@ async fn refreshes_and_callers_share_one_window_back_08() {
     assert_background_and_callers(&world);
 }
 
+// case: back-08
 #[tokio::test]
-async fn the_window_goes_on_growing_when_the_token_is_gone_back_08() {
+async fn the_window_goes_on_growing_when_the_token_is_gone() {
     let (world, client) = with_a_token(exact(), |_| Reply::broken()).await;
     call_until(&world, &client, seconds(180)).await;
     let requests = world.requests();
@@ -392,8 +404,9 @@ fn assert_background_and_callers(world: &World) {
     assert!(requests.iter().filter(|at| **at > expiry).count() > 2, "{requests:?}");
 }
 
+// case: back-10
 #[tokio::test]
-async fn tries_get_rarer_with_the_age_of_the_outage_back_10() {
+async fn tries_get_rarer_with_the_age_of_the_outage() {
     let world = World::answering(|_| Reply::broken());
     let client = world.client(RefreshPolicy::default());
     let mut calls: Vec<JoinHandle<Result<String, Error>>> = Vec::new();

@@ -223,8 +223,9 @@ fn signed_in(world: &World, user: User) -> TokenCache {
     TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock())
 }
 
+// case: pool-01
 #[tokio::test]
-async fn users_do_not_meet_whatever_becomes_of_one_of_them_pool_01() {
+async fn users_do_not_meet_whatever_becomes_of_one_of_them() {
     let forms = Arc::new(Mutex::new(Vec::new()));
     let world = {
         let forms = forms.clone();
@@ -266,8 +267,9 @@ async fn users_do_not_meet_whatever_becomes_of_one_of_them_pool_01() {
     assert!(seen.calls_of(B).iter().all(|token| token == "b.0"));
 }
 
+// case: pool-01
 #[tokio::test]
-async fn each_user_costs_one_fetch_and_two_hundred_calls_interleave_pool_01() {
+async fn each_user_costs_one_fetch_and_two_hundred_calls_interleave() {
     let world = world(3600, seconds(1));
     let (seen, pool) = (Seen::default(), pool(&world));
     let api = seen.client(&pool);

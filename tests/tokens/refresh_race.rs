@@ -44,8 +44,9 @@ async fn outcomes(calls: Vec<Called>) -> Vec<Result<String, Error>> {
     outcomes
 }
 
+// case: race-01
 #[tokio::test]
-async fn a_hundred_calls_share_one_fetch_race_01() {
+async fn a_hundred_calls_share_one_fetch() {
     let world = World::answering(numbered(3600, seconds(1)));
     let calls = calls(&world.client(exact()), 100);
     world.advance(seconds(1)).await;
@@ -56,8 +57,9 @@ async fn a_hundred_calls_share_one_fetch_race_01() {
     assert_eq!(world.sent().len(), 100);
 }
 
+// case: race-03
 #[tokio::test]
-async fn a_stale_token_is_served_while_one_fetch_runs_race_03() {
+async fn a_stale_token_is_served_while_one_fetch_runs() {
     let world = World::answering(numbered(100, Duration::ZERO));
     let client = world.client(exact());
     assert_eq!(at_once(call(&client)).await.unwrap(), "T1");
@@ -74,8 +76,9 @@ async fn a_stale_token_is_served_while_one_fetch_runs_race_03() {
     assert_eq!(world.requests().len(), 2);
 }
 
+// case: race-04
 #[tokio::test]
-async fn a_fetch_that_hangs_ends_at_its_deadline_race_04() {
+async fn a_fetch_that_hangs_ends_at_its_deadline() {
     let world = World::answering(|_| Reply::broken().hangs());
     let policy = exact().with_fetch_deadline(seconds(7)).with_patience(seconds(5));
     let layer = world.layer(policy);
@@ -103,8 +106,9 @@ async fn a_fetch_that_hangs_ends_at_its_deadline_race_04() {
     assert_eq!(world.requests().len(), 2);
 }
 
+// case: race-05
 #[tokio::test]
-async fn one_key_does_not_wait_for_another_race_05() {
+async fn one_key_does_not_wait_for_another() {
     let world = World::answering(|asked| match asked.form.contains("scope=a") {
         true => Reply::token("A", 3600).hangs(),
         false => Reply::token("B", 3600),
@@ -135,8 +139,9 @@ fn rejected(world: &World, sent: Arc<Mutex<Vec<String>>>) -> RejectedClient {
 
 type RejectedClient = BoxCloneService<Request<Body>, Response<Body>, BoxError>;
 
+// case: race-07
 #[tokio::test]
-async fn a_rejected_token_that_comes_again_is_not_sent_again_race_07() {
+async fn a_rejected_token_that_comes_again_is_not_sent_again() {
     let world = World::answering(|_| Reply::token("T1", 100).takes(seconds(3)));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let client = rejected(&world, sent.clone());
@@ -162,8 +167,9 @@ async fn a_rejected_token_that_comes_again_is_not_sent_again_race_07() {
     assert_eq!((world.requests().len(), sent.lock().unwrap().len()), (3, 2));
 }
 
+// case: can-01
 #[tokio::test]
-async fn a_fetch_outlives_the_call_that_started_it_can_01() {
+async fn a_fetch_outlives_the_call_that_started_it() {
     let world = World::answering(numbered(3600, seconds(3)));
     let client = world.client(exact());
     let leader = tokio::spawn(call(&client));
@@ -180,8 +186,9 @@ async fn a_fetch_outlives_the_call_that_started_it_can_01() {
     assert_eq!(world.sent().len(), 10);
 }
 
+// case: can-02
 #[tokio::test]
-async fn a_fetch_that_nobody_waits_for_completes_can_02() {
+async fn a_fetch_that_nobody_waits_for_completes() {
     let world = World::answering(numbered(3600, seconds(3)));
     let layer = world.layer(exact());
     let client = world.client_of(&layer);
@@ -197,8 +204,9 @@ async fn a_fetch_that_nobody_waits_for_completes_can_02() {
     assert_eq!(world.requests().len(), 1);
 }
 
+// case: can-02
 #[tokio::test]
-async fn a_call_that_is_dropped_before_it_waits_leaves_the_fetch_alone_can_02() {
+async fn a_call_that_is_dropped_before_it_waits_leaves_the_fetch_alone() {
     let world = World::new();
     let cache = world.cache(exact());
     assert!(at_hand(&cache).is_none());
@@ -207,8 +215,9 @@ async fn a_call_that_is_dropped_before_it_waits_leaves_the_fetch_alone_can_02() 
     assert_eq!(world.requests().len(), 1);
 }
 
+// case: can-04
 #[tokio::test]
-async fn nobody_is_told_of_a_cancellation_that_is_not_its_own_can_04() {
+async fn nobody_is_told_of_a_cancellation_that_is_not_its_own() {
     for (reply, expected) in [
         (Reply::token as fn(&str, u64) -> Reply, Ok("T1".to_owned())),
         (|_, _| Reply::refusal(400, "invalid_client"), Err(ErrorKind::Refused)),

@@ -81,8 +81,9 @@ fn next(token: &str) -> Reply {
     Reply::rotated(&format!("T{number}"), &format!("R{}", number + 1), 60)
 }
 
+// case: rot-03
 #[tokio::test]
-async fn an_answer_without_a_refresh_token_keeps_the_old_and_one_with_it_replaces_it_rot_03() {
+async fn an_answer_without_a_refresh_token_keeps_the_old_and_one_with_it_replaces_it() {
     let (world, sent) = answering(|_, number| match number {
         1 => Reply::token("T1", 60),
         2 => Reply::rotated("T2", "R2", 60),
@@ -96,8 +97,9 @@ async fn an_answer_without_a_refresh_token_keeps_the_old_and_one_with_it_replace
     assert_eq!(*sent.lock().unwrap(), ["R1", "R1", "R2", "R2"]);
 }
 
+// case: rot-04
 #[tokio::test]
-async fn what_comes_while_every_caller_is_gone_is_kept_and_the_old_is_not_sent_again_rot_04() {
+async fn what_comes_while_every_caller_is_gone_is_kept_and_the_old_is_not_sent_again() {
     let (world, sent) = answering(|token, _| next(token).takes(seconds(1)));
     let cache = expired(&world, exact()).await;
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -121,9 +123,9 @@ async fn what_comes_while_every_caller_is_gone_is_kept_and_the_old_is_not_sent_a
     assert_eq!(*told.lock().unwrap(), ["R2", "R3"]);
 }
 
+// case: rot-04
 #[tokio::test]
-async fn after_a_lost_answer_it_is_sent_once_more_with_a_warning_and_its_refusal_is_the_end_rot_04()
-{
+async fn after_a_lost_answer_it_is_sent_once_more_with_a_warning_and_its_refusal_is_the_end() {
     let (world, sent) = answering(|_, number| match number {
         1 => Reply::broken(),
         _ => Reply::refusal(400, "invalid_grant"),
@@ -156,8 +158,9 @@ async fn after_a_lost_answer_it_is_sent_once_more_with_a_warning_and_its_refusal
     assert_eq!(*sent.lock().unwrap(), ["R1", "R1"]);
 }
 
+// case: rot-04
 #[tokio::test]
-async fn after_two_lost_answers_it_is_not_sent_a_third_time_rot_04() {
+async fn after_two_lost_answers_it_is_not_sent_a_third_time() {
     for lost in [Reply::broken, || Reply::broken().hangs(), || Reply::token("", 60)] {
         let (world, sent) = answering(move |_, _| lost());
         let cache = expired(&world, impatient()).await;
@@ -525,8 +528,9 @@ fn endpoint(transport: Transport, secret: ClientSecretSource) -> TokenEndpoint {
     TokenEndpoint::new("https://as.example/token", client, transport).unwrap()
 }
 
+// case: rot-02
 #[tokio::test]
-async fn the_line_end_after_a_secret_in_a_file_is_not_sent_and_a_new_one_is_read_rot_02() {
+async fn the_line_end_after_a_secret_in_a_file_is_not_sent_and_a_new_one_is_read() {
     let (transport, sent) = server_of("b c");
     let file = Kept::new("rot-02", b"a \n");
     let endpoint = endpoint(transport, ClientSecretSource::from_file(&file.0));

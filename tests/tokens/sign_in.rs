@@ -75,8 +75,9 @@ fn param(uri: &Uri, name: &str) -> Option<String> {
 
 const DIFFERS: &str = "the answer belongs to another sign-in: its state differs";
 
+// case: code-01
 #[tokio::test]
-async fn an_answer_without_the_state_of_this_sign_in_is_refused_code_01() {
+async fn an_answer_without_the_state_of_this_sign_in_is_refused() {
     let server = Server::new();
     server.refuses("code=C&state=other", DIFFERS).await;
     server.refuses("code=C&state=STATEx", DIFFERS).await;
@@ -94,8 +95,9 @@ async fn an_answer_without_the_state_of_this_sign_in_is_refused_code_01() {
     server.accepts("a&code=C&session_state=x&x=1&x=2&state=STATE&scope=y").await;
 }
 
+// case: code-01
 #[tokio::test]
-async fn a_missing_state_is_accepted_only_where_that_is_allowed_by_name_code_01() {
+async fn a_missing_state_is_accepted_only_where_that_is_allowed_by_name() {
     let server = Server::new().with(SignIn::dangerous_allow_missing_state);
     server.refuses("code=C&state=other", DIFFERS).await;
     server.refuses("code=C&state=", DIFFERS).await;
@@ -104,8 +106,9 @@ async fn a_missing_state_is_accepted_only_where_that_is_allowed_by_name_code_01(
     server.accepts("code=C&state=STATE").await;
 }
 
+// case: code-01
 #[tokio::test]
-async fn an_answer_without_a_code_or_after_its_time_is_refused_code_01() {
+async fn an_answer_without_a_code_or_after_its_time_is_refused() {
     let server = Server::new();
     server.refuses("state=STATE", "the answer has no code").await;
     server.refuses("state=STATE&code=", "the answer has an empty code").await;
@@ -127,8 +130,9 @@ fn challenge(verifier: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
+// case: code-02
 #[tokio::test]
-async fn every_sign_in_has_a_challenge_whose_verifier_goes_with_the_code_code_02() {
+async fn every_sign_in_has_a_challenge_whose_verifier_goes_with_the_code() {
     // RFC 7636 appendix B.
     let known = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     assert_eq!(challenge(known), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
@@ -170,9 +174,10 @@ async fn every_sign_in_has_a_challenge_whose_verifier_goes_with_the_code_code_02
     }
 }
 
+// case: code-02
 /// A verifier that was kept as text is sent as it was, whoever made it.
 #[tokio::test]
-async fn the_verifier_that_was_kept_is_the_one_that_is_sent_code_02() {
+async fn the_verifier_that_was_kept_is_the_one_that_is_sent() {
     let server = Server::new().with(SignIn::dangerous_allow_missing_state);
     let (_, made) = server.sign_in.begin().unwrap();
     let kept = made.to_secret_string();
@@ -185,8 +190,9 @@ async fn the_verifier_that_was_kept_is_the_one_that_is_sent_code_02() {
     assert!(sent.contains(&("code_verifier".into(), known.into())), "{sent:?}");
 }
 
+// case: code-02
 #[tokio::test]
-async fn without_pkce_neither_challenge_nor_verifier_is_sent_code_02() {
+async fn without_pkce_neither_challenge_nor_verifier_is_sent() {
     let server = Server::new().with(SignIn::without_pkce);
     let (url, pending) = server.sign_in.begin().unwrap();
     assert!(!url.query().unwrap().contains("code_challenge"), "{url}");
@@ -198,8 +204,9 @@ async fn without_pkce_neither_challenge_nor_verifier_is_sent_code_02() {
     assert!(!request.body().contains("code_verifier"), "{request:?}");
 }
 
+// case: code-02
 #[test]
-fn what_is_kept_of_a_sign_in_prints_neither_state_nor_verifier_code_02() {
+fn what_is_kept_of_a_sign_in_prints_neither_state_nor_verifier() {
     let (url, pending) = Server::new().sign_in.begin().unwrap();
     let kept = pending.to_secret_string();
     let mut hidden: Vec<_> = kept.expose().split('.').skip(1).collect();
@@ -212,8 +219,9 @@ fn what_is_kept_of_a_sign_in_prints_neither_state_nor_verifier_code_02() {
 
 const DENIED: &str = "error=access_denied&error_description=no%0D%0A%1B%5Bthanks%22";
 
+// case: code-03
 #[tokio::test]
-async fn a_user_who_refuses_is_an_error_with_the_code_and_a_clean_description_code_03() {
+async fn a_user_who_refuses_is_an_error_with_the_code_and_a_clean_description() {
     let server = Server::new();
     let reason = "the sign-in was refused: access_denied: no???[thanks'";
     let error = server.refuses(&format!("{DENIED}&state=STATE"), reason).await;
@@ -227,8 +235,9 @@ async fn a_user_who_refuses_is_an_error_with_the_code_and_a_clean_description_co
     server.refuses(&query, &format!("the sign-in was refused: {code}: {description}")).await;
 }
 
+// case: code-03
 #[tokio::test]
-async fn a_refusal_counts_only_in_an_answer_to_this_sign_in_code_03() {
+async fn a_refusal_counts_only_in_an_answer_to_this_sign_in() {
     let server = Server::new();
     for error in [
         server.refuses(&format!("{DENIED}&state=other"), DIFFERS).await,
@@ -249,8 +258,9 @@ const ISSUER: &str = "https://a.example";
 const OTHER: &str = "the answer is from another issuer";
 const PROMISED: &str = "the answer has no issuer (iss), which this server always sends";
 
+// case: code-04
 #[tokio::test]
-async fn an_answer_of_another_issuer_reaches_no_token_endpoint_code_04() {
+async fn an_answer_of_another_issuer_reaches_no_token_endpoint() {
     for promised in [false, true] {
         let server = Server::new().with(|sign_in| match promised {
             true => sign_in.with_required_issuer(ISSUER),
@@ -297,8 +307,9 @@ async fn exchange_at(server: &CountingServer) -> Error {
     error
 }
 
+// case: code-05
 #[tokio::test]
-async fn a_code_whose_answer_was_lost_is_not_sent_again_code_05() {
+async fn a_code_whose_answer_was_lost_is_not_sent_again() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{\"access_token\":\"T\"";
     for answer in ["", "HTTP/1.1 200 OK\r\n", half] {
         let server = CountingServer::start(answer).await;
@@ -311,8 +322,9 @@ async fn a_code_whose_answer_was_lost_is_not_sent_again_code_05() {
     }
 }
 
+// case: code-05
 #[tokio::test]
-async fn a_code_that_is_refused_is_not_sent_again_code_05() {
+async fn a_code_that_is_refused_is_not_sent_again() {
     let body = r#"{"error":"invalid_grant","error_description":"c0de is spent"}"#;
     for status in ["400 Bad Request", "503 Service Unavailable"] {
         let length = body.len();

@@ -34,8 +34,9 @@ async fn token(cache: &TokenCache) -> Result<String, Error> {
     at_once(ask(cache)).await.map(|token| token.expose().to_owned())
 }
 
+// case: sto-01
 #[tokio::test]
-async fn a_store_that_hangs_costs_its_deadline_and_no_call_sto_01() {
+async fn a_store_that_hangs_costs_its_deadline_and_no_call() {
     let (world, store) = (World::new(), InMemoryStore::new());
     let cache = replica(&world, &store);
     store.hang();
@@ -72,8 +73,9 @@ async fn a_cache_that_was_used_takes_no_store() {
     refused(fetching);
 }
 
+// case: sto-01
 #[tokio::test]
-async fn a_store_that_fails_is_one_that_has_nothing_sto_01() {
+async fn a_store_that_fails_is_one_that_has_nothing() {
     let (world, store) = (World::new(), InMemoryStore::new());
     store.fail();
     let cache = replica(&world, &store);
@@ -321,8 +323,9 @@ fn asking(scopes: &str) -> Grant {
     Grant::client_credentials().with_scopes(scopes.parse().unwrap())
 }
 
+// case: key-01
 #[tokio::test]
-async fn other_scopes_have_another_token_key_01() {
+async fn other_scopes_have_another_token() {
     let (world, store) = (World::new(), InMemoryStore::new());
     world.answer(|asked: &Asked| Reply::token(&format!("T{}", asked.number), 3600));
     let of = |scopes: &str| {
@@ -336,8 +339,9 @@ async fn other_scopes_have_another_token_key_01() {
     assert_eq!(token(&of("a")).await.unwrap(), "T1");
 }
 
+// case: key-03
 #[tokio::test]
-async fn whatever_tells_tokens_apart_is_in_the_key_key_03() {
+async fn whatever_tells_tokens_apart_is_in_the_key() {
     let extra = |value: &str| asking("a").with_param("tenant", value).unwrap();
     let resource = |uri: &str| asking("a").with_resource(uri).unwrap();
     let password = |text: &str| Grant::password("alice", &ClientSecret::new(text));
@@ -370,8 +374,9 @@ async fn whatever_tells_tokens_apart_is_in_the_key_key_03() {
     }
 }
 
+// case: key-03
 #[tokio::test]
-async fn a_secret_that_may_change_keeps_the_key_key_03() {
+async fn a_secret_that_may_change_keeps_the_key() {
     let rotating = |secret: &'static str| {
         let source = ClientSecretSource::from_fn(move || Ok::<_, String>(secret.into()));
         ClientAuthentication::basic("id", source)
@@ -381,8 +386,9 @@ async fn a_secret_that_may_change_keeps_the_key_key_03() {
     assert_ne!(before, key_of(basic(), URL, asking("a")).await);
 }
 
+// case: key-03
 #[tokio::test]
-async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay_key_03() {
+async fn keys_and_claims_of_assertions_are_in_the_key_as_far_as_they_stay() {
     let key = |text: &str| SigningKey::from_secret(Algorithm::Hs256, text).unwrap();
     let (one, other) =
         (key("a client secret of 32 characters"), key("another one of 32 characters, too"));

@@ -52,8 +52,9 @@ async fn what_cannot_be_shown_for_a_secret_that_is_in_everything_is_left_out() {
     assert!(error.to_string().ends_with("the token request (401 Unauthorized)"), "{error}");
 }
 
+// case: err-02
 #[tokio::test]
-async fn a_client_that_is_not_known_is_refused_permanently_err_02() {
+async fn a_client_that_is_not_known_is_refused_permanently() {
     let refusal = Reply::status(401)
         .with_header(WWW_AUTHENTICATE, "Basic realm=\"as\"")
         .with_body(r#"{"error":"invalid_client"}"#);
@@ -74,8 +75,9 @@ async fn a_client_that_is_not_known_is_refused_permanently_err_02() {
     assert_eq!(script.asked(), 1);
 }
 
+// case: err-04
 #[tokio::test]
-async fn a_verdict_of_a_server_in_trouble_is_not_final_err_04() {
+async fn a_verdict_of_a_server_in_trouble_is_not_final() {
     let trouble = Reply::status(500).with_body(r#"{"error":"invalid_grant"}"#);
     let error = read(trouble.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -99,8 +101,9 @@ async fn a_verdict_of_a_server_in_trouble_is_not_final_err_04() {
     }
 }
 
+// case: err-06
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_its_address_is_shown_without_secrets_err_06() {
+async fn a_redirect_is_not_followed_and_its_address_is_shown_without_secrets() {
     let escaped = escaped(SECRET);
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"] {
         let elsewhere = CountingServer::start(ok(r#"{"access_token":"T"}"#)).await;
@@ -151,8 +154,9 @@ async fn the_servers_of_this_test_count_who_follows_a_redirect() {
     assert_eq!((home.connections().await, elsewhere.connections().await), (1, 1));
 }
 
+// case: err-07
 #[tokio::test]
-async fn of_a_long_description_a_bounded_line_without_the_secret_is_shown_err_07() {
+async fn of_a_long_description_a_bounded_line_without_the_secret_is_shown() {
     let raw_body = "raw-member";
     for before in ["", "the secret is ", &"y".repeat(500)] {
         let description = format!("{before}{SECRET}\r\n\u{1b}[31m and {}", "z".repeat(50_000));
@@ -184,8 +188,9 @@ async fn of_a_long_description_a_bounded_line_without_the_secret_is_shown_err_07
     assert!(text.ends_with("(400 Bad Request): [redacted] is not the secret"), "{text}");
 }
 
+// case: err-07
 #[tokio::test]
-async fn a_secret_in_any_other_answer_does_not_show_err_07() {
+async fn a_secret_in_any_other_answer_does_not_show() {
     let quoted = serde_json::json!(SECRET).to_string();
     let filler = "y".repeat(500);
     for reply in [
@@ -337,8 +342,9 @@ fn escaped(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
+// case: red-01
 #[tokio::test]
-async fn no_secret_is_printed_or_traced_whatever_the_client_does_red_01() {
+async fn no_secret_is_printed_or_traced_whatever_the_client_does() {
     let (walk, log) = traced(async {
         let endpoint = traced_endpoint();
         let mut walk = Walk::default();

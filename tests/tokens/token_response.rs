@@ -23,8 +23,9 @@ fn impatient(script: &Script) -> Caller {
     Caller::new(script, RefreshPolicy::default().with_patience(Duration::ZERO))
 }
 
+// case: parse-03
 #[tokio::test]
-async fn fractions_and_exponents_of_a_lifetime_are_read_as_whole_seconds_parse_03() {
+async fn fractions_and_exponents_of_a_lifetime_are_read_as_whole_seconds() {
     for (number, seconds) in [("3600.0", 3600), ("3600.9", 3600), ("1e3", 1000)] {
         let response = read(expiring_in(number)).await.unwrap();
         assert_eq!(response.access_token().expose(), "T");
@@ -32,8 +33,9 @@ async fn fractions_and_exponents_of_a_lifetime_are_read_as_whole_seconds_parse_0
     }
 }
 
+// case: parse-05
 #[tokio::test]
-async fn a_lifetime_of_zero_serves_those_who_waited_and_nobody_else_parse_05() {
+async fn a_lifetime_of_zero_serves_those_who_waited_and_nobody_else() {
     let script = Script::of([Reply::token("T1", 0), Reply::token("T2", 0), Reply::token("T3", 9)]);
     let caller = Caller::new(&script, RefreshPolicy::default());
     let (one, other) = tokio::join!(caller.call(), caller.call());
@@ -53,8 +55,9 @@ async fn a_lifetime_of_zero_serves_those_who_waited_and_nobody_else_parse_05() {
     }
 }
 
+// case: parse-05
 #[tokio::test]
-async fn after_a_lifetime_of_zero_a_caller_without_patience_fails_at_once_parse_05() {
+async fn after_a_lifetime_of_zero_a_caller_without_patience_fails_at_once() {
     let script = Script::of([Reply::token("T1", 0)]);
     let caller = impatient(&script);
     assert_eq!(caller.call().await.unwrap(), "Bearer T1");
@@ -63,8 +66,9 @@ async fn after_a_lifetime_of_zero_a_caller_without_patience_fails_at_once_parse_
     assert_eq!((script.asked(), caller.calls()), (1, 1));
 }
 
+// case: parse-05
 #[tokio::test]
-async fn a_token_with_a_lifetime_of_zero_ends_an_outage_parse_05() {
+async fn a_token_with_a_lifetime_of_zero_ends_an_outage() {
     let script = Script::of([Reply::status(503), Reply::token("T", 0)]);
     let caller = impatient(&script);
     assert_eq!(caller.call().await.unwrap_err().status(), Some(StatusCode::SERVICE_UNAVAILABLE));
@@ -75,8 +79,9 @@ async fn a_token_with_a_lifetime_of_zero_ends_an_outage_parse_05() {
     assert_eq!(error.status(), None, "the outage is over, it is only too soon: {error}");
 }
 
+// case: parse-06
 #[tokio::test]
-async fn a_lifetime_of_null_is_as_if_it_were_absent_parse_06() {
+async fn a_lifetime_of_null_is_as_if_it_were_absent() {
     let policy = || RefreshPolicy::default().with_default_lifetime(Duration::from_secs(77));
     for body in [r#"{"access_token":"T"}"#, r#"{"access_token":"T","expires_in":null}"#] {
         assert_eq!(read(Reply::json(body)).await.unwrap().lifetime(), None);
@@ -104,8 +109,9 @@ fn public() -> ClientAuthentication {
     ClientAuthentication::public("id")
 }
 
+// case: parse-07
 #[tokio::test]
-async fn without_a_lifetime_the_default_of_the_policy_holds_parse_07() {
+async fn without_a_lifetime_the_default_of_the_policy_holds() {
     let script = Script::of([Reply::json(r#"{"access_token":"T"}"#)]);
     for (default, lifetime) in [(Duration::from_secs(120), 120), (Duration::MAX, 315_360_000)] {
         let lifetime = Duration::from_secs(lifetime);
@@ -127,8 +133,9 @@ async fn without_a_lifetime_the_default_of_the_policy_holds_parse_07() {
     assert_eq!(caller.status().expires_in(), Some(5 * 60 * SECOND));
 }
 
+// case: parse-08
 #[tokio::test]
-async fn a_lifetime_beyond_every_clock_is_cut_to_ten_years_parse_08() {
+async fn a_lifetime_beyond_every_clock_is_cut_to_ten_years() {
     let huge = u64::MAX.to_string();
     assert_eq!(read(expiring_in(&huge)).await.unwrap().lifetime(), Some(TEN_YEARS));
 
@@ -145,16 +152,18 @@ async fn a_lifetime_beyond_every_clock_is_cut_to_ten_years_parse_08() {
     assert_eq!(script.asked(), 2, "it does not last for ever");
 }
 
+// case: parse-09
 #[tokio::test]
-async fn a_lifetime_beyond_32_bits_is_neither_endless_nor_an_error_parse_09() {
+async fn a_lifetime_beyond_32_bits_is_neither_endless_nor_an_error() {
     for seconds in [i32::MAX.unsigned_abs(), 2_147_483_649, u32::MAX] {
         let response = read(expiring_in(&seconds.to_string())).await.unwrap();
         assert_eq!(response.lifetime(), Some(TEN_YEARS));
     }
 }
 
+// case: parse-15
 #[tokio::test]
-async fn a_token_of_a_type_that_is_not_bearer_is_an_error_that_names_the_type_parse_15() {
+async fn a_token_of_a_type_that_is_not_bearer_is_an_error_that_names_the_type() {
     for kind in ["DPoP", "dpop", "mac", "N_A"] {
         let body = format!(r#"{{"access_token":"T","token_type":"{kind}"}}"#);
         let script = Script::of([Reply::json(body)]);
@@ -170,8 +179,9 @@ async fn a_token_of_a_type_that_is_not_bearer_is_an_error_that_names_the_type_pa
     }
 }
 
+// case: parse-16
 #[tokio::test]
-async fn an_answer_without_a_token_is_an_error_and_nothing_is_kept_parse_16() {
+async fn an_answer_without_a_token_is_an_error_and_nothing_is_kept() {
     for body in [
         "{}",
         r#"{"token_type":"Bearer","expires_in":600}"#,
@@ -191,8 +201,9 @@ async fn an_answer_without_a_token_is_an_error_and_nothing_is_kept_parse_16() {
     }
 }
 
+// case: parse-18
 #[tokio::test]
-async fn a_token_beside_an_error_is_an_error_parse_18() {
+async fn a_token_beside_an_error_is_an_error() {
     let body = r#"{"access_token":"T","expires_in":600,"error":"invalid_scope"}"#;
     for content_type in ["application/json", "text/html"] {
         let reply = Reply::ok(body).with_header(CONTENT_TYPE, content_type);
@@ -203,8 +214,9 @@ async fn a_token_beside_an_error_is_an_error_parse_18() {
     }
 }
 
+// case: parse-20
 #[tokio::test]
-async fn a_form_is_read_where_one_is_declared_and_is_not_json_parse_20() {
+async fn a_form_is_read_where_one_is_declared_and_is_not_json() {
     let form = "access_token=t%2B&token_type=bearer&expires_in=60&scope=a+b";
     for declared in
         ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLencoded ; charset=UTF-8"]
@@ -223,8 +235,9 @@ async fn a_form_is_read_where_one_is_declared_and_is_not_json_parse_20() {
     }
 }
 
+// case: parse-21
 #[tokio::test]
-async fn the_code_of_a_refusal_is_read_whatever_type_is_declared_parse_21() {
+async fn the_code_of_a_refusal_is_read_whatever_type_is_declared() {
     let refusal = Reply::status(400).with_body(r#"{"error":"invalid_request"}"#);
     for reply in [
         refusal.clone().with_header(CONTENT_TYPE, "text/plain"),
@@ -238,15 +251,17 @@ async fn the_code_of_a_refusal_is_read_whatever_type_is_declared_parse_21() {
     }
 }
 
+// case: parse-22
 #[tokio::test]
-async fn json_without_a_content_type_is_accepted_parse_22() {
+async fn json_without_a_content_type_is_accepted() {
     let response = read(Reply::ok(r#"{"access_token":"T","expires_in":60}"#)).await.unwrap();
     assert_eq!(response.access_token().expose(), "T");
     assert_eq!(response.lifetime(), Some(60 * SECOND));
 }
 
+// case: parse-23
 #[tokio::test]
-async fn json_is_accepted_however_its_type_is_spelled_parse_23() {
+async fn json_is_accepted_however_its_type_is_spelled() {
     for declared in [
         "application/json; charset=UTF-8",
         "Application/JSON; Charset=utf-8",
@@ -259,8 +274,9 @@ async fn json_is_accepted_however_its_type_is_spelled_parse_23() {
     }
 }
 
+// case: parse-24
 #[tokio::test]
-async fn an_empty_answer_is_tried_again_after_a_pause_parse_24() {
+async fn an_empty_answer_is_tried_again_after_a_pause() {
     let error = read(Reply::ok("")).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 
@@ -277,8 +293,9 @@ async fn an_empty_answer_is_tried_again_after_a_pause_parse_24() {
     assert_eq!(script.asked(), 3);
 }
 
+// case: parse-26
 #[tokio::test]
-async fn escapes_in_a_token_are_decoded_before_it_is_attached_parse_26() {
+async fn escapes_in_a_token_are_decoded_before_it_is_attached() {
     for escaped in [r"a\/b", r"a\u002fb", r"a\u002Fb"] {
         let body = format!(r#"{{"access_token":"{escaped}","expires_in":600}}"#);
         let caller = Caller::new(&Script::of([Reply::json(body)]), RefreshPolicy::default());
@@ -286,8 +303,9 @@ async fn escapes_in_a_token_are_decoded_before_it_is_attached_parse_26() {
     }
 }
 
+// case: parse-28
 #[tokio::test]
-async fn a_token_that_fits_into_no_header_is_refused_when_it_comes_parse_28() {
+async fn a_token_that_fits_into_no_header_is_refused_when_it_comes() {
     let unfit = ["ab\\nSetX: y", "caf\\u00e9t0ken", "caf\u{e9}t0ken", "two t0kens", "\\u0000t0ken"];
     for unfit in unfit {
         let body = format!(r#"{{"access_token":"{unfit}","expires_in":600}}"#);
@@ -312,8 +330,9 @@ async fn a_token_that_fits_into_no_header_is_refused_when_it_comes_parse_28() {
     }
 }
 
+// case: parse-29
 #[tokio::test]
-async fn a_byte_order_mark_is_skipped_and_utf_16_is_an_error_parse_29() {
+async fn a_byte_order_mark_is_skipped_and_utf_16_is_an_error() {
     let json = r#"{"access_token":"T","expires_in":60}"#;
     let marked = format!("\u{feff}{json}");
     for reply in [Reply::ok(marked.clone()), Reply::json(marked.clone())] {
@@ -331,8 +350,9 @@ async fn a_byte_order_mark_is_skipped_and_utf_16_is_an_error_parse_29() {
     }
 }
 
+// case: parse-30
 #[tokio::test]
-async fn fewer_scopes_than_were_asked_for_are_accepted_and_noted_parse_30() {
+async fn fewer_scopes_than_were_asked_for_are_accepted_and_noted() {
     let granting = |scope: &str| {
         Reply::json(format!(r#"{{"access_token":"T","expires_in":600,"scope":"{scope}"}}"#))
     };
@@ -357,8 +377,9 @@ async fn fewer_scopes_than_were_asked_for_are_accepted_and_noted_parse_30() {
     }
 }
 
+// case: parse-31
 #[tokio::test]
-async fn scopes_that_are_no_text_do_not_lose_the_token_parse_31() {
+async fn scopes_that_are_no_text_do_not_lose_the_token() {
     for (scope, granted) in [
         (r#"["read","write"]"#, Some("read write")),
         ("[]", Some("")),
@@ -378,8 +399,9 @@ async fn scopes_that_are_no_text_do_not_lose_the_token_parse_31() {
     }
 }
 
+// case: parse-32
 #[tokio::test]
-async fn a_token_of_which_nothing_else_is_known_is_used_until_it_is_rejected_parse_32() {
+async fn a_token_of_which_nothing_else_is_known_is_used_until_it_is_rejected() {
     let script = Script::of([Reply::json(r#"{"access_token":"ACCESS_TOKEN"}"#)]);
     let client = ClientAuthentication::query("id", "secret");
     let url = "https://as.example/api/v2/token";

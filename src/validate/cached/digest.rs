@@ -66,8 +66,9 @@ impl Hasher for IdentityHash {
 mod tests {
     use super::*;
 
+    // case: intro-020
     #[test]
-    fn digests_are_kept_under_keys_of_each_cache_intro_020() {
+    fn digests_are_kept_under_keys_of_each_cache() {
         let (one, other) = (Digests::new(), Digests::new());
         assert!(one.of_token(b"abc") == one.of_token(b"abc"));
         assert!(one.of_token(b"abc") != one.of_token(b"abd"));

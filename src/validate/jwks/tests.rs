@@ -485,8 +485,9 @@ fn a_shared_secret_is_the_key_of_every_token_of_its_algorithm() {
     assert!(Jwks::from_secret(Algorithm::Hs256, "short").is_err());
 }
 
+// case: jwks-016
 #[test]
-fn a_place_that_is_not_safe_is_refused_when_it_is_configured_jwks_016() {
+fn a_place_that_is_not_safe_is_refused_when_it_is_configured() {
     let transport = || Server::of(&[]).transport();
     for bad in ["", "/jwks", "http://as.example/jwks", "ftp://as.example", "https://u:p@x/jwks"] {
         assert!(Jwks::from_url(bad, transport()).is_err(), "{bad}");
