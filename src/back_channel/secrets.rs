@@ -9,15 +9,16 @@ use base64::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-/// The secrets of a request, which must not show in an error about it.
+/// The secrets of a request, to be removed from errors about it.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    /// In lower case, since escapes come in either.
+    /// All forms of all secrets, in lower case: `%2F` and `%2f` are the same escape.
     forms: Vec<Zeroizing<String>>,
 }
 
 impl Secrets {
-    /// Adds `secret` in the forms in which a server or a proxy may repeat it.
+    /// Adds `secret` in each form in which a server or a proxy may repeat it: plain, form-encoded,
+    /// percent-encoded, and as base64. An empty one is ignored.
     pub(crate) fn add(&mut self, secret: &str) {
         if secret.is_empty() {
             return;
@@ -40,32 +41,31 @@ impl Secrets {
         }
     }
 
-    /// Replaces the secrets in `text`, in any case, by a marker. Returns an empty text if the
-    /// marker would spell a secret.
+    /// Replaces each secret in `text` by a marker, in upper or lower case. Returns an empty text if
+    /// the marker, alone or with the text around it, would spell a secret.
     pub(crate) fn redact(&self, text: &str) -> String {
-        // Lower case moves no byte of ASCII, and no other.
+        // Every byte stays at its offset: only ASCII letters change.
         let folded = text.to_ascii_lowercase();
         let found = self.forms.iter().flat_map(|form| folded.match_indices(form.as_str()));
         let mut found: Vec<_> = found.map(|(start, form)| (start, start + form.len())).collect();
         found.sort_unstable();
-        let (mut clean, mut done) = (String::new(), 0);
+        let (mut clean, mut copied_to) = (String::new(), 0);
         for (start, end) in found {
-            // Forms may overlap: what is covered by any of them is gone.
-            if start >= done {
-                clean.push_str(text.get(done..start).unwrap_or_default());
+            // Forms may overlap: what any of them covers is left out.
+            if start >= copied_to {
+                clean.push_str(text.get(copied_to..start).unwrap_or_default());
                 clean.push_str(REDACTED);
             }
-            done = done.max(end);
+            copied_to = copied_to.max(end);
         }
-        clean.push_str(text.get(done..).unwrap_or_default());
+        clean.push_str(text.get(copied_to..).unwrap_or_default());
         let folded = clean.to_ascii_lowercase();
-        match self.forms.iter().any(|form| folded.contains(form.as_str())) {
-            true => String::new(),
-            false => clean,
-        }
+        let is_left = self.forms.iter().any(|form| folded.contains(form.as_str()));
+        if is_left { String::new() } else { clean }
     }
 
-    /// Returns foreign text as an error may show it: without secrets, bounded, on one line.
+    /// Returns foreign text that is fit for an error: without the secrets, on one line, and at most
+    /// [`MAX_TEXT`](scrub::MAX_TEXT) bytes.
     pub(crate) fn scrub(&self, text: &str) -> String {
         scrub::redacted(text, |text| self.redact(text))
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn of_secrets_that_overlap_nothing_is_left() {
+    fn overlapping_secrets_are_removed_whole() {
         let secrets = secrets(&["abcde", "deabx", "bcd"]);
         assert_eq!(secrets.redact("<abcde>"), "<[redacted]>");
         assert_eq!(secrets.redact("<abcdeabx>"), "<[redacted]>");
@@ -109,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_the_marker_spells_leaves_nothing() {
+    fn a_text_is_emptied_if_the_marker_spells_a_secret() {
         assert_eq!(secrets(&["red", "x"]).redact("it is red"), "");
         assert_eq!(secrets(&["red", "x"]).redact("it is blue"), "it is blue");
     }
 
     #[test]
-    fn only_that_a_secret_was_there_shows_at_the_bound() {
+    fn a_secret_that_the_bound_cuts_does_not_show() {
         let secret = "s3cr3t".repeat(10);
         let secrets = secrets(&[&secret]);
         for before in scrub::MAX_TEXT - 70..scrub::MAX_TEXT {

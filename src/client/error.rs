@@ -1,3 +1,5 @@
+//! The one error of the client.
+
 use crate::{
     DiscoveryError, DiscoveryErrorKind, Origin, TransportError,
     back_channel::{form_post::PostError, scrub, secrets::Secrets},
@@ -5,10 +7,10 @@ use crate::{
 use http::StatusCode;
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-/// The reason why a call or a token request got no token.
+/// The reason why a token could not be fetched or attached.
 ///
-/// A layer returns it inside the service's [`Box<dyn Error>`](tower_service::Service::Error), and
-/// has then sent nothing. All callers that waited for one fetch get the same failure
+/// A layer returns it inside the service's [`Box<dyn Error>`](tower_service::Service::Error); the
+/// layer has not sent the request then. All callers that waited for one fetch get the same failure
 /// ([`is_same`](Self::is_same)). It contains no token, no secret, no query string and no body of an
 /// answer.
 #[derive(Clone)]
@@ -24,11 +26,11 @@ struct Failure {
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
     cause: Option<Cause>,
-    /// The exchange of a code failed, which is never repeated.
+    /// The exchange of an authorization code failed. A code is never sent twice.
     spent_code: bool,
     /// The request cannot have reached the server.
     unsent: bool,
-    /// The answer is valid and of no use, and the next one will be too.
+    /// The response is valid but unusable, and so will the next one be.
     lasting: bool,
 }
 
@@ -38,10 +40,11 @@ struct Failure {
 pub enum ErrorKind {
     /// The request goes to an origin that the token is not for, or its URI may contain the token.
     ForeignOrigin,
-    /// The token cannot be attached: it has a `:` and goes into a Basic user name, or the URI would
-    /// become too long.
+    /// The token cannot be attached: only servers read its location, it has a `:` and would be a Basic
+    /// user name, or the header or URI would become too long. Also a URL of the authorization server
+    /// that would become too long with its parameters.
     Placement,
-    /// The user's own source of tokens failed.
+    /// The user's own source of tokens, or the source of the client's secret or assertion, failed.
     Source,
     /// The authorization server could not be reached, or did not answer in time.
     Transport,
@@ -59,7 +62,8 @@ pub enum ErrorKind {
     NoKey,
     /// The cache was shut down.
     ShutDown,
-    /// The answer to a sign-in belongs to another sign-in, or says that it failed.
+    /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports an
+    /// error, or the sign-in could not begin.
     SignIn,
 }
 
@@ -74,8 +78,8 @@ impl Error {
         Self::of(Failure::new(kind, text))
     }
 
-    /// Wraps the error of a source of tokens. It is rendered once, on one line of bounded length,
-    /// without query strings. An [`Error`] stays as it is.
+    /// Wraps the error of a source of tokens. It is rendered once, on one line of at most 512 bytes,
+    /// without query strings. An [`Error`] is returned unchanged.
     pub fn from_source(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match error.into().downcast::<Self>() {
             Ok(own) => *own,
@@ -95,7 +99,7 @@ impl Error {
         Self::new(ErrorKind::ForeignOrigin, text)
     }
 
-    /// A request to another origin with a token inside its URI that cannot be removed.
+    /// A request to another origin whose URI has a token that cannot be removed.
     pub(super) fn token_inside(uri: &http::Uri) -> Self {
         let origin =
             Origin::from_uri(uri).map_or_else(String::new, |origin| format!(" to {origin}"));
@@ -110,7 +114,7 @@ impl Error {
         Self::new(ErrorKind::Placement, text)
     }
 
-    /// A form that was not posted or not answered.
+    /// A token request that could not be made or got no response.
     pub(super) fn post(error: PostError) -> Self {
         match error {
             PostError::Client(text) => Self::new(ErrorKind::Source, text),
@@ -119,7 +123,7 @@ impl Error {
         }
     }
 
-    /// A failure of the transport, which has removed the secrets of the attempt.
+    /// A failure of the transport. Its text has no secrets: the transport removes them.
     pub(super) fn transport(error: &TransportError) -> Self {
         let cause = Cause { text: error.to_string().into() };
         let text = "the authorization server did not answer the token request";
@@ -153,7 +157,7 @@ impl Error {
         Self::of(Failure { status: Some(status), ..Failure::new(ErrorKind::InvalidResponse, text) })
     }
 
-    /// A valid answer of no use, as the next one will be.
+    /// A valid response that is unusable, as the next one will be.
     pub(super) fn of_no_use(status: StatusCode, text: impl Into<String>) -> Self {
         let mut error = Self::invalid_response(status, text);
         if let Some(failure) = Arc::get_mut(&mut error.failure) {
@@ -232,8 +236,8 @@ impl Error {
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 
-    /// Marks this error as one of the exchange of a code.
-    pub(super) fn of_exchange(self) -> Self {
+    /// Returns this error of a token request as that of the exchange of an authorization code.
+    pub(super) fn after_code_exchange(self) -> Self {
         let text = format!("{}; begin the sign-in again", self.failure.text);
         Self::of(Failure {
             text: text.into(),
@@ -249,7 +253,7 @@ impl Error {
         self.failure.unsent
     }
 
-    /// Returns `true` if the next answer will be of no use either.
+    /// Returns `true` if the next response will be unusable too.
     pub(super) fn is_lasting(&self) -> bool {
         self.failure.lasting
     }
@@ -263,6 +267,7 @@ impl Error {
         Self { failure: self.failure.clone(), next_try: Some(next_try) }
     }
 
+    /// Sets the server's `Retry-After`. Call it before the error is cloned: it has no effect later.
     pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
         if let Some(failure) = Arc::get_mut(&mut self.failure) {
             failure.retry_after = retry_after;
@@ -284,7 +289,7 @@ impl Error {
         self.failure.code.as_deref()
     }
 
-    /// Returns the status of the authorization server's answer, if there was one.
+    /// Returns the status of the authorization server's response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.failure.status
@@ -296,10 +301,11 @@ impl Error {
         self.next_try.or(self.failure.retry_after)
     }
 
-    /// Returns `true` if the same may succeed later without any change: after a transport failure, an
-    /// unusable answer, or a status 408, 425, 429 or 5xx with any body. Returns `false` if the answer
-    /// is a token of another type or lacks a required `issued_token_type`, and for the exchange of a
-    /// sign-in's code, which is never repeated.
+    /// Returns `true` if the same call may succeed later: after a failure of the transport or of a
+    /// source, an unusable response, an aborted fetch, a missing runtime, or a status 408, 425, 429 or
+    /// 5xx with any body. Returns `false` if the response is a token of another type or lacks a
+    /// required `issued_token_type`, and after the exchange of a sign-in's code, which is never
+    /// repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
@@ -321,7 +327,7 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the user has to sign in again: the token cannot be renewed, or a sign-in
+    /// Returns `true` if the user has to sign in again: the token cannot be refreshed, or a sign-in
     /// failed for any reason.
     #[must_use]
     pub fn is_sign_in_needed(&self) -> bool {

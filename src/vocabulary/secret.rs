@@ -1,3 +1,5 @@
+//! Secrets that print a marker and are wiped from memory.
+
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -6,8 +8,11 @@ pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The secret of an OAuth client ([RFC 6749 §2.3.1]).
 ///
-/// It has no `Display`, no `Serialize` and no comparison, prints as `[redacted]`, and wipes its
-/// bytes when dropped.
+/// It also carries other secret text: that of a pending sign-in, the key of a JWT, the secret in a
+/// revocation request.
+///
+/// It has no `Display`, no `Serialize` and no comparison, prints as `[redacted]` under `Debug`, and
+/// wipes its bytes when dropped. Each clone has bytes of its own.
 ///
 /// ```
 /// use tower_oauth2::ClientSecret;
@@ -26,7 +31,7 @@ impl ClientSecret {
         Self(Zeroizing::new(secret.into()))
     }
 
-    /// Returns the secret itself. The caller is responsible for where it goes.
+    /// Returns the secret itself. The caller must keep it out of logs and errors.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

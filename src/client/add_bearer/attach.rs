@@ -1,4 +1,4 @@
-//! Attaches a token to the head of a request, for each location that a client can use.
+//! Attaches a token to the head of a request, in any location that a client can use.
 
 use crate::{
     AccessToken, TokenLocation,
@@ -16,27 +16,34 @@ use http::{
     uri::{Authority, Scheme},
 };
 use percent_encoding::utf8_percent_encode;
+use zeroize::Zeroizing;
 
-/// A token in the form in which it is attached.
+/// A token as it is attached: a header value or a query parameter.
 #[derive(Clone)]
 pub(super) enum Credential {
-    /// A variant of its own, so that the compiler knows the name.
+    /// A variant of its own, since a constant header name is cheaper to insert.
     Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
-    /// The whole pair `access_token=…`.
+    /// The whole pair `access_token=…`, percent-encoded.
     Query(Box<str>),
 }
 
-/// The credential that the request has afterwards.
+/// Which credential the request has after [`Credential::attach`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attached {
+    /// The token.
     Token,
-    /// One that the request had before.
+    /// The one that the request had before.
     Untouched,
 }
 
 impl Credential {
-    /// Returns `token` in its form for `location`.
+    /// Returns `token` as `location` needs it.
+    ///
+    /// # Errors
+    ///
+    /// If only servers read `location`, or the token does not fit it: it is too long for a header,
+    /// or has a `:` and would be a Basic user name.
     pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token is too long for a header");
         Ok(match location {
@@ -58,8 +65,8 @@ impl Credential {
                         "a token with a colon cannot be a Basic user name",
                     ));
                 }
-                let user_pass = zeroize::Zeroizing::new(format!("{}:", token.expose()));
-                let encoded = zeroize::Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
+                let user_pass = Zeroizing::new(format!("{}:", token.expose()));
+                let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
                 let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
                 Self::Authorization(value)
             }
@@ -80,8 +87,8 @@ impl Credential {
         })
     }
 
-    /// Returns a copy that shares no bytes: threads that clone one value at once contend for its
-    /// reference count.
+    /// Returns a copy that shares no bytes, because threads that clone one shared value at the same
+    /// time contend for its reference count.
     pub(super) fn deep_copy(&self) -> Self {
         match self {
             Self::Authorization(value) => Self::Authorization(copy_of(value)),
@@ -90,7 +97,12 @@ impl Credential {
         }
     }
 
-    /// Attaches the token to `request`. A credential that is there stays, unless `overwrite`.
+    /// Attaches the token to `request`. A credential that the request already has is replaced if
+    /// `overwrite` is `true`, and kept otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If a URI cannot hold the token in its query.
     #[inline]
     pub(super) fn attach<B>(
         &self,
@@ -99,20 +111,20 @@ impl Credential {
     ) -> Result<Attached, Error> {
         match self {
             Self::Authorization(value) => {
-                if is_in_query(request.uri()) {
-                    return attach_instead(request, value, overwrite);
+                if has_query_token(request.uri()) {
+                    return replace_query_token(request, value, overwrite);
                 }
                 let headers = request.headers_mut();
                 // One look-up instead of two; a request rarely has a value already.
                 if headers.append(AUTHORIZATION, value.clone()) {
-                    return Ok(undo_append(headers, &AUTHORIZATION, overwrite));
+                    return Ok(replace_or_undo_append(headers, &AUTHORIZATION, overwrite));
                 }
                 Ok(Attached::Token)
             }
             Self::Header(name, value) => {
                 let headers = request.headers_mut();
                 if headers.append(name, value.clone()) {
-                    return Ok(undo_append(headers, name, overwrite));
+                    return Ok(replace_or_undo_append(headers, name, overwrite));
                 }
                 Ok(Attached::Token)
             }
@@ -122,11 +134,11 @@ impl Credential {
 }
 
 /// Returns `true` if `request` has a credential where `location` would put one. A strict server
-/// refuses two (RFC 6750 §2), so `Authorization` counts for the query too, and the query for
-/// `Authorization`.
+/// refuses two (RFC 6750 §2), so a token in the query counts for `Authorization` too, and
+/// `Authorization` for the query.
 pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) -> bool {
     let is_in_either =
-        || request.headers().contains_key(AUTHORIZATION) || is_in_query(request.uri());
+        || request.headers().contains_key(AUTHORIZATION) || has_query_token(request.uri());
     match location {
         TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Query => {
             is_in_either()
@@ -142,15 +154,16 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
     }
 }
 
+/// Returns `true` if the query of `uri` has an `access_token`.
 #[inline]
-pub(super) fn is_in_query(uri: &Uri) -> bool {
+pub(super) fn has_query_token(uri: &Uri) -> bool {
     let has = |query| query::pairs(query).any(|pair| pair.is_named(ACCESS_TOKEN));
     uri.query().is_some_and(has)
 }
 
-/// Attaches the header to a request whose query has a token.
+/// Replaces the token in the query by the header if `overwrite` is `true`.
 #[cold]
-fn attach_instead<B>(
+fn replace_query_token<B>(
     request: &mut Request<B>,
     value: &HeaderValue,
     overwrite: bool,
@@ -163,20 +176,20 @@ fn attach_instead<B>(
     Ok(Attached::Token)
 }
 
-/// Removes the last value of `name`, or keeps only that one.
+/// Keeps only the value that was appended last if `overwrite` is `true`, and removes it otherwise.
 #[cold]
-fn undo_append(headers: &mut HeaderMap, name: &HeaderName, keep_last: bool) -> Attached {
+fn replace_or_undo_append(headers: &mut HeaderMap, name: &HeaderName, overwrite: bool) -> Attached {
     let Entry::Occupied(there) = headers.entry(name) else { return Attached::Untouched };
     let mut values: Vec<_> = there.remove_entry_mult().1.collect();
     let last = values.pop();
-    if keep_last {
+    if overwrite {
         values.clear();
         values.extend(last);
     }
     values.into_iter().for_each(|value| {
         headers.append(name, value);
     });
-    if keep_last { Attached::Token } else { Attached::Untouched }
+    if overwrite { Attached::Token } else { Attached::Untouched }
 }
 
 /// Returns a copy of `value` that shares no bytes.
@@ -185,9 +198,9 @@ fn copy_of(value: &HeaderValue) -> HeaderValue {
     copy.unwrap_or_else(|| value.clone())
 }
 
-/// The origin for which a layer put an `access_token` into the query: an extension of the request,
-/// for other layers below. A layer that follows redirects may copy it to the next hop, where it no
-/// longer matches.
+/// The origin for which a layer attached an `access_token` to the query. It is an extension of the
+/// request, for layers of this kind below. A layer that follows redirects may copy it to the next
+/// hop, where it no longer matches.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct QueryTokenOrigin {
     scheme: Option<Scheme>,
@@ -222,13 +235,17 @@ fn attach_query<B>(
     Ok(Attached::Token)
 }
 
-/// Returns `uri` with `pair` at the end of its query instead of any `access_token`. Every other
+/// Returns `uri` without any `access_token` in its query, and with `pair` at the end. Every other
 /// byte stays.
+///
+/// # Errors
+///
+/// If a URI cannot hold the pair.
 pub(super) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
     let old = query::pairs(uri.query().unwrap_or_default());
     let kept = old.filter(|old| !old.is_named(ACCESS_TOKEN)).map(|old| Pair::raw(&old));
-    let unfit = || Error::placement("the URI cannot take the token in its query");
-    query::with_pairs(uri, kept.chain(pair)).ok_or_else(unfit)
+    let not_held = || Error::placement("the URI cannot take the token in its query");
+    query::with_pairs(uri, kept.chain(pair)).ok_or_else(not_held)
 }
 
 #[cfg(test)]
@@ -259,7 +276,7 @@ mod tests {
 
     // case: place-01
     #[test]
-    fn exactly_one_sensitive_header() {
+    fn a_request_gets_exactly_one_sensitive_header() {
         let request = sent(&TokenLocation::Bearer, "https://api.example/", &[]);
         let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().collect();
         assert_eq!(values, ["Bearer T"]);
@@ -289,7 +306,7 @@ mod tests {
 
     // case: place-03
     #[test]
-    fn the_query_keeps_every_byte() {
+    fn the_rest_of_the_query_keeps_every_byte() {
         let request = sent(&TokenLocation::Query, "https://h.example/p?sig=a%2Fb&x=1+2", &[]);
         assert_eq!(request.uri(), "https://h.example/p?sig=a%2Fb&x=1+2&access_token=T");
         for (before, after) in [
@@ -315,7 +332,7 @@ mod tests {
 
     // case: place-06
     #[test]
-    fn no_store_unless_the_caller_said_something() {
+    fn no_store_is_added_unless_the_request_has_a_cache_control() {
         let request = sent(&TokenLocation::Query, "/", &[]);
         assert_eq!(request.headers()[CACHE_CONTROL], "no-store");
         let request = sent(&TokenLocation::Query, "/", &[("cache-control", "no-cache")]);
@@ -323,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_and_the_basic_user_name() {
+    fn a_token_goes_into_another_header_or_the_basic_user_name() {
         let raw = TokenLocation::header("X-Api-Key").unwrap();
         let request = sent(&raw, "/", &[("authorization", "Basic eDp5")]);
         assert_eq!(request.headers()["x-api-key"], "T");

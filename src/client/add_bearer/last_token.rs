@@ -1,3 +1,5 @@
+//! The token of the last call, kept so that a warm call copies only its header value.
+
 use super::attach::Credential;
 use crate::{AccessToken, observe::tokens::Uses};
 
@@ -6,49 +8,54 @@ pub(super) struct LastToken {
     /// `None` for a static token, which is always current.
     token: Option<AccessToken>,
     credential: Credential,
-    bytes: Bytes,
+    ownership: Ownership,
     uses: Uses,
 }
 
-/// Who owns the bytes of the credential. The clone copies them at their second use: a clone made
-/// for one call, or a token for one request of many users, is not worth a copy.
+/// Whether this clone of the service owns the bytes of its credential. It copies them at their
+/// second use, since a clone that is made for one call, or a token that serves one request, is not
+/// worth a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Bytes {
+enum Ownership {
+    /// Shared with other clones, and not attached yet.
     Unused,
+    /// Shared with other clones, and attached once.
     Shared,
-    Own,
+    Owned,
 }
 
 impl LastToken {
+    /// Keeps a token that is not attached yet.
     pub(super) fn new(token: AccessToken, credential: Credential) -> Self {
-        Self { token: Some(token), credential, bytes: Bytes::Unused, uses: Uses::new() }
+        Self { token: Some(token), credential, ownership: Ownership::Unused, uses: Uses::new() }
     }
 
-    /// Keeps a static token that was attached once.
+    /// Keeps a static token that was attached once. Its uses are not counted.
     pub(super) fn of_static(credential: Credential) -> Self {
-        Self { token: None, credential, bytes: Bytes::Shared, uses: Uses::none() }
+        Self { token: None, credential, ownership: Ownership::Shared, uses: Uses::none() }
     }
 
+    /// Returns the token, or `None` for a static one.
     #[inline]
     pub(super) fn token(&self) -> Option<&AccessToken> {
         self.token.as_ref()
     }
 
-    /// Returns the credential to attach it again.
+    /// Returns the credential for its next use, and copies its bytes at the second.
     #[inline]
     pub(super) fn reuse(&mut self) -> &Credential {
-        match self.bytes {
-            Bytes::Unused => self.bytes = Bytes::Shared,
-            Bytes::Shared => {
+        match self.ownership {
+            Ownership::Unused => self.ownership = Ownership::Shared,
+            Ownership::Shared => {
                 self.credential = self.credential.deep_copy();
-                self.bytes = Bytes::Own;
+                self.ownership = Ownership::Owned;
             }
-            Bytes::Own => {}
+            Ownership::Owned => {}
         }
         &self.credential
     }
 
-    /// Counts a use of the token.
+    /// Counts a use of the token in the metrics.
     #[inline]
     pub(super) fn used(&self) {
         self.uses.used();

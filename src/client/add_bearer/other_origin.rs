@@ -1,7 +1,7 @@
 //! Keeps the token away from origins that it is not for.
 
 use super::{
-    attach::{QueryTokenOrigin, is_in_query, with_pair},
+    attach::{QueryTokenOrigin, has_query_token, with_pair},
     rules::Rules,
 };
 use crate::{TokenLocation, client::Error, vocabulary::location::ACCESS_TOKEN};
@@ -27,7 +27,7 @@ fn withhold<B>(request: &mut Request<B>) -> Result<(), Error> {
     if request.extensions().get() == Some(&QueryTokenOrigin::from_uri(uri)) {
         return Ok(());
     }
-    if is_in_query(uri) {
+    if has_query_token(uri) {
         *request.uri_mut() = with_pair(uri, None)?;
     }
     match has_pair_inside(request.uri()) {

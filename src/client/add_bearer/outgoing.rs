@@ -1,3 +1,5 @@
+//! Sends a request to the inner service, and repeats it if its token is rejected.
+
 use super::{
     inner_service::{BoxError, InnerService},
     recover::Recover,
@@ -5,15 +7,16 @@ use super::{
 use http::{Request, Response};
 use std::future::poll_fn;
 
-/// A request with its token.
+/// A request as the inner service gets it: with a token, or without one where none is attached.
 pub(super) struct Outgoing<B, R> {
     pub(super) request: Request<B>,
-    /// `Some` if the call may be repeated.
+    /// Repeats the call if the response rejects the token or asks for more scopes. `None` if the call
+    /// is never repeated.
     pub(super) recover: Option<Box<dyn Recover<Response<R>>>>,
 }
 
 impl<B, R> Outgoing<B, R> {
-    /// Calls `inner` once it is ready, and once more if the token is rejected.
+    /// Calls `inner` when it is ready. `recover` repeats the call on an inner service of its own.
     pub(super) async fn send<S>(self, mut inner: S) -> Result<Response<R>, BoxError>
     where
         S: InnerService<B, R>,
@@ -24,7 +27,7 @@ impl<B, R> Outgoing<B, R> {
             None => Ok(response),
             Some(recover) => match recover.answered(response) {
                 Ok(response) => Ok(response),
-                Err(repeated) => repeated.await,
+                Err(second_call) => second_call.await,
             },
         }
     }

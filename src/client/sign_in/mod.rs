@@ -336,7 +336,7 @@ impl SignIn {
             .ok_or_else(|| Error::placement("the URL cannot take the parameters in its query"))?;
         let begun = self.clock.wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
-        Ok((url, PendingSignIn { begun_with: self.identity(), state, verifier, expires_at }))
+        Ok((url, PendingSignIn { identity: self.identity(), state, verifier, expires_at }))
     }
 
     /// Returns a digest of what a sign-in is bound to. It is the same at every replica, and leaves out
@@ -384,14 +384,14 @@ impl SignIn {
         let verifier = pending.verifier.as_ref().map(CodeVerifier::expose);
         let grant = Grant::authorization_code(&code, &self.redirect_uri, verifier)
             .with_resources(&self.resources);
-        let response = self.endpoint.fetch(&grant).await.map_err(Error::of_exchange)?;
+        let response = self.endpoint.fetch(&grant).await.map_err(Error::after_code_exchange)?;
         Ok(response.with_resources(self.resources.clone()))
     }
 
     /// Checks `callback` and returns its code.
     fn check(&self, pending: &PendingSignIn, callback: &Uri) -> Result<Zeroizing<String>, Error> {
         let refused = |text: &str| Err(Error::new(ErrorKind::SignIn, text));
-        if pending.begun_with != self.identity() {
+        if pending.identity != self.identity() {
             return refused(
                 "the sign-in was begun with another server, client or redirect URI; finish it with \
                  the same settings",

@@ -1,4 +1,4 @@
-//! The state of a sign-in until the browser comes back.
+//! A sign-in from the redirect of the browser to its callback.
 
 use super::pkce::CodeVerifier;
 use crate::{ClientSecret, ConfigError, vocabulary::secret::REDACTED};
@@ -10,53 +10,56 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// A sign-in in progress, which the answer must match.
+/// A sign-in in progress. Its callback must match it.
 ///
 /// [`SignIn::finish`](super::SignIn::finish) consumes it, and accepts it only from a
 /// [`SignIn`](super::SignIn) with the same server, client identifier and redirect URI.
 ///
-/// It is secret: anyone who has it and the callback is the user. Keep it on the server, or in an
-/// encrypted cookie as [`to_secret_string`](Self::to_secret_string).
+/// It is secret: anyone who has it and the callback can sign in as the user. Keep it on the server,
+/// or in an encrypted cookie as [`to_secret_string`](Self::to_secret_string).
 pub struct PendingSignIn {
-    /// A digest of the settings of the `SignIn` that began it.
-    pub(super) begun_with: [u8; 32],
+    /// The identity of the `SignIn` that began it: a digest of server, client and redirect URI.
+    pub(super) identity: [u8; 32],
     pub(super) state: Zeroizing<String>,
     pub(super) verifier: Option<CodeVerifier>,
     pub(super) expires_at: SystemTime,
 }
 
-/// Changes with the format of the text and with the input of the digest.
+/// The version of the serialized form. Change it with the format, and with what `SignIn::identity`
+/// hashes.
 const VERSION: &str = "2";
 
 impl PendingSignIn {
-    /// Returns all of it as one text, which [`FromStr`] reads.
+    /// Serializes it as one string, which [`FromStr`] parses. The expiry is cut to whole seconds.
     #[must_use]
     pub fn to_secret_string(&self) -> ClientSecret {
         let expiry = self.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let begun_with = BASE64_URL_SAFE_NO_PAD.encode(self.begun_with);
+        let identity = BASE64_URL_SAFE_NO_PAD.encode(self.identity);
         let verifier = self.verifier.as_ref().map_or("", CodeVerifier::expose);
         let state = &*self.state;
-        ClientSecret::new(format!("{VERSION}~{expiry}~{begun_with}.{state}.{verifier}"))
+        ClientSecret::new(format!("{VERSION}~{expiry}~{identity}.{state}.{verifier}"))
     }
 
-    /// Returns when the answer becomes too late.
+    /// Returns the time from which [`SignIn::finish`](super::SignIn::finish) rejects the callback.
+    /// Defaults to ten minutes after the sign-in began
+    /// ([`SignIn::with_lifetime`](super::SignIn::with_lifetime)).
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (public, secret) = text.split_once('.')?;
-        let (expiry, begun_with) =
+        let (expiry, identity) =
             public.strip_prefix(VERSION)?.strip_prefix('~')?.split_once('~')?;
-        let (state, verifier) = secret.split_once('.')?;
+        let (state, verifier) = secret.split_once('.').filter(|(state, _)| !state.is_empty())?;
         let verifier = match verifier {
             "" => None,
             verifier => Some(CodeVerifier::new(verifier)?),
         };
         Some(Self {
-            begun_with: BASE64_URL_SAFE_NO_PAD.decode(begun_with).ok()?.try_into().ok()?,
-            state: Zeroizing::new(Some(state).filter(|state| !state.is_empty())?.to_owned()),
+            identity: BASE64_URL_SAFE_NO_PAD.decode(identity).ok()?.try_into().ok()?,
+            state: Zeroizing::new(state.to_owned()),
             verifier,
             expires_at: UNIX_EPOCH.checked_add(Duration::from_secs(expiry.parse().ok()?))?,
         })
@@ -66,12 +69,13 @@ impl PendingSignIn {
 impl FromStr for PendingSignIn {
     type Err = ConfigError;
 
+    /// Parses the string of [`to_secret_string`](Self::to_secret_string).
+    ///
     /// # Errors
     ///
-    /// If [`to_secret_string`](Self::to_secret_string) did not write `text`, or an earlier version
-    /// wrote it, which did not name the server.
+    /// If `text` is not such a string, or is that of a version of this crate with another format.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Self::read(text).ok_or_else(|| {
+        Self::parse(text).ok_or_else(|| {
             ConfigError::new(
                 "to_secret_string of this version did not write this pending sign-in; begin the \
                  sign-in again",
@@ -111,7 +115,7 @@ mod tests {
     }
 
     fn assert_same(one: &PendingSignIn, other: &PendingSignIn) {
-        assert_eq!(one.begun_with, other.begun_with);
+        assert_eq!(one.identity, other.identity);
         assert_eq!(one.state, other.state);
         assert_eq!(one.expires_at, other.expires_at);
         let verifier =
@@ -169,13 +173,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_pending_sign_in_is_the_same_after_a_round_trip(
-            begun_with in any::<[u8; 32]>(),
+            identity in any::<[u8; 32]>(),
             state in "[A-Za-z0-9_-]{1,43}",
             verifier in prop::option::of("[A-Za-z0-9._~-]{43,128}"),
             expiry in 0..=u64::from(u32::MAX) << 8,
         ) {
             let pending = PendingSignIn {
-                begun_with,
+                identity,
                 state: Zeroizing::new(state),
                 verifier: verifier.map(|text| CodeVerifier::new(&text).unwrap()),
                 expires_at: UNIX_EPOCH + Duration::from_secs(expiry),

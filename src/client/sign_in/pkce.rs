@@ -1,4 +1,4 @@
-//! Proof Key for Code Exchange, and other unguessable texts.
+//! The verifier of PKCE, and the random text that it and `state` consist of.
 
 use crate::{
     client::{Error, ErrorKind},
@@ -12,27 +12,37 @@ use zeroize::Zeroizing;
 pub(super) struct CodeVerifier(Zeroizing<String>);
 
 impl CodeVerifier {
+    /// Returns a random verifier of 43 characters.
+    ///
+    /// # Errors
+    ///
+    /// As [`random_text`].
     pub(super) fn random() -> Result<Self, Error> {
         Ok(Self(random_text()?))
     }
 
-    /// Returns a verifier if `text` is 43 to 128 unreserved characters.
+    /// Returns a verifier, or `None` if `text` is not 43 to 128 unreserved characters.
     pub(super) fn new(text: &str) -> Option<Self> {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let good = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
-        good.then(|| Self(Zeroizing::new(text.to_owned())))
+        let is_valid = (43..=128).contains(&text.len()) && text.bytes().all(unreserved);
+        is_valid.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 
     pub(super) fn expose(&self) -> &str {
         &self.0
     }
 
+    /// Returns the challenge of the method `S256` (RFC 7636 §4.2).
     pub(super) fn challenge(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
     }
 }
 
-/// Returns 43 unguessable characters.
+/// Returns 256 random bits as 43 characters of base64url.
+///
+/// # Errors
+///
+/// If the system gives no random numbers.
 pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(
         random::secret()

@@ -102,17 +102,17 @@ fn clean<B>(
 ) -> CacheControl {
     let sources = &settings.sources;
     let mut in_query = matches!(position, Position::Query(_));
-    strip::clean(request, sources.location(location), position, settings.strip);
+    strip::strip_token(request, sources.location(location), position, settings.strip);
     if sources.first_wins {
         // The other tokens would leak where they are, too.
         for location in sources.locations() {
             let head = RequestHead::from_request(request);
             if let Some(name) = extract::parameter(head, location, sources) {
-                in_query |= strip::clean_parameter(request, name, settings.strip);
+                in_query |= strip::strip_parameter(request, name, settings.strip);
                 continue;
             }
             let Ok(Some((_, position))) = extract::read(head, location, sources) else { continue };
-            strip::clean(request, location, position, settings.strip);
+            strip::strip_token(request, location, position, settings.strip);
         }
     }
     if in_query { CacheControl::Private } else { CacheControl::Unchanged }

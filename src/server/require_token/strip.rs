@@ -11,17 +11,20 @@ use http::{
 };
 use std::ops::Range;
 
-/// Which tokens are removed before the inner service sees the request.
+/// Which tokens are removed before the inner service sees the request. A form body never changes;
+/// a header that keeps its token is marked sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strip {
-    /// Those that would leak: in the query, and in a WebSocket subprotocol.
+    /// Those that would leak: in the query, which is logged, and in a WebSocket subprotocol, which
+    /// a server may echo.
     Exposed,
+    /// Those in any header or in the query.
     Everything,
     Nothing,
 }
 
-/// Removes the token at `position` from `request`, or marks its header sensitive.
-pub(super) fn clean<B>(
+/// Removes the token at `position` of `location` from `request`, or marks its header sensitive.
+pub(super) fn strip_token<B>(
     request: &mut Request<B>,
     location: &TokenLocation,
     position: Position,
@@ -56,15 +59,16 @@ pub(super) fn clean<B>(
     }
 }
 
-/// Removes every parameter `name` from the query, valid token or not. Returns `true` if there is one.
-pub(super) fn clean_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
+/// Removes every parameter `name` from the query, valid token or not, unless `strip` is
+/// [`Strip::Nothing`]. Returns `true` if the query had one.
+pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    let rest = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
-    if rest().count() == pairs(query).count() {
+    let others = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
+    if others().count() == pairs(query).count() {
         return false;
     }
     if strip != Strip::Nothing
-        && let Some(uri) = with_pairs(request.uri(), rest())
+        && let Some(uri) = with_pairs(request.uri(), others())
     {
         *request.uri_mut() = uri;
     }
@@ -77,7 +81,8 @@ fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
-/// Returns `uri` without the bytes of one pair and its `&`. Every other byte stays as it is.
+/// Returns `uri` without the bytes of one pair and its `&`. Every other byte stays. A part of a valid
+/// query is valid, so it is `None` only if `pair` is out of bounds.
 fn without_pair(uri: &Uri, pair: Range<usize>) -> Option<Uri> {
     let query = uri.query()?;
     let before = query.get(..pair.start)?;
