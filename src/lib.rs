@@ -141,8 +141,8 @@ pub use back_channel::{JwtAssertion, SigningKeySource};
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
 pub use vocabulary::{
-    AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError,
-    HeaderLocation, Origin, RequestHead, Scope, ScopeSet, TokenLocation,
+    AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError, Origin,
+    RequestHead, Scope, ScopeSet, TokenLocation,
 };
 #[doc(hidden)]
-pub use vocabulary::{LocationName, Sleep};
+pub use vocabulary::{HeaderLocation, LocationName, Sleep};
