@@ -40,9 +40,9 @@ struct Failure {
 pub enum ErrorKind {
     /// The request goes to an origin that the token is not for, or its URI may contain the token.
     ForeignOrigin,
-    /// The token cannot be attached: only servers read its location, it has a `:` and would be a Basic
-    /// user name, or the header or URI would become too long. Also a URL of the authorization server
-    /// that would become too long with its parameters.
+    /// The token cannot be attached: only servers read its location, it has a `:` and would be a
+    /// Basic user name, or the header or URI would become too long. Also a URL of the authorization
+    /// server that would become too long with its parameters.
     Placement,
     /// The user's own source of tokens, or the source of the client's secret or assertion, failed.
     Source,
@@ -62,8 +62,8 @@ pub enum ErrorKind {
     NoKey,
     /// The cache was shut down.
     ShutDown,
-    /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports an
-    /// error, or the sign-in could not begin.
+    /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports
+    /// an error, or the sign-in could not begin.
     SignIn,
 }
 
