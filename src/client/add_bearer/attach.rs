@@ -16,6 +16,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 use percent_encoding::utf8_percent_encode;
+use zeroize::Zeroizing;
 
 /// A token in the form in which it is attached.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ pub(super) enum Credential {
     Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
     /// The whole pair `access_token=…`.
-    Query(Box<str>),
+    Query(Zeroizing<String>),
 }
 
 /// The credential that the request has afterwards.
@@ -58,8 +59,8 @@ impl Credential {
                         "a token with a colon cannot be a Basic user name",
                     ));
                 }
-                let user_pass = zeroize::Zeroizing::new(format!("{}:", token.expose()));
-                let encoded = zeroize::Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
+                let user_pass = Zeroizing::new(format!("{}:", token.expose()));
+                let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*user_pass));
                 let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
                 Self::Authorization(value)
             }
@@ -74,8 +75,13 @@ impl Credential {
                 ));
             }
             TokenLocation::Query => {
-                let escaped = utf8_percent_encode(token.expose(), ESCAPED);
-                Self::Query(format!("{ACCESS_TOKEN}={escaped}").into())
+                let token = token.expose();
+                // Of its final size at most, since a buffer that grows leaves copies behind.
+                let mut pair = String::with_capacity(ACCESS_TOKEN.len() + 1 + 3 * token.len());
+                pair.push_str(ACCESS_TOKEN);
+                pair.push('=');
+                pair.extend(utf8_percent_encode(token, ESCAPED));
+                Self::Query(Zeroizing::new(pair))
             }
         })
     }
