@@ -3,7 +3,6 @@ use crate::{
     back_channel::{
         assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
-    vocabulary::location::is_token,
 };
 use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
@@ -306,7 +305,7 @@ pub(super) fn set_twice(name: &str) -> ConfigError {
     ConfigError::new(format!("the parameter {name:?} is set twice; set it once"))
 }
 
-/// Returns `uri` if it is an absolute URI without a fragment.
+/// Returns `uri` if it is an absolute URI without a fragment (RFC 3986 §3.1).
 ///
 /// # Errors
 ///
@@ -317,7 +316,10 @@ pub(in crate::client) fn absolute(
     uri: String,
 ) -> Result<String, ConfigError> {
     let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
-        is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let is_rest = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        is_scheme && !rest.is_empty() && rest.bytes().all(is_rest)
     });
     match absolute {
         true => Ok(uri),

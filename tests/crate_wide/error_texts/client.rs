@@ -225,6 +225,12 @@ fn what_is_wrong_with_a_sign_in_is_said() {
             REDIRECT,
         ),
         (
+            "a redirect to a port",
+            new("https://as.example/a", "localhost:8080/c"),
+            "the redirect URI `localhost:8080/c` has a host and no scheme, or a scheme and no host; \
+             write it as https://app.example/callback",
+        ),
+        (
             "metadata without endpoints",
             by_metadata(&metadata(""), basic()),
             "the metadata have no usable authorization_endpoint or no usable token_endpoint",
