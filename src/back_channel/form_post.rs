@@ -105,7 +105,8 @@ mod tests {
     fn built(client: &ClientAuthentication, secrets: &mut Secrets) -> (Request<()>, String) {
         let params = vec![("token", Zeroizing::new("a+b/==".to_owned()))];
         secrets.add("a+b/==");
-        let asked = Asked { endpoint: &Uri::from_static(URL), now: SystemTime::UNIX_EPOCH };
+        let asked =
+            Asked { endpoint: &Uri::from_static(URL), issuer: None, now: SystemTime::UNIX_EPOCH };
         let request = request(asked, client, &params, "application/json", secrets).unwrap();
         let (parts, body) = request.into_parts();
         let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();

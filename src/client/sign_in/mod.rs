@@ -220,7 +220,7 @@ impl SignIn {
         };
         let required: Option<bool> =
             metadata.extra("authorization_response_iss_parameter_supported");
-        let endpoint = TokenEndpoint::new(token, client, transport)?;
+        let endpoint = TokenEndpoint::new(token, client, transport)?.with_issuer(metadata.issuer());
         let sign_in = Self::new(endpoint, id, authorize, redirect_uri)?;
         Ok(match required.unwrap_or(false) {
             true => sign_in.with_required_issuer(metadata.issuer()),

@@ -240,7 +240,7 @@ impl<C: 'static> Introspection<C> {
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
         let accept = format.media_type();
-        let asked = Asked { endpoint: url, now: clock.wall() };
+        let asked = Asked { endpoint: url, issuer: None, now: clock.wall() };
         let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
             let Settings { clock, rules, format, .. } = &*this.settings;

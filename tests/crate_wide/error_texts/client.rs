@@ -147,6 +147,11 @@ fn what_is_wrong_with_a_grant_is_said() {
         ),
         ("no resource", text(Grant::client_credentials().with_resource("api")), RESOURCE),
         (
+            "an extension grant of no type",
+            text(Grant::extension("", [("a", "b")])),
+            "the grant type is empty; name the one of the server",
+        ),
+        (
             "no token type",
             text(TokenType::new("access_token")),
             "the token type is not an absolute URI without a fragment, such as \
