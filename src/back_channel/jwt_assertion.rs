@@ -203,7 +203,7 @@ impl ClientAuthentication {
     }
 
     /// Sets the audience of assertions. Defaults to the issuer where it is known, at an endpoint
-    /// that was discovered or taken from metadata, and else to the URL of the endpoint. It has no
+    /// that was discovered or taken from metadata or has a `with_issuer`, and else to the URL of the endpoint. It has no
     /// effect on clients that authenticate without an assertion.
     ///
     /// OpenIddict 7 and servers of FAPI 2.0 take the issuer alone, Okta takes the URL of its token
