@@ -1,4 +1,4 @@
-use super::{endpoint::JSON, token_response};
+use super::{endpoint::JSON, refusal::refusal};
 use crate::{
     ClientAuthentication, ConfigError, Origin, Transport,
     back_channel::{
@@ -70,7 +70,7 @@ impl TokenRevocation {
             return Ok(());
         }
         let wait = retry_after(response.headers(), self.transport.wall());
-        Err(token_response::refusal(&response, &secrets).with_retry_after(wait))
+        Err(refusal(&response, &secrets).with_retry_after(wait))
     }
 }
 
