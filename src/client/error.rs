@@ -145,20 +145,14 @@ impl Error {
             text.push_str(": ");
             text.push_str(&part);
         }
-        let mut error = Self::of(Failure {
+        // Nobody knows what would have to change at this end.
+        let unknown = code.as_deref().is_some_and(|code| !error_code::is_known(code));
+        Self::of(Failure {
             code: code.map(Into::into),
             status: Some(status),
+            lasting: unknown && !error_code::is_transient_status(status),
             ..Failure::new(ErrorKind::Refused, text)
-        });
-        // Nobody knows what would have to change at this end.
-        let unknown = error.code().is_some_and(|code| !error_code::is_known(code));
-        if unknown
-            && !error.is_transient()
-            && let Some(failure) = Arc::get_mut(&mut error.failure)
-        {
-            failure.lasting = true;
-        }
-        error
+        })
     }
 
     pub(super) fn invalid_response(status: StatusCode, text: impl Into<String>) -> Self {
@@ -331,10 +325,7 @@ impl Error {
             | ErrorKind::Aborted
             | ErrorKind::NoRuntime => true,
             ErrorKind::Refused => {
-                let by_status = |status: StatusCode| {
-                    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
-                };
-                self.failure.status.is_some_and(by_status)
+                self.failure.status.is_some_and(error_code::is_transient_status)
                     || self.code().is_some_and(error_code::is_transient)
             }
             ErrorKind::ForeignOrigin

@@ -1,6 +1,8 @@
 //! The codes by which authorization servers refuse: the registered ones, and those that servers use
 //! in their place.
 
+use http::StatusCode;
+
 /// Registered codes that are in no other list here (RFC 6749 §5.2 and its extensions).
 const REGISTERED: &[&str] = &[
     "access_denied",
@@ -80,6 +82,11 @@ pub(super) fn is_dead_refresh_token(text: &str) -> bool {
 /// Returns `true` if the server asks to come again.
 pub(super) fn is_transient(code: &str) -> bool {
     is_in(TRANSIENT, code)
+}
+
+/// Returns `true` for the statuses of a server in trouble or in demand.
+pub(super) fn is_transient_status(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
 }
 
 /// Compares letters and digits alone: servers write `BAD_REFRESH_TOKEN`, `Invalid refresh token` and
