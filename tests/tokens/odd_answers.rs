@@ -160,10 +160,10 @@ async fn an_answer_that_is_neither_json_nor_a_form_is_an_error_that_names_what_i
     let portal = "<html><title>Log in to the Wi-Fi</title></html>";
     let html = || Reply::ok(portal).with_header(CONTENT_TYPE, "text/html; charset=utf-8");
     for (reply, what) in [
-        (html(), "the answer is text/html, neither"),
-        (Reply::ok(portal), "the answer has no content type, neither"),
-        (Reply::ok(""), "the answer is empty, neither"),
-        (Reply::json("[1]"), "the answer is application/json, neither"),
+        (html(), "the answer is text/html, and is neither"),
+        (Reply::ok(portal), "the answer has no content type, and is neither"),
+        (Reply::ok(""), "the answer is empty, and is neither"),
+        (Reply::json("[1]"), "the answer is application/json, and is neither"),
     ] {
         let error = read(reply).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidResponse);

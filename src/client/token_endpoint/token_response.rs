@@ -185,7 +185,7 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
     }
     let Some(mut members) = members(response) else {
         let what = what_it_is(response, secrets);
-        let text = format!("{what}, neither a JSON object nor a form that is declared as one");
+        let text = format!("{what}, and is neither a JSON object nor a declared form");
         return Err(Error::invalid_response(status, text).into());
     };
     if is_refusal(&members) {
