@@ -15,6 +15,7 @@
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
 //! | get more scopes when an API requires them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
+//! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
 //! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
@@ -41,7 +42,7 @@
 //! endpoint](login_platform), [Relatics on Keycloak](relatics).
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
-//! [the order of layers](layer_order), [testing your own service](testing), [metrics and
+//! [odd answers of token endpoints](odd_answers), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/firmafon.md")]
@@ -52,6 +53,8 @@ pub mod layer_order {}
 pub mod login_platform {}
 #[doc = include_str!("../docs/guide/migrating.md")]
 pub mod migrating {}
+#[doc = include_str!("../docs/guide/odd_answers.md")]
+pub mod odd_answers {}
 #[doc = include_str!("../docs/guide/outages.md")]
 pub mod outages {}
 #[doc = include_str!("../docs/guide/placement.md")]

@@ -33,8 +33,9 @@ pub(super) enum Method {
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "that feature signs them"))]
     Assertion {
         assertion: Arc<dyn Assertion>,
-        /// Defaults to the URL of the endpoint.
+        /// Defaults to the issuer where it is known, else to the URL of the endpoint.
         audience: Option<Box<str>>,
+        typ: Box<str>,
     },
     Tls,
     None,
@@ -47,6 +48,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) endpoint: &'a Uri,
+    /// The issuer of the endpoint, where it is known.
+    pub(crate) issuer: Option<&'a str>,
     pub(crate) now: SystemTime,
 }
 
@@ -179,10 +182,10 @@ impl ClientAuthentication {
                 return Ok(basic(client_id, secret, *raw, secrets));
             }
             (Method::None, _) => {}
-            (Method::Assertion { assertion, audience }, _) => {
+            (Method::Assertion { assertion, audience, typ }, _) => {
                 let endpoint = asked.endpoint.to_string();
-                let audience = audience.as_deref().unwrap_or(&endpoint);
-                let assertion = assertion.sign(audience, asked.now)?;
+                let audience = audience.as_deref().or(asked.issuer).unwrap_or(&endpoint);
+                let assertion = assertion.sign(audience, typ, asked.now)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

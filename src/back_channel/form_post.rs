@@ -5,7 +5,7 @@ use super::{
     secrets::Secrets,
     transport::{Transport, TransportError},
 };
-use crate::vocabulary::query::with_more;
+use crate::vocabulary::{query::with_more, secret::wiped};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response,
@@ -64,17 +64,20 @@ fn request(
 ) -> Result<Request<Full<Bytes>>, PostError> {
     let mut own = Vec::new();
     let credential = client.apply(asked, &mut own, secrets).map_err(PostError::Client)?;
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in own.iter().chain(params) {
+    // Of its final size at most, since a buffer that grows leaves copies behind.
+    let size = |(name, value): (&&str, &Zeroizing<String>)| 3 * (name.len() + value.len()) + 2;
+    let all = || own.iter().chain(params).map(|(name, value)| (name, value));
+    let mut form = form_urlencoded::Serializer::new(String::with_capacity(all().map(size).sum()));
+    for (name, value) in all() {
         form.append_pair(name, value);
     }
-    let form = form.finish();
+    let form = Zeroizing::new(form.finish());
     let (url, form) = match client.is_query() {
-        true => (with_more(asked.endpoint, &form).ok_or(PostError::Url)?, String::new()),
-        false => (asked.endpoint.clone(), form),
+        true => (with_more(asked.endpoint, &form).ok_or(PostError::Url)?, Bytes::new()),
+        false => (asked.endpoint.clone(), wiped(Zeroizing::new(form.as_bytes().to_vec()))),
     };
     let has_form = !form.is_empty();
-    let mut request = Request::new(Full::new(Bytes::from(form)));
+    let mut request = Request::new(Full::new(form));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url;
     let headers = request.headers_mut();
@@ -102,7 +105,8 @@ mod tests {
     fn built(client: &ClientAuthentication, secrets: &mut Secrets) -> (Request<()>, String) {
         let params = vec![("token", Zeroizing::new("a+b/==".to_owned()))];
         secrets.add("a+b/==");
-        let asked = Asked { endpoint: &Uri::from_static(URL), now: SystemTime::UNIX_EPOCH };
+        let asked =
+            Asked { endpoint: &Uri::from_static(URL), issuer: None, now: SystemTime::UNIX_EPOCH };
         let request = request(asked, client, &params, "application/json", secrets).unwrap();
         let (parts, body) = request.into_parts();
         let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();

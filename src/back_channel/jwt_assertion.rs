@@ -121,7 +121,12 @@ impl JwtAssertion {
 }
 
 impl Assertion for JwtAssertion {
-    fn sign(&self, audience: &str, now: SystemTime) -> Result<Zeroizing<String>, Box<str>> {
+    fn sign(
+        &self,
+        audience: &str,
+        typ: &str,
+        now: SystemTime,
+    ) -> Result<Zeroizing<String>, Box<str>> {
         let key = self.key.key()?;
         let jti = random::secret().ok_or("the system gives no random numbers")?;
         let now = now.duration_since(SystemTime::UNIX_EPOCH);
@@ -137,7 +142,7 @@ impl Assertion for JwtAssertion {
         ] {
             claims.insert(name.to_owned(), value);
         }
-        let signed = key.sign("JWT", Value::Object(claims).to_string().as_bytes());
+        let signed = key.sign(typ, Value::Object(claims).to_string().as_bytes());
         signed.map(Zeroizing::new).map_err(|_| "the assertion could not be signed".into())
     }
 
@@ -197,8 +202,12 @@ impl ClientAuthentication {
         Ok(Self::by_assertion(client_id.into(), key.into()))
     }
 
-    /// Sets the audience of assertions, the issuer identifier for example. Defaults to the URL of
-    /// the endpoint. It has no effect on clients that authenticate without an assertion.
+    /// Sets the audience of assertions. Defaults to the issuer where it is known, at an endpoint
+    /// that was discovered or taken from metadata or has a `with_issuer`, and else to the URL of the endpoint. It has no
+    /// effect on clients that authenticate without an assertion.
+    ///
+    /// OpenIddict 7 and servers of FAPI 2.0 take the issuer alone, Okta takes the URL of its token
+    /// endpoint.
     #[must_use]
     pub fn with_assertion_audience(mut self, audience: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { audience: own, .. } = &mut self.method {
@@ -207,9 +216,21 @@ impl ClientAuthentication {
         self
     }
 
+    /// Sets the type (`typ`) of assertions. Defaults to `JWT`. OpenIddict 7 wants
+    /// `client-authentication+jwt`. It has no effect on clients that authenticate without an
+    /// assertion.
+    #[must_use]
+    pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
+        if let Method::Assertion { typ: own, .. } = &mut self.method {
+            *own = typ.into();
+        }
+        self
+    }
+
     fn by_assertion(client_id: Box<str>, key: SigningKeySource) -> Self {
         let assertion = JwtAssertion::new(client_id.clone(), key);
-        let method = Method::Assertion { assertion: Arc::new(assertion), audience: None };
+        let method =
+            Method::Assertion { assertion: Arc::new(assertion), audience: None, typ: "JWT".into() };
         Self { client_id: Some(client_id), secret: None, method }
     }
 }
@@ -224,7 +245,7 @@ mod tests {
 
     fn claims(assertion: &JwtAssertion, now: u64) -> Value {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-        let signed = assertion.sign("https://as.example/token", now).unwrap();
+        let signed = assertion.sign("https://as.example/token", "JWT", now).unwrap();
         let payload = signed.split('.').nth(1).unwrap();
         serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap()
     }
@@ -260,8 +281,8 @@ mod tests {
             assert!(assertion.clone().with_lifetime(bad).is_err(), "{bad:?}");
         }
         let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX));
-        assert!(assertion.sign("x", latest).is_ok());
+        assert!(assertion.sign("x", "JWT", latest).is_ok());
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        assert!(assertion.sign("x", before).is_err());
+        assert!(assertion.sign("x", "JWT", before).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The one error of the client.
 
+use super::error_code;
 use crate::{
     DiscoveryError, DiscoveryErrorKind, Origin, TransportError,
     back_channel::{form_post::PostError, scrub, secrets::Secrets},
@@ -11,8 +12,8 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 ///
 /// A layer returns it inside the service's [`Box<dyn Error>`](tower_service::Service::Error); the
 /// layer has not sent the request then. All callers that waited for one fetch get the same failure
-/// ([`is_same`](Self::is_same)). It contains no token, no secret, no query string and no body of an
-/// answer.
+/// ([`is_same`](Self::is_same)). It contains no token, no secret and no query string, and of an
+/// answer no more than its code, its message and what it is.
 #[derive(Clone)]
 pub struct Error {
     failure: Arc<Failure>,
@@ -139,15 +140,21 @@ impl Error {
         secrets: &Secrets,
     ) -> Self {
         let shown = |text: &str| Some(secrets.scrub(text)).filter(|shown| !shown.is_empty());
-        let code = code.and_then(shown);
+        let code = match code {
+            Some(known) if error_code::is_known(known) => Some(known.to_owned()),
+            code => code.and_then(shown),
+        };
         let mut text = format!("the authorization server refused the token request ({status})");
         for part in [code.clone(), description.and_then(shown)].into_iter().flatten() {
             text.push_str(": ");
             text.push_str(&part);
         }
+        // Nobody knows what would have to change at this end.
+        let unknown = code.as_deref().is_some_and(|code| !error_code::is_known(code));
         Self::of(Failure {
             code: code.map(Into::into),
             status: Some(status),
+            lasting: unknown && !error_code::is_transient_status(status),
             ..Failure::new(ErrorKind::Refused, text)
         })
     }
@@ -253,6 +260,12 @@ impl Error {
         self.failure.unsent
     }
 
+    /// Returns `true` if the refresh that failed so can never succeed (RFC 6749 §5.2): its refresh
+    /// token is not good any more. A client that is refused may be let in again.
+    pub(super) fn ends_session(&self) -> bool {
+        !self.is_transient() && self.code().is_some_and(error_code::ends_session)
+    }
+
     /// Returns `true` if the next response will be unusable too.
     pub(super) fn is_lasting(&self) -> bool {
         self.failure.lasting
@@ -281,7 +294,8 @@ impl Error {
         self.failure.kind
     }
 
-    /// Returns the `error` code of the authorization server ([RFC 6749 §5.2]), if it sent one.
+    /// Returns the `error` code of the authorization server ([RFC 6749 §5.2]), or the vendor's own in
+    /// its place, if it sent one.
     ///
     /// [RFC 6749 §5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
     #[must_use]
@@ -302,10 +316,10 @@ impl Error {
     }
 
     /// Returns `true` if the same call may succeed later: after a failure of the transport or of a
-    /// source, an unusable response, an aborted fetch, a missing runtime, or a status 408, 425, 429 or
-    /// 5xx with any body. Returns `false` if the response is a token of another type or lacks a
-    /// required `issued_token_type`, and after the exchange of a sign-in's code, which is never
-    /// repeated.
+    /// source, an unusable response, an aborted fetch, a missing runtime, a status 408, 425, 429 or
+    /// 5xx with any body, or a code such as `temporarily_unavailable` with any status. Returns `false`
+    /// if the response is a token of another type or lacks a required `issued_token_type`, and after
+    /// the exchange of a sign-in's code, which is never repeated.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self.failure.kind {
@@ -315,9 +329,10 @@ impl Error {
             | ErrorKind::InvalidResponse
             | ErrorKind::Aborted
             | ErrorKind::NoRuntime => true,
-            ErrorKind::Refused => self.failure.status.is_some_and(|status| {
-                status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
-            }),
+            ErrorKind::Refused => {
+                self.failure.status.is_some_and(error_code::is_transient_status)
+                    || self.code().is_some_and(error_code::is_transient)
+            }
             ErrorKind::ForeignOrigin
             | ErrorKind::Placement
             | ErrorKind::SignInNeeded

@@ -8,6 +8,7 @@
 mod add_bearer;
 mod client_credentials;
 mod error;
+mod error_code;
 mod sign_in;
 mod source;
 mod token_cache;

@@ -96,6 +96,17 @@ impl Reporter {
     }
 }
 
+/// Logs that a member of a token response is not as it should be. Its value may be anything.
+pub(crate) fn odd_member(member: &'static str, what: &'static str) {
+    event!(
+        target: "tower_oauth2::client",
+        tracing::Level::WARN,
+        member,
+        what,
+        "odd member of a token response"
+    );
+}
+
 /// Logs that a store failed: the token is fetched without it.
 pub(crate) fn store_failed(operation: &'static str, late: bool) {
     event!(

@@ -2,7 +2,11 @@
 
 use crate::ConfigError;
 use http::{Uri, uri::Scheme};
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// The origin of a resource: scheme, host and port ([RFC 6454 §4]).
 ///
@@ -68,7 +72,7 @@ impl fmt::Display for Origin {
 }
 
 /// Parses an absolute URL without path, query and user name, which would suggest a narrower rule
-/// than the origin is.
+/// than the origin is, and without a wildcard, which would suggest a wider one.
 impl FromStr for Origin {
     type Err = ConfigError;
 
@@ -79,6 +83,17 @@ impl FromStr for Origin {
         let origin = Self::from_uri(&uri).ok_or_else(|| {
             ConfigError::new("an origin is scheme and host, such as https://api.example")
         })?;
+        if text.contains('*') {
+            return Err(ConfigError::new(format!(
+                "the origin `{origin}` has a wildcard; list each host"
+            )));
+        }
+        if !is_host(&origin.host) {
+            return Err(ConfigError::new(format!(
+                "the origin `{origin}` has a host that is neither a name nor an address, such as \
+                 https://api.example"
+            )));
+        }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(ConfigError::new(format!("an origin has no user name: use {origin}")));
         }
@@ -135,6 +150,18 @@ fn port_of(uri: &Uri, https: bool) -> Option<u16> {
         Some("") => Some(default_port(https)),
         Some(port) => port.parse().ok(),
     }
+}
+
+/// Returns `true` for an address, and for a name as DNS and hosts files have them.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_label = |label: &str| {
+        let is_known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(is_known)
+    };
+    host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
 }
 
 /// Returns `true` for `localhost` and the loopback addresses. Other names may resolve to anything.
@@ -197,6 +224,15 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_is_an_error_that_asks_for_the_hosts() {
+        for wild in ["https://*.example", "https://*", "https://api*.example:8443", "https://a.*"] {
+            let error = wild.parse::<Origin>().unwrap_err().to_string();
+            let expected = format!("the origin `{wild}` has a wildcard; list each host");
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
     fn what_is_no_origin_is_an_error() {
         for bad in [
             "",
@@ -209,8 +245,17 @@ mod tests {
             "https://u@x",
             "https://x:99999",
             "https://x/#f",
+            "https://x%2ey",
+            "https://.x.example",
+            "https://x..example",
+            "https://x,y.example",
+            "https://[x]",
         ] {
             assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
+        }
+        for good in ["https://x_y.example", "https://x.example.", "https://10.0.0.1", "https://x-"]
+        {
+            assert!(good.parse::<Origin>().is_ok(), "{good:?}");
         }
         assert_eq!(origin("https://X.example:443/").to_string(), "https://x.example");
         assert_eq!(origin("http://[::1]:80").to_string(), "http://[::1]");

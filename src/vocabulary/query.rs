@@ -1,9 +1,11 @@
 //! Reading and rewriting the query of a URI, pair by pair, without decoding what is kept.
 
+use super::secret::wiped;
 use bytes::Bytes;
 use http::{Uri, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 /// The characters that are escaped in a value: all but the unreserved ones of RFC 3986 §2.3.
 pub(crate) const ESCAPED: &AsciiSet =
@@ -19,7 +21,7 @@ pub(crate) struct Pair<'a> {
 
 /// Iterates over the pairs of `query`, empty ones too: joined with `&` they are `query` again. An
 /// empty query has none.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> + Clone {
     let count = if query.is_empty() { 0 } else { usize::MAX };
     query.split('&').take(count).map(|raw| {
         let (name, value) = match raw.split_once('=') {
@@ -49,19 +51,27 @@ impl<'a> Pair<'a> {
 }
 
 /// Returns `uri` with `pairs` as its query, or `None` when a URI cannot hold them. Without a pair,
-/// and with one that is empty, it has no query.
-pub(crate) fn with_pairs<'p>(uri: &Uri, pairs: impl IntoIterator<Item = &'p str>) -> Option<Uri> {
-    let mut text = uri.path().to_owned();
-    let mut separator = '?';
+/// and with one that is empty, it has no query. Path and query are wiped with the last clone of the
+/// URI: a pair may be a token.
+pub(crate) fn with_pairs<'p>(
+    uri: &Uri,
+    pairs: impl IntoIterator<Item = &'p str, IntoIter: Clone>,
+) -> Option<Uri> {
+    let pairs = pairs.into_iter();
+    let len: usize = pairs.clone().map(|pair| pair.len() + 1).sum();
+    // Of its final size, since a buffer that grows leaves copies behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(uri.path().len() + len));
+    text.extend_from_slice(uri.path().as_bytes());
+    let mut separator = b'?';
     for pair in pairs {
         text.push(separator);
-        text.push_str(pair);
-        separator = '&';
+        text.extend_from_slice(pair.as_bytes());
+        separator = b'&';
     }
     if text.len() == uri.path().len() + 1 {
         text.pop();
     }
-    with_path_and_query(uri, text)
+    with_bytes(uri, wiped(text))
 }
 
 /// Returns `uri` with `pairs` after its query, whose bytes stay as they are, or `None` when a URI
@@ -74,8 +84,12 @@ pub(crate) fn with_more(uri: &Uri, pairs: &str) -> Option<Uri> {
 /// Returns the URI of the same scheme and authority with `path_and_query`, or `None` when that is
 /// not one.
 pub(crate) fn with_path_and_query(uri: &Uri, path_and_query: String) -> Option<Uri> {
+    with_bytes(uri, path_and_query.into())
+}
+
+fn with_bytes(uri: &Uri, path_and_query: Bytes) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path_and_query)).ok()?);
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path_and_query).ok()?);
     Uri::from_parts(parts).ok()
 }
 

@@ -1,5 +1,6 @@
 //! Secrets that print a marker and are wiped from memory.
 
+use bytes::Bytes;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -54,4 +55,18 @@ impl From<&str> for ClientSecret {
     fn from(secret: &str) -> Self {
         Self::new(secret)
     }
+}
+
+/// Bytes that are wiped when dropped.
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Returns `bytes` to share. They are wiped when the last that shares them is dropped.
+pub(crate) fn wiped(bytes: Zeroizing<Vec<u8>>) -> Bytes {
+    Bytes::from_owner(Wiped(bytes))
 }

@@ -1,6 +1,5 @@
-use super::secret::REDACTED;
+use super::secret::{REDACTED, wiped};
 use crate::ConfigError;
-use bytes::Bytes;
 use http::HeaderValue;
 use std::{
     fmt,
@@ -47,15 +46,6 @@ const PREFIX: &str = "Bearer ";
 pub(crate) trait Giver: Send + Sync {
     /// Reports that the resource refused `rejected`. Returns `true` if another token may be had.
     fn reject(&self, rejected: &AccessToken) -> bool;
-}
-
-/// Bytes that are wiped when the last header value over them is dropped.
-struct Wiped(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for Wiped {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 impl AccessToken {
@@ -139,7 +129,7 @@ pub(crate) fn sensitive_header(parts: &[&str]) -> Result<HeaderValue, ConfigErro
     for part in parts {
         bytes.extend_from_slice(part.as_bytes());
     }
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(bytes)))
+    let mut value = HeaderValue::from_maybe_shared(wiped(bytes))
         .map_err(|_| ConfigError::new("the credential does not fit into a header"))?;
     value.set_sensitive(true);
     Ok(value)

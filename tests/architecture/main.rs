@@ -44,6 +44,7 @@ const INSIDE: &[&[&str]] = &[
         "validate/chain",
     ],
     &[
+        "client/error_code",
         "client/error",
         "client/source",
         "client/token_endpoint",

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, ConfigError, JwtAssertion, SigningKey, SigningKeySource,
-    Transport,
+    Algorithm, AuthorizationServerMetadata, ClientAuthentication, ConfigError, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
     client::{Error, ErrorKind, Grant, SignIn, TokenEndpoint, TokenResponse, TokenType},
     testing::{AuthorizationServer, IssuedToken, ManualClock, RegisteredClient},
 };
@@ -272,4 +272,92 @@ fn a_parameter_that_the_sign_in_sets_itself_is_an_error_that_names_it() {
     let once = sign_in.clone().with_param("prompt", "login").unwrap();
     assert!(once.with_param("prompt", "consent").is_err());
     assert!(sign_in.with_resource("/relative").is_err());
+}
+
+/// RFC 6749 §4.5.
+#[tokio::test]
+async fn an_extension_grant_authenticates_the_client_like_any_other() {
+    let grant = || Grant::extension("account_credentials", [("account_id", "A")]).unwrap();
+    for (client, header) in [
+        (ClientAuthentication::basic("id", "secret"), Some("Basic aWQ6c2VjcmV0")),
+        (ClientAuthentication::post("id", "secret"), None),
+    ] {
+        let script = Script::of([Reply::token("T", 60)]);
+        let endpoint = script.endpoint(client);
+        endpoint.fetch(&grant().with_scopes("read".parse().unwrap())).await.unwrap();
+        let request = script.request();
+        let sent = request.headers().get("authorization").map(|value| value.to_str().unwrap());
+        assert_eq!(sent, header);
+        let form = pairs(request.body());
+        assert_eq!(form.iter().any(|(name, _)| name == "client_secret"), header.is_none());
+        for pair in [("grant_type", "account_credentials"), ("account_id", "A"), ("scope", "read")]
+        {
+            assert!(form.contains(&(pair.0.into(), pair.1.into())), "{form:?}");
+        }
+    }
+    // SAML 2.0 (RFC 7522) has an assertion of its own.
+    let saml = "urn:ietf:params:oauth:grant-type:saml2-bearer";
+    assert!(Grant::extension(saml, [("assertion", "PHNhbWw")]).is_ok());
+}
+
+#[test]
+fn an_extension_grant_does_not_set_what_the_client_sets() {
+    for name in ["", "grant_type", "client_id", "client_secret", "client_assertion", "scope"] {
+        let error = Grant::extension("x", [(name, "y")]).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    assert!(Grant::extension("x", [("a", "1"), ("a", "2")]).is_err());
+    assert!(Grant::extension("", [("a", "1")]).is_err());
+}
+
+/// The header and the claims of the assertion in a form.
+fn assertion_of(form: &str) -> [serde_json::Value; 2] {
+    let assertion = pairs(form).into_iter().find(|(name, _)| name == "client_assertion").unwrap().1;
+    let mut parts = assertion.split('.').map(|part| {
+        let decoded = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part);
+        serde_json::from_slice(&decoded.unwrap()).unwrap_or_default()
+    });
+    [parts.next().unwrap(), parts.next().unwrap()]
+}
+
+#[tokio::test]
+async fn a_client_assertion_is_for_the_issuer_where_it_is_known_and_else_for_the_endpoint() {
+    let metadata = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token",
+        "authorization_endpoint":"https://as.example/authorize"}"#;
+    let client = || ClientAuthentication::private_key_jwt("id", key()).unwrap();
+    let sent = |script: &Script| assertion_of(script.requests().last().unwrap().body());
+
+    let script = Script::of([Reply::token("T", 60)]);
+    script.endpoint(client()).fetch(&Grant::client_credentials()).await.unwrap();
+    let [header, claims] = sent(&script);
+    assert_eq!(
+        (&header["typ"], &claims["aud"]),
+        (&"JWT".into(), &"https://as.example/token".into())
+    );
+
+    let script = Script::of([Reply::json(metadata), Reply::token("T", 60)]);
+    let endpoint = TokenEndpoint::from_issuer("https://as.example", client(), script.transport());
+    endpoint.unwrap().fetch(&Grant::client_credentials()).await.unwrap();
+    assert_eq!(sent(&script)[1]["aud"], "https://as.example");
+
+    let script = Script::of([Reply::json(metadata), Reply::token("T", 60)]);
+    let transport = script.transport();
+    let found = AuthorizationServerMetadata::discover("https://as.example", &transport).await;
+    let callback = "https://app.example/cb";
+    let sign_in = SignIn::from_metadata(&found.unwrap(), client(), transport, callback).unwrap();
+    let (url, pending) = sign_in.begin().unwrap();
+    let state =
+        pairs(url.query().unwrap()).into_iter().find(|(name, _)| name == "state").unwrap().1;
+    let back = format!("{callback}?code=C&state={state}").parse().unwrap();
+    sign_in.finish(pending, &back).await.unwrap();
+    assert_eq!(sent(&script)[1]["aud"], "https://as.example");
+
+    let script = Script::of([Reply::token("T", 60)]);
+    let client = client()
+        .with_assertion_audience("https://as.example")
+        .with_assertion_type("client-authentication+jwt");
+    script.endpoint(client).fetch(&Grant::client_credentials()).await.unwrap();
+    let [header, claims] = sent(&script);
+    assert_eq!(header["typ"], "client-authentication+jwt");
+    assert_eq!(claims["aud"], "https://as.example");
 }

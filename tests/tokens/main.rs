@@ -22,6 +22,7 @@ mod freshness;
 mod grants;
 mod life_cycle;
 mod mtls;
+mod odd_answers;
 mod outage;
 mod pool;
 mod refresh_race;

@@ -517,3 +517,60 @@ fn what_was_kept_without_its_server_cannot_be_read() {
         );
     }
 }
+
+/// RFC 8252 §7.1 and §7.3, and the marker of devices without a browser.
+#[tokio::test]
+async fn a_native_app_signs_in_with_a_redirect_uri_of_its_own_scheme() {
+    let script = Script::of([Reply::token("T", 60)]);
+    let endpoint = script.endpoint(ClientAuthentication::public("id"));
+    for redirect in [
+        "com.example.app:/cb",
+        "com.example.app:/oauth2redirect/example-provider",
+        "com.example.app://cb",
+        "http://127.0.0.1/cb",
+        "http://[::1]:61023/cb",
+        "urn:ietf:wg:oauth:2.0:oob",
+    ] {
+        let sign_in = SignIn::new(endpoint.clone(), "id", AUTHORIZE, redirect).unwrap();
+        let (url, pending) = sign_in.begin().unwrap();
+        assert_eq!(param(&url, "redirect_uri").as_deref(), Some(redirect));
+        // What follows the scheme is a `Uri` though the whole may be none.
+        let state = param(&url, "state").unwrap();
+        let back = format!("/cb?code=C&state={state}").parse().unwrap();
+        sign_in.finish(pending, &back).await.unwrap();
+        let sent = pairs(script.requests().last().unwrap().body());
+        assert!(sent.contains(&("redirect_uri".into(), redirect.into())), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_redirect_uri_without_a_scheme_or_a_host_or_with_a_fragment_is_refused() {
+    let endpoint = Script::of([]).endpoint(ClientAuthentication::public("id"));
+    for redirect in [
+        "",
+        "/cb",
+        "app.example/cb",
+        "localhost:8080/cb",
+        "app.example:8443/cb",
+        "https:/cb",
+        "https://",
+        "https://app.example/cb#x",
+        "com.example.app:/cb#x",
+        "com.example.app:",
+        "1app:/cb",
+        "com.example app:/cb",
+        "com.example.app:/c b",
+    ] {
+        let error = SignIn::new(endpoint.clone(), "id", AUTHORIZE, redirect).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the redirect URI") && text.contains("https://app.example/callback"));
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_without_a_time_limit_is_in_time() {
+    for lifetime in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
+        let server = Server::new().with(|sign_in| sign_in.with_lifetime(lifetime));
+        server.accepts("code=C&state=STATE").await;
+    }
+}

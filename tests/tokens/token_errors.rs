@@ -38,18 +38,18 @@ fn basic() -> ClientAuthentication {
 }
 
 #[tokio::test]
-async fn what_cannot_be_shown_for_a_secret_that_is_in_everything_is_left_out() {
+async fn what_cannot_be_shown_for_a_secret_that_the_marker_spells_is_left_out() {
     let refused = service_fn(async |_: Request<Full<Bytes>>| {
-        let body = r#"{"error":"invalid_client","error_description":"a bad secret"}"#;
+        let body = r#"{"error":"invalid_client","error_description":"a redacted secret"}"#;
         Ok::<_, Infallible>(
             Response::builder().status(401).body(Full::<Bytes>::from(body)).unwrap(),
         )
     });
-    let client = ClientAuthentication::basic("id", "a");
+    let client = ClientAuthentication::basic("id", "redacted");
     let endpoint = TokenEndpoint::new(TOKEN_URL, client, Transport::new(refused)).unwrap();
     let error = endpoint.fetch(&Grant::client_credentials()).await.unwrap_err();
-    assert_eq!(error.code(), None);
-    assert!(error.to_string().ends_with("the token request (401 Unauthorized)"), "{error}");
+    assert_eq!(error.code(), Some("invalid_client"), "a public word");
+    assert!(error.to_string().ends_with("(401 Unauthorized): invalid_client"), "{error}");
 }
 
 // case: err-02

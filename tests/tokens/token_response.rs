@@ -344,8 +344,8 @@ async fn a_byte_order_mark_is_skipped_and_utf_16_is_an_error() {
     let little: Vec<_> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for body in [big, little, b"\xef\xbb\xbf".to_vec(), format!("\u{feff}{marked}").into()] {
         let error = read(Reply::json(body)).await.unwrap_err();
-        let text = "the token response cannot be used: \
-                    it is neither a JSON object nor the form it declares";
+        let text = "the token response cannot be used: the answer is application/json, and is \
+                    neither a JSON object nor a declared form";
         assert_eq!(error.to_string(), text);
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Credential {
     Authorization(HeaderValue),
     Header(HeaderName, HeaderValue),
     /// The whole pair `access_token=…`, percent-encoded.
-    Query(Box<str>),
+    Query(Zeroizing<String>),
 }
 
 /// Which credential the request has after [`Credential::attach`].
@@ -81,8 +81,13 @@ impl Credential {
                 ));
             }
             TokenLocation::Query => {
-                let escaped = utf8_percent_encode(token.expose(), ESCAPED);
-                Self::Query(format!("{ACCESS_TOKEN}={escaped}").into())
+                let token = token.expose();
+                // Of its final size at most, since a buffer that grows leaves copies behind.
+                let mut pair = String::with_capacity(ACCESS_TOKEN.len() + 1 + 3 * token.len());
+                pair.push_str(ACCESS_TOKEN);
+                pair.push('=');
+                pair.extend(utf8_percent_encode(token, ESCAPED));
+                Self::Query(Zeroizing::new(pair))
             }
         })
     }

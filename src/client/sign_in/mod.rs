@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     AuthorizationServerMetadata, ClientAuthentication, Clock, ConfigError, Origin, ScopeSet,
-    Transport, vocabulary::query::with_more,
+    Transport,
+    vocabulary::{clock::MAX_LIFETIME, query::with_more},
 };
 use callback::Callback;
 use http::Uri;
@@ -42,6 +43,19 @@ const RESERVED: &[&str] = &[
     "request",
     "request_uri",
 ];
+
+/// An example for error texts.
+const REDIRECT: &str = "https://app.example/callback";
+
+/// Returns `false` for an absolute URI that was not meant to be one: `localhost:8080/callback` has
+/// the scheme `localhost`, and `https:/callback` no host.
+fn has_scheme(uri: &str) -> bool {
+    let (scheme, rest) = uri.split_once(':').unwrap_or_default();
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => uri.parse().is_ok_and(|uri| Origin::from_uri(&uri).is_some()),
+        _ => !rest.starts_with(|first: char| first.is_ascii_digit()),
+    }
+}
 
 /// Signs a user in by the authorization code grant with PKCE
 /// ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1),
@@ -113,7 +127,10 @@ struct Issuer {
 
 impl SignIn {
     /// Sends browsers to `authorize_url`, expects them back at `redirect_uri`, and exchanges their
-    /// codes at `endpoint`.
+    /// codes at `endpoint`. The redirect URI of a native app may have a scheme of its own, such as
+    /// `com.example.app:/callback` ([RFC 8252 §7.1]).
+    ///
+    /// [RFC 8252 §7.1]: https://www.rfc-editor.org/rfc/rfc8252#section-7.1
     ///
     /// # Errors
     ///
@@ -134,12 +151,12 @@ impl SignIn {
                     "the authorization URL is not an absolute https URL, such as https://as.example/authorize",
                 )
             })?;
-        let absolute = redirect_uri.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some());
-        if !absolute || redirect_uri.contains('#') {
-            return Err(ConfigError::new(
-                "the redirect URI is not an absolute URI without a fragment, such as \
-                 https://app.example/callback",
-            ));
+        let redirect_uri = absolute("the redirect URI", REDIRECT, redirect_uri.to_owned())?;
+        if !has_scheme(&redirect_uri) {
+            return Err(ConfigError::new(format!(
+                "the redirect URI `{redirect_uri}` has a host and no scheme, or a scheme and no \
+                 host; write it as {REDIRECT}"
+            )));
         }
         Ok(Self {
             endpoint,
@@ -203,7 +220,7 @@ impl SignIn {
         };
         let required: Option<bool> =
             metadata.extra("authorization_response_iss_parameter_supported");
-        let endpoint = TokenEndpoint::new(token, client, transport)?;
+        let endpoint = TokenEndpoint::new(token, client, transport)?.with_issuer(metadata.issuer());
         let sign_in = Self::new(endpoint, id, authorize, redirect_uri)?;
         Ok(match required.unwrap_or(false) {
             true => sign_in.with_required_issuer(metadata.issuer()),
@@ -283,9 +300,9 @@ impl SignIn {
         self
     }
 
-    /// Sets how long the user may take to sign in. Defaults to ten minutes.
+    /// Sets how long the user may take to sign in, at most ten years. Defaults to ten minutes.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = lifetime;
+        self.lifetime = lifetime.min(MAX_LIFETIME);
         self
     }
 
@@ -358,7 +375,9 @@ impl SignIn {
     /// sent once: after an error, begin the sign-in again.
     ///
     /// `pending` must come from a [`SignIn`] with the same authorization URL, token endpoint,
-    /// issuer, client identifier and redirect URI, in this process or another.
+    /// issuer, client identifier and redirect URI, in this process or another. Only the query of
+    /// `callback` is read: of a URI such as `com.example.app:/callback?code=…`, which no
+    /// [`Uri`] can hold, pass what follows the scheme.
     ///
     /// # Errors
     ///

@@ -198,12 +198,9 @@ impl Session {
         // A task of its own: the server may have used up what was sent, so whatever becomes of
         // the cache, the newest is not lost. The deadline ends it.
         let answer = tokio::spawn(exchange.instrument(Span::current())).await;
-        answer.unwrap_or_else(|_| Err(Error::aborted())).map_err(|error| {
-            // RFC 6749 §5.2: a refresh token that is refused stays so. A client that is
-            // refused may be let in again.
-            let gone = error.code() == Some("invalid_grant") && !error.is_transient();
-            if gone { Error::sign_in_needed() } else { error }
-        })
+        answer
+            .unwrap_or_else(|_| Err(Error::aborted()))
+            .map_err(|error| if error.ends_session() { Error::sign_in_needed() } else { error })
     }
 
     pub(super) fn endpoint(&self) -> &TokenEndpoint {

@@ -247,6 +247,7 @@ impl State {
     pub(super) fn store(&mut self, now: Now, response: &TokenResponse, giver: Weak<dyn Giver>) {
         let can_fetch = self.setup.source.stored(response);
         self.machine.stored(now, response.lifetime(), can_fetch);
+        self.granted = None;
         self.hold(response, giver);
     }
 
@@ -255,7 +256,8 @@ impl State {
         // A token of its own: its lease is this cache's alone.
         let token = response.access_token().given_by(giver);
         self.token = Some(token.clone());
-        self.granted = response.scope().cloned();
+        let renewed = self.granted.take().filter(|_| self.setup.source.session().is_some());
+        self.granted = response.granted_after(renewed);
         self.withheld = match (self.setup.source.scopes(), response.scope()) {
             (Some(asked), Some(granted)) => asked.filtered(|scope| !granted.contains(scope)),
             _ => ScopeSet::empty(),

@@ -102,7 +102,8 @@ impl TokenStatus {
         self.expires_in
     }
 
-    /// Returns the scopes that were granted, if the server named them.
+    /// Returns the scopes that were granted, if the server named them. A renewal that names none leaves
+    /// those before it (RFC 6749 §6).
     #[must_use]
     pub fn granted(&self) -> Option<&ScopeSet> {
         self.granted.as_ref()

@@ -7,7 +7,10 @@ use crate::{
     client::{Error, ProtectedResource},
 };
 use http::Uri;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 #[derive(Clone)]
 pub(in crate::client) enum Address {
@@ -20,6 +23,8 @@ pub(in crate::client) struct Discovery {
     /// The client authenticates by its certificate.
     by_certificate: bool,
     found: Discovered,
+    /// The issuer that was found last.
+    issuer: Mutex<Option<Arc<str>>>,
 }
 
 /// Where discovery starts.
@@ -43,8 +48,8 @@ impl Address {
     }
 
     fn discovered(start: Start, by_certificate: bool) -> Self {
-        let found = Discovered::default();
-        Self::Discovered(Arc::new(Discovery { start, by_certificate, found }))
+        let (found, issuer) = (Discovered::default(), Mutex::default());
+        Self::Discovered(Arc::new(Discovery { start, by_certificate, found, issuer }))
     }
 
     /// Returns the URL, which is read from metadata if it is unknown or too old. Concurrent callers
@@ -64,6 +69,12 @@ impl Address {
                 })
             }
         }
+    }
+
+    /// Returns the issuer whose metadata were read last.
+    pub(in crate::client) fn issuer(&self) -> Option<Arc<str>> {
+        let Self::Discovered(discovery) = self else { return None };
+        discovery.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns `true` if requests can go to no other issuer than `expected`, or than the only one
@@ -116,6 +127,8 @@ impl Address {
 impl Discovery {
     async fn read(&self, transport: &Transport) -> Result<Option<Uri>, DiscoveryError> {
         let metadata = self.start.metadata(transport).await?;
+        let issuer = Some(metadata.issuer().into());
+        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
         let metadata = match self.by_certificate {
             true => metadata.with_mtls_aliases(),
             false => metadata,

@@ -52,6 +52,8 @@ pub struct TokenEndpoint {
     client: Arc<ClientAuthentication>,
     transport: Transport,
     clock: Clock,
+    /// The issuer of a known address, if its metadata were read.
+    issuer: Option<Arc<str>>,
 }
 
 impl TokenEndpoint {
@@ -69,7 +71,13 @@ impl TokenEndpoint {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
         let address = Address::Known(url);
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self {
+            address,
+            client: Arc::new(client),
+            transport,
+            clock: Clock::system(),
+            issuer: None,
+        })
     }
 
     /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
@@ -106,7 +114,13 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         let address = Address::of_issuer(issuer, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self {
+            address,
+            client: Arc::new(client),
+            transport,
+            clock: Clock::system(),
+            issuer: None,
+        })
     }
 
     /// Sends requests to the token endpoint of the authorization server that `resource` names in its
@@ -158,7 +172,13 @@ impl TokenEndpoint {
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self {
+            address,
+            client: Arc::new(client),
+            transport,
+            clock: Clock::system(),
+            issuer: None,
+        })
     }
 
     /// Sets the clock that measures a `Retry-After` date and the age of metadata. Defaults to the
@@ -166,6 +186,10 @@ impl TokenEndpoint {
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    pub(in crate::client) fn with_issuer(self, issuer: &str) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
     }
 
     /// Returns what identifies the requests: their address and client.
@@ -224,7 +248,8 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
-        let asked = Asked { endpoint: url, now: self.clock.wall() };
+        let issuer = self.issuer.clone().or_else(|| self.address.issuer());
+        let asked = Asked { endpoint: url, issuer: issuer.as_deref(), now: self.clock.wall() };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;

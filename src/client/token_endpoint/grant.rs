@@ -3,7 +3,6 @@ use crate::{
     back_channel::{
         assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
-    vocabulary::location::is_token,
 };
 use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
@@ -35,9 +34,26 @@ const RESERVED: &[&str] = &[
     "requested_token_type",
 ];
 
+/// Names that an extension grant may not set: those of the client, and those with a setter.
+const CLIENTS: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "scope",
+    "audience",
+    "resource",
+];
+
 /// Parameters that hold no secret.
 const SHOWN: &[&str] = &[
     "grant_type",
+    "client_id",
+    "client_assertion_type",
+    "scope",
+    "audience",
+    "resource",
     "redirect_uri",
     "username",
     "subject_token_type",
@@ -148,8 +164,46 @@ impl Grant {
         grant
     }
 
+    /// Sends a grant of another type with `params`
+    /// ([RFC 6749 §4.5](https://www.rfc-editor.org/rfc/rfc6749#section-4.5)). The client
+    /// authenticates as with every standard grant.
+    ///
+    /// ```
+    /// use tower_oauth2::client::Grant;
+    ///
+    /// let grant = Grant::extension("account_credentials", [("account_id", "A-1")])?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `grant_type` is empty, or a parameter has no name, is set twice, or is one that the client
+    /// or another method of the grant sets, such as `scope`.
+    pub fn extension<N, V>(
+        grant_type: &str,
+        params: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, ConfigError>
+    where
+        N: Into<String>,
+        V: Into<ClientSecret>,
+    {
+        if grant_type.is_empty() {
+            return Err(ConfigError::new("the grant type is empty; name the one of the server"));
+        }
+        let mut grant = Self::standard(&[("grant_type", grant_type)]);
+        for (name, value) in params {
+            let name = new_param(name.into(), "grant", CLIENTS, &grant.extras)?;
+            grant.extras.push((name, value.into()));
+        }
+        Ok(grant)
+    }
+
     /// Sends these fields and nothing else, for an endpoint that is not an OAuth token endpoint. The
-    /// client does not authenticate.
+    /// client of the [`TokenEndpoint`] does not authenticate: its identifier and its secret are
+    /// sent only if they are among the fields. For another `grant_type` at a token endpoint see
+    /// [`extension`](Self::extension).
+    ///
+    /// [`TokenEndpoint`]: crate::client::TokenEndpoint
     ///
     /// ```
     /// use tower_oauth2::client::Grant;
@@ -261,12 +315,14 @@ impl Grant {
             all.push((*name, value.clone()));
         }
         if let Some(assertion) = &self.assertion {
-            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
+            let signed = assertion.sign(&asked.endpoint.to_string(), "JWT", asked.now)?;
             secrets.add(&signed);
             all.push(("assertion", signed));
         }
         for (name, value) in self.own_form.iter().flatten().chain(&self.extras) {
-            secrets.add(value.expose());
+            if !SHOWN.contains(&name.as_str()) {
+                secrets.add(value.expose());
+            }
             all.push((name.as_str(), value.expose().to_owned().into()));
         }
         if !self.scopes.is_empty() {
@@ -306,7 +362,7 @@ pub(super) fn set_twice(name: &str) -> ConfigError {
     ConfigError::new(format!("the parameter {name:?} is set twice; set it once"))
 }
 
-/// Returns `uri` if it is an absolute URI without a fragment.
+/// Returns `uri` if it is an absolute URI without a fragment (RFC 3986 §3.1).
 ///
 /// # Errors
 ///
@@ -317,7 +373,10 @@ pub(in crate::client) fn absolute(
     uri: String,
 ) -> Result<String, ConfigError> {
     let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
-        is_token(scheme.as_bytes()) && !rest.is_empty() && !rest.contains('#')
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let is_rest = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        is_scheme && !rest.is_empty() && rest.bytes().all(is_rest)
     });
     match absolute {
         true => Ok(uri),
@@ -348,7 +407,7 @@ mod tests {
 
     fn names(grant: &Grant) -> Vec<String> {
         let endpoint = http::Uri::from_static("https://as.example/token");
-        let asked = Asked { endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
+        let asked = Asked { endpoint: &endpoint, issuer: None, now: SystemTime::UNIX_EPOCH };
         let params = grant.params(asked, &mut Secrets::default()).unwrap();
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }

@@ -4,10 +4,12 @@
 //! there is none. **Uses** `vocabulary`, `jose`, `back_channel` and the client's error.
 
 pub(in crate::client) mod address;
+mod answer_body;
 pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
 mod protected_resource;
+mod refusal;
 mod revocation;
 #[cfg(feature = "jwt")]
 mod signed_grant;

@@ -1,15 +1,20 @@
 //! Token responses and their tolerant reader
 //! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
 
-use super::grant::Exchange;
+use super::{
+    answer_body::{members, text, what_it_is},
+    grant::Exchange,
+    refusal::{is_refusal, refusal},
+};
 use crate::{
     AccessToken, ClientSecret, ScopeSet,
-    back_channel::{json, scrub, secrets::Secrets},
+    back_channel::secrets::Secrets,
     client::{Error, Grant},
+    observe::tokens,
     vocabulary::clock::MAX_LIFETIME,
 };
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
@@ -96,6 +101,12 @@ impl TokenResponse {
         self.refresh_token.as_ref()
     }
 
+    /// Returns the scopes that a renewal leaves granted: those before it, if the server names none
+    /// ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)).
+    pub(in crate::client) fn granted_after(&self, before: Option<ScopeSet>) -> Option<ScopeSet> {
+        self.scope.clone().or(before)
+    }
+
     /// Returns the granted scopes, if the server sent them. Otherwise they are the requested ones
     /// ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
     #[must_use]
@@ -169,26 +180,21 @@ pub(in crate::client) fn read_for(
 /// If the answer is not a 2xx with an `access_token` that can be sent. The error has no `secrets`.
 fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
     let status = response.status();
-    if status.is_redirection() {
-        return Err(redirected(response, secrets).into());
+    if !status.is_success() {
+        return Err(refusal(response, secrets).into());
     }
-    let members = members(response);
-    let error = members.as_ref().and_then(|members| text(members, "error"));
-    if !status.is_success() || error.is_some() {
-        let description = members.as_ref().and_then(|members| text(members, "error_description"));
-        return Err(Error::refused(status, error, description, secrets).into());
-    }
-    let Some(mut members) = members else {
-        let text = "it is neither a JSON object nor the form it declares";
+    let Some(mut members) = members(response) else {
+        let what = what_it_is(response, secrets);
+        let text = format!("{what}, and is neither a JSON object nor a declared form");
         return Err(Error::invalid_response(status, text).into());
     };
-    let refresh_token = match members.remove("refresh_token") {
-        Some(Value::String(token)) if !token.is_empty() => Some(ClientSecret::new(token)),
-        _ => None,
-    };
+    if is_refusal(&members) {
+        return Err(refusal(response, secrets).into());
+    }
+    let refresh_token = members.remove("refresh_token").and_then(refresh_token);
     match access_token(status, &mut members, secrets) {
         Ok(access_token) => {
-            let lifetime = members.get("expires_in").and_then(seconds);
+            let lifetime = members.get("expires_in").and_then(lifetime);
             let scope = members.get("scope").and_then(scope);
             let resources = Vec::new();
             Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members, resources })
@@ -222,81 +228,70 @@ fn access_token(
     AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
 }
 
-/// Returns the error of an answer to any other request that is not a 2xx, without `secrets`.
-pub(in crate::client) fn refusal(response: &Response<Bytes>, secrets: &Secrets) -> Error {
-    if response.status().is_redirection() {
-        return redirected(response, secrets);
-    }
-    let members = members(response);
-    let text = |name| members.as_ref().and_then(|members| text(members, name));
-    Error::refused(response.status(), text("error"), text("error_description"), secrets)
-}
-
-/// Returns the error of a redirect, which is never followed: it would forward the secret.
-fn redirected(response: &Response<Bytes>, secrets: &Secrets) -> Error {
-    let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    let text = match to {
-        Some(to) => {
-            // Before it is cut, because a secret may contain `?` or `#`.
-            let to = secrets.redact(to);
-            let to = scrub::without_users(to.split(['?', '#']).next().unwrap_or_default());
-            format!("it redirects to {to}, which is not followed")
+fn refresh_token(value: Value) -> Option<ClientSecret> {
+    match value {
+        Value::Null => None,
+        Value::String(token) if token.is_empty() => None,
+        // With a byte replaced it is another one.
+        Value::String(token) if !token.contains(char::REPLACEMENT_CHARACTER) => {
+            Some(ClientSecret::new(token))
         }
-        None => "it redirects, which is not followed".into(),
-    };
-    Error::refused(response.status(), None, Some(&text), secrets)
-}
-
-/// Returns the members of the body: JSON of any content type, or a form of the content type of one.
-fn members(response: &Response<Bytes>) -> Option<Map<String, Value>> {
-    let body = response.body();
-    if let Some(members) = json::object(body) {
-        return Some(members);
+        _ => {
+            tokens::odd_member("refresh_token", "is not a text, and is ignored");
+            None
+        }
     }
-    let declared = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-    let media_type = declared.split(';').next()?.trim();
-    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded").then(|| {
-        let pairs = form_urlencoded::parse(json::without_bom(body));
-        pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
-    })
 }
 
-/// Returns the text of a member, or `None` if it is empty.
-fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    members.get(name)?.as_str().filter(|text| !text.is_empty())
-}
-
-/// Reads `expires_in` as servers write it: an integer, a float or a text. Drops fractions, takes a
-/// negative number as zero, and ignores what is not a number.
-fn seconds(value: &Value) -> Option<Duration> {
+/// Reads `expires_in` as servers write it: an integer, a float or a text. Drops fractions, and
+/// ignores what is negative or not a number.
+fn lifetime(value: &Value) -> Option<Duration> {
+    let odd = |why| {
+        tokens::odd_member("expires_in", why);
+        None
+    };
     let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
+        Value::Null => return None,
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) if text.trim().is_empty() => return None,
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
     };
-    if !seconds.is_finite() {
-        return None;
+    let Some(seconds) = seconds.filter(|seconds: &f64| seconds.is_finite()) else {
+        return odd("is not a number, and is ignored");
+    };
+    if seconds < 0.0 {
+        return odd("is negative, and is ignored");
     }
-    let cut = Duration::try_from_secs_f64(seconds.max(0.0).trunc());
-    Some(cut.unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME))
+    let lifetime = Duration::try_from_secs_f64(seconds.trunc()).unwrap_or(Duration::MAX);
+    if lifetime > MAX_LIFETIME {
+        odd("is longer than ten years, and is cut");
+    }
+    Some(lifetime.min(MAX_LIFETIME))
 }
 
 /// Reads `scope` as a text or an array of texts, and ignores anything else.
 fn scope(value: &Value) -> Option<ScopeSet> {
-    match value {
+    let scopes = match value {
+        Value::Null => return None,
         Value::String(text) => text.parse().ok(),
         Value::Array(scopes) => {
             let scopes: Option<Vec<_>> = scopes.iter().map(Value::as_str).collect();
-            ScopeSet::new(scopes?).ok()
+            scopes.and_then(|scopes| ScopeSet::new(scopes).ok())
         }
         _ => None,
+    };
+    if scopes.is_none() {
+        tokens::odd_member("scope", "is not a list of scopes, and is ignored");
     }
+    scopes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use crate::back_channel::scrub;
+    use http::{HeaderValue, header};
     use proptest::prelude::*;
 
     fn response(status: u16, content_type: &[u8], body: Vec<u8>) -> Response<Bytes> {
@@ -367,15 +362,17 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_any_size_is_a_lifetime_from_zero_to_the_cap() {
-        let seconds = |text: &str| seconds(&serde_json::from_str(text).unwrap());
+    fn a_number_of_any_size_is_a_lifetime_from_zero_to_the_cap_or_none() {
+        let seconds = |text: &str| lifetime(&serde_json::from_str(text).unwrap());
         for (text, lifetime) in [
             ("315360000", Some(MAX_LIFETIME)),
             ("315360001", Some(MAX_LIFETIME)),
             ("1e300", Some(MAX_LIFETIME)),
             ("\"18446744073709551616\"", Some(MAX_LIFETIME)),
-            ("-1", Some(Duration::ZERO)),
-            ("-1e300", Some(Duration::ZERO)),
+            ("-1", None),
+            ("-1e300", None),
+            ("\"-60\"", None),
+            ("-0", Some(Duration::ZERO)),
             ("0.9", Some(Duration::ZERO)),
             ("\" 60 \"", Some(Duration::from_secs(60))),
             ("\"1e999\"", None),

@@ -236,11 +236,11 @@ impl<C: 'static> Introspection<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
         secrets.add(token);
-        let Settings { url, client, transport, clock, format, .. } = &*self.settings;
+        let Settings { url, client, transport, clock, format, rules, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
         let accept = format.media_type();
-        let asked = Asked { endpoint: url, now: clock.wall() };
+        let asked = Asked { endpoint: url, issuer: rules.issuer.as_deref(), now: clock.wall() };
         let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
             let Settings { clock, rules, format, .. } = &*this.settings;

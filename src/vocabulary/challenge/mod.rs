@@ -10,6 +10,9 @@ use crate::{ConfigError, ScopeSet};
 use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
 use std::fmt::Write;
 
+/// The most field lines that are parsed.
+const MAX_LINES: usize = 16;
+
 /// One challenge: a scheme and its parameters, each once.
 ///
 /// It is written with quoted strings, separated by commas, which every parser reads. The parser
@@ -155,19 +158,20 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// When the value is not of the grammar, is longer than 16 KiB, or repeats a parameter
-    /// within one challenge.
+    /// When the value is not of the grammar, is longer than 16 KiB, has more than 128 challenges and
+    /// parameters, or repeats a parameter within one challenge.
     pub fn parse(value: &[u8]) -> Result<Vec<Self>, ChallengeError> {
         parse::challenges(value)
     }
 
-    /// Returns every challenge of every `WWW-Authenticate` line of `headers`. A line that cannot be
-    /// parsed is left out, so that one broken proxy does not hide the other challenges.
+    /// Returns every challenge of the first 16 `WWW-Authenticate` lines of `headers`. A line that
+    /// cannot be parsed is left out, so that one broken proxy does not hide the other challenges.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
+            .take(MAX_LINES)
             .filter_map(|value| Self::parse(value.as_bytes()).ok())
             .flatten()
             .collect()
@@ -207,6 +211,15 @@ mod tests {
     fn a_parameter_is_there_once() {
         let challenge = Challenge::bearer().with_param("realm", "a").unwrap();
         assert!(challenge.with_param("REALM", "b").is_err());
+    }
+
+    #[test]
+    fn the_first_16_lines_are_parsed() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..40 {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+        }
+        assert_eq!(Challenge::from_headers(&headers).len(), 16);
     }
 
     #[test]

@@ -5,6 +5,10 @@ use std::{error::Error, fmt};
 /// The longest field value that is parsed, in bytes.
 const MAX_LEN: usize = 16 * 1024;
 
+/// The most challenges and parameters of a field value together. Each parameter is compared with
+/// those before it.
+const MAX_ELEMENTS: usize = 128;
+
 /// The error of a field value that is not a list of challenges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengeError {
@@ -33,7 +37,7 @@ pub(in crate::vocabulary::challenge) fn challenges(
     }
     let mut rest = Cursor { rest: value };
     let mut challenges: Vec<Challenge> = Vec::new();
-    loop {
+    for _ in 0..MAX_ELEMENTS {
         rest.skip_empty_elements();
         if rest.is_at_end() {
             return Ok(challenges);
@@ -56,6 +60,11 @@ pub(in crate::vocabulary::challenge) fn challenges(
         if !rest.is_at_end() && rest.peek() != Some(b',') {
             return error("two challenge parameters are not separated by a comma");
         }
+    }
+    rest.skip_empty_elements();
+    match rest.is_at_end() {
+        true => Ok(challenges),
+        false => error("there are more than 128 challenges and parameters"),
     }
 }
 
@@ -197,6 +206,20 @@ mod tests {
     fn shown(value: &str) -> Vec<String> {
         let challenges = challenges(value.as_bytes()).unwrap();
         challenges.iter().map(|one| one.to_header_value().to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn more_parameters_than_anybody_needs_are_an_error() {
+        let params = |count: usize| {
+            let params: Vec<_> = (0..count).map(|number| format!("p{number}=x")).collect();
+            format!("Bearer {},", params.join(","))
+        };
+        // The scheme and its first parameter are one element.
+        let most = params(MAX_ELEMENTS);
+        assert_eq!(challenges(most.as_bytes()).unwrap()[0].params().count(), MAX_ELEMENTS);
+        for many in [params(MAX_ELEMENTS + 1), "Bearer,".repeat(MAX_ELEMENTS + 1)] {
+            assert!(challenges(many.as_bytes()).is_err());
+        }
     }
 
     #[test]

@@ -147,6 +147,11 @@ fn what_is_wrong_with_a_grant_is_said() {
         ),
         ("no resource", text(Grant::client_credentials().with_resource("api")), RESOURCE),
         (
+            "an extension grant of no type",
+            text(Grant::extension("", [("a", "b")])),
+            "the grant type is empty; name the one of the server",
+        ),
+        (
             "no token type",
             text(TokenType::new("access_token")),
             "the token type is not an absolute URI without a fragment, such as \
@@ -223,6 +228,12 @@ fn what_is_wrong_with_a_sign_in_is_said() {
             "a redirect to a fragment",
             new("https://as.example/a", "https://app.example/#c"),
             REDIRECT,
+        ),
+        (
+            "a redirect to a port",
+            new("https://as.example/a", "localhost:8080/c"),
+            "the redirect URI `localhost:8080/c` has a host and no scheme, or a scheme and no host; \
+             write it as https://app.example/callback",
         ),
         (
             "metadata without endpoints",

@@ -46,7 +46,8 @@ async fn what_a_server_refuses_is_said_with_what_it_says() {
         (
             "no token endpoint",
             answered(404, None, "<html>").await,
-            "the authorization server refused the token request (404 Not Found)",
+            "the authorization server refused the token request (404 Not Found): the answer has no \
+             content type",
         ),
         (
             "a redirect",
@@ -69,7 +70,8 @@ async fn what_cannot_be_used_of_an_answer_is_said() {
         (
             "a page",
             answered(200, None, "<html>").await,
-            "the token response cannot be used: it is neither a JSON object nor the form it declares",
+            "the token response cannot be used: the answer has no content type, and is neither a \
+             JSON object nor a declared form",
         ),
         (
             "no token",

@@ -55,6 +55,17 @@ fn what_is_wrong_with_an_origin_is_said() {
             said("https://api.example/v1"),
             "an origin has no path, query or fragment: use https://api.example",
         ),
+        (
+            "a wildcard",
+            said("https://user:hunter2@*.example"),
+            "the origin `https://*.example` has a wildcard; list each host",
+        ),
+        (
+            "no host name",
+            said("https://api..example"),
+            "the origin `https://api..example` has a host that is neither a name nor an address, such \
+             as https://api.example",
+        ),
     ]);
 }
 
