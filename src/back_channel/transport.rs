@@ -13,7 +13,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tower_service::Service;
 
@@ -112,7 +112,8 @@ impl Transport {
         self
     }
 
-    /// Sets the clock of the deadline. Defaults to the system's.
+    /// Sets the clock of the deadline, and of what is built of this transport later. Defaults to the
+    /// system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -141,9 +142,8 @@ impl Transport {
         self
     }
 
-    /// Returns the time of day by the clock of the deadline.
-    pub(crate) fn wall(&self) -> SystemTime {
-        self.clock.wall()
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Sends `request` and returns the collected answer, whatever its status.
@@ -151,12 +151,8 @@ impl Transport {
     /// # Errors
     ///
     /// When the URL is not absolute or not safe, when the service fails, and when the answer is
-    /// too long or too late. The error has no query string and no error of the service inside.
-    ///
-    /// # Panics
-    ///
-    /// With the system's [clock](Self::with_clock), when the future is polled outside of a tokio
-    /// runtime, or in one whose timers are disabled.
+    /// too long or too late. With the system's [clock](Self::with_clock) also outside of a tokio
+    /// runtime, and in one without timers. The error has no query string and no error of the service inside.
     ///
     /// # Cancel safety
     ///
@@ -182,6 +178,9 @@ impl Transport {
         let this = self.clone();
         async move {
             allowed?;
+            if !this.clock.has_timers() {
+                return Err(TransportErrorKind::NoRuntime.into());
+            }
             let mut exchange = this.exchange.exchange(request, this.max_body);
             let mut deadline = pin!(this.clock.sleep(this.deadline));
             poll_fn(|cx| {
@@ -274,6 +273,8 @@ pub enum TransportErrorKind {
     TooLarge,
     /// The service failed: connection, TLS, protocol.
     Service,
+    /// The deadline needs a tokio runtime with timers, and there is none.
+    NoRuntime,
 }
 
 impl TransportError {
@@ -303,8 +304,16 @@ impl From<TransportErrorKind> for TransportError {
             TransportErrorKind::TimedOut => "no answer within the deadline",
             TransportErrorKind::TooLarge => "the answer is longer than allowed",
             TransportErrorKind::Service => "the HTTP service failed",
+            TransportErrorKind::NoRuntime => {
+                "a request needs a tokio runtime with timers: call from within one"
+            }
         };
-        let unsent = matches!(kind, TransportErrorKind::NotAbsolute | TransportErrorKind::Insecure);
+        let unsent = matches!(
+            kind,
+            TransportErrorKind::NotAbsolute
+                | TransportErrorKind::Insecure
+                | TransportErrorKind::NoRuntime
+        );
         Self { kind, text: text.into(), unsent }
     }
 }

@@ -23,6 +23,7 @@ mod grants;
 mod life_cycle;
 mod mtls;
 mod outage;
+mod paused_time;
 mod pool;
 mod refresh_race;
 mod rotation;

@@ -1,8 +1,8 @@
 //! Proof Key for Code Exchange, and other unguessable texts.
 
 use crate::{
+    Clock,
     client::{Error, ErrorKind},
-    vocabulary::random,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 pub(super) struct CodeVerifier(Zeroizing<String>);
 
 impl CodeVerifier {
-    pub(super) fn random() -> Result<Self, Error> {
-        Ok(Self(random_text()?))
+    pub(super) fn random(clock: &Clock) -> Result<Self, Error> {
+        Ok(Self(random_text(clock)?))
     }
 
     /// Returns a verifier if `text` is 43 to 128 unreserved characters.
@@ -33,9 +33,10 @@ impl CodeVerifier {
 }
 
 /// Returns 43 unguessable characters.
-pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
+pub(super) fn random_text(clock: &Clock) -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(
-        random::secret()
+        clock
+            .secret()
             .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system gives no random numbers"))?,
     );
     Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))

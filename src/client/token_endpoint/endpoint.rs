@@ -51,7 +51,6 @@ pub struct TokenEndpoint {
     /// Shared, because each user of a pool has an endpoint.
     client: Arc<ClientAuthentication>,
     transport: Transport,
-    clock: Clock,
 }
 
 impl TokenEndpoint {
@@ -69,7 +68,7 @@ impl TokenEndpoint {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
         let address = Address::Known(url);
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self { address, client: Arc::new(client), transport })
     }
 
     /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
@@ -106,7 +105,7 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         let address = Address::of_issuer(issuer, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self { address, client: Arc::new(client), transport })
     }
 
     /// Sends requests to the token endpoint of the authorization server that `resource` names in its
@@ -158,14 +157,18 @@ impl TokenEndpoint {
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, clock: Clock::system() })
+        Ok(Self { address, client: Arc::new(client), transport })
     }
 
-    /// Sets the clock that measures a `Retry-After` date and the age of metadata. Defaults to the
-    /// system's.
+    /// Sets the clock that measures the deadline of a request, a `Retry-After` date and the age of
+    /// metadata. Defaults to the transport's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.transport = self.transport.with_clock(clock);
         self
+    }
+
+    pub(in crate::client) fn clock(&self) -> &Clock {
+        self.transport.clock()
     }
 
     /// Returns what identifies the requests: their address and client.
@@ -215,7 +218,7 @@ impl TokenEndpoint {
 
     /// Returns the URL of the next request, which is read from metadata if necessary.
     pub(in crate::client) async fn locate(&self) -> Result<Uri, Error> {
-        self.address.url(&self.transport, &self.clock).await
+        self.address.url(&self.transport, self.clock()).await
     }
 
     /// Requests a token at `url`.
@@ -224,7 +227,7 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
-        let asked = Asked { endpoint: url, now: self.clock.wall() };
+        let asked = Asked { endpoint: url, clock: self.clock() };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
@@ -233,10 +236,10 @@ impl TokenEndpoint {
         let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
         let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status() == StatusCode::NOT_FOUND {
-            self.address.expire(url, &self.clock);
+            self.address.expire(url, self.clock());
         }
         token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
-            let wait = retry_after(response.headers(), self.clock.wall());
+            let wait = retry_after(response.headers(), self.clock().wall());
             Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
         })
     }

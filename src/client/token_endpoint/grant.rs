@@ -261,7 +261,7 @@ impl Grant {
             all.push((*name, value.clone()));
         }
         if let Some(assertion) = &self.assertion {
-            let signed = assertion.sign(&asked.endpoint.to_string(), asked.now)?;
+            let signed = assertion.sign(&asked.endpoint.to_string(), asked.clock)?;
             secrets.add(&signed);
             all.push(("assertion", signed));
         }
@@ -344,11 +344,11 @@ impl fmt::Debug for Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
+    use crate::Clock;
 
     fn names(grant: &Grant) -> Vec<String> {
         let endpoint = http::Uri::from_static("https://as.example/token");
-        let asked = Asked { endpoint: &endpoint, now: SystemTime::UNIX_EPOCH };
+        let asked = Asked { endpoint: &endpoint, clock: &Clock::system() };
         let params = grant.params(asked, &mut Secrets::default()).unwrap();
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }
