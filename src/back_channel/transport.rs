@@ -1,7 +1,10 @@
 //! Bounded requests over any HTTP service.
 
-use super::{not_connected::is_unconnected, scrub};
-use crate::{Clock, Origin};
+use super::{
+    not_connected::{NOT_SENT, NotConnected, is_unconnected},
+    scrub,
+};
+use crate::{Clock, Origin, Sleep, vocabulary::race::before};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -10,15 +13,14 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type Exchanged = Result<Response<Bytes>, Failure>;
+pub(super) type Exchanged = Result<Response<Bytes>, Failure>;
 
 /// Sends the crate's own requests to the authorization server, through any HTTP [`Service`] with
 /// its own TLS, proxy and tracing.
@@ -63,17 +65,22 @@ pub struct Transport {
 }
 
 /// Erases the type of the service, so that nothing above it has a type parameter.
-trait Exchange: Send + Sync {
-    fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_body: usize,
-    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>>;
+pub(super) trait Exchange: Send + Sync {
+    fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging;
 }
 
-enum Failure {
+pub(super) type Exchanging = Pin<Box<dyn Future<Output = Exchanged> + Send>>;
+
+/// The bounds of an answer.
+pub(super) struct Bounds {
+    max_body: usize,
+    deadline: Sleep,
+}
+
+pub(super) enum Failure {
     Service(BoxError),
     TooLarge,
+    TimedOut,
 }
 
 impl Transport {
@@ -89,8 +96,12 @@ impl Transport {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        Self::from_exchange(Erased(service))
+    }
+
+    pub(super) fn from_exchange(exchange: impl Exchange + 'static) -> Self {
         Self {
-            exchange: Arc::new(Erased(service)),
+            exchange: Arc::new(exchange),
             clock: Clock::system(),
             deadline: Duration::from_secs(30),
             max_body: 1024 * 1024,
@@ -181,15 +192,10 @@ impl Transport {
             if !this.clock.has_timers() {
                 return Err(TransportErrorKind::NoRuntime.into());
             }
-            let mut exchange = this.exchange.exchange(request, this.max_body);
-            let mut deadline = pin!(this.clock.sleep(this.deadline));
-            poll_fn(|cx| {
-                if let Poll::Ready(exchanged) = exchange.as_mut().poll(cx) {
-                    return Poll::Ready(exchanged.map_err(|failure| failure.render(&redact)));
-                }
-                deadline.as_mut().poll(cx).map(|()| Err(TransportErrorKind::TimedOut.into()))
-            })
-            .await
+            let deadline = this.clock.sleep(this.deadline);
+            let exchange =
+                this.exchange.exchange(request, Bounds { max_body: this.max_body, deadline });
+            exchange.await.map_err(|failure| failure.render(redact))
         }
     }
 
@@ -214,7 +220,7 @@ impl fmt::Debug for Transport {
     }
 }
 
-struct Erased<S>(S);
+pub(super) struct Erased<S>(pub(super) S);
 
 impl<S, B> Exchange for Erased<S>
 where
@@ -225,16 +231,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_body: usize,
-    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>> {
+    fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging {
         let mut service = self.0.clone();
-        Box::pin(async move {
-            let service_failed = |error: S::Error| Failure::Service(error.into());
-            poll_fn(|cx| service.poll_ready(cx)).await.map_err(service_failed)?;
-            let response = service.call(request).await.map_err(service_failed)?;
+        let Bounds { max_body, deadline } = bounds;
+        let exchange = async move {
+            // It does not have the request yet.
+            let unready = |error: S::Error| Failure::Service(NotConnected::new(error).into());
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(unready)?;
+            let failed = |error: S::Error| Failure::Service(error.into());
+            let response = service.call(request).await.map_err(failed)?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, max_body).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
@@ -244,7 +249,9 @@ where
                 }
             })?;
             Ok(Response::from_parts(parts, body.to_bytes()))
-        })
+        };
+        let exchange = before(exchange, deadline);
+        Box::pin(async move { exchange.await.unwrap_or(Err(Failure::TimedOut)) })
     }
 }
 
@@ -284,8 +291,9 @@ impl TransportError {
         self.kind
     }
 
-    /// Returns `true` if the request cannot have reached the server: the URL was refused, or the
-    /// service reported that it could not connect.
+    /// Returns `true` if the request cannot have reached the server: the URL was refused, the service
+    /// did not become ready, or it reported that it could not connect. See
+    /// [`NotConnected`](crate::NotConnected).
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.unsent
@@ -322,6 +330,7 @@ impl Failure {
     fn render(self, redact: impl Fn(&str) -> String) -> TransportError {
         match self {
             Self::TooLarge => TransportErrorKind::TooLarge.into(),
+            Self::TimedOut => TransportErrorKind::TimedOut.into(),
             Self::Service(error) => TransportError {
                 kind: TransportErrorKind::Service,
                 text: scrub::chain(error.as_ref(), redact).into(),
@@ -346,4 +355,8 @@ impl fmt::Display for TransportError {
     }
 }
 
-impl Error for TransportError {}
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.unsent.then_some(&NOT_SENT as _)
+    }
+}
