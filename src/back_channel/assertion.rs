@@ -1,4 +1,5 @@
-use std::{fmt, time::SystemTime};
+use crate::Clock;
+use std::fmt;
 use zeroize::Zeroizing;
 
 /// A statement that is signed anew at each attempt. What holds one compiles without the feature
@@ -10,12 +11,8 @@ pub(crate) trait Assertion: fmt::Debug + Send + Sync {
     ///
     /// When there is no key, the system gives no random numbers, the clock is before the epoch, or
     /// signing fails.
-    fn sign(
-        &self,
-        audience: &str,
-        typ: &str,
-        now: SystemTime,
-    ) -> Result<Zeroizing<String>, Box<str>>;
+    fn sign(&self, audience: &str, typ: &str, clock: &Clock)
+    -> Result<Zeroizing<String>, Box<str>>;
 
     /// Returns what assertions of the same key and content, and no others, have in common. It is
     /// secret.

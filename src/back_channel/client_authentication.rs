@@ -1,10 +1,10 @@
 //! Client authentication ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
 use super::{assertion::Assertion, secret_source::ClientSecretSource, secrets::Secrets};
-use crate::{ClientSecret, vocabulary::token::sensitive_header};
+use crate::{ClientSecret, Clock, vocabulary::token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
 /// Authenticates a client at an endpoint of the authorization server.
@@ -50,7 +50,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) endpoint: &'a Uri,
     /// The issuer of the endpoint, where it is known.
     pub(crate) issuer: Option<&'a str>,
-    pub(crate) now: SystemTime,
+    /// Shows the time, and draws the name of an assertion.
+    pub(crate) clock: &'a Clock,
 }
 
 type Header = (http::HeaderName, HeaderValue);
@@ -185,7 +186,7 @@ impl ClientAuthentication {
             (Method::Assertion { assertion, audience, typ }, _) => {
                 let endpoint = asked.endpoint.to_string();
                 let audience = audience.as_deref().or(asked.issuer).unwrap_or(&endpoint);
-                let assertion = assertion.sign(audience, typ, asked.now)?;
+                let assertion = assertion.sign(audience, typ, asked.clock)?;
                 secrets.add(&assertion);
                 params.push(("client_id", Zeroizing::new(client_id.to_owned())));
                 params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));

@@ -96,17 +96,17 @@ fn request(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
     use http::Uri;
     use http_body_util::BodyExt;
-    use std::time::SystemTime;
 
     const URL: &str = "https://as.example/introspect?realm=x";
 
     fn built(client: &ClientAuthentication, secrets: &mut Secrets) -> (Request<()>, String) {
         let params = vec![("token", Zeroizing::new("a+b/==".to_owned()))];
         secrets.add("a+b/==");
-        let asked =
-            Asked { endpoint: &Uri::from_static(URL), issuer: None, now: SystemTime::UNIX_EPOCH };
+        let endpoint = Uri::from_static(URL);
+        let asked = Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system() };
         let request = request(asked, client, &params, "application/json", secrets).unwrap();
         let (parts, body) = request.into_parts();
         let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();

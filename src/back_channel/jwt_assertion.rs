@@ -6,7 +6,7 @@ use super::{
     client_authentication::{ClientAuthentication, Method},
     signing_key_source::SigningKeySource,
 };
-use crate::{Algorithm, ClientSecret, ConfigError, SigningKey, jose, vocabulary::random};
+use crate::{Algorithm, ClientSecret, Clock, ConfigError, SigningKey, jose};
 use serde_json::{Map, Value, json};
 use std::{
     fmt,
@@ -125,11 +125,11 @@ impl Assertion for JwtAssertion {
         &self,
         audience: &str,
         typ: &str,
-        now: SystemTime,
+        clock: &Clock,
     ) -> Result<Zeroizing<String>, Box<str>> {
         let key = self.key.key()?;
-        let jti = random::secret().ok_or("the system gives no random numbers")?;
-        let now = now.duration_since(SystemTime::UNIX_EPOCH);
+        let jti = clock.secret().ok_or("the system gives no random numbers")?;
+        let now = clock.wall().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_err(|_| "the clock shows a time before 1970")?.as_secs();
         let mut claims = self.claims.clone();
         for (name, value) in [
@@ -238,14 +238,19 @@ impl ClientAuthentication {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ManualClock;
 
     fn key() -> SigningKey {
         SigningKey::from_secret(Algorithm::Hs256, "a client secret of 32 characters").unwrap()
     }
 
+    fn at(wall: SystemTime) -> Clock {
+        ManualClock::from_wall(wall).clock()
+    }
+
     fn claims(assertion: &JwtAssertion, now: u64) -> Value {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-        let signed = assertion.sign("https://as.example/token", "JWT", now).unwrap();
+        let signed = assertion.sign("https://as.example/token", "JWT", &at(now)).unwrap();
         let payload = signed.split('.').nth(1).unwrap();
         serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap()
     }
@@ -281,8 +286,8 @@ mod tests {
             assert!(assertion.clone().with_lifetime(bad).is_err(), "{bad:?}");
         }
         let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX));
-        assert!(assertion.sign("x", "JWT", latest).is_ok());
+        assert!(assertion.sign("x", "JWT", &at(latest)).is_ok());
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        assert!(assertion.sign("x", "JWT", before).is_err());
+        assert!(assertion.sign("x", "JWT", &at(before)).is_err());
     }
 }

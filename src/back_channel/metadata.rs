@@ -306,7 +306,7 @@ impl DiscoveryError {
             }
             false => format!("the metadata of {owner} is not there ({status})"),
         };
-        let retry_after = retry_after(response.headers(), transport.wall());
+        let retry_after = retry_after(response.headers(), transport.clock().wall());
         let error = Self::new(DiscoveryErrorKind::Refused, text);
         Self { status: Some(status), retry_after, ..error }
     }

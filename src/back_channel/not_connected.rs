@@ -11,10 +11,13 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// that the request counts as [unsent](crate::TransportError::is_unsent): a session then knows that
 /// its refresh token was not used. Never mark an error that occurs after the request was sent.
 ///
-/// [`Transport::https`](crate::Transport::https) marks its errors. Of other services two errors are
-/// recognised without the mark: an [`io::Error`] of the kind `ConnectionRefused`, and, with the
-/// feature `https`, a connect error of hyper-util's client, which reqwest uses. The service must
-/// make one attempt only, since only the last error is seen.
+/// The mark is seen through errors around it, as long as they have a
+/// [source](std::error::Error::source) or are an [`io::Error`]. Besides, these errors count as unsent
+/// without the mark: any error of the service's `poll_ready`; an unsent
+/// [`TransportError`](crate::TransportError), from a service around another transport; an
+/// [`io::Error`] of the kind `ConnectionRefused`; and, with the feature `https`, a connect error of
+/// hyper-util's client, which reqwest uses. The service must make one attempt only, since only the
+/// last error is seen.
 ///
 /// ```
 /// use tower_oauth2::NotConnected;
@@ -34,12 +37,12 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// }
 /// # assert_eq!(marked(Failed).to_string(), "no route");
 /// ```
-pub struct NotConnected(BoxError);
+pub struct NotConnected(NotSent);
 
 impl NotConnected {
     /// Marks `error`. The text stays the same.
     pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(error.into())
+        Self(NotSent(Some(error.into())))
     }
 }
 
@@ -52,13 +55,42 @@ impl fmt::Debug for NotConnected {
 
 impl fmt::Display for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0.0 {
+            Some(error) => error.fmt(f),
+            None => self.0.fmt(f),
+        }
     }
 }
 
 impl Error for NotConnected {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        Some(&self.0)
+    }
+}
+
+/// The mark, a link of its own in the chain of sources: an error around another (`Box`, `Arc`,
+/// "transparent") often shows the sources of that other alone.
+pub(super) struct NotSent(Option<BoxError>);
+
+/// The mark of an error without a cause.
+pub(super) static NOT_SENT: NotSent = NotSent(None);
+
+/// Leaves out the error, which may have the whole URL.
+impl fmt::Debug for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NotSent")
+    }
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent")
+    }
+}
+
+impl Error for NotSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.as_ref()?.source()
     }
 }
 
@@ -71,7 +103,7 @@ pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
             error.kind() == io::ErrorKind::ConnectionRefused
                 || error.get_ref().is_some_and(|inner| is_unconnected(inner))
         });
-        if refused || error.is::<NotConnected>() || is_of_hyper(error) {
+        if refused || error.is::<NotSent>() || is_of_hyper(error) {
             return true;
         }
         next = error.source();

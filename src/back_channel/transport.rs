@@ -1,7 +1,10 @@
 //! Bounded requests over any HTTP service.
 
-use super::{not_connected::is_unconnected, scrub};
-use crate::{Clock, Origin};
+use super::{
+    not_connected::{NOT_SENT, NotConnected, is_unconnected},
+    scrub,
+};
+use crate::{Clock, Origin, Sleep, vocabulary::race::before};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -10,15 +13,14 @@ use std::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
-    task::Poll,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type Exchanged = Result<Response<Bytes>, Failure>;
+pub(super) type Exchanged = Result<Response<Bytes>, Failure>;
 
 /// Sends the crate's own requests to the authorization server, through any HTTP [`Service`] with
 /// its own TLS, proxy and tracing.
@@ -63,17 +65,22 @@ pub struct Transport {
 }
 
 /// Erases the type of the service, so that nothing above it has a type parameter.
-trait Exchange: Send + Sync {
-    fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_body: usize,
-    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>>;
+pub(super) trait Exchange: Send + Sync {
+    fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging;
 }
 
-enum Failure {
+pub(super) type Exchanging = Pin<Box<dyn Future<Output = Exchanged> + Send>>;
+
+/// The bounds of an answer.
+pub(super) struct Bounds {
+    max_body: usize,
+    deadline: Sleep,
+}
+
+pub(super) enum Failure {
     Service(BoxError),
     TooLarge,
+    TimedOut,
 }
 
 impl Transport {
@@ -89,8 +96,12 @@ impl Transport {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        Self::from_exchange(Erased(service))
+    }
+
+    pub(super) fn from_exchange(exchange: impl Exchange + 'static) -> Self {
         Self {
-            exchange: Arc::new(Erased(service)),
+            exchange: Arc::new(exchange),
             clock: Clock::system(),
             deadline: Duration::from_secs(30),
             max_body: 1024 * 1024,
@@ -112,7 +123,8 @@ impl Transport {
         self
     }
 
-    /// Sets the clock of the deadline. Defaults to the system's.
+    /// Sets the clock of the deadline, and of what is built of this transport later. Defaults to the
+    /// system's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -141,9 +153,8 @@ impl Transport {
         self
     }
 
-    /// Returns the time of day by the clock of the deadline.
-    pub(crate) fn wall(&self) -> SystemTime {
-        self.clock.wall()
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Sends `request` and returns the collected answer, whatever its status.
@@ -151,12 +162,8 @@ impl Transport {
     /// # Errors
     ///
     /// When the URL is not absolute or not safe, when the service fails, and when the answer is
-    /// too long or too late. The error has no query string and no error of the service inside.
-    ///
-    /// # Panics
-    ///
-    /// With the system's [clock](Self::with_clock), when the future is polled outside of a tokio
-    /// runtime, or in one whose timers are disabled.
+    /// too long or too late. With the system's [clock](Self::with_clock) also outside of a tokio
+    /// runtime, and in one without timers. The error has no query string and no error of the service inside.
     ///
     /// # Cancel safety
     ///
@@ -182,15 +189,13 @@ impl Transport {
         let this = self.clone();
         async move {
             allowed?;
-            let mut exchange = this.exchange.exchange(request, this.max_body);
-            let mut deadline = pin!(this.clock.sleep(this.deadline));
-            poll_fn(|cx| {
-                if let Poll::Ready(exchanged) = exchange.as_mut().poll(cx) {
-                    return Poll::Ready(exchanged.map_err(|failure| failure.render(&redact)));
-                }
-                deadline.as_mut().poll(cx).map(|()| Err(TransportErrorKind::TimedOut.into()))
-            })
-            .await
+            if !this.clock.has_timers() {
+                return Err(TransportErrorKind::NoRuntime.into());
+            }
+            let deadline = this.clock.sleep(this.deadline);
+            let exchange =
+                this.exchange.exchange(request, Bounds { max_body: this.max_body, deadline });
+            exchange.await.map_err(|failure| failure.render(redact))
         }
     }
 
@@ -215,7 +220,7 @@ impl fmt::Debug for Transport {
     }
 }
 
-struct Erased<S>(S);
+pub(super) struct Erased<S>(pub(super) S);
 
 impl<S, B> Exchange for Erased<S>
 where
@@ -226,16 +231,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        max_body: usize,
-    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>> {
+    fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging {
         let mut service = self.0.clone();
-        Box::pin(async move {
-            let service_failed = |error: S::Error| Failure::Service(error.into());
-            poll_fn(|cx| service.poll_ready(cx)).await.map_err(service_failed)?;
-            let response = service.call(request).await.map_err(service_failed)?;
+        let Bounds { max_body, deadline } = bounds;
+        let exchange = async move {
+            // It does not have the request yet.
+            let unready = |error: S::Error| Failure::Service(NotConnected::new(error).into());
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(unready)?;
+            let failed = |error: S::Error| Failure::Service(error.into());
+            let response = service.call(request).await.map_err(failed)?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, max_body).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
@@ -245,7 +249,9 @@ where
                 }
             })?;
             Ok(Response::from_parts(parts, body.to_bytes()))
-        })
+        };
+        let exchange = before(exchange, deadline);
+        Box::pin(async move { exchange.await.unwrap_or(Err(Failure::TimedOut)) })
     }
 }
 
@@ -274,6 +280,8 @@ pub enum TransportErrorKind {
     TooLarge,
     /// The service failed: connection, TLS, protocol.
     Service,
+    /// The deadline needs a tokio runtime with timers, and there is none.
+    NoRuntime,
 }
 
 impl TransportError {
@@ -283,8 +291,9 @@ impl TransportError {
         self.kind
     }
 
-    /// Returns `true` if the request cannot have reached the server: the URL was refused, or the
-    /// service reported that it could not connect.
+    /// Returns `true` if the request cannot have reached the server: the URL was refused, the service
+    /// did not become ready, or it reported that it could not connect. See
+    /// [`NotConnected`](crate::NotConnected).
     #[must_use]
     pub fn is_unsent(&self) -> bool {
         self.unsent
@@ -303,8 +312,16 @@ impl From<TransportErrorKind> for TransportError {
             TransportErrorKind::TimedOut => "no answer within the deadline",
             TransportErrorKind::TooLarge => "the answer is longer than allowed",
             TransportErrorKind::Service => "the HTTP service failed",
+            TransportErrorKind::NoRuntime => {
+                "a request needs a tokio runtime with timers: call from within one"
+            }
         };
-        let unsent = matches!(kind, TransportErrorKind::NotAbsolute | TransportErrorKind::Insecure);
+        let unsent = matches!(
+            kind,
+            TransportErrorKind::NotAbsolute
+                | TransportErrorKind::Insecure
+                | TransportErrorKind::NoRuntime
+        );
         Self { kind, text: text.into(), unsent }
     }
 }
@@ -313,6 +330,7 @@ impl Failure {
     fn render(self, redact: impl Fn(&str) -> String) -> TransportError {
         match self {
             Self::TooLarge => TransportErrorKind::TooLarge.into(),
+            Self::TimedOut => TransportErrorKind::TimedOut.into(),
             Self::Service(error) => TransportError {
                 kind: TransportErrorKind::Service,
                 text: scrub::chain(error.as_ref(), redact).into(),
@@ -337,4 +355,8 @@ impl fmt::Display for TransportError {
     }
 }
 
-impl Error for TransportError {}
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.unsent.then_some(&NOT_SENT as _)
+    }
+}

@@ -74,9 +74,10 @@ impl ClientCredentialsRefresh {
         O::Error: Into<ConfigError>,
     {
         let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
+        let clock = endpoint.clock().clone();
         let cache = TokenCache::new(endpoint.clone(), grant.clone(), policy.clone());
         let layer = AddBearer::from_source(cache, origins)?;
-        Ok(Self { endpoint, grant, policy, clock: Clock::system(), ceiling: None, layer })
+        Ok(Self { endpoint, grant, policy, clock, ceiling: None, layer })
     }
 
     /// Gets tokens for `resource`, and for its origin alone, from the authorization server that it
@@ -175,7 +176,8 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { policy, ..self }.rebuilt()
     }
 
-    /// Sets the clock that measures the token's age. Defaults to the system's.
+    /// Sets the clock that measures the token's age, for the endpoint too. Defaults to the
+    /// endpoint's.
     pub fn with_clock(self, clock: Clock) -> Self {
         let layer = self.layer.with_clock(clock.clone());
         Self { clock, layer, ..self }.rebuilt()

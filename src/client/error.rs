@@ -55,7 +55,7 @@ pub enum ErrorKind {
     InvalidResponse,
     /// The fetch ended without an answer: its runtime was shut down, or it panicked.
     Aborted,
-    /// The fetch of a token needs a tokio runtime, and there is none.
+    /// The fetch of a token needs a tokio runtime with timers, and there is none.
     NoRuntime,
     /// There is no token and no way to fetch one: the user has to sign in.
     SignInNeeded,

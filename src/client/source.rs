@@ -1,5 +1,5 @@
 use super::Error;
-use crate::{AccessToken, Answer, RequestHead, ScopeSet};
+use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet};
 use std::{
     error::Error as StdError,
     fmt,
@@ -79,6 +79,12 @@ pub trait TokenSource: Send + Sync + 'static {
         None
     }
 
+    /// Returns the clock of the source, by which a layer around it then goes, unless it is given
+    /// another. Defaults to none of its own.
+    fn clock(&self) -> Option<Clock> {
+        None
+    }
+
     /// Erases the type of this source behind a shared pointer. Only a pending answer is boxed.
     fn into_shared(self) -> SharedTokenSource
     where
@@ -120,6 +126,10 @@ impl<T: TokenSource + ?Sized> TokenSource for Arc<T> {
     fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<Self::Future> {
         (**self).widen(held, scopes)
     }
+
+    fn clock(&self) -> Option<Clock> {
+        (**self).clock()
+    }
 }
 
 /// A source with a boxed future, so that sources of different types have one type.
@@ -151,6 +161,10 @@ impl<T: TokenSource> TokenSource for Boxed<T> {
 
     fn widen(&self, held: &AccessToken, scopes: &ScopeSet) -> Option<BoxTokenFuture> {
         self.0.widen(held, scopes).map(|future| Box::pin(future) as BoxTokenFuture)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.0.clock()
     }
 }
 

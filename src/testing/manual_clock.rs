@@ -1,5 +1,6 @@
 use crate::{Clock, vocabulary::clock::Time};
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -10,7 +11,7 @@ use std::{
 
 /// Stands still until a test moves it, and fires the timers that it passes.
 ///
-/// Clones share one time.
+/// Clones share one time. A [seeded](Self::seeded) one also replaces the random numbers of the crate.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -31,8 +32,14 @@ pub struct ManualClock {
 struct State {
     monotonic: Instant,
     wall: SystemTime,
-    timers: Vec<(Instant, Arc<Mutex<Option<Waker>>>)>,
+    /// By deadline, then by the order in which they were first polled.
+    timers: BTreeMap<(Instant, u64), Waker>,
+    next_id: u64,
+    random: Option<SplitMix64>,
 }
+
+/// 2026-01-01T00:00:00Z.
+const SEEDED_START: Duration = Duration::from_secs(1_767_225_600);
 
 impl ManualClock {
     /// Creates a clock whose wall clock shows the present.
@@ -44,7 +51,39 @@ impl ManualClock {
     /// Creates a clock whose wall clock shows `wall`.
     #[must_use]
     pub fn from_wall(wall: SystemTime) -> Self {
-        let state = State { monotonic: Instant::now(), wall, timers: Vec::new() };
+        Self::with_random(wall, None)
+    }
+
+    /// Creates a clock whose wall clock shows the start of 2026 (UTC), and whose
+    /// [`Clock`](Self::clock) draws the crate's random numbers (jitter, `state`, `jti` and other
+    /// random names) from `seed`. On a runtime of one thread the same seed gives the same run.
+    /// Generated keys are random all the same.
+    ///
+    /// # Security
+    ///
+    /// What should be unguessable can be guessed: for tests only.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_oauth2::testing::ManualClock;
+    ///
+    /// let manual = ManualClock::seeded(42);
+    /// let clock = manual.clock();
+    /// let mut sleep = tokio_test::task::spawn(clock.sleep(Duration::from_secs(3)));
+    /// assert!(sleep.poll().is_pending());
+    /// // Advance to the next timer instead of in small steps.
+    /// let due = manual.next_timer().unwrap();
+    /// manual.advance(due - clock.monotonic());
+    /// assert!(sleep.poll().is_ready());
+    /// ```
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self::with_random(SystemTime::UNIX_EPOCH + SEEDED_START, Some(SplitMix64(seed)))
+    }
+
+    fn with_random(wall: SystemTime, random: Option<SplitMix64>) -> Self {
+        let timers = BTreeMap::new();
+        let state = State { monotonic: Instant::now(), wall, timers, next_id: 0, random };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -55,7 +94,7 @@ impl ManualClock {
     }
 
     /// Moves the monotonic clock and the wall clock by `duration`, and fires every timer that is then
-    /// due.
+    /// due, the earliest first.
     ///
     /// # Panics
     ///
@@ -65,12 +104,17 @@ impl ManualClock {
         state.monotonic += duration;
         state.wall += duration;
         let now = state.monotonic;
-        let due: Vec<_> = state.timers.extract_if(.., |(deadline, _)| *deadline <= now).collect();
+        let later = state.timers.split_off(&(now, u64::MAX));
+        let due = std::mem::replace(&mut state.timers, later);
         drop(state);
-        for (_, waker) in due {
-            let waker = waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            waker.into_iter().for_each(Waker::wake);
-        }
+        due.into_values().for_each(Waker::wake);
+    }
+
+    /// Returns when the next timer of this clock is due, by [`Clock::monotonic`], or `None` if
+    /// nothing waits for one.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.lock().timers.first_key_value().map(|((deadline, _), _)| *deadline)
     }
 
     /// Sets the wall clock alone, forward or back, as an operator or NTP may.
@@ -109,15 +153,32 @@ impl Time for ManualClock {
         self.lock().wall
     }
 
+    fn random(&self) -> Option<u64> {
+        self.lock().random.as_mut().map(SplitMix64::next)
+    }
+
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
-        Box::pin(ManualSleep { clock: self.clone(), deadline, waker: None })
+        Box::pin(ManualSleep { clock: self.clone(), deadline, id: None })
+    }
+}
+
+/// The generator of Steele, Lea and Flood ("Fast splittable pseudorandom number generators", 2014).
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 
 struct ManualSleep {
     clock: ManualClock,
     deadline: Instant,
-    waker: Option<Arc<Mutex<Option<Waker>>>>,
+    /// `None` before the first poll.
+    id: Option<u64>,
 }
 
 impl Future for ManualSleep {
@@ -125,24 +186,28 @@ impl Future for ManualSleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let waker = cx.waker().clone();
         let mut state = this.clock.lock();
         if state.monotonic >= this.deadline {
             return Poll::Ready(());
         }
-        let waker = this.waker.get_or_insert_with(|| {
-            let slot = Arc::new(Mutex::new(None));
-            state.timers.push((this.deadline, slot.clone()));
-            slot
+        let id = *this.id.get_or_insert_with(|| {
+            state.next_id += 1;
+            state.next_id
         });
-        *waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        let replaced = state.timers.insert((this.deadline, id), waker);
+        // A waker may own a task, and the task other timers of this clock.
+        drop(state);
+        drop(replaced);
         Poll::Pending
     }
 }
 
 impl Drop for ManualSleep {
     fn drop(&mut self) {
-        if let Some(waker) = &self.waker {
-            self.clock.lock().timers.retain(|(_, slot)| !Arc::ptr_eq(slot, waker));
+        if let Some(id) = self.id {
+            let removed = self.clock.lock().timers.remove(&(self.deadline, id));
+            drop(removed);
         }
     }
 }
@@ -164,6 +229,36 @@ mod tests {
         late.abort();
         assert!(late.await.unwrap_err().is_cancelled());
         assert!(format!("{manual:?}").contains("timers: 0"));
+    }
+
+    #[test]
+    fn next_timer_is_the_earliest_that_still_waits() {
+        let manual = ManualClock::new();
+        let clock = manual.clock();
+        let start = clock.monotonic();
+        let mut timers =
+            [5, 2, 9].map(|s| tokio_test::task::spawn(clock.sleep(Duration::from_secs(s))));
+        assert_eq!(manual.next_timer(), None, "none is polled yet");
+        assert!(timers.iter_mut().all(|timer| timer.poll().is_pending()));
+        assert_eq!(manual.next_timer(), Some(start + Duration::from_secs(2)));
+        manual.advance(Duration::from_secs(2));
+        assert!(timers.each_mut().map(|timer| timer.is_woken()) == [false, true, false]);
+        assert_eq!(manual.next_timer(), Some(start + Duration::from_secs(5)));
+        drop(timers);
+        assert_eq!(manual.next_timer(), None);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
+        let drawn = |seed| {
+            let clock = ManualClock::seeded(seed).clock();
+            (clock.secret(), clock.fraction().to_bits(), clock.secret(), clock.wall())
+        };
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1).0, drawn(2).0);
+        assert_ne!(drawn(1).0, drawn(1).2);
+        let unseeded = ManualClock::new().clock();
+        assert_ne!(unseeded.secret(), unseeded.secret());
     }
 
     #[test]

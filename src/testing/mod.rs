@@ -17,7 +17,8 @@
 //! | answer as a real server that departs from the standards | [`enable`](AuthorizationServer::enable) a [`Quirk`] |
 //! | count and inspect requests | [`token_requests`](AuthorizationServer::token_requests), [`introspections`](AuthorizationServer::introspections), [`key_requests`](AuthorizationServer::key_requests), [`last_token_request`](AuthorizationServer::last_token_request) |
 //! | validate tokens without a request | [`validator`](AuthorizationServer::validator) |
-//! | move time | [`ManualClock::advance`], for every type with `with_clock` |
+//! | move time | [`ManualClock::advance`], with its clock in the [`Transport`](crate::Transport) and the server; or tokio's paused time, without a clock |
+//! | repeat a run exactly | [`ManualClock::seeded`], [`ManualClock::next_timer`] |
 //! | have a store that fails | [`InMemoryStore`] |
 //!
 //! **In**: what a test sets, and HTTP requests. **Out**: HTTP answers, a [`Clock`](crate::Clock), a

@@ -1,5 +1,5 @@
 use super::Principal;
-use crate::vocabulary::secret::REDACTED;
+use crate::{Clock, vocabulary::secret::REDACTED};
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -31,6 +31,12 @@ pub trait RevocationList: Send + Sync + 'static {
     /// Returns `true` if the token of this fingerprint, of `principal`, is revoked. Called after
     /// every change for every request in flight that waits for the end of its token.
     fn is_fingerprint_revoked(&self, token: &TokenFingerprint, principal: &Principal) -> bool;
+
+    /// Returns the clock of the list, for a [`Revocable`](super::Revocable) whose validator has none.
+    /// Defaults to none of its own.
+    fn clock(&self) -> Option<Clock> {
+        None
+    }
 
     /// Returns the announcer of changes: always the same.
     fn changes(&self) -> &RevocationChanges;

@@ -236,6 +236,10 @@ impl ValidateToken for StaticTokens {
 }
 
 impl CacheSupport<()> for StaticTokens {
+    fn clock(&self) -> Option<Clock> {
+        Some(self.clock.clone())
+    }
+
     fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Acquire)
     }

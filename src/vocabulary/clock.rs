@@ -1,17 +1,25 @@
+use super::{pausable, random};
 use std::{
     fmt,
     future::Future,
+    panic::catch_unwind,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant, SystemTime},
 };
+use tokio::runtime::Handle;
 
 /// A wall clock, a monotonic clock, and timers.
 ///
-/// Defaults to the system's clocks and tokio's timers. Tests put a
-/// [`ManualClock`](crate::testing::ManualClock) in its place (feature `test-util`) and never wait.
-/// Clones show the same time.
+/// Defaults to the system's clocks, read through tokio, and tokio's timers. Under tokio's paused
+/// clock (`#[tokio::test(start_paused = true)]`) all three stand still, and `tokio::time::advance`
+/// moves all three. Tests may also put a [`ManualClock`](crate::testing::ManualClock) in its place
+/// (feature `test-util`). Clones show the same time.
+///
+/// What is built of another part takes the clock of that part: an endpoint that of its
+/// [`Transport`](crate::Transport), a cache that of its endpoint, a layer that of its cache or
+/// validator. So set the clock of the innermost part, before the others are built of it.
 #[derive(Clone, Default)]
 pub struct Clock {
     /// `None` is the system's clock, which is read by a plain call.
@@ -56,11 +64,13 @@ impl std::ops::Add<Duration> for Now {
 pub(crate) trait Time: Send + Sync {
     fn monotonic(&self) -> Instant;
     fn wall(&self) -> SystemTime;
+    /// Returns a number in the place of the system's random ones.
+    fn random(&self) -> Option<u64>;
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 }
 
 impl Clock {
-    /// Returns the system's clocks, with tokio's timers.
+    /// Returns the system's clocks and tokio's timers.
     #[must_use]
     pub fn system() -> Self {
         Self::default()
@@ -76,7 +86,7 @@ impl Clock {
     #[must_use]
     pub fn monotonic(&self) -> Instant {
         match &self.replaced {
-            None => Instant::now(),
+            None => tokio::time::Instant::now().into_std(),
             Some(time) => time.monotonic(),
         }
     }
@@ -85,7 +95,7 @@ impl Clock {
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         match &self.replaced {
-            None => SystemTime::now(),
+            None => pausable::wall(),
             Some(time) => time.wall(),
         }
     }
@@ -94,18 +104,49 @@ impl Clock {
         Now { monotonic: self.monotonic(), wall: self.wall() }
     }
 
-    /// Waits until [`monotonic`](Self::monotonic) shows `deadline`.
-    ///
-    /// # Panics
-    ///
-    /// With the system's clock, outside of a tokio runtime or in one whose timers are disabled.
+    /// Returns a number between 0 and 1, for jitter. It is not fit for a secret.
+    pub(crate) fn fraction(&self) -> f64 {
+        let replaced = self.replaced.as_ref().and_then(|time| time.random());
+        random::fraction_of(replaced.unwrap_or_else(random::bits))
+    }
+
+    /// Returns 32 unguessable bytes, or `None` when the system's generator fails.
+    #[cfg(any(feature = "client", feature = "jwt", feature = "test-util"))]
+    pub(crate) fn secret(&self) -> Option<[u8; 32]> {
+        let Some(time) = self.replaced.as_ref().filter(|time| time.random().is_some()) else {
+            return random::secret();
+        };
+        let mut bytes = [0; 32];
+        for eight in bytes.chunks_exact_mut(8) {
+            eight.copy_from_slice(&time.random()?.to_le_bytes());
+        }
+        Some(bytes)
+    }
+
+    /// Returns the runtime that runs this code, if the timers of this clock work in it.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        Handle::try_current().ok().filter(|_| self.has_timers())
+    }
+
+    /// Returns `true` if the timers of this clock work here.
+    pub(crate) fn has_timers(&self) -> bool {
+        self.replaced.is_some() || tokio_sleep(Instant::now()).is_some()
+    }
+
+    /// Waits until [`monotonic`](Self::monotonic) shows `deadline`. With the system's clock, outside
+    /// of a tokio runtime or in one whose timers are disabled, it completes at once: a
+    /// deadline then passes, and nothing waits for ever. (In the latter, tokio's panic is caught here,
+    /// and the panic hook reports it.)
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: a dropped timer has no effect.
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         let timer = match &self.replaced {
-            None => Timer::System { sleep: tokio::time::sleep_until(deadline.into()) },
+            None => match tokio_sleep(deadline) {
+                Some(sleep) => Timer::System { sleep },
+                None => Timer::None,
+            },
             Some(time) => Timer::Replaced { sleep: time.sleep_until(deadline) },
         };
         Sleep { timer }
@@ -113,9 +154,7 @@ impl Clock {
 
     /// Waits for `duration`, or for ever when its end is later than the clock can show.
     ///
-    /// # Panics
-    ///
-    /// As [`sleep_until`](Self::sleep_until).
+    /// Without timers it completes at once, as [`sleep_until`](Self::sleep_until) does.
     ///
     /// # Cancel safety
     ///
@@ -126,6 +165,14 @@ impl Clock {
             None => Sleep::never(),
         }
     }
+}
+
+/// Returns a timer of the current runtime, or `None` without a runtime that has timers.
+fn tokio_sleep(deadline: Instant) -> Option<tokio::time::Sleep> {
+    Handle::try_current().ok()?;
+    // A runtime does not say whether its timers are enabled. Only the attempt shows it, and an
+    // attempt without timers panics.
+    catch_unwind(|| tokio::time::sleep_until(deadline.into())).ok()
 }
 
 impl fmt::Debug for Clock {
@@ -154,6 +201,7 @@ pin_project_lite::pin_project! {
             sleep: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
         },
         Never,
+        None,
     }
 }
 
@@ -171,6 +219,7 @@ impl Future for Sleep {
             TimerProjection::System { sleep } => sleep.poll(cx),
             TimerProjection::Replaced { sleep } => sleep.as_mut().poll(cx),
             TimerProjection::Never => Poll::Pending,
+            TimerProjection::None => Poll::Ready(()),
         }
     }
 }

@@ -19,10 +19,10 @@ pub(crate) mod member_values;
 #[cfg(any(feature = "server", feature = "jwt"))]
 pub(crate) mod members;
 pub(crate) mod origin;
+mod pausable;
 pub(crate) mod query;
 pub(crate) mod race;
-#[cfg(any(feature = "client", feature = "jwt"))]
-pub(crate) mod random;
+mod random;
 mod request_head;
 pub(crate) mod scope;
 pub(crate) mod secret;

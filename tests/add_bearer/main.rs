@@ -21,3 +21,4 @@ mod redirects;
 mod rejection;
 mod replay;
 mod step_up;
+mod without_timers;

@@ -24,6 +24,7 @@ mod life_cycle;
 mod mtls;
 mod odd_answers;
 mod outage;
+mod paused_time;
 mod pool;
 mod refresh_race;
 mod rotation;

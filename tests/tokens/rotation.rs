@@ -13,13 +13,16 @@ use hyper_util::{
 use std::{
     env,
     error::Error as StdError,
-    fs, io,
+    fmt, fs,
+    future::Pending,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::runtime::Handle;
-use tower::{ServiceExt, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, ClientAuthentication, ClientSecret, ClientSecretSource, NotConnected, Transport,
     client::{
@@ -210,7 +213,72 @@ fn unconnected() -> Vec<Box<dyn Fn() -> BoxError + Send + Sync>> {
         }),
         Box::new(|| NotConnected::new("the name has no address").into()),
         Box::new(|| io::Error::other(NotConnected::new("the certificate is another's")).into()),
+        Box::new(|| Box::new(Transparent(Arc::new(NotConnected::new("no route")))) as BoxError),
+        Box::new(|| Box::new(Arc::new(io::Error::other(NotConnected::new("no route"))))),
     ]
+}
+
+/// Shows the text and the source of another error, and not that error itself.
+#[derive(Debug)]
+struct Transparent(Arc<NotConnected>);
+
+impl fmt::Display for Transparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Transparent {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Is never ready.
+#[derive(Clone)]
+struct Closed;
+
+impl Service<Request<engine::Body>> for Closed {
+    type Response = Response<engine::Body>;
+    type Error = BoxError;
+    type Future = Pending<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Err("the circuit is open".into()))
+    }
+
+    fn call(&mut self, _: Request<engine::Body>) -> Self::Future {
+        panic!("it was not ready")
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_become_ready_has_not_sent_the_refresh_token() {
+    let world = World::new();
+    let cache = resumed(&world, Transport::new(Closed), impatient());
+    for _ in 0..10 {
+        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+        world.advance(seconds(60)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_transport_within_a_service_of_the_users_own_has_not_sent_the_refresh_token() {
+    let world = World::new();
+    let refused = service_fn(async |_: Request<engine::Body>| {
+        Err::<Response<engine::Body>, _>(io::Error::from(io::ErrorKind::ConnectionRefused))
+    });
+    let inner = Transport::new(refused).with_clock(world.clock.clock());
+    let outer = service_fn(move |mut request: Request<engine::Body>| {
+        request.headers_mut().insert("x-tenant", "one".parse().unwrap());
+        let sent = inner.send(request);
+        async move { sent.await.map(|answer| answer.map(engine::Body::from)) }
+    });
+    let cache = resumed(&world, Transport::new(outer), impatient());
+    for _ in 0..10 {
+        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+        world.advance(seconds(60)).await;
+    }
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ impl AddBearer<StaticToken> {
     {
         let token = token.try_into().map_err(Into::into)?;
         let source = StaticToken::new(token, &TokenLocation::Bearer)?;
-        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+        Ok(Self::with(source, Clock::system(), origins.try_into().map_err(Into::into)?))
     }
 
     /// Sets where the token is attached. Defaults to [`TokenLocation::Bearer`].
@@ -106,7 +106,8 @@ impl<T: TokenSource> AddBearer<T> {
         O: TryInto<Origins>,
         O::Error: Into<ConfigError>,
     {
-        Ok(Self::with(source, origins.try_into().map_err(Into::into)?))
+        let clock = source.clock().unwrap_or_default();
+        Ok(Self::with(source, clock, origins.try_into().map_err(Into::into)?))
     }
 }
 
@@ -142,14 +143,15 @@ impl<T: TokenSource, P> AddBearer<T, P> {
         AddBearer { source: self.source, rules: self.rules, replay }
     }
 
-    /// Sets the clock that limits how long a rejected answer is read. Defaults to the system's.
+    /// Sets the clock that limits how long a rejected answer is read. Defaults to the
+    /// source's.
     pub fn with_clock(self, clock: Clock) -> Self {
         self.change(|rules| rules.clock = clock)
     }
 }
 
 impl<T> AddBearer<T> {
-    fn with(source: T, origins: Origins) -> Self {
+    fn with(source: T, clock: Clock, origins: Origins) -> Self {
         let rules = Rules {
             origins,
             location: TokenLocation::Bearer,
@@ -157,7 +159,7 @@ impl<T> AddBearer<T> {
             allow_other_origins: false,
             allow_missing_token: false,
             rejection: RejectionRule::Any,
-            clock: Clock::system(),
+            clock,
         };
         Self { source: Arc::new(source), rules: Arc::new(rules), replay: Known }
     }

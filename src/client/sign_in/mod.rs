@@ -115,7 +115,6 @@ pub struct SignIn {
     pkce: bool,
     allow_missing_state: bool,
     lifetime: Duration,
-    clock: Clock,
 }
 
 /// The `iss` of an answer (RFC 9207).
@@ -171,7 +170,6 @@ impl SignIn {
             pkce: true,
             allow_missing_state: false,
             lifetime: Duration::from_secs(10 * 60),
-            clock: Clock::system(),
         })
     }
 
@@ -306,9 +304,10 @@ impl SignIn {
         self
     }
 
-    /// Sets the clock that measures how long the user takes. Defaults to the system's.
+    /// Sets the clock that measures how long the user takes, for the endpoint too. Defaults to the
+    /// endpoint's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.endpoint = self.endpoint.with_clock(clock);
         self
     }
 
@@ -320,7 +319,8 @@ impl SignIn {
     /// be that of another server: it is discovered at another issuer than
     /// [`with_issuer`](Self::with_issuer) names, or by a resource with several issuers.
     pub fn begin(&self) -> Result<(Uri, PendingSignIn), Error> {
-        let verifier = if self.pkce { Some(CodeVerifier::random()?) } else { None };
+        let verifier =
+            if self.pkce { Some(CodeVerifier::random(self.endpoint.clock())?) } else { None };
         self.begin_with(verifier)
     }
 
@@ -333,7 +333,7 @@ impl SignIn {
                  sign-in (TokenEndpoint::from_issuer)",
             ));
         }
-        let state = random_text()?;
+        let state = random_text(self.endpoint.clock())?;
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("response_type", "code");
         query.append_pair("client_id", &self.client_id);
@@ -351,7 +351,7 @@ impl SignIn {
         query.extend_pairs(&self.params);
         let url = with_more(&self.authorize_url, &query.finish())
             .ok_or_else(|| Error::placement("the URL cannot take the parameters in its query"))?;
-        let begun = self.clock.wall();
+        let begun = self.endpoint.clock().wall();
         let expires_at = begun.checked_add(self.lifetime).unwrap_or(begun);
         Ok((url, PendingSignIn { identity: self.identity(), state, verifier, expires_at }))
     }
@@ -432,7 +432,7 @@ impl SignIn {
             }
             _ => {}
         }
-        if self.clock.wall() >= pending.expires_at {
+        if self.endpoint.clock().wall() >= pending.expires_at {
             return refused("the sign-in took too long");
         }
         match (answer.code, answer.error) {

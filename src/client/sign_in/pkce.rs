@@ -1,8 +1,8 @@
 //! The verifier of PKCE, and the random text that it and `state` consist of.
 
 use crate::{
+    Clock,
     client::{Error, ErrorKind},
-    vocabulary::random,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -17,8 +17,8 @@ impl CodeVerifier {
     /// # Errors
     ///
     /// As [`random_text`].
-    pub(super) fn random() -> Result<Self, Error> {
-        Ok(Self(random_text()?))
+    pub(super) fn random(clock: &Clock) -> Result<Self, Error> {
+        Ok(Self(random_text(clock)?))
     }
 
     /// Returns a verifier, or `None` if `text` is not 43 to 128 unreserved characters.
@@ -43,9 +43,10 @@ impl CodeVerifier {
 /// # Errors
 ///
 /// If the system gives no random numbers.
-pub(super) fn random_text() -> Result<Zeroizing<String>, Error> {
+pub(super) fn random_text(clock: &Clock) -> Result<Zeroizing<String>, Error> {
     let bytes = Zeroizing::new(
-        random::secret()
+        clock
+            .secret()
             .ok_or_else(|| Error::new(ErrorKind::SignIn, "the system gives no random numbers"))?,
     );
     Ok(Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))

@@ -185,7 +185,7 @@ impl Engine {
         self: &'a Arc<Self>,
         state: &mut State,
     ) -> Result<impl FnOnce() + use<'a>, Error> {
-        let runtime = runtime().inspect_err(|_| state.machine.not_started())?;
+        let runtime = runtime(&state.setup.clock).inspect_err(|_| state.machine.not_started())?;
         state.counts.started();
         state.events = state.events.wrapping_add(1);
         // Not held: a fetch ends with its cache.
@@ -337,9 +337,9 @@ impl Giver for Engine {
 }
 
 /// Where a fetch, and the timers of those who wait for one, run.
-pub(super) fn runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|_| {
-        let text = "a token has to be fetched, which needs a tokio runtime: call from within one";
+pub(super) fn runtime(clock: &crate::Clock) -> Result<Handle, Error> {
+    clock.runtime().ok_or_else(|| {
+        let text = "a token has to be fetched, which needs a tokio runtime with timers: call from within one";
         Error::new(ErrorKind::NoRuntime, text)
     })
 }

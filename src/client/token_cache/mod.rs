@@ -60,11 +60,11 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///
 /// Those of [`RefreshPolicy`].
 ///
-/// # Panics
+/// # Errors
 ///
-/// If a caller has to wait for a token, on the system's clock, in a tokio runtime whose timers are
-/// off. Outside of a runtime such a caller gets an error of the kind [`NoRuntime`]. A caller that
-/// gets a token at once needs neither.
+/// A caller that has to wait for a token, outside of a tokio runtime or (with the system's clock) in
+/// one without timers, gets an error of the kind [`NoRuntime`]. A caller that gets a token at once
+/// needs neither.
 ///
 /// [`NoRuntime`]: crate::client::ErrorKind::NoRuntime
 ///
@@ -91,13 +91,15 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// Creates a cache that fetches each token from `endpoint` with `grant`.
+    /// Creates a cache that fetches each token from `endpoint` with `grant`, by the clock of the
+    /// endpoint.
     #[must_use]
     pub fn new(endpoint: TokenEndpoint, grant: Grant, policy: RefreshPolicy) -> Self {
-        Self::new_with_clock(endpoint, grant, policy, Clock::system())
+        let clock = endpoint.clock().clone();
+        Self::new_with_clock(endpoint, grant, policy, clock)
     }
 
-    /// Creates the same cache with `clock` in the place of the system's.
+    /// Creates the same cache with `clock` in the place of the endpoint's, for the endpoint too.
     #[must_use]
     pub fn new_with_clock(
         endpoint: TokenEndpoint,
@@ -116,7 +118,11 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> State {
-        let setup = Setup::new(Source::grant(endpoint, grant, ceiling), &policy, clock);
+        let setup = Setup::new(
+            Source::grant(endpoint.with_clock(clock.clone()), grant, ceiling),
+            &policy,
+            clock,
+        );
         State::new(setup, policy, true)
     }
 
@@ -149,7 +155,11 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let cache = Self::renewing(Session::new(endpoint, &policy, &clock), policy, clock);
+        let cache = Self::renewing(
+            Session::new(endpoint.with_clock(clock.clone()), &policy, &clock),
+            policy,
+            clock,
+        );
         cache.store(response);
         cache
     }
@@ -182,7 +192,7 @@ impl TokenCache {
         policy: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let session = Session::new(endpoint, &policy, &clock);
+        let session = Session::new(endpoint.with_clock(clock.clone()), &policy, &clock);
         session.tokens().replace(Some(refresh_token.into()), &[]);
         Self::renewing(session, policy, clock)
     }
@@ -445,6 +455,10 @@ impl TokenSource for TokenCache {
 
     fn token(&self, _: RequestHead<'_>) -> Answer<BoxTokenFuture> {
         wait::token(&self.engine)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.engine.lock().setup.clock.clone())
     }
 
     fn is_current(&self, held: &AccessToken, _: RequestHead<'_>) -> bool {

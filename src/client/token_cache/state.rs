@@ -11,7 +11,7 @@ use crate::{
     AccessToken, Clock, ConfigError, ScopeSet,
     client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
     observe::tokens::Reporter,
-    vocabulary::{clock::Now, flight::Joined, random, token::Giver},
+    vocabulary::{clock::Now, flight::Joined, token::Giver},
 };
 use std::{
     convert::Infallible,
@@ -90,8 +90,8 @@ const NANOS_BITS: u32 = 30;
 impl State {
     pub(super) fn new(setup: Setup, policy: RefreshPolicy, can_fetch: bool) -> Self {
         Self {
+            machine: Machine::new(policy, setup.clock.fraction(), can_fetch),
             setup: Arc::new(setup),
-            machine: Machine::new(policy, random::fraction(), can_fetch),
             token: None,
             granted: None,
             withheld: ScopeSet::empty(),
@@ -197,7 +197,7 @@ impl State {
         result: Result<TokenResponse, Error>,
         giver: Weak<dyn Giver>,
     ) -> Result<Outcome, Error> {
-        let jitter = random::fraction();
+        let jitter = self.setup.clock.fraction();
         let fetched = match result {
             Ok(response) => self.keep(&response, now, giver, jitter),
             Err(error) => {

@@ -50,7 +50,7 @@ pub(super) fn widen(
     let caller = Caller { engine: engine.clone(), patience };
     let (held, scopes) = (held.clone(), scopes.clone());
     Some(Box::pin(async move {
-        runtime()?;
+        runtime(&caller.engine.setup().clock)?;
         let wider = caller.wider(joined, &held, &scopes);
         before(wider, caller.patience()).await.unwrap_or_else(|| Err(Error::aborted()))
     }))
@@ -83,7 +83,7 @@ impl Caller {
         loop {
             if !matches!(next, Next::Take(_) | Next::CompareSecret(_)) {
                 // Not where the call was made: this may be polled elsewhere.
-                runtime()?;
+                runtime(&setup.clock)?;
             }
             match next {
                 Next::Take(outcome) => return outcome,

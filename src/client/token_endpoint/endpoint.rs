@@ -51,7 +51,6 @@ pub struct TokenEndpoint {
     /// Shared, because each user of a pool has an endpoint.
     client: Arc<ClientAuthentication>,
     transport: Transport,
-    clock: Clock,
     /// The issuer of a known address, if its metadata were read.
     issuer: Option<Arc<str>>,
 }
@@ -71,13 +70,7 @@ impl TokenEndpoint {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
         let address = Address::Known(url);
-        Ok(Self {
-            address,
-            client: Arc::new(client),
-            transport,
-            clock: Clock::system(),
-            issuer: None,
-        })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
     }
 
     /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
@@ -114,13 +107,7 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         let address = Address::of_issuer(issuer, client.is_tls());
-        Ok(Self {
-            address,
-            client: Arc::new(client),
-            transport,
-            clock: Clock::system(),
-            issuer: None,
-        })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
     }
 
     /// Sends requests to the token endpoint of the authorization server that `resource` names in its
@@ -172,24 +159,22 @@ impl TokenEndpoint {
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());
-        Ok(Self {
-            address,
-            client: Arc::new(client),
-            transport,
-            clock: Clock::system(),
-            issuer: None,
-        })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
     }
 
-    /// Sets the clock that measures a `Retry-After` date and the age of metadata. Defaults to the
-    /// system's.
+    /// Sets the clock that measures the deadline of a request, a `Retry-After` date and the age of
+    /// metadata. Defaults to the transport's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.transport = self.transport.with_clock(clock);
         self
     }
 
     pub(in crate::client) fn with_issuer(self, issuer: &str) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    pub(in crate::client) fn clock(&self) -> &Clock {
+        self.transport.clock()
     }
 
     /// Returns what identifies the requests: their address and client.
@@ -239,7 +224,7 @@ impl TokenEndpoint {
 
     /// Returns the URL of the next request, which is read from metadata if necessary.
     pub(in crate::client) async fn locate(&self) -> Result<Uri, Error> {
-        self.address.url(&self.transport, &self.clock).await
+        self.address.url(&self.transport, self.clock()).await
     }
 
     /// Requests a token at `url`.
@@ -249,7 +234,7 @@ impl TokenEndpoint {
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
         let issuer = self.issuer.clone().or_else(|| self.address.issuer());
-        let asked = Asked { endpoint: url, issuer: issuer.as_deref(), now: self.clock.wall() };
+        let asked = Asked { endpoint: url, issuer: issuer.as_deref(), clock: self.clock() };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
@@ -258,10 +243,10 @@ impl TokenEndpoint {
         let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
         let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status() == StatusCode::NOT_FOUND {
-            self.address.expire(url, &self.clock);
+            self.address.expire(url, self.clock());
         }
         token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
-            let wait = retry_after(response.headers(), self.clock.wall());
+            let wait = retry_after(response.headers(), self.clock().wall());
             Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
         })
     }

@@ -315,7 +315,7 @@ impl Grant {
             all.push((*name, value.clone()));
         }
         if let Some(assertion) = &self.assertion {
-            let signed = assertion.sign(&asked.endpoint.to_string(), "JWT", asked.now)?;
+            let signed = assertion.sign(&asked.endpoint.to_string(), "JWT", asked.clock)?;
             secrets.add(&signed);
             all.push(("assertion", signed));
         }
@@ -403,11 +403,11 @@ impl fmt::Debug for Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::SystemTime;
+    use crate::Clock;
 
     fn names(grant: &Grant) -> Vec<String> {
         let endpoint = http::Uri::from_static("https://as.example/token");
-        let asked = Asked { endpoint: &endpoint, issuer: None, now: SystemTime::UNIX_EPOCH };
+        let asked = Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system() };
         let params = grant.params(asked, &mut Secrets::default()).unwrap();
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }

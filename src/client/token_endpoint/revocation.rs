@@ -63,13 +63,13 @@ impl TokenRevocation {
         secrets.add(token);
         let params = [("token", token), ("token_type_hint", hint)];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let asked = Asked { endpoint: &self.url, issuer: None, now: self.transport.wall() };
+        let asked = Asked { endpoint: &self.url, issuer: None, clock: self.transport.clock() };
         let posted = post(asked, &self.client, &params, JSON, secrets, &self.transport).await;
         let Answered { response, secrets } = posted.map_err(Error::post)?;
         if response.status().is_success() {
             return Ok(());
         }
-        let wait = retry_after(response.headers(), self.transport.wall());
+        let wait = retry_after(response.headers(), self.transport.clock().wall());
         Err(refusal(&response, &secrets).with_retry_after(wait))
     }
 }

@@ -99,9 +99,8 @@ impl Authenticated {
     /// The future never resolves for a token that neither expires nor is revoked. It borrows nothing
     /// of the request.
     ///
-    /// # Panics
-    ///
-    /// When the token expires and there is no tokio runtime, or one without timers.
+    /// Resolves to [`Expired`](TokenEnd::Expired) at once if the token expires and there is no tokio
+    /// runtime with timers.
     ///
     /// # Cancel safety
     ///
@@ -148,7 +147,8 @@ pub enum TokenEnd {
 async fn expired(clock: Clock, end: Option<SystemTime>) {
     let Some(end) = end else { return std::future::pending().await };
     while let Ok(left) = end.duration_since(clock.wall()) {
-        if left.is_zero() {
+        // Without timers nothing would tell when the token expires.
+        if left.is_zero() || !clock.has_timers() {
             break;
         }
         clock.sleep(left.min(MAX_SLEEP)).await;

@@ -59,7 +59,7 @@ pub(super) struct PendingRequest<S, B> {
     request: Request<B>,
     presented: PresentedToken,
     settings: Arc<Settings>,
-    /// `None` without a runtime.
+    /// `None` without timers.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -70,8 +70,8 @@ impl<S, B> PendingRequest<S, B> {
         presented: PresentedToken,
         settings: Arc<Settings>,
     ) -> Self {
-        let runtime = tokio::runtime::Handle::try_current().is_ok();
-        let deadline = runtime.then(|| Box::pin(settings.clock.sleep(settings.timeout)));
+        let timed = settings.clock.has_timers();
+        let deadline = timed.then(|| Box::pin(settings.clock.sleep(settings.timeout)));
         Self { inner, request, presented, settings, deadline }
     }
 

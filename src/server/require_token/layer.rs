@@ -128,7 +128,8 @@ impl<V: ValidateToken> RequireToken<V> {
     ///
     /// When `realm` contains anything but printable ASCII.
     pub fn new(realm: impl Into<Box<str>>, validator: V) -> Result<Self, ConfigError> {
-        let settings = Settings::new(realm.into())?;
+        let settings =
+            Settings::new(realm.into(), validator.cache_support().clock().unwrap_or_default())?;
         Ok(Self { validator: Arc::new(validator), settings: Arc::new(settings) })
     }
 }

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn an_internal_error_is_not_described_to_the_caller() {
-        let settings = Settings::new("api".into()).unwrap();
+        let settings = Settings::new("api".into(), crate::Clock::system()).unwrap();
         let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
         let call = call.header(CONTENT_TYPE, "application/grpc").body(()).unwrap();
         let rejection = Rejection::internal("the database said: relation users");

@@ -35,7 +35,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
+    pub(super) fn new(realm: Box<str>, clock: Clock) -> Result<Self, ConfigError> {
         Ok(Self {
             challenges: Challenges::new(realm)?,
             sources: Sources::new([TokenLocation::Bearer])?,
@@ -44,7 +44,7 @@ impl Settings {
             preflights_pass: false,
             speaks_grpc: true,
             timeout: Duration::from_secs(10),
-            clock: Clock::system(),
+            clock,
             auditor: None,
         })
     }

@@ -1,7 +1,7 @@
 use super::{AuthorizationServer, state::Inactive};
 use crate::{
-    Answer, RequestHead,
-    validate::{Principal, Rejection, ValidateToken, Validated, Verdict},
+    Answer, Clock, RequestHead,
+    validate::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict},
 };
 use std::{future::Ready, sync::Arc};
 
@@ -56,6 +56,16 @@ impl ValidateToken for IssuedTokens {
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
         Answer::Ready(self.verdict(token))
+    }
+
+    fn cache_support(&self) -> &dyn CacheSupport<()> {
+        self
+    }
+}
+
+impl CacheSupport<()> for IssuedTokens {
+    fn clock(&self) -> Option<Clock> {
+        Some(self.server.lock().clock.clone())
     }
 }
 

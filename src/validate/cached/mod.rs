@@ -17,7 +17,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use table::Entry;
-use tokio::runtime::Handle;
 use verdicts::{Filing, Found, Question, Verdicts};
 
 /// Caches the verdicts of a validator.
@@ -84,7 +83,8 @@ impl<V: ValidateToken> Cached<V> {
     /// Caches the verdicts of `validator`.
     #[must_use]
     pub fn new(validator: V) -> Self {
-        let verdicts = Arc::new(Verdicts::new(Settings::default()));
+        let clock = validator.cache_support().clock().unwrap_or_default();
+        let verdicts = Arc::new(Verdicts::new(Settings::new(clock)));
         Self { validator: Arc::new(validator), verdicts }
     }
 
@@ -129,7 +129,7 @@ impl<V: ValidateToken> Cached<V> {
         self.with(|settings| settings.deadline = deadline)
     }
 
-    /// Sets the clock. Defaults to the system's.
+    /// Sets the clock of this cache alone. Defaults to the validator's.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.clock = clock)
@@ -211,7 +211,7 @@ impl<V: ValidateToken> Cached<V> {
             let filing = Filing::new(verdicts.clone(), question, whole);
             self.ask_alone(token, head, filing)
         };
-        let Ok(runtime) = Handle::try_current() else { return alone() };
+        let Some(runtime) = verdicts.settings.clock.runtime() else { return alone() };
         let (start, joined) = match verdicts.enter(question, whole) {
             Entered::Found(Found::Good(kept)) => {
                 return self.hit(question, &kept).map_or_else(alone, Answer::Ready);
@@ -290,6 +290,10 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Cached<V> {
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
         self.validator.cache_support().recheck(validated, now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.verdicts.settings.clock.clone())
     }
 
     fn generation(&self) -> u64 {

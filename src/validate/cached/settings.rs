@@ -14,8 +14,8 @@ pub(super) struct Settings {
     pub(super) clock: Clock,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
             ttl: Duration::from_secs(60),
             negative_ttl: Duration::from_secs(10),
@@ -23,7 +23,7 @@ impl Default for Settings {
             negative_capacity: 1_000,
             flights: 1_024,
             deadline: Duration::from_secs(30),
-            clock: Clock::system(),
+            clock,
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::both;
 use crate::{
-    Answer, RequestHead,
+    Answer, Clock, RequestHead,
     validate::{CacheSupport, Rejection, ValidateToken, Validated, Verdict},
 };
 use http::{Extensions, HeaderMap, Method, Uri, Version};
@@ -121,6 +121,10 @@ where
         // Either of them may have found it good.
         self.first.cache_support().recheck(validated, now)?;
         self.second.cache_support().recheck(validated, now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.first.cache_support().clock().or_else(|| self.second.cache_support().clock())
     }
 
     fn generation(&self) -> u64 {

@@ -1,6 +1,6 @@
 use super::both;
 use crate::{
-    Answer, RequestHead,
+    Answer, Clock, RequestHead,
     validate::{CacheSupport, Rejection, ValidateToken, Validated, Verdict},
     vocabulary::b64token,
 };
@@ -107,6 +107,9 @@ pub trait Routes: sealed::Sealed + Send + Sync + 'static {
     ) -> Result<(), Rejection>;
 
     #[doc(hidden)]
+    fn clock(&self) -> Option<Clock>;
+
+    #[doc(hidden)]
     fn generation(&self) -> u64;
 }
 
@@ -140,6 +143,10 @@ impl<C: Send + Sync + 'static> Routes for NoRoute<C> {
 
     fn recheck(&self, _: &Validated<C>, _: SystemTime) -> Result<(), Rejection> {
         Ok(())
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 
     fn generation(&self) -> u64 {
@@ -184,6 +191,10 @@ where
         self.validator.cache_support().recheck(validated, now)
     }
 
+    fn clock(&self) -> Option<Clock> {
+        self.before.clock().or_else(|| self.validator.cache_support().clock())
+    }
+
     fn generation(&self) -> u64 {
         both(self.before.generation(), self.validator.cache_support().generation())
     }
@@ -212,6 +223,10 @@ impl<R: Routes> CacheSupport<R::Claims> for Route<R> {
 
     fn recheck(&self, validated: &Validated<R::Claims>, now: SystemTime) -> Result<(), Rejection> {
         self.routes.recheck(validated, now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.routes.clock()
     }
 
     fn generation(&self) -> u64 {

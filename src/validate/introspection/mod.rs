@@ -126,7 +126,6 @@ struct Settings {
     url: Uri,
     client: ClientAuthentication,
     transport: Transport,
-    clock: Clock,
     rules: Rules,
     format: Arc<dyn Format>,
 }
@@ -152,9 +151,9 @@ impl Introspection {
             ));
         }
         let transport = transport.at_most(MAX_ANSWER).within(DEADLINE);
-        let (clock, rules) = (Clock::system(), Rules::default());
+        let rules = Rules::default();
         let format = Arc::new(Json);
-        let settings = Settings { url, client, transport, clock, rules, format };
+        let settings = Settings { url, client, transport, rules, format };
         Ok(Self { settings: Arc::new(settings), back_off: Arc::default(), claims: |_| Ok(()) })
     }
 }
@@ -210,10 +209,9 @@ impl<C> Introspection<C> {
         })
     }
 
-    /// Sets the clock, for expiry and back-off. Defaults to the system's. The deadline follows the
-    /// clock of the transport.
+    /// Sets the clock, for expiry, back-off and the deadline. Defaults to the transport's.
     pub fn with_clock(self, clock: Clock) -> Self {
-        self.with(|settings| settings.clock = clock)
+        self.with(|settings| settings.transport = settings.transport.clone().with_clock(clock))
     }
 
     /// Deserializes the members of each answer into the [claims](Validated::claims), a `D`. A token
@@ -236,14 +234,16 @@ impl<C: 'static> Introspection<C> {
         let this = self.clone();
         let mut secrets = Secrets::default();
         secrets.add(token);
-        let Settings { url, client, transport, clock, format, rules, .. } = &*self.settings;
+        let Settings { url, client, transport, format, rules, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
         let accept = format.media_type();
-        let asked = Asked { endpoint: url, issuer: rules.issuer.as_deref(), now: clock.wall() };
+        let asked =
+            Asked { endpoint: url, issuer: rules.issuer.as_deref(), clock: transport.clock() };
         let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
-            let Settings { clock, rules, format, .. } = &*this.settings;
+            let Settings { transport, rules, format, .. } = &*this.settings;
+            let clock = transport.clock();
             let Answered { response, secrets } = posted.await.map_err(unasked)?;
             let now = clock.wall();
             if let Some(wait) = answer::back_off(&response, now) {
@@ -276,7 +276,7 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
     type Future = IntrospectionFuture<C>;
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<IntrospectionFuture<C>> {
-        match self.back_off.left(self.settings.clock.monotonic()) {
+        match self.back_off.left(self.settings.transport.clock().monotonic()) {
             None => Answer::Pending(IntrospectionFuture { asked: Box::pin(self.ask(token)) }),
             Some(left) => Answer::Ready(Err(Rejection::unavailable(Some(left))
                 .with_cause("the introspection endpoint asked for no requests for a while"))),
@@ -291,6 +291,10 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
 impl<C: Send + Sync + 'static> CacheSupport<C> for Introspection<C> {
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
         self.settings.rules.recheck(validated.principal(), now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.settings.transport.clock().clone())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
     back_channel::{metadata::Places, scrub},
     jose::{KeySet, VerifyingKey},
-    vocabulary::{clock::Now, flight::Joined, origin::fetchable, random},
+    vocabulary::{clock::Now, flight::Joined, origin::fetchable},
 };
 use arc_swap::Guard;
 use fetch::{MAX_KEY_SET, Place, Remote};
@@ -198,18 +198,23 @@ impl Jwks {
     }
 
     fn remote(place: Place, transport: Transport) -> Self {
-        Self::of(Source::Remote(Remote { place, transport: transport.at_most(MAX_KEY_SET) }))
+        let clock = transport.clock().clone();
+        Self::by(clock, Source::Remote(Remote { place, transport: transport.at_most(MAX_KEY_SET) }))
     }
 
     fn of(source: Source) -> Self {
+        Self::by(Clock::system(), source)
+    }
+
+    fn by(clock: Clock, source: Source) -> Self {
         let policy = Policy {
             max_stale: 24 * 60 * MINUTE,
             refresh_min: 5 * MINUTE,
             refresh_max: 24 * 60 * MINUTE,
             cool_down: MINUTE / 2,
-            jitter: random::fraction(),
+            jitter: clock.fraction(),
         };
-        let settings = Settings { clock: Clock::system(), policy };
+        let settings = Settings { clock, policy };
         Self { shared: Arc::new(Shared::new(source, settings)) }
     }
 
@@ -219,10 +224,18 @@ impl Jwks {
         Self { shared: Arc::new(Shared::new(self.shared.source.clone(), settings)) }
     }
 
-    /// Sets the clock that ages are measured with. Defaults to the system's. The deadline of a fetch
-    /// follows the clock of the transport.
+    /// Sets the clock that ages and the deadline of a fetch are measured with. Defaults to the
+    /// transport's, or the system's without one.
     pub fn with_clock(self, clock: Clock) -> Self {
-        self.with(|settings| settings.clock = clock)
+        let mut settings = self.shared.settings.clone();
+        settings.policy.jitter = clock.fraction();
+        settings.clock = clock.clone();
+        let source = self.shared.source.clone().with_clock(clock);
+        Self { shared: Arc::new(Shared::new(source, settings)) }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.settings.clock
     }
 
     /// Sets how long keys are used without a confirmation by the server, at least a minute. Defaults

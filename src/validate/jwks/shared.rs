@@ -11,7 +11,6 @@ use crate::{
     vocabulary::{
         clock::Now,
         flight::{Joined, Launch},
-        random,
     },
 };
 use arc_swap::{ArcSwap, Guard};
@@ -39,6 +38,17 @@ pub(super) enum Source {
     /// One key: a secret without a name.
     Secret(Algorithm, KeySet),
     Remote(Remote),
+}
+
+impl Source {
+    pub(super) fn with_clock(self, clock: Clock) -> Self {
+        match self {
+            Self::Remote(Remote { place, transport }) => {
+                Self::Remote(Remote { place, transport: transport.with_clock(clock) })
+            }
+            fixed => fixed,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -141,7 +151,7 @@ impl Shared {
 
     /// Prepares the task, which reports to [`finish`](Self::finish) however it ends.
     fn prepare(self: &Arc<Self>, state: &mut State) -> Option<(Flight, Joined<()>, Handle)> {
-        let Ok(runtime) = Handle::try_current() else {
+        let Some(runtime) = self.settings.clock.runtime() else {
             state.machine.not_started();
             return None;
         };
@@ -178,7 +188,7 @@ impl Shared {
             }
             Err(failure) => {
                 failed = Some(failure.error.clone());
-                state.machine.failed(now, failure.retry_after, random::fraction());
+                state.machine.failed(now, failure.retry_after, self.settings.clock.fraction());
                 state.last_failure = Some(failure.error);
                 false
             }

@@ -112,7 +112,7 @@ impl JwtValidator {
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         let (rules, headers) = (Rules::default(), KnownHeaders::default());
         let judge = Judge { issuers: Vec::new(), rules, headers };
-        let shared = Shared { judge, clock: Clock::system(), read: |_| Ok(()) };
+        let shared = Shared { judge, clock: issuer.keys.clock().clone(), read: |_| Ok(()) };
         Self { shared: Arc::new(shared) }.with_issuer(issuer)
     }
 }
@@ -193,7 +193,8 @@ impl<C> JwtValidator<C> {
         self
     }
 
-    /// Sets the clock that the times of a token are compared with. Defaults to the system's.
+    /// Sets the clock that the times of a token are compared with, not that of the keys. Defaults to
+    /// the clock of the keys of the first issuer.
     pub fn with_clock(mut self, clock: Clock) -> Self {
         Arc::make_mut(&mut self.shared).clock = clock;
         self
@@ -263,6 +264,10 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
         self.shared.judge.rules.recheck(validated.principal(), now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(self.shared.clock.clone())
     }
 
     fn generation(&self) -> u64 {

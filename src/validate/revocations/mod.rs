@@ -236,6 +236,10 @@ impl Revocations {
 }
 
 impl RevocationList for Revocations {
+    fn clock(&self) -> Option<Clock> {
+        Some(self.clock.clone())
+    }
+
     fn fingerprint(&self, token: &str) -> TokenFingerprint {
         TokenFingerprint(self.shared.key.digest(identity(token).as_bytes()))
     }

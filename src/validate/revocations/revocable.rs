@@ -1,5 +1,5 @@
 use crate::{
-    Answer, RequestHead,
+    Answer, Clock, RequestHead,
     validate::{
         CacheSupport, Rejection, RevocationList, TokenFingerprint, ValidateToken, Validated,
         Verdict,
@@ -93,6 +93,10 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Revocable<V> {
 
     fn recheck(&self, validated: &Validated<V::Claims>, now: SystemTime) -> Result<(), Rejection> {
         self.validator.cache_support().recheck(validated, now)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.validator.cache_support().clock().or_else(|| self.list.clock())
     }
 
     fn generation(&self) -> u64 {

@@ -1,4 +1,7 @@
-use crate::validate::{Rejection, Validated};
+use crate::{
+    Clock,
+    validate::{Rejection, Validated},
+};
 use std::{sync::Arc, time::SystemTime};
 
 /// Tells a cache how the verdicts of a validator may be cached.
@@ -84,6 +87,12 @@ pub trait CacheSupport<C> {
     /// When the token is no longer good.
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
         validated.principal().check_expiry(now)
+    }
+
+    /// Returns the clock of the validator, by which a cache or a layer around it then goes, unless it
+    /// is given another. Defaults to none of its own.
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 
     /// Returns a number that changes when earlier verdicts may no longer hold, for example because

@@ -1,6 +1,6 @@
 use super::{CacheSupport, ValidateToken};
 use crate::{
-    Answer, RequestHead,
+    Answer, Clock, RequestHead,
     validate::{Rejection, Validated, Verdict},
 };
 use std::{
@@ -71,6 +71,10 @@ where
             // Made by the caller, without the claims that the validator would check.
             None => validated.principal().check_expiry(now),
         }
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.validator.cache_support().clock()
     }
 
     fn generation(&self) -> u64 {

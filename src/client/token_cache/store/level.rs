@@ -5,7 +5,7 @@ use crate::{
     AccessToken, Clock,
     client::{Error, RefreshPolicy, TokenResponse},
     observe::tokens,
-    vocabulary::{clock::after, race::before, random},
+    vocabulary::{clock::after, race::before},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -112,7 +112,7 @@ impl Level {
 
     /// Asks to be the replica that fetches, and waits a while for another that is.
     async fn turn(&self, visit: &mut Visit) -> Turn {
-        let Some(holder) = random::secret() else { return Turn::Own(None) };
+        let Some(holder) = self.clock.secret() else { return Turn::Own(None) };
         let holder = BASE64_URL_SAFE_NO_PAD.encode(holder);
         let give_up = after(self.clock.monotonic(), self.policy.wait);
         loop {

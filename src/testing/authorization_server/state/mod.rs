@@ -154,7 +154,7 @@ impl State {
         redirect_uri: Option<String>,
         challenge: Option<[u8; 32]>,
     ) -> Result<String, Refusal> {
-        let text = unguessable()?;
+        let text = self.unguessable()?;
         let expires_at = self.now().checked_add(CODE_LIFETIME);
         let code = Code { grant, redirect_uri, challenge, expires_at, used: false };
         self.codes.insert(text.clone(), code);
@@ -183,7 +183,7 @@ impl State {
 
     /// Issues a refresh token for the whole of `grant`.
     pub(super) fn issue_refresh_token(&mut self, grant: Grant) -> Result<String, Refusal> {
-        let text = unguessable()?;
+        let text = self.unguessable()?;
         self.refresh_tokens.insert(text.clone(), RefreshToken { grant, used: false });
         Ok(text)
     }
@@ -200,7 +200,7 @@ impl State {
         scopes: ScopeSet,
     ) -> Result<Issued, Refusal> {
         let now = self.now();
-        let unguessable = unguessable()?;
+        let unguessable = self.unguessable()?;
         let token = IssuedToken {
             subject: grant.subject.clone(),
             client_id: grant.client_id.clone(),
@@ -221,7 +221,7 @@ impl State {
         token: IssuedToken,
         members: Vec<(String, String)>,
     ) -> Result<String, Refusal> {
-        let text = unguessable()?;
+        let text = self.unguessable()?;
         self.grants += 1;
         self.insert(text.clone(), self.grants, token, members);
         Ok(text)
@@ -283,20 +283,18 @@ impl State {
         refresh_tokens.for_each(|refresh| refresh.used = true);
     }
 
+    /// Returns 256 random bits in the characters of a `b64token`.
+    fn unguessable(&self) -> Result<String, Refusal> {
+        let failed = || Refusal::new("server_error", "the system gives no random numbers");
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(self.clock.secret().ok_or_else(failed)?))
+    }
+
     /// Revokes every token and every code.
     pub(super) fn revoke_all(&mut self) {
         self.codes.values_mut().for_each(|code| code.used = true);
         self.access_tokens.values_mut().for_each(|access| access.revoked = true);
         self.refresh_tokens.values_mut().for_each(|refresh| refresh.used = true);
     }
-}
-
-/// Returns 256 random bits in the characters of a `b64token`.
-fn unguessable() -> Result<String, Refusal> {
-    let mut bytes = [0; 32];
-    let failed = |_| Refusal::new("server_error", "the system gives no random numbers");
-    getrandom::fill(&mut bytes).map_err(failed)?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]
@@ -347,7 +345,8 @@ mod tests {
 
     #[test]
     fn issued_tokens_are_distinct_b64tokens() {
-        let (one, two) = (unguessable().unwrap(), unguessable().unwrap());
+        let state = State::default();
+        let (one, two) = (state.unguessable().unwrap(), state.unguessable().unwrap());
         assert_ne!(one, two);
         assert_eq!(one.len(), 43);
         assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
