@@ -57,6 +57,8 @@ pub enum ErrorKind {
     SignInNeeded,
     /// The request has no key of a [`TokenPool`](super::TokenPool).
     NoKey,
+    /// Each token expired or was replaced while the call waited for the inner service.
+    Expired,
     /// The cache was shut down.
     ShutDown,
     /// The answer to a sign-in belongs to another sign-in, or says that it failed.
@@ -308,7 +310,8 @@ impl Error {
             | ErrorKind::Source
             | ErrorKind::InvalidResponse
             | ErrorKind::Aborted
-            | ErrorKind::NoRuntime => true,
+            | ErrorKind::NoRuntime
+            | ErrorKind::Expired => true,
             ErrorKind::Refused => self.failure.status.is_some_and(|status| {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429)
             }),

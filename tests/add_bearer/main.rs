@@ -17,6 +17,7 @@ mod resource;
 mod allocations;
 mod client_tower;
 mod placement;
+mod queue;
 mod redirects;
 mod rejection;
 mod replay;

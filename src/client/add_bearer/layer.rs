@@ -15,6 +15,12 @@ use tower_layer::Layer;
 ///    the query, a credential in either of them counts (RFC 6750 §2).
 /// 3. The service waits for a token in `call`, never in `poll_ready`, and holds no reservation of
 ///    the inner service meanwhile.
+/// 4. The token is attached when the inner service is ready. If a call had to wait for that, and its
+///    token is no longer current ([`TokenSource::is_current`]), the layer asks the source again. If
+///    the source answers later, the call gives its reservation back and waits for another turn, at
+///    most 3 times; then it fails with [`ErrorKind::Expired`](crate::client::ErrorKind::Expired).
+///    With a source that cannot tell whether a token is current, such as a closure, the last token is
+///    sent instead.
 ///
 /// With a static token, a call that fails in this layer leaves the inner service reserved until the
 /// next call or until the service is dropped. Releasing the reservation would require the inner

@@ -16,6 +16,7 @@ mod outgoing;
 mod recover;
 mod refusal;
 mod replay;
+mod reserve;
 mod rules;
 mod service;
 mod static_token;

@@ -7,6 +7,7 @@ use super::{
     outgoing::Outgoing,
     recover::{Recover, Repeat},
     refusal::RejectionRule,
+    reserve::{accept, reserve},
     rules::Rules,
     static_token::StaticToken,
 };
@@ -17,7 +18,9 @@ use crate::{
 use http::{Request, Response};
 use http_body::Body;
 use std::{
-    fmt, mem,
+    fmt,
+    future::Future,
+    mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -138,12 +141,10 @@ where
 }
 
 /// The token for one request.
-enum Token<F> {
+enum Token<F: Future> {
     /// The request has a credential, or goes to another origin.
     None,
-    /// The token of `last`.
-    Last,
-    Awaited(F),
+    Of(Answer<F>),
 }
 
 impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
@@ -184,12 +185,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         R: Body + Send + 'static,
     {
         let outgoing = match self.token_for(&mut request) {
-            Ok(Token::Last) => self.outgoing(request),
             Ok(Token::None) => {
                 let request = request.map(|body| self.replay.once(body));
                 Ok(Outgoing { request, recover: None })
             }
-            Ok(Token::Awaited(token)) => return self.call_later(request, token),
+            Ok(Token::Of(Answer::Ready(token))) if self.reserved => accept(token, &self.rules)
+                .and_then(|token| self.keep(token))
+                .and_then(|()| self.outgoing(request)),
+            Ok(Token::Of(token)) => return self.call_later(request, token),
             Err(error) => Err(error),
         };
         self.send(outgoing)
@@ -204,17 +207,18 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             return Ok(Token::None);
         }
         self.last = None;
-        match self.source.token(RequestHead::from_request(request)) {
-            Answer::Pending(token) => Ok(Token::Awaited(token)),
-            Answer::Ready(Err(_)) if rules.allow_missing_token => Ok(Token::None),
-            Answer::Ready(token) => self.keep(token?).map(|()| Token::Last),
-        }
+        Ok(Token::Of(self.source.token(RequestHead::from_request(request))))
     }
 
     /// Keeps `token` for this call and later ones.
-    fn keep(&mut self, token: AccessToken) -> Result<(), Error> {
-        let credential = Credential::new(&token, &self.rules.location)?;
-        self.last = Some(LastToken::new(token, credential));
+    fn keep(&mut self, token: Option<AccessToken>) -> Result<(), Error> {
+        self.last = match token {
+            Some(token) => {
+                let credential = Credential::new(&token, &self.rules.location)?;
+                Some(LastToken::new(token, credential))
+            }
+            None => None,
+        };
         Ok(())
     }
 
@@ -279,12 +283,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
-    /// Calls a fresh clone of this service once there is a token. Meanwhile it holds no
-    /// reservation, so that waiting calls do not use up a limit below.
+    /// Calls a clone of this service once there is a token and the inner service is ready. A call
+    /// that waits for a token holds no reservation, so that it does not use up a limit below.
     fn call_later<B, R>(
         &mut self,
         request: Request<B>,
-        token: T::Future,
+        token: Answer<T::Future>,
     ) -> ResponseFuture<S::Future, Response<R>>
     where
         P: ReplayPolicy<B>,
@@ -292,17 +296,39 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         B: Send + 'static,
         R: Body + Send + 'static,
     {
-        self.release();
-        let mut fresh = self.clone();
+        let mut later = self.clone();
+        match token {
+            // The inner service may be queued for a permit already, which it would be given and
+            // keep. The call takes over its place.
+            Answer::Ready(_) => mem::swap(&mut later.inner, &mut self.inner),
+            Answer::Pending(_) => self.release(),
+        }
         ResponseFuture::cold(Box::pin(async move {
-            match token.await {
-                Err(_) if fresh.rules.allow_missing_token => {}
-                token => fresh.keep(token?)?,
-            }
-            let outgoing = fresh.outgoing(request)?;
+            let token = accept(token.wait().await, &later.rules)?;
             // Boxed apart, so that calls that wait for a token take no room for what follows.
-            Box::pin(outgoing.send(fresh.inner)).await
+            Box::pin(later.call_when_ready(request, token)).await
         }))
+    }
+
+    /// Calls the inner service when it is ready, with the token that is current then.
+    async fn call_when_ready<B, R>(
+        mut self,
+        request: Request<B>,
+        token: Option<AccessToken>,
+    ) -> Result<Response<R>, BoxError>
+    where
+        P: ReplayPolicy<B>,
+        S: InnerService<P::Body, R>,
+        B: Send + 'static,
+        R: Body + Send + 'static,
+    {
+        let (parts, body) = request.into_parts();
+        let head = Request::from_parts(parts, ());
+        let (inner, source) = (&mut self.inner, &*self.source);
+        let token = reserve::<S, T, P::Body, R>(inner, source, &self.rules, &head, token).await?;
+        self.keep(token)?;
+        let outgoing = self.outgoing(head.map(|()| body))?;
+        outgoing.send_reserved(self.inner).await
     }
 
     fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
