@@ -1,9 +1,10 @@
 //! Reads what a resource says about the token that it got.
 
-use crate::{Challenge, ScopeSet};
-use http::{HeaderMap, HeaderName, Response, StatusCode};
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+use crate::{
+    Challenge, ScopeSet,
+    vocabulary::grpc::{self, GRPC_STATUS},
+};
+use http::{HeaderMap, Response, StatusCode};
 
 /// The scopes that a resource asked for when it refused a token with 403 `insufficient_scope`
 /// ([RFC 6750 §3.1]).
@@ -48,11 +49,12 @@ impl RejectionRule {
     }
 }
 
-/// Returns `true` for a trailers-only answer with `grpc-status: 16`. Trailers after a body come
-/// too late.
+/// Returns `true` for a trailers-only answer of gRPC with `grpc-status: 16`. Trailers after a body
+/// come too late.
 fn is_grpc_unauthenticated<R>(response: &Response<R>) -> bool {
     response.status() == StatusCode::OK
         && response.headers().get(GRPC_STATUS).is_some_and(|status| status == "16")
+        && grpc::content_type(response.headers()).is_some()
 }
 
 /// Returns the `Bearer` challenge with this `error`.
