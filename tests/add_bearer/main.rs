@@ -20,5 +20,6 @@ mod placement;
 mod queue;
 mod redirects;
 mod rejection;
+mod rejection_rules;
 mod replay;
 mod step_up;

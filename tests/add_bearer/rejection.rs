@@ -448,41 +448,6 @@ async fn a_fixed_token_is_not_replaced() {
     assert_eq!(resource.tokens(), ["T1", "T1", "T1"]);
 }
 
-// case: r401-11
-#[tokio::test]
-async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token() {
-    let says = |challenge: &'static str| header("www-authenticate", challenge);
-    let challenges = [
-        (HeaderMap::new(), false),
-        (says("Basic realm=\"x\""), false),
-        (says("Bearer"), false),
-        (says("Bearer realm=\"x\", error=\"invalid_request\""), false),
-        (says("DPoP error=\"invalid_token\""), false),
-        (says("Basic realm=\"x\", bearer error=\"invalid_token\""), true),
-        (says("Bearer error=invalid_token, realm=\"x\""), true),
-    ];
-    for (headers, says_so) in challenges {
-        for strict in [false, true] {
-            let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T2"]));
-            let resource = resource.refusing_with(refusing(401, &headers));
-            let layer = match strict {
-                true => issuer.layer().with_strict_recovery(),
-                false => issuer.layer(),
-            };
-            let mut client = layer.layer(resource.clone());
-            let answer = ask(&mut client, get()).await;
-            let recovers = says_so || !strict;
-            if recovers {
-                assert_eq!((answer, resource.tokens().len()), (welcome(), 2), "{headers:?}");
-            } else {
-                assert_eq!((answer, resource.tokens().len()), (refused(), 1), "{headers:?}");
-                assert!(layer.cache().status().is_usable(), "{headers:?}");
-            }
-            assert_eq!(issuer.requests(), if recovers { 2 } else { 1 });
-        }
-    }
-}
-
 // case: r401-13
 #[tokio::test]
 async fn grpc_unauthenticated_without_a_message_is_a_rejection() {

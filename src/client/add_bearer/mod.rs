@@ -25,7 +25,7 @@ pub use buffered::{Buffered, ReplayBody};
 pub use future::ResponseFuture;
 pub use layer::AddBearer;
 pub use origins::Origins;
-pub use refusal::InsufficientScope;
+pub use refusal::{InsufficientScope, InsufficientUserAuthentication};
 pub use replay::{Cloned, Known, Never, ReplayPolicy};
 pub use service::AddBearerService;
 pub use static_token::StaticToken;

@@ -65,7 +65,7 @@ where
         self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let second = if self.rules.rejection.applies_to(&response) {
+        let second = if self.rules.rejection.applies_to(&response, &self.rules.location) {
             self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
             let missing = missing_scopes(&response);
