@@ -1,5 +1,5 @@
 use super::attach::Credential;
-use crate::{AccessToken, observe::tokens::Uses};
+use crate::{AccessToken, TokenLocation, client::Error, observe::tokens::Uses};
 
 /// The token that a clone of the service attached last.
 pub(super) struct LastToken {
@@ -20,8 +20,9 @@ enum Bytes {
 }
 
 impl LastToken {
-    pub(super) fn new(token: AccessToken, credential: Credential) -> Self {
-        Self { token: Some(token), credential, bytes: Bytes::Unused, uses: Uses::new() }
+    pub(super) fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, Error> {
+        let credential = Credential::new(&token, location)?;
+        Ok(Self { token: Some(token), credential, bytes: Bytes::Unused, uses: Uses::new() })
     }
 
     /// Keeps a static token that was attached once.

@@ -9,6 +9,7 @@ mod buffered;
 mod future;
 mod inner_service;
 mod last_token;
+mod later;
 mod layer;
 mod origins;
 mod other_origin;

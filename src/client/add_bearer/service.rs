@@ -1,13 +1,13 @@
 use super::{
     Known, ReplayPolicy, ResponseFuture,
-    attach::{Attached, Credential, has_credential},
+    attach::{Attached, has_credential},
     inner_service::{BoxError, InnerService},
     last_token::LastToken,
     other_origin::pass_without_token,
     outgoing::Outgoing,
     recover::{Recover, Repeat},
     refusal::RejectionRule,
-    reserve::{accept, reserve},
+    reserve::accept,
     rules::Rules,
     static_token::StaticToken,
 };
@@ -31,9 +31,9 @@ use tower_service::Service;
 /// A clone shares the source of tokens. It keeps a header value of its own, because all threads
 /// would contend for a shared one.
 pub struct AddBearerService<S, T = StaticToken, P = Known> {
-    inner: S,
-    source: Arc<T>,
-    rules: Arc<Rules>,
+    pub(super) inner: S,
+    pub(super) source: Arc<T>,
+    pub(super) rules: Arc<Rules>,
     replay: P,
     last: Option<LastToken>,
     /// `inner` was polled ready and not called since.
@@ -211,20 +211,18 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Keeps `token` for this call and later ones.
-    fn keep(&mut self, token: Option<AccessToken>) -> Result<(), Error> {
-        self.last = match token {
-            Some(token) => {
-                let credential = Credential::new(&token, &self.rules.location)?;
-                Some(LastToken::new(token, credential))
-            }
-            None => None,
-        };
+    pub(super) fn keep(&mut self, token: Option<AccessToken>) -> Result<(), Error> {
+        let last = token.map(|token| LastToken::new(token, &self.rules.location));
+        self.last = last.transpose()?;
         Ok(())
     }
 
     /// Attaches the token of `last` to `request`.
     #[inline]
-    fn outgoing<B, R>(&mut self, mut request: Request<B>) -> Result<Outgoing<P::Body, R>, Error>
+    pub(super) fn outgoing<B, R>(
+        &mut self,
+        mut request: Request<B>,
+    ) -> Result<Outgoing<P::Body, R>, Error>
     where
         P: ReplayPolicy<B>,
         S: InnerService<P::Body, R>,
@@ -283,54 +281,6 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
-    /// Calls a clone of this service once there is a token and the inner service is ready. A call
-    /// that waits for a token holds no reservation, so that it does not use up a limit below.
-    fn call_later<B, R>(
-        &mut self,
-        request: Request<B>,
-        token: Answer<T::Future>,
-    ) -> ResponseFuture<S::Future, Response<R>>
-    where
-        P: ReplayPolicy<B>,
-        S: InnerService<P::Body, R>,
-        B: Send + 'static,
-        R: Body + Send + 'static,
-    {
-        let mut later = self.clone();
-        match token {
-            // The inner service may be queued for a permit already, which it would be given and
-            // keep. The call takes over its place.
-            Answer::Ready(_) => mem::swap(&mut later.inner, &mut self.inner),
-            Answer::Pending(_) => self.release(),
-        }
-        ResponseFuture::cold(Box::pin(async move {
-            let token = accept(token.wait().await, &later.rules)?;
-            // Boxed apart, so that calls that wait for a token take no room for what follows.
-            Box::pin(later.call_when_ready(request, token)).await
-        }))
-    }
-
-    /// Calls the inner service when it is ready, with the token that is current then.
-    async fn call_when_ready<B, R>(
-        mut self,
-        request: Request<B>,
-        token: Option<AccessToken>,
-    ) -> Result<Response<R>, BoxError>
-    where
-        P: ReplayPolicy<B>,
-        S: InnerService<P::Body, R>,
-        B: Send + 'static,
-        R: Body + Send + 'static,
-    {
-        let (parts, body) = request.into_parts();
-        let head = Request::from_parts(parts, ());
-        let (inner, source) = (&mut self.inner, &*self.source);
-        let token = reserve::<S, T, P::Body, R>(inner, source, &self.rules, &head, token).await?;
-        self.keep(token)?;
-        let outgoing = self.outgoing(head.map(|()| body))?;
-        outgoing.send_reserved(self.inner).await
-    }
-
     fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
     where
         S: Clone,
@@ -340,7 +290,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Gives a reservation back: a clone, which holds none, takes the place of the inner service.
-    fn release(&mut self)
+    pub(super) fn release(&mut self)
     where
         S: Clone,
     {
