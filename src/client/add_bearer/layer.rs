@@ -15,12 +15,12 @@ use tower_layer::Layer;
 ///    the query, a credential in either of them counts (RFC 6750 §2).
 /// 3. The service waits for a token in `call`, never in `poll_ready`, and holds no reservation of
 ///    the inner service meanwhile.
-/// 4. The token is attached when the inner service is ready. If a call had to wait for that, and its
-///    token is no longer current ([`TokenSource::is_current`]), the layer asks the source again. If
-///    the source answers later, the call gives its reservation back and waits for another turn, at
-///    most 3 times; then it fails with [`ErrorKind::Expired`](crate::client::ErrorKind::Expired).
-///    With a source that cannot tell whether a token is current, such as a closure, the last token is
-///    sent instead.
+/// 4. The token is attached when the inner service is ready. If a call had to wait for that, and
+///    its token is no longer current ([`TokenSource::is_current`]), the layer asks the source again.
+///    If the source answers later, the call gives its reservation back and waits for another turn,
+///    at most 3 times; then it fails with
+///    [`ErrorKind::Expired`](crate::client::ErrorKind::Expired). With a source that cannot tell
+///    whether a token is current, such as a closure, the last token is sent instead.
 ///
 /// # Rejections
 ///
@@ -41,10 +41,10 @@ use tower_layer::Layer;
 /// | 200 | `grpc-status: 16` in the head, another content type or none | kept | kept |
 /// | any other | any | kept | kept |
 ///
-/// The token's scheme is `Bearer`; `Basic` for [`TokenLocation::BasicUserName`]; its own for a header
-/// with a scheme. Schemes are compared in any case. A header line that cannot be parsed counts as a
-/// challenge of the scheme that it begins with, without parameters. A `grpc-status` in trailers after
-/// a message comes too late.
+/// The token's scheme is `Bearer`; `Basic` for [`TokenLocation::BasicUserName`]; its own for a
+/// header with a scheme. Schemes are compared in any case. A header line that cannot be parsed counts
+/// as a challenge of the scheme that it begins with, without parameters. A `grpc-status` in trailers
+/// after a message comes too late.
 ///
 /// # Reservations
 ///
@@ -163,8 +163,8 @@ impl<T: TokenSource, P> AddBearer<T, P> {
         self.change(|rules| rules.allow_missing_token = true)
     }
 
-    /// Counts a 401 as a rejection only if a `Bearer` challenge has `error="invalid_token"`. Defaults
-    /// to every 401 that concerns the token: see [Rejections](Self#rejections). gRPC's
+    /// Counts a 401 as a rejection only if a `Bearer` challenge has `error="invalid_token"`.
+    /// Defaults to every 401 that concerns the token: see [Rejections](Self#rejections). gRPC's
     /// `UNAUTHENTICATED` always counts.
     pub fn with_strict_recovery(self) -> Self {
         self.change(|rules| rules.rejection = RejectionRule::InvalidToken)
