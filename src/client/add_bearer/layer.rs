@@ -19,8 +19,8 @@ use tower_layer::Layer;
 ///    its token is no longer current ([`TokenSource::is_current`]), the layer asks the source again.
 ///    If the source answers later, the call gives its reservation back and waits for another turn,
 ///    at most 3 times; then it fails with
-///    [`ErrorKind::Expired`](crate::client::ErrorKind::Expired). With a source that cannot tell
-///    whether a token is current, such as a closure, the last token is sent instead.
+///    [`ErrorKind::Expired`](crate::client::ErrorKind::Expired). A source that cannot tell whether a
+///    token is current, such as a closure, is asked once for each call.
 ///
 /// # Rejections
 ///

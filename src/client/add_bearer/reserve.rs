@@ -5,7 +5,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    AccessToken, RequestHead,
+    AccessToken, Answer, RequestHead,
     client::{Error, ErrorKind, TokenSource},
 };
 use http::Request;
@@ -19,13 +19,13 @@ use std::{
 const MORE_TOKENS: usize = 3;
 
 /// Waits until `inner` is ready, and returns the token that is current then. A call that waits for
-/// another token gives its reservation back meanwhile.
+/// another token gives its reservation back meanwhile. A source that neither says before the wait that
+/// the token is current nor has one at once cannot tell: its token is returned as it is.
 ///
 /// # Errors
 ///
 /// If the inner service fails, if the source does, or if each token stops being current before
-/// `inner` is ready. After as many turns, a source that cannot tell whether a token is current has
-/// its last one sent.
+/// `inner` is ready.
 pub(super) async fn reserve<S, T, B, R>(
     inner: &mut S,
     source: &T,
@@ -42,13 +42,21 @@ where
     };
     let mut more = 0..MORE_TOKENS;
     loop {
-        let was_current = is_current(&token);
-        let has_waited = became_ready::<S, B, R>(inner).await?;
-        if is_current(&token) || !(was_current || has_waited) {
+        let mut can_tell = is_current(&token);
+        if !is_ready_now::<S, B, R>(inner).await? {
+            if !can_tell
+                && source.is_warm()
+                && let Answer::Ready(next) = source.token(RequestHead::from_request(head))
+            {
+                (token, can_tell) = (accept(next, rules)?, true);
+            }
+            poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+        }
+        if is_current(&token) || !can_tell {
             return Ok(token);
         }
         if more.next().is_none() {
-            return if was_current { Err(not_in_time().into()) } else { Ok(token) };
+            return Err(not_in_time().into());
         }
         let mut next = pin!(source.token(RequestHead::from_request(head)).wait());
         let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
@@ -71,20 +79,16 @@ pub(super) fn accept(
     }
 }
 
-/// Waits until `inner` is ready. Returns `true` if it was not so at once.
-async fn became_ready<S, B, R>(inner: &mut S) -> Result<bool, BoxError>
+/// Polls `inner` once. Returns `true` if it is ready.
+async fn is_ready_now<S, B, R>(inner: &mut S) -> Result<bool, BoxError>
 where
     S: InnerService<B, R>,
 {
-    let mut has_waited = false;
-    poll_fn(|cx| {
-        let ready = inner.poll_ready(cx);
-        has_waited |= ready.is_pending();
-        ready
+    poll_fn(|cx| match inner.poll_ready(cx) {
+        Poll::Ready(ready) => Poll::Ready(ready.map(|()| true).map_err(Into::into)),
+        Poll::Pending => Poll::Ready(Ok(false)),
     })
     .await
-    .map_err(Into::into)?;
-    Ok(has_waited)
 }
 
 fn not_in_time() -> Error {
