@@ -20,8 +20,8 @@ use tower_layer::Layer;
 ///
 /// # Defaults
 ///
-/// `Authorization: Bearer`; no scopes requested; a call that is rejected with 401 is repeated once
-/// with another token if its body is known to be whole ([`Known`]); [`RefreshPolicy`].
+/// `Authorization: Bearer`; no scopes requested; a call whose token is
+/// [rejected](AddBearer#rejections) is repeated once with another if its body is known to be whole ([`Known`]); [`RefreshPolicy`].
 ///
 /// # Deployment
 ///

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     SignInNeeded,
     /// The request has no key of a [`TokenPool`](super::TokenPool).
     NoKey,
+    /// Each token expired or was replaced while the call waited for the inner service.
+    Expired,
     /// The cache was shut down.
     ShutDown,
     /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports
@@ -328,7 +330,8 @@ impl Error {
             | ErrorKind::Source
             | ErrorKind::InvalidResponse
             | ErrorKind::Aborted
-            | ErrorKind::NoRuntime => true,
+            | ErrorKind::NoRuntime
+            | ErrorKind::Expired => true,
             ErrorKind::Refused => {
                 self.failure.status.is_some_and(error_code::is_transient_status)
                     || self.code().is_some_and(error_code::is_transient)

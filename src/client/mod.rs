@@ -16,8 +16,8 @@ mod token_endpoint;
 mod token_pool;
 
 pub use add_bearer::{
-    AddBearer, AddBearerService, Buffered, Cloned, InsufficientScope, Known, Never, Origins,
-    ReplayBody, ReplayPolicy,
+    AddBearer, AddBearerService, Buffered, Cloned, InsufficientScope,
+    InsufficientUserAuthentication, Known, Never, Origins, ReplayBody, ReplayPolicy,
 };
 #[doc(hidden)]
 pub use add_bearer::{ResponseFuture, StaticToken};

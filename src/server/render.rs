@@ -1,5 +1,4 @@
-use super::require_token::grpc::GRPC_STATUS;
-use crate::validate::Rejection;
+use crate::{validate::Rejection, vocabulary::grpc::GRPC_STATUS};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use std::{

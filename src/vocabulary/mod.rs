@@ -11,6 +11,8 @@ pub(crate) mod clock;
 pub(crate) mod config_error;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod flight;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) mod grpc;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
 pub(crate) mod location;

@@ -123,6 +123,13 @@ fn header(name: &'static str, value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])
 }
 
+/// The head of an answer of gRPC that has trailers only.
+fn grpc(status: &'static str) -> HeaderMap {
+    let mut headers = header("content-type", "application/grpc");
+    headers.extend(header("grpc-status", status));
+    headers
+}
+
 /// A refusal with this head and the usual body.
 fn refusing(status: u16, headers: &HeaderMap) -> impl Fn() -> Response<AnswerBody> + use<> {
     let headers = headers.clone();
@@ -441,48 +448,13 @@ async fn a_fixed_token_is_not_replaced() {
     assert_eq!(resource.tokens(), ["T1", "T1", "T1"]);
 }
 
-// case: r401-11
-#[tokio::test]
-async fn a_401_without_a_challenge_counts_unless_it_must_say_invalid_token() {
-    let says = |challenge: &'static str| header("www-authenticate", challenge);
-    let challenges = [
-        (HeaderMap::new(), false),
-        (says("Basic realm=\"x\""), false),
-        (says("Bearer"), false),
-        (says("Bearer realm=\"x\", error=\"invalid_request\""), false),
-        (says("DPoP error=\"invalid_token\""), false),
-        (says("Basic realm=\"x\", bearer error=\"invalid_token\""), true),
-        (says("Bearer error=invalid_token, realm=\"x\""), true),
-    ];
-    for (headers, says_so) in challenges {
-        for strict in [false, true] {
-            let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting(["T2"]));
-            let resource = resource.refusing_with(refusing(401, &headers));
-            let layer = match strict {
-                true => issuer.layer().with_strict_recovery(),
-                false => issuer.layer(),
-            };
-            let mut client = layer.layer(resource.clone());
-            let answer = ask(&mut client, get()).await;
-            let recovers = says_so || !strict;
-            if recovers {
-                assert_eq!((answer, resource.tokens().len()), (welcome(), 2), "{headers:?}");
-            } else {
-                assert_eq!((answer, resource.tokens().len()), (refused(), 1), "{headers:?}");
-                assert!(layer.cache().status().is_usable(), "{headers:?}");
-            }
-            assert_eq!(issuer.requests(), if recovers { 2 } else { 1 });
-        }
-    }
-}
-
 // case: r401-13
 #[tokio::test]
 async fn grpc_unauthenticated_without_a_message_is_a_rejection() {
     for strict in [false, true] {
         for path in PATHS {
             let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
-            let resource = resource.refusing_with(refusing(200, &header("grpc-status", "16")));
+            let resource = resource.refusing_with(refusing(200, &grpc("16")));
             let layer = match strict {
                 true => issuer.layer().with_strict_recovery(),
                 false => issuer.layer(),
@@ -504,7 +476,7 @@ fn two() -> Vec<String> {
 async fn other_grpc_statuses_and_a_status_after_a_message_are_the_callers() {
     for status in ["0", "7", "14", "160", "1"] {
         let (issuer, resource) = (Issuer::of(["T1", "T2"]), Resource::accepting([]));
-        let resource = resource.refusing_with(refusing(200, &header("grpc-status", status)));
+        let resource = resource.refusing_with(refusing(200, &grpc(status)));
         let mut client = issuer.layer().layer(resource.clone());
         assert_eq!(ask(&mut client, post()).await, (200, "refused".to_owned()));
         assert_eq!((resource.tokens().len(), issuer.requests()), (1, 1), "{status}");

@@ -1,7 +1,7 @@
 use super::{
     inner_service::{BoxError, BoxedCall},
     recover::Recover,
-    refusal::note_insufficient_scope,
+    refusal::note_what_is_insufficient,
 };
 use crate::client::Error;
 use http::Response;
@@ -77,7 +77,7 @@ where
                 if let Some(recover) = recover.take() {
                     return state.answered(recover, response, cx);
                 }
-                note_insufficient_scope(&mut response);
+                note_what_is_insufficient(&mut response);
                 Poll::Ready(Ok(response))
             }
         }
@@ -95,7 +95,7 @@ impl<F, R> State<F, Response<R>> {
     ) -> Poll<Result<Response<R>, BoxError>> {
         match recover.answered(response) {
             Ok(mut response) => {
-                note_insufficient_scope(&mut response);
+                note_what_is_insufficient(&mut response);
                 Poll::Ready(Ok(response))
             }
             Err(waiting) => {
@@ -114,7 +114,7 @@ impl<F, R> State<F, Response<R>> {
         match later {
             Later::Waiting(waiting) => {
                 let mut response = ready!(waiting.as_mut().poll(cx))?;
-                note_insufficient_scope(&mut response);
+                note_what_is_insufficient(&mut response);
                 Poll::Ready(Ok(response))
             }
             Later::Failed(error) => match error.take() {

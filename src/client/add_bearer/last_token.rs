@@ -1,7 +1,7 @@
 //! The token of the last call, kept so that a warm call copies only its header value.
 
 use super::attach::Credential;
-use crate::{AccessToken, observe::tokens::Uses};
+use crate::{AccessToken, TokenLocation, client::Error, observe::tokens::Uses};
 
 /// The token that a clone of the service attached last.
 pub(super) struct LastToken {
@@ -26,8 +26,14 @@ enum Ownership {
 
 impl LastToken {
     /// Keeps a token that is not attached yet.
-    pub(super) fn new(token: AccessToken, credential: Credential) -> Self {
-        Self { token: Some(token), credential, ownership: Ownership::Unused, uses: Uses::new() }
+    ///
+    /// # Errors
+    ///
+    /// If the token cannot be placed at `location`.
+    pub(super) fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, Error> {
+        let credential = Credential::new(&token, location)?;
+        let (ownership, uses) = (Ownership::Unused, Uses::new());
+        Ok(Self { token: Some(token), credential, ownership, uses })
     }
 
     /// Keeps a static token that was attached once. Its uses are not counted.

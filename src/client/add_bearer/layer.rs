@@ -15,6 +15,38 @@ use tower_layer::Layer;
 ///    the query, a credential in either of them counts (RFC 6750 §2).
 /// 3. The service waits for a token in `call`, never in `poll_ready`, and holds no reservation of
 ///    the inner service meanwhile.
+/// 4. The token is attached when the inner service is ready. If a call had to wait for that, and
+///    its token is no longer current ([`TokenSource::is_current`]), the layer asks the source again.
+///    If the source answers later, the call gives its reservation back and waits for another turn,
+///    at most 3 times; then it fails with
+///    [`ErrorKind::Expired`](crate::client::ErrorKind::Expired). A source that cannot tell whether a
+///    token is current, such as a closure, is asked once for each call.
+///
+/// # Rejections
+///
+/// After an answer that rejects the token, the layer calls [`TokenSource::reject`] and repeats the
+/// call once with another token, if its body can be sent again. The last column is that of
+/// [`with_strict_recovery`](Self::with_strict_recovery). No answer rejects a static token, or any
+/// token [`without_recovery`](Self::without_recovery).
+///
+/// | status | challenges (`WWW-Authenticate`), content type | the token | with strict recovery |
+/// |---|---|---|---|
+/// | 401 | `Bearer error="invalid_token"`, also among others | rejected | rejected |
+/// | 401 | none | rejected | kept |
+/// | 401 | one of the token's scheme, also among others | rejected | kept |
+/// | 401 | other schemes only | kept | kept |
+/// | 401 | `error="insufficient_user_authentication"` (RFC 9470), without `invalid_token` beside it | kept; the response has an [`InsufficientUserAuthentication`](super::InsufficientUserAuthentication) | kept, the same |
+/// | 403 | `Bearer error="insufficient_scope"` | kept; the response has an [`InsufficientScope`](super::InsufficientScope), and a source that can widen is asked for those scopes | the same |
+/// | 200 | `grpc-status: 16` in the head, content type of gRPC or gRPC-Web | rejected | rejected |
+/// | 200 | `grpc-status: 16` in the head, another content type or none | kept | kept |
+/// | any other | any | kept | kept |
+///
+/// The token's scheme is `Bearer`; `Basic` for [`TokenLocation::BasicUserName`]; its own for a
+/// header with a scheme. Schemes are compared in any case. A header line that cannot be parsed counts
+/// as a challenge of the scheme that it begins with, without parameters. A `grpc-status` in trailers
+/// after a message comes too late.
+///
+/// # Reservations
 ///
 /// With a static token, a call that fails in this layer leaves the inner service reserved until the
 /// next call or until the service is dropped. Releasing the reservation would require the inner
@@ -132,8 +164,9 @@ impl<T: TokenSource, P> AddBearer<T, P> {
         self.change(|rules| rules.allow_missing_token = true)
     }
 
-    /// Counts a 401 as a rejection only if its challenge has `error="invalid_token"`. Defaults to
-    /// every 401. gRPC's `UNAUTHENTICATED` always counts.
+    /// Counts a 401 as a rejection only if a `Bearer` challenge has `error="invalid_token"`.
+    /// Defaults to every 401 that concerns the token: see [Rejections](Self#rejections). gRPC's
+    /// `UNAUTHENTICATED` always counts.
     pub fn with_strict_recovery(self) -> Self {
         self.change(|rules| rules.rejection = RejectionRule::InvalidToken)
     }

@@ -22,6 +22,14 @@ impl<B, R> Outgoing<B, R> {
         S: InnerService<B, R>,
     {
         poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+        self.send_reserved(inner).await
+    }
+
+    /// Calls `inner`, which is ready, and once more if the token is rejected.
+    pub(super) async fn send_reserved<S>(self, mut inner: S) -> Result<Response<R>, BoxError>
+    where
+        S: InnerService<B, R>,
+    {
         let response = inner.call(self.request).await.map_err(Into::into)?;
         match self.recover {
             None => Ok(response),

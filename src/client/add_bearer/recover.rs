@@ -5,9 +5,14 @@ use super::{
     attach::Credential,
     inner_service::{BoxError, BoxedCall, InnerService},
     refusal::missing_scopes,
+    reserve::reserve,
     rules::Rules,
 };
-use crate::{AccessToken, Answer, Clock, RequestHead, client::TokenSource, observe::tokens::Uses};
+use crate::{
+    AccessToken, Answer, Clock, RequestHead,
+    client::{Error, TokenSource},
+    observe::tokens::Uses,
+};
 use http::{Request, Response};
 use http_body::Body;
 use std::{
@@ -60,7 +65,7 @@ where
         self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let second = if self.rules.rejection.applies_to(&response) {
+        let second = if self.rules.rejection.applies_to(&response, &self.rules.location) {
             self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
             let missing = missing_scopes(&response);
@@ -100,20 +105,28 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
             Ok(token) if !token.has_text_of(&rejected) => token,
             _ => return Ok(response),
         };
-        let (Some(body), Ok(credential)) =
-            (replay.again(copy), Credential::new(&token, &rules.location))
-        else {
+        // The first response is dropped only if the call can be repeated.
+        let (Some(body), Ok(request)) = (replay.again(copy), attach(&head, &token, &rules)) else {
             return Ok(response);
         };
-        let mut request = head.map(|()| body);
-        if credential.attach(&mut request, rules.overwrite).is_err() {
-            return Ok(response);
-        }
-        Uses::new().used();
         drain(response.into_body(), &rules.clock).await;
-        poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
-        inner.call(request).await.map_err(Into::into)
+        let held = Some(token.clone());
+        let current = reserve::<S, T, P::Body, R>(&mut inner, &source, &rules, &head, held).await?;
+        let request = match current {
+            Some(current) if current.has_text_of(&token) => request,
+            Some(current) => attach(&head, &current, &rules)?,
+            None => head,
+        };
+        Uses::new().used();
+        inner.call(request.map(|()| body)).await.map_err(Into::into)
     }
+}
+
+/// Returns a copy of `head` with `token`.
+fn attach(head: &Request<()>, token: &AccessToken, rules: &Rules) -> Result<Request<()>, Error> {
+    let mut request = head.clone();
+    Credential::new(token, &rules.location)?.attach(&mut request, rules.overwrite)?;
+    Ok(request)
 }
 
 /// Reads `body` to its end or to the bounds.

@@ -1,12 +1,13 @@
 use super::{
     Known, ReplayPolicy, ResponseFuture,
-    attach::{Attached, Credential, has_credential},
+    attach::{Attached, has_credential},
     inner_service::{BoxError, InnerService},
     last_token::LastToken,
     other_origin::pass_without_token,
     outgoing::Outgoing,
     recover::{Recover, Repeat},
     refusal::RejectionRule,
+    reserve::accept,
     rules::Rules,
     static_token::StaticToken,
 };
@@ -17,7 +18,9 @@ use crate::{
 use http::{Request, Response};
 use http_body::Body;
 use std::{
-    fmt, mem,
+    fmt,
+    future::Future,
+    mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -28,9 +31,9 @@ use tower_service::Service;
 /// A clone shares the source of tokens. It keeps a header value of its own, because all threads
 /// would contend for a shared one.
 pub struct AddBearerService<S, T = StaticToken, P = Known> {
-    inner: S,
-    source: Arc<T>,
-    rules: Arc<Rules>,
+    pub(super) inner: S,
+    pub(super) source: Arc<T>,
+    pub(super) rules: Arc<Rules>,
     replay: P,
     last: Option<LastToken>,
     /// `inner` was polled ready and not called since.
@@ -138,12 +141,10 @@ where
 }
 
 /// The token for one request.
-enum Token<F> {
+enum Token<F: Future> {
     /// The request has a credential, or goes to another origin.
     None,
-    /// The token of `last`.
-    Last,
-    Awaited(F),
+    Of(Answer<F>),
 }
 
 impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
@@ -184,12 +185,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         R: Body + Send + 'static,
     {
         let outgoing = match self.token_for(&mut request) {
-            Ok(Token::Last) => self.outgoing(request),
             Ok(Token::None) => {
                 let request = request.map(|body| self.replay.once(body));
                 Ok(Outgoing { request, recover: None })
             }
-            Ok(Token::Awaited(token)) => return self.call_later(request, token),
+            Ok(Token::Of(Answer::Ready(token))) if self.reserved => accept(token, &self.rules)
+                .and_then(|token| self.keep(token))
+                .and_then(|()| self.outgoing(request)),
+            Ok(Token::Of(token)) => return self.call_later(request, token),
             Err(error) => Err(error),
         };
         self.send(outgoing)
@@ -204,23 +207,22 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             return Ok(Token::None);
         }
         self.last = None;
-        match self.source.token(RequestHead::from_request(request)) {
-            Answer::Pending(token) => Ok(Token::Awaited(token)),
-            Answer::Ready(Err(_)) if rules.allow_missing_token => Ok(Token::None),
-            Answer::Ready(token) => self.keep(token?).map(|()| Token::Last),
-        }
+        Ok(Token::Of(self.source.token(RequestHead::from_request(request))))
     }
 
     /// Keeps `token` for this call and later ones.
-    fn keep(&mut self, token: AccessToken) -> Result<(), Error> {
-        let credential = Credential::new(&token, &self.rules.location)?;
-        self.last = Some(LastToken::new(token, credential));
+    pub(super) fn keep(&mut self, token: Option<AccessToken>) -> Result<(), Error> {
+        let last = token.map(|token| LastToken::new(token, &self.rules.location));
+        self.last = last.transpose()?;
         Ok(())
     }
 
     /// Attaches the token of `last` to `request`.
     #[inline]
-    fn outgoing<B, R>(&mut self, mut request: Request<B>) -> Result<Outgoing<P::Body, R>, Error>
+    pub(super) fn outgoing<B, R>(
+        &mut self,
+        mut request: Request<B>,
+    ) -> Result<Outgoing<P::Body, R>, Error>
     where
         P: ReplayPolicy<B>,
         S: InnerService<P::Body, R>,
@@ -279,32 +281,6 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
-    /// Calls a fresh clone of this service once there is a token. Meanwhile it holds no
-    /// reservation, so that waiting calls do not use up a limit below.
-    fn call_later<B, R>(
-        &mut self,
-        request: Request<B>,
-        token: T::Future,
-    ) -> ResponseFuture<S::Future, Response<R>>
-    where
-        P: ReplayPolicy<B>,
-        S: InnerService<P::Body, R>,
-        B: Send + 'static,
-        R: Body + Send + 'static,
-    {
-        self.release();
-        let mut fresh = self.clone();
-        ResponseFuture::cold(Box::pin(async move {
-            match token.await {
-                Err(_) if fresh.rules.allow_missing_token => {}
-                token => fresh.keep(token?)?,
-            }
-            let outgoing = fresh.outgoing(request)?;
-            // Boxed apart, so that calls that wait for a token take no room for what follows.
-            Box::pin(outgoing.send(fresh.inner)).await
-        }))
-    }
-
     fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
     where
         S: Clone,
@@ -314,7 +290,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Gives a reservation back: a clone, which holds none, takes the place of the inner service.
-    fn release(&mut self)
+    pub(super) fn release(&mut self)
     where
         S: Clone,
     {

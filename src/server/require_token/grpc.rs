@@ -1,13 +1,16 @@
 //! Refusals in the form of gRPC: status 200 and trailers only.
 
-use crate::{RequestHead, back_channel::scrub::MAX_TEXT};
+use crate::{
+    RequestHead,
+    back_channel::scrub::MAX_TEXT,
+    vocabulary::grpc::{self, GRPC_STATUS, Grpc},
+};
 use http::{
     HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_TYPE},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-pub(in crate::server) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// What gRPC escapes in `grpc-message`: all but 0x20 to 0x7E, and the percent sign.
@@ -17,14 +20,9 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 /// a POST over any version. A refusal of anything else is never 200, since its caller may look at
 /// nothing but the status.
 pub(super) fn content_type(head: RequestHead<'_>) -> Option<&HeaderValue> {
-    // With two lines of it, a reader may go by either.
-    let mut values = head.headers().get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let rest = strip_prefix(value.as_bytes(), b"application/grpc")?;
-    let web = strip_prefix(rest, b"-web-text").or_else(|| strip_prefix(rest, b"-web"));
+    let (value, protocol) = grpc::content_type(head.headers())?;
     let is_call = *head.method() == Method::POST
-        && (web.is_some() || head.version() == Version::HTTP_2)
-        && matches!(web.unwrap_or(rest).first(), None | Some(b'+' | b';' | b' '));
+        && (protocol == Grpc::Web || head.version() == Version::HTTP_2);
     is_call.then_some(value)
 }
 
@@ -38,11 +36,6 @@ pub(super) fn convert<R>(response: &mut Response<R>, content_type: &HeaderValue,
     headers.insert(GRPC_MESSAGE, escape(message));
     let exposed = HeaderValue::from_static("grpc-status, grpc-message, www-authenticate");
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-}
-
-fn strip_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    let (start, rest) = text.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 fn code(status: StatusCode) -> HeaderValue {
@@ -59,32 +52,4 @@ fn escape(message: &str) -> HeaderValue {
     let message: String = message.chars().take(MAX_TEXT).collect();
     let escaped = utf8_percent_encode(&message, ESCAPED).to_string();
     HeaderValue::try_from(escaped).unwrap_or(HeaderValue::from_static(""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::Request;
-
-    #[test]
-    fn grpc_is_recognised_exactly() {
-        let is_grpc = |value: &str| {
-            let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
-            let call = call.header(CONTENT_TYPE, value).body(()).unwrap();
-            content_type(RequestHead::from_request(&call)).is_some()
-        };
-        for yes in [
-            "application/grpc",
-            "Application/GRPC+proto",
-            "application/grpc;x=y",
-            "application/grpc-web",
-            "application/grpc-web-text+proto",
-            "application/grpc ;x",
-        ] {
-            assert!(is_grpc(yes), "{yes}");
-        }
-        for no in ["application/grpcx", "application/grpc-webx", "application/json", "text/grpc"] {
-            assert!(!is_grpc(no), "{no}");
-        }
-    }
 }

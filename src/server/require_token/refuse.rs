@@ -76,7 +76,7 @@ mod tests {
         let refusal = Refusal { rejection: rejection.clone(), token: TokenDetails::default() };
         let response: Response<()> =
             refusal.into_response(&settings, RequestHead::from_request(&call));
-        assert_eq!(response.headers()[grpc::GRPC_STATUS], "13");
+        assert_eq!(response.headers()["grpc-status"], "13");
         assert!(!format!("{:?}", response.headers()).contains("users"));
         assert_eq!(response.extensions().get(), Some(&rejection));
     }

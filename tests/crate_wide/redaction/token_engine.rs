@@ -18,9 +18,10 @@ use tower_oauth2::{
     RequestHead, Transport,
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
-        InsufficientScope, Known, Never, PendingSignIn, ProtectedResource, RefreshPolicy,
-        ReplayPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool,
-        TokenResponse, TokenRevocation, TokenSource, TokenStore, TokenType,
+        InsufficientScope, InsufficientUserAuthentication, Known, Never, PendingSignIn,
+        ProtectedResource, RefreshPolicy, ReplayPolicy, SignIn, StorePolicy, StoredToken,
+        TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource,
+        TokenStore, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -323,6 +324,21 @@ async fn the_scopes_that_a_resource_asks_for_come_without_the_token() {
     let asked: &InsufficientScope = answer.extensions().get().unwrap();
     assert_clean("client::InsufficientScope", asked);
     assert_eq!(asked.scopes().to_string(), "write");
+}
+
+#[tokio::test]
+async fn the_authentication_that_a_resource_asks_for_comes_without_the_token() {
+    let refusing = service_fn(async |_: Request<Body>| {
+        let challenge = r#"Bearer error="insufficient_user_authentication", acr_values="mfa""#;
+        let answer = Response::builder().status(401).header(WWW_AUTHENTICATE, challenge);
+        Ok::<_, Infallible>(answer.body(Body::default()).unwrap())
+    });
+    let layer = AddBearer::bearer(SECRET, API).unwrap();
+    let answer = layer.layer(refusing).oneshot(get(API)).await.unwrap();
+    assert_clean("the answer", &answer);
+    let asked: &InsufficientUserAuthentication = answer.extensions().get().unwrap();
+    assert_clean("client::InsufficientUserAuthentication", asked);
+    assert!(asked.acr_values().eq(["mfa"]));
 }
 
 /// What token endpoints answer that have the secret in hand and repeat it as `spelling`.
