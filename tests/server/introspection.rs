@@ -32,8 +32,8 @@ use tower_oauth2::{
     server::{Authenticated, RenderRefusals, RequireScope, RequireToken},
     testing::{AuthorizationServer, JwtFormat, ManualClock, RegisteredClient},
     validate::{
-        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, StaticTokens,
-        ValidateToken, first_of,
+        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, Revocations,
+        StaticTokens, ValidateToken, first_of,
     },
 };
 
@@ -649,6 +649,25 @@ async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
         assert!(!body.contains("client"), "{body}");
     }
     assert_eq!(endpoint.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_revocation_by_issuer_matches_a_token_whose_answer_names_no_issuer() {
+    let endpoint = Endpoint::active(json!({"jti": "j"}));
+    let list = Revocations::new().with_clock(endpoint.clock.clock());
+    let validator = list.guard(endpoint.introspection().with_issuer(ISSUER));
+    assert_eq!(status(&validator, TOKEN).await, 200);
+    list.revoke_id(Some(ISSUER), "j", None).unwrap();
+    assert_eq!(status(&validator, TOKEN).await, 401);
+}
+
+#[tokio::test]
+async fn a_token_with_an_empty_name_is_refused() {
+    for name in ["iss", "sub", "client_id", "jti"] {
+        let endpoint = Endpoint::active(json!({name: ""}));
+        refused(&call(&guarded(endpoint.introspection()), TOKEN).await);
+        refused(&call(&guarded(endpoint.introspection().with_issuer(ISSUER)), TOKEN).await);
+    }
 }
 
 async fn text_of(response: Response<Full<Bytes>>) -> String {

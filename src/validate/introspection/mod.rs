@@ -68,8 +68,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
 /// `auth_time`. A `scope` that is a list has one scope in each item, and an item that is not a
-/// scope, such as one with a space, grants nothing. Other members are for
-/// [`with_claims`](Self::with_claims).
+/// scope, such as one with a space, grants nothing. A token whose `iss`, `sub`, `client_id` or `jti` is
+/// empty is refused. Other members are for [`with_claims`](Self::with_claims).
 ///
 /// A clone asks the same server, and shares its back-off.
 ///
@@ -184,8 +184,9 @@ impl<C> Introspection<C> {
         self.with(|settings| settings.rules.missing_audience = true)
     }
 
-    /// Sets the issuer that a token must have, if the answer names one: most do not. Defaults to any
-    /// issuer.
+    /// Sets the issuer that a token must have, if the answer names one: most do not. Where it names
+    /// none, the principal has this issuer, so that [`Revocations`](super::Revocations) by issuer
+    /// match. Defaults to any issuer.
     pub fn with_issuer(self, issuer: impl Into<Arc<str>>) -> Self {
         let issuer = issuer.into();
         self.with(|settings| settings.rules.issuer = Some(issuer))
