@@ -9,35 +9,43 @@ use base64::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-/// The secrets of a request, which must not show in an error about it.
+/// The secrets of a request, which must not show in an error about it. Few requests fail, so their
+/// forms are made only then.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    /// In lower case, since escapes come in either.
-    forms: Vec<Zeroizing<String>>,
+    secrets: Vec<Zeroizing<String>>,
 }
 
 impl Secrets {
-    /// Adds `secret` in the forms in which a server or a proxy may repeat it.
     pub(crate) fn add(&mut self, secret: &str) {
-        if secret.is_empty() {
-            return;
+        if !secret.is_empty() {
+            self.secrets.push(Zeroizing::new(secret.to_owned()));
         }
-        for form in [
-            secret.to_owned(),
-            form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-            utf8_percent_encode(secret, ESCAPED).to_string(),
-            utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
-            BASE64_STANDARD.encode(secret),
-            BASE64_STANDARD_NO_PAD.encode(secret),
-            BASE64_URL_SAFE.encode(secret),
-            BASE64_URL_SAFE_NO_PAD.encode(secret),
-        ] {
-            let mut form = Zeroizing::new(form);
-            form.make_ascii_lowercase();
-            if !self.forms.contains(&form) {
-                self.forms.push(form);
+    }
+
+    /// Returns the forms in which a server or a proxy may repeat the secrets: in lower case, since
+    /// escapes come in either.
+    fn forms(&self) -> Vec<Zeroizing<String>> {
+        let mut forms = Vec::new();
+        for secret in self.secrets.iter().map(|secret| secret.as_str()) {
+            for form in [
+                secret.to_owned(),
+                form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+                utf8_percent_encode(secret, ESCAPED).to_string(),
+                utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+                BASE64_STANDARD.encode(secret),
+                BASE64_STANDARD_NO_PAD.encode(secret),
+                BASE64_URL_SAFE.encode(secret),
+                BASE64_URL_SAFE_NO_PAD.encode(secret),
+            ] {
+                let mut form = Zeroizing::new(form);
+                form.make_ascii_lowercase();
+                if !forms.contains(&form) {
+                    forms.push(form);
+                }
             }
         }
+        forms
     }
 
     /// Replaces the secrets in `text`, in any case, by a marker. Returns an empty text if the
@@ -45,7 +53,8 @@ impl Secrets {
     pub(crate) fn redact(&self, text: &str) -> String {
         // Lower case moves no byte of ASCII, and no other.
         let folded = text.to_ascii_lowercase();
-        let found = self.forms.iter().flat_map(|form| folded.match_indices(form.as_str()));
+        let forms = self.forms();
+        let found = forms.iter().flat_map(|form| folded.match_indices(form.as_str()));
         let mut found: Vec<_> = found.map(|(start, form)| (start, start + form.len())).collect();
         found.sort_unstable();
         let (mut clean, mut done) = (String::new(), 0);
@@ -59,7 +68,7 @@ impl Secrets {
         }
         clean.push_str(text.get(done..).unwrap_or_default());
         let folded = clean.to_ascii_lowercase();
-        match self.forms.iter().any(|form| folded.contains(form.as_str())) {
+        match forms.iter().any(|form| folded.contains(form.as_str())) {
             true => String::new(),
             false => clean,
         }
@@ -139,12 +148,12 @@ mod tests {
                 let secret = all.get(secret).map_or("", String::as_str);
                 let mut forms = Secrets::default();
                 forms.add(secret);
-                text.push_str(forms.forms.get(form).map_or(secret, |form| form.as_str()));
+                text.push_str(forms.forms().get(form).map_or(secret, |form| form.as_str()));
                 text.push_str(&between);
             }
             for clean in [secrets.redact(&text), secrets.scrub(&text)] {
                 let folded = clean.to_ascii_lowercase();
-                for secret in all.iter().chain(secrets.forms.iter().map(|form| &**form)) {
+                for secret in all.iter().chain(secrets.forms().iter().map(|form| &**form)) {
                     prop_assert!(!clean.contains(secret), "{clean:?} shows {secret:?}");
                     prop_assert!(!folded.contains(secret), "{clean:?} shows {secret:?}");
                 }
