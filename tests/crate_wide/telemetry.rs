@@ -163,7 +163,7 @@ async fn a_server_that_refuses_the_credentials_of_a_resource_is_a_warning_once_i
         for _ in 0..3 {
             let request = Request::new(());
             let head = RequestHead::from_request(&request);
-            assert!(introspection.validate("t", head).wait().await.is_err());
+            assert!(introspection.validate("mF_9.B5f-4.1JqM", head).wait().await.is_err());
         }
     })
     .await;
