@@ -141,6 +141,12 @@ impl ClientAuthentication {
         matches!(self.method, Method::Query)
     }
 
+    /// Returns `true` if each request is signed, which takes time.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "introspection asks"))]
+    pub(crate) fn signs(&self) -> bool {
+        matches!(self.method, Method::Assertion { .. })
+    }
+
     /// Returns `true` if the client authenticates by a certificate.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.method, Method::Tls)

@@ -38,6 +38,10 @@ pub(crate) enum PostError {
 /// Posts `params` after those by which `client` authenticates, and returns the answer, whatever its
 /// status. The request is made by this call, the future sends it. `secrets` are the secrets among
 /// `params`.
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "introspection does it in two steps")
+)]
 pub(crate) fn post(
     asked: Asked<'_>,
     client: &ClientAuthentication,
@@ -48,14 +52,22 @@ pub(crate) fn post(
 ) -> impl Future<Output = Result<Answered, PostError>> + Send + use<> {
     let request = request(asked, client, params, accept, &mut secrets);
     let transport = transport.clone();
-    async move {
-        let sent = transport.send_without(request?, |text| secrets.redact(text)).await;
-        let response = sent.map_err(PostError::Transport)?;
-        Ok(Answered { response, secrets })
-    }
+    async move { send(request?, secrets, &transport).await }
 }
 
-fn request(
+/// Sends a [`request`] that was made with `secrets`.
+pub(crate) async fn send(
+    request: Request<Full<Bytes>>,
+    secrets: Secrets,
+    transport: &Transport,
+) -> Result<Answered, PostError> {
+    let sent = transport.send_without(request, |text| secrets.redact(text)).await;
+    let response = sent.map_err(PostError::Transport)?;
+    Ok(Answered { response, secrets })
+}
+
+/// Makes the request of [`post`], and adds the secrets of the client to `secrets`.
+pub(crate) fn request(
     asked: Asked<'_>,
     client: &ClientAuthentication,
     params: &Params<'_>,

@@ -12,36 +12,44 @@ use zeroize::Zeroizing;
 /// Shorter texts are looked for as whole words only: inside words they are found by chance.
 const MIN_INSIDE: usize = 8;
 
-/// The secrets of a request, to be removed from errors about it.
+/// The secrets of a request, to be removed from errors about it. Few requests fail, so their forms
+/// are made only then.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    /// All forms of all secrets, in lower case: `%2F` and `%2f` are the same escape.
-    forms: Vec<Zeroizing<String>>,
+    secrets: Vec<Zeroizing<String>>,
 }
 
 impl Secrets {
-    /// Adds `secret` in each form in which a server or a proxy may repeat it: plain, form-encoded,
-    /// percent-encoded, and as base64. An empty one is ignored.
+    /// Adds `secret`. An empty one is ignored.
     pub(crate) fn add(&mut self, secret: &str) {
-        if secret.is_empty() {
-            return;
+        if !secret.is_empty() {
+            self.secrets.push(Zeroizing::new(secret.to_owned()));
         }
-        for form in [
-            secret.to_owned(),
-            form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-            utf8_percent_encode(secret, ESCAPED).to_string(),
-            utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
-            BASE64_STANDARD.encode(secret),
-            BASE64_STANDARD_NO_PAD.encode(secret),
-            BASE64_URL_SAFE.encode(secret),
-            BASE64_URL_SAFE_NO_PAD.encode(secret),
-        ] {
-            let mut form = Zeroizing::new(form);
-            form.make_ascii_lowercase();
-            if !self.forms.contains(&form) {
-                self.forms.push(form);
+    }
+
+    /// Returns the forms in which a server or a proxy may repeat the secrets: plain, form-encoded,
+    /// percent-encoded, and as base64. They are in lower case: `%2F` and `%2f` are the same escape.
+    fn forms(&self) -> Vec<Zeroizing<String>> {
+        let mut forms = Vec::new();
+        for secret in self.secrets.iter().map(|secret| secret.as_str()) {
+            for form in [
+                secret.to_owned(),
+                form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+                utf8_percent_encode(secret, ESCAPED).to_string(),
+                utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
+                BASE64_STANDARD.encode(secret),
+                BASE64_STANDARD_NO_PAD.encode(secret),
+                BASE64_URL_SAFE.encode(secret),
+                BASE64_URL_SAFE_NO_PAD.encode(secret),
+            ] {
+                let mut form = Zeroizing::new(form);
+                form.make_ascii_lowercase();
+                if !forms.contains(&form) {
+                    forms.push(form);
+                }
             }
         }
+        forms
     }
 
     /// Replaces each secret in `text` by a marker, in upper or lower case. One of less than eight
@@ -50,7 +58,8 @@ impl Secrets {
     pub(crate) fn redact(&self, text: &str) -> String {
         // Every byte stays at its offset: only ASCII letters change.
         let folded = text.to_ascii_lowercase();
-        let mut found: Vec<_> = self.places(&folded).collect();
+        let forms = self.forms();
+        let mut found: Vec<_> = places(&forms, &folded).collect();
         found.sort_unstable();
         let (mut clean, mut copied_to) = (String::new(), 0);
         for (start, end) in found {
@@ -63,17 +72,10 @@ impl Secrets {
         }
         clean.push_str(text.get(copied_to..).unwrap_or_default());
         let folded = clean.to_ascii_lowercase();
-        match self.places(&folded).next() {
+        match places(&forms, &folded).next() {
             Some(_) => String::new(),
             None => clean,
         }
-    }
-
-    /// Returns where secrets begin and end in `text`, which is in lower case.
-    fn places<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (usize, usize)> {
-        let found = self.forms.iter().flat_map(|form| text.match_indices(form.as_str()));
-        let found = found.map(|(start, form)| (start, start + form.len()));
-        found.filter(|(start, end)| end - start >= MIN_INSIDE || is_word(text, *start, *end))
     }
 
     /// Returns foreign text that is fit for an error: without the secrets, on one line, and at most
@@ -81,6 +83,16 @@ impl Secrets {
     pub(crate) fn scrub(&self, text: &str) -> String {
         scrub::redacted(text, |text| self.redact(text))
     }
+}
+
+/// Returns where `forms` begin and end in `text`, which is in lower case.
+fn places<'a>(
+    forms: &'a [Zeroizing<String>],
+    text: &'a str,
+) -> impl Iterator<Item = (usize, usize)> {
+    let found = forms.iter().flat_map(|form| text.match_indices(form.as_str()));
+    let found = found.map(|(start, form)| (start, start + form.len()));
+    found.filter(|(start, end)| end - start >= MIN_INSIDE || is_word(text, *start, *end))
 }
 
 /// Returns `true` if no letter, digit or underscore is next to this part of `text`, the escapes of
@@ -178,12 +190,12 @@ mod tests {
                 let secret = all.get(secret).map_or("", String::as_str);
                 let mut forms = Secrets::default();
                 forms.add(secret);
-                text.push_str(forms.forms.get(form).map_or(secret, |form| form.as_str()));
+                text.push_str(forms.forms().get(form).map_or(secret, |form| form.as_str()));
                 text.push_str(&between);
             }
             for clean in [secrets.redact(&text), secrets.scrub(&text)] {
                 let folded = clean.to_ascii_lowercase();
-                for secret in all.iter().chain(secrets.forms.iter().map(|form| &**form)) {
+                for secret in all.iter().chain(secrets.forms().iter().map(|form| &**form)) {
                     prop_assert!(!clean.contains(secret), "{clean:?} shows {secret:?}");
                     prop_assert!(!folded.contains(secret), "{clean:?} shows {secret:?}");
                 }

@@ -24,3 +24,9 @@ pub(crate) fn decided(
         "access token checked"
     );
 }
+
+/// Logs that an authorization server does not answer introspection requests. The text is fit for one
+/// line.
+pub(crate) fn not_introspected(error: &str) {
+    event!(target: "tower_oauth2::server", tracing::Level::WARN, error, "tokens not introspected");
+}

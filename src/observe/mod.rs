@@ -26,6 +26,6 @@ use absent::metrics;
 #[cfg(not(feature = "tracing"))]
 use absent::tracing as facade;
 #[cfg(feature = "server")]
-pub(crate) use decisions::decided;
+pub(crate) use decisions::{decided, not_introspected};
 #[cfg(feature = "server")]
 pub(crate) use words::Outcome;

@@ -147,6 +147,34 @@ async fn a_fetch_is_one_span_however_many_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_the_credentials_of_a_resource_is_a_warning_once_in_a_while() {
+    use tower_oauth2::{
+        RequestHead,
+        validate::{Introspection, ValidateToken},
+    };
+    let refuses = service_fn(|_: Request<Body>| async {
+        let body = Body::from(r#"{"error":"invalid_client"}"#);
+        Ok::<_, io::Error>(http::Response::builder().status(401).body(body).unwrap())
+    });
+    let client = ClientAuthentication::basic("api", SECRET);
+    let url = "https://as.example/introspect";
+    let introspection = Introspection::new(url, client, Transport::new(refuses)).unwrap();
+    let ((), log) = traced(async {
+        for _ in 0..3 {
+            let request = Request::new(());
+            let head = RequestHead::from_request(&request);
+            assert!(introspection.validate("mF_9.B5f-4.1JqM", head).wait().await.is_err());
+        }
+    })
+    .await;
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("tower_oauth2::server: tokens not introspected"), "{log}");
+    assert!(warnings[0].contains("(401 Unauthorized): invalid_client"), "{log}");
+    assert_absent(&[SECRET], &log);
+}
+
+#[tokio::test]
 async fn nothing_secret_is_told_whoever_repeats_it() {
     // The transport fails with everything that it was sent.
     let echoing = service_fn(async |request: Request<Body>| {

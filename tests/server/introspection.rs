@@ -27,13 +27,13 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, SigningKey, Transport,
+    Algorithm, ClientAuthentication, SigningKey, SigningKeySource, Transport,
     client::AddBearer,
     server::{Authenticated, RenderRefusals, RequireScope, RequireToken},
     testing::{AuthorizationServer, JwtFormat, ManualClock, RegisteredClient},
     validate::{
-        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, StaticTokens,
-        ValidateToken, first_of,
+        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, Revocations,
+        StaticTokens, ValidateToken, first_of,
     },
 };
 
@@ -649,6 +649,109 @@ async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
         assert!(!body.contains("client"), "{body}");
     }
     assert_eq!(endpoint.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_revocation_by_issuer_matches_a_token_whose_answer_names_no_issuer() {
+    let endpoint = Endpoint::active(json!({"jti": "j"}));
+    let list = Revocations::new().with_clock(endpoint.clock.clock());
+    let validator = list.guard(endpoint.introspection().with_issuer(ISSUER));
+    assert_eq!(status(&validator, TOKEN).await, 200);
+    list.revoke_id(Some(ISSUER), "j", None).unwrap();
+    assert_eq!(status(&validator, TOKEN).await, 401);
+}
+
+#[tokio::test]
+async fn a_token_with_an_empty_name_is_refused() {
+    for name in ["iss", "sub", "client_id", "jti"] {
+        let endpoint = Endpoint::active(json!({name: ""}));
+        refused(&call(&guarded(endpoint.introspection()), TOKEN).await);
+        refused(&call(&guarded(endpoint.introspection().with_issuer(ISSUER)), TOKEN).await);
+    }
+}
+
+/// An endpoint that never answers, and how often it is asked.
+fn hanging(clock: &ManualClock) -> (Introspection, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let hangs = service_fn(move |_: Request<Full<Bytes>>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    });
+    let transport = Transport::new(hangs).with_clock(clock.clock());
+    (introspection(URL, transport, clock), asked)
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_wait_for_a_second_and_are_then_refused() {
+    let clock = ManualClock::new();
+    for bound in [64, 3] {
+        let (introspection, asked) = hanging(&clock);
+        let introspection = match bound {
+            64 => introspection,
+            bound => introspection.with_max_requests(bound),
+        };
+        let service = guarded(introspection);
+        let tokens: Vec<_> = (0..bound + 3).map(|number| format!("t{number}")).collect();
+        let mut calls: Vec<_> =
+            tokens.iter().map(|token| tokio_test::task::spawn(call(&service, token))).collect();
+        calls.iter_mut().for_each(|call| assert!(call.poll().is_pending()));
+        assert_eq!(asked.load(Ordering::Relaxed), bound);
+        clock.advance(seconds(1));
+        for waiting in &mut calls[bound..] {
+            assert_eq!(outage(&tokio_test::assert_ready!(waiting.poll())), 1);
+        }
+        // The request of a caller that goes away leaves its place to another.
+        drop(calls.swap_remove(0));
+        let mut next = tokio_test::task::spawn(call(&service, "next"));
+        assert!(next.poll().is_pending());
+        assert_eq!(asked.load(Ordering::Relaxed), bound + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_times_out_again_and_again_is_left_alone_until_it_answers() {
+    let clock = ManualClock::new();
+    let (introspection, asked) = hanging(&clock);
+    let service = guarded(introspection);
+    let time_out = || {
+        let mut waiting = tokio_test::task::spawn(call(&service, TOKEN));
+        assert!(waiting.poll().is_pending());
+        clock.advance(seconds(5));
+        outage(&tokio_test::assert_ready!(waiting.poll()));
+    };
+    (0..5).for_each(|_| time_out());
+    // The first of them is 20 seconds ago.
+    assert_eq!(outage(&call(&service, "another").await), 4);
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
+    clock.advance(seconds(4));
+    let mut trial = tokio_test::task::spawn(call(&service, TOKEN));
+    assert!(trial.poll().is_pending());
+    assert_eq!(outage(&call(&service, "another").await), 5, "one at a time");
+    assert_eq!(asked.load(Ordering::Relaxed), 6);
+}
+
+#[tokio::test]
+async fn each_request_of_a_client_that_signs_is_signed_anew_and_off_the_executor() {
+    let endpoint = Endpoint::active(json!({}));
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let seen = threads.clone();
+    let asked_for = SigningKeySource::from_fn(move || {
+        seen.lock().unwrap().push(std::thread::current().id());
+        Ok::<_, Infallible>(key.clone())
+    });
+    let client = ClientAuthentication::private_key_jwt("api", asked_for).unwrap();
+    let introspection = Introspection::new(URL, client, endpoint.transport()).unwrap();
+    let service = guarded(introspection.with_clock(endpoint.clock.clock()));
+    for _ in 0..2 {
+        assert_eq!(call(&service, TOKEN).await.status(), 200);
+    }
+    let here = std::thread::current().id();
+    let threads = threads.lock().unwrap();
+    assert!(threads.len() == 2 && threads.iter().all(|thread| *thread != here));
+    let asked = endpoint.asked.lock().unwrap();
+    assert_ne!(asked[0].body(), asked[1].body());
 }
 
 async fn text_of(response: Response<Full<Bytes>>) -> String {

@@ -24,4 +24,5 @@ mod recall;
 mod require_token;
 mod revocation;
 mod revocation_endpoint;
+mod revoked_for_good;
 mod server_cases;

@@ -114,7 +114,8 @@ where
     A: Fn(ClientCredentials) -> AF + Send + Sync + 'static,
     AF: Future<Output = Result<(), RevocationError>> + Send + 'static,
 {
-    /// Creates an endpoint that adds the tokens to `revocations`, for the longest lifetime of a token.
+    /// Creates an endpoint that adds the tokens to `revocations`: a JWT until its `exp`, another token
+    /// for [the longest lifetime](Revocations::with_max_lifetime), or for good if the list has none.
     /// For access tokens of which only the text is known. Any client may revoke any token that it has.
     ///
     /// Text that is not a token is added too, so a client could fill the list: use

@@ -7,24 +7,32 @@
 mod answer;
 mod back_off;
 mod format;
+mod load;
 mod rules;
 #[cfg(feature = "jwt")]
 mod signed;
 
-use super::{CacheSupport, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
+use super::{
+    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict, times::Leeway,
+};
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
+    TransportErrorKind,
     back_channel::{
         client_authentication::Asked,
-        form_post::{Answered, PostError, post},
+        form_post::{self, Answered, PostError},
+        scrub,
         secrets::Secrets,
     },
+    observe,
     vocabulary::origin::fetchable,
 };
 use answer::Members;
-use back_off::BackOff;
+use bytes::Bytes;
 use format::{Format, Json};
-use http::Uri;
+use http::{Request, Uri};
+use http_body_util::Full;
+use load::Load;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use serde_json::Value;
@@ -36,6 +44,7 @@ use std::{
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
+use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 /// The longest answer that is read.
@@ -56,7 +65,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///    token, and a token that is bound to a key (`cnf`, DPoP) are refused.
 /// 3. While the server wants no requests (429, or 5xx with `Retry-After`, at most an hour), it gets
 ///    none: 503, with the time that is left.
-/// 4. The token is sent in the body of the request, never in a URL.
+/// 4. At most 64 requests are in flight at once. Others wait for up to a second, then get 503 with
+///    `Retry-After`.
+/// 5. After five time-outs in a row the server gets no requests for a second, and then for a fifth of
+///    the length of the outage, at most 30 s: 503, with the time that is left. After that it gets one
+///    request at a time until it answers.
+/// 6. An outage is logged at WARN, at most every 10 s. Such is a server that refuses the credentials
+///    of this resource.
+/// 7. The token is sent in the body of the request, never in a URL.
 ///
 /// The server answers `"active": false` for a revoked token and for an unknown one alike
 /// ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)), and that verdict is final:
@@ -68,15 +84,18 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
 /// `auth_time`. A `scope` that is a list has one scope in each item, and an item that is not a
-/// scope, such as one with a space, grants nothing. Other members are for
-/// [`with_claims`](Self::with_claims).
+/// scope, such as one with a space, grants nothing. A token whose `iss`, `sub`, `client_id` or `jti` is
+/// empty is refused. Other members are for [`with_claims`](Self::with_claims).
 ///
-/// A clone asks the same server, and shares its back-off.
+/// A client that signs its requests (`private_key_jwt`) signs each of them, on a thread for blocking
+/// work of the tokio runtime.
+///
+/// A clone asks the same server, and shares its back-off and the bound on requests in flight.
 ///
 /// # Defaults
 ///
 /// Any audience and any issuer; a leeway of 30 s; answers within 5 s and of at most 256 KiB, or
-/// the transport's own bounds if they are lower.
+/// the transport's own bounds if they are lower; 64 requests at once.
 ///
 /// # Revoked tokens
 ///
@@ -117,7 +136,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 #[must_use]
 pub struct Introspection<C = ()> {
     settings: Arc<Settings>,
-    back_off: Arc<BackOff>,
+    load: Arc<Load>,
     claims: fn(Members) -> Result<C, Rejection>,
 }
 
@@ -154,7 +173,8 @@ impl Introspection {
         let rules = Rules::default();
         let format = Arc::new(Json);
         let settings = Settings { url, client, transport, rules, format };
-        Ok(Self { settings: Arc::new(settings), back_off: Arc::default(), claims: |_| Ok(()) })
+        let load = Arc::new(Load::new(load::DEFAULT_MAX_REQUESTS));
+        Ok(Self { settings: Arc::new(settings), load, claims: |_| Ok(()) })
     }
 }
 
@@ -183,8 +203,9 @@ impl<C> Introspection<C> {
         self.with(|settings| settings.rules.missing_audience = true)
     }
 
-    /// Sets the issuer that a token must have, if the answer names one: most do not. Defaults to any
-    /// issuer.
+    /// Sets the issuer that a token must have, if the answer names one: most do not. Where it names
+    /// none, the principal has this issuer, so that [`Revocations`](super::Revocations) by issuer
+    /// match. Defaults to any issuer.
     pub fn with_issuer(self, issuer: impl Into<Arc<str>>) -> Self {
         let issuer = issuer.into();
         self.with(|settings| settings.rules.issuer = Some(issuer))
@@ -209,6 +230,13 @@ impl<C> Introspection<C> {
         })
     }
 
+    /// Sets how many requests are in flight at once. A request beyond them waits for up to a second,
+    /// then the token is refused with 503. Call it before cloning. Defaults to 64.
+    pub fn with_max_requests(mut self, requests: usize) -> Self {
+        self.load = Arc::new(Load::new(requests));
+        self
+    }
+
     /// Sets the clock, for expiry, back-off and the deadline. Defaults to the transport's.
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.transport = settings.transport.clone().with_clock(clock))
@@ -219,7 +247,7 @@ impl<C> Introspection<C> {
     pub fn with_claims<D: DeserializeOwned>(self) -> Introspection<D> {
         Introspection {
             settings: self.settings,
-            back_off: self.back_off,
+            load: self.load,
             claims: |members| {
                 let unfit = "the access token does not say what this resource has to know";
                 serde_json::from_value(Value::Object(members))
@@ -230,32 +258,73 @@ impl<C> Introspection<C> {
 }
 
 impl<C: 'static> Introspection<C> {
-    fn ask(&self, token: &str) -> impl Future<Output = Verdict<C>> + Send + use<C> {
-        let this = self.clone();
+    /// Returns the verdict, and logs an outage.
+    async fn ask(self, token: Zeroizing<String>) -> Verdict<C> {
+        let clock = self.settings.transport.clock();
+        // Until then a request that waits holds no more than its token.
+        let _slot = self.load.enter(clock).await?;
+        let verdict = self.answer(&token).await;
+        if let Err(rejection) = &verdict
+            && rejection.kind() == RejectionKind::Unavailable
+            && self.load.back_off.may_warn(clock.monotonic())
+        {
+            observe::not_introspected(&scrub::description(rejection.description()));
+        }
+        verdict
+    }
+
+    async fn answer(&self, token: &str) -> Verdict<C> {
+        let Settings { transport, rules, format, .. } = &*self.settings;
+        let (clock, back_off) = (transport.clock(), &self.load.back_off);
+        let answered = self.settings.post(token).await;
+        match &answered {
+            Ok(_) => back_off.answered(),
+            Err(PostError::Transport(error)) if error.kind() == TransportErrorKind::TimedOut => {
+                back_off.timed_out(clock.monotonic());
+            }
+            Err(_) => {}
+        }
+        let Answered { response, secrets } = answered.map_err(unasked)?;
+        let now = clock.wall();
+        if let Some(wait) = answer::back_off(&response, now) {
+            back_off.extend(clock.monotonic(), wait);
+        }
+        let body = answer::body(&response, &secrets, now)?;
+        let members = answer::active(format.read(body, now, rules.leeway).await?)?;
+        let principal = rules.judge(&members, now)?;
+        let good_until = rules.good_until(&principal);
+        let validated = Validated::new(principal, (self.claims)(members)?);
+        Ok(Arc::new(validated.with_good_until(good_until)))
+    }
+}
+
+impl Settings {
+    /// Asks about `token`. A signature is made off the executor, and for each request: an assertion is
+    /// good once.
+    async fn post(self: &Arc<Self>, token: &str) -> Result<Answered, PostError> {
+        let made = match self.client.signs().then(Handle::try_current) {
+            Some(Ok(runtime)) => {
+                let (this, token) = (self.clone(), Zeroizing::new(token.to_owned()));
+                let made = runtime.spawn_blocking(move || this.request(&token)).await;
+                let failed = |_| PostError::Client("the assertion could not be signed".into());
+                made.map_err(failed)?
+            }
+            _ => self.request(token),
+        };
+        let (request, secrets) = made?;
+        form_post::send(request, secrets, &self.transport).await
+    }
+
+    fn request(&self, token: &str) -> Result<(Request<Full<Bytes>>, Secrets), PostError> {
         let mut secrets = Secrets::default();
         secrets.add(token);
-        let Settings { url, client, transport, format, rules, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let accept = format.media_type();
-        let asked =
-            Asked { endpoint: url, issuer: rules.issuer.as_deref(), clock: transport.clock() };
-        let posted = post(asked, client, &params, accept, secrets, transport);
-        async move {
-            let Settings { transport, rules, format, .. } = &*this.settings;
-            let clock = transport.clock();
-            let Answered { response, secrets } = posted.await.map_err(unasked)?;
-            let now = clock.wall();
-            if let Some(wait) = answer::back_off(&response, now) {
-                this.back_off.extend(clock.monotonic(), wait);
-            }
-            let body = answer::body(&response, &secrets, now)?;
-            let members = answer::active(format.read(body, now, rules.leeway).await?)?;
-            let principal = rules.judge(&members, now)?;
-            let good_until = rules.good_until(&principal);
-            let validated = Validated::new(principal, (this.claims)(members)?);
-            Ok(Arc::new(validated.with_good_until(good_until)))
-        }
+        let (issuer, clock) = (self.rules.issuer.as_deref(), self.transport.clock());
+        let asked = Asked { endpoint: &self.url, issuer, clock };
+        let accept = self.format.media_type();
+        let request = form_post::request(asked, &self.client, &params, accept, &mut secrets)?;
+        Ok((request, secrets))
     }
 }
 
@@ -276,10 +345,14 @@ impl<C: Send + Sync + 'static> ValidateToken for Introspection<C> {
     type Future = IntrospectionFuture<C>;
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<IntrospectionFuture<C>> {
-        match self.back_off.left(self.settings.transport.clock().monotonic()) {
-            None => Answer::Pending(IntrospectionFuture { asked: Box::pin(self.ask(token)) }),
-            Some(left) => Answer::Ready(Err(Rejection::unavailable(Some(left))
-                .with_cause("the introspection endpoint asked for no requests for a while"))),
+        match self.load.back_off.admit(self.settings.transport.clock().monotonic()) {
+            Ok(()) => {
+                let asked = self.clone().ask(Zeroizing::new(token.to_owned()));
+                Answer::Pending(IntrospectionFuture { asked: Box::pin(asked) })
+            }
+            Err(left) => {
+                Answer::Ready(Err(Rejection::unavailable(Some(left)).with_cause(load::BACKING_OFF)))
+            }
         }
     }
 
@@ -318,11 +391,7 @@ impl<C> Future for IntrospectionFuture<C> {
 
 impl<C> Clone for Introspection<C> {
     fn clone(&self) -> Self {
-        Self {
-            settings: self.settings.clone(),
-            back_off: self.back_off.clone(),
-            claims: self.claims,
-        }
+        Self { settings: self.settings.clone(), load: self.load.clone(), claims: self.claims }
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Rules {
     pub(super) audience: Option<Vec<Box<str>>>,
     pub(super) missing_audience: bool,
     pub(super) issuer: Option<Arc<str>>,
+    /// Who signs the answers, if they are signed.
+    pub(super) signer: Option<Arc<str>>,
     pub(super) leeway: Leeway,
 }
 
@@ -44,18 +46,13 @@ impl Rules {
                 Rejection::invalid("the access token is not good yet")
             }
         })?;
-        let issuer = text(members, "iss")?;
-        if let (Some(own), Some(issuer)) = (&self.issuer, issuer)
-            && **own != *issuer
-        {
-            return Err(Rejection::invalid("the access token is of another issuer"));
-        }
+        let issuer = self.issuer_of(members)?;
         let audience = self.check_audience(members)?;
         Ok(Principal {
-            subject: text(members, "sub")?.map(Into::into),
-            client_id: text(members, "client_id")?.map(Into::into),
-            issuer: issuer.map(Into::into),
-            token_id: text(members, "jti")?.map(Into::into),
+            subject: name(members, "sub")?.map(Into::into),
+            client_id: name(members, "client_id")?.map(Into::into),
+            issuer,
+            token_id: name(members, "jti")?.map(Into::into),
             audience: audience.iter().flat_map(Texts::iter).map(Into::into).collect(),
             scopes: scopes(members)?,
             issued_at: NumericDate::optional(times.iat, "the time of issue is not a date")?,
@@ -66,6 +63,17 @@ impl Rules {
                 "the time of log-in is not a date",
             )?,
         })
+    }
+
+    /// Returns the issuer that the answer names, or else the one that is known to have answered.
+    fn issuer_of(&self, members: &Members) -> Result<Option<Arc<str>>, Rejection> {
+        match (name(members, "iss")?, &self.issuer) {
+            (Some(named), Some(own)) if **own != *named => {
+                Err(Rejection::invalid("the access token is of another issuer"))
+            }
+            (Some(named), None) => Ok(Some(named.into())),
+            (_, own) => Ok(own.as_ref().or(self.signer.as_ref()).cloned()),
+        }
     }
 
     fn check_audience<'m>(&self, members: &'m Members) -> Result<Option<Texts<'m>>, Rejection> {
@@ -159,6 +167,16 @@ fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejecti
     }
 }
 
+/// Reads the name of someone or something. An empty one is no name, and not an absent one either.
+fn name<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, Rejection> {
+    match member(members, name) {
+        Some(Value::String(text)) if text.is_empty() => {
+            Err(Rejection::invalid(format!("the `{name}` of the access token is empty")))
+        }
+        _ => text(members, name),
+    }
+}
+
 /// Reads one text, or a list of texts.
 pub(super) fn texts<'m>(members: &'m Members, name: &str) -> Result<Option<Texts<'m>>, Rejection> {
     let text = |item: &'m Value| item.as_str().map(Cow::Borrowed);
@@ -221,7 +239,7 @@ mod tests {
             .with_authentication(Some("high"), Some(at(800)));
         assert_eq!(judge(&exact(), members), Ok(principal));
 
-        let listed = json!({"scope": ["read", "a\"b", "x y", ""], "aud": ["a", "b"], "sub": ""});
+        let listed = json!({"scope": ["read", "a\"b", "x y", ""], "aud": ["a", "b"], "acr": ""});
         let principal = Principal::without_subject()
             .with_scopes("read".parse().unwrap())
             .with_audience(["a", "b"]);
@@ -310,11 +328,26 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_is_compared_where_it_is_named() {
+    fn an_issuer_is_compared_where_it_is_named_and_known_where_it_is_not() {
         let rules = Rules { issuer: Some("https://as.example".into()), ..Rules::default() };
-        assert!(judge(&rules, json!({"iss": "https://as.example"})).is_ok());
-        assert!(judge(&rules, json!({})).is_ok());
+        let signed = Rules { signer: rules.issuer.clone(), ..Rules::default() };
+        let principal = Ok(Principal::without_subject().with_issuer("https://as.example"));
+        for rules in [&rules, &signed] {
+            assert_eq!(judge(rules, json!({"iss": "https://as.example"})), principal);
+            assert_eq!(judge(rules, json!({})), principal);
+        }
         assert_eq!(judge(&rules, json!({"iss": "https://as.example/"})), Err(Invalid));
+    }
+
+    #[test]
+    fn an_empty_name_is_not_an_absent_one() {
+        let rules = Rules { issuer: Some("https://as.example".into()), ..Rules::default() };
+        for name in ["iss", "sub", "client_id", "jti"] {
+            for rules in [&rules, &exact()] {
+                assert_eq!(judge(rules, json!({name: ""})), Err(Invalid), "{name}");
+                assert!(judge(rules, json!({name: null})).is_ok(), "{name}");
+            }
+        }
     }
 
     #[test]

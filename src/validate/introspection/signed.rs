@@ -108,8 +108,9 @@ impl<C> Introspection<C> {
     /// Asks for answers signed by `issuer` with one of `keys`
     /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)), and accepts no other. The type, the
     /// issuer, the audience (the identifier of the client that asks) and the signature are checked;
-    /// a failure there is an outage. Encrypted answers are not read. Defaults to plain JSON, which
-    /// TLS alone protects.
+    /// a failure there is an outage. Encrypted answers are not read. A token whose answer names no
+    /// issuer is of `issuer`, or of that of [`with_issuer`](Self::with_issuer). Defaults to plain
+    /// JSON, which TLS alone protects.
     ///
     /// # Errors
     ///
@@ -123,7 +124,10 @@ impl<C> Introspection<C> {
         let client_id = client_id.ok_or_else(|| {
             ConfigError::new("a signed answer names the client that asks, and ClientAuthentication::none has no identifier")
         })?;
-        let signed = Signed { keys, issuer: issuer.into(), client_id };
-        Ok(self.with(|settings| settings.format = Arc::new(signed)))
+        let issuer = issuer.into();
+        Ok(self.with(|settings| {
+            settings.rules.signer = Some(issuer.clone());
+            settings.format = Arc::new(Signed { keys, issuer, client_id });
+        }))
     }
 }

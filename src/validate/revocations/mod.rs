@@ -3,6 +3,7 @@
 //! **In**: a token, an identifier or a subject to revoke. **Out**: refusals, and the end of the requests in flight. **Uses** the
 //! verdict and the revocation list.
 
+mod end;
 mod full;
 mod revocable;
 mod table;
@@ -12,9 +13,10 @@ pub use revocable::{Revocable, RevocableFuture};
 
 use super::{
     Principal, RevocationChanges, RevocationList, TokenFingerprint, ValidateToken,
-    token_shape::identity,
+    times::MAX_LEEWAY, token_shape::identity,
 };
 use crate::{Clock, vocabulary::keyed::Key};
+use end::Lives;
 use std::{
     fmt,
     sync::Arc,
@@ -29,22 +31,24 @@ use table::{Entry, Kind, Table};
 ///    it end ([`Authenticated::ended`](crate::server::Authenticated::ended)).
 /// 2. The list keeps digests of tokens and identifiers, under a random key. The signature of a JWT
 ///    is left out: the holder of a token can make a second valid one.
-/// 3. An entry lives until its tokens have expired: until the given instant, or for [the longest
-///    lifetime](Self::with_max_lifetime) of a token, and for [the leeway](Self::with_leeway). It
-///    cannot be removed before.
-/// 4. A full list refuses further entries with an error, and forgets none: see
+/// 3. An entry ends once its tokens have expired: at the given instant, at the `exp` of a JWT, or after
+///    [the longest lifetime](Self::with_max_lifetime) of a token, and [the leeway](Self::with_leeway)
+///    later. If none of these is known, it never ends. It cannot be removed before.
+/// 4. An entry ends only when both the wall clock and the monotonic clock show its end, so a wall
+///    clock that jumps forgets nothing. A token that had expired when an entry ended stays refused if
+///    the wall clock is set back.
+/// 5. A full list refuses further entries with an error, and forgets none: see
 ///    [`with_capacity`](Self::with_capacity).
-/// 5. A look-up takes no lock. In an empty list it is one load.
+/// 6. A look-up takes no lock. In an empty list it is a few loads.
 ///
 /// A clone is the same list. The list is local to the process: to share revocations, feed a list in
 /// each process, or implement [`RevocationList`].
 ///
 /// # Defaults
 ///
-/// The longest lifetime is 24 h, the leeway 1 min, the capacity 100,000 entries of some 100 bytes.
+/// No longest lifetime, a leeway of 5 min, a capacity of 100,000 entries of some 100 bytes.
 ///
 /// ```
-/// use std::time::SystemTime;
 /// use tower_oauth2::{
 ///     server::RequireToken,
 ///     validate::{Principal, Revocations, StaticTokens},
@@ -57,7 +61,7 @@ use table::{Entry, Kind, Table};
 ///
 /// revocations.revoke_token("mF_9.B5f-4.1JqM", None)?;
 /// // Alice logs out everywhere.
-/// revocations.revoke_subject(None, "alice", SystemTime::now(), None)?;
+/// revocations.revoke_subject_now(None, "alice", None)?;
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -65,8 +69,7 @@ use table::{Entry, Kind, Table};
 pub struct Revocations {
     shared: Arc<Shared>,
     clock: Clock,
-    max_lifetime: Duration,
-    leeway: Duration,
+    lives: Lives,
     capacity: usize,
 }
 
@@ -82,39 +85,45 @@ impl Revocations {
     #[must_use]
     pub fn new() -> Self {
         let (table, key) = (Table::default(), Key::random());
-        let shared = Shared { table, key, changes: RevocationChanges::new() };
-        Self {
-            shared: Arc::new(shared),
-            clock: Clock::system(),
-            max_lifetime: Duration::from_secs(24 * 60 * 60),
-            leeway: Duration::from_secs(60),
-            capacity: 100_000,
-        }
+        let shared = Arc::new(Shared { table, key, changes: RevocationChanges::new() });
+        let clock = Clock::system();
+        let lives = Lives { start: clock.now(), max_lifetime: None, leeway: MAX_LEEWAY };
+        Self { shared, clock, lives, capacity: 100_000 }
     }
 
     /// Sets the clock by which entries end. Defaults to the system's.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.lives.start = clock.now();
         self.clock = clock;
         self
     }
 
-    /// Sets the longest lifetime of a token. An entry without an instant of its own is kept so long; a
-    /// token that lives longer is good again afterwards. Defaults to 24 h.
+    /// Sets the longest lifetime of a token. An entry whose end is not known ends so long after it was
+    /// added. Defaults to none: such an entry never ends.
+    ///
+    /// It must hold for every token: one that lives longer is good again afterwards. The list calls a
+    /// token revoked if its `iat` and `exp` show that it lives longer.
     #[must_use]
     pub fn with_max_lifetime(mut self, max_lifetime: Duration) -> Self {
-        self.max_lifetime = max_lifetime;
+        self.lives.max_lifetime = Some(max_lifetime);
         self
     }
 
-    /// Sets how long beyond its expiry a validator may accept a token. Defaults to 1 min.
+    /// Sets how long beyond its expiry, and how long before its time of issue, a validator may accept
+    /// a token. Defaults to 5 min, the longest that [`JwtValidator`](super::JwtValidator) and
+    /// [`Introspection`](super::Introspection) accept.
+    ///
+    /// A token that expired longer ago than an entry that has ended is refused, whatever the validator
+    /// finds.
     #[must_use]
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.lives.leeway = leeway;
         self
     }
 
-    /// Sets the highest number of entries. Defaults to 100,000.
+    /// Sets the highest number of entries. Defaults to 100,000. If entries never end, give each an
+    /// end, or set [the longest lifetime](Self::with_max_lifetime).
     ///
     /// A full list refuses new entries with an error to the caller. To drop an old entry would make a
     /// revoked token good again, and to refuse every token would let anyone who can revoke stop the
@@ -128,7 +137,9 @@ impl Revocations {
 
 /// Revocation.
 impl Revocations {
-    /// Revokes `token`, which expires at `until`, or without it after the longest lifetime.
+    /// Revokes `token`, which expires at `until`. [`Validated::good_until`](super::Validated::good_until)
+    /// says when, if the token was validated. `None` stands for the `exp` of a JWT, or else for the
+    /// longest lifetime. The entry of a JWT ends no earlier than its `exp`, which is not verified.
     ///
     /// # Errors
     ///
@@ -138,8 +149,8 @@ impl Revocations {
         token: &str,
         until: Option<SystemTime>,
     ) -> Result<(), RevocationsFull> {
-        let digest = self.fingerprint(token).0;
-        self.put(Kind::Token, digest, Entry { until: self.end(until, None), before: None })
+        let until = end::of_jwt(token).max(until);
+        self.put(Kind::Token, self.fingerprint(token).0, until, None)
     }
 
     /// Revokes the token of `issuer` with the [identifier](Principal::token_id) (`jti`) `id`. It expires
@@ -155,8 +166,7 @@ impl Revocations {
         id: &str,
         until: Option<SystemTime>,
     ) -> Result<(), RevocationsFull> {
-        let entry = Entry { until: self.end(until, None), before: None };
-        self.put(Kind::Id, self.digest(issuer, id), entry)
+        self.put(Kind::Id, self.digest(issuer, id), until, None)
     }
 
     /// Revokes every token of `issuer` for `subject` that was issued before `before`, or at an unknown
@@ -164,7 +174,8 @@ impl Revocations {
     /// `before` and now. The issuer `None` is for principals without an issuer, not for all.
     ///
     /// JWTs count whole seconds: tokens of the second of `before` count as older, unless `before` is
-    /// rounded down to a second too.
+    /// rounded down to a second too. A token of an issuer whose clock is ahead may have a later time of
+    /// issue than `before`, and stays good: see [`revoke_subject_now`](Self::revoke_subject_now).
     ///
     /// # Errors
     ///
@@ -176,8 +187,28 @@ impl Revocations {
         before: SystemTime,
         until: Option<SystemTime>,
     ) -> Result<(), RevocationsFull> {
-        let entry = Entry { until: self.end(until, Some(before)), before: Some(before) };
-        self.put(Kind::Subject, self.digest(issuer, subject), entry)
+        self.put(Kind::Subject, self.digest(issuer, subject), until, Some(before))
+    }
+
+    /// Revokes every token of `issuer` for `subject` that a validator may have accepted by now, as
+    /// [`revoke_subject`](Self::revoke_subject) does: those whose time of issue is not later than now
+    /// and [the leeway](Self::with_leeway), since the issuer's clock may be ahead.
+    ///
+    /// **A token that is issued within the leeway afterwards stays refused**, by default for its whole
+    /// life if it is issued in the next 5 min. Set the leeway of the list to that of the validator (by
+    /// default 30 s) to shorten this.
+    ///
+    /// # Errors
+    ///
+    /// When the list is full: the tokens are **not** revoked.
+    pub fn revoke_subject_now(
+        &self,
+        issuer: Option<&str>,
+        subject: &str,
+        until: Option<SystemTime>,
+    ) -> Result<(), RevocationsFull> {
+        let before = self.lives.after_every_issue(self.clock.wall());
+        self.put(Kind::Subject, self.digest(issuer, subject), until, before)
     }
 
     /// Returns the number of entries, some of which may be over.
@@ -197,39 +228,51 @@ impl Revocations {
         Revocable::new(validator, self.clone())
     }
 
-    fn put(&self, kind: Kind, digest: [u8; 32], entry: Entry) -> Result<(), RevocationsFull> {
-        let now = self.clock.wall();
+    fn put(
+        &self,
+        kind: Kind,
+        digest: [u8; 32],
+        until: Option<SystemTime>,
+        before: Option<SystemTime>,
+    ) -> Result<(), RevocationsFull> {
+        let now = self.clock.now();
+        let entry = Entry { until: self.lives.end(until, before, now), before };
         self.shared.table.put(kind, digest, entry, now, self.capacity)?;
         self.shared.changes.announce();
         Ok(())
-    }
-
-    /// Returns when an entry is over, or `None` if the clock cannot show it.
-    fn end(&self, until: Option<SystemTime>, before: Option<SystemTime>) -> Option<SystemTime> {
-        let now = self.clock.wall();
-        let start = before.map_or(now, |before| before.max(now));
-        until.or_else(|| start.checked_add(self.max_lifetime))?.checked_add(self.leeway)
     }
 
     fn digest(&self, issuer: Option<&str>, value: &str) -> [u8; 32] {
         self.shared.key.digest_pair(issuer.map(str::as_bytes), value.as_bytes())
     }
 
-    /// Returns `true` if a live entry revokes a token that was issued at `issued_at`.
-    fn finds(&self, kind: Kind, digest: &[u8; 32], issued_at: Option<SystemTime>) -> bool {
-        self.shared
-            .table
-            .get(kind, digest)
-            .is_some_and(|entry| entry.is_alive(self.clock.wall()) && entry.covers(issued_at))
+    /// Returns `true` if an entry revokes the token of `principal`. Past its end it still does, if the
+    /// token has an expiry by which to release it.
+    fn finds(&self, kind: Kind, digest: &[u8; 32], principal: &Principal) -> bool {
+        self.shared.table.get(kind, digest).is_some_and(|entry| {
+            entry.covers(principal.issued_at())
+                && (principal.expires_at().is_some() || entry.is_alive(self.clock.now()))
+        })
+    }
+
+    /// Returns `true` if the list may have forgotten, or would forget, a revocation of the token.
+    fn cannot_tell(&self, principal: &Principal) -> bool {
+        let Some(expiry) = principal.expires_at() else { return false };
+        let table = &self.shared.table;
+        let is_forgotten =
+            || expiry.checked_add(self.lives.leeway).map(|end| table.has_forgotten(end));
+        (!table.is_complete() && is_forgotten() == Some(true))
+            || principal
+                .issued_at()
+                .is_some_and(|issued_at| self.lives.are_exceeded(issued_at, expiry))
     }
 
     fn revokes_principal(&self, principal: &Principal) -> bool {
         let (table, issuer) = (&self.shared.table, principal.issuer());
         let finds = |kind, value: Option<&str>| {
             !table.is_empty(kind)
-                && value.is_some_and(|value| {
-                    self.finds(kind, &self.digest(issuer, value), principal.issued_at())
-                })
+                && value
+                    .is_some_and(|value| self.finds(kind, &self.digest(issuer, value), principal))
         };
         finds(Kind::Id, principal.token_id()) || finds(Kind::Subject, principal.subject())
     }
@@ -246,15 +289,20 @@ impl RevocationList for Revocations {
 
     fn is_revoked(&self, token: &str, principal: &Principal) -> bool {
         let table = &self.shared.table;
+        if self.cannot_tell(principal) {
+            return true;
+        }
         if table.len() == 0 {
             return false;
         }
-        let finds = || self.finds(Kind::Token, &self.fingerprint(token).0, None);
+        let finds = || self.finds(Kind::Token, &self.fingerprint(token).0, principal);
         (!table.is_empty(Kind::Token) && finds()) || self.revokes_principal(principal)
     }
 
     fn is_fingerprint_revoked(&self, token: &TokenFingerprint, principal: &Principal) -> bool {
-        self.finds(Kind::Token, &token.0, None) || self.revokes_principal(principal)
+        self.cannot_tell(principal)
+            || self.finds(Kind::Token, &token.0, principal)
+            || self.revokes_principal(principal)
     }
 
     fn changes(&self) -> &RevocationChanges {
@@ -272,8 +320,8 @@ impl fmt::Debug for Revocations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revocations")
             .field("entries", &self.len())
-            .field("max_lifetime", &self.max_lifetime)
-            .field("leeway", &self.leeway)
+            .field("max_lifetime", &self.lives.max_lifetime)
+            .field("leeway", &self.lives.leeway)
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
     }

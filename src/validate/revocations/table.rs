@@ -1,12 +1,13 @@
 //! The entries of a list by digest: read without a lock, bounded, and removed when they are over.
 
 use super::RevocationsFull;
+use crate::vocabulary::clock::Now;
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -22,17 +23,18 @@ pub(super) enum Kind {
     Subject,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// When the entry is over; `None` is never.
-    pub(super) until: Option<SystemTime>,
+    /// When the entry is over, by both clocks; `None` is never.
+    pub(super) until: Option<Now>,
     /// If set, only tokens that were issued before are revoked.
     pub(super) before: Option<SystemTime>,
 }
 
 impl Entry {
-    pub(super) fn is_alive(&self, now: SystemTime) -> bool {
-        self.until.is_none_or(|until| now < until)
+    /// Returns `true` unless both clocks show the end: either may be set, or stand still.
+    pub(super) fn is_alive(&self, now: Now) -> bool {
+        self.until.is_none_or(|until| now.wall < until.wall || now.monotonic < until.monotonic)
     }
 
     pub(super) fn covers(&self, issued_at: Option<SystemTime>) -> bool {
@@ -44,8 +46,11 @@ impl Entry {
 
     /// Joins two entries: whatever either revokes, for the longer of the two lives.
     fn merge(self, other: Self) -> Self {
-        let until = self.until.zip(other.until).map(|(one, other)| one.max(other));
-        Self { until, before: self.before.max(other.before) }
+        let until = self.until.zip(other.until).map(|(one, other)| Now {
+            monotonic: one.monotonic.max(other.monotonic),
+            wall: one.wall.max(other.wall),
+        });
+        Self { until, before: self.before.zip(other.before).map(|(one, other)| one.max(other)) }
     }
 }
 
@@ -55,6 +60,8 @@ pub(super) struct Table {
     shards: Box<[ArcSwap<Shard>]>,
     /// The number of entries of each kind, so that a kind without any costs a load.
     counts: [AtomicUsize; 3],
+    /// The latest end, by the wall clock, of an entry that was removed: seconds since the epoch.
+    forgotten: AtomicU64,
     /// Held to write, never to read.
     writer: Mutex<Writer>,
 }
@@ -63,13 +70,23 @@ pub(super) struct Table {
 struct Writer {
     /// The shard that is swept next.
     next: usize,
-    /// Before this instant a sweep of the whole table finds nothing.
-    nothing_ends_before: Option<SystemTime>,
+    /// Before this instant, by either clock, a sweep of the whole table finds nothing.
+    nothing_ends_before: Option<Now>,
 }
 
 impl Table {
     pub(super) fn len(&self) -> usize {
         self.counts.iter().map(|count| count.load(Ordering::Acquire)).sum()
+    }
+
+    /// Returns `true` if an entry that was removed may have revoked a token that ended at `end`.
+    pub(super) fn has_forgotten(&self, end: SystemTime) -> bool {
+        seconds(end) <= self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Returns `true` if no entry was removed yet.
+    pub(super) fn is_complete(&self) -> bool {
+        self.forgotten.load(Ordering::Acquire) == 0
     }
 
     pub(super) fn is_empty(&self, kind: Kind) -> bool {
@@ -90,7 +107,7 @@ impl Table {
         kind: Kind,
         digest: [u8; 32],
         entry: Entry,
-        now: SystemTime,
+        now: Now,
         capacity: usize,
     ) -> Result<(), RevocationsFull> {
         // Nothing panics between two writes, so a poisoned state is consistent.
@@ -107,10 +124,16 @@ impl Table {
         writer.next = (writer.next + 1) % SHARDS;
         self.shards.get(writer.next).into_iter().for_each(|shard| self.sweep(shard, now));
         let shard = self.shard(&digest).ok_or_else(full)?;
-        let alive = there.filter(|there| there.is_alive(now));
-        let entry = alive.map_or(entry, |there| there.merge(entry));
+        let entry = match there {
+            Some(there) if there.is_alive(now) => there.merge(entry),
+            Some(there) => {
+                self.forget(&there);
+                entry
+            }
+            None => entry,
+        };
         let ends = entry.until.into_iter().chain(writer.nothing_ends_before);
-        writer.nothing_ends_before = writer.nothing_ends_before.and(ends.min());
+        writer.nothing_ends_before = writer.nothing_ends_before.and(earliest(ends));
         let mut changed = Shard::clone(&shard.load());
         // Counted before it is visible: a reader that sees no count need not look.
         if changed.insert((kind, digest), entry).is_none() {
@@ -121,17 +144,19 @@ impl Table {
     }
 
     /// Removes every entry that is over, unless it is known that there is none.
-    fn sweep_all(&self, writer: &mut Writer, now: SystemTime) {
-        if writer.nothing_ends_before.is_some_and(|instant| now < instant) {
+    fn sweep_all(&self, writer: &mut Writer, now: Now) {
+        let nothing_ends = |first: Now| now.wall < first.wall || now.monotonic < first.monotonic;
+        if writer.nothing_ends_before.is_some_and(nothing_ends) {
             return;
         }
         self.shards.iter().for_each(|shard| self.sweep(shard, now));
         let shards = self.shards.iter().map(ArcSwap::load);
-        let ends = shards.filter_map(|shard| shard.values().filter_map(|entry| entry.until).min());
-        writer.nothing_ends_before = ends.min();
+        let ends =
+            shards.filter_map(|shard| earliest(shard.values().filter_map(|entry| entry.until)));
+        writer.nothing_ends_before = earliest(ends);
     }
 
-    fn sweep(&self, shard: &ArcSwap<Shard>, now: SystemTime) {
+    fn sweep(&self, shard: &ArcSwap<Shard>, now: Now) {
         let entries = shard.load();
         if entries.values().all(|entry| entry.is_alive(now)) {
             return;
@@ -143,10 +168,18 @@ impl Table {
                 false => gone.push(key.0),
             }
         }
+        // Before they are gone: a reader finds the one or the other.
+        entries.values().filter(|entry| !entry.is_alive(now)).for_each(|entry| self.forget(entry));
         shard.store(kept.into());
         gone.into_iter().for_each(|kind| {
             self.count(kind).fetch_sub(1, Ordering::AcqRel);
         });
+    }
+
+    fn forget(&self, entry: &Entry) {
+        if let Some(until) = entry.until {
+            self.forgotten.fetch_max(seconds(until.wall), Ordering::AcqRel);
+        }
     }
 
     fn count(&self, kind: Kind) -> &AtomicUsize {
@@ -166,6 +199,19 @@ impl Table {
 impl Default for Table {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| ArcSwap::default()).collect();
-        Self { shards, counts: Default::default(), writer: Mutex::default() }
+        let (counts, forgotten) = (Default::default(), AtomicU64::new(0));
+        Self { shards, counts, forgotten, writer: Mutex::default() }
     }
+}
+
+/// Returns the earliest of `ends` by each clock.
+fn earliest(ends: impl Iterator<Item = Now>) -> Option<Now> {
+    ends.reduce(|one, other| Now {
+        monotonic: one.monotonic.min(other.monotonic),
+        wall: one.wall.min(other.wall),
+    })
+}
+
+fn seconds(instant: SystemTime) -> u64 {
+    instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
