@@ -2,6 +2,7 @@
 //!
 //! **In**: a key set, its URL or its issuer. **Out**: a verified signature, or why there is none. **Uses** `back_channel` and `jose`.
 
+mod budget;
 mod fetch;
 mod freshness;
 mod machine;
@@ -9,6 +10,7 @@ mod shared;
 mod status;
 mod verify;
 
+pub(crate) use machine::Seen;
 pub use status::{JwksError, JwksErrorKind, JwksStatus};
 pub(crate) use verify::Unverified;
 
@@ -16,6 +18,7 @@ use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
     back_channel::{metadata::Places, scrub},
     jose::{KeySet, VerifyingKey},
+    validate::Rejection,
     vocabulary::{clock::Now, flight::Joined, origin::fetchable, random},
 };
 use arc_swap::Guard;
@@ -23,9 +26,10 @@ use fetch::{MAX_KEY_SET, Place, Remote};
 use machine::{Lease, Policy};
 use shared::{Settings, Shared, Source, Wanted};
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,11 +82,44 @@ enum Found {
     Keys(Guard<Arc<Snapshot>>),
     /// The server has no such key.
     Unknown,
-    /// The keys are being fetched: wait, then look up once more with `waited`, which rules out another
-    /// wait.
-    Wait(Joined<()>),
-    /// The keys cannot be fetched; the time until the next try, if it is known.
-    Unavailable(Option<Duration>),
+    /// The keys are being fetched: wait, then look up once more with what that returns.
+    Wait(Wait),
+    /// The keys cannot be fetched.
+    Unavailable(Away),
+}
+
+/// A look-up that waits for a fetch.
+pub(crate) struct Wait {
+    joined: Joined<()>,
+    seen: Seen,
+}
+
+impl Wait {
+    /// Returns when the fetch has ended.
+    pub(crate) async fn over(self) -> Seen {
+        self.joined.wait().await;
+        self.seen
+    }
+}
+
+/// Why the keys that a token needs cannot be had.
+pub(crate) struct Away {
+    /// The time until the next try, if it is known.
+    pub(crate) next_try: Option<Duration>,
+    cause: Cow<'static, str>,
+}
+
+impl Away {
+    fn spent(wait: Duration) -> Self {
+        let cause = "too many unknown keys were looked for in the last seconds";
+        Self { next_try: Some(wait), cause: Cow::Borrowed(cause) }
+    }
+
+    /// Returns the refusal of what `subject` says cannot be verified. It has the cause, for the log.
+    pub(crate) fn rejection(self, subject: &str) -> Rejection {
+        let cause = format!("{subject} cannot be verified: {}", self.cause);
+        Rejection::unavailable(self.next_try).with_cause(cause)
+    }
 }
 
 /// The keys at one instant.
@@ -285,17 +322,37 @@ impl Jwks {
     ///
     /// Cancel safe: the fetch goes on.
     pub async fn warm_up(&self) -> Result<(), JwksError> {
-        let mut waited = false;
+        match self.status().is_ready() {
+            true => Ok(()),
+            false => self.fetched(Wanted::Any).await,
+        }
+    }
+
+    /// Fetches the keys now, however fresh they are, and returns when the result is in use. For an
+    /// operator or a push from the authorization server: a key that it has withdrawn is believed until
+    /// the next refresh otherwise. The fetch is shared by all who call this meanwhile. It heeds neither
+    /// the budgets nor the pause after a failure, so do not call it for each request.
+    ///
+    /// Fixed keys are never fetched, and this succeeds.
+    ///
+    /// # Errors
+    ///
+    /// Why the keys could not be fetched. The keys of before stay in use, unless the server has
+    /// withdrawn them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the fetch goes on.
+    pub async fn refresh(&self) -> Result<(), JwksError> {
+        self.fetched(Wanted::Newer).await
+    }
+
+    async fn fetched(&self, wanted: Wanted<'_>) -> Result<(), JwksError> {
+        let mut waited = None;
         loop {
-            if self.status().is_ready() {
-                return Ok(());
-            }
-            match self.shared.look_up(Wanted::Any, waited) {
+            match self.shared.look_up(wanted, waited) {
                 Found::Keys(_) => return Ok(()),
-                Found::Wait(joined) => {
-                    joined.wait().await;
-                    waited = true;
-                }
+                Found::Wait(wait) => waited = Some(wait.over().await),
                 Found::Unknown | Found::Unavailable(_) => {
                     return Err(self.shared.last_failure().unwrap_or_else(JwksError::too_soon));
                 }
@@ -303,9 +360,9 @@ impl Jwks {
         }
     }
 
-    /// Looks up the keys for a token of this header. `waited` is `true` after a [`Found::Wait`]. A
+    /// Looks up the keys for a token of this header. `waited` is the result of a [`Found::Wait`]. A
     /// known name is found whatever algorithm its key has.
-    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
+    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: Option<Seen>) -> Found {
         let snapshot = self.shared.snapshot.load();
         let now = || self.shared.settings.clock.now();
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
@@ -314,10 +371,23 @@ impl Jwks {
         self.shared.look_up(Wanted::Key(kid, algorithm), waited)
     }
 
-    /// Looks for a new key without a name, after the known ones failed to verify a token. Fetches as
-    /// rarely as the look-up of an unknown key.
-    fn look_further(&self, waited: bool) -> Found {
-        self.shared.look_up(Wanted::Other, waited)
+    /// Looks for keys if a failed fetch is why there are none. Returns `None` otherwise.
+    pub(crate) fn lost(&self, waited: Option<Seen>) -> Option<Unverified> {
+        if self.shared.snapshot.load().is_fresh(|| self.shared.settings.clock.now()) {
+            return None;
+        }
+        match self.shared.look_up(Wanted::Lost, waited) {
+            Found::Keys(_) | Found::Unknown => None,
+            Found::Wait(wait) => Some(Unverified::Fetching(wait)),
+            Found::Unavailable(away) => Some(Unverified::Unavailable(away)),
+        }
+    }
+
+    /// Starts the refresh of stale keys for a cached verdict that is still good at `now`.
+    pub(crate) fn refresh_if_due(&self, now: SystemTime) {
+        if self.shared.is_refresh_due(now) {
+            self.shared.look_up(Wanted::Any, None);
+        }
     }
 
     /// Returns a number that changes with the keys. Read it before the keys of a verdict.
