@@ -55,6 +55,18 @@ pub(crate) fn post(
     }
 }
 
+/// Posts what is safe to repeat: by `post`, and once more if the connection is cut before the answer.
+/// Each attempt makes its request, so that an assertion is used once.
+pub(crate) async fn repeatable<F>(mut post: impl FnMut() -> F) -> Result<Answered, PostError>
+where
+    F: Future<Output = Result<Answered, PostError>>,
+{
+    match post().await {
+        Err(PostError::Transport(error)) if error.is_cut() => post().await,
+        posted => posted,
+    }
+}
+
 fn request(
     asked: Asked<'_>,
     client: &ClientAuthentication,

@@ -769,3 +769,44 @@ async fn asked_first_the_server_decides_over_every_token() {
     assert!(last.validate(TOKEN, head).wait().await.is_ok());
     assert_eq!(endpoint.asked(), 1);
 }
+
+/// Answers the first request of each connection, and cuts the connection when the second one comes.
+async fn cutting_server(answer: &'static str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/introspect", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut head, mut buffer) = (String::new(), [0; 4096]);
+                // The form ends with the hint.
+                while !head.contains("access_token") {
+                    let read = stream.read(&mut buffer).await.unwrap();
+                    head.push_str(&String::from_utf8_lossy(&buffer[..read]));
+                }
+                let length = answer.len();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let _ = stream.read(&mut buffer).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_is_cut_before_the_answer_costs_no_good_token() {
+    let url = cutting_server(r#"{"active":true,"sub":"alice","aud":"https://api.example"}"#).await;
+    let client = ClientAuthentication::basic("api", "secret");
+    let introspection = Introspection::new(&url, client, Transport::https()).unwrap();
+    let layer = RequireToken::new("api", introspection.with_audience([API])).unwrap();
+    for number in 0..6 {
+        let inner = service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let request = Request::get("/r").header("authorization", format!("Bearer t{number}"));
+        let request = request.body(Full::default()).unwrap();
+        let response = layer.layer(inner).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{number}");
+    }
+}

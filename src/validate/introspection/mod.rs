@@ -16,7 +16,7 @@ use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
     back_channel::{
         client_authentication::Asked,
-        form_post::{Answered, PostError, post},
+        form_post::{Answered, PostError, post, repeatable},
         secrets::Secrets,
     },
     vocabulary::origin::fetchable,
@@ -234,16 +234,16 @@ impl<C> Introspection<C> {
 impl<C: 'static> Introspection<C> {
     fn ask(&self, token: &str) -> impl Future<Output = Verdict<C>> + Send + use<C> {
         let this = self.clone();
-        let mut secrets = Secrets::default();
-        secrets.add(token);
-        let Settings { url, client, transport, clock, format, .. } = &*self.settings;
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let accept = format.media_type();
-        let asked = Asked { endpoint: url, now: clock.wall() };
-        let posted = post(asked, client, &params, accept, secrets, transport);
         async move {
-            let Settings { clock, rules, format, .. } = &*this.settings;
+            let Settings { url, client, transport, clock, rules, format, .. } = &*this.settings;
+            let posted = repeatable(|| {
+                let mut secrets = Secrets::default();
+                params.first().into_iter().for_each(|(_, token)| secrets.add(token));
+                let asked = Asked { endpoint: url, now: clock.wall() };
+                post(asked, client, &params, format.media_type(), secrets, transport)
+            });
             let Answered { response, secrets } = posted.await.map_err(unasked)?;
             let now = clock.wall();
             if let Some(wait) = answer::back_off(&response, now) {

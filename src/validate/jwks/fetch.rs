@@ -132,7 +132,7 @@ impl Remote {
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
         let known = memory.etag.as_ref().filter(|(own, _)| own == url).map(|(_, etag)| etag);
-        let sent = self.transport.send(request(url, known)).await;
+        let sent = self.transport.ask(request(url, known)).await;
         let response = sent.map_err(|error| JwksError::transport(&error))?;
         let mut memory = memory.clone();
         let keys = match response.status() {

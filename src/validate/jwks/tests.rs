@@ -332,7 +332,9 @@ async fn keys_that_are_too_old_are_not_used_and_the_server_is_left_alone_as_it_a
     settle(&jwks).await;
     server.pass(1);
     let told = jwks.look_up(Some("k1"), ES256, None);
-    assert!(matches!(told, Found::Unavailable(Some(wait)) if wait == Duration::from_secs(119)));
+    assert!(
+        matches!(told, Found::Unavailable(away) if away.next_try == Some(Duration::from_secs(119)))
+    );
     assert!(!jwks.status().is_ready());
     server.publish(&["k1"]);
     server.pass(119);
@@ -433,14 +435,20 @@ async fn metadata_of_another_issuer_fail_the_fetch_and_the_keys_stay() {
 fn without_a_runtime_nobody_can_tell_and_keys_that_are_there_are_good() {
     let server = Server::of(&["k1"]);
     let jwks = server.jwks();
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Unavailable(None)));
+    assert!(matches!(
+        jwks.look_up(Some("k1"), ES256, None),
+        Found::Unavailable(Away { next_try: None, .. })
+    ));
     assert_eq!(server.fetches(), 0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(look(&jwks, "k1")), Told::Good);
     assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
     server.pass(3600);
     assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, None), Found::Unavailable(None)));
+    assert!(matches!(
+        jwks.look_up(Some("k2"), ES256, None),
+        Found::Unavailable(Away { next_try: None, .. })
+    ));
     assert!(!jwks.status().is_fetching());
 }
 
