@@ -36,30 +36,44 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The keys that verify tokens: fixed, or fetched from an authorization server and refreshed.
 ///
-/// 1. Nothing is fetched before a token needs a key, or [`warm_up`](Self::warm_up) is called. A
-///    fetch runs in a task of its own, one at a time.
-/// 2. Stale keys are used, and refreshed in the background. Keys that the server has not confirmed
-///    for longer than [`with_max_stale`](Self::with_max_stale) are not used: 503.
-/// 3. An unknown key causes one fetch in each [cool-down](Self::with_cool_down), however many tokens
-///    name one. Requests with known keys do not wait for it.
-/// 4. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
-///    256 KiB, more than 100 keys, or no usable key. After a failure, tokens of unknown keys are
-///    neither good nor bad until a fetch succeeds: 503.
-/// 5. A key that replaces another under the same name is noticed at the next refresh; servers should
-///    use a new name. If the one key has no name, a token that it did not sign counts as a token of
-///    an unknown key.
-/// 6. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
+/// 1. Nothing is fetched before a token needs a key, or [`warm_up`](Self::warm_up) or
+///    [`refresh`](Self::refresh) is called. A fetch runs in a task of its own, one at a time, and is
+///    one conditional request for the whole set.
+/// 2. Stale keys are used, and refreshed in the background; a hit in a [`Cached`](super::Cached) starts
+///    the refresh too.
+/// 3. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
+///    256 KiB, more than 100 keys, or no key set.
+/// 4. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
 ///    a key set are never used.
 ///
 /// A clone shares the keys. A setter makes another source, which has fetched nothing yet.
+///
+/// # Keys that change
+///
+/// Tokens can cause fetches from two budgets of three at once, then one in 10 s: one for unknown keys,
+/// one for wrong signatures. Whoever floods the resource with forged tokens causes no more requests.
+///
+/// | what happens | answer for a good token | for how long at most |
+/// |---|---|---|
+/// | a new key, under a new name | 200 after a fetch that it waits for; 503 with `Retry-After` while a flood has spent the budget | 10 s |
+/// | a name was searched in vain before its key was published | 401 | the [cool-down](Self::with_cool_down), 30 s |
+/// | a new key, under an old name | 401, as for each wrong signature; the fetch that it causes is not waited for | 10 s |
+/// | a new key, as the one key without a name | 200 after a fetch, as under a new name; 401 after a forged one was searched in vain | 10 s |
+/// | the key set moved, and the metadata of the issuer says so | as above, where the old place still answers; otherwise 503 for tokens by new keys | the next fetch, or the one after it |
+/// | a key was withdrawn | its tokens stay good until the next refresh, or [`refresh`](Self::refresh) | `max-age`, in the bounds of [`with_refresh_between`](Self::with_refresh_between) |
+/// | the set was emptied: no usable key is left | 503 for each token that names the issuer, and an error in the log | until there is a key: 30 s after that |
+/// | the set cannot be fetched | 200 by known keys, 503 by unknown ones | [`with_max_stale`](Self::with_max_stale), then 503 for each token that names the issuer |
+///
+/// A retry starts 1 s after a failed fetch, growing to 30 s, or as late as the server asks for, at most
+/// an hour. While there are no keys after a failure, a token that names the issuer gets 503 whatever
+/// else it says: nothing in it is verified. A new name that is not searched in vain before is never a
+/// 401.
 ///
 /// # Defaults
 ///
 /// Keys are refreshed when the server's `Cache-Control` says so, between 5 minutes and 24 hours, or
 /// after an hour without it; up to a tenth earlier by jitter, and after half of the longest staleness
-/// at the latest. They are used for 24 hours without an answer. The cool-down is 30 s. After a
-/// failure the next fetch waits for 1 s, growing to 30 s, or as long as the server asks for, at most
-/// an hour.
+/// at the latest. They are used for 24 hours without an answer. The cool-down is 30 s.
 ///
 /// # Example
 ///
@@ -202,7 +216,8 @@ impl Jwks {
 
     /// Creates a source of the keys of `issuer`, at the URL in its
     /// [metadata](crate::AuthorizationServerMetadata::discover). The metadata is read again after a
-    /// day, and when the keys are gone from there.
+    /// day, after each failure to fetch the keys, and with a search for an unknown key if it was not read
+    /// in the 10 s before: the keys may have moved.
     ///
     /// # Errors
     ///
@@ -287,8 +302,9 @@ impl Jwks {
         }))
     }
 
-    /// Sets the time between two fetches for unknown keys, at least a second. Defaults to 30 s: a
-    /// token with a new key may be refused so long.
+    /// Sets how long the name of a key that was searched in vain is not searched again, at least a
+    /// second. Its tokens are refused with 401 meanwhile. The last 256 such names are remembered.
+    /// Defaults to 30 s.
     pub fn with_cool_down(self, cool_down: Duration) -> Self {
         self.with(|settings| settings.policy.cool_down = cool_down.max(Duration::from_secs(1)))
     }
