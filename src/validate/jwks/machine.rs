@@ -82,7 +82,7 @@ pub(super) enum Want {
     Lost,
 }
 
-/// The number of fetches that had begun when a look-up began: an older answer cannot show a key that
+/// The number of fetches that were sent when a look-up began: an older answer cannot show a key that
 /// is published since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen(u64);
@@ -121,6 +121,8 @@ pub(super) struct Machine {
     lease: Option<Lease>,
     outage: Option<Outage>,
     is_fetching: bool,
+    /// The request of the fetch in flight may be on its way.
+    is_sent: bool,
     /// The number of fetches that have begun.
     begun: u64,
     /// The number of the last fetch that succeeded.
@@ -147,6 +149,7 @@ impl Machine {
             lease: None,
             outage: None,
             is_fetching: false,
+            is_sent: false,
             begun: 0,
             succeeded: 0,
             searches: Budget::default(),
@@ -157,7 +160,8 @@ impl Machine {
 
     /// Returns what a look-up that begins now has seen.
     pub(super) fn seen(&self) -> Seen {
-        Seen(self.begun)
+        let is_unsent = self.is_fetching && !self.is_sent;
+        Seen(self.begun.saturating_sub(u64::from(is_unsent)))
     }
 
     /// Decides a look-up. `waited` is what it had [seen](Self::seen) before it waited for a fetch. It
@@ -245,8 +249,14 @@ impl Machine {
 
     fn start(&mut self, cause: Cause) -> Ask {
         self.is_fetching = true;
+        self.is_sent = false;
         self.begun = self.begun.wrapping_add(1);
         Ask::Fetch(cause)
+    }
+
+    /// Reports that the request of the fetch in flight is about to be sent.
+    pub(super) fn sent(&mut self) {
+        self.is_sent = true;
     }
 
     /// Reports that a fetch could not be started.

@@ -216,7 +216,11 @@ impl Shared {
     }
 
     async fn fetch(self: Arc<Self>, remote: Remote, cause: Cause) {
-        let memory = self.lock().memory.clone();
+        let memory = {
+            let mut state = self.lock();
+            state.machine.sent();
+            state.memory.clone()
+        };
         let fetched = remote.fetch(memory, cause, &self.settings.clock).await;
         self.finish(fetched);
     }

@@ -83,11 +83,15 @@ fn a_fetch_that_began_before_the_look_up_does_not_show_that_there_is_no_such_key
     let (mut machine, now) = warm();
     let due = now + HOUR;
     assert_eq!(machine.ask(due, HELD, None), Ask::KeysAndFetch);
+    let early = machine.seen();
+    machine.sent();
     let seen = machine.seen();
     assert_eq!(machine.ask(due, missing(1), None), Ask::Join);
     machine.fetched(due, Lifetime::Unsaid);
     assert_eq!(machine.ask(due, missing(1), Some(seen)), Ask::Fetch(Cause::Search));
+    machine.sent();
     let other = machine.seen();
+    assert_eq!(machine.ask(due, missing(3), Some(early)), Ask::Unknown, "it was sent after that");
     assert_eq!(machine.ask(due, missing(2), None), Ask::Join);
     machine.fetched(due, Lifetime::Unsaid);
     assert_eq!(machine.ask(due, missing(1), Some(seen)), Ask::Unknown, "and no third");
@@ -126,6 +130,7 @@ fn a_forced_fetch_heeds_no_pause_and_begins_after_it_is_asked_for() {
     let (mut machine, now) = warm();
     let seen = machine.seen();
     assert_eq!(machine.ask(now, Want::Newer, None), Ask::Fetch(Cause::Refresh));
+    machine.sent();
     let later = machine.seen();
     assert_eq!(machine.ask(now, Want::Newer, None), Ask::Join);
     machine.fetched(now, Lifetime::Unsaid);
@@ -211,6 +216,7 @@ enum Event {
     /// A look-up that waited asks again.
     AskAgain,
     Doubt,
+    Sent,
     Pass(u64),
     Fetched(u64),
     Failed(u64),
@@ -229,6 +235,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => want.prop_map(Event::Ask),
         3 => Just(Event::AskAgain),
         1 => Just(Event::Doubt),
+        2 => Just(Event::Sent),
         2 => prop_oneof![0..40_u64, 0..100_000_u64].prop_map(Event::Pass),
         2 => any::<u64>().prop_map(Event::Fetched),
         1 => (0..3600_u64).prop_map(Event::Failed),
@@ -264,6 +271,10 @@ proptest! {
                     continue;
                 }
                 Event::NotStarted => { machine.not_started(); flying = false; waiting = None; continue }
+                Event::Sent => {
+                    machine.sent();
+                    continue;
+                }
                 Event::Doubt => {
                     let fetches = machine.doubt(now);
                     prop_assert!(!fetches || (!flying && good.is_some()));
