@@ -159,7 +159,7 @@ async fn where_the_searches_are_spent_the_answer_says_to_try_again_within_ten_se
     let k1 = Key::named("k1");
     let web = Web::of(&[&k1]);
     let mut flooded = Flooded::new(&web);
-    flooded.second(&k1).await;
+    flooded.seconds(5, &k1).await;
     let refused = flooded.api.call(&Key::named("k2").token(&web.clock)).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let wait: u64 = refused.headers()[RETRY_AFTER].to_str().unwrap().parse().unwrap();
