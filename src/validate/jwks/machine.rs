@@ -228,10 +228,11 @@ impl Machine {
             return Ask::Unavailable(Some(wait));
         }
         // During an outage the pauses bound the fetches.
-        if cause == Cause::Search && self.outage.is_none() {
-            if let Err(wait) = self.searches.spend(now.monotonic) {
-                return Ask::Spent(wait);
-            }
+        if cause == Cause::Search
+            && self.outage.is_none()
+            && let Err(wait) = self.searches.spend(now.monotonic)
+        {
+            return Ask::Spent(wait);
         }
         self.start(cause)
     }
