@@ -32,6 +32,8 @@ pub(crate) struct Discovered {
 struct Known {
     url: Uri,
     read_again: Instant,
+    /// When reading it last began.
+    asked: Instant,
 }
 
 /// Why there is no URL.
@@ -61,7 +63,8 @@ impl Discovered {
             Some(known) => {
                 // Other callers use the old URL meanwhile. Before the wait, since a caller that is
                 // dropped during it must be the last to wait.
-                known.read_again = after(clock.monotonic(), PAUSE);
+                known.asked = clock.monotonic();
+                known.read_again = after(known.asked, PAUSE);
                 Some(known.url.clone())
             }
             None => None,
@@ -81,8 +84,9 @@ impl Discovered {
                 _ => return Ok(old),
             },
         };
-        let read_again = after(clock.monotonic(), MAX_AGE);
-        *self.lock() = Some(Known { url: url.clone(), read_again });
+        let asked = clock.monotonic();
+        let read_again = after(asked, MAX_AGE);
+        *self.lock() = Some(Known { url: url.clone(), read_again, asked });
         Ok(url)
     }
 
@@ -90,6 +94,17 @@ impl Discovered {
     pub(crate) fn expire(&self, url: &Uri, clock: &Clock) {
         let now = clock.monotonic();
         if let Some(known) = self.lock().as_mut().filter(|known| known.url == *url) {
+            known.read_again = now;
+        }
+    }
+
+    /// Has the URL read again before the next request, unless that was tried within `age`.
+    pub(crate) fn expire_older(&self, age: Duration, clock: &Clock) {
+        let now = clock.monotonic();
+        let mut known = self.lock();
+        let known = known.as_mut();
+        if let Some(known) = known.filter(|known| now.saturating_duration_since(known.asked) >= age)
+        {
             known.read_again = now;
         }
     }

@@ -55,6 +55,18 @@ pub(crate) fn post(
     async move { send(request?, secrets, &transport).await }
 }
 
+/// Posts what is safe to repeat: by `post`, and once more if the connection is cut before the answer.
+/// Each attempt makes its request, so that an assertion is used once.
+pub(crate) async fn repeatable<F>(mut post: impl FnMut() -> F) -> Result<Answered, PostError>
+where
+    F: Future<Output = Result<Answered, PostError>>,
+{
+    match post().await {
+        Err(PostError::Transport(error)) if error.is_cut() => post().await,
+        posted => posted,
+    }
+}
+
 /// Sends a [`request`] that was made with `secrets`.
 pub(crate) async fn send(
     request: Request<Full<Bytes>>,

@@ -233,7 +233,7 @@ pub(crate) async fn get(
     let mut request = Request::new(Full::default());
     *request.uri_mut() = uri;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    transport.send(request).await.map_err(|error| DiscoveryError::transport(&error, owner))
+    transport.ask(request).await.map_err(|error| DiscoveryError::transport(&error, owner))
 }
 
 /// Returns `true` if the server has no such document, rather than being unable to answer now.

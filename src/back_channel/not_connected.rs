@@ -96,14 +96,34 @@ impl Error for NotSent {
 
 /// Returns `true` if `error`, or one of its sources, is a failure to connect.
 pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    any_source(error, &|error| {
+        kind(error) == Some(io::ErrorKind::ConnectionRefused)
+            || error.is::<NotSent>()
+            || hyper::is_connect(error)
+    })
+}
+
+/// Returns `true` if `error` is that of a connection that ended before the answer was there. A server
+/// that closes an idle connection just as a request is written causes it.
+pub(crate) fn is_cut(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cut = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    !is_unconnected(error)
+        && any_source(error, &|error| {
+            kind(error).is_some_and(|kind| cut.contains(&kind)) || hyper::is_cut(error)
+        })
+}
+
+fn kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    error.downcast_ref::<io::Error>().map(io::Error::kind)
+}
+
+fn any_source(error: &(dyn Error + 'static), is: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let refused = error.downcast_ref::<io::Error>().is_some_and(|error| {
-            // What it wraps is not its source.
-            error.kind() == io::ErrorKind::ConnectionRefused
-                || error.get_ref().is_some_and(|inner| is_unconnected(inner))
-        });
-        if refused || error.is::<NotSent>() || is_of_hyper(error) {
+        // What an `io::Error` wraps is not its source.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if is(error) || wrapped.is_some_and(|inner| any_source(inner, is)) {
             return true;
         }
         next = error.source();
@@ -111,14 +131,31 @@ pub(crate) fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Returns `true` if `error` is a connect error of hyper-util's client, which reqwest uses too.
+/// The errors of hyper-util's client, which reqwest uses too.
 #[cfg(feature = "https")]
-fn is_of_hyper(error: &(dyn Error + 'static)) -> bool {
+mod hyper {
     use hyper_util::client::legacy::Error as ClientError;
-    error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
+    use std::error::Error;
+
+    pub(super) fn is_connect(error: &(dyn Error + 'static)) -> bool {
+        error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
+    }
+
+    pub(super) fn is_cut(error: &(dyn Error + 'static)) -> bool {
+        let is_sent = |error: &ClientError| !error.is_connect();
+        error.downcast_ref::<ClientError>().is_some_and(is_sent) || error.is::<::hyper::Error>()
+    }
 }
 
 #[cfg(not(feature = "https"))]
-fn is_of_hyper(_: &(dyn Error + 'static)) -> bool {
-    false
+mod hyper {
+    use std::error::Error;
+
+    pub(super) fn is_connect(_: &(dyn Error + 'static)) -> bool {
+        false
+    }
+
+    pub(super) fn is_cut(_: &(dyn Error + 'static)) -> bool {
+        false
+    }
 }

@@ -1,7 +1,7 @@
 //! Bounded requests over any HTTP service.
 
 use super::{
-    not_connected::{NOT_SENT, NotConnected, is_unconnected},
+    not_connected::{NOT_SENT, NotConnected, is_cut, is_unconnected},
     scrub,
 };
 use crate::{Clock, Origin, Sleep, vocabulary::race::before};
@@ -176,6 +176,18 @@ impl Transport {
         self.send_without(request, str::to_owned)
     }
 
+    /// Sends a question that is safe to repeat: as [`send`](Self::send), and once more if the connection
+    /// is cut before the answer. Each attempt has the whole deadline.
+    pub(crate) async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        match self.send(request.clone()).await {
+            Err(error) if error.cut => self.send(request).await,
+            sent => sent,
+        }
+    }
+
     /// As [`send`](Self::send), with an error from which `redact` removes the secrets.
     pub(crate) fn send_without<F>(
         &self,
@@ -264,6 +276,7 @@ pub struct TransportError {
     kind: TransportErrorKind,
     text: Box<str>,
     unsent: bool,
+    cut: bool,
 }
 
 /// The kinds of [`TransportError`].
@@ -298,6 +311,11 @@ impl TransportError {
     pub fn is_unsent(&self) -> bool {
         self.unsent
     }
+
+    /// Returns `true` if the connection ended before the answer was there.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
+    }
 }
 
 impl From<TransportErrorKind> for TransportError {
@@ -322,7 +340,7 @@ impl From<TransportErrorKind> for TransportError {
                 | TransportErrorKind::Insecure
                 | TransportErrorKind::NoRuntime
         );
-        Self { kind, text: text.into(), unsent }
+        Self { kind, text: text.into(), unsent, cut: false }
     }
 }
 
@@ -335,6 +353,7 @@ impl Failure {
                 kind: TransportErrorKind::Service,
                 text: scrub::chain(error.as_ref(), redact).into(),
                 unsent: is_unconnected(error.as_ref()),
+                cut: is_cut(error.as_ref()),
             },
         }
     }
@@ -358,5 +377,40 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.unsent.then_some(&NOT_SENT as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    /// How often a question is sent over a service that fails by `kind`.
+    async fn times(kind: io::ErrorKind) -> usize {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let service = tower::service_fn(move |_: Request<Full<Bytes>>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move { Err::<Response<Full<Bytes>>, _>(io::Error::other(io::Error::from(kind))) }
+        });
+        let request = Request::get("https://as.example/jwks").body(Full::default()).unwrap();
+        Transport::new(service).ask(request).await.unwrap_err();
+        asked.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_safe_question_is_asked_once_more_over_a_cut_connection_and_over_no_other() {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionRefused, ConnectionReset, InvalidData, UnexpectedEof,
+        };
+        for cut in [BrokenPipe, ConnectionReset, UnexpectedEof] {
+            assert_eq!(times(cut).await, 2, "{cut}");
+        }
+        for other in [ConnectionRefused, InvalidData] {
+            assert_eq!(times(other).await, 1, "{other}");
+        }
     }
 }

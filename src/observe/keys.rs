@@ -17,3 +17,8 @@ pub(crate) fn not_fetched(error: impl Display) {
 pub(crate) fn skipped(entry: &str) {
     event!(target: "tower_oauth2::server", tracing::Level::WARN, entry, "key skipped");
 }
+
+/// Logs that the server has withdrawn every key that was held.
+pub(crate) fn emptied() {
+    event!(target: "tower_oauth2::server", tracing::Level::ERROR, "every key was withdrawn");
+}

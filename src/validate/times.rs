@@ -21,6 +21,11 @@ impl NumericDate {
         Self(seconds)
     }
 
+    #[cfg(feature = "jwt")]
+    pub(super) const fn seconds(self) -> f64 {
+        self.0
+    }
+
     /// Returns the instant, or `None` before the epoch and after the year 9999.
     pub(super) fn instant(self) -> Option<SystemTime> {
         if !(0.0..=LAST).contains(&self.0) {

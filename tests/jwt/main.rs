@@ -26,6 +26,7 @@ mod text;
 
 mod api;
 mod attacks;
+mod changed_keys;
 mod jwks;
 mod jwks_events;
 mod key_rotation;

@@ -3,7 +3,7 @@ use crate::{
     ClientAuthentication, ConfigError, Origin, Transport,
     back_channel::{
         client_authentication::Asked,
-        form_post::{Answered, post},
+        form_post::{Answered, post, repeatable},
         retry_after::retry_after,
         secrets::Secrets,
     },
@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 /// The revocation endpoint of an authorization server, for clients
 /// ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
 ///
-/// Each call sends one request. It is not repeated, and redirects are not followed. A clone shares
-/// the transport.
+/// Each call sends one request, and sends it once more if the connection is cut before the answer: to
+/// revoke a token twice is no error. Redirects are not followed. A clone shares the transport.
 #[derive(Clone)]
 #[must_use]
 pub struct TokenRevocation {
@@ -59,13 +59,15 @@ impl TokenRevocation {
     ///
     /// Dropping the future drops the request, which the server may have seen.
     pub async fn revoke(&self, token: &str, hint: &str) -> Result<(), Error> {
-        let mut secrets = Secrets::default();
-        secrets.add(token);
         let params = [("token", token), ("token_type_hint", hint)];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
-        let asked = Asked { endpoint: &self.url, issuer: None, clock: self.transport.clock() };
-        let posted = post(asked, &self.client, &params, JSON, secrets, &self.transport).await;
-        let Answered { response, secrets } = posted.map_err(Error::post)?;
+        let posted = repeatable(|| {
+            let mut secrets = Secrets::default();
+            secrets.add(token);
+            let asked = Asked { endpoint: &self.url, issuer: None, clock: self.transport.clock() };
+            post(asked, &self.client, &params, JSON, secrets, &self.transport)
+        });
+        let Answered { response, secrets } = posted.await.map_err(Error::post)?;
         if response.status().is_success() {
             return Ok(());
         }

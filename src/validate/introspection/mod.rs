@@ -276,7 +276,7 @@ impl<C: 'static> Introspection<C> {
     async fn answer(&self, token: &str) -> Verdict<C> {
         let Settings { transport, rules, format, .. } = &*self.settings;
         let (clock, back_off) = (transport.clock(), &self.load.back_off);
-        let answered = self.settings.post(token).await;
+        let answered = form_post::repeatable(|| self.settings.post(token)).await;
         match &answered {
             Ok(_) => back_off.answered(),
             Err(PostError::Transport(error)) if error.kind() == TransportErrorKind::TimedOut => {

@@ -15,10 +15,7 @@ use crate::{
     vocabulary::members::Texts,
 };
 use serde_json::Value;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 /// The issuer and the keys that sign answers, and the client that they are for.
 #[derive(Clone)]
@@ -26,11 +23,6 @@ pub(super) struct Signed {
     keys: Jwks,
     issuer: Arc<str>,
     client_id: Arc<str>,
-}
-
-fn unavailable(next_try: Option<Duration>) -> Rejection {
-    Rejection::unavailable(next_try)
-        .with_cause("the keys of the introspection answer cannot be fetched")
 }
 
 impl Format for Signed {
@@ -71,17 +63,17 @@ impl Signed {
         let mut claims = object(&payload)?;
         self.check(&claims, now, leeway)?;
         let kid = header.kid.as_deref();
-        let mut verified = self.keys.verify(compact, kid, algorithm, false);
-        if let Err(Unverified::Fetching(joined)) = verified {
-            joined.wait().await;
-            verified = self.keys.verify(compact, kid, algorithm, true);
+        let mut waited = None;
+        while let Err(why) = self.keys.verify(compact, kid, algorithm, waited) {
+            match why {
+                Unverified::NoKey(why) => return Err(malformed(why)),
+                Unverified::WrongSignature => return Err(malformed("the signature is wrong")),
+                Unverified::Unavailable(away) => {
+                    return Err(away.rejection("the introspection answer"));
+                }
+                Unverified::Fetching(wait) => waited = Some(wait.over().await),
+            }
         }
-        verified.map_err(|why| match why {
-            Unverified::NoKey(why) => malformed(why),
-            Unverified::WrongSignature => malformed("the signature is wrong"),
-            Unverified::Unavailable(next_try) => unavailable(next_try),
-            Unverified::Fetching(_) => unavailable(None),
-        })?;
         match claims.remove("token_introspection") {
             Some(Value::Object(members)) => Ok(members),
             _ => Err(malformed("there is no `token_introspection`")),

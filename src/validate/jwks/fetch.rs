@@ -2,7 +2,7 @@
 
 use super::{
     freshness::lifetime,
-    machine::Lifetime,
+    machine::{Cause, Lifetime},
     status::{JwksError, JwksErrorKind},
 };
 use crate::{
@@ -20,6 +20,9 @@ use http::{
 };
 use http_body_util::Full;
 use std::{sync::Arc, time::Duration};
+
+/// While a search for a key believes the metadata: the key may be at another place.
+const SEARCH_AGE: Duration = Duration::from_secs(10);
 
 /// The longest key set that is read, in bytes.
 pub(super) const MAX_KEY_SET: usize = 256 * 1024;
@@ -58,13 +61,15 @@ pub(super) struct Fetched {
 pub(super) struct Failure {
     pub(super) error: JwksError,
     pub(super) retry_after: Option<Duration>,
-    /// There is no key set at this place.
-    gone: bool,
+    /// The server has a key set without a usable key: it has withdrawn those that are held.
+    pub(super) is_empty: bool,
+    /// The key set is not at this place, which a further try there cannot change.
+    is_elsewhere: bool,
 }
 
 impl From<JwksError> for Failure {
     fn from(error: JwksError) -> Self {
-        Self { error, retry_after: None, gone: false }
+        Self { error, retry_after: None, is_empty: false, is_elsewhere: false }
     }
 }
 
@@ -82,16 +87,34 @@ impl From<NotDiscovered> for Failure {
     }
 }
 
+impl Memory {
+    pub(super) fn forget_version(&mut self) {
+        self.etag = None;
+    }
+}
+
 impl Remote {
-    pub(super) async fn fetch(&self, memory: Memory, clock: &Clock) -> Result<Fetched, Failure> {
+    pub(super) async fn fetch(
+        &self,
+        memory: Memory,
+        cause: Cause,
+        clock: &Clock,
+    ) -> Result<Fetched, Failure> {
         let issuer = match &self.place {
             Place::Url(url) => return self.get(url, &memory, clock).await,
             Place::Issuer(issuer) => issuer,
         };
+        if cause == Cause::Search {
+            memory.found.expire_older(SEARCH_AGE, clock);
+        }
         let url = memory.found.url(clock, self.find(issuer)).await?;
         match self.get(&url, &memory, clock).await {
-            Err(failure) if failure.gone => {
+            Err(failure) => {
+                // They may have moved. What may be an outage is asked once more at the same place.
                 memory.found.expire(&url, clock);
+                if !failure.is_elsewhere {
+                    return Err(failure);
+                }
                 let moved = memory.found.url(clock, self.find(issuer)).await?;
                 if moved == url {
                     return Err(failure);
@@ -109,16 +132,17 @@ impl Remote {
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
         let known = memory.etag.as_ref().filter(|(own, _)| own == url).map(|(_, etag)| etag);
-        let sent = self.transport.send(request(url, known)).await;
+        let sent = self.transport.ask(request(url, known)).await;
         let response = sent.map_err(|error| JwksError::transport(&error))?;
         let mut memory = memory.clone();
         let keys = match response.status() {
             StatusCode::OK => Some(read(&response)?),
             StatusCode::NOT_MODIFIED if known.is_some() => None,
             status => {
-                let gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+                let busy = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
                 let retry_after = retry_after(response.headers(), clock.wall());
-                return Err(Failure { error: JwksError::refused(status), retry_after, gone });
+                let error = JwksError::refused(status);
+                return Err(Failure { retry_after, is_elsewhere: !busy, ..error.into() });
             }
         };
         if keys.is_some() {
@@ -139,11 +163,14 @@ fn request(url: &Uri, known: Option<&HeaderValue>) -> Request<Full<Bytes>> {
     request
 }
 
-fn read(response: &Response<Bytes>) -> Result<KeySet, JwksError> {
+fn read(response: &Response<Bytes>) -> Result<KeySet, Failure> {
     let keys = KeySet::from_json(response.body()).map_err(JwksError::invalid)?;
-    match (keys.len(), keys.skipped()) {
-        (0, []) => Err(JwksError::invalid("it is empty")),
-        (0, [first, ..]) => Err(JwksError::invalid(&format!("none of its keys can be: {first}"))),
-        _ => Ok(keys),
+    if keys.len() > 0 {
+        return Ok(keys);
     }
+    let error = match keys.skipped().first() {
+        None => JwksError::invalid("it is empty"),
+        Some(first) => JwksError::invalid(&format!("none of its keys can be: {first}")),
+    };
+    Err(Failure { is_empty: true, ..error.into() })
 }

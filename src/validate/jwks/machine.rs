@@ -1,6 +1,7 @@
 //! Decides when a key set is fetched and what a look-up gets, from values and an instant. Reads no
 //! clock, does no I/O and spawns nothing.
 
+use super::budget::{Budget, Searched};
 use crate::vocabulary::clock::Now;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,24 @@ impl Lease {
     }
 }
 
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Keys that are held.
+    Held,
+    /// A key that is not held, by the digest of its name.
+    Missing(u64),
+    /// The result of a fetch that begins after the look-up.
+    Newer,
+    /// Keys, if a failed fetch is why there are none.
+    Lost,
+}
+
+/// The number of fetches that were sent when a look-up began: an older answer cannot show a key that
+/// is published since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
 /// The result of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -75,40 +94,44 @@ pub(super) enum Ask {
     Keys,
     /// The keys, and the driver starts a fetch.
     KeysAndFetch,
-    /// The driver starts a fetch, and the look-up waits for it.
-    Fetch,
+    /// The driver starts a fetch for this cause, and the look-up waits for it.
+    Fetch(Cause),
     /// The look-up waits for the fetch in flight.
     Join,
     /// The server has no such key.
     Unknown,
+    /// Too many unknown keys were looked for; the time until the next search.
+    Spent(Duration),
     /// The keys cannot be fetched; the time until the next try, if it is known.
     Unavailable(Option<Duration>),
+}
+
+/// Why keys are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There are none, they are not fresh, or someone asks for it.
+    Refresh,
+    /// A token does not fit the keys.
+    Search,
 }
 
 #[derive(Debug)]
 pub(super) struct Machine {
     policy: Policy,
     lease: Option<Lease>,
-    flight: Option<Flight>,
     outage: Option<Outage>,
-    /// When a fetch last succeeded.
-    fetched: Option<Instant>,
-    /// When a fetch for an unknown key last succeeded.
-    searched: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    cause: Cause,
-    /// Another fetch follows: a look-up waits for a key that may be newer than the answer.
-    again: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    NoKeys,
-    NotFresh,
-    UnknownKey,
+    is_fetching: bool,
+    /// The request of the fetch in flight may be on its way.
+    is_sent: bool,
+    /// The number of fetches that have begun.
+    begun: u64,
+    /// The number of the last fetch that succeeded.
+    succeeded: u64,
+    /// For keys that are not held.
+    searches: Budget,
+    /// For signatures that are wrong: apart, so that neither flood starves the other.
+    doubts: Budget,
+    searched: Searched,
 }
 
 /// The last fetch failed.
@@ -121,99 +144,143 @@ struct Outage {
 
 impl Machine {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { policy, lease: None, flight: None, outage: None, fetched: None, searched: None }
+        Self {
+            policy,
+            lease: None,
+            outage: None,
+            is_fetching: false,
+            is_sent: false,
+            begun: 0,
+            succeeded: 0,
+            searches: Budget::default(),
+            doubts: Budget::default(),
+            searched: Searched::default(),
+        }
     }
 
-    /// Decides a look-up. `known` is `true` if its key is held, `waited` if it has waited for a fetch,
-    /// after which it waits no more. After `Fetch` and `KeysAndFetch` the driver must report
-    /// [`fetched`](Self::fetched) or [`failed`](Self::failed).
-    pub(super) fn ask(&mut self, now: Now, known: bool, waited: bool) -> Ask {
-        match (self.is_usable(now), known) {
-            (true, true) => self.serve(now),
-            (true, false) => self.search(now, waited),
-            (false, _) if waited => Ask::Unavailable(self.next_try(now)),
-            (false, _) => self.wait(now, Cause::NoKeys),
+    /// Returns what a look-up that begins now has seen.
+    pub(super) fn seen(&self) -> Seen {
+        let is_unsent = self.is_fetching && !self.is_sent;
+        Seen(self.begun.saturating_sub(u64::from(is_unsent)))
+    }
+
+    /// Decides a look-up. `waited` is what it had [seen](Self::seen) before it waited for a fetch. It
+    /// waits at most twice: for the fetch that it finds in flight, and for one that begins after it.
+    /// After `Fetch` and `KeysAndFetch` the driver must report [`fetched`](Self::fetched) or
+    /// [`failed`](Self::failed).
+    pub(super) fn ask(&mut self, now: Now, want: Want, waited: Option<Seen>) -> Ask {
+        match (want, self.is_usable(now)) {
+            (Want::Newer, _) => self.renew(now, waited),
+            (Want::Held, true) => self.serve(now),
+            (Want::Missing(name), true) => self.search(now, name, waited),
+            (Want::Lost, true) => Ask::Keys,
+            (Want::Lost, false) if waited.is_none() && self.outage.is_none() => Ask::Keys,
+            _ if waited.is_some() => Ask::Unavailable(self.next_try(now)),
+            _ => self.wait(now, Cause::Refresh),
+        }
+    }
+
+    /// Whatever the budgets and the last failure say.
+    fn renew(&mut self, now: Now, waited: Option<Seen>) -> Ask {
+        match waited {
+            Some(Seen(seen)) if self.succeeded > seen => Ask::Keys,
+            Some(Seen(seen)) if self.begun > seen && !self.is_fetching => {
+                Ask::Unavailable(self.next_try(now))
+            }
+            _ if self.is_fetching => Ask::Join,
+            _ => self.start(Cause::Refresh),
         }
     }
 
     fn serve(&mut self, now: Now) -> Ask {
         let fresh = self.lease.is_some_and(|lease| lease.is_fresh(now));
-        if fresh || self.flight.is_some() || self.next_try(now).is_some() {
+        if fresh || self.is_fetching || self.next_try(now).is_some() {
             return Ask::Keys;
         }
-        self.start(Cause::NotFresh);
+        self.start(Cause::Refresh);
         Ask::KeysAndFetch
     }
 
     /// Looks for a key that is not held: it may be new.
-    fn search(&mut self, now: Now, waited: bool) -> Ask {
-        if self.outage.is_none() {
-            if waited {
-                self.searched = self.searched.max(self.fetched);
-                return Ask::Unknown;
-            }
-            if self.is_cooling(now) {
-                return Ask::Unknown;
-            }
-        } else if waited {
+    fn search(&mut self, now: Now, name: u64, waited: Option<Seen>) -> Ask {
+        if self.outage.is_some() {
             // During an outage it is unknown which keys the server has.
-            return Ask::Unavailable(self.next_try(now));
+            return match waited {
+                Some(_) => Ask::Unavailable(self.next_try(now)),
+                None => self.wait(now, Cause::Search),
+            };
         }
-        self.wait(now, Cause::UnknownKey)
+        if waited.is_some_and(|Seen(seen)| self.succeeded > seen) {
+            self.searched.add(name, now.monotonic);
+            return Ask::Unknown;
+        }
+        match self.searched.has(name, now.monotonic, self.policy.cool_down) {
+            true => Ask::Unknown,
+            false => self.wait(now, Cause::Search),
+        }
     }
 
     fn wait(&mut self, now: Now, cause: Cause) -> Ask {
-        if let Some(flight) = &mut self.flight {
-            // A refresh may have been answered before the key was published.
-            flight.again |= cause == Cause::UnknownKey && flight.cause == Cause::NotFresh;
+        if self.is_fetching {
             return Ask::Join;
         }
-        match self.next_try(now) {
-            Some(wait) => Ask::Unavailable(Some(wait)),
-            None => {
-                self.start(cause);
-                Ask::Fetch
-            }
+        if let Some(wait) = self.next_try(now) {
+            return Ask::Unavailable(Some(wait));
         }
+        // During an outage the pauses bound the fetches.
+        if cause == Cause::Search
+            && self.outage.is_none()
+            && let Err(wait) = self.searches.spend(now.monotonic)
+        {
+            return Ask::Spent(wait);
+        }
+        self.start(cause)
     }
 
-    fn start(&mut self, cause: Cause) {
-        self.flight = Some(Flight { cause, again: false });
+    /// Decides, after a key that is held failed to verify a signature, whether the driver starts a
+    /// fetch for which nobody waits: another key may have taken its name.
+    pub(super) fn doubt(&mut self, now: Now) -> bool {
+        let may_fetch = !self.is_fetching && self.is_usable(now) && self.next_try(now).is_none();
+        let fetches = may_fetch && self.doubts.spend(now.monotonic).is_ok();
+        if fetches {
+            self.start(Cause::Search);
+        }
+        fetches
+    }
+
+    fn start(&mut self, cause: Cause) -> Ask {
+        self.is_fetching = true;
+        self.is_sent = false;
+        self.begun = self.begun.wrapping_add(1);
+        Ask::Fetch(cause)
+    }
+
+    /// Reports that the request of the fetch in flight is about to be sent.
+    pub(super) fn sent(&mut self) {
+        self.is_sent = true;
     }
 
     /// Reports that a fetch could not be started.
     pub(super) fn not_started(&mut self) {
-        self.flight = None;
+        self.is_fetching = false;
     }
 
-    /// Reports that the fetch in flight succeeded. Returns `true` if the driver must fetch once more
-    /// before it wakes the look-ups that wait.
-    pub(super) fn fetched(&mut self, now: Now, lifetime: Lifetime) -> bool {
-        let flight = self.flight.take();
+    /// Reports that the fetch in flight succeeded.
+    pub(super) fn fetched(&mut self, now: Now, lifetime: Lifetime) {
+        self.is_fetching = false;
         self.outage = None;
-        self.fetched = Some(now.monotonic);
+        self.succeeded = self.begun;
         self.lease = Some(Lease {
             since: now,
             fresh_for: self.policy.fresh_for(lifetime),
             usable_for: self.policy.max_stale,
         });
-        match flight {
-            Some(Flight { again: true, .. }) => {
-                self.start(Cause::UnknownKey);
-                true
-            }
-            Some(Flight { cause: Cause::UnknownKey, .. }) => {
-                self.searched = Some(now.monotonic);
-                false
-            }
-            _ => false,
-        }
     }
 
     /// Reports that the fetch in flight failed. `retry_after` is what the server asked for, `jitter` a
     /// new random fraction between 0 and 1.
     pub(super) fn failed(&mut self, now: Now, retry_after: Option<Duration>, jitter: f64) {
-        self.flight = None;
+        self.is_fetching = false;
         let before = self.outage.map_or(0, |outage| outage.failures);
         let pause = BACKOFF_MIN.saturating_mul(1 << before.min(5)).min(BACKOFF_MAX);
         let pause = pause.saturating_sub(pause.mul_f64(BACKOFF_JITTER * jitter.clamp(0.0, 1.0)));
@@ -224,22 +291,29 @@ impl Machine {
         });
     }
 
+    /// Reports that the server has no usable keys any more.
+    pub(super) fn emptied(&mut self) {
+        self.lease = None;
+    }
+
     pub(super) fn lease(&self) -> Option<Lease> {
         self.lease
     }
 
     pub(super) fn is_fetching(&self) -> bool {
-        self.flight.is_some()
+        self.is_fetching
+    }
+
+    /// Returns how long after `now` a look-up of held keys may start the next fetch.
+    pub(super) fn next_refresh(&self, now: Now) -> Duration {
+        let fresh = self
+            .lease
+            .map_or(Duration::ZERO, |lease| lease.fresh_for.saturating_sub(lease.age(now)));
+        fresh.max(self.next_try(now).unwrap_or_default())
     }
 
     fn is_usable(&self, now: Now) -> bool {
         self.lease.is_some_and(|lease| lease.is_usable(now))
-    }
-
-    /// Returns `true` while no fetch is made for an unknown key.
-    fn is_cooling(&self, now: Now) -> bool {
-        let since = self.searched.map(|at| now.monotonic.saturating_duration_since(at));
-        since.is_some_and(|since| since < self.policy.cool_down)
     }
 
     /// Returns how long no fetch is made at all.

@@ -2,6 +2,7 @@
 //!
 //! **In**: a key set, its URL or its issuer. **Out**: a verified signature, or why there is none. **Uses** `back_channel` and `jose`.
 
+mod budget;
 mod fetch;
 mod freshness;
 mod machine;
@@ -9,6 +10,7 @@ mod shared;
 mod status;
 mod verify;
 
+pub(crate) use machine::Seen;
 pub use status::{JwksError, JwksErrorKind, JwksStatus};
 pub(crate) use verify::Unverified;
 
@@ -16,6 +18,7 @@ use crate::{
     Algorithm, ClientSecret, Clock, ConfigError, Transport,
     back_channel::{metadata::Places, scrub},
     jose::{KeySet, VerifyingKey},
+    validate::Rejection,
     vocabulary::{clock::Now, flight::Joined, origin::fetchable},
 };
 use arc_swap::Guard;
@@ -23,39 +26,54 @@ use fetch::{MAX_KEY_SET, Place, Remote};
 use machine::{Lease, Policy};
 use shared::{Settings, Shared, Source, Wanted};
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The keys that verify tokens: fixed, or fetched from an authorization server and refreshed.
 ///
-/// 1. Nothing is fetched before a token needs a key, or [`warm_up`](Self::warm_up) is called. A
-///    fetch runs in a task of its own, one at a time.
-/// 2. Stale keys are used, and refreshed in the background. Keys that the server has not confirmed
-///    for longer than [`with_max_stale`](Self::with_max_stale) are not used: 503.
-/// 3. An unknown key causes one fetch in each [cool-down](Self::with_cool_down), however many tokens
-///    name one. Requests with known keys do not wait for it.
-/// 4. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
-///    256 KiB, more than 100 keys, or no usable key. After a failure, tokens of unknown keys are
-///    neither good nor bad until a fetch succeeds: 503.
-/// 5. A key that replaces another under the same name is noticed at the next refresh; servers should
-///    use a new name. If the one key has no name, a token that it did not sign counts as a token of
-///    an unknown key.
-/// 6. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
+/// 1. Nothing is fetched before a token needs a key, or [`warm_up`](Self::warm_up) or
+///    [`refresh`](Self::refresh) is called. A fetch runs in a task of its own, one at a time, and is
+///    one conditional request for the whole set.
+/// 2. Stale keys are used, and refreshed in the background; a hit in a [`Cached`](super::Cached) starts
+///    the refresh too.
+/// 3. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
+///    256 KiB, more than 100 keys, or no key set.
+/// 4. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
 ///    a key set are never used.
 ///
 /// A clone shares the keys. A setter makes another source, which has fetched nothing yet.
+///
+/// # Keys that change
+///
+/// Tokens can cause fetches from two budgets of three at once, then one in 10 s: one for unknown keys,
+/// one for wrong signatures. Whoever floods the resource with forged tokens causes no more requests.
+///
+/// | what happens | answer for a good token | for how long at most |
+/// |---|---|---|
+/// | a new key, under a new name | 200 after a fetch that it waits for; 503 with `Retry-After` while a flood has spent the budget | 10 s |
+/// | a name was searched in vain before its key was published | 401 | the [cool-down](Self::with_cool_down), 30 s |
+/// | a new key, under an old name | 401, as for each wrong signature; the fetch that it causes is not waited for | 10 s |
+/// | a new key, as the one key without a name | 200 after a fetch, as under a new name; 401 after a forged one was searched in vain | 10 s |
+/// | the key set moved, and the metadata of the issuer says so | as above, where the old place still answers; otherwise 503 for tokens by new keys | the next fetch, or the one after it |
+/// | a key was withdrawn | its tokens stay good until the next refresh, or [`refresh`](Self::refresh) | `max-age`, in the bounds of [`with_refresh_between`](Self::with_refresh_between) |
+/// | the set was emptied: no usable key is left | 503 for each token that names the issuer, and an error in the log | until there is a key: 30 s after that |
+/// | the set cannot be fetched | 200 by known keys, 503 by unknown ones | [`with_max_stale`](Self::with_max_stale), then 503 for each token that names the issuer |
+///
+/// A retry starts 1 s after a failed fetch, growing to 30 s, or as late as the server asks for, at most
+/// an hour. While there are no keys after a failure, a token that names the issuer gets 503 whatever
+/// else it says: nothing in it is verified. A new name that is not searched in vain before is never a
+/// 401.
 ///
 /// # Defaults
 ///
 /// Keys are refreshed when the server's `Cache-Control` says so, between 5 minutes and 24 hours, or
 /// after an hour without it; up to a tenth earlier by jitter, and after half of the longest staleness
-/// at the latest. They are used for 24 hours without an answer. The cool-down is 30 s. After a
-/// failure the next fetch waits for 1 s, growing to 30 s, or as long as the server asks for, at most
-/// an hour.
+/// at the latest. They are used for 24 hours without an answer. The cool-down is 30 s.
 ///
 /// # Example
 ///
@@ -78,11 +96,44 @@ enum Found {
     Keys(Guard<Arc<Snapshot>>),
     /// The server has no such key.
     Unknown,
-    /// The keys are being fetched: wait, then look up once more with `waited`, which rules out another
-    /// wait.
-    Wait(Joined<()>),
-    /// The keys cannot be fetched; the time until the next try, if it is known.
-    Unavailable(Option<Duration>),
+    /// The keys are being fetched: wait, then look up once more with what that returns.
+    Wait(Wait),
+    /// The keys cannot be fetched.
+    Unavailable(Away),
+}
+
+/// A look-up that waits for a fetch.
+pub(crate) struct Wait {
+    joined: Joined<()>,
+    seen: Seen,
+}
+
+impl Wait {
+    /// Returns when the fetch has ended.
+    pub(crate) async fn over(self) -> Seen {
+        self.joined.wait().await;
+        self.seen
+    }
+}
+
+/// Why the keys that a token needs cannot be had.
+pub(crate) struct Away {
+    /// The time until the next try, if it is known.
+    pub(crate) next_try: Option<Duration>,
+    cause: Cow<'static, str>,
+}
+
+impl Away {
+    fn spent(wait: Duration) -> Self {
+        let cause = "too many unknown keys were looked for in the last seconds";
+        Self { next_try: Some(wait), cause: Cow::Borrowed(cause) }
+    }
+
+    /// Returns the refusal of what `subject` says cannot be verified. It has the cause, for the log.
+    pub(crate) fn rejection(self, subject: &str) -> Rejection {
+        let cause = format!("{subject} cannot be verified: {}", self.cause);
+        Rejection::unavailable(self.next_try).with_cause(cause)
+    }
 }
 
 /// The keys at one instant.
@@ -165,7 +216,8 @@ impl Jwks {
 
     /// Creates a source of the keys of `issuer`, at the URL in its
     /// [metadata](crate::AuthorizationServerMetadata::discover). The metadata is read again after a
-    /// day, and when the keys are gone from there.
+    /// day, after each failure to fetch the keys, and with a search for an unknown key if it was not read
+    /// in the 10 s before: the keys may have moved.
     ///
     /// # Errors
     ///
@@ -263,8 +315,9 @@ impl Jwks {
         }))
     }
 
-    /// Sets the time between two fetches for unknown keys, at least a second. Defaults to 30 s: a
-    /// token with a new key may be refused so long.
+    /// Sets how long the name of a key that was searched in vain is not searched again, at least a
+    /// second. Its tokens are refused with 401 meanwhile. The last 256 such names are remembered.
+    /// Defaults to 30 s.
     pub fn with_cool_down(self, cool_down: Duration) -> Self {
         self.with(|settings| settings.policy.cool_down = cool_down.max(Duration::from_secs(1)))
     }
@@ -298,17 +351,37 @@ impl Jwks {
     ///
     /// Cancel safe: the fetch goes on.
     pub async fn warm_up(&self) -> Result<(), JwksError> {
-        let mut waited = false;
+        match self.status().is_ready() {
+            true => Ok(()),
+            false => self.fetched(Wanted::Any).await,
+        }
+    }
+
+    /// Fetches the keys now, however fresh they are, and returns when the result is in use. For an
+    /// operator or a push from the authorization server: a key that it has withdrawn is believed until
+    /// the next refresh otherwise. The fetch is shared by all who call this meanwhile. It heeds neither
+    /// the budgets nor the pause after a failure, so do not call it for each request.
+    ///
+    /// Fixed keys are never fetched, and this succeeds.
+    ///
+    /// # Errors
+    ///
+    /// Why the keys could not be fetched. The keys of before stay in use, unless the server has
+    /// withdrawn them all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the fetch goes on.
+    pub async fn refresh(&self) -> Result<(), JwksError> {
+        self.fetched(Wanted::Newer).await
+    }
+
+    async fn fetched(&self, wanted: Wanted<'_>) -> Result<(), JwksError> {
+        let mut waited = None;
         loop {
-            if self.status().is_ready() {
-                return Ok(());
-            }
-            match self.shared.look_up(Wanted::Any, waited) {
+            match self.shared.look_up(wanted, waited) {
                 Found::Keys(_) => return Ok(()),
-                Found::Wait(joined) => {
-                    joined.wait().await;
-                    waited = true;
-                }
+                Found::Wait(wait) => waited = Some(wait.over().await),
                 Found::Unknown | Found::Unavailable(_) => {
                     return Err(self.shared.last_failure().unwrap_or_else(JwksError::too_soon));
                 }
@@ -316,9 +389,9 @@ impl Jwks {
         }
     }
 
-    /// Looks up the keys for a token of this header. `waited` is `true` after a [`Found::Wait`]. A
+    /// Looks up the keys for a token of this header. `waited` is the result of a [`Found::Wait`]. A
     /// known name is found whatever algorithm its key has.
-    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: bool) -> Found {
+    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: Option<Seen>) -> Found {
         let snapshot = self.shared.snapshot.load();
         let now = || self.shared.settings.clock.now();
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
@@ -327,10 +400,23 @@ impl Jwks {
         self.shared.look_up(Wanted::Key(kid, algorithm), waited)
     }
 
-    /// Looks for a new key without a name, after the known ones failed to verify a token. Fetches as
-    /// rarely as the look-up of an unknown key.
-    fn look_further(&self, waited: bool) -> Found {
-        self.shared.look_up(Wanted::Other, waited)
+    /// Looks for keys if a failed fetch is why there are none. Returns `None` otherwise.
+    pub(crate) fn lost(&self, waited: Option<Seen>) -> Option<Unverified> {
+        if self.shared.snapshot.load().is_fresh(|| self.shared.settings.clock.now()) {
+            return None;
+        }
+        match self.shared.look_up(Wanted::Lost, waited) {
+            Found::Keys(_) | Found::Unknown => None,
+            Found::Wait(wait) => Some(Unverified::Fetching(wait)),
+            Found::Unavailable(away) => Some(Unverified::Unavailable(away)),
+        }
+    }
+
+    /// Starts the refresh of stale keys for a cached verdict that is still good at `now`.
+    pub(crate) fn refresh_if_due(&self, now: SystemTime) {
+        if self.shared.is_refresh_due(now) {
+            self.shared.look_up(Wanted::Any, None);
+        }
     }
 
     /// Returns a number that changes with the keys. Read it before the keys of a verdict.

@@ -107,7 +107,7 @@ enum Told {
 }
 
 async fn look(jwks: &Jwks, kid: &str) -> Told {
-    let mut waited = false;
+    let (mut waited, mut times) = (None, 0);
     loop {
         match jwks.look_up(Some(kid), ES256, waited) {
             Found::Keys(keys) => {
@@ -116,10 +116,10 @@ async fn look(jwks: &Jwks, kid: &str) -> Told {
             }
             Found::Unknown => return Told::Unknown,
             Found::Unavailable(_) => return Told::Unavailable,
-            Found::Wait(joined) => {
-                assert!(!waited, "who waited waits no more");
-                joined.wait().await;
-                waited = true;
+            Found::Wait(wait) => {
+                times += 1;
+                assert!(times <= 2, "a look-up waits twice at most");
+                waited = Some(wait.over().await);
             }
         }
     }
@@ -198,10 +198,10 @@ async fn known_keys_are_found_while_a_search_hangs() {
     let jwks = server.jwks();
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     server.open(false);
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, false), Found::Wait(_)));
-    assert!(matches!(jwks.look_up(Some("k3"), ES256, false), Found::Wait(_)));
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Keys(_)));
-    assert!(matches!(jwks.look_up(None, ES256, false), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some("k2"), ES256, None), Found::Wait(_)));
+    assert!(matches!(jwks.look_up(Some("k3"), ES256, None), Found::Wait(_)));
+    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(None, ES256, None), Found::Keys(_)));
     // The deadline of the transport ends the fetch, and nobody can tell.
     while server.fetches() < 2 {
         yield_now().await;
@@ -210,6 +210,33 @@ async fn known_keys_are_found_while_a_search_hangs() {
     settle(&jwks).await;
     assert_eq!(look(&jwks, "k2").await, Told::Unavailable);
     assert_eq!(look(&jwks, "k1").await, Told::Good);
+}
+
+#[tokio::test]
+async fn a_forced_refresh_is_one_fetch_for_all_and_begins_after_the_call() {
+    let server = Server::of(&["k1"]);
+    let jwks = server.jwks();
+    jwks.warm_up().await.unwrap();
+    server.open(false);
+    let spawn = || {
+        let jwks = jwks.clone();
+        tokio::spawn(async move { jwks.refresh().await })
+    };
+    let first = spawn();
+    while server.fetches() < 2 {
+        yield_now().await;
+    }
+    let others = [spawn(), spawn()];
+    yield_now().await;
+    server.publish(&["k2"]);
+    server.open(true);
+    first.await.unwrap().unwrap();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(server.fetches(), 3);
+    assert_eq!(look(&jwks, "k1").await, Told::Unknown, "it was withdrawn");
+    Jwks::from_json(&key_set(["k1"])).unwrap().refresh().await.unwrap();
 }
 
 #[tokio::test]
@@ -225,8 +252,6 @@ async fn a_fetch_that_fails_evicts_nothing() {
         answer(200, key_set(many.iter().map(String::as_str))),
         answer(200, "hunter2"),
         answer(200, "{}"),
-        answer(200, r#"{"keys":[]}"#),
-        answer(200, r#"{"keys":[{"kty":"oct","kid":"k2","k":"c2VjcmV0"}]}"#),
     ] {
         let server = Server::of(&["k1"]);
         let jwks = server.jwks();
@@ -246,6 +271,30 @@ async fn a_fetch_that_fails_evicts_nothing() {
         server.pass(1);
         assert_eq!(look(&jwks, "k2").await, Told::Good);
         assert!(jwks.status().last_failure().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_set_without_a_usable_key_withdraws_those_that_are_held() {
+    for empty in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","kid":"k2","k":"c2VjcmV0"}]}"#] {
+        let server = Server::of(&[]);
+        let mut keys = answer(200, key_set(["k1"]));
+        keys.headers_mut().insert(ETAG, "\"v1\"".parse().unwrap());
+        server.say("/jwks", keys);
+        let jwks = server.jwks();
+        assert_eq!(look(&jwks, "k1").await, Told::Good);
+        let generation = jwks.generation();
+        server.say("/jwks", answer(200, empty));
+        assert_eq!(jwks.refresh().await.unwrap_err().kind(), JwksErrorKind::InvalidResponse);
+        assert_eq!(look(&jwks, "k1").await, Told::Unavailable);
+        assert!(!jwks.status().is_ready() && jwks.status().keys() == 0);
+        assert_ne!(jwks.generation(), generation, "cached verdicts are forgotten");
+        // "Not modified" would be about keys that are dropped.
+        server.publish(&["k1"]);
+        server.pass(1);
+        assert_eq!(look(&jwks, "k1").await, Told::Good);
+        let asked = server.asked.lock().unwrap().pop().unwrap();
+        assert!(!asked.1.contains_key(IF_NONE_MATCH));
     }
 }
 
@@ -282,8 +331,10 @@ async fn keys_that_are_too_old_are_not_used_and_the_server_is_left_alone_as_it_a
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     settle(&jwks).await;
     server.pass(1);
-    let told = jwks.look_up(Some("k1"), ES256, false);
-    assert!(matches!(told, Found::Unavailable(Some(wait)) if wait == Duration::from_secs(119)));
+    let told = jwks.look_up(Some("k1"), ES256, None);
+    assert!(
+        matches!(told, Found::Unavailable(away) if away.next_try == Some(Duration::from_secs(119)))
+    );
     assert!(!jwks.status().is_ready());
     server.publish(&["k1"]);
     server.pass(119);
@@ -313,9 +364,38 @@ async fn metadata_is_read_when_a_key_is_needed_and_again_when_the_keys_are_gone(
     server.say(place, answer(200, metadata("/elsewhere")));
     server.say("/elsewhere", answer(200, key_set(["k3"])));
     server.pass(30);
-    assert_eq!(look(&jwks, "k3").await, Told::Unknown);
-    server.pass(24 * 3600);
-    assert_eq!(look(&jwks, "k3").await, Told::Good);
+    assert_eq!(look(&jwks, "k3").await, Told::Good, "the old place still answers");
+}
+
+#[tokio::test]
+async fn keys_that_moved_are_found_whatever_is_left_at_the_old_place() {
+    let issuer = "https://as.example";
+    let place = "/.well-known/openid-configuration";
+    let metadata = |path: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"{issuer}{path}"}}"#);
+    for (left, tries) in [
+        (answer(403, "AccessDenied"), 1),
+        (answer(301, ""), 1),
+        (answer(404, ""), 1),
+        (answer(502, ""), 2),
+        (answer(200, "<html>"), 2),
+        (answer(200, r#"{"keys":[]}"#), 2),
+    ] {
+        let server = Server::of(&["k1"]);
+        server.say(place, answer(200, metadata("/jwks")));
+        let jwks = Jwks::from_issuer(issuer, server.transport()).unwrap();
+        let jwks = jwks.with_clock(server.clock.clock());
+        assert_eq!(look(&jwks, "k1").await, Told::Good);
+        server.say(place, answer(200, metadata("/keys")));
+        server.say("/keys", answer(200, key_set(["k2"])));
+        let status = left.status();
+        server.say("/jwks", left);
+        for _ in 1..tries {
+            assert!(jwks.refresh().await.is_err(), "{status}");
+            server.pass(1);
+        }
+        jwks.refresh().await.unwrap();
+        assert_eq!(look(&jwks, "k2").await, Told::Good, "{status}");
+    }
 }
 
 #[tokio::test]
@@ -355,14 +435,20 @@ async fn metadata_of_another_issuer_fail_the_fetch_and_the_keys_stay() {
 fn without_a_runtime_nobody_can_tell_and_keys_that_are_there_are_good() {
     let server = Server::of(&["k1"]);
     let jwks = server.jwks();
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Unavailable(None)));
+    assert!(matches!(
+        jwks.look_up(Some("k1"), ES256, None),
+        Found::Unavailable(Away { next_try: None, .. })
+    ));
     assert_eq!(server.fetches(), 0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(look(&jwks, "k1")), Told::Good);
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
     server.pass(3600);
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Keys(_)));
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, false), Found::Unavailable(None)));
+    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(
+        jwks.look_up(Some("k2"), ES256, None),
+        Found::Unavailable(Away { next_try: None, .. })
+    ));
     assert!(!jwks.status().is_fetching());
 }
 
@@ -373,8 +459,8 @@ fn a_fetch_that_dies_with_its_runtime_leaves_nobody_waiting() {
     server.open(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let joined = runtime.block_on(async {
-        match jwks.look_up(Some("k1"), ES256, false) {
-            Found::Wait(joined) => joined,
+        match jwks.look_up(Some("k1"), ES256, None) {
+            Found::Wait(wait) => wait.joined,
             _ => panic!("there are no keys"),
         }
     });
@@ -417,13 +503,13 @@ async fn a_key_of_another_algorithm_is_known_and_without_a_name_any_fitting_key_
     let server = Server::of(&["ed"]);
     let jwks = server.jwks();
     jwks.warm_up().await.unwrap();
-    match jwks.look_up(Some("ed"), ES256, false) {
+    match jwks.look_up(Some("ed"), ES256, None) {
         Found::Keys(keys) => assert!(keys.candidates(Some("ed"), ES256).next().is_none()),
         _ => panic!("it is known"),
     }
-    assert!(matches!(jwks.look_up(None, Algorithm::EdDsa, false), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(None, Algorithm::EdDsa, None), Found::Keys(_)));
     assert_eq!(server.fetches(), 1);
-    assert!(matches!(jwks.look_up(None, ES256, false), Found::Wait(_)));
+    assert!(matches!(jwks.look_up(None, ES256, None), Found::Wait(_)));
 }
 
 #[tokio::test]
@@ -447,9 +533,9 @@ async fn a_look_up_of_a_known_key_allocates_nothing() {
     let server = Server::of(&["k1"]);
     let jwks = server.jwks().with_clock(Clock::system());
     jwks.warm_up().await.unwrap();
-    drop(jwks.look_up(Some("k1"), ES256, false));
+    drop(jwks.look_up(Some("k1"), ES256, None));
     let counted = allocation_counter::measure(|| {
-        let found = jwks.look_up(Some("k1"), ES256, false);
+        let found = jwks.look_up(Some("k1"), ES256, None);
         assert!(matches!(found, Found::Keys(keys) if keys.candidates(None, ES256).count() == 1));
     });
     assert_eq!(counted.count_total, 0);
@@ -458,8 +544,8 @@ async fn a_look_up_of_a_known_key_allocates_nothing() {
 #[test]
 fn a_fixed_set_is_right_as_a_whole_and_unknown_keys_are_not_looked_for() {
     let jwks = Jwks::from_json(&key_set(["k1", "ed"])).unwrap();
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, false), Found::Keys(_)));
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, false), Found::Unknown));
+    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some("k2"), ES256, None), Found::Unknown));
     assert!(jwks.status().is_ready() && !jwks.is_symmetric());
     let private = r#"{"keys":[{"kty":"oct","kid":"the-secret","k":"c2VjcmV0"}]}"#;
     for bad in ["", "{}", r#"{"keys":[]}"#, private] {
@@ -475,11 +561,11 @@ fn a_shared_secret_is_the_key_of_every_token_of_its_algorithm() {
     assert!(jwks.is_symmetric());
     assert_eq!(jwks.algorithms(), [Algorithm::Hs256]);
     for kid in [None, Some("any")] {
-        match jwks.look_up(kid, Algorithm::Hs256, false) {
+        match jwks.look_up(kid, Algorithm::Hs256, None) {
             Found::Keys(keys) => assert_eq!(keys.candidates(kid, Algorithm::Hs256).count(), 1),
             _ => panic!("there is a key"),
         }
-        assert!(matches!(jwks.look_up(kid, ES256, false), Found::Unknown));
+        assert!(matches!(jwks.look_up(kid, ES256, None), Found::Unknown));
     }
     assert!(Jwks::from_secret(ES256, secret).is_err());
     assert!(Jwks::from_secret(Algorithm::Hs256, "short").is_err());

@@ -1,8 +1,5 @@
 use super::Shared;
-use crate::{
-    validate::{Rejection, Verdict},
-    vocabulary::flight::Joined,
-};
+use crate::validate::{Verdict, jwks::Wait};
 use std::{
     fmt,
     future::Future,
@@ -20,12 +17,17 @@ pub struct JwtFuture<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtFuture<C> {
-    pub(super) fn new(shared: Arc<Shared<C>>, token: &str, joined: Joined<()>) -> Self {
+    pub(super) fn new(shared: Arc<Shared<C>>, token: &str, wait: Wait) -> Self {
         let token = Zeroizing::new(token.to_owned());
         let verdict = async move {
-            joined.wait().await;
-            // After a wait there is a verdict.
-            shared.judge(&token, true).unwrap_or_else(|_| Err(Rejection::unavailable(None)))
+            let mut wait = wait;
+            loop {
+                // A look-up waits twice at most.
+                match shared.judge(&token, Some(wait.over().await)) {
+                    Ok(verdict) => return verdict,
+                    Err(next) => wait = next,
+                }
+            }
         };
         Self { verdict: Box::pin(verdict) }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     issuer::TrustedIssuer,
-    rules::{Profile, refused},
+    rules::{Profile, listed, mismatch, refused, shown},
 };
 use crate::{Algorithm, jose::Header, validate::Rejection};
 use std::borrow::Cow;
@@ -24,9 +24,13 @@ impl<'a> CheckedHeader<'a> {
             return Err(refused("the header has a critical extension"));
         }
         let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
-        let algorithm = algorithm.ok_or_else(|| refused("the algorithm is not allowed"))?;
+        let algorithm = algorithm.ok_or_else(|| {
+            let known = header.algorithm.map_or("another", Algorithm::as_str);
+            mismatch("alg", "an algorithm that an issuer allows", known)
+        })?;
         if !profile.accepts_type(header.typ.as_deref()) {
-            return Err(refused("the type in the header is not that of an access token"));
+            let expected = listed(profile.types().iter().copied());
+            return Err(mismatch("typ", expected, shown(header.typ.as_deref())));
         }
         Ok(Self { algorithm, kid: header.kid })
     }

@@ -94,6 +94,10 @@ impl TrustedIssuer {
         self.without_audience || !self.audience.is_empty()
     }
 
+    pub(super) fn audience(&self) -> impl Iterator<Item = &str> {
+        self.audience.iter().map(|one| &**one)
+    }
+
     /// Returns `true` if a token for `audience` is for this API.
     pub(super) fn is_for_us<'a>(&self, audience: Option<impl Iterator<Item = &'a str>>) -> bool {
         match audience {

@@ -5,17 +5,17 @@ use super::{
     claims::{Claims, issuer_of},
     header::CheckedHeader,
     known_headers::KnownHeaders,
-    rules::{Rules, refused},
+    rules::{Rules, listed, mismatch, refused, shown},
 };
 use crate::{
     Algorithm, ScopeSet,
     jose::{Compact, base64url},
     validate::{
         Principal, Rejection,
-        jwks::Unverified,
+        jwks::{Seen, Unverified, Wait},
         times::{NumericDate, Times, Untimely},
     },
-    vocabulary::{flight::Joined, members::Texts, token::MAX_TOKEN_LEN},
+    vocabulary::{members::Texts, token::MAX_TOKEN_LEN},
 };
 use std::{borrow::Cow, time::SystemTime};
 
@@ -38,7 +38,7 @@ pub(super) struct Judge {
 pub(super) enum NotAccepted {
     Refused(Rejection),
     /// Its keys are being fetched.
-    Fetching(Joined<()>),
+    Fetching(Wait),
 }
 
 impl From<Rejection> for NotAccepted {
@@ -47,13 +47,16 @@ impl From<Rejection> for NotAccepted {
     }
 }
 
-impl From<Unverified> for NotAccepted {
-    fn from(unverified: Unverified) -> Self {
-        Self::Refused(match unverified {
-            Unverified::Fetching(joined) => return Self::Fetching(joined),
-            Unverified::Unavailable(next_try) => Rejection::unavailable(next_try),
-            Unverified::NoKey(why) => refused(why),
-            Unverified::WrongSignature => Rejection::unverified("the signature is wrong"),
+impl NotAccepted {
+    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&str>) -> Self {
+        let wrong = "the signature is wrong";
+        Self::Refused(match why {
+            Unverified::Fetching(wait) => return Self::Fetching(wait),
+            Unverified::Unavailable(away) => {
+                away.rejection(&format!("a token of {}", issuer.identifier))
+            }
+            Unverified::NoKey(why) => mismatch("kid", why, shown(kid)),
+            Unverified::WrongSignature => Rejection::unverified(wrong),
         })
     }
 }
@@ -65,13 +68,13 @@ fn unmatched(description: &'static str) -> Rejection {
 
 impl Judge {
     /// Returns the principal and the payload of `token`, if its signature and its claims are good
-    /// at `now`. `waited` is `true` once the keys that it needs were fetched.
+    /// at `now`. `waited` is the result of a wait for [`NotAccepted::Fetching`].
     pub(super) fn judge<'b>(
         &self,
         token: &str,
         buffer: &'b mut [u8; USUAL_PAYLOAD],
         now: SystemTime,
-        waited: bool,
+        waited: Option<Seen>,
     ) -> Result<(Principal, Cow<'b, [u8]>), NotAccepted> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(unmatched("the token is too long").into());
@@ -85,7 +88,8 @@ impl Judge {
             None => {
                 header_buffer = [0; USUAL_HEADER];
                 bytes = base64url::decode_within(jws.header, &mut header_buffer);
-                checked = self.check_header(bytes.as_deref().unwrap_or_default(), jws.payload)?;
+                let header = bytes.as_deref().unwrap_or_default();
+                checked = self.check_header(header, jws.payload, waited)?;
                 &checked
             }
         };
@@ -95,8 +99,12 @@ impl Judge {
         claims
             .read(&payload, &self.rules.scope_claims)
             .ok_or_else(|| unmatched("a claim is malformed, of the wrong type, or repeated"))?;
-        let issuer = self.check_claims(&claims, header.algorithm, now)?;
-        issuer.keys.verify(jws, header.kid.as_deref(), header.algorithm, waited)?;
+        let issuer = self.issuer_of(&claims)?;
+        self.check_claims(&claims, issuer, header.algorithm, now)
+            .map_err(|rejection| refused_or_lost(rejection, issuer, waited))?;
+        let kid = header.kid.as_deref();
+        let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
+        verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
         let principal = self.principal(&claims, issuer, now)?;
         drop(claims);
         if known.is_none() {
@@ -109,25 +117,34 @@ impl Judge {
         &self,
         header: &'h [u8],
         payload: &str,
-    ) -> Result<CheckedHeader<'h>, Rejection> {
+        waited: Option<Seen>,
+    ) -> Result<CheckedHeader<'h>, NotAccepted> {
         CheckedHeader::parse(header, &self.issuers, self.rules.profile).map_err(|rejection| {
-            match self.names_an_issuer(payload) {
-                true => rejection,
-                false => rejection.foreign(),
+            match self.named(payload) {
+                Some(issuer) => refused_or_lost(rejection, issuer, waited),
+                None => rejection.foreign().into(),
             }
         })
     }
 
-    /// Returns `true` if the payload names one of the issuers: the refusal of its token is then
-    /// final, whatever is wrong with the header.
+    /// Returns the one of the issuers that the payload names: the refusal of its token is then final,
+    /// whatever is wrong with the header.
     #[cold]
-    fn names_an_issuer(&self, payload: &str) -> bool {
+    fn named(&self, payload: &str) -> Option<&TrustedIssuer> {
         let payload = base64url::decode(payload).unwrap_or_default();
-        issuer_of(&payload).is_some_and(|iss| self.issuer(&iss).is_some())
+        issuer_of(&payload).and_then(|iss| self.issuer(&iss))
     }
 
-    fn issuer(&self, identifier: &str) -> Option<&TrustedIssuer> {
+    pub(super) fn issuer(&self, identifier: &str) -> Option<&TrustedIssuer> {
         self.issuers.iter().find(|issuer| *issuer.identifier == *identifier)
+    }
+
+    fn issuer_of(&self, claims: &Claims<'_>) -> Result<&TrustedIssuer, Rejection> {
+        let iss = claims.iss.as_deref();
+        iss.and_then(|iss| self.issuer(iss)).ok_or_else(|| {
+            let own = self.issuers.iter().map(|issuer| &*issuer.identifier);
+            mismatch("iss", listed(own), shown(iss)).foreign()
+        })
     }
 
     /// Checks what needs no key. None of the claims is true before the signature is verified, but
@@ -135,23 +152,24 @@ impl Judge {
     fn check_claims(
         &self,
         claims: &Claims<'_>,
+        issuer: &TrustedIssuer,
         algorithm: Algorithm,
         now: SystemTime,
-    ) -> Result<&TrustedIssuer, Rejection> {
-        let iss = claims.iss.as_deref().ok_or_else(|| unmatched("there is no issuer"))?;
-        let issuer = self.issuer(iss).ok_or_else(|| unmatched("the issuer is not trusted"))?;
+    ) -> Result<(), Rejection> {
         if !issuer.allows(algorithm) {
-            return Err(refused("the algorithm is not allowed for this issuer"));
+            let text = format!("an algorithm that {} allows", issuer.identifier);
+            return Err(mismatch("alg", text, algorithm));
         }
         if claims.times.exp.is_none() {
-            return Err(refused("there is no expiry"));
+            return Err(mismatch("exp", "a date", "nothing"));
         }
         let in_time = self.rules.leeway.check(&claims.times, now);
-        in_time.map_err(|untimely| refused(described(untimely)))?;
+        in_time.map_err(|untimely| described(untimely, &claims.times, now))?;
         if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
-            return Err(refused("for another audience (the signature was not verified)"));
+            let found = claims.aud.as_ref().map_or_else(|| shown(None), |aud| listed(aud.iter()));
+            return Err(mismatch("aud", listed(issuer.audience()), found));
         }
-        Ok(issuer)
+        Ok(())
     }
 
     /// Returns the principal of a token whose signature is good: its caller may know what is wrong.
@@ -189,12 +207,30 @@ impl Judge {
     }
 }
 
-fn described(untimely: Untimely) -> &'static str {
+/// Refuses a token by `rejection`, unless the keys of its issuer cannot be had: nothing in such a token
+/// is known to be true, so it gets the answer of every token of the issuer.
+#[cold]
+fn refused_or_lost(
+    rejection: Rejection,
+    issuer: &TrustedIssuer,
+    waited: Option<Seen>,
+) -> NotAccepted {
+    match issuer.keys.lost(waited) {
+        None => rejection.into(),
+        Some(why) => NotAccepted::unverified(why, issuer, None),
+    }
+}
+
+fn described(untimely: Untimely, times: &Times, now: SystemTime) -> Rejection {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let dated = |date: Option<NumericDate>| date.map_or(f64::NAN, NumericDate::seconds);
     match untimely {
-        Untimely::ExpiryIsNoDate => "the expiry is not a date",
-        Untimely::Expired => "expired (the signature was not verified)",
-        Untimely::NotValidYet => "not valid yet (the signature was not verified)",
-        Untimely::IssuedInFuture => "issued in the future (the signature was not verified)",
+        Untimely::ExpiryIsNoDate => mismatch("exp", "a date", dated(times.exp)),
+        Untimely::Expired => mismatch("exp", format!("a date after {now}"), dated(times.exp)),
+        Untimely::NotValidYet => mismatch("nbf", format!("a date up to {now}"), dated(times.nbf)),
+        Untimely::IssuedInFuture => {
+            mismatch("iat", format!("a date up to {now}"), dated(times.iat))
+        }
     }
 }
 

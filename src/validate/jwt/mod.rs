@@ -15,11 +15,12 @@ pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
 pub use named::issued_by;
 
-use super::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict, times::Leeway};
-use crate::{
-    Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at,
-    vocabulary::flight::Joined,
+use super::{
+    CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict,
+    jwks::{Seen, Wait},
+    times::Leeway,
 };
+use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
 use judge::{Judge, NotAccepted, USUAL_PAYLOAD};
 use known_headers::KnownHeaders;
 use rules::{Profile, Rules};
@@ -219,12 +220,12 @@ impl<C> JwtValidator<C> {
 
 impl<C> Shared<C> {
     /// Returns the verdict, or the fetch of keys to wait for before there can be one.
-    fn judge(&self, token: &str, waited: bool) -> Result<Verdict<C>, Joined<()>> {
+    fn judge(&self, token: &str, waited: Option<Seen>) -> Result<Verdict<C>, Wait> {
         let mut buffer = [0; USUAL_PAYLOAD];
         match self.judge.judge(token, &mut buffer, self.clock.wall(), waited) {
             Ok((principal, payload)) => Ok(self.validated(principal, &payload)),
             Err(NotAccepted::Refused(rejection)) => Ok(Err(rejection)),
-            Err(NotAccepted::Fetching(joined)) => Err(joined),
+            Err(NotAccepted::Fetching(wait)) => Err(wait),
         }
     }
 
@@ -245,9 +246,9 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
     type Future = JwtFuture<C>;
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
-        match self.shared.judge(token, false) {
+        match self.shared.judge(token, None) {
             Ok(verdict) => Answer::Ready(verdict),
-            Err(joined) => Answer::Pending(JwtFuture::new(self.shared.clone(), token, joined)),
+            Err(wait) => Answer::Pending(JwtFuture::new(self.shared.clone(), token, wait)),
         }
     }
 
@@ -263,7 +264,13 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     }
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
-        self.shared.judge.rules.recheck(validated.principal(), now)
+        let Judge { rules, .. } = &self.shared.judge;
+        let principal = validated.principal();
+        // Hits alone may keep a token good for long, while its key is withdrawn.
+        if let Some(issuer) = principal.issuer().and_then(|iss| self.shared.judge.issuer(iss)) {
+            issuer.keys.refresh_if_due(now);
+        }
+        rules.recheck(principal, now)
     }
 
     fn clock(&self) -> Option<Clock> {

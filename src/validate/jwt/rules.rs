@@ -1,12 +1,56 @@
 //! The rules for a token besides its signature.
 
 use super::claims::Claims;
-use crate::validate::{Principal, Rejection, times::Leeway};
-use std::time::{Duration, SystemTime};
+use crate::{
+    back_channel::scrub,
+    validate::{Principal, Rejection, times::Leeway},
+};
+use std::{
+    fmt::{Display, Write},
+    time::{Duration, SystemTime},
+};
+
+/// The longest text of a token that a refusal repeats, in characters.
+const MAX_SHOWN: usize = 128;
+/// How many texts of a list a refusal repeats.
+const MAX_LISTED: usize = 4;
 
 /// Refuses a token before its signature is verified, with the answer of a wrong signature.
 pub(super) fn refused(description: &'static str) -> Rejection {
     Rejection::unverified(description).without_caching()
+}
+
+/// Refuses a token before its signature is verified, for the value of a claim or of a header parameter.
+/// The text is for logs alone: the caller gets the answer of a wrong signature.
+#[cold]
+pub(super) fn mismatch(name: &str, expected: impl Display, found: impl Display) -> Rejection {
+    let text = format!("{name}: expected {expected}, found {found} (signature not verified)");
+    refused("").with_cause(scrub::description(&text))
+}
+
+/// Returns a text of a token for a refusal.
+pub(super) fn shown(text: Option<&str>) -> String {
+    let Some(text) = text else { return "nothing".to_owned() };
+    let mut chars = text.chars();
+    let mut shown: String = chars.by_ref().take(MAX_SHOWN).collect();
+    if chars.next().is_some() {
+        shown.push_str("...");
+    }
+    format!("'{shown}'")
+}
+
+pub(super) fn listed<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut list = String::new();
+    for (place, text) in texts.enumerate() {
+        let separator = if place == 0 { "" } else { ", " };
+        if place == MAX_LISTED {
+            list.push_str(", ...");
+            break;
+        }
+        // Writing to a `String` does not fail.
+        let _ = write!(list, "{separator}{}", shown(Some(text)));
+    }
+    list
 }
 
 /// How access tokens are distinguished from other tokens.
@@ -19,6 +63,13 @@ pub(super) enum Profile {
 }
 
 impl Profile {
+    pub(super) fn types(self) -> &'static [&'static str] {
+        match self {
+            Self::Strict => &["at+jwt"],
+            Self::Lenient => &["at+jwt", "JWT"],
+        }
+    }
+
     /// Returns `true` if the `typ` of a header is that of an access token. Media types compare
     /// without case, and `application/` may be left out
     /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
