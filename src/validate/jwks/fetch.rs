@@ -19,7 +19,7 @@ use http::{
     header::{ACCEPT, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::Full;
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 /// The longest key set that is read, in bytes.
 pub(super) const MAX_KEY_SET: usize = 256 * 1024;
@@ -102,9 +102,15 @@ impl Remote {
         }
     }
 
-    async fn find(&self, issuer: &str) -> Result<Option<Uri>, DiscoveryError> {
-        let metadata = AuthorizationServerMetadata::discover(issuer, &self.transport).await?;
-        Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
+    fn find(
+        &self,
+        issuer: &str,
+    ) -> impl Future<Output = Result<Option<Uri>, DiscoveryError>> + Send + use<> {
+        let (issuer, transport) = (issuer.to_owned(), self.transport.clone());
+        async move {
+            let metadata = AuthorizationServerMetadata::discover(&issuer, &transport).await?;
+            Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
+        }
     }
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {
