@@ -27,5 +27,6 @@ use absent::metrics;
 use absent::tracing as facade;
 #[cfg(feature = "server")]
 pub(crate) use decisions::{decided, not_introspected};
+pub(crate) use facade::{Instrument, Span};
 #[cfg(feature = "server")]
 pub(crate) use words::Outcome;

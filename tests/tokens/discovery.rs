@@ -1,20 +1,23 @@
 //! Clients that are told an issuer, or meet a resource that names one.
 
+use crate::engine::{at_once, settle};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header::WWW_AUTHENTICATE};
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
-    future::pending,
+    future::{Future, pending},
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::Semaphore;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
-    AuthorizationServerMetadata, ClientAuthentication, DiscoveryErrorKind, Transport,
+    AuthorizationServerMetadata, ClientAuthentication, DiscoveryErrorKind, RequestHead, Transport,
+    TransportError,
     client::{
         ClientCredentialsRefresh, Error, ErrorKind, Grant, ProtectedResource, RefreshPolicy,
-        SignIn, TokenCache, TokenEndpoint,
+        SignIn, TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenSource,
     },
     server::RequireToken,
     testing::ManualClock,
@@ -197,7 +200,7 @@ async fn metadata_that_hang_are_waited_for_a_moment_and_then_not_for_a_while() {
     client.network.asked();
     let fetch = client.endpoint.fetch(&Grant::client_credentials());
     let fetch = tokio::spawn(fetch);
-    tokio::task::yield_now().await;
+    settle().await;
     // Nobody else waits meanwhile.
     client.fetch().await.unwrap();
     assert_eq!(client.network.asked(), [METADATA, token]);
@@ -230,6 +233,150 @@ async fn a_fetch_that_ends_before_metadata_come_is_the_last_to_wait_for_them() {
     }
     warm_up.await.unwrap().unwrap();
     assert_eq!(client.network.asked(), [METADATA, token]);
+}
+
+/// A network whose metadata come once they are permitted.
+struct Held {
+    network: Network,
+    permits: Arc<Semaphore>,
+    endpoint: TokenEndpoint,
+}
+
+impl Held {
+    fn new() -> Self {
+        let (network, permits) = (Network::default(), Arc::new(Semaphore::new(0)));
+        network.put_server(TOKEN);
+        let (transport, held) = (network.transport(), permits.clone());
+        let transport = Transport::new(service_fn(move |request: Request<Body>| {
+            let (transport, held) = (transport.clone(), held.clone());
+            async move {
+                let is_metadata = request.uri() == METADATA;
+                let answer = transport.send(request).await?;
+                if is_metadata {
+                    held.acquire().await.unwrap().forget();
+                }
+                Ok::<_, TransportError>(answer.map(Body::new))
+            }
+        }));
+        let endpoint = TokenEndpoint::from_issuer(ISSUER, client(), transport).unwrap();
+        Self { network, permits, endpoint }
+    }
+
+    fn fetch(&self) -> impl Future<Output = Result<TokenResponse, Error>> + Send + use<> {
+        self.endpoint.fetch(&Grant::client_credentials())
+    }
+}
+
+const TOKEN: &str = "https://as.example/token";
+
+#[tokio::test]
+async fn a_thousand_users_of_one_discovered_endpoint_read_its_metadata_once() {
+    let held = Held::new();
+    let endpoint = held.endpoint.clone();
+    let pool =
+        TokenPool::new(|request: RequestHead<'_>| request.extensions().get::<u32>().copied())
+            .with_caches(move |user| {
+                let grant = Grant::client_credentials().with_param("user", user.to_string());
+                Some(TokenCache::new(endpoint.clone(), grant.ok()?, RefreshPolicy::default()))
+            });
+    let users: Vec<_> = (0..1000_u32)
+        .map(|user| {
+            let mut request = Request::new(());
+            request.extensions_mut().insert(user);
+            tokio::spawn(pool.token(RequestHead::from_request(&request)).wait())
+        })
+        .collect();
+    for _ in 0..40 {
+        settle().await;
+    }
+    assert_eq!(held.network.asked(), [METADATA]);
+    held.permits.add_permits(1000);
+    for user in users {
+        user.await.unwrap().unwrap();
+    }
+    assert_eq!(held.network.asked(), [TOKEN].repeat(1000));
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_does_not_end_the_discovery_that_others_wait_for() {
+    let held = Held::new();
+    let first = tokio::spawn(held.fetch());
+    settle().await;
+    let second = tokio::spawn(held.fetch());
+    settle().await;
+    first.abort();
+    settle().await;
+    held.permits.add_permits(1);
+    at_once(second).await.unwrap().unwrap();
+    assert_eq!(held.network.asked(), [METADATA, TOKEN]);
+}
+
+#[test]
+fn a_discovery_on_a_runtime_that_rests_keeps_nobody_waiting() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (resting, running) = (runtime(), runtime());
+    let (held, clock) = (Held::new(), ManualClock::new());
+    let endpoint = held.endpoint.clone().with_clock(clock.clock());
+    let fetch = || endpoint.fetch(&Grant::client_credentials());
+    resting.block_on(async {
+        drop(tokio::spawn(fetch()));
+        settle().await;
+    });
+    running.block_on(async {
+        let fetch = tokio::spawn(fetch());
+        settle().await;
+        assert_eq!(held.network.asked(), [METADATA]);
+        clock.advance(Duration::from_secs(3));
+        settle().await;
+        assert_eq!(held.network.asked(), [METADATA]);
+        held.permits.add_permits(2);
+        at_once(fetch).await.unwrap().unwrap();
+    });
+    resting.block_on(settle());
+}
+
+#[tokio::test]
+async fn a_discovery_that_fails_does_so_for_everyone_who_waits_and_not_for_the_next() {
+    let held = Held::new();
+    held.network.put(METADATA, 503, "");
+    let all = [(); 3].map(|()| tokio::spawn(held.fetch()));
+    settle().await;
+    held.permits.add_permits(1);
+    for one in all {
+        assert_eq!(at_once(one).await.unwrap().unwrap_err().status().unwrap(), 503);
+    }
+    assert_eq!(held.network.asked(), [METADATA]);
+    held.network.put_server(TOKEN);
+    held.permits.add_permits(1);
+    at_once(held.fetch()).await.unwrap();
+    assert_eq!(held.network.asked(), [METADATA, TOKEN]);
+}
+
+#[tokio::test]
+async fn a_discovery_that_panics_leaves_no_caller_waiting() {
+    let transport = Transport::new(service_fn(async |_: Request<Body>| -> Result<_, Infallible> {
+        if true {
+            panic!("a bug in the transport");
+        }
+        Ok(Response::new(Body::default()))
+    }));
+    let endpoint = TokenEndpoint::from_issuer(ISSUER, client(), transport).unwrap();
+    let all = [(); 2].map(|()| tokio::spawn(endpoint.fetch(&Grant::client_credentials())));
+    for one in all {
+        assert!(at_once(one).await.unwrap().unwrap_err().is_transient());
+    }
+}
+
+#[test]
+fn a_discovery_needs_no_runtime_of_tokio() {
+    let (network, clock) = (Network::default(), ManualClock::new());
+    network.put_server(TOKEN);
+    let transport = network.transport().with_clock(clock.clock());
+    let endpoint = TokenEndpoint::from_issuer(ISSUER, client(), transport).unwrap();
+    let endpoint = endpoint.with_clock(clock.clock());
+    let mut fetch = std::pin::pin!(endpoint.fetch(&Grant::client_credentials()));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(matches!(fetch.as_mut().poll(&mut cx), std::task::Poll::Ready(Ok(_))));
 }
 
 #[tokio::test]

@@ -328,16 +328,105 @@ async fn a_user_nobody_knows_has_to_sign_in_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_user_who_gives_way_while_a_token_is_fetched_gets_it_all_the_same() {
+async fn a_user_whose_token_is_fetched_stays_above_the_bound_until_it_is_there() {
     let world = world(3600, seconds(1));
     let (seen, pool) = (Seen::default(), pool(&world).with_capacity(1));
     let api = seen.client(&pool);
     let waiting = tokio::spawn(answer(&api, Some(A)));
     settle().await;
     pool.insert(B, own_cache(&world, B));
-    assert!(pool.get(&A).is_none() && pool.len() == 1);
+    assert!(pool.get(&A).is_some() && pool.len() == 2);
     world.advance(seconds(1)).await;
     assert_eq!(at_once(waiting).await.unwrap().unwrap().1, "a.1");
+    assert_eq!(call(&api, A).await.unwrap(), "a.1");
+    assert!(pool.get(&B).is_none() && pool.len() == 1, "the next call restores the bound");
+}
+
+/// The refresh tokens that a server saw.
+type Sent = Arc<Mutex<Vec<String>>>;
+
+/// A pool for two users at once, each of whom has a session that goes on from the refresh token that
+/// the program kept at its start: a rotated one is lost with its cache.
+fn sessions(world: &World) -> TokenPool<User> {
+    let (endpoint, clock) = (world.endpoint(), world.clock.clock());
+    by_extension().with_capacity(2).with_caches(move |user| {
+        let (kept, clock) = (format!("{}0", user.0), clock.clone());
+        Some(TokenCache::from_refresh_token(endpoint.clone(), kept, exact(), clock))
+    })
+}
+
+/// A server that rotates refresh tokens within a second.
+fn rotating() -> (World, Sent) {
+    let sent = Sent::default();
+    let log = sent.clone();
+    let world = World::answering(move |asked| {
+        let sent = asked.form.split("refresh_token=").nth(1).unwrap();
+        let sent = sent.split('&').next().unwrap().to_owned();
+        let user = sent.chars().next().unwrap();
+        log.lock().unwrap().push(sent);
+        let rotated = format!("{user}{}", asked.number);
+        Reply::rotated(&format!("{user}.{}", asked.number), &rotated, 3600).takes(seconds(1))
+    });
+    (world, sent)
+}
+
+#[tokio::test]
+async fn users_who_renew_at_once_in_a_full_pool_each_send_their_refresh_token_once() {
+    let (world, sent) = rotating();
+    let (seen, pool) = (Seen::default(), sessions(&world));
+    let api = seen.client(&pool);
+    let mut waiting = Vec::new();
+    for user in "abcdabcd".chars() {
+        waiting.push(tokio::spawn(answer(&api, Some(User(user)))));
+        settle().await;
+    }
+    assert_eq!(*sent.lock().unwrap(), ["a0", "b0", "c0", "d0"]);
+    world.advance(seconds(1)).await;
+    for (waiting, user) in waiting.into_iter().zip("abcdabcd".chars()) {
+        assert!(at_once(waiting).await.unwrap().unwrap().1.starts_with(user));
+    }
+    assert_eq!(sent.lock().unwrap().len(), 4);
+    let last = call(&api, User('d')).await.unwrap();
+    assert!(last.starts_with('d'));
+    assert_eq!(pool.len(), 2, "the next call restores the bound");
+}
+
+#[tokio::test]
+async fn a_renewal_whose_callers_left_is_joined_in_a_full_pool() {
+    let (world, sent) = rotating();
+    let (seen, pool) = (Seen::default(), sessions(&world).with_capacity(1));
+    let api = seen.client(&pool);
+    let left = tokio::spawn(answer(&api, Some(A)));
+    settle().await;
+    left.abort();
+    for user in "bcd".chars() {
+        drop(tokio::spawn(answer(&api, Some(User(user)))));
+        settle().await;
+    }
+    let back = tokio::spawn(answer(&api, Some(A)));
+    world.advance(seconds(1)).await;
+    assert_eq!(at_once(back).await.unwrap().unwrap().1, "a.1");
+    assert_eq!(*sent.lock().unwrap(), ["a0", "b0", "c0", "d0"]);
+}
+
+#[tokio::test]
+async fn a_user_who_waits_for_the_next_try_is_not_evicted() {
+    let world = World::answering(|_| Reply::refusal(503, "temporarily_unavailable"));
+    let (seen, pool) = (Seen::default(), sessions(&world).with_capacity(1));
+    let api = seen.client(&pool);
+    let waiting = tokio::spawn(answer(&api, Some(A)));
+    settle().await;
+    assert_eq!(world.requests().len(), 1);
+    pool.insert(B, signed_in(&world, B));
+    let again = tokio::spawn(answer(&api, Some(A)));
+    settle().await;
+    assert_eq!(world.requests().len(), 1, "both wait for the same next try");
+    world.answer(|_| Reply::rotated("a.2", "a2", 3600));
+    world.advance(seconds(2)).await;
+    for waiting in [waiting, again] {
+        assert_eq!(at_once(waiting).await.unwrap().unwrap().1, "a.2");
+    }
+    assert_eq!(world.requests().len(), 2);
 }
 
 #[tokio::test]
@@ -476,8 +565,12 @@ proptest! {
                     Step::Advance(by) => world.advance(seconds(by.into())).await,
                 }
                 settle().await;
-                assert!(pool.len() <= capacity);
             }
+            // Nobody waits any more, and the next calls restore the bound.
+            world.advance(seconds(3600)).await;
+            (0..6).for_each(|one| drop(pool.token(RequestHead::from_request(&get(Some(user(one)))))));
+            settle().await;
+            assert!(call(&api, A).await.is_ok() && pool.len() <= capacity);
             for (user, token) in seen.calls.lock().unwrap().iter() {
                 let User(name) = user.unwrap();
                 assert!(token.starts_with(name), "{name} called with {token}");

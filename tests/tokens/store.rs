@@ -7,14 +7,21 @@ use crate::engine::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use std::{collections::HashSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    future::{pending, ready},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
-    SigningKey, SigningKeySource, Transport,
+    AccessToken, Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
+    JwtAssertion, SigningKey, SigningKeySource, Transport,
     client::{
-        Error, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenResponse,
-        TokenRevocation, TokenSource, TokenStore,
+        Acquired, Error, Grant, RefreshPolicy, StoreFuture, StoreKey, StorePolicy, StoredToken,
+        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource, TokenStore,
     },
     testing::InMemoryStore,
 };
@@ -30,8 +37,11 @@ fn replica(world: &World, store: &InMemoryStore) -> TokenCache {
     world.cache(exact()).with_store(shared(store), StorePolicy::default()).unwrap()
 }
 
+/// The token that the cache has without the clock moving, once it is saved too.
 async fn token(cache: &TokenCache) -> Result<String, Error> {
-    at_once(ask(cache)).await.map(|token| token.expose().to_owned())
+    let token = at_once(ask(cache)).await;
+    engine::settle().await;
+    token.map(|token| token.expose().to_owned())
 }
 
 // case: sto-01
@@ -85,6 +95,289 @@ async fn a_store_that_fails_is_one_that_has_nothing() {
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
     assert_eq!(world.requests().len(), 2);
+}
+
+/// How an operation of a [`Faulty`] store goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    PanicsAtOnce,
+    PanicsInItsFuture,
+    PanicsLater,
+    PanicsWhenDropped,
+    Hangs,
+}
+
+/// A store one of whose operations goes wrong.
+struct Faulty {
+    operation: &'static str,
+    fault: Fault,
+    store: InMemoryStore,
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "a bug in a destructor of the store");
+    }
+}
+
+impl Faulty {
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        operation: &str,
+        answer: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        if operation != self.operation {
+            return answer;
+        }
+        match self.fault {
+            Fault::PanicsAtOnce => panic!("a bug in the store"),
+            Fault::PanicsInItsFuture => Box::pin(async { panic!("a bug in the store") }),
+            Fault::PanicsLater => Box::pin(async {
+                tokio::task::yield_now().await;
+                panic!("a bug in the store")
+            }),
+            Fault::PanicsWhenDropped => Box::pin(async {
+                let _bomb = Bomb;
+                pending().await
+            }),
+            Fault::Hangs => Box::pin(pending()),
+        }
+    }
+}
+
+impl TokenStore for Faulty {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
+        self.answer("load", self.store.load(key))
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        token: &'a StoredToken,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        self.answer("save", self.store.save(key, token, lifetime))
+    }
+
+    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+        self.answer("remove", self.store.remove(key, token))
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a str,
+        ttl: Duration,
+    ) -> StoreFuture<'a, Acquired> {
+        self.answer("acquire", self.store.acquire(key, holder, ttl))
+    }
+
+    fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
+        self.answer("release", self.store.release(key, holder))
+    }
+}
+
+fn faulty(world: &World, operation: &'static str, fault: Fault) -> TokenCache {
+    let store = Faulty { operation, fault, store: InMemoryStore::new() };
+    world.cache(exact()).with_store(Arc::new(store), StorePolicy::default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_panics_costs_no_token() {
+    for operation in ["load", "acquire", "save", "release"] {
+        for fault in [Fault::PanicsAtOnce, Fault::PanicsInItsFuture, Fault::PanicsLater] {
+            let world = World::new();
+            let cache = faulty(&world, operation, fault);
+            let of = format!("{operation} {fault:?}");
+            assert_eq!(token(&cache).await.expect(&of), "T1");
+            engine::settle().await;
+            assert_eq!(cache.status().store_failures(), 1, "{of}");
+            assert!(cache.status().last_error().is_none(), "{of}");
+            cache.revoke(&revocation()).await.expect(&of);
+            // As long as another replica may seem to fetch, if this one could not release.
+            let again = tokio::spawn(ask(&cache));
+            for _ in 0..62 {
+                world.advance(millis(50)).await;
+            }
+            assert_eq!(at_once(again).await.unwrap().expect(&of).expose(), "T2");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_when_it_is_stopped_costs_its_deadline() {
+    for (operation, waits) in
+        [("load", millis(250)), ("acquire", millis(250)), ("save", NOW), ("release", NOW)]
+    {
+        let world = World::new();
+        let cache = faulty(&world, operation, Fault::PanicsWhenDropped);
+        let asked = tokio::spawn(ask(&cache));
+        world.advance(waits).await;
+        assert_eq!(at_once(asked).await.unwrap().expect(operation).expose(), "T1");
+        world.advance(millis(250)).await;
+        assert_eq!(cache.status().store_failures(), 1, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_keeps_nobody_from_revoking() {
+    for fault in [Fault::PanicsAtOnce, Fault::PanicsInItsFuture, Fault::PanicsLater] {
+        let world = World::new();
+        let cache = faulty(&world, "remove", fault);
+        assert_eq!(token(&cache).await.unwrap(), "T1");
+        cache.revoke(&revocation()).await.unwrap();
+        assert_eq!(cache.status().store_failures(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_held_back_by_a_store_that_takes_long_to_save_or_release_it() {
+    for operation in ["save", "release"] {
+        let world = World::new();
+        let cache = faulty(&world, operation, Fault::Hangs);
+        assert_eq!(token(&cache).await.expect(operation), "T1");
+        world.advance(millis(249)).await;
+        assert_eq!(cache.status().store_failures(), 0, "{operation}");
+        world.advance(millis(1)).await;
+        assert_eq!(cache.status().store_failures(), 1, "{operation}: it has its own deadline");
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_is_not_held_back_by_a_store_that_takes_long_to_release() {
+    let world = World::answering(|_| Reply::refusal(400, "invalid_client"));
+    let cache = faulty(&world, "release", Fault::Hangs);
+    assert_eq!(token(&cache).await.unwrap_err().status().unwrap(), 400);
+}
+
+/// A store whose operations are written down, and whose `save` needs a permit.
+#[derive(Clone)]
+struct Slow {
+    store: InMemoryStore,
+    permits: Arc<Semaphore>,
+    log: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Slow {
+    fn new(permits: usize) -> Self {
+        let (store, permits) = (InMemoryStore::new(), Arc::new(Semaphore::new(permits)));
+        Self { store, permits, log: Arc::default() }
+    }
+
+    fn replica(&self, world: &World) -> TokenCache {
+        let store = Arc::new(self.clone());
+        world.cache(exact()).with_store(store, StorePolicy::default()).unwrap()
+    }
+
+    fn note(&self, event: &'static str) {
+        self.log.lock().unwrap().push(event);
+    }
+}
+
+impl TokenStore for Slow {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
+        self.store.load(key)
+    }
+
+    fn save<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        token: &'a StoredToken,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        self.note("asked to save");
+        Box::pin(async move {
+            self.permits.acquire().await?.forget();
+            self.note("saved");
+            self.store.save(key, token, lifetime).await
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+        self.note("asked to remove");
+        self.store.remove(key, token)
+    }
+}
+
+#[tokio::test]
+async fn callers_are_served_before_the_store_is_asked_to_save() {
+    let (world, slow) = (World::new(), Slow::new(1));
+    let cache = slow.replica(&world);
+    let callers = [(); 3].map(|()| {
+        let (asked, slow) = (ask(&cache), slow.clone());
+        tokio::spawn(async move {
+            asked.await.unwrap();
+            slow.note("served");
+        })
+    });
+    for caller in callers {
+        at_once(caller).await.unwrap();
+    }
+    engine::settle().await;
+    assert_eq!(*slow.log.lock().unwrap(), ["served", "served", "served", "asked to save", "saved"]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_it_is_saved_is_not_left_to_others() {
+    let (world, slow) = (World::new(), Slow::new(0));
+    let cache = slow.replica(&world);
+    assert_eq!(at_once(ask(&cache)).await.unwrap().expose(), "T1");
+    let revoke = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.revoke(&revocation()).await }
+    });
+    engine::settle().await;
+    slow.permits.add_permits(1);
+    at_once(revoke).await.unwrap().unwrap();
+    assert_eq!(*slow.log.lock().unwrap(), ["asked to save", "saved", "asked to remove"]);
+    assert!(slow.store.keys().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_was_rejected_while_it_is_saved_does_not_replace_the_next() {
+    let (world, slow) = (World::new(), Slow::new(0));
+    let cache = slow.replica(&world);
+    let first = at_once(ask(&cache)).await.unwrap();
+    cache.reject(&first);
+    let second = tokio::spawn(ask(&cache));
+    engine::settle().await;
+    slow.permits.add_permits(2);
+    assert_eq!(at_once(second).await.unwrap().unwrap().expose(), "T2");
+    engine::settle().await;
+    assert_eq!(token(&slow.replica(&world)).await.unwrap(), "T2");
+}
+
+/// A store that has a token from the second look on, and does not release.
+struct Late(Mutex<u32>);
+
+impl TokenStore for Late {
+    fn load<'a>(&'a self, _: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
+        let mut looks = self.0.lock().unwrap();
+        *looks += 1;
+        let token = AccessToken::new("S").unwrap();
+        let stored = StoredToken::new(token, std::time::SystemTime::now(), seconds(86_400));
+        Box::pin(ready(Ok(Some(stored).filter(|_| *looks > 1))))
+    }
+
+    fn save<'a>(&'a self, _: &'a StoreKey, _: &'a StoredToken, _: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn release<'a>(&'a self, _: &'a StoreKey, _: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(pending())
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_another_replica_saved_is_not_held_back_by_a_slow_release() {
+    let world = World::new();
+    let (store, policy) = (Arc::new(Late(Mutex::new(0))), StorePolicy::default());
+    let grant = Grant::client_credentials();
+    let cache = TokenCache::new(world.endpoint(), grant, exact()).with_store(store, policy);
+    assert_eq!(token(&cache.unwrap()).await.unwrap(), "S");
+    assert!(world.requests().is_empty());
 }
 
 #[tokio::test]
@@ -198,6 +491,7 @@ async fn a_token_rejected_earlier_is_not_taken_again_though_the_newer_could_not_
     let (world, store) = (World::new(), InMemoryStore::new());
     let cache = replica(&world, &store);
     let first = at_once(ask(&cache)).await.unwrap();
+    engine::settle().await;
     store.fail();
     assert!(cache.reject(&first));
     let second = at_once(ask(&cache)).await.unwrap();
@@ -307,7 +601,7 @@ async fn key_under(
     let endpoint = TokenEndpoint::new(url, client, Transport::new(service)).unwrap();
     let cache = TokenCache::new(endpoint, grant, RefreshPolicy::default());
     let cache = cache.with_store(shared(&store), policy).unwrap();
-    ask(&cache).await.unwrap();
+    token(&cache).await.unwrap();
     let keys = store.keys();
     assert_eq!(keys.len(), 1);
     keys.first().unwrap().as_str().to_owned()

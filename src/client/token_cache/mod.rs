@@ -209,11 +209,11 @@ impl TokenCache {
 
     /// Sets a store that the replicas of a service share, so that they fetch one token between them.
     ///
-    /// 1. The cache loads from `store` before it fetches, and saves what it fetched. It uses a token
-    ///    of the store that need not be renewed yet. Otherwise one replica fetches, and the others
-    ///    wait for a while and look again.
-    /// 2. If the store fails or is late, the cache fetches the token without it, logs a warning
-    ///    (feature `tracing`), and counts the failure in
+    /// 1. The cache loads from `store` before it fetches, and saves what it fetched after the callers
+    ///    have it. It uses a token of the store that need not be renewed yet. Otherwise one replica
+    ///    fetches, and the others wait for a while and look again.
+    /// 2. If the store fails, panics or is late, the cache fetches the token without it, logs a
+    ///    warning (feature `tracing`), and counts the failure in
     ///    [`store_failures`](crate::client::TokenStatus::store_failures).
     /// 3. The cache never takes a token from the store that it had before: that one was rejected, or
     ///    has to be renewed.

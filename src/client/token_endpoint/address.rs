@@ -22,7 +22,7 @@ pub(in crate::client) struct Discovery {
     start: Start,
     /// The client authenticates by its certificate.
     by_certificate: bool,
-    found: Discovered,
+    found: Arc<Discovered>,
     /// The issuer that was found last.
     issuer: Mutex<Option<Arc<str>>>,
 }
@@ -48,12 +48,12 @@ impl Address {
     }
 
     fn discovered(start: Start, by_certificate: bool) -> Self {
-        let (found, issuer) = (Discovered::default(), Mutex::default());
+        let (found, issuer) = (Arc::default(), Mutex::default());
         Self::Discovered(Arc::new(Discovery { start, by_certificate, found, issuer }))
     }
 
-    /// Returns the URL, which is read from metadata if it is unknown or too old. Concurrent callers
-    /// may each read an unknown one.
+    /// Returns the URL, which is read from metadata if it is unknown or too old: once for the
+    /// concurrent callers of all clones.
     pub(in crate::client) async fn url(
         &self,
         transport: &Transport,
@@ -62,7 +62,9 @@ impl Address {
         match self {
             Self::Known(url) => Ok(url.clone()),
             Self::Discovered(discovery) => {
-                let url = discovery.found.url(clock, discovery.read(transport)).await;
+                let (reader, transport) = (discovery.clone(), transport.clone());
+                let read = async move { reader.read(&transport).await };
+                let url = discovery.found.url(clock, read).await;
                 url.map_err(|error| match error {
                     NotDiscovered::Metadata(error) => Error::discovery(&error),
                     NotDiscovered::NoEndpoint => Error::no_token_endpoint(),

@@ -82,6 +82,9 @@ impl TokenEndpoint {
     /// time. A client that authenticates by its certificate uses the endpoint for such clients
     /// ([`with_mtls_aliases`]).
     ///
+    /// Clones share what was read, and concurrent calls share one read, which a call that is dropped
+    /// does not end. For many users, clone one endpoint rather than create one for each.
+    ///
     /// ```
     /// use tower_oauth2::{ClientAuthentication, Transport, client::TokenEndpoint};
     ///

@@ -20,8 +20,10 @@ mod shards;
 ///    not affect the others.
 /// 3. The closure of [`with_caches`](Self::with_caches) makes a cache for a new key. Without a
 ///    closure, or if it returns `None`, the error asks the user to sign in.
-/// 4. The number of caches is bounded. A new key evicts one that was not used lately; callers that
-///    wait for the evicted cache's token get it all the same.
+/// 4. The number of caches is bounded. A new key evicts a cache that was not used lately, but none
+///    that is in use: whose token is being fetched, for which a caller waits, or of which the program
+///    holds a clone. While all are in use, the pool grows by the new ones; later calls evict what is
+///    above the bound and no longer in use.
 ///
 /// A clone is the same pool. Setters empty the pool: call them before it is used.
 ///
@@ -34,7 +36,9 @@ mod shards;
 /// The refresh token of a session is in its cache only, so a user whose cache was evicted has to sign
 /// in again. To avoid that, keep each new refresh token ([`TokenCache::on_rotation`]) and let the
 /// closure go on from there ([`TokenCache::from_refresh_token`]), or set the bound above the number
-/// of users who are signed in at once. A cache whose token is being fetched is evicted last.
+/// of users who are signed in at once. A cache whose refresh token is on its way is not evicted, so
+/// eviction does not send a refresh token twice at once. Calls that wait for a token make the pool
+/// larger than its bound: to limit them, put a concurrency limit above the layer.
 ///
 /// Take the key from what the server has verified, for example from an extension that an outer layer
 /// inserts. With a key from a header, a caller can choose to be another user.
@@ -133,7 +137,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         Self { make: Some(Arc::new(make)), caches, ..self }
     }
 
-    /// Sets how many caches the pool keeps, at least one. Defaults to 10,000.
+    /// Sets how many caches the pool keeps, at least one, beside those in use. Defaults to 10,000.
     pub fn with_capacity(self, capacity: usize) -> Self {
         Self { caches: Arc::new(Shards::new(capacity)), ..self }
     }
@@ -151,7 +155,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     }
 
     /// Returns the cache of `key`, if there is one, and makes none. The look does not count as use;
-    /// the cache is evicted last while the returned clone lives.
+    /// the cache is not evicted while the returned clone lives.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<TokenCache> {
         self.caches.peek(key)

@@ -1,6 +1,7 @@
 //! A bounded map from keys to caches, in shards that are locked only for a look. It evicts by second
 //! chance (the clock algorithm): a hand goes round, clears marks, and evicts the first slot that has
-//! none.
+//! none and whose cache is not in use. If all are in use it grows, and shrinks at later lookups:
+//! another cache for the key of one in use might send the same refresh token.
 
 use super::TokenCache;
 use std::{
@@ -15,6 +16,12 @@ use std::{
 
 /// Enough to keep the cores of a large machine from contending.
 const SHARDS: usize = 64;
+
+/// How many caches without a mark a new key looks at, to evict those that are not in use.
+const LOOKS: usize = 64;
+
+/// The same for a call with a known key, while there are too many caches.
+const LOOKS_OF_A_CALL: usize = 8;
 
 pub(in crate::client::token_pool) struct Shards<K> {
     shards: Box<[Shard<K>]>,
@@ -67,19 +74,24 @@ impl<K> Shards<K> {
 
 impl<K: Hash + Eq + Clone> Shards<K> {
     pub(in crate::client::token_pool) fn get(&self, key: &K) -> Option<TokenCache> {
-        let mut ring = self.shard(key)?.lock();
-        let slot = ring.slot(key)?;
-        slot.marked = true;
-        Some(slot.cache.clone())
+        let index = self.index(key);
+        let cache = {
+            let mut ring = self.shards.get(index)?.lock();
+            let slot = ring.slot(key)?;
+            slot.marked = true;
+            slot.cache.clone()
+        };
+        self.trim(index, LOOKS_OF_A_CALL);
+        Some(cache)
     }
 
     /// Returns the cache without marking it.
     pub(in crate::client::token_pool) fn peek(&self, key: &K) -> Option<TokenCache> {
-        Some(self.shard(key)?.lock().slot(key)?.cache.clone())
+        Some(self.shards.get(self.index(key))?.lock().slot(key)?.cache.clone())
     }
 
     pub(in crate::client::token_pool) fn remove(&self, key: &K) -> Option<TokenCache> {
-        let mut ring = self.shard(key)?.lock();
+        let mut ring = self.shards.get(self.index(key))?.lock();
         let at = ring.place(key)?;
         let removed = ring.take(at)?;
         self.len.fetch_sub(1, Ordering::Relaxed);
@@ -94,49 +106,61 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         key: K,
         cache: TokenCache,
     ) -> Option<TokenCache> {
-        let mut ring = self.shard(&key)?.lock();
+        let index = self.index(&key);
+        let mut ring = self.shards.get(index)?.lock();
         if let Some(slot) = ring.slot(&key) {
             return Some(mem::replace(&mut slot.cache, cache));
         }
-        self.add(ring, key, cache);
+        self.add(index, ring, key, &cache);
         None
     }
 
     /// Inserts `cache` unless there is one, and returns the one that is there.
     pub(in crate::client::token_pool) fn keep(&self, key: K, cache: TokenCache) -> TokenCache {
-        let Some(shard) = self.shard(&key) else { return cache };
+        let index = self.index(&key);
+        let Some(shard) = self.shards.get(index) else { return cache };
         let mut ring = shard.lock();
         if let Some(slot) = ring.slot(&key) {
             return slot.cache.clone();
         }
-        let kept = cache.clone();
-        self.add(ring, key, cache);
-        kept
+        self.add(index, ring, key, &cache);
+        cache
     }
 
-    /// Adds a key that is not yet in `ring`, its ring, and evicts another. The evicted slot is dropped
-    /// without a lock, because it holds values of the user.
-    fn add(&self, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: TokenCache) {
-        let newest = key.clone();
-        ring.push(key, cache);
-        let full = self.len.fetch_add(1, Ordering::Relaxed) >= self.capacity;
-        let mut evicted = if full { ring.evict(&newest) } else { None };
+    /// Adds a key that is not yet in `ring`, its ring, and evicts another. The caller has a clone of
+    /// the new cache, which is thereby in use and stays.
+    fn add(&self, index: usize, mut ring: MutexGuard<'_, Ring<K>>, key: K, cache: &TokenCache) {
+        ring.push(key, cache.clone());
+        self.len.fetch_add(1, Ordering::Relaxed);
         drop(ring);
-        if full && evicted.is_none() {
-            // It is alone in its shard.
-            evicted = self.shards.iter().find_map(|shard| shard.lock().evict(&newest));
-        }
-        if evicted.is_some() {
-            self.len.fetch_sub(1, Ordering::Relaxed);
+        self.trim(index, LOOKS);
+    }
+
+    /// Evicts caches while there are too many, first of the shard at `index`, after `looks` looks at
+    /// most.
+    fn trim(&self, index: usize, mut looks: usize) {
+        for shard in self.shards.iter().cycle().skip(index).take(self.shards.len()) {
+            while looks > 0 && self.len() > self.capacity {
+                // Dropped without a lock, because it holds values of the user.
+                let evicted = shard.lock().evict(&mut looks);
+                if evicted.is_none() {
+                    break;
+                }
+                self.len.fetch_sub(1, Ordering::Relaxed);
+            }
+            if looks == 0 || self.len() <= self.capacity {
+                return;
+            }
         }
     }
 
-    fn shard(&self, key: &K) -> Option<&Shard<K>> {
+    /// Returns where the shard of `key` is.
+    fn index(&self, key: &K) -> usize {
         // A power of two of them, so the lowest bits choose.
         let mask = self.shards.len().wrapping_sub(1);
         #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
         let hash = self.hasher.hash_one(key) as usize;
-        self.shards.get(hash & mask)
+        hash & mask
     }
 }
 
@@ -171,23 +195,22 @@ impl<K: Hash + Eq + Clone> Ring<K> {
         self.slots.push(Slot { key, cache, marked: false });
     }
 
-    /// Evicts the first slot, from the hand on, that has no mark and whose cache is not in use, or after
-    /// two rounds any slot but that of `newest`.
-    fn evict(&mut self, newest: &K) -> Option<Taken<K>> {
-        let mut spare = None;
+    /// Evicts the first slot, from the hand on, that has no mark and whose cache is not in use. Each
+    /// slot without a mark takes one of `looks`.
+    fn evict(&mut self, looks: &mut usize) -> Option<Taken<K>> {
         for _ in 0..2 * self.slots.len() {
             let at = if self.hand < self.slots.len() { self.hand } else { 0 };
             self.hand = at + 1;
             let slot = self.slots.get_mut(at)?;
-            if slot.key == *newest {
+            if mem::take(&mut slot.marked) {
                 continue;
             }
-            if !mem::take(&mut slot.marked) && !slot.cache.is_in_use() {
+            *looks = looks.checked_sub(1)?;
+            if !slot.cache.is_in_use() {
                 return self.take(at);
             }
-            spare = Some(at);
         }
-        self.take(spare?)
+        None
     }
 
     /// Takes out the slot at `at`, and moves the last slot there. Compares keys first, so that a panic
@@ -237,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_in_use_is_evicted_last() {
+    fn a_cache_in_use_is_not_evicted() {
         let shards = Shards::new(2);
         let used = shards.keep(0, cache());
         shards.keep(1, cache());
@@ -245,8 +268,24 @@ mod tests {
         assert_eq!(held(&shards, 0..9), [0, 8]);
         let other = shards.peek(&8);
         shards.keep(9, cache());
-        assert_eq!(shards.len(), 2, "the bound holds though all are used");
+        assert_eq!(held(&shards, 0..10), [0, 8, 9], "all are used");
         drop((used, other));
+        assert!(shards.get(&9).is_some());
+        assert_eq!(held(&shards, 0..10).len(), 2);
+        assert_eq!(shards.len(), 2, "the next lookup restores the bound");
+    }
+
+    #[test]
+    fn a_crowd_in_use_costs_a_new_key_few_looks() {
+        let shards = Shards::new(1);
+        let used: Vec<_> = (0..1_000).map(|key| shards.keep(key, cache())).collect();
+        let mut looks = LOOKS;
+        let shard = shards.shards.first().unwrap();
+        assert!(shard.lock().evict(&mut looks).is_none());
+        assert_eq!(looks, 0);
+        drop(used);
+        (0..1_000).for_each(|_| drop(shards.get(&999)));
+        assert_eq!(held(&shards, 0..1_000), [999]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use http::{
     header::{ACCEPT, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::Full;
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 /// While a search for a key believes the metadata: the key may be at another place.
 const SEARCH_AGE: Duration = Duration::from_secs(10);
@@ -125,9 +125,15 @@ impl Remote {
         }
     }
 
-    async fn find(&self, issuer: &str) -> Result<Option<Uri>, DiscoveryError> {
-        let metadata = AuthorizationServerMetadata::discover(issuer, &self.transport).await?;
-        Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
+    fn find(
+        &self,
+        issuer: &str,
+    ) -> impl Future<Output = Result<Option<Uri>, DiscoveryError>> + Send + use<> {
+        let (issuer, transport) = (issuer.to_owned(), self.transport.clone());
+        async move {
+            let metadata = AuthorizationServerMetadata::discover(&issuer, &transport).await?;
+            Ok(metadata.jwks_uri().and_then(|url| url.parse().ok()))
+        }
     }
 
     async fn get(&self, url: &Uri, memory: &Memory, clock: &Clock) -> Result<Fetched, Failure> {

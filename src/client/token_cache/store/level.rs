@@ -1,23 +1,28 @@
 //! The store in front of a grant: the steps of one fetch that looks into it first.
 
-use super::{Acquired, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore};
+use super::{
+    Acquired, StoreKey, StorePolicy, StoredToken, TokenStore,
+    backend::{Backend, Visit},
+};
 use crate::{
     AccessToken, Clock,
     client::{Error, RefreshPolicy, TokenResponse},
-    observe::tokens,
-    vocabulary::{clock::after, race::before},
+    observe::tokens::{Instrument, Span},
+    vocabulary::{
+        clock::after,
+        flight::{Joined, Launch},
+        race::before,
+    },
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{
     collections::VecDeque,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::{runtime::Handle, task::yield_now};
 
 /// How many tokens that this cache had are remembered.
 const HAD: usize = 8;
@@ -26,28 +31,12 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// A store, and what one cache remembers of it.
 pub(in crate::client::token_cache) struct Level {
-    store: Arc<dyn TokenStore>,
-    key: StoreKey,
-    policy: StorePolicy,
+    backend: Arc<Backend>,
     refresh: RefreshPolicy,
-    clock: Clock,
     /// Digests of the tokens that this cache had, the newest last: rejected ones among them.
     had: Mutex<VecDeque<[u8; 32]>>,
-    failures: AtomicU64,
-}
-
-/// One fetch's use of the store.
-struct Visit {
-    /// The store failed, and is not asked again.
-    is_down: bool,
-}
-
-/// Which replica fetches.
-enum Turn {
-    /// Another did, and this is its token.
-    Other(TokenResponse),
-    /// This one, as this holder if the store granted that.
-    Own(Option<String>),
+    /// The end of the latest visit, which saves and releases.
+    leaving: Mutex<Option<Joined<()>>>,
 }
 
 impl Level {
@@ -58,86 +47,106 @@ impl Level {
         refresh: RefreshPolicy,
         clock: Clock,
     ) -> Self {
-        let (had, failures) = (Mutex::default(), AtomicU64::new(0));
-        Self { store, key, policy, refresh, clock, had, failures }
+        let backend = Arc::new(Backend::new(store, key, policy, clock));
+        Self { backend, refresh, had: Mutex::default(), leaving: Mutex::default() }
     }
 
-    /// Returns a good token of the store, or else the answer of `fetch`, which it saves.
+    /// Returns a good token of the store, or else the answer of `fetch`, which is saved after the
+    /// callers have it.
     pub(in crate::client::token_cache) async fn fetch(
         &self,
         fetch: impl Future<Output = Result<TokenResponse, Error>>,
     ) -> Result<TokenResponse, Error> {
-        let mut visit = Visit { is_down: false };
-        if let Some(found) = self.look(&mut visit).await {
+        self.left().await;
+        let mut visit = Visit::default();
+        let found = match self.look(&mut visit).await {
+            None => self.turn(&mut visit).await,
+            found => found,
+        };
+        if let Some(found) = found {
+            self.leave(visit, None);
             return Ok(found);
         }
-        let holder = match self.turn(&mut visit).await {
-            Turn::Other(found) => return Ok(found),
-            Turn::Own(holder) => holder,
-        };
-        let asked_at = self.clock.wall();
+        let asked_at = self.backend.clock.wall();
         let result = fetch.await;
-        if let Ok(response) = &result {
+        let fetched = result.as_ref().ok().map(|response| {
             let lifetime = response.lifetime().unwrap_or(self.refresh.default_lifetime);
-            let stored = StoredToken::of(response, asked_at, lifetime);
-            let left = stored.remaining(self.clock.wall());
-            if !left.is_zero() {
-                let save = || self.store.save(&self.key, &stored, left);
-                self.ask(&mut visit, "save", save).await;
-            }
-        }
-        if let Some(holder) = holder {
-            self.ask(&mut visit, "release", || self.store.release(&self.key, &holder)).await;
-        }
+            StoredToken::of(response, asked_at, lifetime)
+        });
+        self.leave(visit, fetched);
         result
     }
 
     /// Removes `token` from the store, but no newer one.
     pub(in crate::client::token_cache) async fn withdraw(&self, token: &AccessToken) {
-        let mut visit = Visit { is_down: false };
-        let found = self.ask(&mut visit, "load", || self.store.load(&self.key)).await.flatten();
+        self.left().await;
+        let mut visit = Visit::default();
+        let found = self.backend.load(&mut visit).await;
         if let Some(found) = found.filter(|found| found.access_token().has_text_of(token)) {
-            self.ask(&mut visit, "remove", || self.store.remove(&self.key, &found)).await;
+            self.backend.remove(&mut visit, found).await;
+        }
+    }
+
+    /// Ends `visit`: saves `fetched` and releases the key. In a task, which takes no longer than two
+    /// answers may, so that no caller waits for it.
+    fn leave(&self, mut visit: Visit, fetched: Option<StoredToken>) {
+        let is_done = visit.is_down || fetched.is_none() && visit.holder.is_none();
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !is_done) else { return };
+        let (launch, joined) = Launch::new(drop::<Option<()>>);
+        *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = Some(joined);
+        let backend = self.backend.clone();
+        let task = launch.task(async move {
+            // Callers first, also where all tasks share a thread.
+            yield_now().await;
+            if let Some(fetched) = fetched {
+                backend.save(&mut visit, fetched).await;
+            }
+            backend.release(&mut visit).await;
+        });
+        drop(runtime.spawn(task.instrument(Span::current())));
+    }
+
+    /// Waits for the end of the latest visit: what it saves would replace a newer token, or outlive
+    /// its removal.
+    async fn left(&self) {
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(leaving) = leaving {
+            let Backend { clock, policy, .. } = &*self.backend;
+            // It may be on a runtime that is not running.
+            before(leaving.wait(), clock.sleep(policy.deadline.saturating_mul(2))).await;
         }
     }
 
     /// Returns a token of the store that need not be renewed yet and that this cache did not have.
     async fn look(&self, visit: &mut Visit) -> Option<TokenResponse> {
-        let stored = self.ask(visit, "load", || self.store.load(&self.key)).await??;
-        let left = stored.remaining(self.clock.wall());
+        let stored = self.backend.load(visit).await?;
+        let left = stored.remaining(self.backend.clock.wall());
         let lead = stored.lifetime().mul_f64(self.refresh.lead_ratio).min(self.refresh.lead_cap);
         let good = left > lead && !self.had(stored.access_token());
         good.then(|| stored.response(left))
     }
 
-    /// Asks to be the replica that fetches, and waits a while for another that is.
-    async fn turn(&self, visit: &mut Visit) -> Turn {
-        let Some(holder) = self.clock.secret() else { return Turn::Own(None) };
-        let holder = BASE64_URL_SAFE_NO_PAD.encode(holder);
-        let give_up = after(self.clock.monotonic(), self.policy.wait);
+    /// Asks to be the replica that fetches, and waits a while for another that is. Returns the token
+    /// of another, or `None` if this one fetches.
+    async fn turn(&self, visit: &mut Visit) -> Option<TokenResponse> {
+        let (clock, policy) = (&self.backend.clock, &self.backend.policy);
+        let holder = BASE64_URL_SAFE_NO_PAD.encode(clock.secret()?);
+        let give_up = after(clock.monotonic(), policy.wait);
         loop {
-            let acquire = || self.store.acquire(&self.key, &holder, self.policy.guard);
-            match self.ask(visit, "acquire", acquire).await {
-                None => return Turn::Own(None),
-                Some(Acquired::Yours) => {
+            match self.backend.acquire(visit, &holder).await? {
+                Acquired::Yours => {
+                    visit.holder = Some(holder);
                     // Another may have fetched between the look and this.
-                    return match self.look(visit).await {
-                        None => Turn::Own(Some(holder)),
-                        Some(found) => {
-                            let release = || self.store.release(&self.key, &holder);
-                            self.ask(visit, "release", release).await;
-                            Turn::Other(found)
-                        }
-                    };
+                    return self.look(visit).await;
                 }
-                Some(Acquired::Taken { look_again }) => {
-                    let left = give_up.saturating_duration_since(self.clock.monotonic());
+                Acquired::Taken { look_again } => {
+                    let left = give_up.saturating_duration_since(clock.monotonic());
                     if left.is_zero() {
-                        return Turn::Own(None);
+                        return None;
                     }
-                    self.clock.sleep(look_again.clamp(LOOK_MIN, LOOK_MAX).min(left)).await;
+                    clock.sleep(look_again.clamp(LOOK_MIN, LOOK_MAX).min(left)).await;
                     if let Some(found) = self.look(visit).await {
-                        return Turn::Other(found);
+                        return Some(found);
                     }
                 }
             }
@@ -146,28 +155,7 @@ impl Level {
 
     /// Returns in how many fetches the store failed.
     pub(in crate::client::token_cache) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// Returns the answer of the store, or `None` if it fails or is late.
-    async fn ask<'a, T>(
-        &'a self,
-        visit: &mut Visit,
-        operation: &'static str,
-        question: impl FnOnce() -> StoreFuture<'a, T>,
-    ) -> Option<T> {
-        if visit.is_down {
-            return None;
-        }
-        let answer = before(question(), self.clock.sleep(self.policy.deadline)).await;
-        let late = answer.is_none();
-        if let Some(Ok(answer)) = answer {
-            return Some(answer);
-        }
-        visit.is_down = true;
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        tokens::store_failed(operation, late);
-        None
+        self.backend.failures()
     }
 
     /// Remembers `token` as one that this cache had: it is not taken from the store again.

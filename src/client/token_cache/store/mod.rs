@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
 
+mod backend;
 mod key;
 mod level;
 mod stored_token;
@@ -22,8 +23,11 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// table.
 ///
 /// [`TokenCache::with_store`](crate::client::TokenCache::with_store) puts one behind a cache, which
-/// loads from it before a fetch and saves what was fetched. A store that loses a token, or is down,
-/// costs a fetch, never an error.
+/// loads from it before a fetch, and saves what was fetched after the callers have it. A store that
+/// loses a token, is down or panics costs a fetch and the time of its deadline, never an error.
+///
+/// Each operation runs as a task of its own, which is dropped at the
+/// [deadline](StorePolicy::with_deadline) and with the fetch. It must not block its thread.
 ///
 /// # Security
 ///
@@ -198,8 +202,9 @@ impl Default for StorePolicy {
 }
 
 impl StorePolicy {
-    /// Sets how long the store may take for one answer. After an answer that is late or an error, the
-    /// fetch goes on without the store. Defaults to 250 ms.
+    /// Sets how long the store may take for one answer. After an answer that is late or an error, or
+    /// a panic, the fetch goes on without the store. Callers do not wait for
+    /// [`save`](TokenStore::save) and [`release`](TokenStore::release). Defaults to 250 ms.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
