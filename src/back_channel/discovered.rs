@@ -6,8 +6,8 @@ use crate::{
     observe::{Instrument, Span},
     vocabulary::{
         clock::after,
+        deadline::Deadline,
         flight::{Joined, Launch},
-        race::before,
     },
 };
 use http::Uri;
@@ -129,7 +129,7 @@ impl Discovered {
             if is_own && old.is_none() {
                 return found.await;
             }
-            return match (before(found, clock.sleep(PATIENCE)).await, old) {
+            return match (Deadline::new(clock, PATIENCE).bound(found).await, old) {
                 (Some(Err(error)), Some(old)) if error.is_outage() => Ok(old),
                 (Some(found), _) => found,
                 (None, Some(old)) => Ok(old),

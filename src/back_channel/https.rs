@@ -5,7 +5,7 @@ use super::{
     NotConnected, Transport,
     transport::{Bounds, Erased, Exchange, Exchanging, Failure},
 };
-use crate::{Clock, vocabulary::race::before};
+use crate::{Clock, vocabulary::deadline::Deadline};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
@@ -159,7 +159,7 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
         Box::pin(async move {
-            match before(connecting, Clock::system().sleep(CONNECT)).await {
+            match Deadline::new(&Clock::system(), CONNECT).bound(connecting).await {
                 Some(connected) => connected.map_err(Into::into),
                 None => Err(format!("no connection within {} s", CONNECT.as_secs()).into()),
             }

@@ -4,7 +4,7 @@ use super::{
     not_connected::{NOT_SENT, NotConnected, is_cut, is_unconnected},
     scrub,
 };
-use crate::{Clock, Origin, Sleep, vocabulary::race::before};
+use crate::{Clock, Origin, vocabulary::deadline::Deadline};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -74,7 +74,7 @@ pub(super) type Exchanging = Pin<Box<dyn Future<Output = Exchanged> + Send>>;
 /// The bounds of an answer.
 pub(super) struct Bounds {
     max_body: usize,
-    deadline: Sleep,
+    deadline: Deadline,
 }
 
 pub(super) enum Failure {
@@ -204,7 +204,7 @@ impl Transport {
             if !this.clock.has_timers() {
                 return Err(TransportErrorKind::NoRuntime.into());
             }
-            let deadline = this.clock.sleep(this.deadline);
+            let deadline = Deadline::new(&this.clock, this.deadline);
             let exchange =
                 this.exchange.exchange(request, Bounds { max_body: this.max_body, deadline });
             exchange.await.map_err(|failure| failure.render(redact))
@@ -262,7 +262,7 @@ where
             })?;
             Ok(Response::from_parts(parts, body.to_bytes()))
         };
-        let exchange = before(exchange, deadline);
+        let exchange = deadline.bound(exchange);
         Box::pin(async move { exchange.await.unwrap_or(Err(Failure::TimedOut)) })
     }
 }

@@ -200,6 +200,11 @@ impl Error {
         Self::new(ErrorKind::ShutDown, "the source of tokens was shut down")
     }
 
+    pub(super) fn too_soon() -> Self {
+        let text = "there is no token, and the next may not be fetched yet";
+        Self::new(ErrorKind::Transport, text)
+    }
+
     pub(super) fn aborted() -> Self {
         let text = "the token request was aborted: its runtime was shut down, or it panicked";
         Self::new(ErrorKind::Aborted, text)
@@ -225,13 +230,6 @@ impl Error {
     pub(super) fn no_token_endpoint() -> Self {
         let text = "the metadata have no usable token_endpoint";
         Self::of(Failure { unsent: true, ..Failure::new(ErrorKind::InvalidResponse, text) })
-    }
-
-    /// The refresh token may be used up, so it is not sent again.
-    pub(super) fn answers_lost() -> Self {
-        let text = "the answers to a refresh were lost, and its refresh token may be used up; \
-                    the user has to sign in";
-        Self::new(ErrorKind::SignInNeeded, text)
     }
 
     /// The user or the server refused a sign-in.

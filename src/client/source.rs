@@ -60,8 +60,10 @@ pub trait TokenSource: Send + Sync + 'static {
         false
     }
 
-    /// Stops giving out `rejected`, which the resource refused. Returns `true` if
-    /// [`token`](Self::token) may have another, with which the layer then repeats the call.
+    /// Notes that the resource refused `rejected`. Returns `true` if [`token`](Self::token) may have
+    /// another, with which the layer then repeats the call: it asks with
+    /// [`RequestHead::rejected_token`]. A source may go on giving `rejected` to other requests, in
+    /// particular to those that [can be repeated](RequestHead::is_repeatable), until there is another.
     ///
     /// Defaults to `false`.
     fn reject(&self, rejected: &AccessToken) -> bool {

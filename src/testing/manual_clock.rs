@@ -32,6 +32,7 @@ pub struct ManualClock {
 struct State {
     monotonic: Instant,
     wall: SystemTime,
+    stopped: Duration,
     /// By deadline, then by the order in which they were first polled.
     timers: BTreeMap<(Instant, u64), Waker>,
     next_id: u64,
@@ -82,8 +83,8 @@ impl ManualClock {
     }
 
     fn with_random(wall: SystemTime, random: Option<SplitMix64>) -> Self {
-        let timers = BTreeMap::new();
-        let state = State { monotonic: Instant::now(), wall, timers, next_id: 0, random };
+        let (timers, stopped) = (BTreeMap::new(), Duration::ZERO);
+        let state = State { monotonic: Instant::now(), wall, stopped, timers, next_id: 0, random };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -100,9 +101,24 @@ impl ManualClock {
     ///
     /// When a clock cannot show the new time.
     pub fn advance(&self, duration: Duration) {
+        self.pass(duration, Duration::ZERO);
+    }
+
+    /// Moves both clocks like [`advance`](Self::advance), as for a process that did not run meanwhile:
+    /// a frozen function, or one that got `SIGSTOP`. It is not counted against deadlines.
+    ///
+    /// # Panics
+    ///
+    /// When a clock cannot show the new time.
+    pub fn stop_for(&self, duration: Duration) {
+        self.pass(duration, duration);
+    }
+
+    fn pass(&self, duration: Duration, stopped: Duration) {
         let mut state = self.lock();
         state.monotonic += duration;
         state.wall += duration;
+        state.stopped += stopped;
         let now = state.monotonic;
         let later = state.timers.split_off(&(now, u64::MAX));
         let due = std::mem::replace(&mut state.timers, later);
@@ -151,6 +167,10 @@ impl Time for ManualClock {
 
     fn wall(&self) -> SystemTime {
         self.lock().wall
+    }
+
+    fn stopped(&self) -> Duration {
+        self.lock().stopped
     }
 
     fn random(&self) -> Option<u64> {

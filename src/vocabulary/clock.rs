@@ -67,6 +67,8 @@ pub(crate) trait Time: Send + Sync {
     /// Returns a number in the place of the system's random ones.
     fn random(&self) -> Option<u64>;
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+    /// Returns how long the process was stopped.
+    fn stopped(&self) -> Duration;
 }
 
 impl Clock {
@@ -98,6 +100,11 @@ impl Clock {
             None => pausable::wall(),
             Some(time) => time.wall(),
         }
+    }
+
+    /// Returns how long the process was stopped, or `None` if this clock cannot know.
+    pub(crate) fn stopped(&self) -> Option<Duration> {
+        self.replaced.as_ref().map(|time| time.stopped())
     }
 
     pub(crate) fn now(&self) -> Now {

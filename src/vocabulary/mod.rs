@@ -10,6 +10,8 @@ pub(crate) mod challenge;
 pub(crate) mod clock;
 pub(crate) mod config_error;
 #[cfg(any(feature = "client", feature = "server"))]
+pub(crate) mod deadline;
+#[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod flight;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod grpc;

@@ -1,3 +1,4 @@
+use super::token::AccessToken;
 use http::{Extensions, HeaderMap, Method, Request, Uri, Version};
 use std::fmt;
 
@@ -13,6 +14,19 @@ pub struct RequestHead<'a> {
     version: Version,
     headers: &'a HeaderMap,
     extensions: &'a Extensions,
+    call: Call<'a>,
+}
+
+/// What becomes of a call whose token is rejected.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "client"), allow(dead_code, reason = "a server makes no calls"))]
+enum Call<'a> {
+    /// It has failed.
+    Single,
+    /// It is made once more with another token.
+    Repeatable,
+    /// It is about to be made once more: the resource rejected this token.
+    Rejected(&'a AccessToken),
 }
 
 impl<'a> RequestHead<'a> {
@@ -24,6 +38,7 @@ impl<'a> RequestHead<'a> {
             version: request.version(),
             headers: request.headers(),
             extensions: request.extensions(),
+            call: Call::Single,
         }
     }
 
@@ -34,7 +49,32 @@ impl<'a> RequestHead<'a> {
         headers: &'a HeaderMap,
         extensions: &'a Extensions,
     ) -> Self {
-        Self { method, uri, version, headers, extensions }
+        Self { method, uri, version, headers, extensions, call: Call::Single }
+    }
+
+    /// The same for a call that is made once more if its token is rejected, if it is one.
+    #[cfg(feature = "client")]
+    pub(crate) fn repeatable_if(self, is_repeatable: bool) -> Self {
+        Self { call: if is_repeatable { Call::Repeatable } else { self.call }, ..self }
+    }
+
+    /// The same for a call whose `token` was rejected.
+    #[cfg(feature = "client")]
+    pub(crate) fn rejected_with(self, token: &'a AccessToken) -> Self {
+        Self { call: Call::Rejected(token), ..self }
+    }
+
+    /// Returns `true` if the layer makes the call once more when the resource rejects its token.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self.call, Call::Repeatable)
+    }
+
+    /// Returns the token of the first attempt if the resource rejected it: the layer now asks for
+    /// another.
+    #[must_use]
+    pub fn rejected_token(&self) -> Option<&'a AccessToken> {
+        if let Call::Rejected(token) = self.call { Some(token) } else { None }
     }
 
     /// Returns the method.

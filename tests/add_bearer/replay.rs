@@ -122,7 +122,7 @@ where
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
         assert_eq!((tokens, issuer.requests()), (vec!["T1"], 1));
-        assert!(!layer.cache().status().is_usable(), "the token is dropped");
+        assert!(!layer.cache().status().is_fresh(), "the token is suspect");
     }
     seen
 }

@@ -366,7 +366,7 @@ async fn every_change_is_told_and_none_is_missed() {
 
     assert!(cache.reject(&AccessToken::new("T1").unwrap()));
     let rejected = at_once(cache.changed(&landed)).await;
-    assert_eq!((rejected.state(), rejected.rejected()), (TokenState::Absent, 1));
+    assert_eq!((rejected.state(), rejected.rejected()), (TokenState::Stale, 1));
     cache.store(&response("S"));
     let stored = at_once(cache.changed(&rejected)).await;
     assert!(stored.is_fresh());

@@ -309,8 +309,8 @@ async fn a_rejection_reaches_the_cache_though_the_call_cannot_be_repeated() {
     seen.reject("a.1");
     let (status, _) = at_once(answer(&api, Some(A))).await.unwrap();
     assert_eq!(status, StatusCode::UNAUTHORIZED);
-    assert!(!pool.get(&A).unwrap().status().is_usable());
-    assert!(pool.get(&B).unwrap().status().is_usable());
+    assert!(!pool.get(&A).unwrap().status().is_fresh());
+    assert!(pool.get(&B).unwrap().status().is_fresh());
     assert_eq!(call(&api, A).await.unwrap(), "a.3");
 }
 

@@ -307,8 +307,8 @@ impl Walk {
         let bearer = AddBearer::from_source(cache.clone(), API).unwrap();
         self.see("AddBearer", &bearer);
         for mut service in [refresh.layer(api.clone()), bearer.layer(api)] {
-            for _ in 0..3 {
-                let request = Request::get(API).body(Full::default()).unwrap();
+            for url in [API, API, "https://elsewhere.example"] {
+                let request = Request::get(url).body(Full::default()).unwrap();
                 let call = service.ready().await.unwrap().call(request);
                 self.see("ResponseFuture", &call);
                 match call.await {

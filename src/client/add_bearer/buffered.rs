@@ -39,6 +39,11 @@ where
     type Body = ReplayBody<B>;
     type Copy = ReplayBody<B>;
 
+    fn can_repeat(&self, body: &B) -> bool {
+        let limit = u64::try_from(self.limit).unwrap_or(u64::MAX);
+        body.size_hint().upper().is_some_and(|upper| upper <= limit)
+    }
+
     fn once(&self, body: B) -> ReplayBody<B> {
         self.split(body).0
     }

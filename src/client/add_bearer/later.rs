@@ -5,7 +5,7 @@ use super::{
     inner_service::{BoxError, InnerService},
     reserve::{accept, reserve},
 };
-use crate::{AccessToken, Answer, client::TokenSource};
+use crate::{AccessToken, Answer, RequestHead, client::TokenSource};
 use http::{Request, Response};
 use http_body::Body;
 use std::mem;
@@ -50,10 +50,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         B: Send + 'static,
         R: Body + Send + 'static,
     {
+        let can_repeat = self.can_repeat(&request);
         let (parts, body) = request.into_parts();
         let head = Request::from_parts(parts, ());
+        let asked = RequestHead::from_request(&head).repeatable_if(can_repeat);
         let (inner, source) = (&mut self.inner, &*self.source);
-        let token = reserve::<S, T, P::Body, R>(inner, source, &self.rules, &head, token).await?;
+        let token = reserve::<S, T, P::Body, R>(inner, source, &self.rules, asked, token).await?;
         self.keep(token)?;
         let outgoing = self.outgoing(head.map(|()| body))?;
         outgoing.send_reserved(self.inner).await

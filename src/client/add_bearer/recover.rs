@@ -98,7 +98,9 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
         let answer = match second {
-            SecondToken::FromSource => source.token(RequestHead::from_request(&head)),
+            SecondToken::FromSource => {
+                source.token(RequestHead::from_request(&head).rejected_with(&rejected))
+            }
             SecondToken::Wider(token) => Answer::Pending(token),
         };
         let token = match answer.wait().await {
@@ -111,7 +113,8 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         };
         drain(response.into_body(), &rules.clock).await;
         let held = Some(token.clone());
-        let current = reserve::<S, T, P::Body, R>(&mut inner, &source, &rules, &head, held).await?;
+        let asked = RequestHead::from_request(&head);
+        let current = reserve::<S, T, P::Body, R>(&mut inner, &source, &rules, asked, held).await?;
         let request = match current {
             Some(current) if current.has_text_of(&token) => request,
             Some(current) => attach(&head, &current, &rules)?,

@@ -22,6 +22,15 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
     /// What is kept to send the body again.
     type Copy: Send + 'static;
 
+    /// Returns `true` if [`split`](Self::split) gives a copy of `body`. A call that can be repeated does
+    /// not wait for another token when a resource rejected the current one.
+    ///
+    /// Defaults to `false`.
+    fn can_repeat(&self, body: &B) -> bool {
+        let _ = body;
+        false
+    }
+
     /// Returns the body for the inner service if it will not be sent again.
     fn once(&self, body: B) -> Self::Body;
 
@@ -57,6 +66,14 @@ pub struct Cloned;
 impl<B: Body + Default + Send + 'static> ReplayPolicy<B> for Known {
     type Body = B;
     type Copy = B;
+
+    fn can_repeat(&self, body: &B) -> bool {
+        let any: &dyn Any = body;
+        body.is_end_stream()
+            || any.is::<Full<Bytes>>()
+            || any.is::<Empty<Bytes>>()
+            || any.is::<String>()
+    }
 
     fn once(&self, body: B) -> B {
         body
@@ -106,6 +123,10 @@ impl<B: Send + 'static> ReplayPolicy<B> for Never {
 impl<B: Clone + Send + 'static> ReplayPolicy<B> for Cloned {
     type Body = B;
     type Copy = B;
+
+    fn can_repeat(&self, _: &B) -> bool {
+        true
+    }
 
     fn once(&self, body: B) -> B {
         body

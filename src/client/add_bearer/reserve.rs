@@ -8,7 +8,6 @@ use crate::{
     AccessToken, Answer, RequestHead,
     client::{Error, ErrorKind, TokenSource},
 };
-use http::Request;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -30,7 +29,7 @@ pub(super) async fn reserve<S, T, B, R>(
     inner: &mut S,
     source: &T,
     rules: &Rules,
-    head: &Request<()>,
+    head: RequestHead<'_>,
     mut token: Option<AccessToken>,
 ) -> Result<Option<AccessToken>, BoxError>
 where
@@ -38,7 +37,7 @@ where
     T: TokenSource,
 {
     let is_current = |token: &Option<AccessToken>| {
-        token.as_ref().is_some_and(|held| source.is_current(held, RequestHead::from_request(head)))
+        token.as_ref().is_some_and(|held| source.is_current(held, head))
     };
     let mut more = 0..MORE_TOKENS;
     loop {
@@ -46,7 +45,7 @@ where
         if !is_ready_now::<S, B, R>(inner).await? {
             if !can_tell
                 && source.is_warm()
-                && let Answer::Ready(next) = source.token(RequestHead::from_request(head))
+                && let Answer::Ready(next) = source.token(head)
             {
                 (token, can_tell) = (accept(next, rules)?, true);
             }
@@ -58,7 +57,7 @@ where
         if more.next().is_none() {
             return Err(not_in_time().into());
         }
-        let mut next = pin!(source.token(RequestHead::from_request(head)).wait());
+        let mut next = pin!(source.token(head).wait());
         let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
         if let Poll::Ready(next) = at_once {
             return Ok(accept(next, rules)?);

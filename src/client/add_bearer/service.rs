@@ -165,6 +165,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         self.rules.rejection != RejectionRule::None && self.source.can_recover()
     }
 
+    /// Returns `true` if the call with `request` is repeated when its token is rejected.
+    pub(super) fn can_repeat<B>(&self, request: &Request<B>) -> bool
+    where
+        P: ReplayPolicy<B>,
+    {
+        self.can_recover() && self.replay.can_repeat(request.body())
+    }
+
     #[inline]
     fn attach_last<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         let Some(last) = &mut self.last else { return Ok(()) };
@@ -198,7 +206,10 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         self.send(outgoing)
     }
 
-    fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error> {
+    fn token_for<B>(&mut self, request: &mut Request<B>) -> Result<Token<T::Future>, Error>
+    where
+        P: ReplayPolicy<B>,
+    {
         let rules = &*self.rules;
         if !rules.origins.contains(request.uri()) {
             return pass_without_token(request, rules).map(|()| Token::None);
@@ -207,7 +218,8 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             return Ok(Token::None);
         }
         self.last = None;
-        Ok(Token::Of(self.source.token(RequestHead::from_request(request))))
+        let head = RequestHead::from_request(request).repeatable_if(self.can_repeat(request));
+        Ok(Token::Of(self.source.token(head)))
     }
 
     /// Keeps `token` for this call and later ones.

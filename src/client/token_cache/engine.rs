@@ -2,9 +2,9 @@
 //! each fetch.
 
 use super::{
-    machine::Ask,
+    machine::{Ask, Attempt, Ended, Need},
     source::Source,
-    state::{Flight, Outcome, Setup, State},
+    state::{Flight, Landing, Outcome, Setup, State},
 };
 use crate::{
     AccessToken, ClientSecret,
@@ -12,6 +12,7 @@ use crate::{
     observe::tokens::{Instrument, Reporter},
     vocabulary::{
         clock::Now,
+        deadline::Deadline,
         flight::{Joined, Launch},
         race::before,
         token::Giver,
@@ -25,12 +26,9 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{
-        Notify,
-        oneshot::{self, error::TryRecvError},
-    },
+use tokio::sync::{
+    Notify,
+    oneshot::{self, error::TryRecvError},
 };
 
 /// What the clones of a cache share.
@@ -53,7 +51,8 @@ pub(super) struct Engine {
 /// What a caller does next. The numbers are [`State::interventions`].
 pub(super) enum Next {
     Take(Outcome),
-    Join(Joined<Outcome>, u64),
+    /// Waits for the fetch in flight, and asks again at this instant.
+    Join(Joined<Outcome>, Instant, u64),
     AskAgainAt(Instant, u64),
     /// The authorization server refused the client, whose secret may have changed since.
     CompareSecret(Error),
@@ -117,27 +116,30 @@ impl Engine {
     }
 
     /// Asks the machine, and starts the fetch that it wants.
-    pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant) -> Next {
+    pub(super) fn next(self: &Arc<Self>, now: Now, give_up: Instant, need: Need) -> Next {
         let setup = self.setup();
         let mut state = self.lock();
         if state.is_shut_down {
             return Next::Take(Err(Error::shut_down()));
         }
         let seen = state.interventions;
-        let ask = state.machine.ask(now, give_up);
+        let ask = state.machine.ask(now, give_up, need);
         let fetches = matches!(ask, Ask::Fetch | Ask::ServeAndFetch);
         let start = fetches.then(|| self.prepare(&mut state)).transpose();
         let next = match ask {
             // Without a runtime the token is still good, and the next call tries again.
             Ask::Serve | Ask::ServeAndFetch => Next::Take(state.serve(now)),
             Ask::Fetch | Ask::Join => match (&start, &state.flight) {
-                (Err(error), _) => Next::Take(Err(error.clone())),
-                (Ok(_), Some(flight)) => Next::Join(flight.joined.clone(), seen),
-                (Ok(_), None) => Next::Take(Err(Error::aborted())),
+                (Err(error), _) => Next::Take(state.usable_or(now, error.clone())),
+                (Ok(_), Some(flight)) => {
+                    let look_at = state.machine.look_at().unwrap_or(now.monotonic);
+                    Next::Join(flight.joined.clone(), look_at, seen)
+                }
+                (Ok(_), None) => Next::Take(state.usable_or(now, Error::aborted())),
             },
             Ask::WaitUntil(instant) => Next::AskAgainAt(instant, seen),
             Ask::Fail { next_try } => {
-                let error = state.last_error.clone().unwrap_or_else(too_soon);
+                let error = state.last_error.clone().unwrap_or_else(Error::too_soon);
                 let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
                 let error = error.with_next_try(next_try);
                 let rotates =
@@ -166,7 +168,7 @@ impl Engine {
     pub(super) fn fetch_wider(self: &Arc<Self>) -> Option<Joined<Outcome>> {
         let mut state = self.lock();
         let mut start = None;
-        if state.flight.is_none() {
+        if !state.machine.is_fetching() {
             let now = state.now();
             if state.is_shut_down || !state.machine.ask_for_better(now) {
                 return None;
@@ -185,51 +187,67 @@ impl Engine {
         self: &'a Arc<Self>,
         state: &mut State,
     ) -> Result<impl FnOnce() + use<'a>, Error> {
-        let runtime = runtime(&state.setup.clock).inspect_err(|_| state.machine.not_started())?;
+        let runtime = state.setup.runtime().inspect_err(|_| state.machine.not_started())?;
+        let attempt = state.machine.attempt().ok_or_else(Error::aborted)?;
         state.counts.started();
         state.events = state.events.wrapping_add(1);
         // Not held: a fetch ends with its cache.
-        let engine = Arc::downgrade(self);
-        let (launch, joined) = Launch::new(move |result: Option<Result<TokenResponse, Error>>| {
+        let (engine, watcher) = (Arc::downgrade(self), Arc::downgrade(self));
+        let (launch, joined) = Launch::new(move |landing: Option<Landing>| {
             let engine = engine.upgrade().ok_or_else(Error::aborted)?;
-            engine.fetched(result.unwrap_or_else(|| Err(Error::aborted())))
+            engine.fetched(landing.unwrap_or_else(|| Landing {
+                ended: Ended { attempt, ran: Duration::ZERO },
+                result: Err(Error::aborted()),
+            }))
         });
         let (end, mut ended) = oneshot::channel();
-        state.flight = Some(Flight { joined, _end: end });
-        let (setup, attempt) = (state.setup.clone(), state.counts.attempt());
+        state.fly(Flight { joined, _end: end });
+        let (setup, tries) = (state.setup.clone(), state.counts.attempt());
         Ok(move || {
-            let span = setup.reporter.started(attempt);
+            let span = setup.reporter.started(tries);
             let fetch = async move {
-                if ended.try_recv() == Err(TryRecvError::Closed) {
-                    return Err(Error::aborted());
-                }
-                let fetch = before(setup.source.fetch(), setup.clock.sleep(setup.fetch_deadline));
-                match before(fetch, async { drop(ended.await) }).await {
-                    Some(Some(result)) => result,
-                    Some(None) => Err(Error::timed_out()),
-                    None => Err(Error::aborted()),
-                }
+                let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline);
+                let runs = |ends_at| Self::runs_until(&watcher, attempt, ends_at);
+                runs(deadline.ends_at());
+                let result = if ended.try_recv() == Err(TryRecvError::Closed) {
+                    Err(Error::aborted())
+                } else {
+                    let fetch = before(setup.source.fetch(), deadline.passed(runs));
+                    match before(fetch, async { drop(ended.await) }).await {
+                        Some(Some(result)) => result,
+                        Some(None) => Err(Error::timed_out()),
+                        None => Err(Error::aborted()),
+                    }
+                };
+                Landing { ended: Ended { attempt, ran: deadline.ran() }, result }
             };
             runtime.spawn(launch.task(fetch).instrument(span));
             self.changed.notify_waiters();
         })
     }
 
-    /// Ends the fetch in flight, and returns what its waiters get.
-    fn fetched(self: &Arc<Self>, result: Result<TokenResponse, Error>) -> Outcome {
+    /// Notes that the task of `attempt` runs, and gives up at `ends_at`.
+    fn runs_until(engine: &Weak<Self>, attempt: Attempt, ends_at: Instant) {
+        if let Some(engine) = engine.upgrade() {
+            engine.lock().machine.runs_until(attempt, ends_at);
+        }
+    }
+
+    /// Takes what became of a fetch, and returns what its waiters get.
+    fn fetched(self: &Arc<Self>, landing: Landing) -> Outcome {
         let mut state = self.lock();
         let now = state.now();
-        state.flight = None;
         if state.is_shut_down {
             state.machine.not_started();
             self.publish(state, now, |_| {});
             return Err(Error::shut_down());
         }
-        let fetched = state.fetched(now, result, Arc::downgrade(self) as Weak<dyn Giver>);
+        let fetched = state.fetched(now, landing, Arc::downgrade(self) as Weak<dyn Giver>);
         let outcome = match &fetched {
             Ok(outcome) => outcome.clone(),
-            // A token that the user stored meanwhile serves the waiters as well.
-            Err(error) => state.usable(now).cloned().ok_or_else(|| error.clone()),
+            // A token that the user stored meanwhile serves the waiters as well, and one that a
+            // resource rejected is better than none.
+            Err(error) => state.usable_or(now, error.clone()),
         };
         let expires_in = state.expires_in(now);
         self.publish(state, now, |reporter| {
@@ -272,7 +290,7 @@ impl Engine {
         let mut state = self.lock();
         let now = state.now();
         state.is_shut_down = true;
-        state.flight = None;
+        state.end_flights();
         state.retire();
         state.setup.source.session().and_then(|session| session.tokens().give_up(None));
         self.intervene(state, now, Some(Duration::ZERO));
@@ -325,26 +343,12 @@ impl Giver for Engine {
             return state.may_have_another();
         }
         let now = state.now();
-        state.retire();
-        state.counts.rejected();
-        let again = state.machine.rejected(now);
+        let again = state.rejected(now);
+        let expires_in = state.expires_in(now);
         self.publish(state, now, |reporter| {
             reporter.rejected();
-            reporter.expires_in(Some(Duration::ZERO));
+            reporter.expires_in(expires_in.or(Some(Duration::ZERO)));
         });
         again
     }
-}
-
-/// Where a fetch, and the timers of those who wait for one, run.
-pub(super) fn runtime(clock: &crate::Clock) -> Result<Handle, Error> {
-    clock.runtime().ok_or_else(|| {
-        let text = "a token has to be fetched, which needs a tokio runtime with timers: call from within one";
-        Error::new(ErrorKind::NoRuntime, text)
-    })
-}
-
-fn too_soon() -> Error {
-    let text = "there is no token, and the next may not be fetched yet";
-    Error::new(ErrorKind::Transport, text)
 }

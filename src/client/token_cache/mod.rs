@@ -33,6 +33,7 @@ use crate::{
     vocabulary::token::Giver,
 };
 use engine::Engine;
+use machine::Need;
 use session::Session;
 use source::{Fetch, Source};
 use state::{Setup, State};
@@ -47,6 +48,16 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 /// 3. While the token is good, callers do not notice a fetch that fails. Without a good token they
 ///    wait no longer than their patience, and then get the error, with the time until the next try.
 /// 4. The cache limits how often it asks the authorization server, whatever that answers.
+/// 5. A token that a resource rejected is suspect. Another is fetched, at once the first time and then
+///    once per [`with_min_interval`] at most. Meanwhile calls that can be repeated go on with the
+///    suspect token, and other calls wait for a fetch in flight, within their patience. If no other
+///    token comes, all go on with it: one route that always answers 401 takes it from nobody. A token
+///    that cannot be fetched again is dropped at once.
+/// 6. Only time in which the server was really asked counts against it. A process that was stopped
+///    does not miss its deadlines, a fetch whose runtime does not run is given up after its deadline
+///    and replaced, and time in which nobody asked makes no back-off longer.
+///
+/// [`with_min_interval`]: RefreshPolicy::with_min_interval
 ///
 /// A clone is the same cache. Nothing is fetched, and no task is started, before the first caller
 /// asks. A fetch ends within its deadline, or with the last clone and the last waiting caller. A
@@ -269,8 +280,9 @@ impl TokenCache {
     /// It is not called with the refresh token of a sign-in, which the caller has, nor by a cache
     /// without a session.
     ///
-    /// The closure runs on the task that renews, even if the cache was shut down or dropped
-    /// meanwhile. Callers wait for it, so it should do no more than a short write. If it panics, the
+    /// The closure runs on the task that renews, even if the cache was dropped meanwhile. After
+    /// [`shutdown`](Self::shutdown), [`revoke`](Self::revoke) or [`TokenPool::remove`](crate::client::TokenPool::remove) it is not called
+    /// any more, since that would sign the user in again. Callers wait for it, so it should do no more than a short write. If it panics, the
     /// renewal fails, and the cache keeps the new refresh token all the same.
     #[must_use]
     pub fn on_rotation(self, newest: impl Fn(&ClientSecret) + Send + Sync + 'static) -> Self {
@@ -322,6 +334,13 @@ impl TokenCache {
         self.engine.replace(state).map(Self::of)
     }
 
+    /// Passes no refresh token to [`on_rotation`](Self::on_rotation) any more.
+    pub(super) fn sign_out(&self) {
+        if let Some(session) = self.engine.source().session() {
+            session.tokens().on_rotation = None;
+        }
+    }
+
     /// Keeps the settings as they are from now on.
     pub(super) fn freeze(&self) {
         self.engine.setup();
@@ -361,7 +380,7 @@ impl TokenCache {
     ///
     /// [`RefreshPolicy`]: crate::client::RefreshPolicy
     pub async fn warm_up(&self) -> Result<(), Error> {
-        wait::token(&self.engine).wait().await.map(drop)
+        wait::token(&self.engine, Need::Any).wait().await.map(drop)
     }
 
     /// Returns a snapshot of the cache, without a secret. It does not wait for a fetch in flight.
@@ -438,10 +457,11 @@ impl TokenCache {
     /// callers get an error of the kind [`ShutDown`], also those that wait. Tokens that are stored
     /// later are ignored.
     ///
-    /// A renewal of a session goes on, as it does after the last clone is dropped, because the
-    /// server may have used up the refresh token. It takes at most [`with_fetch_deadline`], and only
-    /// calls [`on_rotation`](Self::on_rotation) with the new one. A program that ends should leave
-    /// its runtime that time.
+    /// This signs the user of a session out: a refresh token that a renewal in flight brings is
+    /// dropped, and not passed to [`on_rotation`](Self::on_rotation). To have it revoked, call
+    /// [`revoke`](Self::revoke) instead. A program that ends and wants to keep its sessions drops the
+    /// cache: a renewal in flight then goes on, for [`with_fetch_deadline`] at most, and the new
+    /// refresh token is passed on. Leave the runtime that time.
     ///
     /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown
@@ -453,8 +473,8 @@ impl TokenCache {
 impl TokenSource for TokenCache {
     type Future = BoxTokenFuture;
 
-    fn token(&self, _: RequestHead<'_>) -> Answer<BoxTokenFuture> {
-        wait::token(&self.engine)
+    fn token(&self, request: RequestHead<'_>) -> Answer<BoxTokenFuture> {
+        wait::token(&self.engine, Need::of(request))
     }
 
     fn clock(&self) -> Option<Clock> {

@@ -68,7 +68,8 @@ impl RefreshPolicy {
         self
     }
 
-    /// Sets how long one fetch may take. Defaults to 30 s.
+    /// Sets how long one fetch may take. Defaults to 30 s. Time in which the process was stopped does
+    /// not count. After it, callers give up a fetch whose runtime does not run, and start another.
     ///
     /// For a session, keep it longer than the connect timeout of the transport, 10 s for
     /// `Transport::https`: a renewal that is cut off earlier counts as sent, and its answer as lost.

@@ -1,6 +1,8 @@
-//! A session that is renewed by its refresh token. The newest refresh token is never lost, and one
-//! that may be used up is sent once more at most.
+//! A session that is renewed by its refresh token. The newest refresh token is never lost. If the
+//! server may have used it up and no answer came, it is sent again: a session ends when the server
+//! says so.
 
+use super::machine::Failed;
 use crate::{
     ClientSecret, Clock,
     client::{
@@ -8,16 +10,13 @@ use crate::{
         token_endpoint::token_response::Unusable,
     },
     observe::tokens::{self, Instrument, Span},
-    vocabulary::race::before,
+    vocabulary::{deadline::Deadline, race::before},
 };
 use http::StatusCode;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-
-/// How often a refresh token is sent if no answer came: once, and once more.
-const MAX_UNANSWERED: u32 = 2;
 
 /// Called with each new refresh token.
 pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
@@ -36,8 +35,8 @@ pub(super) struct RefreshTokens {
     given_up: Option<GivenUp>,
     /// How often `newest` was sent without an answer.
     unanswered: u32,
-    /// The last renewal did not rotate it.
-    lasts: bool,
+    /// A renewal of this session brought a new one.
+    rotates: bool,
     /// The resources of the sign-in.
     resources: Vec<String>,
     /// The resources of renewals, if they are others.
@@ -48,9 +47,8 @@ pub(super) struct RefreshTokens {
 /// A refresh token that a renewal in flight may replace after the session ended.
 struct GivenUp {
     token: ClientSecret,
-    /// Revokes the one that takes its place. `None`: `on_rotation` gets it. Boxed, because a pool has
-    /// a session for each user.
-    endpoint: Option<Box<TokenRevocation>>,
+    /// Revokes the one that takes its place. Boxed, because a pool has a session for each user.
+    endpoint: Box<TokenRevocation>,
 }
 
 impl RefreshTokens {
@@ -63,21 +61,12 @@ impl RefreshTokens {
         self.newest = newest;
         self.resources = resources.to_vec();
         self.unanswered = 0;
-        self.lasts = false;
+        self.rotates = false;
     }
 
-    /// Returns the refresh token to send next.
-    fn next(&self) -> Result<&ClientSecret, Error> {
-        let newest = self.newest.as_ref().ok_or_else(Error::sign_in_needed)?;
-        match self.unanswered >= MAX_UNANSWERED && !self.lasts {
-            true => Err(Error::answers_lost()),
-            false => Ok(newest),
-        }
-    }
-
-    /// Returns the same, and counts it as unanswered.
+    /// Returns the refresh token to send next, and counts it as unanswered.
     fn send(&mut self) -> Result<ClientSecret, Error> {
-        let next = self.next()?.clone();
+        let next = self.newest.clone().ok_or_else(Error::sign_in_needed)?;
         self.unanswered = self.unanswered.saturating_add(1);
         Ok(next)
     }
@@ -102,28 +91,35 @@ impl RefreshTokens {
             Err(unusable) => unusable.refresh_token.as_ref(),
         };
         let rotated = rotated.filter(|token| !is_sent(token)).cloned();
-        let notify = || self.on_rotation.clone().map(Then::Notify);
         if !self.newest.as_ref().is_some_and(is_sent) {
             let given_up = self.given_up.take_if(|given_up| is_sent(&given_up.token))?;
-            return Some((rotated?, given_up.endpoint.map(Then::Revoke).or_else(notify)?));
+            return Some((rotated?, Then::Revoke(given_up.endpoint)));
         }
         match answer {
-            Err(_) if rotated.is_some() => (self.unanswered, self.lasts) = (0, false),
-            Err(unusable) if is_lost(&unusable.error) => {}
-            Err(_) => self.unanswered = self.unanswered.saturating_sub(1),
-            Ok(_) => (self.unanswered, self.lasts) = (0, rotated.is_none()),
+            Err(unusable) if rotated.is_none() && is_lost(&unusable.error) => {}
+            Err(_) if rotated.is_none() => self.unanswered = self.unanswered.saturating_sub(1),
+            _ => self.unanswered = 0,
         }
+        self.rotates |= rotated.is_some();
         self.newest = Some(rotated.clone()?);
-        Some((rotated?, notify()?))
+        Some((rotated?, Then::Notify(self.on_rotation.clone()?)))
     }
 
-    /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, or
-    /// passed to `on_rotation` without one.
+    /// Returns what a renewal that failed with `error` says about the next, if its answer was lost
+    /// and the server may have used up what was sent. A server that revokes the family of a refresh
+    /// token that is used twice (RFC 9700 §4.14.2) then still serves the access token until its end.
+    pub(super) fn lost(&self, error: &Error) -> Option<Failed> {
+        let may_be_used_up = self.rotates && self.unanswered > 0 && is_lost(error);
+        may_be_used_up.then_some(if self.unanswered > 1 { Failed::LostAgain } else { Failed::Lost })
+    }
+
+    /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, if
+    /// there is one.
     pub(super) fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
-        if self.unanswered > 0 {
-            let (token, endpoint) = (newest.clone(), endpoint.cloned().map(Box::new));
-            self.given_up = Some(GivenUp { token, endpoint });
+        if let Some(endpoint) = endpoint.filter(|_| self.unanswered > 0) {
+            self.given_up =
+                Some(GivenUp { token: newest.clone(), endpoint: endpoint.clone().into() });
         }
         Some(newest)
     }
@@ -153,7 +149,9 @@ fn is_lost(error: &Error) -> bool {
     match error.kind() {
         _ if error.is_unsent() || error.is_lasting() => false,
         ErrorKind::Transport | ErrorKind::InvalidResponse => true,
-        _ => error.status() == Some(StatusCode::GATEWAY_TIMEOUT),
+        // A gateway says so. With a code, it is the endpoint that speaks.
+        _ if error.code().is_some() => false,
+        _ => matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)),
     }
 }
 
@@ -173,8 +171,10 @@ impl Session {
     }
 
     pub(super) async fn renew(self: Arc<Self>) -> Result<TokenResponse, Error> {
-        let deadline = self.clock.sleep(self.deadline);
-        self.tokens().next()?;
+        let mut deadline = Deadline::new(&self.clock, self.deadline);
+        if !self.tokens().can_renew() {
+            return Err(Error::sign_in_needed());
+        }
         // First: while only metadata are asked for, nothing can be lost.
         let url = self.endpoint.locate().await?;
         let (sent, grant, again) = {
@@ -187,7 +187,7 @@ impl Session {
             tokens::possible_reuse();
         }
         let exchange = async move {
-            let answer = before(self.endpoint.request(&url, &grant), deadline).await;
+            let answer = before(self.endpoint.request(&url, &grant), deadline.passed(|_| {})).await;
             let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
             let rotated = self.tokens().answered(&sent, &answer);
             if let Some((rotated, then)) = rotated {

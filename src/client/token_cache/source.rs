@@ -1,13 +1,14 @@
 //! What a cache fetches tokens with.
 
 use super::{
+    machine::Failed,
     session::Session,
     step_up::StepUp,
     store::{Level, StoreKey, StorePolicy, TokenStore},
 };
 use crate::{
     Clock, ConfigError, ScopeSet,
-    client::{Error, Grant, RefreshPolicy, TokenEndpoint, TokenResponse},
+    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse},
     observe::tokens,
 };
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -78,6 +79,20 @@ impl Source {
             store.remember(response.access_token());
         }
         self.session().is_none_or(|session| session.tokens().can_renew())
+    }
+
+    /// Returns what a fetch that failed with `error` says about the next. Called under the lock of
+    /// the cache.
+    pub(super) fn failed(&self, error: &Error) -> Failed {
+        let lost = self.session().and_then(|session| session.tokens().lost(error));
+        match error.is_transient() {
+            _ if error.is_sign_in_needed() => Failed::Gone,
+            _ if error.kind() == ErrorKind::Aborted => Failed::Aborted,
+            _ if lost.is_some() => lost.unwrap_or(Failed::Transient),
+            true => Failed::Transient,
+            false if error.is_lasting() => Failed::OfNoUse,
+            false => Failed::Permanent,
+        }
     }
 
     /// The same for a token that the user stored.

@@ -2,7 +2,7 @@
 //! its lock. Nothing here waits, starts a task or reports.
 
 use super::{
-    machine::{Failed, Fetched, Machine},
+    machine::{Ended, Fetched, Machine},
     source::Source,
     status::Counts,
     store::{StorePolicy, TokenStore},
@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 /// What a caller gets.
 pub(super) type Outcome = Result<AccessToken, Error>;
@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) granted: Option<ScopeSet>,
     withheld: ScopeSet,
     pub(super) flight: Option<Flight>,
+    /// The last fetch that was given up because its task did not run. A late token of it counts.
+    stalled: Option<Box<Flight>>,
     pub(super) last_error: Option<Error>,
     pub(super) counts: Counts,
     /// How often anything happened.
@@ -57,11 +59,26 @@ pub(super) struct Flight {
     pub(super) _end: oneshot::Sender<Infallible>,
 }
 
+/// What became of a fetch.
+pub(super) struct Landing {
+    pub(super) ended: Ended,
+    pub(super) result: Result<TokenResponse, Error>,
+}
+
 impl Setup {
     pub(super) fn new(source: Source, policy: &RefreshPolicy, clock: Clock) -> Self {
         let (base, reporter) = (clock.monotonic(), Reporter::new(source.labels()));
         let (patience, fetch_deadline) = (policy.patience, policy.fetch_deadline);
         Self { source, patience, fetch_deadline, clock, base, reporter }
+    }
+
+    /// Returns where a fetch, and the timers of those who wait for one, run.
+    pub(super) fn runtime(&self) -> Result<Handle, Error> {
+        self.clock.runtime().ok_or_else(|| {
+            let text = "a token has to be fetched, which needs a tokio runtime with timers: \
+                        call from within one";
+            Error::new(ErrorKind::NoRuntime, text)
+        })
     }
 
     /// Returns `true` while `held` may be sent without asking the cache.
@@ -96,6 +113,7 @@ impl State {
             granted: None,
             withheld: ScopeSet::empty(),
             flight: None,
+            stalled: None,
             last_error: None,
             counts: Counts::default(),
             events: 0,
@@ -167,6 +185,36 @@ impl State {
         Ok(token.clone())
     }
 
+    /// Returns the token if it may be sent, be it suspect, and `error` otherwise.
+    pub(super) fn usable_or(&self, now: Now, error: Error) -> Outcome {
+        self.usable(now).cloned().ok_or(error)
+    }
+
+    /// Makes `flight` the fetch in flight.
+    pub(super) fn fly(&mut self, flight: Flight) {
+        if let Some(stalled) = self.flight.replace(flight) {
+            self.stalled = Some(Box::new(stalled));
+        }
+    }
+
+    /// Ends the fetches in flight.
+    pub(super) fn end_flights(&mut self) {
+        (self.flight, self.stalled) = (None, None);
+    }
+
+    /// Takes note that the resource rejected the token. Returns `true` if another may come; this one
+    /// is out of use otherwise, and suspect until then.
+    pub(super) fn rejected(&mut self, now: Now) -> bool {
+        self.counts.rejected();
+        let again = self.machine.rejected(now);
+        if !again {
+            self.retire();
+        } else if let Some(token) = &self.token {
+            token.lease().store(0, Ordering::Release);
+        }
+        again
+    }
+
     /// Takes the token out of use.
     pub(super) fn retire(&mut self) -> Option<AccessToken> {
         let token = self.token.take()?;
@@ -189,19 +237,20 @@ impl State {
         self.machine.next_try(self.now()).filter(|_| !self.is_shut_down)
     }
 
-    /// Takes the result of the fetch in flight. Returns what its waiters get, or why it counts as
-    /// failed.
+    /// Takes what became of a fetch. Returns what its waiters get, or why it counts as failed.
     pub(super) fn fetched(
         &mut self,
         now: Now,
-        result: Result<TokenResponse, Error>,
+        landing: Landing,
         giver: Weak<dyn Giver>,
     ) -> Result<Outcome, Error> {
-        let jitter = self.setup.clock.fraction();
+        let (jitter, Landing { ended, result }) = (self.setup.clock.fraction(), landing);
+        self.flight.take_if(|_| self.machine.is_in_flight(ended.attempt));
         let fetched = match result {
-            Ok(response) => self.keep(&response, now, giver, jitter),
+            Ok(response) => self.keep(&response, now, ended, giver, jitter),
             Err(error) => {
-                self.machine.failed(now, Failed::of(&error), error.retry_after(), jitter);
+                let (failed, wait) = (self.setup.source.failed(&error), error.retry_after());
+                self.machine.failed(now, ended, failed, wait, jitter);
                 Err(error)
             }
         };
@@ -219,22 +268,23 @@ impl State {
         &mut self,
         response: &TokenResponse,
         now: Now,
+        ended: Ended,
         giver: Weak<dyn Giver>,
         jitter: f64,
     ) -> Result<Outcome, Error> {
         let can_fetch = self.setup.source.fetched(response);
-        Ok(match self.machine.fetched(now, response.lifetime(), can_fetch, jitter) {
+        Ok(match self.machine.fetched(now, ended, response.lifetime(), can_fetch, jitter) {
             Fetched::Kept => Ok(self.hold(response, giver)),
             Fetched::Once => {
                 self.last_error = None;
                 Ok(response.access_token().clone())
             }
             Fetched::Superseded if !self.machine.is_refetchable() => {
-                self.usable(now).cloned().ok_or_else(Error::sign_in_needed)
+                self.usable_or(now, Error::sign_in_needed())
             }
             Fetched::Superseded => {
                 let text = "another token took its place, and is not good any more";
-                self.usable(now).cloned().ok_or_else(|| Error::new(ErrorKind::Aborted, text))
+                self.usable_or(now, Error::new(ErrorKind::Aborted, text))
             }
             Fetched::Useless => {
                 let text = "the token had expired when it came";
@@ -274,16 +324,5 @@ impl State {
             None => self.setup.source.step_up().is_some_and(|step_up| step_up.asked_for(scopes)),
         };
         is_wide.then(|| token.clone())
-    }
-}
-
-impl Failed {
-    fn of(error: &Error) -> Self {
-        match error.is_transient() {
-            _ if error.is_sign_in_needed() => Self::Gone,
-            true => Self::Transient,
-            false if error.is_lasting() => Self::OfNoUse,
-            false => Self::Permanent,
-        }
     }
 }

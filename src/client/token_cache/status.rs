@@ -20,12 +20,12 @@ pub struct TokenStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenState {
-    /// No token: none was fetched yet, or the last was rejected or revoked. The next caller starts a
-    /// fetch.
+    /// No token: none was fetched yet, or the last was revoked. The next caller starts a fetch.
     Absent,
     /// A token that need not be renewed yet.
     Fresh,
-    /// A token that is sent, and is due to be renewed: the next caller starts a fetch.
+    /// A token that is sent, and is due to be renewed, or that a resource rejected: the next caller
+    /// starts a fetch, if one may start.
     Stale,
     /// A token that is no longer sent. The next caller starts a fetch.
     Expired,

@@ -1,28 +1,30 @@
 //! A caller who waits for a token.
 
 use super::{
-    engine::{Engine, Next, runtime},
+    engine::{Engine, Next},
+    machine::Need,
     state::Outcome,
 };
 use crate::{
-    AccessToken, Answer, ScopeSet, Sleep,
+    AccessToken, Answer, RequestHead, ScopeSet,
     client::{BoxTokenFuture, Error, ErrorKind, TokenEndpoint},
     vocabulary::{
-        clock::{Now, after},
+        clock::{MAX_LIFETIME, after},
+        deadline::Deadline,
         flight::Joined,
         race::before,
     },
 };
-use std::{future::ready, sync::Arc, time::Instant};
+use std::{future::ready, sync::Arc};
 
 /// Returns the token, or the wait for one.
-pub(super) fn token(engine: &Arc<Engine>) -> Answer<BoxTokenFuture> {
-    let now = engine.setup().clock.now();
-    let patience = Patience::of(engine, now);
-    match engine.next(now, patience.ends_at) {
+pub(super) fn token(engine: &Arc<Engine>, need: Need) -> Answer<BoxTokenFuture> {
+    let setup = engine.setup();
+    let now = setup.clock.now();
+    match engine.next(now, after(now.monotonic, setup.patience), need) {
         Next::Take(outcome) => Answer::Ready(outcome),
         next => {
-            let caller = Caller { engine: engine.clone(), patience };
+            let caller = Caller::new(engine, need);
             Answer::Pending(Box::pin(caller.wait(next)))
         }
     }
@@ -46,44 +48,52 @@ pub(super) fn widen(
     }
     // At once: a caller who cannot repeat the call does not wait, and the next call has it.
     let joined = engine.fetch_wider()?;
-    let patience = Patience::of(engine, setup.clock.now());
-    let caller = Caller { engine: engine.clone(), patience };
+    let mut caller = Caller::new(engine, Need::Any);
     let (held, scopes) = (held.clone(), scopes.clone());
     Some(Box::pin(async move {
-        runtime(&caller.engine.setup().clock)?;
-        let wider = caller.wider(joined, &held, &scopes);
-        before(wider, caller.patience()).await.unwrap_or_else(|| Err(Error::aborted()))
+        caller.engine.setup().runtime()?;
+        let wider = wider(&caller.engine, joined, &held, &scopes);
+        before(wider, caller.patience.passed(|_| {})).await.unwrap_or_else(|| Err(Error::aborted()))
     }))
 }
 
 struct Caller {
     engine: Arc<Engine>,
-    patience: Patience,
-}
-
-#[derive(Clone, Copy)]
-struct Patience {
-    ends_at: Instant,
+    patience: Deadline,
     /// Waits for the fetch in flight however long it takes, and for nothing else.
     one_fetch: bool,
+    need: Need,
 }
 
-impl Patience {
-    fn of(engine: &Engine, now: Now) -> Self {
-        let patience = engine.setup().patience;
-        Self { ends_at: after(now.monotonic, patience), one_fetch: patience.is_zero() }
+impl Need {
+    /// Returns what the call with this head needs.
+    pub(super) fn of(request: RequestHead<'_>) -> Self {
+        match request.rejected_token() {
+            Some(_) => Self::Another,
+            None if request.is_repeatable() => Self::Repeatable,
+            None => Self::Any,
+        }
     }
 }
 
 impl Caller {
+    fn new(engine: &Arc<Engine>, need: Need) -> Self {
+        let setup = engine.setup();
+        let (length, one_fetch) = (setup.patience, setup.patience.is_zero());
+        let length = if one_fetch { MAX_LIFETIME } else { length };
+        let patience = Deadline::new(&setup.clock, length);
+        Self { engine: engine.clone(), patience, one_fetch, need }
+    }
+
     /// Goes on from `next`, which the engine has just answered.
-    async fn wait(self, mut next: Next) -> Outcome {
-        let setup = self.engine.setup();
+    async fn wait(mut self, mut next: Next) -> Outcome {
+        let engine = self.engine.clone();
+        let setup = engine.setup();
         let mut compared = false;
         loop {
             if !matches!(next, Next::Take(_) | Next::CompareSecret(_)) {
                 // Not where the call was made: this may be polled elsewhere.
-                runtime(&setup.clock)?;
+                setup.runtime()?;
             }
             match next {
                 Next::Take(outcome) => return outcome,
@@ -94,15 +104,16 @@ impl Caller {
                         return Err(error);
                     }
                     compared = true;
-                    self.engine.credential_changed();
+                    engine.credential_changed();
                 }
                 Next::AskAgainAt(instant, seen) => {
-                    before(setup.clock.sleep_until(instant), self.engine.intervened(seen)).await;
+                    before(setup.clock.sleep_until(instant), engine.intervened(seen)).await;
                 }
-                Next::Join(joined, seen) => {
-                    let ended = before(fetched(joined), self.engine.intervened(seen));
-                    match before(ended, self.patience()).await {
-                        Some(Some(Err(error))) if error.is_transient() && !self.is_impatient() => {
+                Next::Join(joined, look_at, seen) => {
+                    let ended = before(fetched(joined), engine.intervened(seen));
+                    let ended = before(ended, setup.clock.sleep_until(look_at));
+                    match before(ended, self.patience.passed(|_| {})).await {
+                        Some(Some(Some(Err(error)))) if error.is_transient() && self.may_wait() => {
                             // If the next try is too far away, this is the error of this attempt.
                             next = match self.ask() {
                                 Next::Take(Err(_)) => return Err(self.annotated(&error)),
@@ -110,14 +121,15 @@ impl Caller {
                             };
                             continue;
                         }
-                        Some(Some(outcome)) => {
+                        Some(Some(Some(outcome))) => {
                             return outcome.map_err(|error| self.annotated(&error));
                         }
-                        // The user changed something: ask again.
-                        Some(None) => {}
+                        // The user changed something, or the fetch is overdue: ask again.
+                        Some(_) => {}
                         None => {
                             let text = "no token came within the caller's patience";
-                            return Err(Error::new(ErrorKind::Transport, text));
+                            let error = Error::new(ErrorKind::Transport, text);
+                            return engine.lock().usable_or(setup.clock.now(), error);
                         }
                     }
                 }
@@ -127,13 +139,15 @@ impl Caller {
     }
 
     fn ask(&self) -> Next {
-        self.engine.next(self.engine.setup().clock.now(), self.patience.ends_at)
+        let now = self.engine.setup().clock.now();
+        let give_up = if self.one_fetch { now.monotonic } else { self.patience.ends_at() };
+        self.engine.next(now, give_up, self.need)
     }
 
-    /// Returns `true` if the patience has ended: a caller that was polled late keeps the error of the
-    /// attempt that it waited for, and starts no other.
-    fn is_impatient(&self) -> bool {
-        self.engine.setup().clock.monotonic() >= self.patience.ends_at
+    /// Returns `true` if there is patience left for another attempt: a caller that was polled late
+    /// keeps the error of the attempt that it waited for.
+    fn may_wait(&self) -> bool {
+        !self.one_fetch && self.engine.setup().clock.monotonic() < self.patience.ends_at()
     }
 
     fn annotated(&self, error: &Error) -> Error {
@@ -143,31 +157,24 @@ impl Caller {
             None => error.clone(),
         }
     }
+}
 
-    fn patience(&self) -> Sleep {
-        match self.patience.one_fetch {
-            true => Sleep::never(),
-            false => self.engine.setup().clock.sleep_until(self.patience.ends_at),
-        }
+async fn wider(
+    engine: &Arc<Engine>,
+    joined: Joined<Outcome>,
+    held: &AccessToken,
+    scopes: &ScopeSet,
+) -> Outcome {
+    fetched(joined).await?;
+    if let Some(wider) = engine.lock().wider_than(held, scopes) {
+        return Ok(wider);
     }
-
-    async fn wider(
-        &self,
-        joined: Joined<Outcome>,
-        held: &AccessToken,
-        scopes: &ScopeSet,
-    ) -> Outcome {
-        fetched(joined).await?;
-        if let Some(wider) = self.engine.lock().wider_than(held, scopes) {
-            return Ok(wider);
-        }
-        // A fetch that was in flight already may have asked for less.
-        let step_up = self.engine.setup().source.step_up();
-        let is_asked = step_up.is_none_or(|step_up| step_up.asked_for(scopes));
-        let again = if is_asked { None } else { self.engine.fetch_wider() };
-        fetched(again.ok_or_else(Error::aborted)?).await?;
-        self.engine.lock().wider_than(held, scopes).ok_or_else(Error::aborted)
-    }
+    // A fetch that was in flight already may have asked for less.
+    let step_up = engine.setup().source.step_up();
+    let is_asked = step_up.is_none_or(|step_up| step_up.asked_for(scopes));
+    let again = if is_asked { None } else { engine.fetch_wider() };
+    fetched(again.ok_or_else(Error::aborted)?).await?;
+    engine.lock().wider_than(held, scopes).ok_or_else(Error::aborted)
 }
 
 async fn fetched(joined: Joined<Outcome>) -> Outcome {

@@ -148,10 +148,14 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         self.caches.replace(key, cache)
     }
 
-    /// Removes the cache of `key` and returns it. The next call with that key counts as one with a new
-    /// key.
+    /// Removes the cache of `key` and returns it: signs the user out. The next call with that key counts
+    /// as one with a new key.
+    ///
+    /// [`TokenCache::on_rotation`] of that cache is not called any more, not even with the refresh token
+    /// that a renewal in flight brings. To take the tokens back at the authorization server too, call
+    /// [`TokenCache::revoke`] on what this returns.
     pub fn remove(&self, key: &K) -> Option<TokenCache> {
-        self.caches.remove(key)
+        self.caches.remove(key).inspect(TokenCache::sign_out)
     }
 
     /// Returns the cache of `key`, if there is one, and makes none. The look does not count as use;

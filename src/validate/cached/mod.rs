@@ -8,7 +8,7 @@ mod verdicts;
 pub use future::CachedFuture;
 
 use super::{CacheSupport, Rejection, Revocation, ValidateToken, Validated, Verdict};
-use crate::{Answer, Clock, RequestHead, vocabulary::race::before};
+use crate::{Answer, Clock, RequestHead, vocabulary::deadline::Deadline};
 use flights::Entered;
 use settings::Settings;
 use std::{
@@ -229,7 +229,7 @@ impl<V: ValidateToken> Cached<V> {
             Answer::Pending(future) => {
                 let Settings { clock, deadline, .. } = verdicts.settings.clone();
                 start.spawn(&runtime, async move {
-                    let verdict = before(future, clock.sleep(deadline)).await;
+                    let verdict = Deadline::new(&clock, deadline).bound(future).await;
                     verdict.unwrap_or(Err(Rejection::unavailable(None)))
                 });
                 Answer::Pending(CachedFuture::waiting(joined))

@@ -1,7 +1,7 @@
 //! How many requests the authorization server gets at once.
 
 use super::back_off::BackOff;
-use crate::{Clock, validate::Rejection, vocabulary::race::before};
+use crate::{Clock, validate::Rejection, vocabulary::deadline::Deadline};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -33,7 +33,7 @@ impl Load {
         if let Ok(slot) = self.slots.try_acquire() {
             return Ok(slot);
         }
-        let entered = before(self.slots.acquire(), clock.sleep(PATIENCE)).await;
+        let entered = Deadline::new(clock, PATIENCE).bound(self.slots.acquire()).await;
         if let Some(left) = self.back_off.left(clock.monotonic()) {
             return Err(Rejection::unavailable(Some(left)).with_cause(BACKING_OFF));
         }

@@ -1,139 +1,75 @@
 //! The refresh state machine: what to do at an instant, and what an event changes. It reads no
 //! clock, does no I/O and spawns nothing; its driver does what it decides.
 
+mod decision;
+mod flight;
+mod outage;
 mod validity;
 
 use super::policy::RefreshPolicy;
 use crate::vocabulary::clock::{Now, after};
+use flight::{Flight, Starts};
+use outage::{Failure, Outage};
 use std::time::{Duration, Instant};
 use validity::Validity;
 
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// The part of an outage's age after which the next try is due.
-const BACKOFF_PART: u32 = 5;
-/// The part of a pause that jitter takes off. A pause is at least a tenth of the age that the
-/// outage has at its end.
-const BACKOFF_JITTER: f64 = 0.4;
-const NEGATIVE_MIN: Duration = Duration::from_secs(1);
-const NEGATIVE_MAX: Duration = Duration::from_secs(10);
+pub(super) use decision::{Ask, Failed, Fetched, Need};
+pub(super) use flight::{Attempt, Ended};
+
 /// How long the wall clock may go unread.
 const WALL_LOOK: Duration = Duration::from_secs(1);
 
-/// What the machine decides when a caller asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Ask {
-    /// The caller gets the token.
-    Serve,
-    /// The caller gets the token, and the driver starts a fetch.
-    ServeAndFetch,
-    /// The driver starts a fetch, and the caller waits for it.
-    Fetch,
-    /// The caller waits for the fetch in flight.
-    Join,
-    /// The caller waits until then and asks again.
-    WaitUntil(Instant),
-    /// There is no token, and the next try is too far away.
-    Fail { next_try: Duration },
-    /// There is no token, and none can be fetched.
-    Gone,
-}
-
-/// What the machine decides about a token that was fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Fetched {
-    /// It is the current token.
-    Kept,
-    /// The waiting callers get it, and it is not kept.
-    Once,
-    /// It cannot be used; the fetch counts as failed.
-    Useless,
-    /// A token was stored meanwhile, and stays.
-    Superseded,
-}
-
-/// Why a fetch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Failed {
-    Transient,
-    Permanent,
-    /// The server issued something unusable, and will again.
-    OfNoUse,
-    /// No further fetch can succeed.
-    Gone,
-}
-
 #[derive(Debug)]
-pub(in crate::client) struct Machine {
+pub(super) struct Machine {
     policy: RefreshPolicy,
     /// This instance's own, between 0 and 1.
     jitter: f64,
     token: Option<Validity>,
+    /// A resource rejected the token; it stays until another comes.
+    is_suspect: bool,
     flight: Option<Flight>,
+    /// How many fetches were started.
+    attempts: u64,
+    /// What an attempt up to this one brings is out of date: a newer token was stored, or fetched.
+    overtaken: u64,
+    /// The failure of an attempt up to this one no longer counts: the client has another secret.
+    outdated: u64,
     outage: Option<Outage>,
     starts: Starts,
     refetchable: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    started: Now,
-    /// A token was stored since.
-    overtaken: bool,
-    /// The client has another secret since.
-    outdated: bool,
-    /// The starts before it.
-    before: Starts,
-}
-
-/// When fetches were started.
-#[derive(Clone, Copy, Debug, Default)]
-struct Starts {
-    last: Option<Instant>,
-    /// The last that was hurried.
-    last_hurried: Option<Instant>,
-    /// The next does not wait for the minimum interval.
-    hurry: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Outage {
-    since: Instant,
-    next_try: Instant,
-    /// How many permanent refusals there were in a row.
-    refusals: u32,
-}
-
 impl Machine {
     /// A machine without a token. `jitter` is between 0 and 1 and stays.
-    pub(in crate::client) fn new(policy: RefreshPolicy, jitter: f64, refetchable: bool) -> Self {
+    pub(super) fn new(policy: RefreshPolicy, jitter: f64, refetchable: bool) -> Self {
         let jitter = if policy.jitter { jitter.clamp(0.0, 1.0) } else { 0.0 };
         Self {
             policy,
             jitter,
             token: None,
+            is_suspect: false,
             flight: None,
+            attempts: 0,
+            overtaken: 0,
+            outdated: 0,
             outage: None,
             starts: Starts::default(),
             refetchable,
         }
     }
 
-    pub(in crate::client) fn policy(&self) -> &RefreshPolicy {
+    pub(super) fn policy(&self) -> &RefreshPolicy {
         &self.policy
     }
 
     /// Decides for a caller that waits until `give_up` at most. After `Fetch` and `ServeAndFetch` the
     /// driver must call [`fetched`](Self::fetched), [`failed`](Self::failed) or
-    /// [`not_started`](Self::not_started).
-    pub(in crate::client) fn ask(&mut self, now: Now, give_up: Instant) -> Ask {
-        if self.is_usable(now) {
-            let due = !self.is_fresh(now) && self.flight.is_none() && self.refetchable;
-            if due && self.next_start() <= Some(now.monotonic) {
-                self.start(now);
-                return Ask::ServeAndFetch;
-            }
-            return Ask::Serve;
+    /// [`not_started`](Self::not_started) for [`attempt`](Self::attempt).
+    pub(super) fn ask(&mut self, now: Now, give_up: Instant, need: Need) -> Ask {
+        self.give_up_dead(now);
+        let usable = self.is_usable(now);
+        if usable && !(self.is_suspect && need != Need::Repeatable) {
+            return if self.start_if_due(now) { Ask::ServeAndFetch } else { Ask::Serve };
         }
         if self.flight.is_some() {
             return Ask::Join;
@@ -144,10 +80,11 @@ impl Machine {
         match self.next_start() {
             Some(next) if next > now.monotonic => {
                 let refused = self.outage.is_some_and(|outage| outage.refusals > 0);
-                if refused || next > give_up {
-                    Ask::Fail { next_try: next.saturating_duration_since(now.monotonic) }
-                } else {
-                    Ask::WaitUntil(next)
+                match refused || next > give_up {
+                    // Nothing better is to be had in time than the rejected token.
+                    _ if usable && need == Need::Any => Ask::Serve,
+                    true => Ask::Fail { next_try: next.saturating_duration_since(now.monotonic) },
+                    false => Ask::WaitUntil(next),
                 }
             }
             _ => {
@@ -157,13 +94,31 @@ impl Machine {
         }
     }
 
+    /// Returns when to look whether the task of the fetch in flight still runs.
+    pub(super) fn look_at(&self) -> Option<Instant> {
+        self.flight.map(|flight| flight.look_at())
+    }
+
+    /// Returns the fetch in flight.
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.flight.map(|flight| flight.attempt)
+    }
+
+    /// Notes that the task of `attempt` runs, and gives up at `ends_at` if it runs until then.
+    pub(super) fn runs_until(&mut self, attempt: Attempt, ends_at: Instant) {
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.is(attempt)) {
+            flight.runs_until(ends_at);
+        }
+    }
+
     /// Decides whether the driver starts a fetch although there may be a good token, which is served
     /// meanwhile. As after a rejection, the first fetch does not wait for the minimum interval.
-    pub(in crate::client) fn ask_for_better(&mut self, now: Now) -> bool {
+    pub(super) fn ask_for_better(&mut self, now: Now) -> bool {
+        self.give_up_dead(now);
         if self.flight.is_some() || !self.refetchable {
             return false;
         }
-        self.hurry(now);
+        self.starts.hurry(now.monotonic, self.policy.min_interval);
         let due = self.next_start() <= Some(now.monotonic);
         if due {
             self.start(now);
@@ -172,134 +127,136 @@ impl Machine {
     }
 
     /// Takes back a start that the driver could not carry out, so that it delays no other.
-    pub(in crate::client) fn not_started(&mut self) {
+    pub(super) fn not_started(&mut self) {
         if let Some(flight) = self.flight.take() {
             self.starts = flight.before;
         }
     }
 
-    /// Takes the token of the fetch in flight. It is good for `lifetime` from the start of the fetch,
-    /// if the server named one. `refetchable`: another can be fetched after it.
-    pub(in crate::client) fn fetched(
+    /// Takes the token of an attempt, late as it may be. It is good for `lifetime` from the start of
+    /// the attempt, if the server named one. `refetchable`: another can be fetched after it.
+    pub(super) fn fetched(
         &mut self,
         now: Now,
+        Ended { attempt, ran }: Ended,
         lifetime: Option<Duration>,
         refetchable: bool,
         jitter: f64,
     ) -> Fetched {
-        let flight = self.flight.take();
-        if flight.is_some_and(|flight| flight.overtaken) {
+        self.land(attempt);
+        if attempt.number <= self.overtaken {
             return Fetched::Superseded;
         }
-        let started = flight.map_or(now, |flight| flight.started);
         let lifetime = self.lifetime(lifetime, refetchable);
-        let token = self.validity(started, lifetime);
-        let usable = self.is_usable(now);
+        let token = self.validity(attempt.started, lifetime);
+        let usable = self.is_usable(now) && !self.is_suspect;
         if !usable && lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
             self.outage = None;
             return Fetched::Once;
         }
-        let expired = lifetime.is_some_and(|lifetime| lifetime <= now.since(started));
+        let expired = lifetime.is_some_and(|lifetime| lifetime <= now.since(attempt.started));
         // A token within its safety margin is better than none, and worse than a usable one.
         if expired || usable && !token.is_usable(now) {
-            self.fail(now, started.monotonic, Failed::Transient, None, jitter);
+            self.fail(now, Ended { attempt, ran }, Failed::Transient, None, jitter);
             return Fetched::Useless;
         }
         self.refetchable = refetchable;
+        self.overtaken = attempt.number;
         self.hold(token);
         Fetched::Kept
     }
 
-    /// Notes that the fetch in flight failed. `retry_after` is what the server asked for; `jitter` is
-    /// between 0 and 1, and new each time.
-    pub(in crate::client) fn failed(
+    /// Notes that an attempt failed. `retry_after` is what the server asked for;
+    /// `jitter` is between 0 and 1, and new each time. The failure of an attempt that was given up
+    /// before changes nothing.
+    pub(super) fn failed(
         &mut self,
         now: Now,
+        ended: Ended,
         failed: Failed,
         retry_after: Option<Duration>,
         jitter: f64,
     ) {
-        let flight = self.flight.take();
-        if flight.is_some_and(|flight| flight.overtaken || flight.outdated) {
-            return;
+        let landed = self.land(ended.attempt);
+        if landed && ended.attempt.number > self.overtaken.max(self.outdated) {
+            self.fail(now, ended, failed, retry_after, jitter);
         }
-        let started = flight.map_or(now, |flight| flight.started);
-        self.fail(now, started.monotonic, failed, retry_after, jitter);
     }
 
     /// Makes a token of the user the current one, whatever a fetch in flight brings.
-    pub(in crate::client) fn stored(
-        &mut self,
-        now: Now,
-        lifetime: Option<Duration>,
-        refetchable: bool,
-    ) {
-        if let Some(flight) = &mut self.flight {
-            flight.overtaken = true;
-        }
+    pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
+        self.overtaken = self.attempts;
         self.refetchable = refetchable;
         self.hold(self.validity(now, self.lifetime(lifetime, refetchable)));
     }
 
-    /// Drops the token, which a resource rejected. Returns `true` if another may be fetched.
-    pub(in crate::client) fn rejected(&mut self, now: Now) -> bool {
-        self.token = None;
-        self.hurry(now);
+    /// Notes that a resource rejected the token. Returns `true` if another may be fetched; the token
+    /// is then suspect until that one comes, and dropped otherwise.
+    pub(super) fn rejected(&mut self, now: Now) -> bool {
+        if self.refetchable {
+            self.is_suspect = true;
+            self.starts.hurry(now.monotonic, self.policy.min_interval);
+        } else {
+            self.token = None;
+        }
         self.refetchable
     }
 
     /// Drops the token. With `for_good` no other can be fetched, and the token of a fetch in flight is
     /// not kept.
-    pub(in crate::client) fn given_up(&mut self, for_good: bool) {
-        self.token = None;
+    pub(super) fn given_up(&mut self, for_good: bool) {
+        (self.token, self.is_suspect) = (None, false);
         self.refetchable &= !for_good;
-        if let Some(flight) = self.flight.as_mut().filter(|_| for_good) {
-            flight.overtaken = true;
+        if for_good {
+            self.overtaken = self.attempts;
         }
     }
 
     /// Notes that the client has another secret: an earlier refusal no longer counts, nor does that of
     /// a fetch in flight.
-    pub(in crate::client) fn credential_changed(&mut self, now: Now) {
+    pub(super) fn credential_changed(&mut self, now: Now) {
         self.outage = None;
-        if let Some(flight) = &mut self.flight {
-            flight.outdated = true;
-        }
-        self.hurry(now);
+        self.outdated = self.attempts;
+        self.starts.hurry(now.monotonic, self.policy.min_interval);
     }
 
     /// Returns `true` if the token may be sent.
-    pub(in crate::client) fn is_usable(&self, now: Now) -> bool {
+    pub(super) fn is_usable(&self, now: Now) -> bool {
         self.token.is_some_and(|token| token.is_usable(now))
     }
 
-    pub(in crate::client) fn is_fresh(&self, now: Now) -> bool {
-        self.token.is_some_and(|token| token.is_fresh(now))
+    pub(super) fn is_fresh(&self, now: Now) -> bool {
+        !self.is_suspect && self.token.is_some_and(|token| token.is_fresh(now))
     }
 
-    pub(in crate::client) fn is_fetching(&self) -> bool {
+    /// Returns `true` if `attempt` is the fetch in flight.
+    pub(super) fn is_in_flight(&self, attempt: Attempt) -> bool {
+        self.flight.is_some_and(|flight| flight.is(attempt))
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
         self.flight.is_some()
     }
 
-    pub(in crate::client) fn is_refetchable(&self) -> bool {
+    pub(super) fn is_refetchable(&self) -> bool {
         self.refetchable
     }
 
     /// Returns how long it is until the next fetch may start, if it may not start at once.
-    pub(in crate::client) fn next_try(&self, now: Now) -> Option<Duration> {
+    pub(super) fn next_try(&self, now: Now) -> Option<Duration> {
         let wait = self.next_start()?.saturating_duration_since(now.monotonic);
         (self.refetchable && !wait.is_zero()).then_some(wait)
     }
 
     /// Returns how long the token is good, if that is known.
-    pub(in crate::client) fn expires_in(&self, now: Now) -> Option<Duration> {
+    pub(super) fn expires_in(&self, now: Now) -> Option<Duration> {
         self.token?.expires_in(now)
     }
 
     /// Returns until when the token may be sent without asking again: until the machine would decide
     /// otherwise, but no longer than the wall clock may go unread.
-    pub(in crate::client) fn lease(&self, now: Now) -> Option<Instant> {
-        if !self.is_usable(now) {
+    pub(super) fn lease(&self, now: Now) -> Option<Instant> {
+        if self.is_suspect || !self.is_usable(now) {
             return None;
         }
         let look = after(now.monotonic, WALL_LOOK);
@@ -316,7 +273,7 @@ impl Machine {
     }
 
     fn hold(&mut self, token: Validity) {
-        self.token = Some(token);
+        (self.token, self.is_suspect) = (Some(token), false);
         self.outage = None;
         self.starts.hurry = false;
     }
@@ -329,61 +286,75 @@ impl Machine {
         Validity::new(&self.policy, self.jitter, started, lifetime)
     }
 
-    fn start(&mut self, now: Now) {
-        let (started, before) = (Some(now.monotonic), self.starts);
-        self.flight = Some(Flight { started: now, overtaken: false, outdated: false, before });
-        let last_hurried = if before.hurry { started } else { before.last_hurried };
-        self.starts = Starts { last: started, last_hurried, hurry: false };
+    /// Gives up the fetch in flight if its task does not run. The next does not wait for the minimum
+    /// interval.
+    fn give_up_dead(&mut self, now: Now) {
+        if self.flight.take_if(|flight| flight.is_dead(now.monotonic)).is_some() {
+            self.starts.hurry(now.monotonic, self.policy.min_interval);
+        }
     }
 
-    /// Lets the next start not wait for the minimum interval, unless one within it did not.
-    fn hurry(&mut self, now: Now) {
-        self.starts.hurry |= self.starts.last_hurried.is_none_or(|last| {
-            now.monotonic.saturating_duration_since(last) >= self.policy.min_interval
-        });
+    /// Starts a fetch if the token is due for one, and returns `true` if it did.
+    fn start_if_due(&mut self, now: Now) -> bool {
+        let due = !self.is_fresh(now) && self.flight.is_none() && self.refetchable;
+        let starts = due && self.next_start() <= Some(now.monotonic);
+        if starts {
+            self.start(now);
+        }
+        starts
+    }
+
+    fn start(&mut self, now: Now) {
+        self.attempts = self.attempts.saturating_add(1);
+        let attempt = Attempt { number: self.attempts, started: now };
+        self.flight = Some(Flight::new(attempt, self.policy.fetch_deadline, self.starts));
+        self.starts = self.starts.and(now.monotonic, self.is_suspect);
+    }
+
+    /// Ends the flight of `attempt`. Returns `true` if it is the one in flight.
+    fn land(&mut self, attempt: Attempt) -> bool {
+        let is_current = self.is_in_flight(attempt);
+        self.flight.take_if(|_| is_current);
+        is_current
     }
 
     /// Returns the earliest start of a fetch. `None`: at once.
     fn next_start(&self) -> Option<Instant> {
-        let pause = match self.starts.hurry {
-            true => None,
-            false => self.starts.last.map(|last| after(last, self.policy.min_interval)),
-        };
+        let pause = self.starts.next(self.policy.min_interval);
         pause.max(self.outage.map(|outage| outage.next_try))
     }
 
     fn fail(
         &mut self,
         now: Now,
-        started: Instant,
-        failed: Failed,
+        Ended { attempt, ran }: Ended,
+        why: Failed,
         retry_after: Option<Duration>,
         jitter: f64,
     ) {
-        let before = self.outage;
-        let since = before.map_or(started, |outage| outage.since);
-        let (refusals, pause) = match failed {
+        match why {
             Failed::Gone => {
                 self.refetchable = false;
-                return;
+                self.token.take_if(|_| self.is_suspect);
             }
-            Failed::Permanent | Failed::OfNoUse => {
-                let refusals = before.map_or(0, |outage| outage.refusals).saturating_add(1);
-                let doublings = refusals.saturating_sub(1).min(8);
-                // What is changed at this end is found out soon; what is of no use costs the server
-                // a token each time.
-                let max = if failed == Failed::OfNoUse { BACKOFF_MAX } else { NEGATIVE_MAX };
-                (refusals, (NEGATIVE_MIN * 2_u32.pow(doublings)).min(max))
+            Failed::Aborted => {}
+            _ => {
+                let started = attempt.started.monotonic;
+                let failure = Failure { started, ran, why, retry_after, jitter };
+                let mut outage = Outage::after(self.outage, now.monotonic, failure);
+                match why {
+                    Failed::Lost => self.starts.hurry(now.monotonic, self.policy.min_interval),
+                    Failed::LostAgain => {
+                        let token = self.token.filter(|token| token.is_usable(now));
+                        let bounds = token.and_then(Validity::bounds);
+                        let until = bounds.map_or(outage.next_try, |bounds| bounds.usable_until);
+                        outage.next_try = outage.next_try.max(until);
+                    }
+                    _ => {}
+                }
+                self.outage = Some(outage);
             }
-            Failed::Transient => {
-                let age = now.monotonic.saturating_duration_since(since);
-                let pause = (age / BACKOFF_PART).clamp(BACKOFF_MIN, BACKOFF_MAX);
-                (0, pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * BACKOFF_JITTER))
-            }
-        };
-        let pause = pause.max(retry_after.unwrap_or_default());
-        let next_try = after(now.monotonic, pause);
-        self.outage = Some(Outage { since, next_try, refusals });
+        }
     }
 }
 

@@ -15,14 +15,19 @@ enum Event {
     Ask {
         patience: Duration,
         runtime: bool,
+        need: Need,
     },
+    /// The task of the fetch in flight says when it gives up.
+    Runs(Duration),
     /// Both clocks go on.
     Pass(Duration),
     /// The wall clock is set, so many milliseconds forward or back.
     Set(i64),
+    /// `late`: that of a fetch whose task had stopped.
     Fetched {
         lifetime: Option<Duration>,
         refetchable: bool,
+        late: bool,
     },
     Failed {
         failed: Failed,
@@ -61,20 +66,29 @@ fn mostly() -> impl Strategy<Value = bool> {
     prop::bool::weighted(0.9)
 }
 
+fn needs() -> impl Strategy<Value = Need> {
+    select(&[Need::Any, Need::Repeatable, Need::Another][..])
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let failed = prop_oneof![
         4 => Just(Failed::Transient),
         2 => Just(Failed::Permanent),
+        1 => Just(Failed::Aborted),
+        2 => Just(Failed::Lost),
+        1 => Just(Failed::LostAgain),
         1 => Just(Failed::OfNoUse),
         1 => Just(Failed::Gone),
     ];
     prop_oneof![
-        8 => (any_duration(), mostly())
-            .prop_map(|(patience, runtime)| Event::Ask { patience, runtime }),
+        8 => (any_duration(), mostly(), needs())
+            .prop_map(|(patience, runtime, need)| Event::Ask { patience, runtime, need }),
+        1 => waits().prop_map(Event::Runs),
         6 => waits().prop_map(Event::Pass),
         1 => (-30_000..30_000_i64).prop_map(Event::Set),
-        4 => (maybe(), mostly())
-            .prop_map(|(lifetime, refetchable)| Event::Fetched { lifetime, refetchable }),
+        4 => (maybe(), mostly(), prop::bool::weighted(0.2)).prop_map(
+            |(lifetime, refetchable, late)| Event::Fetched { lifetime, refetchable, late }
+        ),
         3 => (failed, maybe(), 0.0..=1.0).prop_map(|(failed, retry_after, jitter)| {
             Event::Failed { failed, retry_after, jitter }
         }),
@@ -123,9 +137,8 @@ impl Known {
 
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
-    asked_for: Now,
-    overtaken: bool,
-    outdated: bool,
+    attempt: Attempt,
+    ends_at: Instant,
 }
 
 /// A machine, its driver, and what they are held to.
@@ -136,6 +149,12 @@ struct Run {
     now: Now,
     held: Option<Known>,
     flight: Option<InFlight>,
+    /// Fetches whose task had stopped.
+    stalled: Vec<InFlight>,
+    suspect: bool,
+    /// The last attempt whose token, or whose failure, does not count.
+    overtaken: u64,
+    outdated: u64,
     refetchable: bool,
     starts: Vec<Instant>,
     /// There is a reason not to wait for the minimum interval.
@@ -151,6 +170,10 @@ impl Run {
             now,
             held: None,
             flight: None,
+            stalled: Vec::new(),
+            suspect: false,
+            overtaken: 0,
+            outdated: 0,
             refetchable: true,
             starts: Vec::new(),
             may_hurry: false,
@@ -159,9 +182,16 @@ impl Run {
 
     fn take(&mut self, event: &Event) {
         let usable = self.machine.is_usable(self.now);
+        let good = usable && !self.suspect;
         match *event {
-            Event::Ask { patience, runtime } => {
-                self.ask(patience, runtime);
+            Event::Ask { patience, runtime, need } => {
+                self.ask(patience, runtime, need);
+            }
+            Event::Runs(wait) => {
+                if let Some(flight) = &mut self.flight {
+                    flight.ends_at = self.now.monotonic + wait;
+                    self.machine.runs_until(flight.attempt, flight.ends_at);
+                }
             }
             Event::Pass(wait) => {
                 self.now.monotonic += wait;
@@ -174,51 +204,63 @@ impl Run {
                     false => self.now.wall += step,
                 }
             }
-            Event::Fetched { lifetime, refetchable } => self.fetched(lifetime, refetchable),
+            Event::Fetched { lifetime, refetchable, late } => {
+                let flight = if late { self.stalled.pop() } else { self.flight.take() };
+                if let Some(flight) = flight {
+                    self.fetched(flight.attempt, lifetime, refetchable);
+                }
+            }
             Event::Failed { failed, retry_after, jitter } => {
                 self.failed(failed, retry_after, jitter);
             }
             Event::Rejected => {
                 assert_eq!(self.machine.rejected(self.now), self.refetchable);
-                (self.held, self.may_hurry) = (None, true);
-                assert!(!self.machine.is_usable(self.now), "a rejected token is still good");
+                self.may_hurry = true;
+                self.suspect = self.refetchable;
+                self.held = self.held.filter(|_| self.refetchable);
+                assert!(!self.machine.is_fresh(self.now), "a rejected token is not renewed");
+                let is_kept = usable && self.refetchable;
+                assert_eq!(self.machine.is_usable(self.now), is_kept, "one call took it from all");
             }
             Event::Stored { lifetime, refetchable } => {
                 self.machine.stored(self.now, lifetime, refetchable);
                 self.refetchable = refetchable;
                 self.hold(self.now, lifetime);
-                if let Some(flight) = &mut self.flight {
-                    flight.overtaken = true;
-                }
+                self.overtaken = self.machine.attempts;
             }
             Event::CredentialChanged => {
                 self.machine.credential_changed(self.now);
                 self.may_hurry = true;
-                if let Some(flight) = &mut self.flight {
-                    flight.outdated = true;
-                }
+                self.outdated = self.machine.attempts;
             }
             Event::GivenUp { for_good } => self.given_up(for_good),
         }
         if let Event::Fetched { .. } | Event::Failed { .. } | Event::CredentialChanged = event {
-            assert!(!usable || self.machine.is_usable(self.now), "a good token was lost");
+            assert!(!good || self.machine.is_usable(self.now), "a good token was lost");
         }
         self.check();
     }
 
-    fn ask(&mut self, patience: Duration, runtime: bool) -> Ask {
+    fn ask(&mut self, patience: Duration, runtime: bool, need: Need) -> Ask {
         let usable = self.machine.is_usable(self.now);
-        let fetching = self.flight.is_some();
+        let good = usable && !(self.suspect && need != Need::Repeatable);
         let next_try = self.machine.next_try(self.now);
         let give_up = after(self.now.monotonic, patience);
-        let ask = self.machine.ask(self.now, give_up);
+        let ask = self.machine.ask(self.now, give_up, need);
+        let starts = matches!(ask, Ask::ServeAndFetch | Ask::Fetch);
+        let dead = self.flight.take_if(|_| starts || !self.machine.is_fetching());
+        if let Some(flight) = dead {
+            assert!(self.now.monotonic >= flight.ends_at, "two fetches at once");
+            self.stalled.push(flight);
+            self.may_hurry = true;
+        }
+        let fetching = self.flight.is_some();
         match ask {
             Ask::Serve => assert!(usable),
             Ask::ServeAndFetch | Ask::Fetch => {
-                assert_eq!(usable, ask == Ask::ServeAndFetch);
-                assert!(!fetching, "two fetches at once");
+                assert_eq!(good, ask == Ask::ServeAndFetch);
                 assert!(self.refetchable, "a fetch that cannot succeed");
-                assert_eq!(next_try, None, "it is too early");
+                assert!(next_try.is_none() || dead.is_some(), "it is too early");
                 match runtime {
                     true => self.started(),
                     false => self.machine.not_started(),
@@ -226,13 +268,17 @@ impl Run {
                 let delayed = !runtime && self.machine.next_try(self.now).is_some();
                 assert!(!delayed, "what was taken back delays the next");
             }
-            Ask::Join => assert!(!usable && fetching, "there is nothing to join"),
+            Ask::Join => {
+                assert!(!good && fetching, "there is nothing to join");
+                let look_at = self.machine.look_at().unwrap();
+                assert!(look_at > self.now.monotonic, "the caller asks without end");
+            }
             Ask::WaitUntil(until) => {
-                assert!(!usable && !fetching);
+                assert!(!good && !fetching);
                 assert!(self.now.monotonic < until && until <= give_up, "it is not worth the wait");
             }
             Ask::Fail { next_try } => {
-                assert!(!usable && !fetching);
+                assert!(!good && !fetching);
                 assert!(!next_try.is_zero() && next_try <= YEARS, "{next_try:?} is no next try");
             }
             Ask::Gone => assert!(!usable && !fetching && !self.refetchable),
@@ -242,7 +288,9 @@ impl Run {
 
     fn started(&mut self) {
         let start = self.now.monotonic;
-        self.flight = Some(InFlight { asked_for: self.now, overtaken: false, outdated: false });
+        let attempt = self.machine.attempt().unwrap();
+        let ends_at = after(start, self.policy.fetch_deadline);
+        self.flight = Some(InFlight { attempt, ends_at });
         let interval = self.policy.min_interval.min(YEARS);
         let within = |earlier: &Instant| start - *earlier < interval;
         let recent = self.starts.iter().rev().take_while(|earlier| within(earlier)).count();
@@ -252,15 +300,16 @@ impl Run {
         self.may_hurry = false;
     }
 
-    fn fetched(&mut self, lifetime: Option<Duration>, refetchable: bool) {
-        let Some(flight) = self.flight.take() else { return };
-        let usable = self.machine.is_usable(self.now);
-        let fetched = self.machine.fetched(self.now, lifetime, refetchable, 0.5);
-        assert_eq!(fetched == Fetched::Superseded, flight.overtaken);
+    fn fetched(&mut self, attempt: Attempt, lifetime: Option<Duration>, refetchable: bool) {
+        let usable = self.machine.is_usable(self.now) && !self.suspect;
+        let fetched =
+            self.machine.fetched(self.now, self.ended(attempt), lifetime, refetchable, 0.5);
+        assert_eq!(fetched == Fetched::Superseded, attempt.number <= self.overtaken);
         match fetched {
             Fetched::Kept => {
+                self.overtaken = attempt.number;
                 self.refetchable = refetchable;
-                self.hold(flight.asked_for, lifetime);
+                self.hold(attempt.started, lifetime);
                 let expired = self.held.is_some_and(|known| known.has_expired(self.now));
                 assert!(!expired, "a token was kept that had expired when it came");
             }
@@ -274,24 +323,31 @@ impl Run {
 
     fn failed(&mut self, failed: Failed, retry_after: Option<Duration>, jitter: f64) {
         let Some(flight) = self.flight.take() else { return };
-        self.machine.failed(self.now, failed, retry_after, jitter);
-        if flight.overtaken || flight.outdated {
+        let ended = self.ended(flight.attempt);
+        self.machine.failed(self.now, ended, failed, retry_after, jitter);
+        if flight.attempt.number <= self.overtaken.max(self.outdated) || failed == Failed::Aborted {
             return;
         }
+        self.may_hurry |= failed == Failed::Lost;
         if failed == Failed::Gone {
             self.refetchable = false;
+            self.held = self.held.filter(|_| !self.suspect);
         } else if let (Some(asked_for), true) = (retry_after, self.refetchable) {
             let wait = self.machine.next_try(self.now).unwrap_or_default();
             assert!(wait >= asked_for.min(YEARS), "it comes again before it was asked to");
         }
     }
 
+    fn ended(&self, attempt: Attempt) -> Ended {
+        Ended { attempt, ran: self.now.since(attempt.started) }
+    }
+
     fn given_up(&mut self, for_good: bool) {
         self.machine.given_up(for_good);
-        self.held = None;
+        (self.held, self.suspect) = (None, false);
         self.refetchable &= !for_good;
-        if let Some(flight) = self.flight.as_mut().filter(|_| for_good) {
-            flight.overtaken = true;
+        if for_good {
+            self.overtaken = self.machine.attempts;
         }
         assert!(!self.machine.is_usable(self.now), "what was given up is still good");
     }
@@ -299,7 +355,7 @@ impl Run {
     fn hold(&mut self, asked_for: Now, lifetime: Option<Duration>) {
         let lifetime = self.lifetime(lifetime, self.refetchable);
         self.held = Some(Known { asked_for, lifetime });
-        self.may_hurry = false;
+        (self.may_hurry, self.suspect) = (false, false);
     }
 
     fn lifetime(&self, named: Option<Duration>, refetchable: bool) -> Option<Duration> {
@@ -334,14 +390,17 @@ impl Run {
         self.take(&Event::Failed { failed: Failed::Transient, retry_after: None, jitter: 0.0 });
         self.take(&Event::Rejected);
         if !self.refetchable {
-            assert_eq!(self.ask(YEARS, true), Ask::Gone);
+            assert_eq!(self.ask(YEARS, true, Need::Another), Ask::Gone);
             return;
         }
         let wait = self.machine.next_try(self.now).unwrap_or_default();
         self.take(&Event::Pass(wait));
-        assert_eq!(self.ask(Duration::ZERO, true), Ask::Fetch);
-        self.take(&Event::Fetched { lifetime: Some(YEARS), refetchable: true });
-        assert!(matches!(self.ask(Duration::ZERO, true), Ask::Serve | Ask::ServeAndFetch));
+        assert_eq!(self.ask(Duration::ZERO, true, Need::Another), Ask::Fetch);
+        self.take(&Event::Fetched { lifetime: Some(YEARS), refetchable: true, late: false });
+        assert!(matches!(
+            self.ask(Duration::ZERO, true, Need::Any),
+            Ask::Serve | Ask::ServeAndFetch
+        ));
     }
 }
 
@@ -377,7 +436,7 @@ proptest! {
             if rejected {
                 run.take(&Event::Rejected);
             }
-            run.take(&Event::Ask { patience: Duration::ZERO, runtime: true });
+            run.take(&Event::Ask { patience: Duration::ZERO, runtime: true, need: Need::Another });
             run.take(&Event::Pass(Duration::from_millis(step)));
         }
         let seconds = usize::try_from((run.now.monotonic - begin).as_secs()).unwrap() + 1;

@@ -5,7 +5,7 @@ use super::{Acquired, StoreError, StoreKey, StorePolicy, StoredToken, TokenStore
 use crate::{
     Clock,
     observe::tokens::{self, Instrument, Span},
-    vocabulary::race::before,
+    vocabulary::deadline::Deadline,
 };
 use std::{
     future::Future,
@@ -105,7 +105,7 @@ impl Backend {
             let question = async move { question.await.map_err(drop) };
             task.spawn_on(question.instrument(Span::current()), &runtime);
         }
-        let answer = before(task.join_next(), self.clock.sleep(self.policy.deadline)).await;
+        let answer = Deadline::new(&self.clock, self.policy.deadline).bound(task.join_next()).await;
         let late = answer.is_none();
         if let Some(Some(Ok(Ok(answer)))) = answer {
             return Some(answer);
