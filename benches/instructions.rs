@@ -35,7 +35,8 @@ use std::{
     collections::BTreeMap,
     env, fs,
     hint::black_box,
-    process::{Command, ExitCode},
+    mem,
+    process::{self, Command, ExitCode},
 };
 use support::{answer, client, jwt::Subject, server, target};
 use tower::{Layer, Service};
@@ -52,6 +53,8 @@ const TOLERANCE: f64 = 0.03;
 /// How far above it is a failure.
 const TOO_MUCH: f64 = 0.2;
 const CALLS: u64 = 1_000;
+/// What a call of the allocator counts as, in instructions.
+const ALLOCATOR_CALL: f64 = 50.0;
 
 /// The cases, each after the bare service that it is compared with.
 const CASES: &[(&str, &str)] = &[
@@ -123,19 +126,55 @@ fn count(case: &str) -> f64 {
 }
 
 fn total(case: &str, calls: u64) -> f64 {
+    let profile = env::temp_dir().join(format!("instructions.{}", process::id()));
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--tool=callgrind", "--compress-strings=no", "--compress-pos=no"])
         // The calls alone: to make a key takes another time each time.
         .arg("--toggle-collect=instructions::repeat*")
+        .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(env::current_exe().expect("this program's path"))
         .args([case, &calls.to_string()])
         .output()
         .expect("valgrind is installed");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
-    let (_, count) = collected.expect("callgrind prints what it collected");
-    count.trim().parse().expect("a number")
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read_to_string(&profile).expect("callgrind wrote its profile");
+    fs::remove_file(profile).expect("the profile can be removed");
+    sum(&text)
+}
+
+/// Adds up the instructions of a profile. A call of the allocator counts as [`ALLOCATOR_CALL`]: how
+/// long it looks for room depends on what was freed before, and differs from one build to the next.
+fn sum(profile: &str) -> f64 {
+    let (mut total, mut in_allocator, mut is_call) = (0.0, false, false);
+    let mut callee = "";
+    for line in profile.lines() {
+        if let Some(function) = line.strip_prefix("fn=") {
+            in_allocator = is_of_allocator(function);
+        } else if let Some(function) = line.strip_prefix("cfn=") {
+            callee = function;
+        } else if let Some(calls) = line.strip_prefix("calls=") {
+            let calls = calls.split(' ').next().expect("a number of calls");
+            let calls: f64 = calls.parse().expect("a number of calls");
+            let enters = !in_allocator && is_of_allocator(callee);
+            total += if enters { calls * ALLOCATOR_CALL } else { 0.0 };
+            is_call = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit()) {
+            // The line after `calls=` is what the called function took.
+            let cost = line.split(' ').nth(1).expect("a cost");
+            let cost: f64 = cost.parse().expect("a cost");
+            total += if in_allocator || mem::take(&mut is_call) { 0.0 } else { cost };
+            is_call = false;
+        }
+    }
+    total
+}
+
+fn is_of_allocator(function: &str) -> bool {
+    let names = ["malloc", "_int_malloc", "free", "_int_free", "realloc", "_int_realloc", "calloc"];
+    let rest =
+        ["unlink_chunk", "malloc_consolidate", "sysmalloc", "systrim", "tcache_", "_int_free_"];
+    let function = function.split('\'').next().unwrap_or_default();
+    names.contains(&function) || rest.iter().any(|start| function.starts_with(start))
 }
 
 fn compare(mut counts: BTreeMap<&str, f64>) -> ExitCode {

@@ -294,7 +294,7 @@ fn a_fetch_without_a_runtime_says_what_it_needs() {
     assert_said([(
         "a call outside of a runtime",
         said,
-        "a token has to be fetched, which needs a tokio runtime: call from within one",
+        "a token has to be fetched, which needs a tokio runtime with timers: call from within one",
     )]);
 }
 

@@ -476,8 +476,9 @@ async fn what_a_cache_knows_of_an_outage_shows_no_secret() {
 async fn a_session_that_ended_is_told_without_its_tokens() {
     let refusal = format!(r#"{{"error":"invalid_grant","error_description":"{SECRET} is spent"}}"#);
     let endpoint = answering(ClientAuthentication::public("id"), answer(400, &refusal));
-    let response = TokenResponse::new(token()).with_refresh_token(SECRET);
-    for response in [response, TokenResponse::new(token())] {
+    let expired = TokenResponse::new(token()).with_lifetime(Duration::ZERO);
+    let expired = expired.with_refresh_token(SECRET);
+    for response in [expired, TokenResponse::new(token())] {
         let policy = RefreshPolicy::default();
         let cache = TokenCache::from_sign_in(endpoint.clone(), &response, policy, Clock::system());
         cache.reject(&token());
