@@ -55,7 +55,8 @@ pub use render::RenderRefusals;
 #[doc(hidden)]
 pub use render::{RenderRefusalsFuture, RenderRefusalsService};
 pub use require_token::{
-    Anonymous, AuditEvent, Authenticated, BufferForm, RequireToken, RequireTokenService, TokenId,
+    Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RequireToken,
+    RequireTokenService, TokenId,
 };
 #[doc(hidden)]
 pub use require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd};

@@ -1,11 +1,12 @@
 //! What `RequireToken` and the layers around it do that no case in `tests/cases/server.json` shows.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
-    future::pending,
+    future::{pending, ready},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,8 +15,8 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, RenderRefusals, RequireToken, ResourceMetadata,
-        TokenEnd,
+        Anonymous, Authenticated, BufferForm, BufferFormBody, RenderRefusals, RequireToken,
+        ResourceMetadata, TokenEnd,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
@@ -212,34 +213,61 @@ fn form(body: &'static str) -> Request<Body> {
     request.body(Body::from(body)).unwrap()
 }
 
+/// Answers with the body and the trailers that the inner service got.
+async fn collect<B: HttpBody>(
+    request: Request<BufferFormBody<B>>,
+) -> Result<Response<(Bytes, Option<HeaderMap>)>, B::Error>
+where
+    B::Data: From<Bytes>,
+{
+    let body = request.into_body();
+    let (hint, is_end) = (HttpBody::size_hint(&body), HttpBody::is_end_stream(&body));
+    let body = BodyExt::collect(body).await?;
+    let (trailers, bytes) = (body.trailers().cloned(), body.to_bytes());
+    assert_eq!(hint.exact(), Some(bytes.len() as u64));
+    assert_eq!(is_end, bytes.is_empty() && trailers.is_none());
+    Ok(Response::new((bytes, trailers)))
+}
+
 #[tokio::test]
 async fn a_form_is_handed_on_byte_for_byte_up_to_its_limit() {
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let text = "a=%2f+&&access_token=mF_9.B5f-4.1JqM&b=\u{e9}";
     for (limit, status) in [(text.len(), 200), (text.len() - 1, 413)] {
-        let service = BufferForm::new(limit).layer(require.layer(service_fn(echo)));
+        let service = BufferForm::new(limit).layer(require.layer(service_fn(collect)));
         let response = service.oneshot(form(text)).await.unwrap();
         assert_eq!(response.status(), status);
         let refused = response.extensions().get::<Rejection>().map(Rejection::kind);
         assert_eq!(refused, (status == 413).then_some(RejectionKind::TooLarge));
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, if status == 200 { text } else { "" });
+        assert_eq!(response.into_body().0, if status == 200 { text } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_form_and_any_other_body_keep_their_trailers() {
+    let require = layer().with_locations([TokenLocation::Bearer, TokenLocation::Form]).unwrap();
+    let service = BufferForm::default().layer(require.layer(service_fn(collect)));
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
+    for (content_type, text) in [
+        ("application/x-www-form-urlencoded", "a=1"),
+        ("application/x-www-form-urlencoded", ""),
+        ("text/plain", "hello"),
+    ] {
+        let sent = Some(Ok::<_, Infallible>(trailers.clone()));
+        let mut request = Request::post("/").header("authorization", format!("Bearer {TOKEN}"));
+        request = request.header("content-type", content_type);
+        let request = request.body(Body::from(text).with_trailers(ready(sent))).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.into_body(), (Bytes::from(text), Some(trailers.clone())));
     }
 }
 
 #[tokio::test]
 async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault() {
-    /// A body that fails, or that is a whole one.
-    #[derive(Default)]
-    struct Broken(bool);
+    /// A body that fails.
+    struct Broken;
 
-    impl From<Bytes> for Broken {
-        fn from(_: Bytes) -> Self {
-            Self(false)
-        }
-    }
-
-    impl http_body::Body for Broken {
+    impl HttpBody for Broken {
         type Data = Bytes;
         type Error = std::io::Error;
 
@@ -247,17 +275,15 @@ async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault
             self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
         ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-            std::task::Poll::Ready(self.0.then(|| Err(std::io::Error::other("reset"))))
+            std::task::Poll::Ready(Some(Err(std::io::Error::other("reset"))))
         }
     }
 
-    let inner =
-        service_fn(async |_: Request<Broken>| Ok::<_, Infallible>(Response::new(Body::default())));
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
-    let broken = || form("").map(|_| Broken(true));
-    let buffered = BufferForm::default().layer(require.layer(inner));
+    let broken = || form("").map(|_| Broken);
+    let buffered = BufferForm::default().layer(require.layer(service_fn(collect)));
     assert_eq!(buffered.oneshot(broken()).await.unwrap().status(), StatusCode::BAD_REQUEST);
-    let response = require.layer(inner).oneshot(broken()).await.unwrap();
+    let response = require.layer(service_fn(echo)).oneshot(form("")).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 

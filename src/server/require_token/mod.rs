@@ -21,7 +21,7 @@ mod strip;
 
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};
-pub use buffer_form::{BufferForm, BufferFormFuture, BufferFormService};
+pub use buffer_form::{BufferForm, BufferFormBody, BufferFormFuture, BufferFormService};
 pub use future::ResponseFuture;
 pub use layer::RequireToken;
 pub use service::RequireTokenService;

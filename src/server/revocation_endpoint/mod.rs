@@ -11,7 +11,6 @@ pub use response::{EndpointBody, RevocationError};
 
 use super::require_token::extract::form;
 use crate::{RequestHead, validate::Revocations};
-use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
 use request::Form;
@@ -187,9 +186,9 @@ where
         return Err(RevocationError::invalid_request("the request is not a form"));
     }
     let (head, body) = request.into_parts();
-    let bytes: Bytes =
+    let form =
         form::collect(body, limit).await.map_err(|error| RevocationError::unreadable(&error))?;
-    let mut form = Form::parse(&bytes);
+    let mut form = Form::parse(&form.to_bytes());
     Ok((ClientCredentials::read(&head.headers, &mut form)?, form))
 }
 
