@@ -5,6 +5,7 @@ use super::{
     extract::extract,
     future::{PendingRequest, ResponseFuture},
     settings::Settings,
+    strip,
 };
 use crate::{Answer, RequestHead, validate::ValidateToken};
 use http::{
@@ -57,11 +58,13 @@ where
         let settings = &self.settings;
         if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight);
+            strip::strip_unread(&mut request, &settings.sources, settings.strip);
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
         if decide::admit_known(settings, &mut request, &*self.validator) {
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
+        strip::strip_unread(&mut request, &settings.sources, settings.strip);
         let head = RequestHead::from_request(&request);
         let decision = match extract(head, &settings.sources) {
             Err(error) => Err(error.into()),
