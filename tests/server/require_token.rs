@@ -12,6 +12,7 @@ use std::{
 };
 use tokio_test::{assert_pending, assert_ready, assert_ready_eq, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_http::cors::{Any, CorsLayer};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
@@ -323,6 +324,29 @@ async fn a_token_in_a_query_that_is_not_read_does_not_reach_the_inner_service() 
     let bearer = self::layer().layer(service_fn());
     let response = bearer.oneshot(with("POST", &[("authorization", &good)])).await.unwrap();
     assert_eq!(response.into_body(), uri);
+}
+
+/// What the pages of other origins may read of a refusal below `cors`.
+async fn exposed(cors: CorsLayer, layer: RequireToken<StaticTokens>) -> Vec<String> {
+    let service = cors.layer(layer.layer(service_fn(echo)));
+    let request = Request::get("/").header("origin", "https://app.example");
+    let response = service.oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(response.headers().contains_key("access-control-allow-origin"));
+    let lines = response.headers().get_all("access-control-expose-headers").iter();
+    let names = lines.flat_map(|line| line.to_str().unwrap().split(','));
+    names.map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+#[tokio::test]
+async fn a_challenge_is_exposed_below_a_layer_for_cors() {
+    let cors = || CorsLayer::new().allow_origin(Any);
+    assert!(exposed(cors(), layer()).await.is_empty());
+    assert_eq!(exposed(cors(), layer().with_exposed_challenges()).await, ["www-authenticate"]);
+    // Such a layer replaces the header with its own list.
+    let listed = cors().expose_headers([header::ETAG, header::WWW_AUTHENTICATE]);
+    let names = exposed(listed, layer().with_exposed_challenges()).await;
+    assert_eq!(names, ["etag", "www-authenticate"]);
 }
 
 fn metadata() -> Result<ResourceMetadata, ConfigError> {

@@ -309,6 +309,9 @@ impl<V> RequireToken<V> {
 
     /// Lets pages of other origins read the challenges: every refusal has
     /// `Access-Control-Expose-Headers: WWW-Authenticate`. Defaults to no such header.
+    ///
+    /// A CORS layer above that has a list of its own replaces the header, as tower-http's does after
+    /// `CorsLayer::expose_headers`: name `WWW-Authenticate` in that list.
     pub fn with_exposed_challenges(self) -> Self {
         self.change_challenges(|challenges| challenges.exposed = true)
     }
