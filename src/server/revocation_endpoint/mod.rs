@@ -60,16 +60,20 @@ use tower_service::Service;
 ///
 /// ```
 /// use axum::Router;
+/// use std::future::ready;
 /// use tower_oauth2::{
+///     ClientSecret,
 ///     server::{ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest},
-///     validate::Revocations,
 /// };
 ///
+/// // Read it from where the program keeps its secrets.
+/// let secret = ClientSecret::new("s3cr3t");
 /// let endpoint = RevocationEndpoint::new(
-///     async |client: ClientCredentials| match client.client_id() {
-///         // Compare secrets in constant time.
-///         "app" if client.secret().is_some() => Ok(()),
-///         _ => Err(RevocationError::invalid_client()),
+///     move |client: ClientCredentials| {
+///         ready(match client.client_id() {
+///             "app" if client.has_secret(&secret) => Ok(()),
+///             _ => Err(RevocationError::invalid_client()),
+///         })
 ///     },
 ///     async |request: RevokeRequest| {
 ///         // Delete `request.expose_token()` if it was issued to the client.
