@@ -1,4 +1,5 @@
-use super::require_token::{Authenticated, TokenEnd};
+use super::require_token::{Authenticated, TokenEnd, grpc::token_ended};
+use crate::vocabulary::grpc::{self, Grpc};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -12,8 +13,10 @@ use tower_service::Service;
 
 /// Ends the body of a response when the token of its request expires or is revoked.
 ///
-/// For streams, which would otherwise last as long as the connection. The body ends as if it were
-/// complete, so that each frame must make sense by itself, as server-sent events do.
+/// For streams, which would otherwise last as long as the connection. A stream of gRPC
+/// (`application/grpc`) ends with the status 16 (`UNAUTHENTICATED`) in its trailers. Any other body
+/// ends as if it were complete, so that each frame must make sense by itself, as server-sent events do.
+/// Put the layer below one that translates gRPC-Web, since that puts the trailers into the body.
 ///
 /// Put it below a [`RequireToken`](crate::server::RequireToken). It does not change the response to a
 /// request without an [`Authenticated`].
@@ -101,7 +104,11 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         let ended = this.ended.take();
-        Poll::Ready(Ok(response.map(|body| EndWithTokenBody { body, ended, is_over: false })))
+        let protocol = grpc::content_type(response.headers()).map(|(_, protocol)| protocol);
+        let lacks_status = protocol == Some(Grpc::Http2);
+        let is_over = false;
+        let body = |body| EndWithTokenBody { body, ended, is_over, lacks_status };
+        Poll::Ready(Ok(response.map(body)))
     }
 }
 
@@ -113,6 +120,8 @@ pin_project_lite::pin_project! {
         body: B,
         ended: Option<Ended>,
         is_over: bool,
+        // A stream of gRPC whose trailers did not come yet.
+        lacks_status: bool,
     }
 }
 
@@ -125,15 +134,18 @@ impl<B: Body> Body for EndWithTokenBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        if let Some(ended) = this.ended {
-            *this.is_over |= ended.as_mut().poll(cx).is_ready();
-        }
-        if *this.is_over {
+        if this.ended.as_mut().is_some_and(|ended| ended.as_mut().poll(cx).is_ready()) {
             // A future is not polled again after its end.
             *this.ended = None;
+            *this.is_over = true;
+            return Poll::Ready(this.lacks_status.then(|| Ok(Frame::trailers(token_ended()))));
+        }
+        if *this.is_over {
             return Poll::Ready(None);
         }
-        this.body.poll_frame(cx)
+        let frame = ready!(this.body.poll_frame(cx));
+        *this.lacks_status &= matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,7 +12,7 @@ mod challenges;
 mod decide;
 pub(super) mod extract;
 mod future;
-mod grpc;
+pub(super) mod grpc;
 mod layer;
 pub(super) mod refuse;
 pub(super) mod service;
