@@ -1,5 +1,11 @@
-use super::require_token::{Authenticated, TokenEnd, grpc::token_ended};
-use crate::vocabulary::grpc::{self, Grpc};
+use super::{
+    AnsweredFuture,
+    require_token::{TokenEnd, grpc::token_ended, refuse, standing::Standing},
+};
+use crate::{
+    RequestHead,
+    vocabulary::grpc::{self, Grpc},
+};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -18,8 +24,8 @@ use tower_service::Service;
 /// ends as if it were complete, so that each frame must make sense by itself, as server-sent events do.
 /// Put the layer below one that translates gRPC-Web, since that puts the trailers into the body.
 ///
-/// Put it below a [`RequireToken`](crate::server::RequireToken). It does not change the response to a
-/// request without an [`Authenticated`].
+/// Put it below a [`RequireToken`](crate::server::RequireToken). Without one above it, every response
+/// is 500. It does not change the response to an anonymous request.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -68,19 +74,30 @@ type Ended = Pin<Box<dyn Future<Output = TokenEnd> + Send>>;
 impl<S, B, R> Service<Request<B>> for EndWithTokenService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Default,
 {
     type Response = Response<EndWithTokenBody<R>>;
     type Error = S::Error;
-    type Future = EndWithTokenFuture<S::Future>;
+    type Future = EndWithTokenFuture<AnsweredFuture<S::Future, Response<R>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let authenticated = request.extensions().get::<Authenticated>();
-        let ended = authenticated.map(|token| Box::pin(token.ended()) as Ended);
-        EndWithTokenFuture { inner: self.inner.call(request), ended }
+        let ended = match Standing::of(request.extensions()) {
+            Standing::Authenticated(token) => Some(Box::pin(token.ended()) as Ended),
+            Standing::Anonymous(_) | Standing::Preflight(_) => None,
+            Standing::Undecided => {
+                let missing = "no RequireToken is above EndWithToken: put that layer around it";
+                let refusal = refuse::misplaced(missing, RequestHead::from_request(&request));
+                return EndWithTokenFuture {
+                    inner: AnsweredFuture::answered(refusal),
+                    ended: None,
+                };
+            }
+        };
+        EndWithTokenFuture { inner: AnsweredFuture::calling(self.inner.call(request)), ended }
     }
 }
 

@@ -17,8 +17,8 @@ use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
     Challenge, ScopeSet,
     server::{
-        Authenticated, BufferForm, BufferFormBody, RequirePolicy, RequireScope, RequireToken,
-        StepUp,
+        Authenticated, BufferForm, BufferFormBody, EndWithToken, RequirePolicy, RequireScope,
+        RequireToken, StepUp,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens},
@@ -126,6 +126,24 @@ fn without_a_require_token_above_it_a_policy_refuses_everything_and_is_counted()
     assert_eq!(rejection.kind(), RejectionKind::Internal);
     assert!(rejection.description().contains("RequireToken"), "{rejection}");
     assert_eq!(counted, [["rejected", "internal", "none"].map(String::from)]);
+}
+
+#[tokio::test]
+async fn without_a_require_token_above_it_a_call_of_grpc_gets_its_code() {
+    let scope = RequireScope::all_of(["read"]).unwrap().layer(inner());
+    let ended = EndWithToken::new()
+        .layer(inner())
+        .map_response(|response| response.map(|_| Body::default()));
+    for service in [Service::new(scope), Service::new(ended)] {
+        let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
+        let call = call.header(CONTENT_TYPE, "application/grpc").body(Body::default()).unwrap();
+        let response = service.clone().oneshot(call).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["grpc-status"], "13");
+        let response = service.oneshot(request("read")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(kind(&response), Some(RejectionKind::Internal));
+    }
 }
 
 #[test]

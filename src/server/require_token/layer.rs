@@ -229,7 +229,7 @@ impl<V> RequireToken<V> {
 
     /// Lets CORS preflights through, to which browsers add no credentials. Defaults to treating them
     /// like any request. A preflight is an `OPTIONS` with `Origin` and
-    /// `Access-Control-Request-Method`.
+    /// `Access-Control-Request-Method`. To extractors such a request is anonymous.
     ///
     /// Not needed below a layer that answers preflights.
     pub fn allow_cors_preflights(self) -> Self {

@@ -15,8 +15,9 @@ mod future;
 pub(super) mod grpc;
 mod layer;
 pub(super) mod refuse;
-pub(super) mod service;
+mod service;
 mod settings;
+pub(super) mod standing;
 mod strip;
 
 pub use audit::{AuditEvent, TokenId};
