@@ -24,13 +24,14 @@ pub(crate) fn decided(
                 source,
                 description = description().as_str(),
                 "access token checked"
-            )
+            );
         };
     }
-    match reason {
-        // A layer is missing or in the wrong place, or a validator is broken: no request will pass.
-        "internal" => checked!(ERROR),
-        _ => checked!(DEBUG),
+    // A layer is missing or in the wrong place, or a validator is broken: no request will pass.
+    if reason == "internal" {
+        checked!(ERROR);
+    } else {
+        checked!(DEBUG);
     }
 }
 

@@ -91,7 +91,7 @@ fn upload(body: Upload) -> Request<Upload> {
 type Call = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
 
 /// The call of a service that refuses, as every request has no good token.
-fn refuse(layer: DrainRefused, request: Request<Upload>) -> task::Spawn<Call> {
+fn refuse(layer: &DrainRefused, request: Request<Upload>) -> task::Spawn<Call> {
     let inner = service_fn(async |_: Request<DrainRefusedBody<Upload>>| {
         Ok::<_, Infallible>(Response::new(String::new()))
     });
@@ -109,7 +109,7 @@ fn status(answer: Poll<Result<Response<String>, Infallible>>) -> StatusCode {
 fn a_refusal_is_returned_once_the_upload_is_read() {
     for then in [Then::End, Then::Fail] {
         let (body, read) = Upload::new(300, then);
-        let answer = refuse(DrainRefused::new(), upload(body)).poll();
+        let answer = refuse(&DrainRefused::new(), upload(body)).poll();
         assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
         assert_eq!(read.load(Ordering::Relaxed), 300 * CHUNK);
     }
@@ -121,7 +121,7 @@ fn an_upload_without_a_declared_length_is_read_up_to_the_limit() {
         [(DrainRefused::new(), 1024 * 1024), (DrainRefused::new().with_limit(1500), 1500)]
     {
         let (body, read) = Upload::new(1_000_000, Then::End);
-        assert_eq!(status(refuse(layer, upload(body)).poll()), StatusCode::UNAUTHORIZED);
+        assert_eq!(status(refuse(&layer, upload(body)).poll()), StatusCode::UNAUTHORIZED);
         let read = read.load(Ordering::Relaxed);
         assert!(read > limit && read - limit <= CHUNK, "{read} of {limit}");
     }
@@ -131,7 +131,7 @@ fn an_upload_without_a_declared_length_is_read_up_to_the_limit() {
 fn an_upload_that_can_not_be_read_to_its_end_is_not_read() {
     let (body, read) = Upload::new(2000, Then::End);
     let body = Upload { declared: Some(2_000_000), ..body };
-    let answer = refuse(DrainRefused::new(), upload(body)).poll();
+    let answer = refuse(&DrainRefused::new(), upload(body)).poll();
     assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
     assert_eq!(read.load(Ordering::Relaxed), 0);
 }
@@ -145,7 +145,7 @@ fn an_upload_that_stalls_delays_the_refusal_for_a_second_unless_set() {
     {
         let clock = ManualClock::new();
         let (body, read) = Upload::new(3, Then::Stall);
-        let mut answer = refuse(layer.with_clock(clock.clock()), upload(body));
+        let mut answer = refuse(&layer.with_clock(clock.clock()), upload(body));
         assert_pending!(answer.poll());
         assert_eq!(read.load(Ordering::Relaxed), 3 * CHUNK);
         clock.advance(timeout - Duration::from_millis(1));
@@ -159,7 +159,7 @@ fn an_upload_that_stalls_delays_the_refusal_for_a_second_unless_set() {
 #[test]
 fn nothing_waits_for_an_upload_that_stalls_without_timers() {
     let (body, read) = Upload::new(3, Then::Stall);
-    let answer = refuse(DrainRefused::new(), upload(body)).poll();
+    let answer = refuse(&DrainRefused::new(), upload(body)).poll();
     assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
     assert_eq!(read.load(Ordering::Relaxed), 3 * CHUNK);
 }
@@ -179,7 +179,7 @@ fn nothing_is_read_over_http_2_nor_of_a_client_that_waits_for_permission_to_send
         if let Some(expect) = expect {
             request.headers_mut().insert("expect", expect.parse().unwrap());
         }
-        let answer = refuse(DrainRefused::new(), request).poll();
+        let answer = refuse(&DrainRefused::new(), request).poll();
         assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
         assert_eq!(read.load(Ordering::Relaxed), 0, "{version:?} {expect:?}");
     }
