@@ -21,6 +21,7 @@ impl Preflight {
 pub(in crate::server) enum Standing<'a> {
     Authenticated(&'a Authenticated),
     Anonymous(&'a Anonymous),
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "read by extractors"))]
     Preflight(&'a Anonymous),
     /// There is no such layer, or it is below.
     Undecided,
