@@ -36,6 +36,7 @@
 //! | tell clients where to get a token (RFC 9728) | [`RequireToken::with_resource`](crate::server::RequireToken::with_resource), [`ResourceMetadata`](crate::server::ResourceMetadata) |
 //! | log each decision | [`RequireToken::with_audit`](crate::server::RequireToken::with_audit), or the features `tracing` and `metrics` |
 //! | end a stream when its token ends | [`EndWithToken`](crate::server::EndWithToken) |
+//! | make sure that refused uploads see the refusal | [`DrainRefused`](crate::server::DrainRefused) |
 //! | test all of this without waiting | [`testing`](crate::testing) |
 //!
 //! Recipes: [Relatel](relatel), [Firmafon](firmafon), [a platform with a log-in

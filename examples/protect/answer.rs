@@ -1,10 +1,10 @@
 //! What the protected service answers.
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{body::Body, response::Response};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, Request, StatusCode,
     header::{CONTENT_TYPE, TRAILER},
 };
 use http_body::Frame;
@@ -22,7 +22,7 @@ use tower_oauth2::{server::Authenticated, validate::Principal};
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
 
 /// Whose token it was, and what is left of the request.
-pub(crate) async fn answer(request: Request) -> Result<Response, Infallible> {
+pub(crate) async fn answer<B>(request: Request<B>) -> Result<Response, Infallible> {
     let kind = request.headers().get(CONTENT_TYPE).cloned();
     Ok(match kind.as_ref().and_then(|kind| kind.to_str().ok()) {
         Some(kind) if kind.starts_with("application/grpc-web-text") => {
@@ -37,7 +37,7 @@ pub(crate) async fn answer(request: Request) -> Result<Response, Infallible> {
     })
 }
 
-fn described(request: &Request) -> Value {
+fn described<B>(request: &Request<B>) -> Value {
     let authenticated = request.extensions().get::<Authenticated>();
     let headers: Vec<_> = request.headers().keys().map(http::HeaderName::as_str).collect();
     json!({

@@ -32,7 +32,7 @@ use tower::{BoxError, ServiceBuilder, service_fn, util::option_layer};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_oauth2::{
     ConfigError,
-    server::{AuditEvent, BufferForm, RenderRefusals, RequireScope, RequireToken},
+    server::{AuditEvent, BufferForm, DrainRefused, RenderRefusals, RequireScope, RequireToken},
     validate::SharedValidator,
 };
 
@@ -70,6 +70,8 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
         false => Some(RequireScope::all_of(arguments.scopes.iter())?),
     };
     let service = ServiceBuilder::new()
+        // Callers, and proxies in front, see the refusal of an upload too.
+        .layer(DrainRefused::new())
         // It answers every OPTIONS with 200, which a proxy would take for permission.
         .layer(option_layer((!arguments.without_grpc).then(cors)))
         .layer(RenderRefusals::problem_json())

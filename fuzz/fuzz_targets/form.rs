@@ -15,7 +15,7 @@ use std::{
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_oauth2::{
     TokenLocation,
-    server::{BufferForm, RequireToken},
+    server::{BufferForm, BufferFormBody, RequireToken},
     validate::{Principal, StaticTokens},
 };
 
@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let seen = Arc::new(Mutex::new(None));
     let inner = {
         let seen = seen.clone();
-        service_fn(move |request: Request<Full<Bytes>>| {
+        service_fn(move |request: Request<BufferFormBody<Full<Bytes>>>| {
             *seen.lock().unwrap() = Some(request.into_body());
             ready(Ok::<_, Infallible>(Response::new(String::new())))
         })

@@ -174,6 +174,7 @@ impl Discovered {
     }
 
     /// Has the URL read again before the next request, unless that was tried within `age`.
+    #[cfg(feature = "jwt")]
     pub(crate) fn expire_older(&self, age: Duration, clock: &Clock) {
         let now = clock.monotonic();
         let is_old = |known: &&mut Known| now.saturating_duration_since(known.asked) >= age;

@@ -14,15 +14,25 @@ pub(crate) fn decided(
 ) {
     let (reason, source) = (reason.unwrap_or("none"), source.unwrap_or("none"));
     metrics::count_decision(outcome, reason, source);
-    event!(
-        target: "tower_oauth2::server",
-        tracing::Level::DEBUG,
-        outcome = outcome.as_str(),
-        reason,
-        source,
-        description = description().as_str(),
-        "access token checked"
-    );
+    macro_rules! checked {
+        ($level:ident) => {
+            event!(
+                target: "tower_oauth2::server",
+                tracing::Level::$level,
+                outcome = outcome.as_str(),
+                reason,
+                source,
+                description = description().as_str(),
+                "access token checked"
+            );
+        };
+    }
+    // A layer is missing or in the wrong place, or a validator is broken: no request will pass.
+    if reason == "internal" {
+        checked!(ERROR);
+    } else {
+        checked!(DEBUG);
+    }
 }
 
 /// Logs that an authorization server does not answer introspection requests. The text is fit for one

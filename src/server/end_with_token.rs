@@ -1,4 +1,11 @@
-use super::require_token::{Authenticated, TokenEnd};
+use super::{
+    AnsweredFuture,
+    require_token::{TokenEnd, grpc::token_ended, refuse, standing::Standing},
+};
+use crate::{
+    RequestHead,
+    vocabulary::grpc::{self, Grpc},
+};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
@@ -12,11 +19,13 @@ use tower_service::Service;
 
 /// Ends the body of a response when the token of its request expires or is revoked.
 ///
-/// For streams, which would otherwise last as long as the connection. The body ends as if it were
-/// complete, so that each frame must make sense by itself, as server-sent events do.
+/// For streams, which would otherwise last as long as the connection. A stream of gRPC
+/// (`application/grpc`) ends with the status 16 (`UNAUTHENTICATED`) in its trailers. Any other body
+/// ends as if it were complete, so that each frame must make sense by itself, as server-sent events do.
+/// Put the layer below one that translates gRPC-Web, since that puts the trailers into the body.
 ///
-/// Put it below a [`RequireToken`](crate::server::RequireToken). It does not change the response to a
-/// request without an [`Authenticated`].
+/// Put it below a [`RequireToken`](crate::server::RequireToken). Without one above it, every response
+/// is 500. It does not change the response to an anonymous request.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -65,19 +74,30 @@ type Ended = Pin<Box<dyn Future<Output = TokenEnd> + Send>>;
 impl<S, B, R> Service<Request<B>> for EndWithTokenService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Default,
 {
     type Response = Response<EndWithTokenBody<R>>;
     type Error = S::Error;
-    type Future = EndWithTokenFuture<S::Future>;
+    type Future = EndWithTokenFuture<AnsweredFuture<S::Future, Response<R>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let authenticated = request.extensions().get::<Authenticated>();
-        let ended = authenticated.map(|token| Box::pin(token.ended()) as Ended);
-        EndWithTokenFuture { inner: self.inner.call(request), ended }
+        let ended = match Standing::of(request.extensions()) {
+            Standing::Authenticated(token) => Some(Box::pin(token.ended()) as Ended),
+            Standing::Anonymous(_) | Standing::Preflight(_) => None,
+            Standing::Undecided => {
+                let missing = "no RequireToken is above EndWithToken: put that layer around it";
+                let refusal = refuse::misplaced(missing, RequestHead::from_request(&request));
+                return EndWithTokenFuture {
+                    inner: AnsweredFuture::answered(refusal),
+                    ended: None,
+                };
+            }
+        };
+        EndWithTokenFuture { inner: AnsweredFuture::calling(self.inner.call(request)), ended }
     }
 }
 
@@ -101,7 +121,11 @@ where
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
         let ended = this.ended.take();
-        Poll::Ready(Ok(response.map(|body| EndWithTokenBody { body, ended, is_over: false })))
+        let protocol = grpc::content_type(response.headers()).map(|(_, protocol)| protocol);
+        let lacks_status = protocol == Some(Grpc::Http2);
+        let is_over = false;
+        let body = |body| EndWithTokenBody { body, ended, is_over, lacks_status };
+        Poll::Ready(Ok(response.map(body)))
     }
 }
 
@@ -113,6 +137,8 @@ pin_project_lite::pin_project! {
         body: B,
         ended: Option<Ended>,
         is_over: bool,
+        // A stream of gRPC whose trailers did not come yet.
+        lacks_status: bool,
     }
 }
 
@@ -125,15 +151,18 @@ impl<B: Body> Body for EndWithTokenBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        if let Some(ended) = this.ended {
-            *this.is_over |= ended.as_mut().poll(cx).is_ready();
-        }
-        if *this.is_over {
+        if this.ended.as_mut().is_some_and(|ended| ended.as_mut().poll(cx).is_ready()) {
             // A future is not polled again after its end.
             *this.ended = None;
+            *this.is_over = true;
+            return Poll::Ready(this.lacks_status.then(|| Ok(Frame::trailers(token_ended()))));
+        }
+        if *this.is_over {
             return Poll::Ready(None);
         }
-        this.body.poll_frame(cx)
+        let frame = ready!(this.body.poll_frame(cx));
+        *this.lacks_status &= matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

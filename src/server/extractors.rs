@@ -3,20 +3,26 @@
 //! **In**: the head of a request below [`RequireToken`](super::RequireToken). **Out**: what that layer attached, or a refusal.
 //! **Uses** `vocabulary`, `validate` and `require_token`.
 
-use super::require_token::{Anonymous, Authenticated, refuse};
-use crate::{RequestHead, ScopeSet, validate::Rejection};
+use super::require_token::{Authenticated, refuse, standing::Standing};
+use crate::{
+    RequestHead, ScopeSet,
+    validate::{Rejection, RejectionKind},
+    vocabulary::grpc::GRPC_STATUS,
+};
 use axum_core::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
-use std::{convert::Infallible, error::Error, fmt, marker::PhantomData, ops::Deref};
+use http::{HeaderValue, header::CONTENT_TYPE, request::Parts};
+use std::{error::Error, fmt, marker::PhantomData, ops::Deref};
 
 /// The refusal of an extractor.
 ///
-/// The response is 401 with the layer's challenge for an anonymous request, and 500 without a
-/// [`RequireToken`](super::RequireToken) above the route. The refusal is counted and audited, even if
+/// The response is 401 with the layer's challenge for an anonymous request. It is 500, with the reason
+/// in its body and at ERROR in the log, if the program is at fault: no
+/// [`RequireToken`](super::RequireToken) is above the route, or the claims are of another type. The
+/// refusal is counted and audited, even if
 /// a handler takes a `Result<Authenticated, ExtractorRefusal>` and responds otherwise; take an
 /// `Option<Authenticated>` to serve anonymous requests. The text is that of the [`Rejection`], for
 /// logs; a response may contain [`Rejection::public_description`].
@@ -29,6 +35,11 @@ pub struct ExtractorRefusal {
 impl ExtractorRefusal {
     fn new(response: Response<()>) -> Self {
         Self { response: Box::new(response) }
+    }
+
+    fn misplaced(parts: &Parts) -> Self {
+        let missing = "no RequireToken is above this extractor: put that layer around the route";
+        Self::new(refuse::misplaced(missing, head(parts)))
     }
 
     /// Returns why the request is refused.
@@ -49,7 +60,17 @@ impl Error for ExtractorRefusal {}
 
 impl IntoResponse for ExtractorRefusal {
     fn into_response(self) -> Response {
-        self.response.map(|()| Body::empty())
+        let rejection = self.rejection();
+        let is_mistake = rejection.kind() == RejectionKind::Internal;
+        let text = Some(rejection.to_string())
+            .filter(|_| is_mistake && !self.response.headers().contains_key(GRPC_STATUS));
+        let mut response = self.response.map(|()| Body::empty());
+        if let Some(text) = text {
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, plain);
+            *response.body_mut() = text.into();
+        }
+        response
     }
 }
 
@@ -65,25 +86,31 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = ExtractorRefusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ExtractorRefusal> {
-        if let Some(authenticated) = parts.extensions.get::<Self>() {
-            return Ok(authenticated.clone());
+        match Standing::of(&parts.extensions) {
+            Standing::Authenticated(authenticated) => Ok(authenticated.clone()),
+            Standing::Anonymous(anonymous) | Standing::Preflight(anonymous) => {
+                Err(ExtractorRefusal::new(anonymous.refuse(head(parts))))
+            }
+            Standing::Undecided => Err(ExtractorRefusal::misplaced(parts)),
         }
-        let response = match parts.extensions.get::<Anonymous>() {
-            Some(anonymous) => anonymous.refuse(head(parts)),
-            None => refuse::without_settings(Rejection::internal(
-                "no RequireToken is above this extractor: put that layer around the route",
-            )),
-        };
-        Err(ExtractorRefusal::new(response))
     }
 }
 
-/// Extracts `None` from anonymous requests, and without a [`RequireToken`](super::RequireToken) above.
+/// Extracts `None` from anonymous requests and from preflights that
+/// [`allow_cors_preflights`](super::RequireToken::allow_cors_preflights) let through. Refuses all
+/// requests with 500 without a [`RequireToken`](super::RequireToken) above.
 impl<S: Sync> OptionalFromRequestParts<S> for Authenticated {
-    type Rejection = Infallible;
+    type Rejection = ExtractorRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned())
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> Result<Option<Self>, ExtractorRefusal> {
+        match Standing::of(&parts.extensions) {
+            Standing::Authenticated(authenticated) => Ok(Some(authenticated.clone())),
+            Standing::Anonymous(_) | Standing::Preflight(_) => Ok(None),
+            Standing::Undecided => Err(ExtractorRefusal::misplaced(parts)),
+        }
     }
 }
 

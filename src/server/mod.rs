@@ -25,6 +25,7 @@ macro_rules! inner_service_accessors {
 }
 
 mod answered;
+mod drain;
 mod end_with_token;
 #[cfg(feature = "axum")]
 mod extractors;
@@ -37,6 +38,9 @@ mod uncached;
 
 #[doc(hidden)]
 pub use answered::AnsweredFuture;
+pub use drain::{DrainRefused, DrainRefusedBody};
+#[doc(hidden)]
+pub use drain::{DrainRefusedFuture, DrainRefusedService};
 pub use end_with_token::EndWithToken;
 #[doc(hidden)]
 pub use end_with_token::{EndWithTokenBody, EndWithTokenFuture, EndWithTokenService};
@@ -55,7 +59,8 @@ pub use render::RenderRefusals;
 #[doc(hidden)]
 pub use render::{RenderRefusalsFuture, RenderRefusalsService};
 pub use require_token::{
-    Anonymous, AuditEvent, Authenticated, BufferForm, RequireToken, RequireTokenService, TokenId,
+    Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RequireToken,
+    RequireTokenService, TokenId,
 };
 #[doc(hidden)]
 pub use require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd};

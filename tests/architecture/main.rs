@@ -61,6 +61,7 @@ const INSIDE: &[&[&str]] = &[
         "server/policy",
         "server/extractors",
         "server/end_with_token",
+        "server/drain",
         "server/render",
         "server/revocation_endpoint",
     ],

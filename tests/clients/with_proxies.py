@@ -1,10 +1,14 @@
-"""nginx (`auth_request`) and Envoy (`ext_authz`), which let a request pass where examples/protect
-answers with 2xx: whatever a request without a token says of itself, it does not get the secret."""
+"""nginx and Envoy before examples/protect.
+
+With `auth_request` and `ext_authz` they let a request pass where examples/protect answers with 2xx:
+whatever a request without a token says of itself, it does not get the secret. As plain proxies they
+hand on every refusal of an upload."""
 
 import json
 import os
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -14,6 +18,7 @@ from programs import ALICE, Proxy, free_port, protect
 NGINX = os.environ["NGINX"]
 ENVOY = str(Path(sys.executable).parent / "envoy")
 
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
 SECRET = "the secret"
 KINDS = ["application/grpc", "application/grpc+proto", "application/grpc-web",
          "application/grpc-web-text", "application/json"]
@@ -47,6 +52,35 @@ def check(report):
         ]:
             answer = httpx.post(proxy.origin, headers={"Content-Type": kind})
             report.equal(f"{name} lets {kind} pass without the flag", answer.text, SECRET)
+        uploads(report, folder, protect().origin)
+
+
+def uploads(report, folder, server):
+    """200 refused uploads of 300 kB through each proxy."""
+    headers = TOKENS["unknown"] | {"Content-Type": "text/plain"}
+
+    def answer(client, origin):
+        try:
+            return client.post(origin, headers=headers, content=bytes(300_000)).status_code
+        except httpx.HTTPError as error:
+            return str(error)
+
+    kept = nginx(folder, f"""
+        location / {{
+            proxy_pass {server};
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+        }}
+    """)
+    for name, proxy in {
+        "nginx, its defaults": nginx(folder, f"location / {{ proxy_pass {server}; }}"),
+        "nginx, HTTP/1.1 without a buffer": kept,
+        "Envoy, HTTP/1.1": envoy(folder, {"api": (server, "http")}),
+    }.items():
+        with httpx.Client() as client:
+            answers = Counter(answer(client, proxy.origin) for _ in range(200))
+        report.equal(f"{name}: refused uploads", answers, {401: 200})
 
 
 def guarded(report, name, origin):
@@ -98,29 +132,32 @@ def auth_request(folder, asked, secret, method="GET"):
 
 def ext_authz(folder, asked, secret, protocol):
     """Envoy, which asks by `protocol`: `http` is HTTP/1."""
+    asks = {"name": "ext_authz", "typed_config": {
+        "@type": f"{FILTERS}.http.ext_authz.v3.ExtAuthz",
+        "http_service": {"server_uri": {"uri": asked, "cluster": "asked", "timeout": "5s"}},
+        "allowed_headers": {"patterns": [
+            {"exact": name.lower()} for name in ["Content-Type", *PREFLIGHT]
+        ]},
+    }}
+    return envoy(folder, {"secret": (secret.origin, "http"), "asked": (asked, protocol)}, asks)
+
+
+def envoy(folder, clusters, *filters):
+    """Envoy before the first of `clusters`, which are origins and how they are spoken to."""
     port = free_port()
     file = Path(folder) / f"{port}.json"
-    filters = "type.googleapis.com/envoy.extensions.filters"
     manager = {
-        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http",
         "http_filters": [
-            {"name": "ext_authz", "typed_config": {
-                "@type": f"{filters}.http.ext_authz.v3.ExtAuthz",
-                "http_service": {
-                    "server_uri": {"uri": asked, "cluster": "asked", "timeout": "5s"},
-                },
-                "allowed_headers": {"patterns": [
-                    {"exact": name.lower()} for name in ["Content-Type", *PREFLIGHT]
-                ]},
-            }},
+            *filters,
             {"name": "router",
-             "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
+             "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"}},
         ],
         "route_config": {"virtual_hosts": [{
             "name": "all",
             "domains": ["*"],
-            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "secret"}}],
+            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": next(iter(clusters))}}],
         }]},
     }
     file.write_text(json.dumps({"static_resources": {
@@ -128,7 +165,7 @@ def ext_authz(folder, asked, secret, protocol):
             "address": address(port),
             "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
         }],
-        "clusters": [cluster("asked", asked, protocol), cluster("secret", secret.origin, "http")],
+        "clusters": [cluster(name, *spoken_to) for name, spoken_to in clusters.items()],
     }}))
     return Proxy(port, ENVOY, "-c", str(file), "-l", "warning", "--concurrency", "1",
                  "--disable-hot-restart")

@@ -7,6 +7,7 @@ use crate::{
     observed,
 };
 use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use serde_json::Value;
 use std::{
     collections::HashSet,
@@ -21,8 +22,8 @@ use tower::{
 use tower_oauth2::{
     AccessToken, ScopeSet, TokenLocation,
     server::{
-        Authenticated, BufferForm, RequirePolicy, RequireScope, RequireToken, ResourceMetadata,
-        StepUp,
+        Authenticated, BufferForm, BufferFormBody, RequirePolicy, RequireScope, RequireToken,
+        ResourceMetadata, StepUp,
     },
     testing::ManualClock,
     validate::{Cached, Principal, Rejection, SharedValidator, ValidateToken, Validated},
@@ -78,7 +79,10 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
     let (inner, seen) = inner(config)?;
     let guarded = boxed(require.layer(policies(config, inner)?));
     let mut service = match config.sources()?.contains(&TokenLocation::Form) {
-        true => boxed(buffer_form(config)?.layer(guarded)),
+        true => boxed(buffer_form(config)?.layer(service_fn(move |request| {
+            let guarded = guarded.clone();
+            async { guarded.oneshot(collected(request).await?).await }
+        }))),
         false => guarded,
     };
     if let Some(metadata) = metadata {
@@ -104,6 +108,12 @@ where
     S::Future: Send + 'static,
 {
     BoxCloneSyncService::new(service)
+}
+
+/// The request that a service without another type of body gets of a `BufferForm`.
+async fn collected(request: Request<BufferFormBody<Body>>) -> Result<Request<Body>, Infallible> {
+    let (head, body) = request.into_parts();
+    Ok(Request::from_parts(head, body.collect().await?.to_bytes().into()))
 }
 
 fn texts(config: &Config<'_>, name: &str) -> Result<Vec<String>, BuildError> {

@@ -176,6 +176,44 @@ async fn a_server_that_refuses_the_credentials_of_a_resource_is_a_warning_once_i
 }
 
 #[tokio::test]
+async fn a_layer_that_is_missing_is_an_error_in_the_log_and_a_bad_token_is_none() {
+    use tower::{Layer, ServiceExt};
+    use tower_oauth2::{
+        TokenLocation,
+        server::{EndWithToken, RequireScope, RequireToken},
+        validate::StaticTokens,
+    };
+    let inner = service_fn(async |_: Request<Body>| {
+        Ok::<_, io::Error>(http::Response::new(Body::default()))
+    });
+    let require = RequireToken::new("api", StaticTokens::new()).unwrap();
+    let form = require.clone().with_locations([TokenLocation::Form]).unwrap();
+    let post = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+    let post = post.body(Body::default()).unwrap();
+    let (statuses, log) = traced(async {
+        let scope = RequireScope::all_of(["read"]).unwrap().layer(inner);
+        [
+            scope.oneshot(engine::get()).await.unwrap().status(),
+            EndWithToken::new().layer(inner).oneshot(engine::get()).await.unwrap().status(),
+            form.layer(inner).oneshot(post).await.unwrap().status(),
+            require.layer(inner).oneshot(engine::get()).await.unwrap().status(),
+        ]
+    })
+    .await;
+    assert_eq!(statuses.map(|status| status.as_u16()), [500, 500, 500, 401]);
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    for (line, why) in errors.iter().zip([
+        "no RequireToken is above this policy",
+        "no RequireToken is above EndWithToken",
+        "no BufferForm is above it",
+    ]) {
+        assert!(line.contains("tower_oauth2::server: access token checked"), "{line}");
+        assert!(line.contains(why), "{line}");
+    }
+    assert_eq!(errors.len(), 3, "{log}");
+}
+
+#[tokio::test]
 async fn nothing_secret_is_told_whoever_repeats_it() {
     // The transport fails with everything that it was sent.
     let echoing = service_fn(async |request: Request<Body>| {

@@ -28,7 +28,7 @@ use tower::{
 use tower_oauth2::{
     Answer, RequestHead, TokenLocation,
     client::{AddBearer, Error, ErrorKind},
-    server::{Authenticated, BufferForm, RequireScope, RequireToken},
+    server::{Authenticated, BufferForm, BufferFormBody, RequireScope, RequireToken},
     validate::{Principal, StaticTokens, ValidateToken, Verdict},
 };
 use tower_test::mock::{Handle, Mock, Spawn, pair};
@@ -340,7 +340,7 @@ impl Body for Sent {
 
 #[tokio::test]
 async fn a_form_that_does_not_come_keeps_no_reservation_and_one_that_comes_asks_for_another() {
-    let echo = service_fn(|request: Request<Sent>| async move {
+    let echo = service_fn(|request: Request<BufferFormBody<Sent>>| async move {
         Ok::<_, Infallible>(Response::new(request.into_body().collect().await.unwrap().to_bytes()))
     });
     let layers = ServiceBuilder::new().layer(BufferForm::default()).concurrency_limit(1);

@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Body,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{Request, Response, StatusCode, Version, header::WWW_AUTHENTICATE};
 use http_body_util::BodyExt;
@@ -111,14 +111,46 @@ async fn a_refusal_of_the_layer_comes_before_every_handler() {
 }
 
 #[tokio::test]
-async fn without_a_layer_only_a_handler_that_may_do_without_is_called() {
-    assert_eq!(text(respond(routes(), "/perhaps", Some("a.b")).await).await, "nobody");
-    for path in ["/subject", "/tenant"] {
+async fn without_a_layer_every_handler_that_asks_for_a_token_is_refused_and_says_why() {
+    for path in ["/subject", "/perhaps", "/tenant"] {
         let response = respond(routes(), path, Some("a.b")).await;
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
         let rejection = response.extensions().get::<Rejection>().unwrap();
         assert_eq!(rejection.kind(), RejectionKind::Internal);
+        let why = rejection.to_string();
+        assert!(why.contains("no RequireToken is above this extractor"), "{why}");
+        assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), why);
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_without_a_layer_gets_its_code_and_no_body() {
+    let app = Router::new().route("/", post(subject));
+    let call = Request::post("/").version(Version::HTTP_2);
+    let call = call.header("content-type", "application/grpc").body(Body::empty()).unwrap();
+    let response = app.oneshot(call).await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["grpc-status"]),
+        (StatusCode::OK, &"13".parse().unwrap())
+    );
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+}
+
+#[tokio::test]
+async fn a_preflight_that_was_let_through_is_anonymous_to_a_handler() {
+    let layer = RequireToken::new("api", judge()).unwrap().allow_cors_preflights();
+    let app =
+        Router::new().route("/subject", any(subject)).route("/perhaps", any(perhaps)).layer(layer);
+    for (path, status) in [("/subject", StatusCode::UNAUTHORIZED), ("/perhaps", StatusCode::OK)] {
+        let preflight = Request::options(path)
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "PUT");
+        let response = app.clone().oneshot(preflight.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), status == 401);
     }
 }
 
@@ -128,6 +160,8 @@ async fn claims_of_another_type_are_a_mistake_of_the_program() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let rejection = response.extensions().get::<Rejection>().unwrap();
     assert!(rejection.description().contains("not of the type"), "{rejection}");
+    let why = rejection.to_string();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), why);
 }
 
 #[tokio::test]

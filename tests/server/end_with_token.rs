@@ -1,7 +1,7 @@
 //! A stream ends when the token of its request does.
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use std::{
@@ -108,6 +108,86 @@ async fn a_body_that_is_whole_before_arrives_whole_without_a_promised_length() {
     let body = answer(&tokens, &clock, || Full::new(Bytes::from("hello"))).await;
     assert_eq!(body.size_hint().exact(), SizeHint::new().exact());
     assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
+}
+
+/// The response of gRPC of which a stream is the body.
+async fn grpc_answer<B: Body + Default>(
+    tokens: &StaticTokens,
+    content_type: &'static str,
+    body: fn() -> B,
+) -> EndWithTokenBody<B> {
+    let inner = service_fn(move |_: Request<()>| {
+        let response = Response::builder().header("content-type", content_type).body(body());
+        ready(Ok::<_, Infallible>(response.unwrap()))
+    });
+    let layers = ServiceBuilder::new()
+        .layer(RequireToken::new("api", tokens.clone()).unwrap())
+        .layer(EndWithToken::new())
+        .into_inner();
+    let request = Request::post("/").header("authorization", "Bearer t").body(()).unwrap();
+    layers.layer(inner).oneshot(request).await.unwrap().into_body()
+}
+
+#[tokio::test]
+async fn a_stream_of_grpc_ends_with_the_status_unauthenticated() {
+    for content_type in ["application/grpc", "application/grpc+proto"] {
+        let tokens = StaticTokens::new();
+        tokens.insert("t", Principal::new("alice")).unwrap();
+        let mut body = grpc_answer(&tokens, content_type, Endless::default).await;
+        assert!(matches!(poll(&mut body), Poll::Ready(Some(Ok(frame))) if frame.is_data()));
+        assert!(poll(&mut body).is_pending());
+        tokens.remove("t");
+        let Poll::Ready(Some(Ok(last))) = poll(&mut body) else { panic!("no trailers") };
+        let trailers = last.into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "16");
+        assert_eq!(trailers["grpc-message"], "the access token is no longer good");
+        assert!(body.is_end_stream());
+        assert!(matches!(poll(&mut body), Poll::Ready(None)));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_of_grpc_over_http_2_ends_without_trailers() {
+    for content_type in ["text/event-stream", "application/grpc-web", "application/grpcx"] {
+        let tokens = StaticTokens::new();
+        tokens.insert("t", Principal::new("alice")).unwrap();
+        let mut body = grpc_answer(&tokens, content_type, Endless::default).await;
+        tokens.remove("t");
+        assert!(matches!(poll(&mut body), Poll::Ready(None)), "{content_type}");
+    }
+}
+
+/// The end of a stream of gRPC: its own trailers, and then nothing for a while.
+struct Trailing(Option<Frame<Bytes>>);
+
+impl Default for Trailing {
+    fn default() -> Self {
+        let status = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
+        Self(Some(Frame::trailers(HeaderMap::from_iter([status]))))
+    }
+}
+
+impl Body for Trailing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |frame| Poll::Ready(Some(Ok(frame))))
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_grpc_has_one_status() {
+    let tokens = StaticTokens::new();
+    tokens.insert("t", Principal::new("alice")).unwrap();
+    let mut body = grpc_answer(&tokens, "application/grpc", Trailing::default).await;
+    let Poll::Ready(Some(Ok(own))) = poll(&mut body) else { panic!("no trailers") };
+    assert_eq!(own.into_trailers().unwrap()["grpc-status"], "0");
+    tokens.remove("t");
+    assert!(matches!(poll(&mut body), Poll::Ready(None)));
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -16,7 +16,10 @@ use std::{
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
     Challenge, ScopeSet,
-    server::{Authenticated, BufferForm, RequirePolicy, RequireScope, RequireToken, StepUp},
+    server::{
+        Authenticated, BufferForm, BufferFormBody, EndWithToken, RequirePolicy, RequireScope,
+        RequireToken, StepUp,
+    },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens},
 };
@@ -125,9 +128,28 @@ fn without_a_require_token_above_it_a_policy_refuses_everything_and_is_counted()
     assert_eq!(counted, [["rejected", "internal", "none"].map(String::from)]);
 }
 
+#[tokio::test]
+async fn without_a_require_token_above_it_a_call_of_grpc_gets_its_code() {
+    let scope = RequireScope::all_of(["read"]).unwrap().layer(inner());
+    let ended = EndWithToken::new()
+        .layer(inner())
+        .map_response(|response| response.map(|_| Body::default()));
+    for service in [Service::new(scope), Service::new(ended)] {
+        let call = Request::post("/pkg.S/M").version(Version::HTTP_2);
+        let call = call.header(CONTENT_TYPE, "application/grpc").body(Body::default()).unwrap();
+        let response = service.clone().oneshot(call).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["grpc-status"], "13");
+        let response = service.oneshot(request("read")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(kind(&response), Some(RejectionKind::Internal));
+    }
+}
+
 #[test]
 fn a_form_that_is_too_large_is_counted() {
-    let service = Service::new(BufferForm::new(8).layer(inner()));
+    let inner = inner().map_request(|_: Request<BufferFormBody<Body>>| Request::default());
+    let service = Service::new(BufferForm::new(8).layer(inner));
     let form = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let (response, counted) = counted(service, form.body(Body::from("access_token=good")).unwrap());
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);

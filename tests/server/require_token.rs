@@ -1,21 +1,23 @@
 //! What `RequireToken` and the layers around it do that no case in `tests/cases/server.json` shows.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Full};
 use std::{
     convert::Infallible,
-    future::pending,
+    future::{pending, ready},
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio_test::{assert_pending, assert_ready, assert_ready_eq, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_http::cors::{Any, CorsLayer};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, RenderRefusals, RequireToken, ResourceMetadata,
-        TokenEnd,
+        Anonymous, Authenticated, BufferForm, BufferFormBody, RenderRefusals, RequireToken,
+        ResourceMetadata, TokenEnd,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
@@ -212,34 +214,61 @@ fn form(body: &'static str) -> Request<Body> {
     request.body(Body::from(body)).unwrap()
 }
 
+/// Answers with the body and the trailers that the inner service got.
+async fn collect<B: HttpBody>(
+    request: Request<BufferFormBody<B>>,
+) -> Result<Response<(Bytes, Option<HeaderMap>)>, B::Error>
+where
+    B::Data: From<Bytes>,
+{
+    let body = request.into_body();
+    let (hint, is_end) = (HttpBody::size_hint(&body), HttpBody::is_end_stream(&body));
+    let body = BodyExt::collect(body).await?;
+    let (trailers, bytes) = (body.trailers().cloned(), body.to_bytes());
+    assert_eq!(hint.exact(), Some(bytes.len() as u64));
+    assert_eq!(is_end, bytes.is_empty() && trailers.is_none());
+    Ok(Response::new((bytes, trailers)))
+}
+
 #[tokio::test]
 async fn a_form_is_handed_on_byte_for_byte_up_to_its_limit() {
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let text = "a=%2f+&&access_token=mF_9.B5f-4.1JqM&b=\u{e9}";
     for (limit, status) in [(text.len(), 200), (text.len() - 1, 413)] {
-        let service = BufferForm::new(limit).layer(require.layer(service_fn(echo)));
+        let service = BufferForm::new(limit).layer(require.layer(service_fn(collect)));
         let response = service.oneshot(form(text)).await.unwrap();
         assert_eq!(response.status(), status);
         let refused = response.extensions().get::<Rejection>().map(Rejection::kind);
         assert_eq!(refused, (status == 413).then_some(RejectionKind::TooLarge));
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, if status == 200 { text } else { "" });
+        assert_eq!(response.into_body().0, if status == 200 { text } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_form_and_any_other_body_keep_their_trailers() {
+    let require = layer().with_locations([TokenLocation::Bearer, TokenLocation::Form]).unwrap();
+    let service = BufferForm::default().layer(require.layer(service_fn(collect)));
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), "1".parse().unwrap())]);
+    for (content_type, text) in [
+        ("application/x-www-form-urlencoded", "a=1"),
+        ("application/x-www-form-urlencoded", ""),
+        ("text/plain", "hello"),
+    ] {
+        let sent = Some(Ok::<_, Infallible>(trailers.clone()));
+        let mut request = Request::post("/").header("authorization", format!("Bearer {TOKEN}"));
+        request = request.header("content-type", content_type);
+        let request = request.body(Body::from(text).with_trailers(ready(sent))).unwrap();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.into_body(), (Bytes::from(text), Some(trailers.clone())));
     }
 }
 
 #[tokio::test]
 async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault() {
-    /// A body that fails, or that is a whole one.
-    #[derive(Default)]
-    struct Broken(bool);
+    /// A body that fails.
+    struct Broken;
 
-    impl From<Bytes> for Broken {
-        fn from(_: Bytes) -> Self {
-            Self(false)
-        }
-    }
-
-    impl http_body::Body for Broken {
+    impl HttpBody for Broken {
         type Data = Bytes;
         type Error = std::io::Error;
 
@@ -247,18 +276,77 @@ async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault
             self: std::pin::Pin<&mut Self>,
             _: &mut std::task::Context<'_>,
         ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-            std::task::Poll::Ready(self.0.then(|| Err(std::io::Error::other("reset"))))
+            std::task::Poll::Ready(Some(Err(std::io::Error::other("reset"))))
         }
     }
 
-    let inner =
-        service_fn(async |_: Request<Broken>| Ok::<_, Infallible>(Response::new(Body::default())));
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
-    let broken = || form("").map(|_| Broken(true));
-    let buffered = BufferForm::default().layer(require.layer(inner));
+    let broken = || form("").map(|_| Broken);
+    let buffered = BufferForm::default().layer(require.layer(service_fn(collect)));
     assert_eq!(buffered.oneshot(broken()).await.unwrap().status(), StatusCode::BAD_REQUEST);
-    let response = require.layer(inner).oneshot(broken()).await.unwrap();
+    let response = require.layer(service_fn(echo)).oneshot(form("")).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_token_in_a_query_that_is_not_read_does_not_reach_the_inner_service() {
+    let service_fn = || {
+        service_fn(async |request: Request<Body>| {
+            Ok::<_, Infallible>(Response::new(request.uri().to_string()))
+        })
+    };
+    let named = TokenLocation::query_parameter("jwt").unwrap();
+    let locations = [TokenLocation::Bearer, TokenLocation::Query, named];
+    let layer =
+        layer().with_locations(locations).unwrap().allow_anonymous().allow_cors_preflights();
+    let uri = "/r?a=%2f&access_token=T&jwt=U&access%5Ftoken=V&b";
+    let with = |method: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::default()).unwrap()
+    };
+    let good = format!("Bearer {TOKEN}");
+    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "PUT")];
+    for request in [
+        with("POST", &[("authorization", &good)]),
+        with("PUT", &[]),
+        with("DELETE", &[("authorization", "Negotiate x")]),
+        with("OPTIONS", &preflight),
+    ] {
+        let response = layer.layer(service_fn()).oneshot(request.clone()).await.unwrap();
+        assert_eq!(response.into_body(), "/r?a=%2f&b", "{}", request.method());
+        let kept = layer.clone().without_token_removal().layer(service_fn());
+        assert_eq!(kept.oneshot(request).await.unwrap().into_body(), uri);
+    }
+    // Where no token is looked for in the query, its parameters are the service's own.
+    let bearer = self::layer().layer(service_fn());
+    let response = bearer.oneshot(with("POST", &[("authorization", &good)])).await.unwrap();
+    assert_eq!(response.into_body(), uri);
+}
+
+/// What the pages of other origins may read of a refusal below `cors`.
+async fn exposed(cors: CorsLayer, layer: RequireToken<StaticTokens>) -> Vec<String> {
+    let service = cors.layer(layer.layer(service_fn(echo)));
+    let request = Request::get("/").header("origin", "https://app.example");
+    let response = service.oneshot(request.body(Body::default()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(response.headers().contains_key("access-control-allow-origin"));
+    let lines = response.headers().get_all("access-control-expose-headers").iter();
+    let names = lines.flat_map(|line| line.to_str().unwrap().split(','));
+    names.map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+#[tokio::test]
+async fn a_challenge_is_exposed_below_a_layer_for_cors() {
+    let cors = || CorsLayer::new().allow_origin(Any);
+    assert!(exposed(cors(), layer()).await.is_empty());
+    assert_eq!(exposed(cors(), layer().with_exposed_challenges()).await, ["www-authenticate"]);
+    // Such a layer replaces the header with its own list.
+    let listed = cors().expose_headers([header::ETAG, header::WWW_AUTHENTICATE]);
+    let names = exposed(listed, layer().with_exposed_challenges()).await;
+    assert_eq!(names, ["etag", "www-authenticate"]);
 }
 
 fn metadata() -> Result<ResourceMetadata, ConfigError> {
@@ -358,8 +446,8 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
         assert_eq!(got, expected(after, true), "{before}");
         let kept = answer(layer.clone().without_token_removal(), Method::GET, before).await;
         assert_eq!(kept, expected(before, true));
-        // The query of a POST is not read.
-        assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(before, false));
+        // The query of a POST is not read, and its tokens are taken out all the same.
+        assert_eq!(answer(layer.clone(), Method::POST, before).await, expected(after, false));
         let any = layer.clone().allow_query_on_any_method();
         assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
     }

@@ -8,6 +8,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use std::{
+    future::ready,
     io,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -31,6 +32,33 @@ async fn authenticate(client: ClientCredentials) -> Result<(), RevocationError> 
         ("app", Some("s+c%72t")) | ("open", None) => Ok(()),
         ("down", _) => Err(RevocationError::unavailable(Some(Duration::from_millis(1500)))),
         _ => Err(RevocationError::invalid_client()),
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_the_presented_one_or_it_is_not() {
+    for (expected, presented, holds) in [
+        ("s3cr3t", "s3cr3t", true),
+        ("s3cr3t", "s3cr3", false),
+        ("s3cr3t", "s3cr3t2", false),
+        ("s3cr3t", "S3cr3t", false),
+        ("s3cr3t", "", false),
+        ("", "", false),
+        ("", "s3cr3t", false),
+    ] {
+        let authenticate = move |client: ClientCredentials| {
+            ready(match client.has_secret(&expected.into()) {
+                true => Ok(()),
+                false => Err(RevocationError::invalid_client()),
+            })
+        };
+        let endpoint = RevocationEndpoint::from_revocations(authenticate, Revocations::new());
+        let form = format!("client_id=app&client_secret={presented}&token=t");
+        let request =
+            Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+        let request = request.body(Full::<Bytes>::from(form)).unwrap();
+        let response = endpoint.oneshot(request).await.unwrap();
+        assert_eq!(response.status() == StatusCode::OK, holds, "{expected:?} {presented:?}");
     }
 }
 

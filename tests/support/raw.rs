@@ -97,13 +97,24 @@ impl Connection {
         self.send_body(head, lines, "").await
     }
 
-    async fn send_body(&mut self, head: &str, lines: &[&str], body: &str) -> Reply {
+    /// Sends one request with a body and reads its answer.
+    pub(crate) async fn send_body(&mut self, head: &str, lines: &[&str], body: &str) -> Reply {
+        let length = format!("Content-Length: {}", body.len());
+        self.exchange(head, &[lines, &[&length]].concat(), body).await
+    }
+
+    /// Sends the head of a request, and reads the answer that comes before the body.
+    pub(crate) async fn send_head(&mut self, head: &str, lines: &[&str]) -> Reply {
+        self.exchange(head, lines, "").await
+    }
+
+    async fn exchange(&mut self, head: &str, lines: &[&str], body: &str) -> Reply {
         let mut text = format!("{head} HTTP/1.1\r\nHost: api.test\r\n");
         for line in lines {
             text.push_str(line);
             text.push_str("\r\n");
         }
-        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        text.push_str(&format!("\r\n{body}"));
         timeout(LIMIT, async {
             self.stream.write_all(text.as_bytes()).await.unwrap();
             self.receive().await

@@ -2,7 +2,7 @@ use crate::{
     RequestHead,
     server::{
         AnsweredFuture,
-        require_token::{Anonymous, Authenticated, refuse, service::Preflight},
+        require_token::{Authenticated, refuse, standing::Standing},
     },
     validate::Rejection,
 };
@@ -86,17 +86,18 @@ impl<S, P> RequirePolicyService<S, P> {
 
 impl<S, P: Policy> RequirePolicyService<S, P> {
     fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let (extensions, head) = (request.extensions(), RequestHead::from_request(request));
-        if let Some(authenticated) = extensions.get::<Authenticated>() {
-            let rejection = self.policy.check(authenticated).err()?;
-            Some(authenticated.refuse(rejection, head))
-        } else if let Some(anonymous) = extensions.get::<Anonymous>() {
-            Some(anonymous.refuse(head))
-        } else if extensions.get::<Preflight>().is_some() {
-            None
-        } else {
-            let misplaced = "no RequireToken is above this policy: put that layer around it";
-            Some(refuse::without_settings(Rejection::internal(misplaced)))
+        let head = RequestHead::from_request(request);
+        match Standing::of(request.extensions()) {
+            Standing::Authenticated(authenticated) => {
+                let rejection = self.policy.check(authenticated).err()?;
+                Some(authenticated.refuse(rejection, head))
+            }
+            Standing::Anonymous(anonymous) => Some(anonymous.refuse(head)),
+            Standing::Preflight(_) => None,
+            Standing::Undecided => {
+                let missing = "no RequireToken is above this policy: put that layer around it";
+                Some(refuse::misplaced(missing, head))
+            }
         }
     }
 }

@@ -4,12 +4,13 @@ use super::{
 };
 use crate::RequestHead;
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use std::{
     error::Error as StdError,
     fmt,
     future::{Future, poll_fn},
+    mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -22,13 +23,12 @@ use tower_service::Service;
 ///
 /// 1. The layer reads the body of a POST, PUT or PATCH with the content type
 ///    `application/x-www-form-urlencoded`. All other requests pass as they are.
-/// 2. The inner service gets the same bytes.
+/// 2. The inner service gets the same bytes and trailers, in a [`BufferFormBody`].
 /// 3. A form that is too long is refused with 413, one that breaks off with 400.
 /// 4. While the layer reads a body, it gives up the inner service's reservation. It polls the service
 ///    ready again before the call.
 ///
-/// Only services that read forms need a body that can be built from bytes (`B: From<Bytes>`), so this
-/// is a layer of its own.
+/// Only services that read forms need a body of another type, so this is a layer of its own.
 ///
 /// # Defaults
 ///
@@ -92,10 +92,10 @@ impl<S> BufferFormService<S> {
 
 impl<S, B, R> Service<Request<B>> for BufferFormService<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S: Service<Request<BufferFormBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: 'static,
     S::Future: Send,
-    B: Body + From<Bytes> + Send + 'static,
+    B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
     R: Default + Send + 'static,
@@ -111,7 +111,8 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().remove::<FormToken>();
         if !form::is_form(RequestHead::from_request(&request)) {
-            return BufferFormFuture { state: State::Calling { inner: self.inner.call(request) } };
+            let inner = self.inner.call(request.map(BufferFormBody::passed));
+            return BufferFormFuture { state: State::Calling { inner } };
         }
         // The token is not checked yet: the request holds no reservation while its body arrives.
         self.inner = self.inner.clone();
@@ -125,8 +126,11 @@ where
                         Ok(form) => form,
                         Err(rejection) => return Ok(refuse::without_settings(rejection)),
                     };
+                    let trailers = form.trailers().cloned();
+                    let form = form.to_bytes();
                     let token = FormToken::parse(&form);
-                    let mut request = Request::from_parts(parts, B::from(form));
+                    let body = BufferFormBody { state: BodyState::Form { form, trailers } };
+                    let mut request = Request::from_parts(parts, body);
                     request.extensions_mut().insert(token);
                     poll_fn(|cx| inner.poll_ready(cx)).await?;
                     inner.call(request).await
@@ -166,6 +170,78 @@ impl<F: Future> Future for BufferFormFuture<F, F::Output> {
             StateProjection::Calling { inner } => inner.poll(cx),
             StateProjection::Buffering { buffering } => buffering.as_mut().poll(cx),
         }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The request body below a [`BufferForm`]: the whole form and its trailers, or another body as it
+    /// came.
+    pub struct BufferFormBody<B> {
+        #[pin]
+        state: BodyState<B>,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = BodyProjection]
+    enum BodyState<B> {
+        Passed {
+            #[pin]
+            body: B,
+        },
+        Form {
+            form: Bytes,
+            trailers: Option<HeaderMap>,
+        },
+    }
+}
+
+impl<B> BufferFormBody<B> {
+    fn passed(body: B) -> Self {
+        Self { state: BodyState::Passed { body } }
+    }
+}
+
+impl<B> Body for BufferFormBody<B>
+where
+    B: Body,
+    B::Data: From<Bytes>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = match self.project().state.project() {
+            BodyProjection::Passed { body } => return body.poll_frame(cx),
+            BodyProjection::Form { form, trailers } if form.is_empty() => {
+                trailers.take().map(Frame::trailers)
+            }
+            BodyProjection::Form { form, .. } => Some(Frame::data(mem::take(form).into())),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.state {
+            BodyState::Passed { body } => body.is_end_stream(),
+            BodyState::Form { form, trailers } => form.is_empty() && trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.state {
+            BodyState::Passed { body } => body.size_hint(),
+            BodyState::Form { form, .. } => SizeHint::with_exact(form.len() as u64),
+        }
+    }
+}
+
+impl<B> fmt::Debug for BufferFormBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferFormBody").finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     vocabulary::grpc::{self, GRPC_STATUS, Grpc},
 };
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_TYPE},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -36,6 +36,13 @@ pub(super) fn convert<R>(response: &mut Response<R>, content_type: &HeaderValue,
     headers.insert(GRPC_MESSAGE, escape(message));
     let exposed = HeaderValue::from_static("grpc-status, grpc-message, www-authenticate");
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+}
+
+/// Returns the trailers that end a stream whose token is no longer good.
+pub(in crate::server) fn token_ended() -> HeaderMap {
+    let message = HeaderValue::from_static("the access token is no longer good");
+    let status = code(StatusCode::UNAUTHORIZED);
+    HeaderMap::from_iter([(GRPC_STATUS, status), (GRPC_MESSAGE, message)])
 }
 
 fn code(status: StatusCode) -> HeaderValue {

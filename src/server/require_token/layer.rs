@@ -58,6 +58,9 @@ use tower_layer::Layer;
 /// `axum::Router::layer`, the handler's `OriginalUri` is taken before any layer runs; put this layer
 /// around the whole router instead.
 ///
+/// Over HTTP/1, the client of an upload may not see the refusal: put a
+/// [`DrainRefused`](crate::server::DrainRefused) above.
+///
 /// # Requests of other sites
 ///
 /// Browsers add cookies and Basic credentials to requests that another site makes them send. The
@@ -137,7 +140,8 @@ impl<V: ValidateToken> RequireToken<V> {
 /// Where tokens are read and removed.
 impl<V> RequireToken<V> {
     /// Sets where tokens are read. Defaults to [`TokenLocation::Bearer`] alone. The query is read of
-    /// GET and HEAD requests only, and of the CONNECT of a WebSocket over HTTP/2 (RFC 8441).
+    /// GET and HEAD requests only, and of the CONNECT of a WebSocket over HTTP/2 (RFC 8441). The tokens
+    /// in the query of any other request, a preflight included, are removed and never count.
     ///
     /// # Errors
     ///
@@ -153,7 +157,8 @@ impl<V> RequireToken<V> {
         Ok(self)
     }
 
-    /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT.
+    /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT; of other requests,
+    /// the parameter is removed unread.
     pub fn allow_query_on_any_method(self) -> Self {
         self.change(|settings| settings.sources.query_on_any_method = true)
     }
@@ -224,7 +229,7 @@ impl<V> RequireToken<V> {
 
     /// Lets CORS preflights through, to which browsers add no credentials. Defaults to treating them
     /// like any request. A preflight is an `OPTIONS` with `Origin` and
-    /// `Access-Control-Request-Method`.
+    /// `Access-Control-Request-Method`. To extractors such a request is anonymous.
     ///
     /// Not needed below a layer that answers preflights.
     pub fn allow_cors_preflights(self) -> Self {
@@ -304,6 +309,9 @@ impl<V> RequireToken<V> {
 
     /// Lets pages of other origins read the challenges: every refusal has
     /// `Access-Control-Expose-Headers: WWW-Authenticate`. Defaults to no such header.
+    ///
+    /// A CORS layer above that has a list of its own replaces the header, as tower-http's does after
+    /// `CorsLayer::expose_headers`: name `WWW-Authenticate` in that list.
     pub fn with_exposed_challenges(self) -> Self {
         self.change_challenges(|challenges| challenges.exposed = true)
     }

@@ -50,11 +50,26 @@ impl<'s> From<ExtractError<'s>> for Refusal<'s> {
 }
 
 /// Refuses a request without the settings of a [`RequireToken`](crate::server::RequireToken): the
-/// response has no challenge and is never one of gRPC, and no audit hook sees it.
+/// response has no challenge, and no audit hook sees it.
 pub(in crate::server) fn without_settings<R: Default>(rejection: Rejection) -> Response<R> {
     audit::record(None, Outcome::Rejected, Some(&rejection), TokenDetails::default());
     let mut response = response(uncached::headers(), &rejection);
     response.extensions_mut().insert(rejection);
+    response
+}
+
+/// Refuses the request of `head`, because `missing` is in the place of a layer. As without settings, but
+/// for the form of gRPC.
+pub(in crate::server) fn misplaced<R: Default>(
+    missing: &'static str,
+    head: RequestHead<'_>,
+) -> Response<R> {
+    let rejection = Rejection::internal(missing);
+    let message = rejection.public_description().to_owned();
+    let mut response = without_settings(rejection);
+    if let Some(content_type) = grpc::content_type(head) {
+        grpc::convert(&mut response, content_type, &message);
+    }
     response
 }
 

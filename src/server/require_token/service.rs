@@ -5,6 +5,8 @@ use super::{
     extract::extract,
     future::{PendingRequest, ResponseFuture},
     settings::Settings,
+    standing::Preflight,
+    strip,
 };
 use crate::{Answer, RequestHead, validate::ValidateToken};
 use http::{
@@ -56,12 +58,14 @@ where
         }
         let settings = &self.settings;
         if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
-            request.extensions_mut().insert(Preflight);
+            request.extensions_mut().insert(Preflight::new(settings.clone()));
+            strip::strip_unread(&mut request, &settings.sources, settings.strip);
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
         if decide::admit_known(settings, &mut request, &*self.validator) {
             return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
         }
+        strip::strip_unread(&mut request, &settings.sources, settings.strip);
         let head = RequestHead::from_request(&request);
         let decision = match extract(head, &settings.sources) {
             Err(error) => Err(error.into()),
@@ -96,10 +100,6 @@ where
         }
     }
 }
-
-/// The extension of a CORS preflight that was let through without a token, for the policies below.
-#[derive(Clone, Copy)]
-pub(in crate::server) struct Preflight;
 
 /// Returns `true` for exactly a CORS preflight
 /// ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).

@@ -1,8 +1,8 @@
 //! Removes tokens from requests.
 
-use super::extract::{Position, header_name};
+use super::extract::{Position, Sources, header_name, unread_parameter};
 use crate::{
-    TokenLocation,
+    RequestHead, TokenLocation,
     vocabulary::query::{pairs, with_pairs},
 };
 use http::{
@@ -73,6 +73,17 @@ pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: St
         *request.uri_mut() = uri;
     }
     true
+}
+
+/// Removes the tokens of a query that is not read because of the request's method: it is logged all
+/// the same.
+pub(super) fn strip_unread<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
+    for location in sources.locations() {
+        let head = RequestHead::from_request(request);
+        if let Some(name) = unread_parameter(head, location, sources) {
+            strip_parameter(request, name, strip);
+        }
+    }
 }
 
 fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {

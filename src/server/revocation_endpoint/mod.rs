@@ -11,7 +11,6 @@ pub use response::{EndpointBody, RevocationError};
 
 use super::require_token::extract::form;
 use crate::{RequestHead, validate::Revocations};
-use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
 use request::Form;
@@ -61,16 +60,20 @@ use tower_service::Service;
 ///
 /// ```
 /// use axum::Router;
+/// use std::future::ready;
 /// use tower_oauth2::{
+///     ClientSecret,
 ///     server::{ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest},
-///     validate::Revocations,
 /// };
 ///
+/// // Read it from where the program keeps its secrets.
+/// let secret = ClientSecret::new("s3cr3t");
 /// let endpoint = RevocationEndpoint::new(
-///     async |client: ClientCredentials| match client.client_id() {
-///         // Compare secrets in constant time.
-///         "app" if client.secret().is_some() => Ok(()),
-///         _ => Err(RevocationError::invalid_client()),
+///     move |client: ClientCredentials| {
+///         ready(match client.client_id() {
+///             "app" if client.has_secret(&secret) => Ok(()),
+///             _ => Err(RevocationError::invalid_client()),
+///         })
 ///     },
 ///     async |request: RevokeRequest| {
 ///         // Delete `request.expose_token()` if it was issued to the client.
@@ -187,9 +190,9 @@ where
         return Err(RevocationError::invalid_request("the request is not a form"));
     }
     let (head, body) = request.into_parts();
-    let bytes: Bytes =
+    let form =
         form::collect(body, limit).await.map_err(|error| RevocationError::unreadable(&error))?;
-    let mut form = Form::parse(&bytes);
+    let mut form = Form::parse(&form.to_bytes());
     Ok((ClientCredentials::read(&head.headers, &mut form)?, form))
 }
 

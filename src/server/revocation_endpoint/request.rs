@@ -8,6 +8,7 @@ use crate::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use std::fmt;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// The credentials that a client presents. They are not checked yet.
@@ -27,6 +28,15 @@ impl ClientCredentials {
     #[must_use]
     pub fn secret(&self) -> Option<&ClientSecret> {
         self.secret.as_ref()
+    }
+
+    /// Returns `true` if `secret` was presented. The time that it takes tells nothing of `secret` but
+    /// its length.
+    #[must_use]
+    pub fn has_secret(&self, secret: &ClientSecret) -> bool {
+        let presented = self.secret.as_ref().map_or("", ClientSecret::expose);
+        // An empty secret is none.
+        !presented.is_empty() && presented.as_bytes().ct_eq(secret.expose().as_bytes()).into()
     }
 
     /// Reads the credentials of the header or the form.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 use tower_oauth2::{
     Algorithm, ClientAuthentication, TokenLocation, Transport,
-    server::{Authenticated, Claims, RequireScope, RequireToken},
+    server::{Authenticated, Claims, EndWithToken, RequireScope, RequireToken},
     validate::{
         Introspection, Jwks, JwtValidator, Principal, Rejection, StaticTokens, TrustedIssuer,
     },
@@ -165,7 +165,7 @@ async fn refusal(router: Router, request: Request<Body>) -> String {
 }
 
 #[tokio::test]
-async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not_told() {
+async fn what_stands_in_a_wrong_place_says_what_is_missing() {
     let request = || Request::get("/").header("authorization", "Bearer good");
     let get_one = || request().body(Body::empty()).unwrap();
     let route = || Router::new().route("/", get(async || ()));
@@ -185,6 +185,11 @@ async fn what_stands_in_a_wrong_place_says_what_is_missing_and_the_caller_is_not
             "a handler asks whose token it was",
             refusal(whose, get_one()).await,
             "no RequireToken is above this extractor: put that layer around the route",
+        ),
+        (
+            "a stream is to end and no token is there",
+            refusal(route().layer(EndWithToken::new()), get_one()).await,
+            "no RequireToken is above EndWithToken: put that layer around it",
         ),
         (
             "a handler asks for other claims",

@@ -12,17 +12,19 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, Claims, EndWithToken, RenderRefusals, RequirePolicy,
-        RequireToken, RequiredScope, Scoped, StepUp,
+        Anonymous, Authenticated, BufferForm, Claims, DrainRefused, EndWithToken, RenderRefusals,
+        RequirePolicy, RequireToken, RequiredScope, Scoped, StepUp,
     },
     validate::{Principal, Rejection, Revocation, StaticTokens, Validated},
 };
@@ -219,6 +221,30 @@ async fn the_end_of_a_token_is_told_without_it() {
     assert!(tokens.remove(SECRET));
     assert_clean("server::TokenEnd", &ended.await);
     assert_clean("validate::Revocation", &Revocation::new());
+}
+
+#[tokio::test]
+async fn an_upload_that_is_read_after_its_refusal_does_not_show() {
+    let layer = DrainRefused::new();
+    assert_clean("server::DrainRefused", &layer);
+    let inner = service_fn(async |request: Request<_>| {
+        assert_clean("server::DrainRefusedBody", request.body());
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    let mut service = layer.layer(inner);
+    assert_clean("server::DrainRefusedService", &service);
+    let request = get("/r").map(|_: Body| Full::new(Bytes::from_static(SECRET.as_bytes())));
+    let answer = call(&mut service, request).await;
+    assert_clean("server::DrainRefusedFuture", &answer);
+    answer.await.unwrap();
+
+    let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+    let form = form.body(Full::new(Bytes::from_static(SECRET.as_bytes()))).unwrap();
+    let inner = service_fn(async |request: Request<_>| {
+        assert_clean("server::BufferFormBody", request.body());
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    BufferForm::default().layer(inner).oneshot(form).await.unwrap();
 }
 
 #[tokio::test]

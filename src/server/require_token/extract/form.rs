@@ -2,10 +2,9 @@
 
 use super::{Position, Read, SEVERAL_TOKENS, token_in};
 use crate::{RequestHead, validate::Rejection, vocabulary::location::ACCESS_TOKEN};
-use bytes::Bytes;
 use http::{Method, header::CONTENT_TYPE};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use std::{borrow::Cow, error::Error};
 
 /// The longest form that is read by default, in bytes.
@@ -54,13 +53,16 @@ pub(in crate::server) fn is_form(head: RequestHead<'_>) -> bool {
 }
 
 /// Collects a form body of at most `limit` bytes.
-pub(in crate::server) async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Rejection>
+pub(in crate::server) async fn collect<B>(
+    body: B,
+    limit: usize,
+) -> Result<Collected<B::Data>, Rejection>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     match Limited::new(body, limit).collect().await {
-        Ok(form) => Ok(form.to_bytes()),
+        Ok(form) => Ok(form),
         Err(error) if error.is::<LengthLimitError>() => Err(Rejection::too_large()),
         Err(_) => Err(Rejection::malformed(BROKEN)),
     }

@@ -17,7 +17,7 @@ mod websocket;
 pub(in crate::server) use header::{
     bearer_credentials, bearer_header, has_unread_token, header_name,
 };
-pub(in crate::server) use query::parameter;
+pub(in crate::server) use query::{parameter, unread_parameter};
 pub(in crate::server) use sources::{LocationIndex, Sources};
 
 use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::b64token};

@@ -15,15 +15,30 @@ pub(in crate::server) fn parameter<'l>(
     location: &'l TokenLocation,
     sources: &Sources,
 ) -> Option<&'l str> {
-    let name = match location {
-        TokenLocation::Query => ACCESS_TOKEN,
-        TokenLocation::QueryParameter(name) => name.as_str(),
-        _ => return None,
-    };
+    name(location).filter(|_| is_read(head, sources))
+}
+
+/// Returns the parameter of a location that is one, if the query of this request is not read.
+pub(in crate::server) fn unread_parameter<'l>(
+    head: RequestHead<'_>,
+    location: &'l TokenLocation,
+    sources: &Sources,
+) -> Option<&'l str> {
+    name(location).filter(|_| !is_read(head, sources))
+}
+
+fn name(location: &TokenLocation) -> Option<&str> {
+    match location {
+        TokenLocation::Query => Some(ACCESS_TOKEN),
+        TokenLocation::QueryParameter(name) => Some(name.as_str()),
+        _ => None,
+    }
+}
+
+fn is_read(head: RequestHead<'_>, sources: &Sources) -> bool {
     // A CONNECT that has a query is the WebSocket of RFC 8441, which is a GET over HTTP/1.
-    let is_read = sources.query_on_any_method
-        || matches!(*head.method(), Method::GET | Method::HEAD | Method::CONNECT);
-    is_read.then_some(name)
+    sources.query_on_any_method
+        || matches!(*head.method(), Method::GET | Method::HEAD | Method::CONNECT)
 }
 
 /// Reads the token of a parameter, and the bytes of its pair.
