@@ -46,6 +46,7 @@ struct Known {
     url: Uri,
     read_again: Instant,
     /// When reading it last began.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "key sets are read for JWTs"))]
     asked: Instant,
 }
 
@@ -174,7 +175,7 @@ impl Discovered {
     }
 
     /// Has the URL read again before the next request, unless that was tried within `age`.
-    #[cfg(feature = "jwt")]
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "key sets are read for JWTs"))]
     pub(crate) fn expire_older(&self, age: Duration, clock: &Clock) {
         let now = clock.monotonic();
         let is_old = |known: &&mut Known| now.saturating_duration_since(known.asked) >= age;
