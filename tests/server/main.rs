@@ -26,3 +26,4 @@ mod revocation;
 mod revocation_endpoint;
 mod revoked_for_good;
 mod server_cases;
+mod turns;

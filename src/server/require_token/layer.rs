@@ -36,6 +36,17 @@ use tower_layer::Layer;
 /// | the validator fails | 500 |
 /// | any of these, to a call of [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
 ///
+/// # Reservations
+///
+/// A verdict that is ready, such as a cached one, is used with the reservation of the inner service
+/// that `poll_ready` made, which a refusal gives back. While a verdict is pending, the request holds
+/// no reservation: bad tokens use up no limit below this layer. A request with a good verdict then
+/// polls a clone of the inner service ready, which takes as long as that service likes. If it had to
+/// wait, the expiry and the revocation of its token are checked after the wait, and a token whose
+/// verdict may no longer hold ([`recheck`](crate::validate::CacheSupport::recheck),
+/// [`generation`](crate::validate::CacheSupport::generation)) is validated once more. The service asks
+/// for `S: Clone` for this.
+///
 /// # gRPC
 ///
 /// A call of gRPC is a POST over HTTP/2 with the content type `application/grpc`. A call of gRPC-Web
@@ -231,7 +242,8 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.preflights_pass = true)
     }
 
-    /// Sets how long the validator may take before the layer responds with 503. Defaults to 10 s.
+    /// Sets how long the validator may take before the layer responds with 503. The wait for the inner
+    /// service does not count. Defaults to 10 s.
     pub fn with_validator_timeout(self, timeout: Duration) -> Self {
         self.change(|settings| settings.timeout = timeout)
     }
