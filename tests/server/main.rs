@@ -19,6 +19,7 @@ mod cached_flights;
 mod chain;
 mod end_with_token;
 mod introspection;
+mod locations;
 mod policies;
 mod recall;
 mod require_token;

@@ -30,7 +30,7 @@ use tower_layer::Layer;
 /// |---|---|
 /// | no token, or a scheme that is not read | 401, challenge without `error` |
 /// | malformed, repeated, in two locations | 400 `invalid_request` |
-/// | unknown, expired, revoked | 401 `invalid_token` |
+/// | unknown, expired, revoked, longer than 16 KiB | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot judge the token | 503, `Retry-After` |
 /// | the validator fails | 500 |

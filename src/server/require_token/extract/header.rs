@@ -96,7 +96,8 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     }
     match rest.first() {
         None | Some(b' ' | b'\t') => {
-            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            let start = rest.iter().take(MAX_TOKEN_LEN);
+            let spaces = start.take_while(|byte| **byte == b' ').count();
             rest.get(spaces..)
         }
         Some(_) => None,
