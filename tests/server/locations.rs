@@ -1,14 +1,14 @@
 //! Tokens in other locations than `Authorization: Bearer`, and beside one another.
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use std::convert::Infallible;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
-    TokenLocation,
+    AccessToken, TokenLocation,
     server::{BufferForm, RequireToken},
-    validate::{Principal, Rejection, RejectionKind, StaticTokens},
+    validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
 };
 
 type Body = Full<Bytes>;
@@ -100,6 +100,32 @@ fn request(location: &TokenLocation, token: &str) -> Request<Body> {
         TokenLocation::WebSocketProtocolPair(_) => upgrade(format!("bearer, {token}, chat")),
         _ => panic!("another location"),
     }
+}
+
+/// RFC 9111 §3.5 keeps shared caches from storing answers to requests with `Authorization`, and no
+/// others.
+#[tokio::test]
+async fn an_answer_to_a_token_outside_of_authorization_is_private() {
+    for location in locations() {
+        let response = answer(&layer([location.clone()]), request(&location, TOKEN)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{location:?}");
+        let is_protected = request(&location, TOKEN).headers().contains_key(header::AUTHORIZATION);
+        let expected = if is_protected { "public, max-age=60" } else { "private, max-age=60" };
+        assert_eq!(response.headers()[header::CACHE_CONTROL], expected, "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_verdict_that_was_waited_for_is_private_too() {
+    let judge = async |_: AccessToken| {
+        tokio::task::yield_now().await;
+        Ok::<_, Rejection>(Validated::from(Principal::new("alice")))
+    };
+    let location = TokenLocation::cookie("at").unwrap();
+    let layer = RequireToken::new("api", judge).unwrap().with_locations([location.clone()]);
+    let service = layer.unwrap().layer(service_fn(public));
+    let response = service.oneshot(request(&location, TOKEN)).await.unwrap();
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "private, max-age=60");
 }
 
 /// A token that is too long is refused as such, whatever it is made of: nothing looks at it.

@@ -122,21 +122,21 @@ fn clean<B>(
     position: Position,
 ) -> CacheControl {
     let sources = &settings.sources;
-    let mut in_query = matches!(position, Position::Query(_));
+    let mut is_protected = extract::is_authorization(sources.location(location), &position);
     strip::strip_token(request, sources.location(location), position, settings.strip);
     if sources.first_wins {
         // The other tokens would leak where they are, too.
         for location in sources.locations() {
             let head = RequestHead::from_request(request);
             if let Some(name) = extract::parameter(head, location, sources) {
-                in_query |= strip::strip_parameter(request, name, settings.strip);
+                is_protected &= !strip::strip_parameter(request, name, settings.strip);
                 continue;
             }
             let Ok(Some((_, position))) = extract::read(head, location, sources) else { continue };
             strip::strip_token(request, location, position, settings.strip);
         }
     }
-    if in_query { CacheControl::Private } else { CacheControl::Unchanged }
+    if is_protected { CacheControl::Unchanged } else { CacheControl::Private }
 }
 
 /// Records a good token, and hands it on in the extensions.

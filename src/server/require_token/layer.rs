@@ -150,6 +150,9 @@ impl<V> RequireToken<V> {
     /// Sets where tokens are read. Defaults to [`TokenLocation::Bearer`] alone. The query is read of
     /// GET and HEAD requests only, and of the CONNECT of a WebSocket over HTTP/2 (RFC 8441).
     ///
+    /// The response to a token that was not in `Authorization` gets `Cache-Control: private`, unless
+    /// it has `no-store`: caches recognise such a token as a credential nowhere else (RFC 9111 §3.5).
+    ///
     /// # Errors
     ///
     /// When `locations` is empty.

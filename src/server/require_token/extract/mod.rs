@@ -14,6 +14,7 @@ mod sources;
 mod tests;
 mod websocket;
 
+pub(super) use header::is_authorization;
 pub(in crate::server) use header::{
     bearer_credentials, bearer_header, has_unread_token, header_name,
 };
