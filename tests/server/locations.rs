@@ -6,7 +6,7 @@ use http_body_util::Full;
 use std::convert::Infallible;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_oauth2::{
-    AccessToken, TokenLocation,
+    AccessToken, Challenge, TokenLocation,
     server::{BufferForm, RequireToken},
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
 };
@@ -126,6 +126,37 @@ async fn an_answer_to_a_verdict_that_was_waited_for_is_private_too() {
     let service = layer.unwrap().layer(service_fn(public));
     let response = service.oneshot(request(&location, TOKEN)).await.unwrap();
     assert_eq!(response.headers()[header::CACHE_CONTROL], "private, max-age=60");
+}
+
+#[tokio::test]
+async fn a_dpop_token_beside_a_token_in_another_location_is_a_second_credential() {
+    for location in locations() {
+        if request(&location, TOKEN).headers().contains_key(header::AUTHORIZATION) {
+            continue;
+        }
+        for layer in [
+            layer([location.clone()]),
+            layer([TokenLocation::Bearer, location.clone()]),
+            layer([location.clone()]).allow_anonymous(),
+            layer([location.clone()]).dangerous_pass_bad_tokens_as_anonymous(),
+        ] {
+            for token in [TOKEN, "tok-unknown"] {
+                for authorization in ["DPoP abc", "dpop  abc", "DPoP"] {
+                    let mut request = request(&location, token);
+                    let value = authorization.parse().unwrap();
+                    request.headers_mut().insert(header::AUTHORIZATION, value);
+                    let response = answer(&layer, request).await;
+                    assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{location:?}");
+                    let challenge = &Challenge::from_headers(response.headers())[0];
+                    assert_eq!(challenge.param("error"), Some("invalid_request"));
+                }
+            }
+        }
+        // Others are not ours to read.
+        let mut request = request(&location, TOKEN);
+        request.headers_mut().insert(header::AUTHORIZATION, "DPoPx abc".parse().unwrap());
+        assert_eq!(answer(&layer([location]), request).await.status(), StatusCode::OK);
+    }
 }
 
 /// A token that is too long is refused as such, whatever it is made of: nothing looks at it.

@@ -29,7 +29,7 @@ use tower_layer::Layer;
 /// | request | response |
 /// |---|---|
 /// | no token, or a scheme that is not read | 401, challenge without `error` |
-/// | malformed, repeated, in two locations | 400 `invalid_request` |
+/// | malformed, repeated, in two locations, beside `Authorization: DPoP` | 400 `invalid_request` |
 /// | unknown, expired, revoked, longer than 16 KiB | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot judge the token | 503, `Retry-After` |
@@ -183,7 +183,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Takes the first of several tokens, in the order of [`with_locations`](Self::with_locations),
-    /// and ignores the others. Defaults to refusing such requests.
+    /// and ignores the others, one of the scheme `DPoP` included. Defaults to refusing such requests.
     ///
     /// The layer removes the other well-formed tokens like the first, and every query parameter of
     /// that name, even a repeated or malformed one.
@@ -225,7 +225,8 @@ impl<V> RequireToken<V> {
     /// in their extensions. Defaults to refusing them with 401.
     ///
     /// A token that is presented must still be good. Credentials of a scheme that is not read count
-    /// as none, `DPoP` excepted.
+    /// as none, `DPoP` excepted: alone they are refused with 401, and beside a token in another
+    /// location with 400.
     pub fn allow_anonymous(self) -> Self {
         self.change(|settings| settings.mode = Mode::Optional)
     }

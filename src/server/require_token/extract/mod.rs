@@ -71,7 +71,8 @@ type Read<'a> = Result<Option<(Cow<'a, str>, Position)>, Rejection>;
 ///
 /// # Errors
 ///
-/// When the token is malformed, too long, repeated, in two locations, or sent by another site.
+/// When the token is malformed, too long, repeated, in two locations, beside one of a scheme that is
+/// not read, or sent by another site.
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
@@ -95,6 +96,12 @@ pub(super) fn extract<'a, 's>(
         if found.replace(next).is_some() {
             return Err(several());
         }
+    }
+    let is_elsewhere = |found: &ExtractedToken<'_>| {
+        !is_authorization(sources.location(found.location), &found.position)
+    };
+    if found.as_ref().is_some_and(is_elsewhere) && has_unread_token(head) {
+        return Err(several());
     }
     Ok(found)
 }
