@@ -14,8 +14,8 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, RenderRefusals, RequireToken, ResourceMetadata,
-        TokenEnd,
+        Anonymous, AuditEvent, Authenticated, BufferForm, RenderRefusals, RequireToken,
+        ResourceMetadata, TokenEnd,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
@@ -227,32 +227,35 @@ async fn a_form_is_handed_on_byte_for_byte_up_to_its_limit() {
     }
 }
 
+/// A body that fails, or that is a whole one.
+#[derive(Default)]
+struct Broken(bool);
+
+impl From<Bytes> for Broken {
+    fn from(_: Bytes) -> Self {
+        Self(false)
+    }
+}
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(self.0.then(|| Err(std::io::Error::other("reset"))))
+    }
+}
+
+async fn unbroken(_: Request<Broken>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::default())
+}
+
 #[tokio::test]
 async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault() {
-    /// A body that fails, or that is a whole one.
-    #[derive(Default)]
-    struct Broken(bool);
-
-    impl From<Bytes> for Broken {
-        fn from(_: Bytes) -> Self {
-            Self(false)
-        }
-    }
-
-    impl http_body::Body for Broken {
-        type Data = Bytes;
-        type Error = std::io::Error;
-
-        fn poll_frame(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-            std::task::Poll::Ready(self.0.then(|| Err(std::io::Error::other("reset"))))
-        }
-    }
-
-    let inner =
-        service_fn(async |_: Request<Broken>| Ok::<_, Infallible>(Response::new(Body::default())));
+    let inner = service_fn(unbroken);
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let broken = || form("").map(|_| Broken(true));
     let buffered = BufferForm::default().layer(require.layer(inner));
@@ -316,6 +319,38 @@ async fn an_audit_has_one_event_a_decision_without_the_token() {
     for event in events.iter() {
         assert!(!event.5.contains(TOKEN) && !event.5.contains("tok-unknown"), "{}", event.5);
     }
+}
+
+/// The rejections that an audit was told of.
+fn audit() -> (Arc<Mutex<Vec<RejectionKind>>>, impl Fn(&AuditEvent<'_>) + Clone) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = events.clone();
+    let hook = move |event: &AuditEvent<'_>| {
+        assert!(!event.allowed && event.token_id.is_none() && event.principal.is_none());
+        told.lock().unwrap().extend(event.rejection);
+    };
+    (events, hook)
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_read_is_audited() {
+    let (events, hook) = audit();
+    let require = layer().with_locations([TokenLocation::Form]).unwrap().with_audit(hook.clone());
+    let buffer = BufferForm::new(32).with_audit(hook);
+    for (body, kind) in [
+        ("access_token=mF_9.B5f-4.1JqM&a=too-long", RejectionKind::TooLarge),
+        ("access_token=a&access_token=b", RejectionKind::Malformed),
+        ("a=b", RejectionKind::Missing),
+    ] {
+        let service = buffer.layer(require.layer(service_fn(echo)));
+        let response = service.oneshot(form(body)).await.unwrap();
+        assert_eq!(response.extensions().get().map(Rejection::kind), Some(kind));
+        assert_eq!(*events.lock().unwrap(), [kind]);
+        events.lock().unwrap().clear();
+    }
+    let broken = buffer.layer(require.layer(service_fn(unbroken)));
+    assert_eq!(broken.oneshot(form("").map(|_| Broken(true))).await.unwrap().status(), 400);
+    assert_eq!(*events.lock().unwrap(), [RejectionKind::Malformed]);
 }
 
 #[tokio::test]

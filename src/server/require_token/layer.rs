@@ -333,7 +333,9 @@ impl<V> RequireToken<V> {
     }
 
     /// Calls `hook` after every decision, those of policies and extractors below included. The
-    /// request waits for it, so it must be quick. Defaults to none.
+    /// request waits for it, so it must be quick. Defaults to none. A
+    /// [`BufferForm`](crate::server::BufferForm) is above this layer, and takes a
+    /// [hook](crate::server::BufferForm::with_audit) for its own refusals.
     pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
     }
