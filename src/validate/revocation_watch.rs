@@ -38,6 +38,14 @@ impl RevocationWatch {
         }
     }
 
+    /// Returns `true` if one of the lists revokes the token, which is of `principal`.
+    pub(super) fn is_revoked(&self, principal: &Principal) -> bool {
+        self.first.get().is_some_and(|watched| {
+            watched.list.is_fingerprint_revoked(&watched.token, principal)
+                || watched.next.is_revoked(principal)
+        })
+    }
+
     /// Waits until one of the lists revokes the token, which is of `principal`.
     pub(super) fn revoked<'a>(
         &'a self,

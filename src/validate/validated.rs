@@ -79,6 +79,19 @@ impl<C> Validated<C> {
         &self.watch
     }
 
+    /// Checks that the token was not revoked, by its validator or by a list above it, and is good at
+    /// `now`.
+    pub(crate) fn check_end(&self, now: SystemTime) -> Result<(), Rejection> {
+        let revoked = self.revocation.as_ref().is_some_and(Revocation::is_revoked);
+        if revoked || self.watch.is_revoked(&self.principal) {
+            return Err(Rejection::revoked());
+        }
+        match self.good_until.is_some_and(|end| now >= end) {
+            true => Err(Rejection::expired()),
+            false => Ok(()),
+        }
+    }
+
     /// Waits until the token is revoked, by its validator or by a list above it.
     pub(crate) async fn revoked(&self) {
         let own = async {

@@ -1,8 +1,6 @@
 //! The grammar of presented tokens, `b64token` of
 //! [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1).
 
-use super::token::MAX_TOKEN_LEN;
-
 /// How many bytes are checked together. Without a branch between them the compiler emits vector
 /// instructions, a ninth as many.
 const CHUNK: usize = 32;
@@ -24,10 +22,6 @@ pub(crate) fn is_valid(token: &[u8]) -> bool {
 fn are_body(bytes: &[u8]) -> bool {
     let are = |is: fn(u8) -> bool| bytes.iter().fold(true, |all, byte| all & is(*byte));
     are(is_usual) || are(is_body)
-}
-
-pub(crate) fn is_too_long(token: &str) -> bool {
-    token.len() > MAX_TOKEN_LEN
 }
 
 /// The bytes of JWTs and of most other tokens, and `/`: fewer comparisons.

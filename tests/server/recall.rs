@@ -106,7 +106,7 @@ async fn what_is_not_known_is_judged_as_ever() {
         ("Bearer known,", 400),
         ("Bearer known x", 400),
         ("Bearer", 400),
-        (&long, 400),
+        (&long, 401),
         ("Basic known", 401),
         ("known", 401),
         ("", 401),

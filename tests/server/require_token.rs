@@ -16,8 +16,8 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
-        Anonymous, Authenticated, BufferForm, BufferFormBody, RenderRefusals, RequireToken,
-        ResourceMetadata, TokenEnd,
+        Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RenderRefusals,
+        RequireToken, ResourceMetadata, TokenEnd,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
@@ -263,23 +263,23 @@ async fn a_form_and_any_other_body_keep_their_trailers() {
     }
 }
 
+/// A body that fails.
+struct Broken;
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(Some(Err(std::io::Error::other("reset"))))
+    }
+}
+
 #[tokio::test]
 async fn a_form_that_breaks_off_is_refused_and_one_without_a_buffer_is_our_fault() {
-    /// A body that fails.
-    struct Broken;
-
-    impl HttpBody for Broken {
-        type Data = Bytes;
-        type Error = std::io::Error;
-
-        fn poll_frame(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
-            std::task::Poll::Ready(Some(Err(std::io::Error::other("reset"))))
-        }
-    }
-
     let require = layer().with_locations([TokenLocation::Form]).unwrap();
     let broken = || form("").map(|_| Broken);
     let buffered = BufferForm::default().layer(require.layer(service_fn(collect)));
@@ -404,6 +404,38 @@ async fn an_audit_has_one_event_a_decision_without_the_token() {
     for event in events.iter() {
         assert!(!event.5.contains(TOKEN) && !event.5.contains("tok-unknown"), "{}", event.5);
     }
+}
+
+/// The rejections that an audit was told of.
+fn audit() -> (Arc<Mutex<Vec<RejectionKind>>>, impl Fn(&AuditEvent<'_>) + Clone) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = events.clone();
+    let hook = move |event: &AuditEvent<'_>| {
+        assert!(!event.allowed && event.token_id.is_none() && event.principal.is_none());
+        told.lock().unwrap().extend(event.rejection);
+    };
+    (events, hook)
+}
+
+#[tokio::test]
+async fn a_form_that_cannot_be_read_is_audited() {
+    let (events, hook) = audit();
+    let require = layer().with_locations([TokenLocation::Form]).unwrap().with_audit(hook.clone());
+    let buffer = BufferForm::new(32).with_audit(hook);
+    for (body, kind) in [
+        ("access_token=mF_9.B5f-4.1JqM&a=too-long", RejectionKind::TooLarge),
+        ("access_token=a&access_token=b", RejectionKind::Malformed),
+        ("a=b", RejectionKind::Missing),
+    ] {
+        let service = buffer.layer(require.layer(service_fn(collect)));
+        let response = service.oneshot(form(body)).await.unwrap();
+        assert_eq!(response.extensions().get().map(Rejection::kind), Some(kind));
+        assert_eq!(*events.lock().unwrap(), [kind]);
+        events.lock().unwrap().clear();
+    }
+    let broken = buffer.layer(require.layer(service_fn(collect)));
+    assert_eq!(broken.oneshot(form("").map(|_| Broken)).await.unwrap().status(), 400);
+    assert_eq!(*events.lock().unwrap(), [RejectionKind::Malformed]);
 }
 
 #[tokio::test]

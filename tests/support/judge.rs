@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, SystemTime},
 };
@@ -32,6 +32,7 @@ struct State {
     asked: AtomicUsize,
     generation: AtomicU64,
     leeway: Duration,
+    takes_expired: AtomicBool,
     /// One permit for each answer; nothing where answers are there at once.
     gate: Option<Arc<Semaphore>>,
     changes: bool,
@@ -73,6 +74,11 @@ impl Judge {
         self.0.generation.fetch_add(1, SeqCst);
     }
 
+    /// Finds expired tokens good, and refuses them at each recheck.
+    pub(crate) fn take_expired_tokens(&self) {
+        self.0.takes_expired.store(true, SeqCst);
+    }
+
     pub(crate) fn let_answer(&self) {
         self.0.gate.as_ref().unwrap().add_permits(1);
     }
@@ -91,6 +97,9 @@ impl Judge {
             None => return Err(Rejection::unknown()),
         };
         let mut validated = Validated::from(principal);
+        if self.0.takes_expired.load(SeqCst) {
+            validated = validated.with_good_until(None);
+        }
         if let Some(revocation) = self.0.revocations.lock().unwrap().get(token) {
             validated = validated.with_revocation(revocation.clone());
         }

@@ -10,7 +10,7 @@ use crate::{
 use std::{fmt, sync::Arc};
 
 /// The decision of a [`RequireToken`](crate::server::RequireToken) about one request, or the refusal of
-/// a layer or extractor below it. It does not contain the token.
+/// a layer or extractor around or below it. It does not contain the token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct AuditEvent<'a> {

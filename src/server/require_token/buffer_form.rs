@@ -1,4 +1,6 @@
 use super::{
+    AuditEvent,
+    audit::Auditor,
     extract::form::{self, FormToken},
     refuse,
 };
@@ -24,7 +26,8 @@ use tower_service::Service;
 /// 1. The layer reads the body of a POST, PUT or PATCH with the content type
 ///    `application/x-www-form-urlencoded`. All other requests pass as they are.
 /// 2. The inner service gets the same bytes and trailers, in a [`BufferFormBody`].
-/// 3. A form that is too long is refused with 413, one that breaks off with 400.
+/// 3. A form that is too long is refused with 413, one that breaks off with 400. Both are counted,
+///    logged and [audited](Self::with_audit).
 /// 4. While the layer reads a body, it gives up the inner service's reservation. It polls the service
 ///    ready again before the call.
 ///
@@ -52,16 +55,25 @@ use tower_service::Service;
 ///     .route_layer(ServiceBuilder::new().layer(BufferForm::default()).layer(require));
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct BufferForm {
     limit: usize,
+    auditor: Option<Auditor>,
 }
 
 impl BufferForm {
     /// Creates a layer for forms of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit }
+        Self { limit, auditor: None }
+    }
+
+    /// Calls `hook` after every refusal of this layer, which is above that of
+    /// [`RequireToken::with_audit`](crate::server::RequireToken::with_audit). The request waits for
+    /// it, so it must be quick. Defaults to none.
+    pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.auditor = Some(Auditor::new(hook));
+        self
     }
 }
 
@@ -75,7 +87,7 @@ impl<S> Layer<S> for BufferForm {
     type Service = BufferFormService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BufferFormService { inner, limit: self.limit }
+        BufferFormService { inner, layer: self.clone() }
     }
 }
 
@@ -83,7 +95,7 @@ impl<S> Layer<S> for BufferForm {
 #[derive(Clone, Debug)]
 pub struct BufferFormService<S> {
     inner: S,
-    limit: usize,
+    layer: BufferForm,
 }
 
 impl<S> BufferFormService<S> {
@@ -117,14 +129,14 @@ where
         // The token is not checked yet: the request holds no reservation while its body arrives.
         self.inner = self.inner.clone();
         let mut inner = self.inner.clone();
-        let limit = self.limit;
+        let BufferForm { limit, auditor } = self.layer.clone();
         BufferFormFuture {
             state: State::Buffering {
                 buffering: Box::pin(async move {
                     let (parts, body) = request.into_parts();
                     let form = match form::collect(body, limit).await {
                         Ok(form) => form,
-                        Err(rejection) => return Ok(refuse::without_settings(rejection)),
+                        Err(rejection) => return Ok(refuse::audited(auditor.as_ref(), rejection)),
                     };
                     let trailers = form.trailers().cloned();
                     let form = form.to_bytes();

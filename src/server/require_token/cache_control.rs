@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CacheControl {
     Unchanged,
-    /// Keeps shared caches from storing the response to a URI that held a token (RFC 6750 §2.3).
+    /// Keeps shared caches from storing the response to a token that was not in `Authorization`, as
+    /// RFC 6750 §2.3 says of one in the query. RFC 9111 §3.5 protects `Authorization` alone.
     Private,
 }
 

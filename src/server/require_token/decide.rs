@@ -12,10 +12,10 @@ use super::{
 use crate::{
     RequestHead,
     observe::Outcome,
-    validate::{Rejection, RejectionKind, ValidateToken, Validated, Verdict},
+    validate::{CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
 };
 use http::{Request, header::AUTHORIZATION};
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// Admits a request, or refuses it.
 pub(super) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
@@ -66,12 +66,33 @@ pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
             admit(settings, request, location, id, validated);
             Ok(cache_control)
         }
-        Err(rejection) if settings.mode == Mode::Lenient && is_bad(rejection.kind()) => {
+        Err(rejection) if is_ignored(settings, &rejection) => {
             admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
             Ok(clean(settings, request, presented.location, presented.position))
         }
         Err(rejection) => Err(Refusal { rejection, token: presented.details(settings) }),
     }
+}
+
+/// Returns `true` if a request with this verdict goes on to the inner service.
+pub(super) fn admits<C>(settings: &Settings, verdict: &Verdict<C>) -> bool {
+    verdict.as_ref().map_or_else(|rejection| is_ignored(settings, rejection), |_| true)
+}
+
+/// Makes a good verdict a refusal if the token has ended since. Returns `false` if the token has to
+/// be judged again, because `generation` is no longer that of the validator or a recheck fails.
+pub(super) fn still_holds<C>(
+    verdict: &mut Verdict<C>,
+    support: &dyn CacheSupport<C>,
+    generation: u64,
+    now: SystemTime,
+) -> bool {
+    let Ok(validated) = verdict else { return true };
+    if let Err(rejection) = validated.check_end(now) {
+        *verdict = Err(rejection);
+        return true;
+    }
+    generation == support.generation() && support.recheck(validated, now).is_ok()
 }
 
 /// Fast path: admits `request` if its token is where most are and `validator` remembers the very
@@ -101,21 +122,21 @@ fn clean<B>(
     position: Position,
 ) -> CacheControl {
     let sources = &settings.sources;
-    let mut in_query = matches!(position, Position::Query(_));
+    let mut is_protected = extract::is_authorization(sources.location(location), &position);
     strip::strip_token(request, sources.location(location), position, settings.strip);
     if sources.first_wins {
         // The other tokens would leak where they are, too.
         for location in sources.locations() {
             let head = RequestHead::from_request(request);
             if let Some(name) = extract::parameter(head, location, sources) {
-                in_query |= strip::strip_parameter(request, name, settings.strip);
+                is_protected &= !strip::strip_parameter(request, name, settings.strip);
                 continue;
             }
             let Ok(Some((_, position))) = extract::read(head, location, sources) else { continue };
             strip::strip_token(request, location, position, settings.strip);
         }
     }
-    if in_query { CacheControl::Private } else { CacheControl::Unchanged }
+    if is_protected { CacheControl::Unchanged } else { CacheControl::Private }
 }
 
 /// Records a good token, and hands it on in the extensions.
@@ -143,13 +164,14 @@ fn admit_anonymous<B>(
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 
-/// Returns `true` if the token was judged and is not good.
-fn is_bad(kind: RejectionKind) -> bool {
-    matches!(
-        kind,
+/// Returns `true` if the token was judged, is not good, and counts as none.
+fn is_ignored(settings: &Settings, rejection: &Rejection) -> bool {
+    let is_bad = matches!(
+        rejection.kind(),
         RejectionKind::NotMine
             | RejectionKind::Invalid
             | RejectionKind::Expired
             | RejectionKind::Revoked
-    )
+    );
+    is_bad && settings.mode == Mode::Lenient
 }

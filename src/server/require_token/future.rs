@@ -1,12 +1,13 @@
 use super::{
     cache_control::CacheControl,
     decide::{self, PresentedToken},
+    extract::extract,
     settings::Settings,
 };
 use crate::{
-    RequestHead, Sleep,
+    Answer, RequestHead, Sleep,
     server::AnsweredFuture,
-    validate::{Rejection, ValidateToken},
+    validate::{Rejection, ValidateToken, Verdict},
 };
 use http::{Request, Response};
 use std::{
@@ -14,7 +15,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tower_service::Service;
 
@@ -42,7 +43,10 @@ pin_project_lite::pin_project! {
             #[pin]
             verdict: V::Future,
             // Boxed: only a verdict that takes I/O gets here, and the future stays small.
-            pending: Option<Box<PendingRequest<S, B>>>,
+            pending: Option<Box<PendingRequest<S, V, B>>>,
+        },
+        Waiting {
+            pending: Option<Box<PendingRequest<S, V, B>>>,
         },
         Answering {
             #[pin]
@@ -52,31 +56,125 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// A request that waits for its verdict.
-pub(super) struct PendingRequest<S, B> {
-    /// Polled ready.
+/// A request that waits for its verdict, then for its turn at the inner service.
+pub(super) struct PendingRequest<S, V: ValidateToken, B> {
+    /// Holds no reservation while the request waits for its verdict.
     inner: S,
+    validator: Arc<V>,
     request: Request<B>,
     presented: PresentedToken,
     settings: Arc<Settings>,
     /// `None` without timers.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Until there is one, that the validator cannot judge the token.
+    verdict: Verdict<V::Claims>,
+    /// That of the validator at the verdict.
+    generation: u64,
+    has_waited: bool,
+    is_judged_again: bool,
 }
 
-impl<S, B> PendingRequest<S, B> {
+impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
     pub(super) fn new(
         inner: S,
+        validator: Arc<V>,
         request: Request<B>,
         presented: PresentedToken,
         settings: Arc<Settings>,
     ) -> Self {
-        let timed = settings.clock.has_timers();
-        let deadline = timed.then(|| Box::pin(settings.clock.sleep(settings.timeout)));
-        Self { inner, request, presented, settings, deadline }
+        let (deadline, verdict) = (deadline(&settings), Err(Rejection::unavailable(None)));
+        let (generation, has_waited, is_judged_again) = (0, false, false);
+        Self {
+            inner,
+            validator,
+            request,
+            presented,
+            settings,
+            deadline,
+            verdict,
+            generation,
+            has_waited,
+            is_judged_again,
+        }
     }
 
-    fn is_too_late(&mut self, cx: &mut Context<'_>) -> bool {
-        self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
+    fn poll_verdict(&mut self, verdict: Pin<&mut V::Future>, cx: &mut Context<'_>) -> Poll<()> {
+        match verdict.poll(cx) {
+            Poll::Ready(verdict) => self.verdict = verdict,
+            Poll::Pending => match &mut self.deadline {
+                Some(deadline) => ready!(deadline.as_mut().poll(cx)),
+                None => return Poll::Pending,
+            },
+        }
+        self.generation = self.validator.cache_support().generation();
+        Poll::Ready(())
+    }
+}
+
+fn deadline(settings: &Settings) -> Option<Pin<Box<Sleep>>> {
+    let clock = &settings.clock;
+    clock.has_timers().then(|| Box::pin(clock.sleep(settings.timeout)))
+}
+
+impl<S, V, B, R> PendingRequest<S, V, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    V: ValidateToken,
+    R: Default,
+{
+    /// Waits for a turn if the verdict admits the request, and refuses it at once otherwise.
+    fn after_verdict(self: Box<Self>) -> State<S, V, B> {
+        match decide::admits(&self.settings, &self.verdict) {
+            true => State::Waiting { pending: Some(self) },
+            false => (*self).decided(),
+        }
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let ready = self.inner.poll_ready(cx);
+        self.has_waited |= ready.is_pending();
+        ready
+    }
+
+    fn after_turn(mut self: Box<Self>) -> State<S, V, B> {
+        if self.has_waited {
+            let (support, now) = (self.validator.cache_support(), self.settings.clock.wall());
+            let holds = decide::still_holds(&mut self.verdict, support, self.generation, now);
+            // Once: one validator of a chain may refuse at each recheck what another found good.
+            if !holds && !self.is_judged_again {
+                return self.judged_again();
+            }
+        }
+        (*self).decided()
+    }
+
+    fn judged_again(mut self: Box<Self>) -> State<S, V, B> {
+        self.is_judged_again = true;
+        self.has_waited = false;
+        self.verdict = Err(Rejection::unavailable(None));
+        let head = RequestHead::from_request(&self.request);
+        if let Ok(Some(extracted)) = extract(head, &self.settings.sources) {
+            match self.validator.validate(&extracted.token, head) {
+                Answer::Ready(verdict) => self.verdict = verdict,
+                Answer::Pending(verdict) => {
+                    self.inner = self.inner.clone();
+                    self.deadline = deadline(&self.settings);
+                    return State::Validating { verdict, pending: Some(self) };
+                }
+            }
+        }
+        (*self).decided()
+    }
+
+    fn decided(self) -> State<S, V, B> {
+        let Self { mut inner, mut request, presented, settings, verdict, .. } = self;
+        match decide::by_verdict(&settings, &mut request, presented, verdict) {
+            Ok(cache_control) => State::calling(inner.call(request), cache_control),
+            Err(refusal) => {
+                let head = RequestHead::from_request(&request);
+                State::refused(refusal.into_response(&settings, head))
+            }
+        }
     }
 }
 
@@ -85,7 +183,7 @@ where
     S: Service<Request<B>>,
     V: ValidateToken,
 {
-    pub(super) fn validating(verdict: V::Future, pending: PendingRequest<S, B>) -> Self {
+    pub(super) fn validating(verdict: V::Future, pending: PendingRequest<S, V, B>) -> Self {
         Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
@@ -115,7 +213,7 @@ where
 
 impl<S, V, B, R> Future for ResponseFuture<S, V, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     V: ValidateToken,
     R: Default,
 {
@@ -126,24 +224,16 @@ where
             let next = match self.as_mut().project().state.project() {
                 StateProjection::Validating { verdict, pending } => {
                     let Some(waiting) = pending.as_mut() else { return Poll::Pending };
-                    let verdict = match verdict.poll(cx) {
-                        Poll::Ready(verdict) => verdict,
-                        Poll::Pending if waiting.is_too_late(cx) => {
-                            Err(Rejection::unavailable(None))
-                        }
-                        Poll::Pending => return Poll::Pending,
-                    };
+                    ready!(waiting.poll_verdict(verdict, cx));
                     // Taken once: the state is replaced below.
                     let Some(pending) = pending.take() else { return Poll::Pending };
-                    let PendingRequest { mut inner, mut request, presented, settings, .. } =
-                        *pending;
-                    match decide::by_verdict(&settings, &mut request, presented, verdict) {
-                        Ok(cache_control) => State::calling(inner.call(request), cache_control),
-                        Err(refusal) => {
-                            let head = RequestHead::from_request(&request);
-                            State::refused(refusal.into_response(&settings, head))
-                        }
-                    }
+                    pending.after_verdict()
+                }
+                StateProjection::Waiting { pending } => {
+                    let Some(waiting) = pending.as_mut() else { return Poll::Pending };
+                    ready!(waiting.poll_turn(cx))?;
+                    let Some(pending) = pending.take() else { return Poll::Pending };
+                    pending.after_turn()
                 }
                 StateProjection::Answering { response, cache_control } => {
                     // Changed in place: taken out of the answer, the response would be moved twice.

@@ -29,12 +29,23 @@ use tower_layer::Layer;
 /// | request | response |
 /// |---|---|
 /// | no token, or a scheme that is not read | 401, challenge without `error` |
-/// | malformed, repeated, in two locations | 400 `invalid_request` |
-/// | unknown, expired, revoked | 401 `invalid_token` |
+/// | malformed, repeated, in two locations, beside `Authorization: DPoP` | 400 `invalid_request` |
+/// | unknown, expired, revoked, longer than 16 KiB | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot judge the token | 503, `Retry-After` |
 /// | the validator fails | 500 |
 /// | any of these, to a call of [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+///
+/// # Reservations
+///
+/// A verdict that is ready, such as a cached one, is used with the reservation of the inner service
+/// that `poll_ready` made, which a refusal gives back. While a verdict is pending, the request holds
+/// no reservation: bad tokens use up no limit below this layer. A request with a good verdict then
+/// polls a clone of the inner service ready, which takes as long as that service likes. If it had to
+/// wait, the expiry and the revocation of its token are checked after the wait, and a token whose
+/// verdict may no longer hold ([`recheck`](crate::validate::CacheSupport::recheck),
+/// [`generation`](crate::validate::CacheSupport::generation)) is validated once more. The service asks
+/// for `S: Clone` for this.
 ///
 /// # gRPC
 ///
@@ -143,6 +154,9 @@ impl<V> RequireToken<V> {
     /// GET and HEAD requests only, and of the CONNECT of a WebSocket over HTTP/2 (RFC 8441). The tokens
     /// in the query of any other request, a preflight included, are removed and never count.
     ///
+    /// The response to a token that was not in `Authorization` gets `Cache-Control: private`, unless
+    /// it has `no-store`: caches recognise such a token as a credential nowhere else (RFC 9111 §3.5).
+    ///
     /// # Errors
     ///
     /// When `locations` is empty.
@@ -174,7 +188,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Takes the first of several tokens, in the order of [`with_locations`](Self::with_locations),
-    /// and ignores the others. Defaults to refusing such requests.
+    /// and ignores the others, one of the scheme `DPoP` included. Defaults to refusing such requests.
     ///
     /// The layer removes the other well-formed tokens like the first, and every query parameter of
     /// that name, even a repeated or malformed one.
@@ -216,7 +230,8 @@ impl<V> RequireToken<V> {
     /// in their extensions. Defaults to refusing them with 401.
     ///
     /// A token that is presented must still be good. Credentials of a scheme that is not read count
-    /// as none, `DPoP` excepted.
+    /// as none, `DPoP` excepted: alone they are refused with 401, and beside a token in another
+    /// location with 400.
     pub fn allow_anonymous(self) -> Self {
         self.change(|settings| settings.mode = Mode::Optional)
     }
@@ -236,7 +251,8 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.preflights_pass = true)
     }
 
-    /// Sets how long the validator may take before the layer responds with 503. Defaults to 10 s.
+    /// Sets how long the validator may take before the layer responds with 503. The wait for the inner
+    /// service does not count. Defaults to 10 s.
     pub fn with_validator_timeout(self, timeout: Duration) -> Self {
         self.change(|settings| settings.timeout = timeout)
     }
@@ -325,7 +341,9 @@ impl<V> RequireToken<V> {
     }
 
     /// Calls `hook` after every decision, those of policies and extractors below included. The
-    /// request waits for it, so it must be quick. Defaults to none.
+    /// request waits for it, so it must be quick. Defaults to none. A
+    /// [`BufferForm`](crate::server::BufferForm) is above this layer, and takes a
+    /// [hook](crate::server::BufferForm::with_audit) for its own refusals.
     pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
         self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
     }

@@ -3,7 +3,7 @@
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
 use super::{
-    audit::{self, TokenDetails},
+    audit::{self, Auditor, TokenDetails},
     extract::ExtractError,
     grpc,
     settings::Settings,
@@ -52,7 +52,12 @@ impl<'s> From<ExtractError<'s>> for Refusal<'s> {
 /// Refuses a request without the settings of a [`RequireToken`](crate::server::RequireToken): the
 /// response has no challenge, and no audit hook sees it.
 pub(in crate::server) fn without_settings<R: Default>(rejection: Rejection) -> Response<R> {
-    audit::record(None, Outcome::Rejected, Some(&rejection), TokenDetails::default());
+    audited(None, rejection)
+}
+
+/// As [`without_settings`], with an audit hook.
+pub(super) fn audited<R: Default>(auditor: Option<&Auditor>, rejection: Rejection) -> Response<R> {
+    audit::record(auditor, Outcome::Rejected, Some(&rejection), TokenDetails::default());
     let mut response = response(uncached::headers(), &rejection);
     response.extensions_mut().insert(rejection);
     response

@@ -14,7 +14,7 @@ use http::{
     header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -78,11 +78,13 @@ where
                         decide::by_verdict(settings, &mut request, presented, verdict)
                     }
                     Answer::Pending(verdict) => {
-                        let clone = self.inner.clone();
-                        // The service that was polled ready is the one to call; the clone is not.
-                        let inner = mem::replace(&mut self.inner, clone);
+                        // A clone holds no reservation: while a token is judged, its request takes
+                        // no capacity of the inner service.
+                        self.inner = self.inner.clone();
+                        let (inner, validator) = (self.inner.clone(), self.validator.clone());
                         let settings = settings.clone();
-                        let pending = PendingRequest::new(inner, request, presented, settings);
+                        let pending =
+                            PendingRequest::new(inner, validator, request, presented, settings);
                         return ResponseFuture::validating(verdict, pending);
                     }
                 }

@@ -1,8 +1,8 @@
 //! A token in Basic credentials
 //! ([RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
 
-use super::{BAD_SYNTAX, Sources, token_in};
-use crate::{TokenLocation, validate::Rejection};
+use super::{BAD_SYNTAX, Sources, check_length, token_in};
+use crate::{TokenLocation, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -49,6 +49,8 @@ pub(super) fn password(
 
 /// Decodes the `user-pass` of [RFC 7617 §2](https://www.rfc-editor.org/rfc/rfc7617#section-2).
 fn user_pass(credentials: &[u8]) -> Result<String, Rejection> {
+    // Room for the longest token, and for as much beside it.
+    check_length(credentials.len(), 2 * MAX_TOKEN_LEN * 4 / 3)?;
     let decoded = BASE64.decode(credentials).ok();
     let text = decoded.and_then(|decoded| String::from_utf8(decoded).ok());
     let text = text.filter(|text| !text.chars().any(char::is_control));

@@ -1,7 +1,11 @@
 //! A token in a form body ([RFC 6750 §2.2](https://www.rfc-editor.org/rfc/rfc6750#section-2.2)).
 
-use super::{Position, Read, SEVERAL_TOKENS, token_in};
-use crate::{RequestHead, validate::Rejection, vocabulary::location::ACCESS_TOKEN};
+use super::{Position, Read, SEVERAL_TOKENS, check_length, token_in};
+use crate::{
+    RequestHead,
+    validate::Rejection,
+    vocabulary::{location::ACCESS_TOKEN, token::MAX_TOKEN_LEN},
+};
 use http::{Method, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
@@ -20,10 +24,12 @@ pub(in crate::server) struct FormToken(Result<Option<String>, Rejection>);
 impl FormToken {
     pub(in crate::server) fn parse(form: &[u8]) -> Self {
         let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == ACCESS_TOKEN);
-        let token = tokens.next().map(|(_, token)| token.into_owned());
-        Self(match tokens.next() {
-            Some(_) => Err(Rejection::malformed(SEVERAL_TOKENS)),
-            None => Ok(token),
+        Self(match (tokens.next(), tokens.next()) {
+            (_, Some(_)) => Err(Rejection::malformed(SEVERAL_TOKENS)),
+            (Some((_, token)), None) => {
+                check_length(token.len(), MAX_TOKEN_LEN).map(|()| Some(token.into_owned()))
+            }
+            (None, None) => Ok(None),
         })
     }
 }

@@ -13,6 +13,15 @@ pub(in crate::server) fn header_name(location: &TokenLocation) -> &HeaderName {
     }
 }
 
+/// Returns `true` for a token in the `Authorization` header. Shared caches do not store the answer to
+/// a request with one ([RFC 9111 §3.5](https://www.rfc-editor.org/rfc/rfc9111#section-3.5)).
+pub(in crate::server::require_token) fn is_authorization(
+    location: &TokenLocation,
+    position: &Position,
+) -> bool {
+    matches!(position, Position::Header) && header_name(location) == AUTHORIZATION
+}
+
 /// Returns the `Authorization` header if the layer reads nothing else and no header of the request
 /// is repeated. Any other request is left to [`extract`](super::extract).
 pub(in crate::server) fn bearer_header<'r, B>(
@@ -96,7 +105,8 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     }
     match rest.first() {
         None | Some(b' ' | b'\t') => {
-            let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+            let start = rest.iter().take(MAX_TOKEN_LEN);
+            let spaces = start.take_while(|byte| **byte == b' ').count();
             rest.get(spaces..)
         }
         Some(_) => None,

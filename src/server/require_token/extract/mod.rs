@@ -14,13 +14,18 @@ mod sources;
 mod tests;
 mod websocket;
 
+pub(super) use header::is_authorization;
 pub(in crate::server) use header::{
     bearer_credentials, bearer_header, has_unread_token, header_name,
 };
 pub(in crate::server) use query::{parameter, unread_parameter};
 pub(in crate::server) use sources::{LocationIndex, Sources};
 
-use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::b64token};
+use crate::{
+    RequestHead, TokenLocation,
+    validate::Rejection,
+    vocabulary::{b64token, token::MAX_TOKEN_LEN},
+};
 use cross_site::is_cross_site;
 use http::HeaderValue;
 use std::{borrow::Cow, ops::Range};
@@ -66,12 +71,15 @@ type Read<'a> = Result<Option<(Cow<'a, str>, Position)>, Rejection>;
 ///
 /// # Errors
 ///
-/// When the token is malformed, too long, repeated, in two locations, or sent by another site.
+/// When the token is malformed, too long, repeated, in two locations, beside one of a scheme that is
+/// not read, or sent by another site.
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
 ) -> Result<Option<ExtractedToken<'a>>, ExtractError<'s>> {
-    let mut found = None;
+    let mut found: Option<ExtractedToken<'a>> = None;
+    let several =
+        || ExtractError { rejection: Rejection::malformed(SEVERAL_TOKENS), location: None };
     for (index, location) in sources.locations().iter().enumerate() {
         let error = |rejection| ExtractError { rejection, location: Some(location) };
         let Some((token, position)) = read(head, location, sources).map_err(error)? else {
@@ -86,11 +94,14 @@ pub(super) fn extract<'a, 's>(
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
         if found.replace(next).is_some() {
-            return Err(ExtractError {
-                rejection: Rejection::malformed(SEVERAL_TOKENS),
-                location: None,
-            });
+            return Err(several());
         }
+    }
+    let is_elsewhere = |found: &ExtractedToken<'_>| {
+        !is_authorization(sources.location(found.location), &found.position)
+    };
+    if found.as_ref().is_some_and(is_elsewhere) && has_unread_token(head) {
+        return Err(several());
     }
     Ok(found)
 }
@@ -126,12 +137,17 @@ fn is_ambient(location: &TokenLocation) -> bool {
 
 /// Checks that `value` is a token and nothing else.
 fn token_in(value: &[u8]) -> Result<&str, Rejection> {
+    check_length(value.len(), MAX_TOKEN_LEN)?;
     if !b64token::is_valid(value) {
         return Err(Rejection::malformed(BAD_SYNTAX));
     }
-    let token = str::from_utf8(value).map_err(|_| Rejection::malformed(BAD_SYNTAX))?;
-    if b64token::is_too_long(token) {
-        return Err(Rejection::invalid(TOO_LONG));
+    str::from_utf8(value).map_err(|_| Rejection::malformed(BAD_SYNTAX))
+}
+
+/// Refuses `length` bytes with a token in them before anything looks at them.
+fn check_length(length: usize, longest: usize) -> Result<(), Rejection> {
+    match length > longest {
+        true => Err(Rejection::invalid(TOO_LONG)),
+        false => Ok(()),
     }
-    Ok(token)
 }

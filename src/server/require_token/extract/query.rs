@@ -1,11 +1,11 @@
 //! A token in a query parameter
 //! ([RFC 6750 §2.3](https://www.rfc-editor.org/rfc/rfc6750#section-2.3)).
 
-use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, Sources, token_in};
+use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, Sources, check_length, token_in};
 use crate::{
     RequestHead, TokenLocation,
     validate::Rejection,
-    vocabulary::{location::ACCESS_TOKEN, query},
+    vocabulary::{location::ACCESS_TOKEN, query, token::MAX_TOKEN_LEN},
 };
 use http::Method;
 
@@ -58,6 +58,8 @@ pub(super) fn read<'a>(
         }
     }
     let Some((pair, range)) = found else { return Ok(None) };
+    // Each byte may be percent-encoded.
+    check_length(pair.value().map_or(0, str::len), 3 * MAX_TOKEN_LEN)?;
     // A raw `+` is a space to one decoder and a plus to the next: refused, never guessed.
     let value = pair.value().filter(|value| !value.contains('+'));
     let token = value.and_then(query::decode).ok_or(Rejection::malformed(BAD_SYNTAX))?;

@@ -1,8 +1,8 @@
 //! A token among the subprotocols of a WebSocket upgrade
 //! ([RFC 6455 §11.3.4](https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4)).
 
-use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, token_in};
-use crate::{RequestHead, validate::Rejection};
+use super::{BAD_SYNTAX, Position, Read, SEVERAL_TOKENS, check_length, token_in};
+use crate::{RequestHead, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
@@ -59,6 +59,8 @@ fn items(head: RequestHead<'_>) -> Result<Option<Vec<&str>>, Rejection> {
     }
     let mut items = Vec::new();
     for line in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+        // Room for the longest token in base64url, and for as much beside it.
+        check_length(line.len(), 2 * MAX_TOKEN_LEN * 4 / 3)?;
         let line = line.to_str().map_err(|_| Rejection::malformed(BAD_SYNTAX))?;
         items.extend(line.split(',').map(str::trim).filter(|item| !item.is_empty()));
     }
