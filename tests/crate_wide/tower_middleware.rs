@@ -296,7 +296,7 @@ async fn a_token_that_is_judged_holds_no_reservation_and_a_good_one_gets_another
         match poll(&mut call) {
             Poll::Pending => assert_eq!(token, "good"),
             Poll::Ready(refusal) => {
-                assert_eq!((refusal.unwrap().status().as_u16(), token), (401, "bad"))
+                assert_eq!((refusal.unwrap().status().as_u16(), token), (401, "bad"));
             }
         }
         drop(other);
