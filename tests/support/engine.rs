@@ -150,7 +150,16 @@ impl World {
 
     pub(crate) fn answering(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         // 2026-01-01T00:00:00Z.
-        let clock = ManualClock::from_wall(SystemTime::UNIX_EPOCH + seconds(1_767_225_600));
+        Self::with_clock(
+            ManualClock::from_wall(SystemTime::UNIX_EPOCH + seconds(1_767_225_600)),
+            script,
+        )
+    }
+
+    pub(crate) fn with_clock(
+        clock: ManualClock,
+        script: impl FnMut(&Asked) -> Reply + Send + 'static,
+    ) -> Self {
         let start = clock.clock().monotonic();
         let server = TokenServer { script: Box::new(script), requests: Vec::new() };
         let server = Arc::new(Mutex::new(server));
@@ -183,7 +192,12 @@ impl World {
     }
 
     pub(crate) fn endpoint(&self) -> TokenEndpoint {
-        let transport = Transport::new(self.service()).with_clock(self.clock.clock());
+        self.endpoint_over(self.service())
+    }
+
+    /// The token endpoint, reached by `service`.
+    pub(crate) fn endpoint_over(&self, service: TokenService) -> TokenEndpoint {
+        let transport = Transport::new(service).with_clock(self.clock.clock());
         let client = ClientAuthentication::basic("id", "secret");
         let endpoint = TokenEndpoint::new("https://as.example/token", client, transport);
         endpoint.unwrap().with_clock(self.clock.clock())

@@ -29,6 +29,7 @@ mod pauses;
 mod pool;
 mod refresh_race;
 mod rotation;
+mod schedules;
 mod sign_in;
 mod store;
 mod suspect;

@@ -4,10 +4,13 @@
 use crate::engine::{Reply, World, ask, at_once, call, exact, impatient, millis, seconds, settle};
 use std::{
     convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::Poll,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower_oauth2::{
@@ -144,6 +147,83 @@ fn a_newer_token_stays(clock: &ManualClock, cache: &TokenCache, first: &Runtime,
     assert_eq!(complete(second, clock, cache).unwrap(), "T4");
     first.block_on(settle());
     assert_eq!(at_hand(first, cache), "T4");
+}
+
+#[test]
+fn a_fetch_that_was_given_up_before_it_began_asks_for_nothing() {
+    let clock = ManualClock::new();
+    let (cache, fetches) = cache(&clock, RefreshPolicy::default());
+    let (first, second) = (runtime(), runtime());
+    // Its task has not run yet.
+    first.block_on(async {
+        let mut call = pin!(ask(&cache));
+        poll_fn(|cx| Poll::Ready(assert!(call.as_mut().poll(cx).is_pending()))).await;
+    });
+    clock.advance(millis(500));
+    assert_eq!(complete(&second, &clock, &cache).unwrap(), "T1");
+    first.block_on(settle());
+    assert_eq!(fetches.load(SeqCst), 1);
+}
+
+/// A session whose first renewal is in flight on a runtime that rests, and whose second has just
+/// begun on another. The server takes each refresh token once, and for each answer 50 ms.
+fn renewing_twice(world: &World, first: &Runtime, second: &Runtime) -> TokenCache {
+    let mut newest = 1;
+    world.answer(move |asked| {
+        if asked.form.contains(&format!("refresh_token=R{newest}")) {
+            newest += 1;
+            Reply::rotated(&format!("T{newest}"), &format!("R{newest}"), 60).takes(millis(50))
+        } else {
+            Reply::refusal(400, "invalid_grant").takes(millis(50))
+        }
+    });
+    let (clock, policy) = (world.clock.clock(), exact().with_fetch_deadline(millis(500)));
+    let cache = TokenCache::from_refresh_token(world.endpoint(), "R1", policy, clock);
+    begin_and_rest(first, &cache);
+    world.clock.advance(millis(500));
+    second.block_on(async {
+        drop(tokio::spawn(ask(&cache)));
+        settle().await;
+        world.advance(millis(250)).await;
+    });
+    assert_eq!(world.requests().len(), 2);
+    cache
+}
+
+#[test]
+fn a_session_goes_on_if_a_refresh_token_is_refused_that_was_replaced_meanwhile() {
+    let (world, first, second) = (World::new(), runtime(), runtime());
+    let cache = renewing_twice(&world, &first, &second);
+    first.block_on(settle());
+    second.block_on(world.advance(millis(50)));
+    assert_eq!(at_hand(&second, &cache), "T2");
+    world.clock.advance(seconds(60));
+    assert_eq!(complete(&second, &world.clock, &cache).unwrap(), "T3");
+}
+
+#[test]
+fn a_late_answer_brings_a_session_back_even_if_its_token_has_expired() {
+    let (world, first, second) = (World::new(), runtime(), runtime());
+    let cache = renewing_twice(&world, &first, &second);
+    second.block_on(world.advance(millis(50)));
+    let error = complete(&second, &world.clock, &cache).unwrap_err();
+    assert!(error.is_sign_in_needed(), "{error}");
+    world.clock.advance(seconds(60));
+    first.block_on(settle());
+    world.clock.advance(seconds(1));
+    assert_eq!(complete(&second, &world.clock, &cache).unwrap(), "T3");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_at_the_deadline_of_a_renewal_is_taken() {
+    let world = World::answering(|_| Reply::rotated("T1", "R2", 3600).takes(seconds(30)));
+    let policy = RefreshPolicy::default().with_fetch_deadline(seconds(30));
+    let cache = renewing(&world, policy).await;
+    world.advance(seconds(26)).await;
+    let waiting = tokio::spawn(ask(&cache));
+    world.advance(seconds(4)).await;
+    assert_eq!(at_once(waiting).await.unwrap().unwrap().expose(), "T1");
+    assert_eq!(world.requests().len(), 1);
 }
 
 /// A session whose renewal is in flight, and the refresh tokens that its server saw.

@@ -19,6 +19,7 @@ use crate::{
     },
 };
 use std::{
+    future::pending,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -208,12 +209,22 @@ impl Engine {
             let fetch = async move {
                 let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline);
                 let runs = |ends_at| Self::runs_until(&watcher, attempt, ends_at);
-                runs(deadline.ends_at());
-                let result = if ended.try_recv() == Err(TryRecvError::Closed) {
+                // One that was given up before it began is not begun: another has taken its place.
+                let is_current = runs(deadline.ends_at());
+                let result = if !is_current || ended.try_recv() == Err(TryRecvError::Closed) {
                     Err(Error::aborted())
                 } else {
-                    let fetch = before(setup.source.fetch(), deadline.passed(runs));
-                    match before(fetch, async { drop(ended.await) }).await {
+                    let passed = async {
+                        deadline.passed(|ends_at| _ = runs(ends_at)).await;
+                        // A renewal has this deadline too. Its task, which may have the answer
+                        // already, is not asked here whether it has.
+                        if setup.source.session().is_some() {
+                            pending::<()>().await;
+                        }
+                    };
+                    match before(before(setup.source.fetch(), passed), async { drop(ended.await) })
+                        .await
+                    {
                         Some(Some(result)) => result,
                         Some(None) => Err(Error::timed_out()),
                         None => Err(Error::aborted()),
@@ -226,11 +237,10 @@ impl Engine {
         })
     }
 
-    /// Notes that the task of `attempt` runs, and gives up at `ends_at`.
-    fn runs_until(engine: &Weak<Self>, attempt: Attempt, ends_at: Instant) {
-        if let Some(engine) = engine.upgrade() {
-            engine.lock().machine.runs_until(attempt, ends_at);
-        }
+    /// Notes that the task of `attempt` runs, and gives up at `ends_at`. Returns `true` if it is the
+    /// fetch in flight.
+    fn runs_until(engine: &Weak<Self>, attempt: Attempt, ends_at: Instant) -> bool {
+        engine.upgrade().is_some_and(|it| it.lock().machine.runs_until(attempt, ends_at))
     }
 
     /// Takes what became of a fetch, and returns what its waiters get.

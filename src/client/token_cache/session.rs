@@ -14,7 +14,9 @@ use crate::{
 };
 use http::StatusCode;
 use std::{
+    future::{Future, poll_fn},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
@@ -62,6 +64,11 @@ impl RefreshTokens {
         self.resources = resources.to_vec();
         self.unanswered = 0;
         self.rotates = false;
+    }
+
+    /// Returns `true` if another took the place of `sent`.
+    fn is_replaced(&self, sent: &ClientSecret) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.expose() != sent.expose())
     }
 
     /// Returns the refresh token to send next, and counts it as unanswered.
@@ -176,7 +183,8 @@ impl Session {
             return Err(Error::sign_in_needed());
         }
         // First: while only metadata are asked for, nothing can be lost.
-        let url = self.endpoint.locate().await?;
+        let url = before(self.endpoint.locate(), deadline.passed(|_| {})).await;
+        let url = url.unwrap_or_else(|| Err(Error::timed_out()))?;
         let (sent, grant, again) = {
             let mut tokens = self.tokens();
             let sent = tokens.send()?;
@@ -189,18 +197,29 @@ impl Session {
         let exchange = async move {
             let answer = before(self.endpoint.request(&url, &grant), deadline.passed(|_| {})).await;
             let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
-            let rotated = self.tokens().answered(&sent, &answer);
+            let (rotated, is_replaced) = {
+                let mut tokens = self.tokens();
+                (tokens.answered(&sent, &answer), tokens.is_replaced(&sent))
+            };
             if let Some((rotated, then)) = rotated {
                 then.with(rotated);
             }
-            answer.map_err(|unusable| unusable.error)
+            answer.map_err(|Unusable { error, .. }| match error.ends_session() {
+                // The refusal is that of a refresh token that is not used any more.
+                true if is_replaced => Error::aborted(),
+                true => Error::sign_in_needed(),
+                false => error,
+            })
         };
         // A task of its own: the server may have used up what was sent, so whatever becomes of
         // the cache, the newest is not lost. The deadline ends it.
-        let answer = tokio::spawn(exchange.instrument(Span::current())).await;
-        answer
-            .unwrap_or_else(|_| Err(Error::aborted()))
-            .map_err(|error| if error.ends_session() { Error::sign_in_needed() } else { error })
+        let mut exchange = Box::pin(exchange.instrument(Span::current()));
+        // Begun here: a task may first run when another renewal has replaced what it would send.
+        let answer = match poll_fn(|cx| Poll::Ready(exchange.as_mut().poll(cx))).await {
+            Poll::Ready(answer) => Ok(answer),
+            Poll::Pending => tokio::spawn(exchange).await,
+        };
+        answer.unwrap_or_else(|_| Err(Error::aborted()))
     }
 
     pub(super) fn endpoint(&self) -> &TokenEndpoint {

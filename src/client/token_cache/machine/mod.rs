@@ -104,11 +104,11 @@ impl Machine {
         self.flight.map(|flight| flight.attempt)
     }
 
-    /// Notes that the task of `attempt` runs, and gives up at `ends_at` if it runs until then.
-    pub(super) fn runs_until(&mut self, attempt: Attempt, ends_at: Instant) {
-        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.is(attempt)) {
-            flight.runs_until(ends_at);
-        }
+    /// Notes that the task of `attempt` runs, and gives up at `ends_at` if it runs until then. Returns
+    /// `true` if it is the fetch in flight.
+    pub(super) fn runs_until(&mut self, attempt: Attempt, ends_at: Instant) -> bool {
+        let flight = self.flight.as_mut().filter(|flight| flight.is(attempt));
+        flight.map(|flight| flight.runs_until(ends_at)).is_some()
     }
 
     /// Decides whether the driver starts a fetch although there may be a good token, which is served
@@ -147,6 +147,8 @@ impl Machine {
         if attempt.number <= self.overtaken {
             return Fetched::Superseded;
         }
+        // Unusable as the token may be, the answer of a session brings a refresh token.
+        self.refetchable |= refetchable;
         let lifetime = self.lifetime(lifetime, refetchable);
         let token = self.validity(attempt.started, lifetime);
         let usable = self.is_usable(now) && !self.is_suspect;

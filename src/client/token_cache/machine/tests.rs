@@ -305,6 +305,7 @@ impl Run {
         let fetched =
             self.machine.fetched(self.now, self.ended(attempt), lifetime, refetchable, 0.5);
         assert_eq!(fetched == Fetched::Superseded, attempt.number <= self.overtaken);
+        self.refetchable |= refetchable && fetched != Fetched::Superseded;
         match fetched {
             Fetched::Kept => {
                 self.overtaken = attempt.number;
