@@ -4,8 +4,9 @@
 //! beside this file; `-- --write` writes that file. It fails where one of this crate's own is a fifth
 //! above what is kept, as an allocation or a text too many is: the same sources in another directory
 //! are compiled to up to a seventh more or less. The wall clock is read with tokio's `test-util` here,
-//! as the dev-dependencies have it: two clock reads more than in a program. What verifies or decodes a token is mostly the
-//! libraries', which have other instructions for another processor. It needs valgrind.
+//! as the dev-dependencies have it: two clock reads more than in a program. What verifies or decodes a
+//! token is mostly the libraries', which have other instructions for another processor. It needs
+//! valgrind.
 #![allow(missing_docs, reason = "a bench is no library")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its table")]
 #![allow(
