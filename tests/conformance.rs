@@ -52,11 +52,23 @@ const SKIPPED: &[&str] = &[
     "mtls-001", "mtls-002",
 ];
 
+/// No answer of the crate has one, so no case shows that the runner would notice it.
+fn notices_a_parameter_that_is_there_twice() {
+    let line = br#"Bearer realm="a", error="b", Realm="c", Basic realm="d""#;
+    let challenges = challenge::parse(line).unwrap();
+    let repeated = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        challenges.iter().any(|one| one.repeated(&names).is_some())
+    };
+    assert!(repeated(&["scope", "realm"]) && !repeated(&["error", "scope"]));
+}
+
 fn main() -> ExitCode {
     // The test runners that list first and run then find no test to list.
     if env::args().any(|argument| argument == "--list") {
         return ExitCode::SUCCESS;
     }
+    notices_a_parameter_that_is_there_twice();
     // A panic is told in the line of its case.
     panic::set_hook(Box::new(|_| {}));
     let is_good = match env::var_os("CONFORMANCE_CASES") {

@@ -37,11 +37,12 @@ pub(crate) fn parse(line: &[u8]) -> Result<Vec<Challenge>, String> {
 }
 
 impl Challenge {
-    /// The parameter that is there more than once.
-    pub(crate) fn repeated(&self) -> Option<&str> {
-        let name = |index: usize| self.params[index].0.to_ascii_lowercase();
-        let repeated = (1..self.params.len()).find(|&at| (0..at).any(|of| name(of) == name(at)));
-        repeated.map(|at| self.params[at].0.as_str())
+    /// The first of `names` that is the name of more than one parameter.
+    pub(crate) fn repeated<'a>(&self, names: &'a [String]) -> Option<&'a str> {
+        let count = |name: &str| {
+            self.params.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name)).count()
+        };
+        names.iter().map(String::as_str).find(|name| count(name) > 1)
     }
 
     /// The parameter of a `Bearer` challenge that holds a character outside of RFC 6750 §3.
