@@ -157,7 +157,8 @@ fn a_fetch_that_was_given_up_before_it_began_asks_for_nothing() {
     // Its task has not run yet.
     first.block_on(async {
         let mut call = pin!(ask(&cache));
-        poll_fn(|cx| Poll::Ready(assert!(call.as_mut().poll(cx).is_pending()))).await;
+        let is_pending = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending);
     });
     clock.advance(millis(500));
     assert_eq!(complete(&second, &clock, &cache).unwrap(), "T1");

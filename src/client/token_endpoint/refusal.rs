@@ -90,9 +90,8 @@ fn says_something(value: &Value) -> bool {
 /// code, where the other one is not known.
 fn said(members: &Map<String, Value>) -> (Option<String>, Option<String>) {
     let read = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    let number = |value: &Value| {
-        value.as_number().filter(|_| says_something(value)).map(ToString::to_string)
-    };
+    let number =
+        |value: &Value| (value.is_number() && says_something(value)).then(|| value.to_string());
     let numbers = CODES.strip_suffix(&["status"]).unwrap_or_default();
     let code = find(members, CODES, read, MAX_DEPTH);
     let code = code.or_else(|| find(members, numbers, number, MAX_DEPTH));
