@@ -209,7 +209,7 @@ impl Engine {
             let fetch = async move {
                 let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline);
                 let runs = |ends_at| Self::runs_until(&watcher, attempt, ends_at);
-                // One that was given up before it began is not begun: another has taken its place.
+                // A fetch that was abandoned before this task first ran has been replaced.
                 let is_current = runs(deadline.ends_at());
                 let result = if !is_current || ended.try_recv() == Err(TryRecvError::Closed) {
                     Err(Error::aborted())

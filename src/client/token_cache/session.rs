@@ -120,8 +120,8 @@ impl RefreshTokens {
         may_be_used_up.then_some(if self.unanswered > 1 { Failed::LostAgain } else { Failed::Lost })
     }
 
-    /// Gives up the newest. One that is on its way to take its place is revoked at `endpoint`, if
-    /// there is one.
+    /// Forgets the newest refresh token and returns it. A token that a renewal in flight brings in
+    /// its place is revoked at `endpoint`, if there is one.
     pub(super) fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
         if let Some(endpoint) = endpoint.filter(|_| self.unanswered > 0) {

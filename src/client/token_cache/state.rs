@@ -41,7 +41,7 @@ pub(super) struct State {
     pub(super) granted: Option<ScopeSet>,
     withheld: ScopeSet,
     pub(super) flight: Option<Flight>,
-    /// The last fetch that was given up because its task did not run. A late token of it counts.
+    /// The last fetch that was abandoned because its task did not run. Its late token still counts.
     stalled: Option<Box<Flight>>,
     pub(super) last_error: Option<Error>,
     pub(super) counts: Counts,

@@ -1,4 +1,4 @@
-//! Bounds the fetches that tokens can cause, whoever sends them.
+//! Bounds the fetches that tokens can cause.
 
 use crate::vocabulary::clock::after;
 use std::{
@@ -39,7 +39,7 @@ impl Budget {
     }
 }
 
-/// The names that were looked for in vain, by their digests, the oldest first.
+/// Digests of the names that a fetch did not find, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Searched {
     names: VecDeque<(u64, Instant)>,

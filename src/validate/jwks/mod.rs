@@ -56,9 +56,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// | what happens | answer for a good token | for how long at most |
 /// |---|---|---|
 /// | a new key, under a new name | 200 after a fetch that it waits for; 503 with `Retry-After` while a flood has spent the budget | 10 s |
-/// | a name was searched in vain before its key was published | 401 | the [cool-down](Self::with_cool_down), 30 s |
+/// | a fetch did not find the name before its key was published | 401 | the [cool-down](Self::with_cool_down), 30 s |
 /// | a new key, under an old name | 401, as for each wrong signature; the fetch that it causes is not waited for | 10 s |
-/// | a new key, as the one key without a name | 200 after a fetch, as under a new name; 401 after a forged one was searched in vain | 10 s |
+/// | a new key, as the one key without a name | 200 after a fetch, as under a new name; 401 after a fetch that found no key for a forged one | 10 s |
 /// | the key set moved, and the metadata of the issuer says so | as above, where the old place still answers; otherwise 503 for tokens by new keys | the next fetch, or the one after it |
 /// | a key was withdrawn | its tokens stay good until the next refresh, or [`refresh`](Self::refresh) | `max-age`, in the bounds of [`with_refresh_between`](Self::with_refresh_between) |
 /// | the set was emptied: no usable key is left | 503 for each token that names the issuer, and an error in the log | until there is a key: 30 s after that |
@@ -66,8 +66,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 ///
 /// A retry starts 1 s after a failed fetch, growing to 30 s, or as late as the server asks for, at most
 /// an hour. While there are no keys after a failure, a token that names the issuer gets 503 whatever
-/// else it says: nothing in it is verified. A new name that is not searched in vain before is never a
-/// 401.
+/// else it says: nothing in it is verified. A new name is never a 401 unless an
+/// earlier fetch did not find it.
 ///
 /// # Defaults
 ///
@@ -315,8 +315,7 @@ impl Jwks {
         }))
     }
 
-    /// Sets how long the name of a key that was searched in vain is not searched again, at least a
-    /// second. Its tokens are refused with 401 meanwhile. The last 256 such names are remembered.
+    /// Sets how long a name that a fetch did not find is not looked up again, at least a second. Its tokens are refused with 401 meanwhile. The last 256 such names are remembered.
     /// Defaults to 30 s.
     pub fn with_cool_down(self, cool_down: Duration) -> Self {
         self.with(|settings| settings.policy.cool_down = cool_down.max(Duration::from_secs(1)))

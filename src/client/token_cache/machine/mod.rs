@@ -169,8 +169,8 @@ impl Machine {
     }
 
     /// Notes that an attempt failed. `retry_after` is what the server asked for;
-    /// `jitter` is between 0 and 1, and new each time. The failure of an attempt that was given up
-    /// before changes nothing.
+    /// `jitter` is between 0 and 1, and drawn for each call. The failure of an abandoned attempt
+    /// changes nothing.
     pub(super) fn failed(
         &mut self,
         now: Now,

@@ -37,7 +37,7 @@ pub(super) struct Failure {
     pub(super) why: Failed,
     /// What the server asked for.
     pub(super) retry_after: Option<Duration>,
-    /// Between 0 and 1, and new each time.
+    /// Between 0 and 1, drawn for each failure.
     pub(super) jitter: f64,
 }
 
