@@ -30,6 +30,9 @@ for case in CASES:
     for text in case["expect"].get("www_authenticate_contains", []):
         write("challenge", ("Bearer " + text.removeprefix("Bearer ")).encode())
 
+# A POST to a server that reads the query of a GET alone.
+write("request_head", b"POST /r?access_token=mF_9.B5f-4.1JqM&x=1\nAuthorization:Bearer tok-rw")
+
 write("token_response", b"\0application/json\n" b'{"access_token":"t","expires_in":3600.9,"scope":["a"]}')
 write("token_response", b"\xc9text/plain\n" b'{"error":"invalid_client","error_description":"x"}')
 write("token_response", b"\0application/x-www-form-urlencoded\naccess_token=t&expires_in=60")

@@ -59,6 +59,7 @@ fuzz_target!(|input: &[u8]| {
     let Some(request) = head(&mut lines) else { return };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let is_post = request.method() == Method::POST;
+    let is_query_read = [Method::GET, Method::HEAD, Method::CONNECT].contains(request.method());
     let seen = Arc::new(Mutex::new(None));
     let inner = {
         let seen = seen.clone();
@@ -81,8 +82,15 @@ fuzz_target!(|input: &[u8]| {
             if *authenticated.location() == TokenLocation::Query {
                 assert!(left.len() < query.len());
                 assert!(left.split('&').all(|pair| !pair.starts_with("access_token=")));
-            } else {
+            } else if is_query_read {
                 assert_eq!(left, query);
+            } else {
+                // The tokens of a query that is not read are removed: it is logged all the same.
+                let is_token = |pair: &&str| pair.split('=').next() == Some("access_token");
+                assert!(left.split('&').all(|pair| !is_token(&pair)));
+                if !query.split('&').any(|pair| is_token(&pair) || pair.contains('%')) {
+                    assert_eq!(left, query);
+                }
             }
         }
         None => {

@@ -1,7 +1,7 @@
 //! What `RequireToken` and the layers around it do that no case in `tests/cases/server.json` shows.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Full};
 use std::{
@@ -484,6 +484,49 @@ async fn where_the_first_token_wins_the_others_are_taken_out_like_it() {
         assert_eq!(answer(any, Method::POST, before).await, expected(after, true));
     }
     assert_eq!(answer(layer, Method::GET, "/r?x").await, ("/r?x".to_owned(), false));
+}
+
+#[tokio::test]
+async fn where_the_first_token_wins_a_malformed_one_beside_it_leaves_no_trace() {
+    let locations = [
+        TokenLocation::Bearer,
+        TokenLocation::header("x-api-key").unwrap(),
+        TokenLocation::cookie("at").unwrap(),
+        TokenLocation::websocket_protocol("b64.").unwrap(),
+    ];
+    let layer = layer().with_locations(locations).unwrap().dangerous_first_token_wins();
+    let inner = service_fn(async |request: Request<Body>| {
+        Ok::<_, Infallible>(Response::new(request.headers().clone()))
+    });
+    for (name, values) in [
+        ("x-api-key", &["seg ment"][..]),
+        ("x-api-key", &["one", "two"]),
+        ("cookie", &["at=a; at=b"]),
+        ("cookie", &["theme=dark; at=a,b", "x=1"]),
+        ("sec-websocket-protocol", &["b64.!, chat"]),
+        ("sec-websocket-protocol", &["b64.bUZfOS5CNWYtNC4xSnFN"]),
+    ] {
+        let inside = async |layer: RequireToken<_>| {
+            let mut request = bearer(TOKEN);
+            let headers = request.headers_mut();
+            headers.insert("connection", HeaderValue::from_static("upgrade"));
+            headers.insert("upgrade", HeaderValue::from_static("websocket"));
+            for value in values {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            let response = layer.layer(inner).oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200, "{name}");
+            response.into_body()
+        };
+        let left = inside(layer.clone().with_full_token_removal()).await;
+        assert!(!left.contains_key(name), "{name}: {values:?}");
+        let left = inside(layer.clone()).await;
+        assert!(left.get_all(name).iter().all(HeaderValue::is_sensitive), "{name}: {values:?}");
+        assert_eq!(left.contains_key(name), name != "sec-websocket-protocol");
+        let left = inside(layer.clone().without_token_removal()).await;
+        assert_eq!(left.get_all(name).iter().count(), values.len());
+        assert!(left.get_all(name).iter().all(HeaderValue::is_sensitive), "{name}: {values:?}");
+    }
 }
 
 /// Over HTTP/2 the socket of a browser is a CONNECT (RFC 8441).

@@ -132,8 +132,13 @@ fn clean<B>(
                 is_protected &= !strip::strip_parameter(request, name, settings.strip);
                 continue;
             }
-            let Ok(Some((_, position))) = extract::read(head, location, sources) else { continue };
-            strip::strip_token(request, location, position, settings.strip);
+            match extract::read(head, location, sources) {
+                Ok(None) => {}
+                Ok(Some((_, position))) => {
+                    strip::strip_token(request, location, position, settings.strip);
+                }
+                Err(_) => strip::strip_header(request, location, settings.strip),
+            }
         }
     }
     if is_protected { CacheControl::Unchanged } else { CacheControl::Private }

@@ -190,8 +190,8 @@ impl<V> RequireToken<V> {
     /// Takes the first of several tokens, in the order of [`with_locations`](Self::with_locations),
     /// and ignores the others, one of the scheme `DPoP` included. Defaults to refusing such requests.
     ///
-    /// The layer removes the other well-formed tokens like the first, and every query parameter of
-    /// that name, even a repeated or malformed one.
+    /// The layer removes the other tokens like the first: every query parameter of that name, and
+    /// the whole header if the token in it is malformed or repeated.
     ///
     /// # Security
     ///

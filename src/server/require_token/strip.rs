@@ -59,6 +59,23 @@ pub(super) fn strip_token<B>(
     }
 }
 
+/// Removes the whole header of `location`, which presents a malformed token, or marks it sensitive.
+pub(super) fn strip_header<B>(request: &mut Request<B>, location: &TokenLocation, strip: Strip) {
+    let (name, is_exposed) = match location {
+        TokenLocation::Form | TokenLocation::Query | TokenLocation::QueryParameter(_) => return,
+        TokenLocation::Cookie(_) => (&COOKIE, false),
+        TokenLocation::WebSocketProtocol(_) | TokenLocation::WebSocketProtocolPair(_) => {
+            (&SEC_WEBSOCKET_PROTOCOL, true)
+        }
+        _ => (header_name(location), false),
+    };
+    match strip {
+        Strip::Everything => drop(request.headers_mut().remove(name)),
+        Strip::Exposed if is_exposed => drop(request.headers_mut().remove(name)),
+        Strip::Exposed | Strip::Nothing => mark_sensitive(request.headers_mut(), name),
+    }
+}
+
 /// Removes every parameter `name` from the query, valid token or not, unless `strip` is
 /// [`Strip::Nothing`]. Returns `true` if the query had one.
 pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
