@@ -1,4 +1,4 @@
-"""nginx, Envoy and HAProxy before examples/protect: what it answers means the same to their clients.
+"""nginx, Envoy and HAProxy before examples/protect: its answers mean the same to their clients.
 
 Refusals are handed on as they are, those of uploads and of gRPC too, and connections live on after
 them. What one user was answered, a proxy that caches gives to nobody else."""
@@ -55,7 +55,8 @@ def kept_alive(folder, origin):
 def over_http2(folder, origin):
     server = origin.removeprefix("http://")
     return {
-        "nginx": nginx(folder, f"location / {{ grpc_pass grpc://{server}; }}", listen="http2"),
+        "nginx": nginx(folder, "location / { grpc_pass grpc://api; }",
+                       f"upstream api {{ server {server}; keepalive 8; }}", "http2"),
         "Envoy": envoy(folder, {"api": (origin, "http2")}),
         "HAProxy": haproxy(folder, origin, "proto h2"),
     }
@@ -113,6 +114,23 @@ def connections(report, folder):
         report.equal(f"{name}: connections to the server", relay.connections - before, 1)
         client.close()
 
+    # The same over HTTP/2, for refusals in the form of gRPC.
+    calls = [[], [bearer_of("nobody")], [bearer_of(ALICE)], [bearer_of(BOB)]]
+    codes = ["UNAUTHENTICATED", "UNAUTHENTICATED", "PERMISSION_DENIED", "OK"]
+    server = protect("--scope", "write").origin
+    for name in ["nginx", "Envoy", "HAProxy"]:
+        behind = Relay(server)
+        before = Relay(over_http2(folder, behind.origin)[name].origin)
+        with grpc.insecure_channel(before.origin.removeprefix("http://")) as channel:
+            found = [[unary(channel, *call)[0].name for call in calls] for _ in range(20)]
+        report.equal(f"{name}: codes of gRPC over one connection", found, [codes] * 20)
+        counts = before.connections, behind.connections
+        report.equal(f"{name}: connections of gRPC", counts, (1, 1))
+
+
+def bearer_of(token):
+    return "authorization", f"Bearer {token}"
+
 
 def refusals(report, folder):
     """Status, headers and body are those of the server itself, preflights included."""
@@ -146,7 +164,8 @@ def refusals(report, folder):
     for name, (_, told, _) in direct.items():
         told = dict(told)
         if name == "preflight":
-            report.equal("it names the header", told["access-control-allow-headers"], "authorization")
+            allowed = told["access-control-allow-headers"]
+            report.equal("preflight: it names the header", allowed, "authorization")
             continue
         report.contains(f"{name}: a page may read why", told["access-control-expose-headers"],
                         "www-authenticate")
@@ -160,14 +179,13 @@ def refusals(report, folder):
 
 def calls_of_grpc(report, folder):
     """Codes and messages are those of the server itself."""
-    bearer = lambda token: ("authorization", f"Bearer {token}")
     server, outage = protect("--scope", "write").origin, protect(*NOBODY_TO_ASK).origin
     calls = {
-        "bob": (server, bearer(BOB)),
+        "bob": (server, bearer_of(BOB)),
         "no token": (server,),
-        "unknown": (server, bearer("nobody")),
-        "alice may not write": (server, bearer(ALICE)),
-        "nobody can tell": (outage, bearer("nobody")),
+        "unknown": (server, bearer_of("nobody")),
+        "alice may not write": (server, bearer_of(ALICE)),
+        "nobody can tell": (outage, bearer_of("nobody")),
     }
 
     def answer(origin, *metadata):
