@@ -5,10 +5,12 @@ them. What one user was answered, a proxy that caches gives to nobody else."""
 
 import http.client
 import json
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from urllib.parse import quote
 
@@ -81,6 +83,20 @@ def uploads(report, folder):
         with httpx.Client() as client:
             answers = Counter(answer(client, proxy.origin) for _ in range(200))
         report.equal(f"{name}: refused uploads", answers, {401: 200})
+
+    # Which of them asks the server if a client may go on that asks before it sends.
+    file = Path(folder) / "upload"
+    file.write_bytes(bytes(300_000))
+    headers = (UNKNOWN | UPLOAD | {"Expect": "100-continue"}).items()
+    flags = [flag for name, value in headers for flag in ["-H", f"{name}: {value}"]]
+    for name, proxy in kept_alive(folder, server).items():
+        done = subprocess.run(
+            ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{size_upload}", *flags,
+             "--data-binary", f"@{file}", proxy.origin],
+            capture_output=True, text=True, timeout=30,
+        )
+        expected = "401 0" if name == "HAProxy" else "401 300000"
+        report.equal(f"{name}: a client that asks before it sends", done.stdout, expected)
 
 
 def connections(report, folder):
