@@ -18,7 +18,7 @@ pub struct Rejection {
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
     /// Boxed: few have any, and each rejection is moved through every validator.
-    demands: Option<Box<Demands>>,
+    details: Option<Box<Details>>,
     /// Whether the caller learns no more than that the token is not good.
     terse: bool,
     /// Whether the validator knows the token as its own.
@@ -27,12 +27,14 @@ pub struct Rejection {
     transient: bool,
 }
 
-/// What the challenge demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Demands {
+struct Details {
+    /// The scopes that the challenge demands.
     scopes: ScopeSet,
-    /// Further parameters.
+    /// Further parameters of the challenge.
     params: Vec<(&'static str, String)>,
+    /// The description for the log, in place of the one that the caller may see.
+    cause: Option<Cow<'static, str>>,
 }
 
 /// The kinds of [`Rejection`].
@@ -129,7 +131,7 @@ impl Rejection {
             kind,
             description: Cow::Borrowed(description),
             retry_after: None,
-            demands: None,
+            details: None,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -145,13 +147,6 @@ impl Rejection {
         let mut rejection = Self::of(RejectionKind::Invalid, description);
         rejection.terse = true;
         rejection
-    }
-
-    /// Hides the description from the caller.
-    #[cfg(feature = "jwt")]
-    pub(crate) fn with_hidden_description(mut self) -> Self {
-        self.set_terse(true);
-        self
     }
 
     /// Keeps this rejection out of caches: finding it again is cheap, or it may change at once.
@@ -202,16 +197,16 @@ impl Rejection {
         let mut params = Vec::new();
         params.extend(acr_values.map(|values| ("acr_values", values.to_owned())));
         params.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
-        let demands = Some(Box::new(Demands { params, ..Demands::default() }));
-        Self { demands, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
+        let details = Some(Box::new(Details { params, ..Details::default() }));
+        Self { details, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
     }
 
     /// The request needs all of `scopes`, and the token does not grant them.
     #[must_use]
     pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
-        let demands = Some(Box::new(Demands { scopes, ..Demands::default() }));
-        Self { demands, ..Self::of(RejectionKind::InsufficientScope, description) }
+        let details = Some(Box::new(Details { scopes, ..Details::default() }));
+        Self { details, ..Self::of(RejectionKind::InsufficientScope, description) }
     }
 
     /// The token is of a kind that this validator does not judge.
@@ -292,9 +287,9 @@ impl Rejection {
         rejection
     }
 
-    /// Adds the cause of an outage, for the log alone.
+    /// Adds the cause, for the log alone.
     pub(crate) fn with_cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
-        self.description = cause.into();
+        self.details.get_or_insert_default().cause = Some(cause.into());
         self
     }
 
@@ -314,7 +309,8 @@ impl Rejection {
     /// Returns the reason in words, for the log.
     #[must_use]
     pub fn description(&self) -> &str {
-        &self.description
+        let cause = self.details.as_ref().and_then(|details| details.cause.as_deref());
+        cause.unwrap_or(&self.description)
     }
 
     /// Returns when to try again, if that is known.
@@ -324,7 +320,7 @@ impl Rejection {
     }
 
     /// Returns the reason as the caller may see it: without the causes of internal errors and
-    /// outages, and for terse refusals without why a token is not good.
+    /// outages, without the claim of a token that is not good, and for terse refusals without why.
     #[must_use]
     pub fn public_description(&self) -> &str {
         match self.kind {
@@ -347,20 +343,20 @@ impl Rejection {
     }
 
     pub(crate) fn params(&self) -> &[(&'static str, String)] {
-        self.demands.as_ref().map_or(&[], |demands| &demands.params)
+        self.details.as_ref().map_or(&[], |details| &details.params)
     }
 
     /// Returns the scopes that the request needs, if the token lacks one.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         static NONE: ScopeSet = ScopeSet::empty();
-        self.demands.as_ref().map_or(&NONE, |demands| &demands.scopes)
+        self.details.as_ref().map_or(&NONE, |details| &details.scopes)
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.description)
+        f.write_str(self.description())
     }
 }
 

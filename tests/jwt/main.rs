@@ -31,5 +31,6 @@ mod jwks;
 mod jwks_events;
 mod key_rotation;
 mod minted;
+mod odd_tokens;
 mod properties;
 mod revoked_jwts;

@@ -9,6 +9,7 @@ use crate::{
     raw::{self, Change},
 };
 use serde_json::{Value, json};
+use tower_oauth2::validate::TrustedIssuer;
 
 /// The payload `text`, signed.
 fn saying(text: impl AsRef<[u8]>) -> String {
@@ -251,7 +252,7 @@ fn claims_with_padding(length: usize) -> String {
 
 #[tokio::test]
 async fn an_id_token_or_a_refresh_token_is_no_access_token() {
-    let (strict, lenient) = (Api::new(), Api::with(|validator| validator.allow_other_profiles()));
+    let (strict, lenient) = (Api::new(), Api::trusting(TrustedIssuer::allow_other_profiles));
     let plain = json!({"alg": "ES256", "kid": "k1"});
     for typ in ["JWT", "jwt", "application/jwt"] {
         let header = with(plain.clone(), json!({"typ": typ}));
