@@ -143,10 +143,8 @@ impl Rejection {
 
     /// The token is not good, and its signature is wrong or was not verified. The caller gets the
     /// same answer in either case, so that a forger learns nothing. `description` is for the log.
-    pub(crate) const fn unverified(description: &'static str) -> Self {
-        let mut rejection = Self::of(RejectionKind::Invalid, description);
-        rejection.terse = true;
-        rejection
+    pub(crate) fn unverified(description: impl Into<Cow<'static, str>>) -> Self {
+        Self { terse: true, ..Self::invalid(description) }
     }
 
     /// Keeps this rejection out of caches: finding it again is cheap, or it may change at once.

@@ -173,7 +173,9 @@ async fn a_setting_takes_what_the_table_says_that_it_takes() {
         is_refused("aud", "of another API", as_a_jwt(open(), &payload).await);
     }
     let issuer = || trusted().with_audience(["api"]);
-    for (value, subject) in [(json!(42), "42"), (json!(-1), "-1"), (json!(u64::MAX), "18446744073709551615")] {
+    for (value, subject) in
+        [(json!(42), "42"), (json!(-1), "-1"), (json!(u64::MAX), "18446744073709551615")]
+    {
         let payload = claims("sub", Some(&value));
         let principal = as_a_jwt(issuer().allow_numeric_subjects(), &payload).await.unwrap();
         assert_eq!(principal.subject(), Some(subject));

@@ -227,8 +227,7 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
     }
     let two = RequireToken::new("api", first_of(ours.clone(), by_secret.clone())).unwrap();
     let turned = RequireToken::new("api", first_of(by_secret, ours.clone())).unwrap();
-    let types =
-        RequireToken::new("api", first_of(ours.clone(), lenient)).unwrap();
+    let types = RequireToken::new("api", first_of(ours.clone(), lenient)).unwrap();
     let mixed = RequireToken::new("api", first_of(ours.clone(), opaque)).unwrap();
     for token in [&of_ours, &of_secret] {
         assert_eq!(status(&two, token).await, StatusCode::OK, "{token}");

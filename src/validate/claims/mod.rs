@@ -14,7 +14,7 @@ mod value;
 pub(super) use profile::Profile;
 #[cfg(feature = "jwt")]
 pub(super) use profile::REQUIRED;
-pub(super) use shown::{NOT_GOOD, listed, shown, told, unfit, unreadable};
+pub(super) use shown::{NOT_GOOD, expired, listed, shown, told, unfit, unreadable};
 
 use super::times::{NumericDate, Times, Untimely};
 use crate::{
@@ -187,7 +187,8 @@ impl<'a> Reader<'a, '_> {
     fn rest<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
         let claims = &mut *self.claims;
         let is_scope = self.scope_claims.iter().any(|own| **own == *name);
-        let is_read = matches!(name, "aud" | "acr" | "azp" | "cnf" | "events" | "at_hash" | "c_hash");
+        let is_read =
+            matches!(name, "aud" | "acr" | "azp" | "cnf" | "events" | "at_hash" | "c_hash");
         if !is_read && !is_scope {
             return Ok(false);
         }
@@ -270,7 +271,8 @@ mod tests {
 
     #[test]
     fn an_object_that_was_parsed_before_is_read_as_its_text_is() {
-        let text = r#"{"iss":"i","sub":7,"aud":["a","b"],"exp":1.5,"scope":"r w","acr":1,"x":null}"#;
+        let text =
+            r#"{"iss":"i","sub":7,"aud":["a","b"],"exp":1.5,"scope":"r w","acr":1,"x":null}"#;
         let object = serde_json::from_str(text).unwrap();
         let (one, two) = (parse(text).unwrap(), Claims::of(&object).unwrap());
         assert_eq!((one.iss(), &one.sub, &one.aud), (two.iss(), &two.sub, &two.aud));

@@ -131,9 +131,7 @@ impl Profile {
 
     fn check_there(&self, name: &str, claims: &Claims<'_>) -> Result<(), Rejection> {
         let (is_there, public) = match name {
-            "sub" => {
-                (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)")
-            }
+            "sub" => (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
             "client_id" => (
                 self.client_id(claims).is_some(),
                 "the access token has no client_id (RFC 9068 section 2.2)",

@@ -1,7 +1,10 @@
 //! Claims in refusals: what a token has to say, and what it says, at a bounded length. For logs alone.
 
 use crate::{back_channel::scrub, validate::Rejection};
-use std::fmt::{Display, Write};
+use std::{
+    fmt::{Display, Write},
+    time::SystemTime,
+};
 
 /// The longest text of a token that a refusal repeats, in characters.
 const MAX_SHOWN: usize = 128;
@@ -10,11 +13,7 @@ const MAX_LISTED: usize = 4;
 
 /// Says which claim or header parameter is not as it has to be.
 #[cold]
-pub(in crate::validate) fn told(
-    name: &str,
-    expected: impl Display,
-    found: impl Display,
-) -> String {
+pub(in crate::validate) fn told(name: &str, expected: impl Display, found: impl Display) -> String {
     format!("{name}: expected {expected}, found {found}")
 }
 
@@ -30,6 +29,17 @@ pub(in crate::validate) fn unfit(public: &'static str, told: &str) -> Rejection 
 pub(in crate::validate) fn unreadable(error: &serde_json::Error) -> Rejection {
     let error = scrub::redacted(&error.to_string(), str::to_owned);
     unfit(NOT_GOOD, &format!("the claims are not those that are expected: {error}"))
+}
+
+/// Refuses a token that expired after its claims were read.
+#[cold]
+pub(in crate::validate) fn expired(expiry: Option<SystemTime>, now: SystemTime) -> Rejection {
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    };
+    let expected = format!("a date after {}", seconds(now));
+    let found = expiry.map_or_else(|| shown(None), |expiry| seconds(expiry).to_string());
+    Rejection::expired().with_cause(told("exp", expected, found))
 }
 
 /// What callers are told of a token whose claims cannot be read.

@@ -107,7 +107,11 @@ impl<'de> Visitor<'de> for Any {
                 _ => all = false,
             }
         }
-        Ok(if all { Value::Texts(texts) } else { Value::Other("a list with another item than a text") })
+        Ok(if all {
+            Value::Texts(texts)
+        } else {
+            Value::Other("a list with another item than a text")
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {

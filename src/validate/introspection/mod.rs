@@ -247,11 +247,7 @@ impl<C> Introspection<C> {
     /// Deserializes the members of each answer into the [claims](Validated::claims), a `D`. A token
     /// whose answer does not fit is refused as invalid. Defaults to `()`, which reads nothing.
     pub fn with_claims<D: DeserializeOwned>(self) -> Introspection<D> {
-        Introspection {
-            settings: self.settings,
-            load: self.load,
-            claims: serde_json::from_value,
-        }
+        Introspection { settings: self.settings, load: self.load, claims: serde_json::from_value }
     }
 }
 

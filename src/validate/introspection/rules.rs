@@ -6,7 +6,7 @@
 use super::answer::malformed;
 use crate::validate::{
     Principal, Rejection,
-    claims::{Claims, NOT_GOOD, Profile, listed, shown, told, unfit},
+    claims::{Claims, NOT_GOOD, Profile, expired, listed, shown, told, unfit},
     times::{Leeway, Untimely},
 };
 use serde_json::Value;
@@ -80,9 +80,9 @@ impl Rules {
     ///
     /// When the token has expired.
     pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
-        match principal.expires_at() {
-            Some(expiry) if self.leeway.is_over(expiry, now) => Err(Rejection::expired()),
-            _ => Ok(()),
+        match principal.expires_at().filter(|expiry| self.leeway.is_over(*expiry, now)) {
+            None => Ok(()),
+            over => Err(expired(over, now)),
         }
     }
 }

@@ -30,7 +30,8 @@ impl<'a> CheckedHeader<'a> {
 
     /// Returns the header for keeping.
     pub(super) fn to_owned(&self) -> CheckedHeader<'static> {
-        let owned = |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
+        let owned =
+            |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
         CheckedHeader { algorithm: self.algorithm, kid: owned(&self.kid), typ: owned(&self.typ) }
     }
 }

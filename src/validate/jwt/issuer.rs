@@ -280,7 +280,7 @@ impl TrustedIssuer {
             let expected = listed(self.types.iter().map(AsRef::as_ref));
             return Err(mismatch("typ", expected, shown(typ)));
         }
-        self.profile.check_types(claims).map_err(|told| unverified(&told))
+        self.profile.check_types(claims).map_err(unverified)
     }
 
     /// Checks that the token is for this API.
@@ -289,7 +289,7 @@ impl TrustedIssuer {
             return Ok(());
         }
         let all = self.audience.iter().chain(&self.id_token_clients);
-        Err(unverified(&claims.told_audience(all.map(AsRef::as_ref))))
+        Err(unverified(claims.told_audience(all.map(AsRef::as_ref))))
     }
 
     /// Returns `true` if the `typ` of a header is that of an access token. Media types compare

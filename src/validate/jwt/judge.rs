@@ -118,11 +118,9 @@ impl Judge {
         payload: &str,
         waited: Option<Seen>,
     ) -> Result<CheckedHeader<'h>, NotAccepted> {
-        CheckedHeader::parse(header, &self.issuers).map_err(|rejection| {
-            match self.named(payload) {
-                Some(issuer) => refused_or_lost(rejection, issuer, waited),
-                None => rejection.foreign().into(),
-            }
+        CheckedHeader::parse(header, &self.issuers).map_err(|rejection| match self.named(payload) {
+            Some(issuer) => refused_or_lost(rejection, issuer, waited),
+            None => rejection.foreign().into(),
         })
     }
 
@@ -153,7 +151,7 @@ impl Judge {
         let own = || listed(self.issuers.iter().map(|issuer| &*issuer.identifier));
         match claims.iss() {
             Ok(iss) => mismatch("iss", own(), shown(iss)),
-            Err(told) => unverified(told),
+            Err(told) => unverified(told.to_owned()),
         }
         .foreign()
     }
@@ -176,7 +174,7 @@ impl Judge {
             return Err(mismatch("exp", "a date", "nothing"));
         }
         let in_time = self.rules.leeway.check(&claims.times, now);
-        in_time.map_err(|untimely| unverified(&claims.told_time(untimely, now)))?;
+        in_time.map_err(|untimely| unverified(claims.told_time(untimely, now)))?;
         issuer.check_audience(claims)
     }
 }

@@ -4,17 +4,18 @@ use crate::{
     back_channel::scrub,
     validate::{
         Principal, Rejection,
-        claims::{shown, told, unfit},
+        claims::{expired, shown, told, unfit},
         times::Leeway,
     },
 };
 use std::{
+    borrow::Cow,
     fmt::Display,
     time::{Duration, SystemTime},
 };
 
 /// Refuses a token before its signature is verified, with the answer of a wrong signature.
-pub(super) fn refused(description: &'static str) -> Rejection {
+pub(super) fn refused(description: impl Into<Cow<'static, str>>) -> Rejection {
     Rejection::unverified(description).without_caching()
 }
 
@@ -22,12 +23,13 @@ pub(super) fn refused(description: &'static str) -> Rejection {
 /// The text is for logs alone: the caller gets the answer of a wrong signature.
 #[cold]
 pub(super) fn mismatch(name: &str, expected: impl Display, found: impl Display) -> Rejection {
-    unverified(&told(name, expected, found))
+    unverified(told(name, expected, found))
 }
 
 #[cold]
-pub(super) fn unverified(told: &str) -> Rejection {
-    refused("").with_cause(scrub::description(&format!("{told} (signature not verified)")))
+pub(super) fn unverified(mut told: String) -> Rejection {
+    told.push_str(" (signature not verified)");
+    refused(scrub::description(&told))
 }
 
 /// The settings of a [`JwtValidator`](super::JwtValidator).
@@ -98,7 +100,7 @@ impl Rules {
     /// Checks once more what time alone changes.
     pub(super) fn recheck(&self, principal: &Principal, now: SystemTime) -> Result<(), Rejection> {
         if principal.expires_at().is_none_or(|expiry| self.leeway.is_over(expiry, now)) {
-            return Err(Rejection::expired());
+            return Err(expired(principal.expires_at(), now));
         }
         self.check_age(principal, now)
     }

@@ -199,10 +199,7 @@ async fn a_token_without_an_issuer_is_of_the_one_that_allows_it() {
     let validator = validator.with_issuer(issuer(ISSUER).allow_missing_issuer()).unwrap();
     let api = Api::over(validator.with_clock(clock()), Web::default());
     api.takes("its own", &token(&header("ES256", "k1"), &without("iss"))).await;
-    let foreign = signed(
-        &key_of(OTHER, "k1"),
-        header("ES256", "k1").to_string(),
-        without("iss").to_string(),
-    );
+    let foreign =
+        signed(&key_of(OTHER, "k1"), header("ES256", "k1").to_string(), without("iss").to_string());
     api.refuses("of the other", &foreign).await;
 }
