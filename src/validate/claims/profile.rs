@@ -38,31 +38,12 @@ impl Default for Profile {
     }
 }
 
-fn is(kind: &str, kinds: &[&str]) -> bool {
+pub(super) fn is(kind: &str, kinds: &[&str]) -> bool {
     kinds.iter().any(|one| one.eq_ignore_ascii_case(kind))
 }
 
-impl Claims<'_> {
-    /// Returns `true` if the token says that it is an ID token. Not every ID token does.
-    pub(in crate::validate) fn is_id_token(&self) -> bool {
-        let kinds = [&self.typ, &self.token_use];
-        self.hash.is_some() || kinds.into_iter().flatten().any(|kind| is(kind, ID))
-    }
-
-    /// Returns `true` if the token is for none but `clients`, and was asked for by one of them as far
-    /// as it says.
-    pub(in crate::validate) fn is_of_clients(&self, clients: &[Box<str>]) -> bool {
-        let is_one = |name: &str| clients.iter().any(|client| **client == *name);
-        let asked_by_one = match &self.azp {
-            None => true,
-            Some(Value::Text(azp)) => is_one(azp),
-            Some(_) => false,
-        };
-        asked_by_one && self.aud.as_ref().is_some_and(|aud| aud.iter().all(is_one))
-    }
-}
-
-const ID: &[&str] = &["id", "id_token"];
+/// What ID tokens call themselves.
+pub(super) const ID: &[&str] = &["id", "id_token"];
 
 impl Profile {
     /// The profile of issuers without RFC 9068.
@@ -164,12 +145,16 @@ impl Profile {
             if is(kind, &["dpop", "pop", "mac"]) {
                 return Err(unfit(BOUND, &found()));
             }
-            let is_access = match name {
+            let is_allowed = match name {
+                "token_type" | "token_use" if is(kind, &["bearer", "access_token", "access"]) => {
+                    true
+                }
+                "token_use" | "typ" if is(kind, ID) => self.id_tokens,
                 // Keycloak's kinds: anything else is a word of the issuer's own.
-                "typ" => !is(kind, &["id", "serialized-id", "refresh", "offline", "logout"]),
-                _ => is(kind, &["bearer", "access_token", "access"]),
+                "typ" => !is(kind, &["serialized-id", "refresh", "offline", "logout"]),
+                _ => false,
             };
-            if !is_access && !(self.id_tokens && name != "token_type" && is(kind, ID)) {
+            if !is_allowed {
                 return Err(unfit(OF_ANOTHER_KIND, &found()));
             }
         }

@@ -288,8 +288,11 @@ impl TrustedIssuer {
         if self.is_for_us(claims) {
             return Ok(());
         }
-        let all = self.audience.iter().chain(&self.id_token_clients);
-        Err(unverified(claims.told_audience(all.map(AsRef::as_ref))))
+        let clients = &self.id_token_clients;
+        let other_client = self.profile.id_tokens.then(|| claims.told_client(clients)).flatten();
+        Err(unverified(other_client.unwrap_or_else(|| {
+            claims.told_audience(self.audience.iter().chain(clients).map(AsRef::as_ref))
+        })))
     }
 
     /// Returns `true` if the `typ` of a header is that of an access token. Media types compare
