@@ -111,21 +111,17 @@ impl Profile {
     }
 
     fn check_there(&self, name: &str, claims: &Claims<'_>) -> Result<(), Rejection> {
-        let (is_there, public) = match name {
-            "sub" => (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
-            "client_id" => (
-                self.client_id(claims).is_some(),
-                "the access token has no client_id (RFC 9068 section 2.2)",
-            ),
-            "iat" => {
-                (claims.times.iat.is_some(), "the access token has no iat (RFC 9068 section 2.2)")
-            }
-            _ => (claims.jti.is_some(), "the access token has no jti (RFC 9068 section 2.2)"),
+        let is_there = match name {
+            "sub" => claims.sub.is_some(),
+            "client_id" => self.client_id(claims).is_some(),
+            "iat" => claims.times.iat.is_some(),
+            _ => claims.jti.is_some(),
         };
-        match is_there {
-            true => Ok(()),
-            false => Err(unfit(public, &told(name, "a value", shown(None)))),
+        if is_there {
+            return Ok(());
         }
+        let public = format!("the access token has no {name} (RFC 9068 section 2.2)");
+        Err(unfit(public, &told(name, "a value", shown(None))))
     }
 
     /// Refuses tokens that are not access tokens, and access tokens that need a proof. The header

@@ -17,6 +17,7 @@ pub(super) struct Rules {
     /// `None` accepts any.
     pub(super) audience: Option<Vec<Box<str>>>,
     pub(super) missing_audience: bool,
+    pub(super) numeric_subjects: bool,
     pub(super) issuer: Option<Arc<str>>,
     /// Who signs the answers, if they are signed.
     pub(super) signer: Option<Arc<str>>,
@@ -31,7 +32,8 @@ impl Rules {
     /// When the token is not good here at `now`, and when a member is of the wrong type.
     pub(super) fn judge(&self, answer: &Value, now: SystemTime) -> Result<Principal, Rejection> {
         let claims = Claims::of(answer).ok_or_else(|| malformed("it is not a JSON object"))?;
-        let profile = Profile::others();
+        let Self { numeric_subjects, .. } = *self;
+        let profile = Profile { numeric_subjects, ..Profile::others() };
         profile.check_types(&claims).map_err(|told| unfit(NOT_GOOD, &told))?;
         self.leeway.check(&claims.times, now).map_err(|untimely| {
             let told = claims.told_time(untimely, now);

@@ -95,8 +95,8 @@ impl TrustedIssuer {
     /// claims besides `iss`, `exp` and `aud`, [`azp` as the client](Self::allow_azp_as_client_id), and
     /// [other scopes](Self::allow_other_scopes). ID tokens and refresh tokens are refused as far as they
     /// can be recognized (by `typ`, `token_use`, `token_type`, `at_hash` or `c_hash`). If the ID tokens of
-    /// the issuer look like its access tokens, use an audience that they do not have. Defaults to
-    /// RFC 9068 alone.
+    /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
+    /// single settings that it includes. Defaults to RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
         let Profile { numeric_subjects, id_tokens, .. } = self.profile;
         self.profile = Profile { numeric_subjects, id_tokens, ..Profile::others() };
@@ -240,21 +240,21 @@ impl TrustedIssuer {
                  other clients would pass: allow one of them"
             ));
         }
-        let status = self.keys.status();
-        // Fetched keys that are ready have an age.
-        if self.without_issuer && (!status.is_ready() || status.age().is_some()) {
-            return refuse(format!(
-                "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
-                 Jwks::from_secret or Jwks::from_json"
-            ));
-        }
-        if self.without_issuer
-            && let Some(other) = others.iter().find(|other| other.without_issuer)
-        {
-            return refuse(format!(
-                "the issuers {:?} and {name:?} both allow a missing issuer: only one can",
-                other.identifier
-            ));
+        if self.without_issuer {
+            let status = self.keys.status();
+            // Fetched keys that are ready have an age.
+            if !status.is_ready() || status.age().is_some() {
+                return refuse(format!(
+                    "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
+                     Jwks::from_secret or Jwks::from_json"
+                ));
+            }
+            if let Some(Self { identifier, .. }) = others.iter().find(|other| other.without_issuer)
+            {
+                return refuse(format!(
+                    "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
+                ));
+            }
         }
         if others.iter().any(|other| other.identifier == *name) {
             return refuse(format!("the issuer {name:?} was added before"));
