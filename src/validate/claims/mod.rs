@@ -147,11 +147,13 @@ impl<'a> Members<'a> for Reader<'a, '_> {
             Value::Text(value) if !value.is_empty() => *text = Some(value),
             Value::Null => {}
             value if value.is_empty() && name != "iss" => {}
-            Value::Integer(number) if name == "sub" => {
-                *text = Some(number.to_string().into());
-                claims.is_sub_a_number = true;
-            }
-            value => claims.refuse(name, "a text", &value),
+            value => match value.digits().filter(|_| name == "sub") {
+                Some(digits) => {
+                    *text = Some(digits.into());
+                    claims.is_sub_a_number = true;
+                }
+                None => claims.refuse(name, "a text", &value),
+            },
         }
         Ok(true)
     }
@@ -167,12 +169,11 @@ impl<'a> Reader<'a, '_> {
             "auth_time" => &mut claims.auth_time,
             _ => return self.rest(name, object),
         };
-        match Value::next(object)? {
-            #[expect(clippy::cast_precision_loss, reason = "exact up to the year 285 million")]
-            Value::Integer(number) => *date = Some(NumericDate::new(number as f64)),
-            Value::Number(number) => *date = Some(NumericDate::new(number)),
-            value if value.is_empty() || name == "auth_time" => {}
-            value => claims.refuse(name, "a number", &value),
+        let value = Value::next(object)?;
+        match value.number() {
+            Some(seconds) => *date = Some(NumericDate::new(seconds)),
+            None if value.is_empty() || name == "auth_time" => {}
+            None => claims.refuse(name, "a number", &value),
         }
         Ok(true)
     }

@@ -147,7 +147,9 @@ impl Profile {
                 }
                 "token_use" | "typ" if is(kind, ID) => self.id_tokens,
                 // Keycloak's kinds: anything else is a word of the issuer's own.
-                "typ" => !is(kind, &["serialized-id", "refresh", "offline", "logout"]),
+                "typ" => {
+                    !is(kind, &["serialized-id", "refresh", "refresh_token", "offline", "logout"])
+                }
                 _ => false,
             };
             if !is_allowed {
