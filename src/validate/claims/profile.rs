@@ -63,12 +63,10 @@ impl Profile {
         if claims.is_sub_a_number && !self.numeric_subjects {
             return Err(told("sub", "a text", claims.sub.as_deref().unwrap_or_default()));
         }
-        match &claims.azp {
-            Some(Value::Text(_)) | None => Ok(()),
-            Some(azp) if self.azp_is_client && claims.client_id.is_none() => {
-                Err(told("azp", "a text", azp.shown()))
-            }
-            Some(_) => Ok(()),
+        let azp = claims.azp.as_ref().filter(|_| self.azp_is_client && claims.client_id.is_none());
+        match azp.filter(|azp| !matches!(azp, Value::Text(_))) {
+            Some(azp) => Err(told("azp", "a text", azp.shown())),
+            None => Ok(()),
         }
     }
 

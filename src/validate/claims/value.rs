@@ -65,8 +65,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Null => shown(None),
             Self::Text(text) => shown(Some(text)),
-            Self::Unsigned(number) => number.to_string(),
-            Self::Signed(number) => number.to_string(),
+            Self::Unsigned(_) | Self::Signed(_) => self.digits().unwrap_or_default(),
             Self::Float(number) => number.to_string(),
             Self::Texts(texts) => format!("the list [{}]", listed(texts.iter().map(AsRef::as_ref))),
             Self::Other(other) => (*other).to_owned(),

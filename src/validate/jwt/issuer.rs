@@ -228,45 +228,38 @@ impl TrustedIssuer {
     /// Checks that the settings fit one another, and `others`.
     pub(super) fn check(&self, others: &[Self]) -> Result<(), ConfigError> {
         let name = &self.identifier;
-        let refuse = |text: String| Err(ConfigError::new(text));
-        if !self.without_audience && self.audience.is_empty() && self.id_token_clients.is_empty() {
-            return refuse(format!(
-                "the issuer {name:?} has no audience: name one with with_audience"
-            ));
-        }
-        if self.without_audience && self.profile.id_tokens {
-            return refuse(format!(
-                "the issuer {name:?} allows ID tokens and a missing audience, by which ID tokens of \
-                 other clients would pass: allow one of them"
-            ));
-        }
-        if self.without_issuer {
+        let has_url = || {
             let status = self.keys.status();
             // Fetched keys that are ready have an age.
-            if !status.is_ready() || status.age().is_some() {
-                return refuse(format!(
-                    "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
-                     Jwks::from_secret or Jwks::from_json"
-                ));
-            }
-            if let Some(Self { identifier, .. }) = others.iter().find(|other| other.without_issuer)
-            {
-                return refuse(format!(
-                    "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
-                ));
-            }
-        }
-        if others.iter().any(|other| other.identifier == *name) {
-            return refuse(format!("the issuer {name:?} was added before"));
-        }
-        if others.iter().any(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
-            return refuse(
-                "an issuer with a shared secret cannot stand beside one with public keys: give each \
-                 a validator, and both to first_of"
-                    .into(),
-            );
-        }
-        Ok(())
+            !status.is_ready() || status.age().is_some()
+        };
+        let rival = others.iter().find(|other| other.without_issuer && self.without_issuer);
+        let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
+        Err(ConfigError::new(if !self.without_audience && named_none {
+            format!("the issuer {name:?} has no audience: name one with with_audience")
+        } else if self.without_audience && self.profile.id_tokens {
+            format!(
+                "the issuer {name:?} allows ID tokens and a missing audience, by which ID tokens of \
+                 other clients would pass: allow one of them"
+            )
+        } else if self.without_issuer && has_url() {
+            format!(
+                "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
+                 Jwks::from_secret or Jwks::from_json"
+            )
+        } else if let Some(Self { identifier, .. }) = rival {
+            format!(
+                "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
+            )
+        } else if others.iter().any(|other| other.identifier == *name) {
+            format!("the issuer {name:?} was added before")
+        } else if others.iter().any(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
+            "an issuer with a shared secret cannot stand beside one with public keys: give each a \
+             validator, and both to first_of"
+                .to_owned()
+        } else {
+            return Ok(());
+        }))
     }
 
     /// Checks that the type is that of an access token, and that the claims, which are not verified, are
@@ -285,11 +278,16 @@ impl TrustedIssuer {
 
     /// Checks that the token is for this API.
     pub(super) fn check_audience(&self, claims: &Claims<'_>) -> Result<(), Rejection> {
-        if self.is_for_us(claims) {
+        let (clients, id_tokens) = (&self.id_token_clients, self.profile.id_tokens);
+        let is_for_us = match &claims.aud {
+            None => self.without_audience,
+            Some(_) if id_tokens && claims.is_of_clients(clients) => true,
+            Some(_) => claims.is_for(&self.audience) && !(id_tokens && claims.is_id_token()),
+        };
+        if is_for_us {
             return Ok(());
         }
-        let clients = &self.id_token_clients;
-        let other_client = self.profile.id_tokens.then(|| claims.told_client(clients)).flatten();
+        let other_client = id_tokens.then(|| claims.told_client(clients)).flatten();
         Err(unverified(other_client.unwrap_or_else(|| {
             claims.told_audience(self.audience.iter().chain(clients).map(AsRef::as_ref))
         })))
@@ -302,17 +300,6 @@ impl TrustedIssuer {
         typ.map_or(self.without_type, |typ| {
             self.types.iter().any(|own| own.eq_ignore_ascii_case(typ))
         })
-    }
-
-    fn is_for_us(&self, claims: &Claims<'_>) -> bool {
-        let id_tokens = self.profile.id_tokens;
-        if id_tokens && claims.is_of_clients(&self.id_token_clients) {
-            return true;
-        }
-        match &claims.aud {
-            None => self.without_audience,
-            Some(_) => claims.is_for(&self.audience) && !(id_tokens && claims.is_id_token()),
-        }
     }
 }
 
