@@ -43,7 +43,7 @@
 //! endpoint](login_platform), [Relatics on Keycloak](relatics).
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
-//! [odd answers of token endpoints](odd_answers), [the order of layers](layer_order), [testing your own service](testing), [metrics and
+//! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/firmafon.md")]
@@ -56,6 +56,8 @@ pub mod login_platform {}
 pub mod migrating {}
 #[doc = include_str!("../docs/guide/odd_answers.md")]
 pub mod odd_answers {}
+#[doc = include_str!("../docs/guide/odd_tokens.md")]
+pub mod odd_tokens {}
 #[doc = include_str!("../docs/guide/outages.md")]
 pub mod outages {}
 #[doc = include_str!("../docs/guide/placement.md")]

@@ -35,8 +35,8 @@ fn jwts(issuer: &Issuer, audience: &[String]) -> Result<Cached<JwtValidator>, Co
     };
     let trusted = TrustedIssuer::new(issuer.identifier.as_str(), keys)
         .with_audience(audience.iter().map(String::as_str));
-    let validator = JwtValidator::new(trusted)?;
-    Ok(Cached::new(if issuer.lenient { validator.allow_other_profiles() } else { validator }))
+    let trusted = if issuer.lenient { trusted.allow_other_profiles() } else { trusted };
+    Ok(Cached::new(JwtValidator::new(trusted)?))
 }
 
 fn asked_about(

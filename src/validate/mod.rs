@@ -5,6 +5,7 @@
 
 mod cached;
 mod chain;
+mod claims;
 mod introspection;
 #[cfg(feature = "jwt")]
 mod jwks;

@@ -18,7 +18,7 @@ pub struct Rejection {
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
     /// Boxed: few have any, and each rejection is moved through every validator.
-    demands: Option<Box<Demands>>,
+    details: Option<Box<Details>>,
     /// Whether the caller learns no more than that the token is not good.
     terse: bool,
     /// Whether the validator knows the token as its own.
@@ -27,12 +27,14 @@ pub struct Rejection {
     transient: bool,
 }
 
-/// What the challenge demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Demands {
+struct Details {
+    /// The scopes that the challenge demands.
     scopes: ScopeSet,
-    /// Further parameters.
+    /// Further parameters of the challenge.
     params: Vec<(&'static str, String)>,
+    /// The description for the log, in place of the one that the caller may see.
+    cause: Option<Cow<'static, str>>,
 }
 
 /// The kinds of [`Rejection`].
@@ -129,7 +131,7 @@ impl Rejection {
             kind,
             description: Cow::Borrowed(description),
             retry_after: None,
-            demands: None,
+            details: None,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -141,17 +143,8 @@ impl Rejection {
 
     /// The token is not good, and its signature is wrong or was not verified. The caller gets the
     /// same answer in either case, so that a forger learns nothing. `description` is for the log.
-    pub(crate) const fn unverified(description: &'static str) -> Self {
-        let mut rejection = Self::of(RejectionKind::Invalid, description);
-        rejection.terse = true;
-        rejection
-    }
-
-    /// Hides the description from the caller.
-    #[cfg(feature = "jwt")]
-    pub(crate) fn with_hidden_description(mut self) -> Self {
-        self.set_terse(true);
-        self
+    pub(crate) fn unverified(description: impl Into<Cow<'static, str>>) -> Self {
+        Self { terse: true, ..Self::invalid(description) }
     }
 
     /// Keeps this rejection out of caches: finding it again is cheap, or it may change at once.
@@ -202,16 +195,16 @@ impl Rejection {
         let mut params = Vec::new();
         params.extend(acr_values.map(|values| ("acr_values", values.to_owned())));
         params.extend(max_age.map(|age| ("max_age", age.as_secs().to_string())));
-        let demands = Some(Box::new(Demands { params, ..Demands::default() }));
-        Self { demands, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
+        let details = Some(Box::new(Details { params, ..Details::default() }));
+        Self { details, ..Self::of(RejectionKind::InsufficientAuthentication, description) }
     }
 
     /// The request needs all of `scopes`, and the token does not grant them.
     #[must_use]
     pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
-        let demands = Some(Box::new(Demands { scopes, ..Demands::default() }));
-        Self { demands, ..Self::of(RejectionKind::InsufficientScope, description) }
+        let details = Some(Box::new(Details { scopes, ..Details::default() }));
+        Self { details, ..Self::of(RejectionKind::InsufficientScope, description) }
     }
 
     /// The token is of a kind that this validator does not judge.
@@ -297,9 +290,9 @@ impl Rejection {
         Self::unavailable(None).with_cause("the validator took longer than allowed")
     }
 
-    /// Adds the cause of an outage, for the log alone.
+    /// Adds the cause, for the log alone.
     pub(crate) fn with_cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
-        self.description = cause.into();
+        self.details.get_or_insert_default().cause = Some(cause.into());
         self
     }
 
@@ -319,7 +312,8 @@ impl Rejection {
     /// Returns the reason in words, for the log.
     #[must_use]
     pub fn description(&self) -> &str {
-        &self.description
+        let cause = self.details.as_ref().and_then(|details| details.cause.as_deref());
+        cause.unwrap_or(&self.description)
     }
 
     /// Returns when to try again, if that is known.
@@ -329,7 +323,7 @@ impl Rejection {
     }
 
     /// Returns the reason as the caller may see it: without the causes of internal errors and
-    /// outages, and for terse refusals without why a token is not good.
+    /// outages, without the claim of a token that is not good, and for terse refusals without why.
     #[must_use]
     pub fn public_description(&self) -> &str {
         match self.kind {
@@ -352,20 +346,20 @@ impl Rejection {
     }
 
     pub(crate) fn params(&self) -> &[(&'static str, String)] {
-        self.demands.as_ref().map_or(&[], |demands| &demands.params)
+        self.details.as_ref().map_or(&[], |details| &details.params)
     }
 
     /// Returns the scopes that the request needs, if the token lacks one.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         static NONE: ScopeSet = ScopeSet::empty();
-        self.demands.as_ref().map_or(&NONE, |demands| &demands.scopes)
+        self.details.as_ref().map_or(&NONE, |details| &details.scopes)
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.description)
+        f.write_str(self.description())
     }
 }
 

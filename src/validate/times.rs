@@ -1,7 +1,6 @@
 //! When a token is good: `exp`, `nbf` and `iat`, with a leeway for clocks that differ. One set of
 //! rules for every validator.
 
-use super::Rejection;
 use crate::ConfigError;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +20,6 @@ impl NumericDate {
         Self(seconds)
     }
 
-    #[cfg(feature = "jwt")]
     pub(super) const fn seconds(self) -> f64 {
         self.0
     }
@@ -32,18 +30,6 @@ impl NumericDate {
             return None;
         }
         SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(self.0).ok()?)
-    }
-
-    /// Returns the instant of a date that may be absent.
-    ///
-    /// # Errors
-    ///
-    /// Refuses the token, with `description`, if the date is not an instant.
-    pub(super) fn optional(
-        date: Option<Self>,
-        description: &'static str,
-    ) -> Result<Option<SystemTime>, Rejection> {
-        date.map(|date| date.instant().ok_or_else(|| Rejection::invalid(description))).transpose()
     }
 }
 

@@ -44,37 +44,3 @@ impl<'de> Visitor<'de> for TextsSeed {
         Ok(Texts::Many(texts))
     }
 }
-
-/// A number.
-pub(crate) struct Number;
-
-impl<'de> DeserializeSeed<'de> for Number {
-    type Value = f64;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<f64, D::Error> {
-        deserializer.deserialize_f64(self)
-    }
-}
-
-impl Visitor<'_> for Number {
-    type Value = f64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<f64, E> {
-        Ok(number)
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<f64, E> {
-        // Instants that a float cannot tell from one another are far outside of any that count.
-        #[expect(clippy::cast_precision_loss, reason = "exact up to the year 285 million")]
-        Ok(number as f64)
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<f64, E> {
-        #[expect(clippy::cast_precision_loss, reason = "as above")]
-        Ok(number as f64)
-    }
-}

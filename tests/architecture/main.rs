@@ -30,6 +30,7 @@ const INSIDE: &[&[&str]] = &[
         "validate/rejection",
         "validate/times",
         "validate/principal",
+        "validate/claims",
         "validate/revocation",
         "validate/revocation_list",
         "validate/revocation_watch",

@@ -57,11 +57,6 @@ pub(crate) fn validator(
     let mut validator = validator
         .ok_or_else(|| BuildError::Refused("there is no validator without an issuer".into()))?
         .with_clock(clock.clone());
-    validator = match config.text("profile")? {
-        None | Some("strict") => validator,
-        Some("lenient") => validator.allow_other_profiles(),
-        Some(other) => return Err(unknown("profile", &other.into())),
-    };
     if let Some(leeway) = config.seconds("leeway_s")? {
         validator = validator.with_leeway(leeway)?;
     }
@@ -88,6 +83,11 @@ fn trusted(
         keys = keys.with_max_stale(stale);
     }
     let mut trusted = TrustedIssuer::new(issuer.identifier.as_str(), keys);
+    trusted = match config.text("profile")? {
+        None | Some("strict") => trusted,
+        Some("lenient") => trusted.allow_other_profiles(),
+        Some(other) => return Err(unknown("profile", &other.into())),
+    };
     let settings = issuers::settings(config.0, issuer);
     let settings = Config(&settings);
     if let Some(audience) = settings.texts("audience")? {

@@ -166,16 +166,17 @@ pub(crate) struct Api {
 impl Api {
     /// One that takes tokens of both issuers.
     pub(crate) fn new() -> Self {
-        Self::with(|validator| validator)
+        Self::trusting(|issuer| issuer)
     }
 
-    pub(crate) fn with(configure: impl FnOnce(JwtValidator) -> JwtValidator) -> Self {
+    /// One that takes tokens of both issuers, the first of which has other settings.
+    pub(crate) fn trusting(configure: impl FnOnce(TrustedIssuer) -> TrustedIssuer) -> Self {
         let web = Web::default();
         web.publish(ISSUER, entries(ISSUER));
         web.publish(OTHER, entries(OTHER));
-        let validator = JwtValidator::new(web.issuer(ISSUER)).unwrap();
+        let validator = JwtValidator::new(configure(web.issuer(ISSUER))).unwrap();
         let validator = validator.with_issuer(web.issuer(OTHER)).unwrap().with_clock(clock());
-        Self::over(configure(validator), web)
+        Self::over(validator, web)
     }
 
     pub(crate) fn over<V: ValidateToken<Claims = ()>>(validator: V, web: Web) -> Self {

@@ -716,12 +716,10 @@ async fn a_revocation_by_issuer_matches_a_token_whose_answer_names_no_issuer() {
 }
 
 #[tokio::test]
-async fn a_token_with_an_empty_name_is_refused() {
-    for name in ["iss", "sub", "client_id", "jti"] {
-        let endpoint = Endpoint::active(json!({name: ""}));
-        refused(&call(&guarded(endpoint.introspection()), TOKEN).await);
-        refused(&call(&guarded(endpoint.introspection().with_issuer(ISSUER)), TOKEN).await);
-    }
+async fn an_empty_issuer_is_a_wrong_one() {
+    let endpoint = Endpoint::active(json!({"iss": ""}));
+    refused(&call(&guarded(endpoint.introspection()), TOKEN).await);
+    refused(&call(&guarded(endpoint.introspection().with_issuer(ISSUER)), TOKEN).await);
 }
 
 /// An endpoint that never answers, and how often it is asked.

@@ -48,10 +48,11 @@ impl System {
 
         let certs = bound.url(&format!("{REALM}/protocol/openid-connect/certs"));
         let keys = Jwks::from_url(&certs, Transport::https()).unwrap();
-        let issuer = TrustedIssuer::new(bound.url(REALM), keys).dangerous_allow_missing_audience();
+        let issuer = TrustedIssuer::new(bound.url(REALM), keys)
+            .allow_other_profiles()
+            .dangerous_allow_missing_audience();
         let validator = JwtValidator::new(issuer)
             .unwrap()
-            .allow_other_profiles()
             .with_claims::<RealmClaims>()
             .with_clock(clock.clock());
         let api = Router::new()

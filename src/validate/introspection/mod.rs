@@ -13,7 +13,8 @@ mod rules;
 mod signed;
 
 use super::{
-    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict, times::Leeway,
+    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict, claims::unreadable,
+    times::Leeway,
 };
 use crate::{
     Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
@@ -27,7 +28,6 @@ use crate::{
     observe,
     vocabulary::origin::fetchable,
 };
-use answer::Members;
 use bytes::Bytes;
 use format::{Format, Json};
 use http::{Request, Uri};
@@ -59,10 +59,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///    `"active": true`, and bad by `"active": false`. A 400 whose `error` is
 ///    `unsupported_token_type` or `invalid_token` is a verdict on the token too. Any other answer is
 ///    an outage: 503, and never cached. Such are any other status, a redirect, a page, a member that
-///    is repeated or of the wrong type, an answer that is too long or too late, and a server that
-///    refuses the credentials of this resource.
+///    is repeated, an answer that is too long or too late, and a server that refuses the credentials
+///    of this resource.
 /// 2. The answer is checked here again: `exp`, `nbf`, `iat`, `iss` and `aud`. A refresh token, an ID
-///    token, and a token that is bound to a key (`cnf`, DPoP) are refused.
+///    token, a security event token (`events`), and a token that is bound to a key (`cnf`, DPoP) are
+///    refused. So is one with a member of the wrong type, as
+///    [a JWT is](crate::guide::odd_tokens).
 /// 3. While the server wants no requests (429, or 5xx with `Retry-After`, at most an hour), it gets
 ///    none: 503, with the time that is left.
 /// 4. At most 64 requests are in flight at once. Others wait for up to a second, then get 503 with
@@ -82,10 +84,10 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Each token costs a request to the server. Put [`Cached`](super::Cached) around the validator,
 /// unless a revoked token must be refused at once.
 ///
-/// The principal has `sub`, `client_id`, `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
+/// The principal has `sub`, `client_id` (or `azp`), `scope`, `iss`, `aud`, `jti`, `exp`, `iat`, `acr` and
 /// `auth_time`. A `scope` that is a list has one scope in each item, and an item that is not a
-/// scope, such as one with a space, grants nothing. A token whose `iss`, `sub`, `client_id` or `jti` is
-/// empty is refused. Other members are for [`with_claims`](Self::with_claims).
+/// scope, such as one with a space, grants nothing. Null and empty members are absent; a token whose
+/// `iss` is empty is refused. Other members are for [`with_claims`](Self::with_claims).
 ///
 /// A client that signs its requests (`private_key_jwt`) signs each of them, on a thread for blocking
 /// work of the tokio runtime.
@@ -137,7 +139,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub struct Introspection<C = ()> {
     settings: Arc<Settings>,
     load: Arc<Load>,
-    claims: fn(Members) -> Result<C, Rejection>,
+    claims: fn(Value) -> Result<C, serde_json::Error>,
 }
 
 #[derive(Clone)]
@@ -196,11 +198,17 @@ impl<C> Introspection<C> {
         self.with(|settings| settings.rules.audience = Some(audience))
     }
 
-    /// Accepts answers without `aud` where [an audience](Self::with_audience) is set. Only safe with
+    /// Accepts answers whose `aud` is absent or empty where [an audience](Self::with_audience) is set. Only safe with
     /// a server whose tokens are all for this resource: the token of any other resource would be
     /// accepted. Defaults to refusing them.
     pub fn dangerous_allow_missing_audience(self) -> Self {
         self.with(|settings| settings.rules.missing_audience = true)
+    }
+
+    /// Accepts a `sub` that is a whole number, as the text of its digits: 42 and `"42"` are then one
+    /// subject. Defaults to refusing such tokens.
+    pub fn allow_numeric_subjects(self) -> Self {
+        self.with(|settings| settings.rules.numeric_subjects = true)
     }
 
     /// Sets the issuer that a token must have, if the answer names one: most do not. Where it names
@@ -245,15 +253,7 @@ impl<C> Introspection<C> {
     /// Deserializes the members of each answer into the [claims](Validated::claims), a `D`. A token
     /// whose answer does not fit is refused as invalid. Defaults to `()`, which reads nothing.
     pub fn with_claims<D: DeserializeOwned>(self) -> Introspection<D> {
-        Introspection {
-            settings: self.settings,
-            load: self.load,
-            claims: |members| {
-                let unfit = "the access token does not say what this resource has to know";
-                serde_json::from_value(Value::Object(members))
-                    .map_err(|_| Rejection::invalid(unfit))
-            },
-        }
+        Introspection { settings: self.settings, load: self.load, claims: serde_json::from_value }
     }
 }
 
@@ -290,10 +290,11 @@ impl<C: 'static> Introspection<C> {
             back_off.extend(clock.monotonic(), wait);
         }
         let body = answer::body(&response, &secrets, now)?;
-        let members = answer::active(format.read(body, now, rules.leeway).await?)?;
-        let principal = rules.judge(&members, now)?;
+        let said = Value::Object(answer::active(format.read(body, now, rules.leeway).await?)?);
+        let principal = rules.judge(&said, now)?;
         let good_until = rules.good_until(&principal);
-        let validated = Validated::new(principal, (self.claims)(members)?);
+        let claims = (self.claims)(said).map_err(|error| unreadable(&error))?;
+        let validated = Validated::new(principal, claims);
         Ok(Arc::new(validated.with_good_until(good_until)))
     }
 }

@@ -6,13 +6,11 @@ use super::{
     Introspection,
     answer::{Members, malformed, object},
     format::{Format, Reading},
-    rules::{date, texts},
 };
 use crate::{
     ConfigError,
     jose::{Compact, Header, base64url},
-    validate::{Jwks, Rejection, jwks::Unverified, times::Leeway},
-    vocabulary::members::Texts,
+    validate::{Jwks, Rejection, claims::Claims, jwks::Unverified, times::Leeway},
 };
 use serde_json::Value;
 use std::{sync::Arc, time::SystemTime};
@@ -60,8 +58,8 @@ impl Signed {
         let algorithm = header.algorithm.filter(|one| self.keys.algorithms().contains(one));
         let algorithm = algorithm.ok_or_else(|| malformed("the algorithm is not allowed"))?;
         let payload = base64url::decode(compact.payload).unwrap_or_default();
-        let mut claims = object(&payload)?;
-        self.check(&claims, now, leeway)?;
+        let mut members = object(&payload)?;
+        self.check(&payload, now, leeway)?;
         let kid = header.kid.as_deref();
         let mut waited = None;
         while let Err(why) = self.keys.verify(compact, kid, algorithm, waited) {
@@ -74,21 +72,22 @@ impl Signed {
                 Unverified::Fetching(wait) => waited = Some(wait.over().await),
             }
         }
-        match claims.remove("token_introspection") {
+        match members.remove("token_introspection") {
             Some(Value::Object(members)) => Ok(members),
             _ => Err(malformed("there is no `token_introspection`")),
         }
     }
 
-    fn check(&self, claims: &Members, now: SystemTime, leeway: Leeway) -> Result<(), Rejection> {
-        if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
+    fn check(&self, payload: &[u8], now: SystemTime, leeway: Leeway) -> Result<(), Rejection> {
+        let mut claims = Claims::default();
+        claims.read(payload, &[]).ok_or_else(|| malformed("it is not a JSON object"))?;
+        if claims.iss() != Ok(Some(&*self.issuer)) {
             return Err(malformed("it is of another issuer"));
         }
-        let audience = texts(claims, "aud")?;
-        if !audience.iter().flat_map(Texts::iter).any(|one| *one == *self.client_id) {
+        if !claims.is_for(&[Box::from(&*self.client_id)]) {
             return Err(malformed("it is for another client"));
         }
-        match date(claims, "iat")? {
+        match claims.times.iat {
             Some(issued) if leeway.has_come(issued, now) => Ok(()),
             _ => Err(malformed("its `iat` is missing, or lies in the future")),
         }

@@ -1,24 +1,21 @@
 //! Checks the header of an access token.
 
 use super::{
-    issuer::TrustedIssuer,
-    rules::{Profile, listed, mismatch, refused, shown},
+    issuer::{TrustedIssuer, without_application},
+    rules::{mismatch, refused},
 };
 use crate::{Algorithm, jose::Header, validate::Rejection};
 use std::borrow::Cow;
 
-/// A header that was checked: its algorithm is allowed, its type is that of an access token.
+/// A header that was checked: an issuer allows its algorithm. Its type is for the issuer to judge.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Cow<'a, str>>,
+    pub(super) typ: Option<Cow<'a, str>>,
 }
 
 impl<'a> CheckedHeader<'a> {
-    pub(super) fn parse(
-        header: &'a [u8],
-        issuers: &[TrustedIssuer],
-        profile: Profile,
-    ) -> Result<Self, Rejection> {
+    pub(super) fn parse(header: &'a [u8], issuers: &[TrustedIssuer]) -> Result<Self, Rejection> {
         let header = Header::parse(header).ok_or_else(|| refused("the header is malformed"))?;
         if header.is_critical {
             return Err(refused("the header has a critical extension"));
@@ -28,10 +25,13 @@ impl<'a> CheckedHeader<'a> {
             let known = header.algorithm.map_or("another", Algorithm::as_str);
             mismatch("alg", "an algorithm that an issuer allows", known)
         })?;
-        if !profile.accepts_type(header.typ.as_deref()) {
-            let expected = listed(profile.types().iter().copied());
-            return Err(mismatch("typ", expected, shown(header.typ.as_deref())));
-        }
-        Ok(Self { algorithm, kid: header.kid })
+        Ok(Self { algorithm, kid: header.kid, typ: header.typ.map(without_application) })
+    }
+
+    /// Returns the header for keeping.
+    pub(super) fn to_owned(&self) -> CheckedHeader<'static> {
+        let owned =
+            |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
+        CheckedHeader { algorithm: self.algorithm, kid: owned(&self.kid), typ: owned(&self.typ) }
     }
 }

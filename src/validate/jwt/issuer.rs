@@ -1,12 +1,40 @@
-use crate::{Algorithm, ConfigError, validate::Jwks};
-use std::{fmt, sync::Arc};
+use super::rules::{mismatch, unverified};
+use crate::{
+    Algorithm, ConfigError,
+    validate::{
+        Jwks, Rejection,
+        claims::{Claims, Profile, REQUIRED, listed, shown},
+    },
+};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-/// An issuer whose tokens are accepted, with its keys, the audience and the algorithms.
+/// An issuer whose tokens are accepted, with its keys, the audience, the algorithms, and what its
+/// access tokens look like.
 ///
 /// # Defaults
 ///
 /// No audience: one must be named. Every algorithm with a public key is allowed; with a
-/// [shared secret](Jwks::from_secret) its own alone.
+/// [shared secret](Jwks::from_secret) its own alone. Tokens are those of
+/// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`,
+/// `client_id`, `iat` and `jti` are required.
+///
+/// # Other profiles
+///
+/// Each setting below loosens one rule. [`allow_other_profiles`](Self::allow_other_profiles) is the
+/// set of those that most issuers without RFC 9068 need. None of them makes a token pass that is not
+/// signed by the issuer, that has expired, that is bound to a key (`cnf`), or that has `events` (log-out
+/// tokens). [Odd tokens](crate::guide::odd_tokens) lists what becomes of each claim.
+///
+/// | tokens | setting |
+/// |---|---|
+/// | whose `typ` is another, or absent | [`with_types`](Self::with_types), [`allow_missing_type`](Self::allow_missing_type) |
+/// | without `sub`, `client_id`, `iat` or `jti` | [`with_required_claims`](Self::with_required_claims) |
+/// | whose client is in `azp` | [`allow_azp_as_client_id`](Self::allow_azp_as_client_id) |
+/// | whose `scope` is a list, or no scope | [`allow_other_scopes`](Self::allow_other_scopes) |
+/// | whose `sub` is a number | [`allow_numeric_subjects`](Self::allow_numeric_subjects) |
+/// | without `iss` | [`allow_missing_issuer`](Self::allow_missing_issuer) |
+/// | without `aud` | [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience) |
+/// | that are ID tokens | [`dangerous_allow_id_tokens`](Self::dangerous_allow_id_tokens) |
 ///
 /// ```
 /// use tower_oauth2::{Algorithm, Transport, validate::{Jwks, TrustedIssuer}};
@@ -22,9 +50,15 @@ use std::{fmt, sync::Arc};
 pub struct TrustedIssuer {
     pub(super) identifier: Arc<str>,
     pub(super) keys: Jwks,
+    pub(super) profile: Profile,
+    pub(super) without_issuer: bool,
     audience: Vec<Box<str>>,
     algorithms: Vec<Algorithm>,
+    /// Without `application/`.
+    types: Vec<Cow<'static, str>>,
+    without_type: bool,
     without_audience: bool,
+    id_token_clients: Vec<Box<str>>,
 }
 
 impl TrustedIssuer {
@@ -34,8 +68,13 @@ impl TrustedIssuer {
             identifier: identifier.into(),
             algorithms: keys.algorithms(),
             keys,
+            profile: Profile::default(),
+            without_issuer: false,
             audience: Vec::new(),
+            types: vec!["at+jwt".into()],
+            without_type: false,
             without_audience: false,
+            id_token_clients: Vec::new(),
         }
     }
 
@@ -52,11 +91,108 @@ impl TrustedIssuer {
         self
     }
 
-    /// Accepts tokens without `aud` too, as some realms of Keycloak issue them. A token without `aud`
-    /// that this issuer made for another API is then accepted. An audience that a token names must
-    /// still be one of [`with_audience`](Self::with_audience). Defaults to refusing them.
+    /// Accepts access tokens of servers without RFC 9068 too: the `typ` `JWT` and none, no required
+    /// claims besides `iss`, `exp` and `aud`, [`azp` as the client](Self::allow_azp_as_client_id), and
+    /// [other scopes](Self::allow_other_scopes). ID tokens and refresh tokens are refused as far as they
+    /// can be recognized (by `typ`, `token_use`, `token_type`, `at_hash` or `c_hash`). If the ID tokens of
+    /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
+    /// single settings that it includes. Defaults to RFC 9068 alone.
+    pub fn allow_other_profiles(mut self) -> Self {
+        let Profile { numeric_subjects, id_tokens, .. } = self.profile;
+        self.profile = Profile { numeric_subjects, id_tokens, ..Profile::others() };
+        self.with_types(["at+jwt", "JWT"]).allow_missing_type()
+    }
+
+    /// Sets the types of access tokens (`typ` in the header), in place of `at+jwt`. Case and a leading
+    /// `application/` do not count.
+    pub fn with_types<I>(mut self, types: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let types = types.into_iter().map(|typ| Cow::Owned(typ.into()));
+        self.types = types.map(without_application).collect();
+        self
+    }
+
+    /// Accepts tokens without `typ` too. Defaults to refusing them.
+    pub fn allow_missing_type(mut self) -> Self {
+        self.without_type = true;
+        self
+    }
+
+    /// Sets which of `sub`, `client_id`, `iat` and `jti` a token must have. Defaults to all four.
+    ///
+    /// # Errors
+    ///
+    /// When one of `claims` is another.
+    pub fn with_required_claims<'c, I>(mut self, claims: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator<Item = &'c str>,
+    {
+        let known = |name: &'c str| {
+            REQUIRED.into_iter().find(|known| *known == name).ok_or_else(|| {
+                let known = listed(REQUIRED.into_iter());
+                ConfigError::new(format!("the claim {name:?} cannot be required: name {known}"))
+            })
+        };
+        self.profile.required = claims.into_iter().map(known).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Takes `azp` as the client of tokens without `client_id`. Defaults to no client.
+    pub fn allow_azp_as_client_id(mut self) -> Self {
+        self.profile.azp_is_client = true;
+        self
+    }
+
+    /// Accepts a `scope` that is a list, each item one scope. What is not a scope, such as an item with a
+    /// space, grants nothing. Defaults to refusing a list, and scopes of other characters than
+    /// [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3) has.
+    pub fn allow_other_scopes(mut self) -> Self {
+        self.profile.other_scopes = true;
+        self
+    }
+
+    /// Accepts a `sub` that is a whole number, as the text of its digits: 42 and `"42"` are then one
+    /// subject. Defaults to refusing it.
+    pub fn allow_numeric_subjects(mut self) -> Self {
+        self.profile.numeric_subjects = true;
+        self
+    }
+
+    /// Accepts tokens without `iss` as tokens of this issuer. Safe where nobody else has the keys, so
+    /// only for keys without a URL: [`Jwks::from_secret`] and [`Jwks::from_json`]; and for one issuer of a
+    /// validator. Defaults to refusing them.
+    pub fn allow_missing_issuer(mut self) -> Self {
+        self.without_issuer = true;
+        self
+    }
+
+    /// Accepts tokens whose `aud` is absent, null or empty too, as some realms of Keycloak issue them.
+    /// A token without `aud` that this issuer made for another API is then accepted. An audience that a
+    /// token names must still be one of [`with_audience`](Self::with_audience). Defaults to refusing
+    /// them.
     pub fn dangerous_allow_missing_audience(mut self) -> Self {
         self.without_audience = true;
+        self
+    }
+
+    /// Accepts ID tokens of these clients: each `aud` must be one of `client_ids`, and `azp` too where it
+    /// is there. **Whoever has a user's ID token can then call**, each of these clients among them: an ID
+    /// token says who logged in, and not that the client may call this API.
+    ///
+    /// For issuers whose access tokens are ID tokens to the letter (Dex), and for the ID tokens of
+    /// Google's users. Most of them need [`allow_other_profiles`](Self::allow_other_profiles) as well.
+    /// `nonce`, `at_hash` and `c_hash` are not compared with anything. Other tokens must still be for
+    /// [`with_audience`](Self::with_audience). Defaults to refusing what says that it is an ID token.
+    pub fn dangerous_allow_id_tokens<I>(mut self, client_ids: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.id_token_clients = client_ids.into_iter().map(Into::into).collect();
+        self.profile.id_tokens = true;
         self
     }
 
@@ -89,21 +225,95 @@ impl TrustedIssuer {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Returns `true` if an audience is named, or tokens without one are allowed.
-    pub(super) fn has_audience(&self) -> bool {
-        self.without_audience || !self.audience.is_empty()
+    /// Checks that the settings fit one another, and `others`.
+    pub(super) fn check(&self, others: &[Self]) -> Result<(), ConfigError> {
+        let name = &self.identifier;
+        let has_url = || {
+            let status = self.keys.status();
+            // Fetched keys that are ready have an age.
+            !status.is_ready() || status.age().is_some()
+        };
+        let rival = others.iter().find(|other| other.without_issuer && self.without_issuer);
+        let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
+        Err(ConfigError::new(if !self.without_audience && named_none {
+            format!("the issuer {name:?} has no audience: name one with with_audience")
+        } else if self.without_audience && self.profile.id_tokens {
+            format!(
+                "the issuer {name:?} allows ID tokens and a missing audience, by which ID tokens of \
+                 other clients would pass: allow one of them"
+            )
+        } else if self.without_issuer && has_url() {
+            format!(
+                "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
+                 Jwks::from_secret or Jwks::from_json"
+            )
+        } else if let Some(Self { identifier, .. }) = rival {
+            format!(
+                "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
+            )
+        } else if others.iter().any(|other| other.identifier == *name) {
+            format!("the issuer {name:?} was added before")
+        } else if others.iter().any(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
+            "an issuer with a shared secret cannot stand beside one with public keys: give each a \
+             validator, and both to first_of"
+                .to_owned()
+        } else {
+            return Ok(());
+        }))
     }
 
-    pub(super) fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(|one| &**one)
-    }
-
-    /// Returns `true` if a token for `audience` is for this API.
-    pub(super) fn is_for_us<'a>(&self, audience: Option<impl Iterator<Item = &'a str>>) -> bool {
-        match audience {
-            None => self.without_audience,
-            Some(mut named) => named.any(|one| self.audience.iter().any(|own| **own == *one)),
+    /// Checks that the type is that of an access token, and that the claims, which are not verified, are
+    /// of their types.
+    pub(super) fn check_kind(
+        &self,
+        typ: Option<&str>,
+        claims: &Claims<'_>,
+    ) -> Result<(), Rejection> {
+        if !self.accepts_type(typ) {
+            let expected = listed(self.types.iter().map(AsRef::as_ref));
+            return Err(mismatch("typ", expected, shown(typ)));
         }
+        self.profile.check_types(claims).map_err(unverified)
+    }
+
+    /// Checks that the token is for this API.
+    pub(super) fn check_audience(&self, claims: &Claims<'_>) -> Result<(), Rejection> {
+        let (clients, id_tokens) = (&self.id_token_clients, self.profile.id_tokens);
+        let is_for_us = match &claims.aud {
+            None => self.without_audience,
+            Some(_) if id_tokens && claims.is_of_clients(clients) => true,
+            Some(_) => claims.is_for(&self.audience) && !(id_tokens && claims.is_id_token()),
+        };
+        if is_for_us {
+            return Ok(());
+        }
+        let other_client = id_tokens.then(|| claims.told_client(clients)).flatten();
+        Err(unverified(other_client.unwrap_or_else(|| {
+            claims.told_audience(self.audience.iter().chain(clients).map(AsRef::as_ref))
+        })))
+    }
+
+    /// Returns `true` if the `typ` of a header is that of an access token. Media types compare
+    /// without case, and `application/` may be left out
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
+    fn accepts_type(&self, typ: Option<&str>) -> bool {
+        typ.map_or(self.without_type, |typ| {
+            self.types.iter().any(|own| own.eq_ignore_ascii_case(typ))
+        })
+    }
+}
+
+/// Returns a media type without `application/`.
+pub(super) fn without_application(typ: Cow<'_, str>) -> Cow<'_, str> {
+    fn bare(typ: &str) -> &str {
+        match typ.split_at_checked("application/".len()) {
+            Some((start, bare)) if start.eq_ignore_ascii_case("application/") => bare,
+            _ => typ,
+        }
+    }
+    match typ {
+        Cow::Borrowed(typ) => Cow::Borrowed(bare(typ)),
+        Cow::Owned(typ) => Cow::Owned(bare(&typ).to_owned()),
     }
 }
 
@@ -113,6 +323,34 @@ impl fmt::Debug for TrustedIssuer {
             .field("identifier", &self.identifier)
             .field("audience", &self.audience)
             .field("algorithms", &self.algorithms)
+            .field("types", &self.types)
+            .field("profile", &self.profile)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_compares_without_case_and_without_application() {
+        let keys = || Jwks::from_secret(Algorithm::Hs256, "0123456789abcdef0123456789abcdef");
+        let strict = TrustedIssuer::new("https://as.example", keys().unwrap());
+        let lenient = strict.clone().allow_other_profiles();
+        let accepts = |issuer: &TrustedIssuer, typ: Option<&'static str>| {
+            issuer.accepts_type(typ.map(|typ| without_application(typ.into())).as_deref())
+        };
+        for good in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"] {
+            assert!(accepts(&strict, Some(good)) && accepts(&lenient, Some(good)), "{good}");
+        }
+        for other in [None, Some("JWT"), Some("jwt"), Some("application/jwt")] {
+            assert!(!accepts(&strict, other) && accepts(&lenient, other), "{other:?}");
+        }
+        for bad in ["", "dpop+jwt", "id+jwt", "logout+jwt", "application/", "x/at+jwt", "at+jwt "] {
+            assert!(!accepts(&strict, Some(bad)) && !accepts(&lenient, Some(bad)), "{bad}");
+        }
+        let own = strict.with_types(["application/Session+JWT"]);
+        assert!(accepts(&own, Some("session+jwt")) && !accepts(&own, Some("at+jwt")));
     }
 }

@@ -2,20 +2,18 @@
 
 use super::{
     TrustedIssuer,
-    claims::{Claims, issuer_of},
     header::CheckedHeader,
     known_headers::KnownHeaders,
-    rules::{Rules, listed, mismatch, refused, shown},
+    rules::{Rules, mismatch, refused, unverified},
 };
 use crate::{
-    Algorithm, ScopeSet,
     jose::{Compact, base64url},
     validate::{
         Principal, Rejection,
+        claims::{Claims, listed, shown},
         jwks::{Seen, Unverified, Wait},
-        times::{NumericDate, Times, Untimely},
     },
-    vocabulary::{members::Texts, token::MAX_TOKEN_LEN},
+    vocabulary::token::MAX_TOKEN_LEN,
 };
 use std::{borrow::Cow, time::SystemTime};
 
@@ -98,14 +96,15 @@ impl Judge {
         let mut claims = Claims::default();
         claims
             .read(&payload, &self.rules.scope_claims)
-            .ok_or_else(|| unmatched("a claim is malformed, of the wrong type, or repeated"))?;
-        let issuer = self.issuer_of(&claims)?;
-        self.check_claims(&claims, issuer, header.algorithm, now)
+            .ok_or_else(|| unmatched("the payload is not a JSON object, or repeats a member"))?;
+        let issuer = self.issuer_of(&claims).ok_or_else(|| self.of_nobody(&claims))?;
+        self.check_unverified(&claims, issuer, header, now)
             .map_err(|rejection| refused_or_lost(rejection, issuer, waited))?;
         let kid = header.kid.as_deref();
         let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
-        let principal = self.principal(&claims, issuer, now)?;
+        let principal = issuer.profile.principal(&claims, Some(issuer.identifier.clone()))?;
+        self.rules.check_age(&principal, now)?;
         drop(claims);
         if known.is_none() {
             self.headers.add(jws.header, header);
@@ -119,11 +118,9 @@ impl Judge {
         payload: &str,
         waited: Option<Seen>,
     ) -> Result<CheckedHeader<'h>, NotAccepted> {
-        CheckedHeader::parse(header, &self.issuers, self.rules.profile).map_err(|rejection| {
-            match self.named(payload) {
-                Some(issuer) => refused_or_lost(rejection, issuer, waited),
-                None => rejection.foreign().into(),
-            }
+        CheckedHeader::parse(header, &self.issuers).map_err(|rejection| match self.named(payload) {
+            Some(issuer) => refused_or_lost(rejection, issuer, waited),
+            None => rejection.foreign().into(),
         })
     }
 
@@ -132,78 +129,53 @@ impl Judge {
     #[cold]
     fn named(&self, payload: &str) -> Option<&TrustedIssuer> {
         let payload = base64url::decode(payload).unwrap_or_default();
-        issuer_of(&payload).and_then(|iss| self.issuer(&iss))
+        let mut claims = Claims::default();
+        claims.read(&payload, &[])?;
+        self.issuer_of(&claims)
     }
 
     pub(super) fn issuer(&self, identifier: &str) -> Option<&TrustedIssuer> {
         self.issuers.iter().find(|issuer| *issuer.identifier == *identifier)
     }
 
-    fn issuer_of(&self, claims: &Claims<'_>) -> Result<&TrustedIssuer, Rejection> {
-        let iss = claims.iss.as_deref();
-        iss.and_then(|iss| self.issuer(iss)).ok_or_else(|| {
-            let own = self.issuers.iter().map(|issuer| &*issuer.identifier);
-            mismatch("iss", listed(own), shown(iss)).foreign()
-        })
+    fn issuer_of(&self, claims: &Claims<'_>) -> Option<&TrustedIssuer> {
+        match claims.iss() {
+            Ok(Some(iss)) => self.issuer(iss),
+            Ok(None) => self.issuers.iter().find(|issuer| issuer.without_issuer),
+            Err(_) => None,
+        }
+    }
+
+    #[cold]
+    fn of_nobody(&self, claims: &Claims<'_>) -> Rejection {
+        let own = || listed(self.issuers.iter().map(|issuer| &*issuer.identifier));
+        match claims.iss() {
+            Ok(iss) => mismatch("iss", own(), shown(iss)),
+            Err(told) => unverified(told.to_owned()),
+        }
+        .foreign()
     }
 
     /// Checks what needs no key. None of the claims is true before the signature is verified, but
     /// what fails here would fail after that as well.
-    fn check_claims(
+    fn check_unverified(
         &self,
         claims: &Claims<'_>,
         issuer: &TrustedIssuer,
-        algorithm: Algorithm,
+        header: &CheckedHeader<'_>,
         now: SystemTime,
     ) -> Result<(), Rejection> {
-        if !issuer.allows(algorithm) {
+        if !issuer.allows(header.algorithm) {
             let text = format!("an algorithm that {} allows", issuer.identifier);
-            return Err(mismatch("alg", text, algorithm));
+            return Err(mismatch("alg", text, header.algorithm));
         }
+        issuer.check_kind(header.typ.as_deref(), claims)?;
         if claims.times.exp.is_none() {
             return Err(mismatch("exp", "a date", "nothing"));
         }
         let in_time = self.rules.leeway.check(&claims.times, now);
-        in_time.map_err(|untimely| described(untimely, &claims.times, now))?;
-        if !issuer.is_for_us(claims.aud.as_ref().map(Texts::iter)) {
-            let found = claims.aud.as_ref().map_or_else(|| shown(None), |aud| listed(aud.iter()));
-            return Err(mismatch("aud", listed(issuer.audience()), found));
-        }
-        Ok(())
-    }
-
-    /// Returns the principal of a token whose signature is good: its caller may know what is wrong.
-    fn principal(
-        &self,
-        claims: &Claims<'_>,
-        issuer: &TrustedIssuer,
-        now: SystemTime,
-    ) -> Result<Principal, Rejection> {
-        let Self { rules, .. } = self;
-        rules.profile.check(claims)?;
-        if claims.is_bound {
-            return Err(Rejection::invalid("the access token is bound to a key: proof is missing"));
-        }
-        let Times { exp, iat, .. } = claims.times;
-        let expires_at = NumericDate::optional(exp, "the expiry is not a date")?;
-        let issued_at = NumericDate::optional(iat, "the time of issue is not a date")?;
-        let authenticated_at =
-            NumericDate::optional(claims.auth_time, "the time of log-in is not a date")?;
-        // All at once: it is large, and each setter would move it.
-        let principal = Principal {
-            subject: claims.sub.as_deref().map(Into::into),
-            client_id: rules.profile.client_id(claims).map(Into::into),
-            issuer: Some(issuer.identifier.clone()),
-            token_id: claims.jti.as_deref().map(Into::into),
-            audience: claims.aud.iter().flat_map(Texts::iter).map(Into::into).collect(),
-            scopes: scopes(claims)?,
-            issued_at,
-            expires_at,
-            acr: claims.acr.as_deref().map(Into::into),
-            authenticated_at,
-        };
-        rules.check_age(&principal, now)?;
-        Ok(principal)
+        in_time.map_err(|untimely| unverified(claims.told_time(untimely, now)))?;
+        issuer.check_audience(claims)
     }
 }
 
@@ -219,26 +191,4 @@ fn refused_or_lost(
         None => rejection.into(),
         Some(why) => NotAccepted::unverified(why, issuer, None),
     }
-}
-
-fn described(untimely: Untimely, times: &Times, now: SystemTime) -> Rejection {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let dated = |date: Option<NumericDate>| date.map_or(f64::NAN, NumericDate::seconds);
-    match untimely {
-        Untimely::ExpiryIsNoDate => mismatch("exp", "a date", dated(times.exp)),
-        Untimely::Expired => mismatch("exp", format!("a date after {now}"), dated(times.exp)),
-        Untimely::NotValidYet => mismatch("nbf", format!("a date up to {now}"), dated(times.nbf)),
-        Untimely::IssuedInFuture => {
-            mismatch("iat", format!("a date up to {now}"), dated(times.iat))
-        }
-    }
-}
-
-fn scopes(claims: &Claims<'_>) -> Result<ScopeSet, Rejection> {
-    let wrong = |_| Rejection::invalid("a scope of the access token is malformed");
-    let mut all = ScopeSet::empty();
-    for texts in claims.scopes.iter() {
-        all = all.joined(ScopeSet::new(texts.scopes()).map_err(wrong)?);
-    }
-    Ok(all)
 }

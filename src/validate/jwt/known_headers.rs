@@ -1,7 +1,7 @@
 //! Remembers the headers of good tokens.
 
 use super::header::CheckedHeader;
-use std::{borrow::Cow, sync::OnceLock};
+use std::sync::OnceLock;
 
 /// How many headers are remembered, for the life of the validator: an issuer has one for each key
 /// that it signs with. Other headers are parsed each time.
@@ -33,11 +33,7 @@ impl KnownHeaders {
     }
 
     pub(super) fn add(&self, text: &str, header: &CheckedHeader<'_>) {
-        let known = || {
-            let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
-            let header = CheckedHeader { algorithm: header.algorithm, kid };
-            Known { text: text.into(), header }
-        };
+        let known = || Known { text: text.into(), header: header.to_owned() };
         // The first free place, unless another request added the header meanwhile.
         self.known.iter().any(|place| *place.get_or_init(known).text == *text);
     }
@@ -47,12 +43,17 @@ impl KnownHeaders {
 mod tests {
     use super::*;
     use crate::Algorithm;
+    use std::borrow::Cow;
+
+    fn named(kid: Option<&str>) -> CheckedHeader<'_> {
+        CheckedHeader { algorithm: Algorithm::Es256, kid: kid.map(Cow::Borrowed), typ: None }
+    }
 
     #[test]
     fn what_is_added_twice_takes_one_place() {
         let known = KnownHeaders::default();
         for text in ["a", "a", "b", "a"] {
-            known.add(text, &CheckedHeader { algorithm: Algorithm::Es256, kid: None });
+            known.add(text, &named(None));
         }
         assert_eq!(known.known.iter().filter(|place| place.get().is_some()).count(), 2);
     }
@@ -63,8 +64,7 @@ mod tests {
         for number in 0..MOST + 2 {
             let text = number.to_string();
             assert!(known.find(&text).is_none());
-            let kid = Some(Cow::Borrowed(text.as_str()));
-            known.add(&text, &CheckedHeader { algorithm: Algorithm::Es256, kid });
+            known.add(&text, &named(Some(&text)));
             let kid = known.find(&text).map(|header| header.kid.as_deref());
             assert_eq!(kid, (number < MOST).then_some(Some(text.as_str())));
         }

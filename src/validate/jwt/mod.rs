@@ -2,7 +2,6 @@
 //!
 //! **In**: a token, and the keys of its issuer. **Out**: the principal that its claims name. **Uses** `jwks`.
 
-mod claims;
 mod future;
 mod header;
 mod issuer;
@@ -17,13 +16,14 @@ pub use named::issued_by;
 
 use super::{
     CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict,
+    claims::unreadable,
     jwks::{Seen, Wait},
     times::Leeway,
 };
-use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::scrub, jose::signature_at};
+use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::json, jose::signature_at};
 use judge::{Judge, NotAccepted, USUAL_PAYLOAD};
 use known_headers::KnownHeaders;
-use rules::{Profile, Rules};
+use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use std::{
     fmt,
@@ -33,7 +33,7 @@ use std::{
 
 /// Judges access tokens that are JWTs, by the keys of their issuers.
 ///
-/// 1. The checks without a key come first: shape, header, `crit`, algorithm, type, issuer, times,
+/// 1. The checks without a key come first: shape, header, `crit`, algorithm, issuer, type, times,
 ///    audience. A token that fails them gets the answer of a wrong signature and costs neither a
 ///    verification nor a request: no keys of an unknown issuer are fetched.
 /// 2. The signature is verified with a key of the issuer for that algorithm. Keys in the token
@@ -41,8 +41,7 @@ use std::{
 ///    never 401.
 /// 3. A token that is bound to a key (`cnf`) is refused: it needs a proof.
 /// 4. The profile is RFC 9068: `typ` is `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat`
-///    and `jti` are required. [`allow_other_profiles`](Self::allow_other_profiles) accepts the
-///    tokens of other servers.
+///    and `jti` are required. Settings of the [`TrustedIssuer`] accept the tokens of other servers.
 /// 5. In a [`first_of`](super::first_of) the verdict on a token that names one of these issuers is
 ///    final. The next validator judges the others.
 ///
@@ -109,7 +108,8 @@ impl JwtValidator {
     ///
     /// # Errors
     ///
-    /// When the issuer has no audience and does not allow tokens without one.
+    /// When the issuer has no audience and does not allow tokens without one, and when its settings
+    /// contradict each other.
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
         let (rules, headers) = (Rules::default(), KnownHeaders::default());
         let judge = Judge { issuers: Vec::new(), rules, headers };
@@ -124,39 +124,13 @@ impl<C> JwtValidator<C> {
     /// # Errors
     ///
     /// When the issuer was added before, when it has no audience and does not allow tokens without
-    /// one, and when it shares a secret while another has public keys.
+    /// one, when its settings contradict each other, when it shares a secret while another has public
+    /// keys, and when another allows a missing issuer too.
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
-        if !issuer.has_audience() {
-            return Err(ConfigError::new(format!(
-                "the issuer {:?} has no audience: name one with with_audience",
-                issuer.identifier
-            )));
-        }
         let Judge { issuers, .. } = self.judge_mut();
-        if issuers.iter().any(|own| own.identifier == issuer.identifier) {
-            return Err(ConfigError::new(format!(
-                "the issuer {:?} was added before",
-                issuer.identifier
-            )));
-        }
-        let symmetric = |issuer: &TrustedIssuer| issuer.keys.is_symmetric();
-        if issuers.iter().any(|own| symmetric(own) != symmetric(&issuer)) {
-            let text = "an issuer with a shared secret cannot stand beside one with public keys: \
-                        give each a validator, and both to first_of";
-            return Err(ConfigError::new(text));
-        }
+        issuer.check(issuers)?;
         issuers.push(issuer);
         Ok(self)
-    }
-
-    /// Accepts access tokens of servers without RFC 9068 too: `typ` may be `JWT` or absent, `sub`,
-    /// `client_id`, `iat` and `jti` may be missing, `azp` replaces a missing `client_id`, `scope` may
-    /// be a list. ID tokens and refresh tokens are refused as far as they can be recognized (by `typ`,
-    /// `token_use`, `at_hash` or `c_hash`). If the ID tokens of an issuer look like access tokens, use
-    /// an audience that they do not have. Defaults to RFC 9068 alone.
-    pub fn allow_other_profiles(mut self) -> Self {
-        self.judge_mut().rules.profile = Profile::Lenient;
-        self
     }
 
     /// Sets how far clocks may differ. Defaults to 30 s.
@@ -206,7 +180,7 @@ impl<C> JwtValidator<C> {
     /// refused.
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
         let Shared { judge, clock, .. } = (*self.shared).clone();
-        let read = |payload: &[u8]| serde_json::from_slice(payload);
+        let read = |payload: &[u8]| serde_json::from_slice(json::without_bom(payload));
         JwtValidator { shared: Arc::new(Shared { judge, clock, read }) }
     }
 
@@ -230,12 +204,7 @@ impl<C> Shared<C> {
     }
 
     fn validated(&self, principal: Principal, payload: &[u8]) -> Verdict<C> {
-        let claims = (self.read)(payload).map_err(|error| {
-            let error = scrub::redacted(&error.to_string(), str::to_owned);
-            let text = format!("the claims are not those that are expected: {error}");
-            // For the log: it may hold values of claims.
-            Rejection::invalid(text).with_hidden_description()
-        })?;
+        let claims = (self.read)(payload).map_err(|error| unreadable(&error))?;
         let good_until = self.judge.rules.good_until(&principal);
         Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
     }

@@ -86,7 +86,36 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
     let validator = || JwtValidator::new(issuer().with_audience(["x"])).unwrap();
     let shared = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     let shared = TrustedIssuer::new("https://other.example", shared).with_audience(["x"]);
+    let fixed = |name: &str| {
+        let keys = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
+        TrustedIssuer::new(name, keys).with_audience(["x"]).allow_missing_issuer()
+    };
+    let two = JwtValidator::new(fixed("one")).unwrap().with_issuer(fixed("two"));
     assert_said([
+        (
+            "keys of a URL for whoever names no issuer",
+            text(JwtValidator::new(issuer().with_audience(["x"]).allow_missing_issuer())),
+            "the issuer \"https://as.example\" allows a missing issuer, and its keys have a URL: \
+             use Jwks::from_secret or Jwks::from_json",
+        ),
+        (
+            "two for whoever names no issuer",
+            text(two),
+            "the issuers \"one\" and \"two\" both allow a missing issuer: only one can",
+        ),
+        (
+            "ID tokens for anybody",
+            text(JwtValidator::new(
+                issuer().dangerous_allow_id_tokens(["c"]).dangerous_allow_missing_audience(),
+            )),
+            "the issuer \"https://as.example\" allows ID tokens and a missing audience, by which \
+             ID tokens of other clients would pass: allow one of them",
+        ),
+        (
+            "a claim of one's own",
+            text(issuer().with_required_claims(["sub", "tid"])),
+            "the claim \"tid\" cannot be required: name 'sub', 'client_id', 'iat', 'jti'",
+        ),
         (
             "nobody is meant",
             text(JwtValidator::new(issuer())),

@@ -9,4 +9,5 @@ mod headers;
 mod issuers;
 mod key_sets;
 mod payloads;
+mod settings;
 mod signatures;

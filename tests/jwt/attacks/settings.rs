@@ -1,0 +1,205 @@
+//! The attacks under every setting of an issuer: each loosens one rule, and no other.
+
+use crate::api::{
+    AUDIENCE, Api, ISSUER, NOW, OTHER, Web, claiming, claims, clock, encoded, entries, header,
+    key_of, sealed, signed, token, with,
+};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tower_oauth2::validate::{Jwks, JwtValidator, TrustedIssuer};
+
+const WEB: &str = "https://web.example";
+
+type Setting = (&'static str, fn(TrustedIssuer) -> TrustedIssuer);
+
+const SETTINGS: [Setting; 13] = [
+    ("none", |issuer| issuer),
+    ("types", |issuer| issuer.with_types(["at+jwt", "JWT", "logout+jwt"])),
+    ("no type", TrustedIssuer::allow_missing_type),
+    ("sub", |issuer| issuer.with_required_claims(["client_id", "iat", "jti"]).unwrap()),
+    ("client_id", |issuer| issuer.with_required_claims(["sub", "iat", "jti"]).unwrap()),
+    ("azp", TrustedIssuer::allow_azp_as_client_id),
+    ("scopes", TrustedIssuer::allow_other_scopes),
+    ("numbers", TrustedIssuer::allow_numeric_subjects),
+    ("no issuer", TrustedIssuer::allow_missing_issuer),
+    ("no audience", TrustedIssuer::dangerous_allow_missing_audience),
+    ("id tokens", |issuer| issuer.dangerous_allow_id_tokens([WEB, AUDIENCE])),
+    ("profiles", TrustedIssuer::allow_other_profiles),
+    ("all", |issuer| {
+        let issuer = issuer.with_types(["logout+jwt"]).allow_other_profiles();
+        let issuer = issuer.allow_numeric_subjects().allow_missing_issuer();
+        issuer.dangerous_allow_id_tokens([WEB, AUDIENCE])
+    }),
+];
+
+fn keys(issuer: &str) -> Jwks {
+    Jwks::from_json(&json!({"keys": entries(issuer)}).to_string()).unwrap()
+}
+
+fn api(set: fn(TrustedIssuer) -> TrustedIssuer) -> Api {
+    let trusted = TrustedIssuer::new(ISSUER, keys(ISSUER)).with_audience([AUDIENCE]);
+    let validator = JwtValidator::new(set(trusted)).unwrap();
+    Api::over(validator.with_clock(clock()), Web::default())
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn typed(typ: &str) -> Value {
+    with(header("ES256", "k1"), json!({"typ": typ}))
+}
+
+fn untyped() -> Value {
+    json!({"alg": "ES256", "kid": "k1"})
+}
+
+/// Tokens that are never good, some with every looseness besides.
+fn attacks() -> Vec<(String, String)> {
+    let mut attacks = Vec::new();
+    let loose = json!({"aud": [], "sub": 42, "scope": ["a b"], "azp": WEB, "client_id": null});
+    for (name, header, claims) in [
+        ("at+jwt", header("ES256", "k1"), claims()),
+        ("JWT", typed("JWT"), claims()),
+        ("no typ", untyped(), with(claims(), loose)),
+        ("no iss", untyped(), without("iss")),
+        ("an ID token", untyped(), with(claims(), json!({"aud": WEB, "at_hash": "x"}))),
+    ] {
+        let (plain, text) = (claims.to_string(), header.to_string());
+        let mut add = |attack: &str, token| attacks.push((format!("{attack}, {name}"), token));
+        for alg in ["none", "None", ""] {
+            let unsigned = with(header.clone(), json!({"alg": alg})).to_string();
+            add("unsigned", format!("{}.{}.", encoded(&unsigned), encoded(&plain)));
+            add("unsigned", format!("{}.{}.AAAA", encoded(unsigned), encoded(&plain)));
+        }
+        add("cut", format!("{}.{}.", encoded(&text), encoded(&plain)));
+        add("of a foreign key", signed(&key_of(OTHER, "k1"), &text, &plain));
+        let secret = with(header.clone(), json!({"alg": "HS256"})).to_string();
+        let input = format!("{}.{}", encoded(secret), encoded(&plain));
+        add("by the public key", sealed(&key_of(ISSUER, "k1"), "ES256", &input));
+        for spoiled in [
+            json!({"exp": NOW - 30}),
+            json!({"exp": null}),
+            json!({"exp": "9999999999"}),
+            json!({"nbf": NOW + 31}),
+            json!({"iss": OTHER}),
+            json!({"iss": ""}),
+            json!({"aud": "https://another.example"}),
+            json!({"aud": ["https://another.example", WEB]}),
+            json!({"cnf": {"jkt": "x"}}),
+            json!({"cnf": {}}),
+            json!({"token_type": "dpop"}),
+            json!({"typ": "DPoP"}),
+            json!({"events": {}}),
+            json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+            json!({"typ": "Refresh"}),
+            json!({"typ": "Offline"}),
+            json!({"typ": "Logout"}),
+            json!({"token_use": "refresh"}),
+            json!({"token_type": "refresh_token"}),
+            json!({"scope": {"admin": true}}),
+        ] {
+            let spoiled_claims = with(claims.clone(), spoiled.clone());
+            add(&spoiled.to_string(), token(&header, &spoiled_claims));
+        }
+    }
+    attacks
+}
+
+#[tokio::test]
+async fn no_setting_takes_an_unsigned_foreign_expired_or_bound_token_or_one_of_another_kind() {
+    let attacks = attacks();
+    for (setting, set) in SETTINGS {
+        let api = api(set);
+        for (attack, token) in &attacks {
+            let seen = api.sees(token).await;
+            let refused = [StatusCode::UNAUTHORIZED, StatusCode::BAD_REQUEST];
+            assert!(refused.contains(&seen.status), "{setting}: {attack}: {token}");
+            assert_eq!(seen.subject, None, "{setting}: {attack}");
+        }
+    }
+}
+
+/// What is odd, a token that is so, and the settings that take it.
+fn oddities() -> Vec<(&'static str, String, &'static [&'static str])> {
+    let plain = header("ES256", "k1");
+    let of = |claims: Value| token(&plain, &claims);
+    let id = json!({"aud": WEB, "azp": WEB, "at_hash": "x"});
+    vec![
+        ("another typ", token(&typed("JWT"), &claims()), &["types", "profiles", "all"]),
+        ("typ of a log-out token", token(&typed("logout+jwt"), &claims()), &["types"]),
+        ("no typ", token(&untyped(), &claims()), &["no type", "profiles", "all"]),
+        ("no sub", of(without("sub")), &["sub", "profiles", "all"]),
+        ("no client_id", of(without("client_id")), &["client_id", "profiles", "all"]),
+        (
+            "azp",
+            of(with(without("client_id"), json!({"azp": "c1"}))),
+            &["client_id", "azp", "profiles", "all"],
+        ),
+        ("no jti", of(without("jti")), &["profiles", "all"]),
+        ("no iat", of(without("iat")), &["profiles", "all"]),
+        ("a list of scopes", claiming(json!({"scope": ["read"]})), &["scopes", "profiles", "all"]),
+        ("no scope", claiming(json!({"scope": "a\"b"})), &["scopes", "profiles", "all"]),
+        ("a number", claiming(json!({"sub": 42})), &["numbers", "all"]),
+        ("no iss", of(without("iss")), &["no issuer", "all"]),
+        ("no aud", of(without("aud")), &["no audience"]),
+        ("aud null", claiming(json!({"aud": null})), &["no audience"]),
+        ("aud []", claiming(json!({"aud": []})), &["no audience"]),
+        ("an ID token", claiming(id.clone()), &["id tokens", "all"]),
+        ("of two clients", claiming(json!({"aud": [WEB, AUDIENCE]})), &["*"]),
+        ("that says so", claiming(with(id.clone(), json!({"typ": "ID"}))), &["id tokens", "all"]),
+        ("as Cognito's", claiming(json!({"aud": WEB, "token_use": "id"})), &["id tokens", "all"]),
+        ("asked for by another", claiming(with(id.clone(), json!({"azp": "evil"}))), &[]),
+        ("asked for by nobody", claiming(with(id.clone(), json!({"azp": 5}))), &[]),
+        ("of another client", claiming(with(id.clone(), json!({"aud": "evil"}))), &[]),
+        ("of another client too", claiming(with(id, json!({"aud": [WEB, "evil"]}))), &[]),
+        ("another's, for this", claiming(json!({"at_hash": "x", "azp": "evil"})), &[]),
+    ]
+}
+
+#[tokio::test]
+async fn each_setting_loosens_its_own_rule_alone() {
+    let oddities = oddities();
+    for (setting, set) in SETTINGS {
+        let api = api(set);
+        for (odd, token, takers) in &oddities {
+            let seen = api.sees(token).await;
+            let taken = takers.contains(&setting) || takers.contains(&"*");
+            let status = if taken { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+            assert_eq!(seen.status, status, "{odd} under {setting}: {token}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_remembered_is_no_type_of_an_issuer_that_does_not_take_it() {
+    let api = Api::trusting(TrustedIssuer::allow_other_profiles);
+    let of = |issuer: &str, header: &Value| {
+        let claims = with(claims(), json!({"iss": issuer}));
+        signed(&key_of(issuer, "k1"), header.to_string(), claims.to_string())
+    };
+    for header in [typed("JWT"), untyped()] {
+        for _ in 0..2 {
+            api.takes("of the first", &of(ISSUER, &header)).await;
+            api.refuses("of the second", &of(OTHER, &header)).await;
+        }
+    }
+    let strict = header("ES256", "k1");
+    for issuer in [OTHER, ISSUER, OTHER] {
+        api.takes("of both", &of(issuer, &strict)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_an_issuer_is_of_the_one_that_allows_it() {
+    let issuer = |name| TrustedIssuer::new(name, keys(name)).with_audience([AUDIENCE]);
+    let validator = JwtValidator::new(issuer(OTHER)).unwrap();
+    let validator = validator.with_issuer(issuer(ISSUER).allow_missing_issuer()).unwrap();
+    let api = Api::over(validator.with_clock(clock()), Web::default());
+    api.takes("its own", &token(&header("ES256", "k1"), &without("iss"))).await;
+    let foreign =
+        signed(&key_of(OTHER, "k1"), header("ES256", "k1").to_string(), without("iss").to_string());
+    api.refuses("of the other", &foreign).await;
+}
