@@ -13,7 +13,8 @@ mod rules;
 mod signed;
 
 use super::{
-    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict, claims::unreadable,
+    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict,
+    claims::{Holder, holder_setters, unreadable},
     times::Leeway,
 };
 use crate::{
@@ -211,6 +212,12 @@ impl<C> Introspection<C> {
     pub fn with_issuer(self, issuer: impl Into<Arc<str>>) -> Self {
         let issuer = issuer.into();
         self.with(|settings| settings.rules.issuer = Some(issuer))
+    }
+
+    holder_setters!();
+
+    fn with_holder(self, change: impl FnOnce(&mut Holder)) -> Self {
+        self.with(|settings| change(&mut settings.rules.profile.holder))
     }
 
     /// Sets how far the clocks of the server and of this machine may differ, at most 5 minutes: a
