@@ -178,6 +178,7 @@ mod tests {
             RejectionKind::Revoked,
             RejectionKind::InsufficientScope,
             RejectionKind::InsufficientAuthentication,
+            RejectionKind::Forbidden,
             RejectionKind::CrossSite,
             RejectionKind::TooLarge,
             RejectionKind::Unavailable,

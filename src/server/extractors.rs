@@ -3,7 +3,10 @@
 //! **In**: the head of a request below [`RequireToken`](super::RequireToken). **Out**: what that layer attached, or a refusal.
 //! **Uses** `vocabulary`, `validate` and `require_token`.
 
-use super::require_token::{Authenticated, refuse, standing::Standing};
+use super::{
+    policy::MISSING_ROLE,
+    require_token::{Authenticated, refuse, standing::Standing},
+};
 use crate::{
     RequestHead, ScopeSet,
     validate::{Rejection, RejectionKind},
@@ -160,12 +163,8 @@ impl<C: Send + Sync + 'static> Deref for Claims<C> {
     }
 }
 
-impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
-    type Rejection = ExtractorRefusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
-        let authenticated =
-            <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+impl<C: Send + Sync + 'static> Claims<C> {
+    fn new(authenticated: Authenticated, parts: &Parts) -> Result<Self, ExtractorRefusal> {
         if authenticated.claims::<C>().is_none() {
             let reason =
                 "the claims of the validator are not of the type of this handler; see with_claims";
@@ -173,6 +172,42 @@ impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
             return Err(ExtractorRefusal::new(response));
         }
         Ok(Self { authenticated, claims: PhantomData })
+    }
+}
+
+impl<C: Send + Sync + 'static, S: Sync> FromRequestParts<S> for Claims<C> {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
+        Self::new(allowed(parts, state, |_| Ok(())).await?, parts)
+    }
+}
+
+/// Extracts `None` as an `Option<Authenticated>` does.
+impl<C: Send + Sync + 'static, S: Sync> OptionalFromRequestParts<S> for Claims<C> {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &S,
+    ) -> Result<Option<Self>, ExtractorRefusal> {
+        let authenticated =
+            <Authenticated as OptionalFromRequestParts<S>>::from_request_parts(parts, state);
+        authenticated.await?.map(|authenticated| Self::new(authenticated, parts)).transpose()
+    }
+}
+
+/// Extracts the token that `check` finds enough.
+async fn allowed<S: Sync>(
+    parts: &mut Parts,
+    state: &S,
+    check: impl FnOnce(&Authenticated) -> Result<(), Rejection>,
+) -> Result<Authenticated, ExtractorRefusal> {
+    let extracted = <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state);
+    let authenticated = extracted.await?;
+    match check(&authenticated) {
+        Ok(()) => Ok(authenticated),
+        Err(missing) => Err(ExtractorRefusal::new(authenticated.refuse(missing, head(parts)))),
     }
 }
 
@@ -236,14 +271,16 @@ impl<T: RequiredScope, S: Sync> FromRequestParts<S> for Scoped<T> {
     type Rejection = ExtractorRefusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
-        let authenticated =
-            <Authenticated as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        if authenticated.principal().scopes().contains(T::SCOPE) {
-            return Ok(Self { authenticated, scope: PhantomData });
-        }
-        // A constant that is not a scope is left out of the challenge; the request is still refused.
-        let missing = Rejection::insufficient_scope(ScopeSet::new([T::SCOPE]).unwrap_or_default());
-        Err(ExtractorRefusal::new(authenticated.refuse(missing, head(parts))))
+        let authenticated = allowed(parts, state, |authenticated| {
+            match authenticated.principal().scopes().contains(T::SCOPE) {
+                true => Ok(()),
+                // A constant that is not a scope is left out of the challenge.
+                false => Err(Rejection::insufficient_scope(
+                    ScopeSet::new([T::SCOPE]).unwrap_or_default(),
+                )),
+            }
+        });
+        Ok(Self { authenticated: authenticated.await?, scope: PhantomData })
     }
 }
 
@@ -256,5 +293,67 @@ impl<T> Clone for Scoped<T> {
 impl<T> fmt::Debug for Scoped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scoped").field("authenticated", &self.authenticated).finish()
+    }
+}
+
+/// A type that stands for a role, for [`WithRole`].
+pub trait RequiredRole {
+    /// The role, as [`Principal::roles`](crate::validate::Principal::roles) has it.
+    const ROLE: &'static str;
+}
+
+/// Extracts the [`Authenticated`] of a token whose holder has the role of `T`. The response is 403 if
+/// the holder does not.
+///
+/// ```
+/// use tower_oauth2::server::{RequiredRole, WithRole};
+///
+/// struct Admin;
+///
+/// impl RequiredRole for Admin {
+///     const ROLE: &'static str = "admin";
+/// }
+///
+/// async fn delete(who: WithRole<Admin>) -> String {
+///     format!("{:?} may delete", who.principal().subject())
+/// }
+/// # let _: axum::Router = axum::Router::new().route("/", axum::routing::delete(delete));
+/// ```
+pub struct WithRole<T> {
+    authenticated: Authenticated,
+    role: PhantomData<fn() -> T>,
+}
+
+impl<T> Deref for WithRole<T> {
+    type Target = Authenticated;
+
+    fn deref(&self) -> &Authenticated {
+        &self.authenticated
+    }
+}
+
+impl<T: RequiredRole, S: Sync> FromRequestParts<S> for WithRole<T> {
+    type Rejection = ExtractorRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ExtractorRefusal> {
+        let authenticated = allowed(parts, state, |authenticated| {
+            match authenticated.principal().has_role(T::ROLE) {
+                true => Ok(()),
+                false => Err(Rejection::forbidden(MISSING_ROLE)),
+            }
+        });
+        Ok(Self { authenticated: authenticated.await?, role: PhantomData })
+    }
+}
+
+impl<T> Clone for WithRole<T> {
+    fn clone(&self) -> Self {
+        Self { authenticated: self.authenticated.clone(), role: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for WithRole<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithRole").field("authenticated", &self.authenticated).finish()
     }
 }

@@ -48,13 +48,13 @@ pub use end_with_token::{EndWithTokenBody, EndWithTokenFuture, EndWithTokenServi
 #[doc(hidden)]
 pub use extractors::ExtractorRefusal;
 #[cfg(feature = "axum")]
-pub use extractors::{Claims, RequiredScope, Scoped};
+pub use extractors::{Claims, RequiredRole, RequiredScope, Scoped, WithRole};
 pub use metadata::ResourceMetadata;
 #[doc(hidden)]
 pub use metadata::ResourceMetadataService;
 #[doc(hidden)]
 pub use policy::RequirePolicyService;
-pub use policy::{Policy, RequirePolicy, RequireScope, StepUp};
+pub use policy::{Policy, RequirePolicy, RequireRole, RequireScope, StepUp};
 pub use render::RenderRefusals;
 #[doc(hidden)]
 pub use render::{RenderRefusalsFuture, RenderRefusalsService};

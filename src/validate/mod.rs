@@ -41,7 +41,7 @@ pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 pub use jwt::JwtFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::{JwtValidator, TrustedIssuer, issued_by};
-pub use principal::Principal;
+pub use principal::{Actor, Principal};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;

@@ -24,6 +24,59 @@ pub struct Principal {
     pub(super) expires_at: Option<SystemTime>,
     pub(super) acr: Option<Box<str>>,
     pub(super) authenticated_at: Option<SystemTime>,
+    /// Boxed: few validators ask for any of it, and a principal is moved.
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What only some tokens say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct More {
+    pub(super) roles: Vec<Box<str>>,
+    pub(super) actor: Option<Actor>,
+    pub(super) session_id: Option<Box<str>>,
+    pub(super) authentication_methods: Vec<Box<str>>,
+}
+
+/// Who acts for the subject of a token ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actor {
+    pub(super) subject: Option<Box<str>>,
+    pub(super) issuer: Option<Box<str>>,
+    pub(super) client_id: Option<Box<str>>,
+    pub(super) earlier: Option<Box<Actor>>,
+}
+
+impl Actor {
+    /// Creates an actor of this subject.
+    #[must_use]
+    pub fn new(subject: impl Into<Box<str>>) -> Self {
+        Self { subject: Some(subject.into()), ..Self::default() }
+    }
+
+    /// Returns the subject (`sub`).
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Returns the issuer that the subject is of (`iss`), if it is named.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// Returns the client (`client_id`), if it is named.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// Returns the actor before this one. It tells how the token came about, and decides nothing
+    /// (RFC 8693 §4.1).
+    #[must_use]
+    pub fn earlier(&self) -> Option<&Self> {
+        self.earlier.as_deref()
+    }
 }
 
 /// Most tokens have one, which saves an allocation.
@@ -124,6 +177,35 @@ impl Principal {
         self
     }
 
+    /// Sets the roles of the holder.
+    #[must_use]
+    pub fn with_roles<I>(mut self, roles: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.more_mut().roles = roles.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets who acts for the subject.
+    #[must_use]
+    pub fn with_actor(mut self, actor: Actor) -> Self {
+        self.more_mut().actor = Some(actor);
+        self
+    }
+
+    /// Sets the session of the user (`sid`).
+    #[must_use]
+    pub fn with_session_id(mut self, session_id: impl Into<Box<str>>) -> Self {
+        self.more_mut().session_id = Some(session_id.into());
+        self
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     /// Returns the subject of the token (`sub`).
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
@@ -186,6 +268,34 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
+    }
+
+    /// Returns the roles of the holder, from the claims that the validator was told to read.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.more.iter().flat_map(|more| &more.roles).map(AsRef::as_ref)
+    }
+
+    /// Returns `true` if the holder has `role`, compared byte for byte.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|own| own == role)
+    }
+
+    /// Returns who acts for the subject (`act`), if the validator reads it.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.more.as_ref()?.actor.as_ref()
+    }
+
+    /// Returns the session of the user (`sid`), if the validator reads it.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.more.as_ref()?.session_id.as_deref()
+    }
+
+    /// Returns how the user authenticated, method by method (`amr`), if the validator reads it.
+    pub fn authentication_methods(&self) -> impl Iterator<Item = &str> {
+        self.more.iter().flat_map(|more| &more.authentication_methods).map(AsRef::as_ref)
     }
 
     pub(super) fn check_expiry(&self, now: SystemTime) -> Result<(), Rejection> {

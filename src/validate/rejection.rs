@@ -60,6 +60,8 @@ pub enum RejectionKind {
     /// `insufficient_user_authentication`
     /// ([RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470#section-3)).
     InsufficientAuthentication,
+    /// The token is good, and its holder may not make this request: 403, no challenge.
+    Forbidden,
     /// Another site made the browser send a cookie or Basic credentials: 403, no challenge.
     CrossSite,
     /// The form that may hold the token is too long: 413, no challenge.
@@ -80,7 +82,7 @@ impl RejectionKind {
                 StatusCode::UNAUTHORIZED
             }
             Self::InsufficientAuthentication => StatusCode::UNAUTHORIZED,
-            Self::InsufficientScope | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::InsufficientScope | Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -98,6 +100,7 @@ impl RejectionKind {
             Self::InsufficientScope => Some("insufficient_scope"),
             Self::InsufficientAuthentication => Some("insufficient_user_authentication"),
             Self::Missing
+            | Self::Forbidden
             | Self::CrossSite
             | Self::TooLarge
             | Self::Unavailable
@@ -117,6 +120,7 @@ impl RejectionKind {
             Self::Revoked => "revoked",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientAuthentication => "insufficient_authentication",
+            Self::Forbidden => "forbidden",
             Self::CrossSite => "cross_site",
             Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
@@ -205,6 +209,13 @@ impl Rejection {
         let description = "the access token does not grant what this request needs";
         let details = Some(Box::new(Details { scopes, ..Details::default() }));
         Self { details, ..Self::of(RejectionKind::InsufficientScope, description) }
+    }
+
+    /// The token is good, and its holder may not make this request, for lack of a role for example.
+    #[must_use]
+    pub fn forbidden(description: impl Into<Cow<'static, str>>) -> Self {
+        let description = description.into();
+        Self { description, ..Self::of(RejectionKind::Forbidden, "") }
     }
 
     /// The token is of a kind that this validator does not judge.

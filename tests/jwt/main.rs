@@ -35,3 +35,4 @@ mod minted;
 mod odd_tokens;
 mod properties;
 mod revoked_jwts;
+mod who_holds;

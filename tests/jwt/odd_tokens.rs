@@ -21,13 +21,13 @@ const TABLE: &str = include_str!("../../docs/guide/odd_tokens.md");
 const ISSUER: &str = "https://as.example";
 const SECRET: &str = "a secret of at least 32 bytes, really";
 
-type Verdict = Result<Principal, Rejection>;
+pub(crate) type Verdict = Result<Principal, Rejection>;
 
 fn verdict(judged: Result<Arc<Validated>, Rejection>) -> Verdict {
     judged.map(|validated| validated.principal().clone())
 }
 
-fn trusted() -> TrustedIssuer {
+pub(crate) fn trusted() -> TrustedIssuer {
     let keys = Jwks::from_secret(Algorithm::Hs256, SECRET).unwrap();
     TrustedIssuer::new(ISSUER, keys).allow_other_profiles()
 }
@@ -38,14 +38,14 @@ fn signed(payload: &str) -> String {
     format!("{input}.{}", encoded(hmac::sign(&key, input.as_bytes())))
 }
 
-async fn as_a_jwt(issuer: TrustedIssuer, payload: &str) -> Verdict {
+pub(crate) async fn as_a_jwt(issuer: TrustedIssuer, payload: &str) -> Verdict {
     let validator = JwtValidator::new(issuer).unwrap().with_clock(clock());
     let request = Request::new(());
     let head = RequestHead::from_request(&request);
     verdict(validator.validate(&signed(payload), head).wait().await)
 }
 
-fn asking(answer: String) -> Introspection {
+pub(crate) fn asking(answer: String) -> Introspection {
     let service = service_fn(move |_: Request<Full<Bytes>>| {
         ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer.clone())))))
     });
@@ -55,7 +55,7 @@ fn asking(answer: String) -> Introspection {
     introspection.unwrap().with_issuer(ISSUER).with_clock(clock())
 }
 
-async fn introspected(validator: Introspection) -> Verdict {
+pub(crate) async fn introspected(validator: Introspection) -> Verdict {
     let request = Request::new(());
     let head = RequestHead::from_request(&request);
     verdict(validator.validate("opaque", head).wait().await)

@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 use tower_oauth2::{
     AccessToken,
-    server::{Authenticated, Claims, ExtractorRefusal, RequireToken, RequiredScope, Scoped},
+    server::{
+        Authenticated, Claims, ExtractorRefusal, RequireToken, RequiredRole, RequiredScope, Scoped,
+        WithRole,
+    },
     validate::{Principal, Rejection, RejectionKind, StaticTokens, ValidateToken, Validated},
 };
 
@@ -212,6 +215,45 @@ async fn a_refusal_for_claims_of_another_type_is_audited() {
     let alice = Some("alice".to_owned());
     let expected = [(true, None, alice.clone()), (false, Some(RejectionKind::Internal), alice)];
     assert_eq!(*events.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn claims_are_optional_for_anonymous_requests_alone() {
+    let handler = async |claims: Option<Claims<Tenant>>| {
+        claims.map_or_else(|| "nobody".to_owned(), |claims| claims.0.clone())
+    };
+    let of_another_type = async |claims: Option<Claims<u32>>| claims.is_some().to_string();
+    let routes = || Router::new().route("/", get(handler)).route("/other", get(of_another_type));
+    let layer = RequireToken::new("api", judge()).unwrap().allow_anonymous();
+    let app = routes().layer(layer);
+    assert_eq!(text(respond(app.clone(), "/", None).await).await, "nobody");
+    assert_eq!(text(respond(app.clone(), "/", Some("alice.acme")).await).await, "acme");
+    assert_eq!(text(respond(app.clone(), "/other", None).await).await, "false");
+    let other = respond(app, "/other", Some("alice.acme")).await;
+    assert_eq!(other.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let alone = respond(routes(), "/", None).await;
+    assert_eq!(alone.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+struct Admin;
+
+impl RequiredRole for Admin {
+    const ROLE: &'static str = "admin";
+}
+
+#[tokio::test]
+async fn a_role_that_a_handler_asks_for_is_there_or_the_answer_is_403() {
+    let tokens = StaticTokens::new();
+    tokens.insert("boss", Principal::new("boss").with_roles(["admin"])).unwrap();
+    tokens.insert("guest", Principal::new("guest").with_roles(["adm", "in"])).unwrap();
+    let handler = async |who: WithRole<Admin>| who.principal().subject().unwrap().to_owned();
+    let app = Router::new().route("/", get(handler));
+    let app = app.layer(RequireToken::new("api", tokens).unwrap());
+    assert_eq!(text(respond(app.clone(), "/", Some("boss")).await).await, "boss");
+    let refused = respond(app.clone(), "/", Some("guest")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(!refused.headers().contains_key("www-authenticate"));
+    assert_eq!(respond(app, "/", None).await.status(), StatusCode::UNAUTHORIZED);
 }
 
 struct Write;

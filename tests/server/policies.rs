@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    Request, Response, StatusCode, Version,
+    Method, Request, Response, StatusCode, Version,
     header::{CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
@@ -15,10 +15,10 @@ use std::{
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
-    Challenge, ScopeSet,
+    Challenge, RequestHead, ScopeSet,
     server::{
-        Authenticated, BufferForm, BufferFormBody, EndWithToken, RequirePolicy, RequireScope,
-        RequireToken, StepUp,
+        Authenticated, BufferForm, BufferFormBody, EndWithToken, Policy, RequirePolicy,
+        RequireRole, RequireScope, RequireToken, StepUp,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens},
@@ -82,17 +82,70 @@ fn a_policy_that_asks_for_no_scope_is_a_mistake() {
 }
 
 #[tokio::test]
-async fn a_closure_is_a_policy() {
-    let alice_only =
-        RequirePolicy::new(|who: &Authenticated| match who.principal().scopes().contains("read") {
+async fn a_role_that_is_missing_is_403_without_a_challenge() {
+    let tokens = StaticTokens::new();
+    for (token, roles) in [("a", vec!["admin"]), ("ab", vec!["admin", "a b"]), ("none", vec![])] {
+        tokens.insert(token, Principal::new("alice").with_roles(roles)).unwrap();
+    }
+    let layer = RequireToken::new("api", tokens).unwrap();
+    for (role, passes) in [
+        (RequireRole::any_of(["admin", "other"]), ["a", "ab"].as_slice()),
+        (RequireRole::any_of(["a b", "x"]), &["ab"]),
+        (RequireRole::all_of(["a b", "admin"]), &["ab"]),
+        (RequireRole::all_of(["Admin"]), &[]),
+    ] {
+        let service = layer.layer(role.unwrap().layer(inner()));
+        for token in ["a", "ab", "none"] {
+            let response = service.clone().oneshot(request(token)).await.unwrap();
+            if passes.contains(&token) {
+                assert_eq!(response.status(), 200);
+                continue;
+            }
+            assert_eq!(response.status(), 403);
+            assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+            assert_eq!(kind(&response), Some(RejectionKind::Forbidden));
+        }
+    }
+    assert!(RequireRole::any_of([""; 0]).is_err() && RequireRole::all_of([""; 0]).is_err());
+}
+
+/// A policy that cannot be cloned.
+struct Limited(Mutex<u8>);
+
+impl Policy for Limited {
+    fn check(&self, _: &Authenticated, _: RequestHead<'_>) -> Result<(), Rejection> {
+        let mut left = self.0.lock().unwrap();
+        *left = left.checked_sub(1).ok_or_else(|| Rejection::forbidden("no more today"))?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn clones_of_a_service_share_a_policy_that_cannot_be_cloned() {
+    let service = layer(&["read"]).layer(RequirePolicy::new(Limited(Mutex::new(2))).layer(inner()));
+    for status in [200, 200, 403] {
+        let response = service.clone().oneshot(request("read")).await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_closure_is_a_policy_that_sees_the_request() {
+    let alice_only = RequirePolicy::new(|who: &Authenticated, head: RequestHead<'_>| {
+        match who.principal().scopes().contains("read") && head.method() == Method::GET {
             true => Ok(()),
             false => Err(Rejection::insufficient_scope("read".parse().unwrap())),
-        });
+        }
+    });
     let service = layer(&["read", "write"]).layer(alice_only.layer(inner()));
     let good = service.clone().oneshot(request("read")).await.unwrap();
     assert_eq!(good.status(), StatusCode::OK);
-    let refused = service.oneshot(request("write")).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let mut put = request("read");
+    *put.method_mut() = Method::PUT;
+    for refused in [request("write"), put] {
+        let refused = service.clone().oneshot(refused).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    }
 }
 
 /// What was counted while `service` answered `request`.

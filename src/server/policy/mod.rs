@@ -4,9 +4,13 @@
 //! **Uses** `vocabulary`, `validate`, `answered` and `require_token`.
 
 mod require_policy;
+mod require_role;
 mod require_scope;
 mod step_up;
 
 pub use require_policy::{Policy, RequirePolicy, RequirePolicyService};
+#[cfg(feature = "axum")]
+pub(super) use require_role::MISSING_ROLE;
+pub use require_role::RequireRole;
 pub use require_scope::RequireScope;
 pub use step_up::StepUp;

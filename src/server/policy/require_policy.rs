@@ -9,6 +9,7 @@ use crate::{
 use http::{Request, Response};
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 use tower_layer::Layer;
@@ -16,23 +17,23 @@ use tower_service::Service;
 
 /// Decides whether a good token is enough for a request.
 ///
-/// Implemented for closures, [`RequireScope`](crate::server::RequireScope) and
-/// [`StepUp`](crate::server::StepUp).
+/// Implemented for closures, [`RequireScope`](crate::server::RequireScope),
+/// [`RequireRole`](crate::server::RequireRole) and [`StepUp`](crate::server::StepUp).
 pub trait Policy {
-    /// Returns `Ok` if the token is enough.
+    /// Returns `Ok` if the token is enough for the request with this head.
     ///
     /// # Errors
     ///
-    /// Why it is not, for example [`Rejection::insufficient_scope`].
-    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection>;
+    /// Why it is not, for example [`Rejection::insufficient_scope`] or [`Rejection::forbidden`].
+    fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection>;
 }
 
 impl<F> Policy for F
 where
-    F: Fn(&Authenticated) -> Result<(), Rejection>,
+    F: Fn(&Authenticated, RequestHead<'_>) -> Result<(), Rejection>,
 {
-    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
-        self(authenticated)
+    fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection> {
+        self(authenticated, head)
     }
 }
 
@@ -45,27 +46,39 @@ where
 /// service is dropped.
 ///
 /// ```
-/// use tower_oauth2::{server::{Authenticated, RequirePolicy}, validate::Rejection};
+/// use http::Method;
+/// use tower_oauth2::{
+///     RequestHead,
+///     server::{Authenticated, RequirePolicy},
+///     validate::Rejection,
+/// };
 ///
-/// let staff_only = RequirePolicy::new(|who: &Authenticated| match who.principal().client_id() {
-///     Some("staff-portal") => Ok(()),
-///     _ => Err(Rejection::insufficient_scope("staff".parse().unwrap_or_default())),
+/// let staff_write = RequirePolicy::new(|who: &Authenticated, head: RequestHead<'_>| {
+///     match head.method() == Method::GET || who.principal().client_id() == Some("staff-portal") {
+///         true => Ok(()),
+///         false => Err(Rejection::forbidden("only the staff portal may write")),
+///     }
 /// });
 /// ```
-#[derive(Clone, Copy)]
 #[must_use]
 pub struct RequirePolicy<P> {
-    policy: P,
+    policy: Arc<P>,
 }
 
 impl<P: Policy> RequirePolicy<P> {
     /// Creates a layer that asks `policy`.
     pub fn new(policy: P) -> Self {
-        Self { policy }
+        Self { policy: Arc::new(policy) }
     }
 }
 
-impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
+impl<P> Clone for RequirePolicy<P> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone() }
+    }
+}
+
+impl<S, P> Layer<S> for RequirePolicy<P> {
     type Service = RequirePolicyService<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -73,11 +86,17 @@ impl<S, P: Clone> Layer<S> for RequirePolicy<P> {
     }
 }
 
-/// The service of [`RequirePolicy`] and [`RequireScope`](crate::server::RequireScope).
-#[derive(Clone, Copy)]
+/// The service of [`RequirePolicy`], [`RequireScope`](crate::server::RequireScope) and
+/// [`RequireRole`](crate::server::RequireRole).
 pub struct RequirePolicyService<S, P> {
     pub(super) inner: S,
-    pub(super) policy: P,
+    pub(super) policy: Arc<P>,
+}
+
+impl<S: Clone, P> Clone for RequirePolicyService<S, P> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), policy: self.policy.clone() }
+    }
 }
 
 impl<S, P> RequirePolicyService<S, P> {
@@ -89,7 +108,7 @@ impl<S, P: Policy> RequirePolicyService<S, P> {
         let head = RequestHead::from_request(request);
         match Standing::of(request.extensions()) {
             Standing::Authenticated(authenticated) => {
-                let rejection = self.policy.check(authenticated).err()?;
+                let rejection = self.policy.check(authenticated, head).err()?;
                 Some(authenticated.refuse(rejection, head))
             }
             Standing::Anonymous(anonymous) => Some(anonymous.refuse(head)),

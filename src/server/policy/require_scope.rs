@@ -1,6 +1,6 @@
 use super::require_policy::RequirePolicyService;
 use crate::{
-    ConfigError, ScopeSet,
+    ConfigError, RequestHead, ScopeSet,
     server::{Authenticated, Policy},
     validate::Rejection,
 };
@@ -28,7 +28,7 @@ use tower_layer::Layer;
 #[must_use]
 pub struct RequireScope {
     /// A token must grant all scopes of one of these.
-    alternatives: Arc<Vec<ScopeSet>>,
+    alternatives: Vec<ScopeSet>,
 }
 
 impl RequireScope {
@@ -42,7 +42,7 @@ impl RequireScope {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        Ok(Self { alternatives: Arc::new(vec![at_least_one(scopes, "all_of")?]) })
+        Ok(Self { alternatives: vec![at_least_one(scopes, "all_of")?] })
     }
 
     /// Also accepts tokens that have all of `scopes`. A refusal names the scopes of the first
@@ -56,7 +56,7 @@ impl RequireScope {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        Arc::make_mut(&mut self.alternatives).push(at_least_one(scopes, "or_all_of")?);
+        self.alternatives.push(at_least_one(scopes, "or_all_of")?);
         Ok(self)
     }
 }
@@ -74,7 +74,7 @@ where
 }
 
 impl Policy for RequireScope {
-    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
+    fn check(&self, authenticated: &Authenticated, _: RequestHead<'_>) -> Result<(), Rejection> {
         let granted = authenticated.principal().scopes();
         if self.alternatives.iter().any(|scopes| granted.contains_all(scopes)) {
             return Ok(());
@@ -88,6 +88,6 @@ impl<S> Layer<S> for RequireScope {
     type Service = RequirePolicyService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequirePolicyService { inner, policy: self.clone() }
+        RequirePolicyService { inner, policy: Arc::new(self.clone()) }
     }
 }

@@ -1,4 +1,5 @@
 use crate::{
+    RequestHead,
     server::{Authenticated, Policy},
     validate::Rejection,
 };
@@ -39,7 +40,7 @@ impl StepUp {
 }
 
 impl Policy for StepUp {
-    fn check(&self, authenticated: &Authenticated) -> Result<(), Rejection> {
+    fn check(&self, authenticated: &Authenticated, _: RequestHead<'_>) -> Result<(), Rejection> {
         let principal = authenticated.principal();
         let now = authenticated.clock().wall();
         let strong = self.acr.is_none() || principal.acr() == self.acr.as_deref();

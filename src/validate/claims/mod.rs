@@ -7,12 +7,14 @@
 //! 2. A claim of another type than it has to be refuses the token; `acr` and `auth_time` are dropped.
 //! 3. Claims that nothing reads may be anything.
 
+mod holder;
 #[cfg(feature = "jwt")]
 mod payload;
 mod profile;
 mod shown;
 mod value;
 
+pub(super) use holder::{Holder, holder_setters};
 pub(super) use profile::Profile;
 #[cfg(feature = "jwt")]
 pub(super) use profile::REQUIRED;

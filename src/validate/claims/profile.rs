@@ -1,12 +1,13 @@
 //! What an access token looks like: RFC 9068, or what an issuer without it sends.
 
-use super::{Claims, Scopes, Value, listed, shown, told, unfit};
+use super::{Claims, Scopes, Value, holder::Holder, listed, shown, told, unfit};
 use crate::{
     Scope, ScopeSet,
     validate::{Principal, Rejection, times::NumericDate},
     vocabulary::members::Texts,
 };
-use std::sync::Arc;
+use serde_json::Value as Json;
+use std::{borrow::Cow, sync::Arc};
 
 const BOUND: &str = "the access token is bound to a key, and proofs are not read";
 const OF_ANOTHER_KIND: &str = "the token is not an access token";
@@ -24,6 +25,7 @@ pub(in crate::validate) struct Profile {
     pub(in crate::validate) other_scopes: bool,
     pub(in crate::validate) numeric_subjects: bool,
     pub(in crate::validate) id_tokens: bool,
+    pub(in crate::validate) holder: Holder,
 }
 
 impl Default for Profile {
@@ -34,6 +36,7 @@ impl Default for Profile {
             other_scopes: false,
             numeric_subjects: false,
             id_tokens: false,
+            holder: Holder::default(),
         }
     }
 }
@@ -71,22 +74,23 @@ impl Profile {
     }
 
     /// Returns the principal of a token that its issuer vouches for, and whose times and types were
-    /// checked.
+    /// checked. `object` is the parsed payload; it is called only if the [`Holder`] reads claims.
     ///
     /// # Errors
     ///
     /// When it is not an access token of this profile, and when it needs a proof.
-    pub(in crate::validate) fn principal(
+    pub(in crate::validate) fn principal<'o>(
         &self,
         claims: &Claims<'_>,
         issuer: Option<Arc<str>>,
+        object: impl FnOnce() -> Cow<'o, Json>,
     ) -> Result<Principal, Rejection> {
         self.check_kind(claims)?;
         for name in &self.required {
             self.check_there(name, claims)?;
         }
         // All at once: it is large, and each setter would move it.
-        Ok(Principal {
+        let mut principal = Principal {
             subject: claims.sub.as_deref().map(Into::into),
             client_id: self.client_id(claims).map(Into::into),
             issuer,
@@ -97,7 +101,14 @@ impl Profile {
             expires_at: claims.times.exp.and_then(NumericDate::instant),
             acr: claims.acr.as_deref().map(Into::into),
             authenticated_at: claims.auth_time.and_then(NumericDate::instant),
-        })
+            more: None,
+        };
+        if self.holder.reads_claims() {
+            self.holder.apply(&object(), &mut principal)?;
+        } else {
+            self.holder.check_client(principal.client_id())?;
+        }
+        Ok(principal)
     }
 
     /// Returns the client that the token was issued to.
@@ -111,7 +122,10 @@ impl Profile {
     fn check_there(&self, name: &str, claims: &Claims<'_>) -> Result<(), Rejection> {
         let is_there = match name {
             "sub" => claims.sub.is_some(),
-            "client_id" => self.client_id(claims).is_some(),
+            // Checked by the holder where other claims name the client.
+            "client_id" => {
+                self.client_id(claims).is_some() || !self.holder.client_claims.is_empty()
+            }
             "iat" => claims.times.iat.is_some(),
             _ => claims.jti.is_some(),
         };

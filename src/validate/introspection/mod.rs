@@ -13,7 +13,8 @@ mod rules;
 mod signed;
 
 use super::{
-    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict, claims::unreadable,
+    CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict,
+    claims::{Holder, holder_setters, unreadable},
     times::Leeway,
 };
 use crate::{
@@ -208,7 +209,7 @@ impl<C> Introspection<C> {
     /// Accepts a `sub` that is a whole number, as the text of its digits: 42 and `"42"` are then one
     /// subject. Defaults to refusing such tokens.
     pub fn allow_numeric_subjects(self) -> Self {
-        self.with(|settings| settings.rules.numeric_subjects = true)
+        self.with(|settings| settings.rules.profile.numeric_subjects = true)
     }
 
     /// Sets the issuer that a token must have, if the answer names one: most do not. Where it names
@@ -217,6 +218,12 @@ impl<C> Introspection<C> {
     pub fn with_issuer(self, issuer: impl Into<Arc<str>>) -> Self {
         let issuer = issuer.into();
         self.with(|settings| settings.rules.issuer = Some(issuer))
+    }
+
+    holder_setters!();
+
+    fn with_holder(self, change: impl FnOnce(&mut Holder)) -> Self {
+        self.with(|settings| change(&mut settings.rules.profile.holder))
     }
 
     /// Sets how far the clocks of the server and of this machine may differ, at most 5 minutes: a

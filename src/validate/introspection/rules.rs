@@ -10,18 +10,31 @@ use crate::validate::{
     times::{Leeway, Untimely},
 };
 use serde_json::Value;
-use std::{iter::once, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, iter::once, sync::Arc, time::SystemTime};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
+    pub(super) profile: Profile,
     /// `None` accepts any.
     pub(super) audience: Option<Vec<Box<str>>>,
     pub(super) missing_audience: bool,
-    pub(super) numeric_subjects: bool,
     pub(super) issuer: Option<Arc<str>>,
     /// Who signs the answers, if they are signed.
     pub(super) signer: Option<Arc<str>>,
     pub(super) leeway: Leeway,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            profile: Profile::others(),
+            audience: None,
+            missing_audience: false,
+            issuer: None,
+            signer: None,
+            leeway: Leeway::default(),
+        }
+    }
 }
 
 impl Rules {
@@ -32,9 +45,7 @@ impl Rules {
     /// When the token is not good here at `now`, and when a member is of the wrong type.
     pub(super) fn judge(&self, answer: &Value, now: SystemTime) -> Result<Principal, Rejection> {
         let claims = Claims::of(answer).ok_or_else(|| malformed("it is not a JSON object"))?;
-        let Self { numeric_subjects, .. } = *self;
-        let profile = Profile { numeric_subjects, ..Profile::others() };
-        profile.check_types(&claims).map_err(|told| unfit(NOT_GOOD, &told))?;
+        self.profile.check_types(&claims).map_err(|told| unfit(NOT_GOOD, &told))?;
         self.leeway.check(&claims.times, now).map_err(|untimely| {
             let told = claims.told_time(untimely, now);
             match untimely {
@@ -45,7 +56,7 @@ impl Rules {
         })?;
         let issuer = self.issuer_of(&claims)?;
         self.check_audience(&claims)?;
-        profile.principal(&claims, issuer)
+        self.profile.principal(&claims, issuer, || Cow::Borrowed(answer))
     }
 
     /// Returns the issuer that the answer names, or else the one that is known to have answered.

@@ -3,7 +3,7 @@ use crate::{
     Algorithm, ConfigError,
     validate::{
         Jwks, Rejection,
-        claims::{Claims, Profile, REQUIRED, listed, shown},
+        claims::{Claims, Holder, Profile, REQUIRED, holder_setters, listed, shown},
     },
 };
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -98,8 +98,8 @@ impl TrustedIssuer {
     /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
     /// single settings that it includes. Defaults to RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
-        let Profile { numeric_subjects, id_tokens, .. } = self.profile;
-        self.profile = Profile { numeric_subjects, id_tokens, ..Profile::others() };
+        let Profile { numeric_subjects, id_tokens, holder, .. } = self.profile;
+        self.profile = Profile { numeric_subjects, id_tokens, holder, ..Profile::others() };
         self.with_types(["at+jwt", "JWT"]).allow_missing_type()
     }
 
@@ -193,6 +193,13 @@ impl TrustedIssuer {
     {
         self.id_token_clients = client_ids.into_iter().map(Into::into).collect();
         self.profile.id_tokens = true;
+        self
+    }
+
+    holder_setters!();
+
+    fn with_holder(mut self, change: impl FnOnce(&mut Holder)) -> Self {
+        change(&mut self.profile.holder);
         self
     }
 

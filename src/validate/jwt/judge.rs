@@ -7,6 +7,7 @@ use super::{
     rules::{Rules, mismatch, refused, unverified},
 };
 use crate::{
+    back_channel::json,
     jose::{Compact, base64url},
     validate::{
         Principal, Rejection,
@@ -103,7 +104,10 @@ impl Judge {
         let kid = header.kid.as_deref();
         let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
-        let principal = issuer.profile.principal(&claims, Some(issuer.identifier.clone()))?;
+        let object =
+            || Cow::Owned(serde_json::from_slice(json::without_bom(&payload)).unwrap_or_default());
+        let identifier = Some(issuer.identifier.clone());
+        let principal = issuer.profile.principal(&claims, identifier, object)?;
         self.rules.check_age(&principal, now)?;
         drop(claims);
         if known.is_none() {

@@ -198,14 +198,16 @@ async fn what_a_handler_is_given_shows_no_token() {
     let layer = RequireToken::new("api", judge).unwrap();
     layer.layer(keep.clone()).oneshot(presenting(TokenLocation::Bearer).await).await.unwrap();
     let (mut head, ()) = keep.last().into_parts();
-    let claims = Claims::<Secret>::from_request_parts(&mut head, &()).await.unwrap();
+    let claims =
+        <Claims<Secret> as FromRequestParts<()>>::from_request_parts(&mut head, &()).await.unwrap();
     assert_clean("server::Claims", &claims);
     let reader = Scoped::<Read>::from_request_parts(&mut head, &()).await.unwrap();
     assert_clean("server::Scoped", &reader);
     let who = <Authenticated as OptionalFromRequestParts<()>>::from_request_parts(&mut head, &());
     assert_clean("server::Authenticated", &who.await.unwrap().unwrap());
 
-    let refusal = Claims::<u8>::from_request_parts(&mut head, &()).await.unwrap_err();
+    let refusal = <Claims<u8> as FromRequestParts<()>>::from_request_parts(&mut head, &());
+    let refusal = refusal.await.unwrap_err();
     assert_clean("server::ExtractorRefusal", &refusal);
     assert_clean("the refusal", &refusal.into_response());
 }
