@@ -1,6 +1,7 @@
 use super::{
-    Algorithm, VerifyingKey,
+    Algorithm, KeyId, VerifyingKey,
     jwk::{Jwk, JwkSeed},
+    pem,
 };
 use crate::vocabulary::members::{self, Members};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -25,6 +26,7 @@ impl KeySet {
     ///
     /// When it is not such an object, or has more than 100 entries.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, &'static str> {
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json); // a byte order mark
         let mut document = Document::default();
         if members::read(json, &mut document).is_err() {
             return Err(match document.is_too_long {
@@ -36,17 +38,41 @@ impl KeySet {
         let mut set = Self::default();
         for (place, jwk) in entries.iter().enumerate() {
             match VerifyingKey::new(jwk) {
-                Ok(key) if set.keys.iter().any(|known| known.is_same(&key)) => {}
-                Ok(key) => set.keys.push(key),
-                Err(reason) => set.skipped.push(report(place, jwk.kid.as_deref(), reason)),
+                Ok(key) => set.add(key),
+                Err(reason) => set.skipped.push(report(place, jwk.kid(), reason)),
             }
         }
         Ok(set)
     }
 
-    /// Returns the set of one key.
-    pub(crate) fn of(key: VerifyingKey) -> Self {
-        Self { keys: vec![key], skipped: Vec::new() }
+    /// Parses the public keys and certificates in `pem`. The keys have no names.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, and when one cannot be used.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "for resources"))]
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, String> {
+        let mut set = Self::default();
+        for (place, jwk) in pem::public_keys(pem).enumerate() {
+            let key = jwk.and_then(|jwk| VerifyingKey::new(&jwk));
+            set.add(key.map_err(|reason| format!("block {}: {reason}", place + 1))?);
+        }
+        match set.keys.is_empty() {
+            true => Err("it has no block -----BEGIN PUBLIC KEY-----".to_owned()),
+            false => Ok(set),
+        }
+    }
+
+    /// Returns the set of `keys`.
+    pub(crate) fn of(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
+        Self { keys: keys.into_iter().collect(), skipped: Vec::new() }
+    }
+
+    /// Adds `key`, unless it is there.
+    fn add(&mut self, key: VerifyingKey) {
+        if !self.keys.iter().any(|known| known.is_same(&key)) {
+            self.keys.push(key);
+        }
     }
 
     /// Returns the number of usable keys.
@@ -60,16 +86,19 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Iterates over the keys of this `kid` for `algorithm`, or over all keys for `algorithm` when
-    /// the token has no `kid`.
+    /// Iterates over the keys for `algorithm` that `id` names: those of its `kid`; those of its
+    /// thumbprint if there are any, since many sets say none; all where the token names none.
     pub(crate) fn candidates(
         &self,
-        kid: Option<&str>,
+        id: Option<&KeyId<'_>>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &VerifyingKey> {
-        self.keys.iter().filter(move |key| {
-            kid.is_none_or(|kid| key.kid() == Some(kid)) && key.supports(algorithm)
-        })
+        let id = id.filter(|id| {
+            matches!(id, KeyId::Kid(_)) || self.keys.iter().any(|key| key.is_named(id))
+        });
+        self.keys
+            .iter()
+            .filter(move |key| id.is_none_or(|id| key.is_named(id)) && key.supports(algorithm))
     }
 
     /// Returns `true` if there is a key of this `kid`, for any algorithm.

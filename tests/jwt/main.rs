@@ -27,6 +27,7 @@ mod text;
 mod api;
 mod attacks;
 mod changed_keys;
+mod fixed_keys;
 mod jwks;
 mod jwks_events;
 mod key_rotation;

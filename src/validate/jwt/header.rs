@@ -4,13 +4,16 @@ use super::{
     issuer::TrustedIssuer,
     rules::{Profile, listed, mismatch, refused, shown},
 };
-use crate::{Algorithm, jose::Header, validate::Rejection};
-use std::borrow::Cow;
+use crate::{
+    Algorithm,
+    jose::{Header, KeyId},
+    validate::Rejection,
+};
 
 /// A header that was checked: its algorithm is allowed, its type is that of an access token.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Cow<'a, str>>,
+    pub(super) kid: Option<KeyId<'a>>,
 }
 
 impl<'a> CheckedHeader<'a> {
@@ -23,9 +26,9 @@ impl<'a> CheckedHeader<'a> {
         if header.is_critical {
             return Err(refused("the header has a critical extension"));
         }
-        let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
-        let algorithm = algorithm.ok_or_else(|| {
-            let known = header.algorithm.map_or("another", Algorithm::as_str);
+        let allowed = |one: &Algorithm| issuers.iter().any(|own| own.allows(*one));
+        let algorithm = header.algorithm.ok().filter(allowed).ok_or_else(|| {
+            let known = header.algorithm.map_or_else(|other| other, Algorithm::as_str);
             mismatch("alg", "an algorithm that an issuer allows", known)
         })?;
         if !profile.accepts_type(header.typ.as_deref()) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Algorithm, ScopeSet,
-    jose::{Compact, base64url},
+    jose::{Compact, KeyId, base64url},
     validate::{
         Principal, Rejection,
         jwks::{Seen, Unverified, Wait},
@@ -48,14 +48,14 @@ impl From<Rejection> for NotAccepted {
 }
 
 impl NotAccepted {
-    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&str>) -> Self {
+    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&KeyId<'_>>) -> Self {
         let wrong = "the signature is wrong";
         Self::Refused(match why {
             Unverified::Fetching(wait) => return Self::Fetching(wait),
             Unverified::Unavailable(away) => {
                 away.rejection(&format!("a token of {}", issuer.identifier))
             }
-            Unverified::NoKey(why) => mismatch("kid", why, shown(kid)),
+            Unverified::NoKey(why) => mismatch("kid", why, shown(kid.map(KeyId::as_str))),
             Unverified::WrongSignature => Rejection::unverified(wrong),
         })
     }
@@ -102,7 +102,7 @@ impl Judge {
         let issuer = self.issuer_of(&claims)?;
         self.check_claims(&claims, issuer, header.algorithm, now)
             .map_err(|rejection| refused_or_lost(rejection, issuer, waited))?;
-        let kid = header.kid.as_deref();
+        let kid = header.kid.as_ref();
         let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
         let principal = self.principal(&claims, issuer, now)?;

@@ -1,7 +1,8 @@
 //! Remembers the headers of good tokens.
 
 use super::header::CheckedHeader;
-use std::{borrow::Cow, sync::OnceLock};
+use crate::jose::KeyId;
+use std::sync::OnceLock;
 
 /// How many headers are remembered, for the life of the validator: an issuer has one for each key
 /// that it signs with. Other headers are parsed each time.
@@ -34,7 +35,7 @@ impl KnownHeaders {
 
     pub(super) fn add(&self, text: &str, header: &CheckedHeader<'_>) {
         let known = || {
-            let kid = header.kid.as_deref().map(|kid| Cow::Owned(kid.to_owned()));
+            let kid = header.kid.as_ref().map(KeyId::to_static);
             let header = CheckedHeader { algorithm: header.algorithm, kid };
             Known { text: text.into(), header }
         };
@@ -63,9 +64,9 @@ mod tests {
         for number in 0..MOST + 2 {
             let text = number.to_string();
             assert!(known.find(&text).is_none());
-            let kid = Some(Cow::Borrowed(text.as_str()));
+            let kid = Some(KeyId::Kid(text.as_str().into()));
             known.add(&text, &CheckedHeader { algorithm: Algorithm::Es256, kid });
-            let kid = known.find(&text).map(|header| header.kid.as_deref());
+            let kid = known.find(&text).map(|header| header.kid.as_ref().map(KeyId::as_str));
             assert_eq!(kid, (number < MOST).then_some(Some(text.as_str())));
         }
         assert_eq!(known.find("0").map(|header| header.algorithm), Some(Algorithm::Es256));
