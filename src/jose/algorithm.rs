@@ -101,18 +101,22 @@ impl Algorithm {
         Self::all().chain([Self::Ed25519]).find(|algorithm| algorithm.as_str() == name)
     }
 
-    /// Returns what an algorithm is that is not supported, for the log.
-    pub(super) fn unsupported(name: &str) -> &'static str {
-        const OF_ENCRYPTION: [&str; 5] = ["RSA", "ECDH-ES", "PBES2", "dir", "A"];
-        match name {
+    /// Returns the algorithm that the signatures of a header with this name are checked by.
+    ///
+    /// # Errors
+    ///
+    /// What it is if it is not supported, for the log.
+    pub(super) fn in_header(name: &str) -> Result<Self, &'static str> {
+        let of_jwe = ["RSA", "ECDH-ES", "PBES2", "dir", "A"];
+        Self::named(name).map(Self::checked_as).ok_or(match name {
             "none" => "none",
             "Ed448" => "Ed448, which is not supported",
             _ if name.starts_with("ML-DSA") => "ML-DSA, which is not supported",
-            _ if OF_ENCRYPTION.iter().any(|start| name.starts_with(start)) => {
+            _ if of_jwe.iter().any(|start| name.starts_with(start)) => {
                 "one of encrypted tokens (JWE), which are not supported"
             }
             _ => "another",
-        }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Curve {
     pub(super) signing: &'static EcdsaSigningAlgorithm,
 }
 
-static CURVES: [Curve; 4] = [
+pub(super) static CURVES: [Curve; 4] = [
     Curve {
         name: "P-256",
         algorithm: Algorithm::Es256,
@@ -50,14 +50,3 @@ static CURVES: [Curve; 4] = [
         signing: &signature::ECDSA_P256K1_SHA256_FIXED_SIGNING,
     },
 ];
-
-impl Curve {
-    /// Returns the curve that `is_it` returns `true` for.
-    pub(super) fn find(is_it: impl Fn(&Self) -> bool) -> Option<&'static Self> {
-        CURVES.iter().find(|curve| is_it(curve))
-    }
-
-    pub(super) fn of(algorithm: Algorithm) -> Option<&'static Self> {
-        Self::find(|curve| curve.algorithm == algorithm)
-    }
-}

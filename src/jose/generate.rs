@@ -1,6 +1,6 @@
 use super::{
     Algorithm, SigningKey,
-    curve::Curve,
+    curve::CURVES,
     key_pair::{KeyPair, rsa_encoding},
     verifying,
 };
@@ -28,7 +28,7 @@ impl SigningKey {
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| KeyPair::Rsa(pair, encoding))
-        } else if let Some(curve) = Curve::of(algorithm) {
+        } else if let Some(curve) = CURVES.iter().find(|curve| curve.algorithm == algorithm) {
             EcdsaKeyPair::generate(curve.signing).ok().map(|pair| KeyPair::Ec(pair, curve))
         } else if algorithm.checked_as() == Algorithm::EdDsa {
             Ed25519KeyPair::generate().ok().map(KeyPair::Ed25519)

@@ -23,12 +23,10 @@ impl<'a> Header<'a> {
     pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
         let mut reading = Reading::default();
         members::read(json, &mut reading).ok()?;
-        let alg = reading.alg?;
-        let algorithm = Algorithm::named(&alg).map(Algorithm::checked_as);
         let [kid, sha256, sha1] = [reading.kid, reading.x5t_s256, reading.x5t]
             .map(|name| name.filter(|text| !text.is_empty()));
         Some(Self {
-            algorithm: algorithm.ok_or_else(|| Algorithm::unsupported(&alg)),
+            algorithm: Algorithm::in_header(&reading.alg?),
             typ: reading.typ,
             kid: kid.map(KeyId::Kid).or(sha256.or(sha1).map(KeyId::Thumbprint)),
             is_critical: reading.is_critical,

@@ -13,7 +13,7 @@ const TWICE: &str = "a member is repeated";
 const WRONG_TYPE: &str = "a member is of the wrong type";
 
 /// The members of a JWK that are used ([RFC 7517 §4], [RFC 7518 §6], [RFC 8037 §2]), not decoded.
-/// The others are skipped. A member that is `null`, or an empty list, counts as absent.
+/// The others are skipped. `null` and an empty list of operations count as absent.
 ///
 /// The reader does not fail on a bad entry, so that the rest of a set can be used. [`Jwk::check`]
 /// returns what is wrong with it.
@@ -78,16 +78,12 @@ impl<'a> Jwk<'a> {
         self.kid.as_deref().filter(|kid| !kid.is_empty())
     }
 
-    /// Returns the thumbprints of its certificate: those that it says, and the one with SHA-256 of the
-    /// certificate if it does not say that.
+    /// Returns the thumbprints of its certificate: those that it says, and the one with SHA-256.
     pub(super) fn thumbprints(&self) -> Vec<Box<str>> {
-        let of_certificate = || {
-            let der = BASE64_STANDARD.decode(self.x5c.as_deref()?).ok()?;
-            Some(thumbprint(&der))
-        };
-        let sha256 = self.x5t_s256.as_deref().map(str::to_owned).or_else(of_certificate);
-        let said = self.x5t.as_deref().map(Into::into);
-        said.into_iter().chain(sha256.map(Into::into)).collect()
+        let certificate = self.x5c.as_deref().and_then(|x5c| BASE64_STANDARD.decode(x5c).ok());
+        let computed = certificate.map(|der| thumbprint(&der));
+        let all = [self.x5t.as_deref(), self.x5t_s256.as_deref(), computed.as_deref()];
+        all.into_iter().flatten().map(Into::into).collect()
     }
 
     /// Returns `true` if it has a private member.
@@ -244,8 +240,9 @@ impl<'de> Jwk<'de> {
         }
         match (name, object.next_value_seed(MEMBER)?) {
             (_, Value::Null) => {}
-            (_, Value::Texts(list)) if list.is_empty() => {}
-            ("key_ops", Value::Texts(operations)) => self.operations = Some(operations),
+            ("key_ops", Value::Texts(operations)) => {
+                self.operations = Some(operations).filter(|operations| !operations.is_empty());
+            }
             ("x5c", Value::Texts(certificates)) => self.x5c = certificates.into_iter().next(),
             (_, value) => match (self.slot(name), value) {
                 (Some(slot), Value::Text(text)) => *slot = Some(text),

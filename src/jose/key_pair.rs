@@ -1,6 +1,6 @@
 use super::{
     Algorithm,
-    curve::Curve,
+    curve::{CURVES, Curve},
     jwk::{self, Jwk},
     pem, public_key, verifying,
 };
@@ -35,8 +35,7 @@ impl KeyPair {
                 let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
                 Ok((algorithm, Self::Shared(Arc::new(key))))
             }
-            Some(_) => Err("its type is not supported (kty)"),
-            None => Err("it has no type (kty)"),
+            other => Err(public_key::other_type(other)),
         }
     }
 
@@ -44,7 +43,7 @@ impl KeyPair {
         let der = pem::private_key(pem)?;
         if let Some(encoding) = rsa_encoding(algorithm) {
             RsaKeyPair::from_pkcs8(&der).map(|pair| Self::Rsa(pair, encoding))
-        } else if let Some(curve) = Curve::of(algorithm) {
+        } else if let Some(curve) = CURVES.iter().find(|curve| curve.algorithm == algorithm) {
             EcdsaKeyPair::from_pkcs8(curve.signing, &der).map(|pair| Self::Ec(pair, curve))
         } else if algorithm.checked_as() == Algorithm::EdDsa {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Self::Ed25519)

@@ -17,6 +17,8 @@ const MAX_KID: usize = 64;
 pub(crate) struct KeySet {
     keys: Vec<VerifyingKey>,
     skipped: Vec<String>,
+    /// The keys have no names, and verify tokens of every name.
+    pub(crate) is_nameless: bool,
 }
 
 impl KeySet {
@@ -45,27 +47,24 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Parses the public keys and certificates in `pem`. The keys have no names.
+    /// Parses the public keys and certificates in `pem`, which verify tokens of every name.
     ///
     /// # Errors
     ///
     /// When there are none, and when one cannot be used.
-    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "for resources"))]
     pub(crate) fn from_pem(pem: &str) -> Result<Self, String> {
-        let mut set = Self::default();
+        let mut set = Self::of([]);
         for (place, jwk) in pem::public_keys(pem).enumerate() {
             let key = jwk.and_then(|jwk| VerifyingKey::new(&jwk));
             set.add(key.map_err(|reason| format!("block {}: {reason}", place + 1))?);
         }
-        match set.keys.is_empty() {
-            true => Err("it has no block -----BEGIN PUBLIC KEY-----".to_owned()),
-            false => Ok(set),
-        }
+        let found = (set.len() > 0).then_some(set);
+        found.ok_or_else(|| "it has no block -----BEGIN PUBLIC KEY-----".to_owned())
     }
 
-    /// Returns the set of `keys`.
+    /// Returns the set of `keys`, which verify tokens of every name.
     pub(crate) fn of(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
-        Self { keys: keys.into_iter().collect(), skipped: Vec::new() }
+        Self { keys: keys.into_iter().collect(), skipped: Vec::new(), is_nameless: true }
     }
 
     /// Adds `key`, unless it is there.
@@ -86,24 +85,35 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Iterates over the keys for `algorithm` that `id` names: those of its `kid`; those of its
-    /// thumbprint if there are any, since many sets say none; all where the token names none.
+    /// Iterates over the keys for `algorithm` that `id` names: those of its `kid`, or those of its
+    /// thumbprint if there are any, since many sets tell none. For a token that names no key these are
+    /// the one key for `algorithm`, or of several those that have no name either.
     pub(crate) fn candidates(
         &self,
         id: Option<&KeyId<'_>>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &VerifyingKey> {
-        let id = id.filter(|id| {
-            matches!(id, KeyId::Kid(_)) || self.keys.iter().any(|key| key.is_named(id))
+        let id = id.filter(|id| match id {
+            KeyId::Kid(_) => !self.is_nameless,
+            KeyId::Thumbprint(_) => self.keys.iter().any(|key| key.is_named(id)),
         });
-        self.keys
-            .iter()
-            .filter(move |key| id.is_none_or(|id| key.is_named(id)) && key.supports(algorithm))
+        let fits = move |key: &&VerifyingKey| key.supports(algorithm);
+        let is_one = id.is_none() && self.keys.iter().filter(fits).nth(1).is_none();
+        let is_it = move |key: &&VerifyingKey| match id {
+            Some(id) => key.is_named(id),
+            None => is_one || key.kid().is_none(),
+        };
+        self.keys.iter().filter(is_it).filter(fits)
+    }
+
+    /// Returns `true` if there is a key for `algorithm`, whatever its name.
+    pub(crate) fn supports(&self, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.supports(algorithm))
     }
 
     /// Returns `true` if there is a key of this `kid`, for any algorithm.
     pub(crate) fn knows(&self, kid: &str) -> bool {
-        self.keys.iter().any(|key| key.kid() == Some(kid))
+        self.is_nameless || self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
     /// Returns `true` if `other` has the same keys for the same use, in the same order.

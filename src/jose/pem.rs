@@ -25,6 +25,9 @@ const OTHERS: [(&str, &str); 5] = [
 const CONVERT: &str = "the private key is not in PKCS#8: convert it, with \
     `openssl pkcs8 -topk8 -nocrypt` for example";
 
+const PRIVATE: &str =
+    "it is a private key: give the public one, as `openssl pkey -pubout` writes it";
+
 /// Returns the DER in the one block of `pem`, with nothing but white space around it.
 pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let pem = pem.trim();
@@ -57,12 +60,7 @@ fn public_block(label: &str, block: Option<&str>) -> Result<Jwk<'static>, &'stat
         "PUBLIC KEY" => public_key,
         "RSA PUBLIC KEY" => rsa_public_key,
         "CERTIFICATE" => certificate,
-        _ if label.contains("PRIVATE KEY") => {
-            return Err(
-                "it is a private key, which does not belong here: give the public one, as \
-                `openssl pkey -pubout` writes it",
-            );
-        }
+        _ if label.contains("PRIVATE KEY") => return Err(PRIVATE),
         _ => return Err("it is not a PUBLIC KEY, an RSA PUBLIC KEY or a CERTIFICATE"),
     };
     read(&decoded(block.ok_or("it has no end of its name")?)?)

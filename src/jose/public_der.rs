@@ -2,7 +2,7 @@
 
 use super::{
     base64url,
-    curve::Curve,
+    curve::CURVES,
     der::{rsa_numbers, value, whole},
     jwk::{Jwk, thumbprint},
 };
@@ -34,7 +34,7 @@ pub(super) fn public_key(der: &[u8]) -> Result<Jwk<'static>, &'static str> {
 /// [RFC 8017 A.1.1]: https://www.rfc-editor.org/rfc/rfc8017#appendix-A.1.1
 pub(super) fn rsa_public_key(der: &[u8]) -> Result<Jwk<'static>, &'static str> {
     let (n, e) = rsa_numbers(der).ok_or("it is not an RSA public key in DER")?;
-    Ok(Jwk { kty: text("RSA"), n: encoded(n), e: encoded(e), ..Jwk::default() })
+    Ok(Jwk { kty: Some("RSA".into()), n: encoded(n), e: encoded(e), ..Jwk::default() })
 }
 
 /// Reads the key of an X.509 certificate. Nothing else in it counts.
@@ -67,8 +67,8 @@ fn key_info(info: &[u8]) -> Result<Jwk<'static>, &'static str> {
         return rsa_public_key(key);
     }
     if algorithm == ED25519 {
-        let (kty, crv) = (text("OKP"), text("Ed25519"));
-        return Ok(Jwk { kty, crv, x: encoded(key), ..Jwk::default() });
+        let crv = Some("Ed25519".into());
+        return Ok(Jwk { kty: Some("OKP".into()), crv, x: encoded(key), ..Jwk::default() });
     }
     Err(match algorithm {
         _ if algorithm.starts_with(&RSA_PSS) => {
@@ -81,7 +81,7 @@ fn key_info(info: &[u8]) -> Result<Jwk<'static>, &'static str> {
 }
 
 fn ec(parameters: &[u8], key: &[u8]) -> Result<Jwk<'static>, &'static str> {
-    let curve = Curve::find(|curve| curve.identifier == parameters);
+    let curve = CURVES.iter().find(|curve| curve.identifier == parameters);
     let curve = curve.ok_or(match parameters {
         [0x06, ..] => "its curve is not supported",
         _ => "its curve is given by parameters, not by name",
@@ -91,12 +91,8 @@ fn ec(parameters: &[u8], key: &[u8]) -> Result<Jwk<'static>, &'static str> {
         return Err("its point is compressed: convert it, with `openssl ec -pubin` for example");
     };
     let (x, y) = point.split_at(point.len() / 2);
-    let (kty, crv) = (text("EC"), text(curve.name));
+    let (kty, crv) = (Some("EC".into()), Some(curve.name.into()));
     Ok(Jwk { kty, crv, x: encoded(x), y: encoded(y), ..Jwk::default() })
-}
-
-fn text(text: &'static str) -> Option<Cow<'static, str>> {
-    Some(Cow::Borrowed(text))
 }
 
 fn encoded(bytes: &[u8]) -> Option<Cow<'static, str>> {

@@ -2,7 +2,7 @@
 
 use super::{
     Algorithm,
-    curve::Curve,
+    curve::{CURVES, Curve},
     jwk::{self, Jwk},
 };
 use aws_lc_rs::signature::RsaPublicKeyComponents;
@@ -13,6 +13,15 @@ const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 8192;
 
 pub(super) const OTHER_ALGORITHM: &str = "its algorithm is not one for this key (alg)";
+
+/// Returns why a key of another type than those of this crate cannot be used.
+pub(super) fn other_type(kty: Option<&str>) -> &'static str {
+    match kty {
+        Some("AKP") => "it is an ML-DSA key, which is not supported (kty)",
+        Some(_) => "its type is not supported (kty)",
+        None => "it has no type (kty)",
+    }
+}
 
 /// Returns the checked members of an RSA key ([RFC 7518 §6.3.1]). The library would check them only
 /// at the first signature.
@@ -51,7 +60,7 @@ fn number(member: &jwk::Member<'_>) -> Result<Vec<u8>, &'static str> {
 /// Returns the curve of an EC key, and its point
 /// ([RFC 7518 §6.2.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1)).
 pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(&'static Curve, Vec<u8>), &'static str> {
-    let curve = Curve::find(|curve| jwk.crv.as_deref() == Some(curve.name));
+    let curve = CURVES.iter().find(|curve| jwk.crv.as_deref() == Some(curve.name));
     let curve = curve.ok_or("its curve is not supported (crv)")?;
     if jwk.alg.as_deref().is_some_and(|alg| alg != curve.algorithm.as_str()) {
         return Err(OTHER_ALGORITHM);

@@ -2,7 +2,7 @@ use super::{
     Algorithm, KeyId,
     jwk::Jwk,
     public_der::{certificate, public_key as key_info, rsa_public_key},
-    public_key::{self, OTHER_ALGORITHM},
+    public_key::{self, OTHER_ALGORITHM, other_type},
 };
 use aws_lc_rs::{
     hmac,
@@ -51,9 +51,7 @@ impl VerifyingKey {
             Some("RSA") => rsa(jwk)?,
             Some("EC") => vec![ec(jwk)?],
             Some("OKP") => vec![okp(jwk)?],
-            Some("AKP") => return Err("it is an ML-DSA key, which is not supported (kty)"),
-            Some(_) => return Err("its type is not supported (kty)"),
-            None => return Err("it has no type (kty)"),
+            other => return Err(other_type(other)),
         };
         let kid = jwk.kid().map(Into::into);
         let material = Material::Public(keys.into());

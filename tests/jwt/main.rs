@@ -32,5 +32,6 @@ mod jwks;
 mod jwks_events;
 mod key_rotation;
 mod minted;
+mod named_keys;
 mod properties;
 mod revoked_jwts;

@@ -238,12 +238,13 @@ fn a_member_that_is_missing_or_of_the_wrong_type_is_refused() {
             for wrong in [json!(1), json!(true), json!({"a": 1}), json!(["a", 1]), json!([null])] {
                 assert_refused(&with(public(algorithm), name, wrong), "wrong type");
             }
-            for absent in [json!(null), json!([])] {
-                let needed = ["kty", "crv", "x", "y", "n", "e"].contains(&name)
-                    && public(algorithm).get(name).is_some();
-                let parsed = parse(&with(public(algorithm), name, absent));
-                assert_eq!(parsed.is_ok(), !needed, "{algorithm} {name}");
+            if name != "key_ops" {
+                assert_refused(&with(public(algorithm), name, json!([])), "wrong type");
             }
+            let is_needed = ["kty", "crv", "x", "y", "n", "e"].contains(&name)
+                && public(algorithm).get(name).is_some();
+            let parsed = parse(&with(public(algorithm), name, json!(null)));
+            assert_eq!(parsed.is_ok(), !is_needed, "{algorithm} {name}");
         }
         for name in ["kty", "crv", "x", "y", "n", "e"] {
             let mut jwk = public(algorithm);

@@ -48,10 +48,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 ///    a key set are never used. ML-DSA, Ed448 and encrypted tokens (JWE) are not supported.
 /// 5. A token is verified with the keys that its header names by `kid`; without one (an empty one
 ///    is none), with those of the certificate that it names by `x5t#S256` or `x5t`; and without that,
-///    or where no key has such a certificate, with each key for its algorithm. At most four
-///    keys are tried.
-/// 6. What some servers write is read: a byte order mark before the set, `null` and empty lists where a
-///    member may be absent, and zeros before the numbers of an RSA key.
+///    or where no key has such a certificate, with the one key for its algorithm, or of several those
+///    without a `kid`. At most four keys are tried.
+/// 6. What some servers write is read: a byte order mark before the set, `null` and an empty `key_ops` or
+///    `x5c` where the member may be absent, and zeros before the numbers of an RSA key.
 ///
 /// A clone shares the keys. A setter makes another source, which has fetched nothing yet.
 ///
@@ -152,35 +152,21 @@ struct Snapshot {
 enum Standing {
     Absent,
     Fixed,
-    /// The keys have no names, and verify tokens of every name.
-    Nameless,
     Until(Lease),
 }
 
 impl Snapshot {
-    /// Returns the keys that may have signed a token with this header.
-    fn candidates(
-        &self,
-        kid: Option<&KeyId<'_>>,
-        algorithm: Algorithm,
-    ) -> impl Iterator<Item = &VerifyingKey> {
-        let kid = kid.filter(|_| !matches!(self.standing, Standing::Nameless));
-        self.keys.candidates(kid, algorithm)
-    }
-
     fn knows(&self, kid: Option<&KeyId<'_>>, algorithm: Algorithm) -> bool {
         match kid {
-            Some(KeyId::Kid(kid)) if !matches!(self.standing, Standing::Nameless) => {
-                self.keys.knows(kid)
-            }
-            _ => self.candidates(kid, algorithm).next().is_some(),
+            Some(KeyId::Kid(kid)) => self.keys.knows(kid),
+            _ => self.keys.supports(algorithm),
         }
     }
 
     fn is_fresh(&self, now: impl FnOnce() -> Now) -> bool {
         match &self.standing {
             Standing::Absent => false,
-            Standing::Fixed | Standing::Nameless => true,
+            Standing::Fixed => true,
             Standing::Until(lease) => {
                 let now = now();
                 lease.is_fresh(now) && lease.is_usable(now)
@@ -308,11 +294,6 @@ impl Jwks {
         I: IntoIterator,
         I::Item: AsRef<[u8]>,
     {
-        if !algorithm.is_symmetric() {
-            return Err(ConfigError::new(format!(
-                "a shared secret is for HS256, HS384 or HS512, not {algorithm}"
-            )));
-        }
         let keys = secrets.into_iter().map(|one| VerifyingKey::symmetric(algorithm, one.as_ref()));
         let keys: Vec<_> = keys
             .collect::<Result<_, _>>()
@@ -323,14 +304,14 @@ impl Jwks {
         }
     }
 
+    /// Creates a source of keys that verify tokens of every name.
     fn nameless(keys: KeySet) -> Result<Self, ConfigError> {
-        let of = |algorithm: &Algorithm| keys.candidates(None, *algorithm).count();
-        match Algorithm::all().find(|algorithm| of(algorithm) > MAX_CANDIDATES) {
+        let fit = |algorithm: &Algorithm| keys.candidates(None, *algorithm).count();
+        match Algorithm::all().find(|algorithm| fit(algorithm) > MAX_CANDIDATES) {
             Some(algorithm) => Err(ConfigError::new(format!(
-                "more than {MAX_CANDIDATES} keys without names are for {algorithm}; a token is tried with \
-                 {MAX_CANDIDATES} at most, so give the keys names, in a JWK set"
+                "more than four keys are for {algorithm}: give the keys names, in a JWK set"
             ))),
-            None => Ok(Self::of(Source::Nameless(keys))),
+            None => Ok(Self::of(Source::Fixed(keys))),
         }
     }
 
@@ -516,9 +497,9 @@ impl Jwks {
     /// Returns the algorithms that suit the keys.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         match &self.shared.source {
-            Source::Nameless(keys) => Algorithm::all()
-                .filter(|algorithm| keys.candidates(None, *algorithm).next().is_some())
-                .collect(),
+            Source::Fixed(keys) if keys.is_nameless => {
+                Algorithm::all().filter(|algorithm| keys.supports(*algorithm)).collect()
+            }
             _ => Algorithm::ASYMMETRIC.into(),
         }
     }

@@ -49,8 +49,6 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) enum Source {
     Fixed(KeySet),
-    /// The keys have no names.
-    Nameless(KeySet),
     Remote(Remote),
 }
 
@@ -104,7 +102,6 @@ impl Shared {
     pub(super) fn new(source: Source, settings: Settings) -> Self {
         let (keys, standing) = match &source {
             Source::Fixed(keys) => (keys.clone(), Standing::Fixed),
-            Source::Nameless(keys) => (keys.clone(), Standing::Nameless),
             Source::Remote(_) => (KeySet::default(), Standing::Absent),
         };
         let state = State {

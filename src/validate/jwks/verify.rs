@@ -22,9 +22,8 @@ pub(crate) enum Unverified {
 }
 
 impl Jwks {
-    /// Verifies the signature of `jws` with the key that its header names by `kid`, or else with
-    /// each that suits `algorithm`, at most four. `waited` is the result of a wait for
-    /// [`Unverified::Fetching`].
+    /// Verifies the signature of `jws` with the keys that it may be by, at most
+    /// four. `waited` is the result of a wait for [`Unverified::Fetching`].
     ///
     /// After a wrong signature the keys are fetched, which nobody waits for if the header names the
     /// key: another key may have taken the name.
@@ -45,22 +44,24 @@ impl Jwks {
             Found::Wait(wait) => return Err(Unverified::Fetching(wait)),
             Found::Unavailable(away) => return Err(Unverified::Unavailable(away)),
         };
+        let mut candidates = keys.keys.candidates(kid, algorithm).take(MAX_CANDIDATES).peekable();
+        let is_named = matches!(kid, Some(KeyId::Kid(_)));
+        if !is_named && candidates.peek().is_none() {
+            let text = "it does not name its key, and the key set has several";
+            return Err(self.doubted(Unverified::NoKey(text)));
+        }
         let signed = jws.signing_input.as_bytes();
         // A fetch that brought no other keys is no reason to try them again.
-        if waited.is_none_or(|waited| waited.tried != generation)
-            && keys
-                .candidates(kid, algorithm)
-                .take(MAX_CANDIDATES)
-                .any(|key| key.verify(algorithm, signed, signature))
-        {
+        let is_new = waited.is_none_or(|waited| waited.tried != generation);
+        if is_new && candidates.any(|key| key.verify(algorithm, signed, signature)) {
             return Ok(());
         }
-        if let Some(KeyId::Kid(_)) = kid {
-            return Err(self.doubted());
+        if is_named {
+            return Err(self.doubted(Unverified::WrongSignature));
         }
         // A key may have been replaced, which a key set without names cannot show.
         Err(match self.shared.look_up(Wanted::Nameless(algorithm), waited) {
-            Found::Keys(_) | Found::Unknown => self.doubted(),
+            Found::Keys(_) | Found::Unknown => self.doubted(Unverified::WrongSignature),
             Found::Wait(mut wait) => {
                 wait.seen.tried = generation;
                 Unverified::Fetching(wait)
@@ -69,8 +70,8 @@ impl Jwks {
         })
     }
 
-    fn doubted(&self) -> Unverified {
+    fn doubted(&self, why: Unverified) -> Unverified {
         self.shared.doubt();
-        Unverified::WrongSignature
+        why
     }
 }
