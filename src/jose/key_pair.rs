@@ -24,14 +24,14 @@ impl KeyPair {
     /// Returns the key of `jwk`, and the algorithm that it signs with, `alg` if the JWK has one.
     pub(super) fn from_jwk(
         jwk: &Jwk<'_>,
-        alg: Option<Algorithm>,
+        alg: Result<Option<Algorithm>, &'static str>,
     ) -> Result<(Algorithm, Self), &'static str> {
         match jwk.kty.as_deref() {
-            Some("RSA") => rsa(jwk, alg.unwrap_or(Algorithm::Rs256)),
+            Some("RSA") => rsa(jwk, alg?.unwrap_or(Algorithm::Rs256)),
             Some("EC") => ec(jwk),
-            Some("OKP") => ed25519(jwk, alg.unwrap_or(Algorithm::EdDsa)),
+            Some("OKP") => ed25519(jwk, alg?.unwrap_or(Algorithm::EdDsa)),
             Some("oct") => {
-                let algorithm = alg.ok_or("a shared secret needs its algorithm (alg)")?;
+                let algorithm = alg?.ok_or("a shared secret needs its algorithm (alg)")?;
                 let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
                 Ok((algorithm, Self::Shared(Arc::new(key))))
             }

@@ -75,7 +75,9 @@ fn key_info(info: &[u8]) -> Result<Jwk<'static>, &'static str> {
             "it is an RSA key for RSASSA-PSS alone: give it as a JWK, with its alg"
         }
         _ if algorithm.starts_with(&ED448) => "it is an Ed448 key, which is not supported",
-        _ if algorithm.starts_with(&ML_DSA) => "it is an ML-DSA key, which is not supported",
+        _ if matches!(algorithm.strip_prefix(&ML_DSA), Some([0x11..=0x13])) => {
+            "it is an ML-DSA key, which is not supported"
+        }
         _ => "its type is not supported: RSA, EC and Ed25519 are",
     })
 }

@@ -54,10 +54,8 @@ impl SigningKey {
     fn of_jwk(json: &str) -> Result<Self, &'static str> {
         let jwk = Jwk::read(json.as_bytes())?;
         jwk.check("sign")?;
-        let alg = match jwk.alg.as_deref() {
-            None => None,
-            Some(alg) => Some(Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM)?),
-        };
+        let named = |alg| Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM);
+        let alg = jwk.alg.as_deref().map(named).transpose();
         let (algorithm, pair) = KeyPair::from_jwk(&jwk, alg)?;
         let kid = jwk.kid().map(Into::into);
         Ok(Self { pair: Arc::new(pair), kid, algorithm })
