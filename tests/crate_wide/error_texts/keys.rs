@@ -31,12 +31,12 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
         ),
         (
             "Ed448",
-            jwk(r#"{"kty":"OKP","crv":"Ed448"}"#),
+            jwk(&format!(r#"{{"kty":"OKP","crv":"Ed448","d":"{X}","x":"{X}"}}"#)),
             "it is an Ed448 key, which is not supported (crv)",
         ),
         (
             "a key to agree on keys",
-            jwk(r#"{"kty":"OKP","crv":"X25519"}"#),
+            jwk(&format!(r#"{{"kty":"OKP","crv":"X25519","d":"{X}","x":"{X}"}}"#)),
             "its curve is for encryption alone (crv)",
         ),
         ("a number", jwk(r#"{"kty":1}"#), "a member is of the wrong type"),
