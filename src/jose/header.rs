@@ -1,4 +1,4 @@
-use super::{Algorithm, KeyId};
+use super::{Algorithm, key_id::KeyId};
 use crate::vocabulary::members::{self, Members, Nothing, Object, Skipped, Text, Texts};
 use serde_core::de::{Error, MapAccess};
 use std::borrow::Cow;

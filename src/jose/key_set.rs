@@ -1,6 +1,7 @@
 use super::{
-    Algorithm, KeyId, VerifyingKey,
+    Algorithm, VerifyingKey,
     jwk::{Jwk, JwkSeed},
+    key_id::KeyId,
     pem,
 };
 use crate::vocabulary::members::{self, Members};

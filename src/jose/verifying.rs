@@ -1,6 +1,7 @@
 use super::{
-    Algorithm, KeyId,
+    Algorithm,
     jwk::Jwk,
+    key_id::KeyId,
     public_der::{certificate, public_key as key_info, rsa_public_key},
     public_key::{self, OTHER_ALGORITHM, other_type},
 };

@@ -32,7 +32,7 @@ fn without(mut jwk: Value, member: &str) -> Value {
     jwk
 }
 
-fn by(key: &Key, header: Value) -> String {
+fn by(key: &Key, header: &Value) -> String {
     signed(key, header.to_string(), claims().to_string())
 }
 
@@ -64,15 +64,15 @@ async fn a_token_that_names_no_key_is_by_one_of_the_first_four_without_a_name_th
     let api = api(entries);
     for header in [unnamed("ES256"), header("ES256", "")] {
         for key in &keys[..4] {
-            api.takes("one of four", &by(key, header.clone())).await;
+            api.takes("one of four", &by(key, &header)).await;
         }
-        assert_unauthorized(&api, "the fifth", &by(&keys[4], header.clone())).await;
-        assert_unauthorized(&api, "one that has a name", &by(&named, header)).await;
+        assert_unauthorized(&api, "the fifth", &by(&keys[4], &header)).await;
+        assert_unauthorized(&api, "one that has a name", &by(&named, &header)).await;
     }
-    api.takes("of another algorithm", &by(&other, unnamed("RS256"))).await;
+    api.takes("of another algorithm", &by(&other, &unnamed("RS256"))).await;
     let evil = Key::of("evil", "ES256").unwrap();
     for _ in 0..10 {
-        assert_unauthorized(&api, "a stranger", &by(&evil, unnamed("ES256"))).await;
+        assert_unauthorized(&api, "a stranger", &by(&evil, &unnamed("ES256"))).await;
     }
     // The keys, and one look for a new one within the cool-down.
     assert_eq!(api.web.asked().len(), 2);
@@ -82,11 +82,11 @@ async fn a_token_that_names_no_key_is_by_one_of_the_first_four_without_a_name_th
 async fn a_new_key_without_a_name_is_found_among_several() {
     let keys = keys("ES256", 3);
     let api = api(keys[..2].iter().map(|key| nameless(key)).collect());
-    api.takes("an old one", &by(&keys[1], unnamed("ES256"))).await;
+    api.takes("an old one", &by(&keys[1], &unnamed("ES256"))).await;
     api.web.publish(ISSUER, keys[1..].iter().map(|key| nameless(key)).collect());
-    api.takes("the new one", &by(&keys[2], unnamed("ES256"))).await;
+    api.takes("the new one", &by(&keys[2], &unnamed("ES256"))).await;
     assert_eq!(api.web.asked().len(), 2);
-    assert_unauthorized(&api, "the withdrawn one", &by(&keys[0], unnamed("ES256"))).await;
+    assert_unauthorized(&api, "the withdrawn one", &by(&keys[0], &unnamed("ES256"))).await;
 }
 
 /// Ory Hydra.
@@ -96,12 +96,12 @@ async fn an_empty_name_is_none() {
     for entry in [own.jwk("a name"), own.jwk(""), nameless(own)] {
         let api = api(vec![entry]);
         for header in [header("RS256", ""), unnamed("RS256")] {
-            api.takes("by the one key", &by(own, header)).await;
+            api.takes("by the one key", &by(own, &header)).await;
         }
         assert_eq!(api.web.asked().len(), 1);
     }
     let api = api(vec![own.jwk("")]);
-    assert_unauthorized(&api, "another name", &by(own, header("RS256", "a name"))).await;
+    assert_unauthorized(&api, "another name", &by(own, &header("RS256", "a name"))).await;
 }
 
 /// AD FS.
@@ -119,14 +119,14 @@ async fn a_token_without_a_name_of_its_key_names_it_by_the_thumbprint_of_its_cer
             json!({"x5t#S256": sha256(n)}),
             json!({"x5t": "another", "x5t#S256": sha256(n), "kid": ""}),
         ] {
-            api.takes("by its thumbprint", &by(key, with(unnamed("ES256"), thumbprint))).await;
+            api.takes("by its thumbprint", &by(key, &with(unnamed("ES256"), thumbprint))).await;
         }
         let both = with(header("ES256", &format!("k{n}")), json!({"x5t": sha1(9 - n)}));
-        api.takes("by its name, whatever else", &by(key, both)).await;
+        api.takes("by its name, whatever else", &by(key, &both)).await;
     }
     assert_eq!(api.web.asked().len(), 1);
     for (name, thumbprint) in [("of another", sha1(1)), ("of none", "x".to_owned())] {
-        let token = by(&keys[9], with(unnamed("ES256"), json!({"x5t": thumbprint})));
+        let token = by(&keys[9], &with(unnamed("ES256"), json!({"x5t": thumbprint})));
         assert_unauthorized(&api, name, &token).await;
     }
     assert!(api.web.asked().len() <= 3, "{:?}", api.web.asked());
@@ -143,11 +143,11 @@ async fn the_thumbprint_of_a_certificate_in_the_key_set_is_computed() {
     let last = certificate(5);
     let thumbprint = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &last);
     let header = with(unnamed("ES256"), json!({"x5t#S256": encoded(thumbprint)}));
-    api.takes("by the last", &by(&keys[5], header)).await;
+    api.takes("by the last", &by(&keys[5], &header)).await;
     assert_unauthorized(
         &api,
         "the first under its name",
-        &by(&keys[0], with(unnamed("ES256"), json!({"x5t#S256": encoded(thumbprint)}))),
+        &by(&keys[0], &with(unnamed("ES256"), json!({"x5t#S256": encoded(thumbprint)}))),
     )
     .await;
 }
@@ -159,7 +159,7 @@ async fn a_thumbprint_that_no_key_has_leaves_the_token_without_a_name() {
     let api = api(keys.iter().map(|key| nameless(key)).collect());
     for key in &keys {
         let header = with(unnamed("ES256"), json!({"x5t": "dGVzdA"}));
-        api.takes("by its key", &by(key, header)).await;
+        api.takes("by its key", &by(key, &header)).await;
     }
     assert_eq!(api.web.asked().len(), 1);
 }
@@ -175,12 +175,12 @@ async fn tokens_by_every_algorithm_are_verified_with_the_keys_of_a_set() {
         });
         let api = api(entries.collect());
         for (key, algorithm) in keys.iter().zip(algorithms) {
-            api.takes(algorithm, &by(key, header(algorithm, algorithm))).await;
+            api.takes(algorithm, &by(key, &header(algorithm, algorithm))).await;
             for other in algorithms.into_iter().filter(|other| *other != algorithm) {
                 let is_same = algorithm.starts_with("Ed") && other.starts_with("Ed")
                     || algorithm.starts_with(['R', 'P']) && other.starts_with(['R', 'P']);
                 if !is_same {
-                    let token = by(key, header(other, algorithm));
+                    let token = by(key, &header(other, algorithm));
                     assert_unauthorized(&api, &format!("{algorithm} as {other}"), &token).await;
                 }
             }
@@ -193,7 +193,7 @@ async fn tokens_by_every_algorithm_are_verified_with_the_keys_of_a_set() {
         let issuer = web.issuer(ISSUER).with_algorithms([allowed.parse().unwrap()]).unwrap();
         let api = Api::over(JwtValidator::new(issuer).unwrap().with_clock(clock()), web);
         for name in ["EdDSA", "Ed25519"] {
-            api.takes(name, &by(&keys[6], header(name, "k"))).await;
+            api.takes(name, &by(&keys[6], &header(name, "k"))).await;
         }
     }
 }
@@ -227,7 +227,7 @@ async fn a_key_set_is_read_as_servers_write_it() {
                 let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE]);
                 let validator = JwtValidator::new(issuer).unwrap().with_clock(clock());
                 let api = Api::over(validator, Web::default());
-                api.takes(&change.to_string(), &by(&own, header("RS256", "k"))).await;
+                api.takes(&change.to_string(), &by(&own, &header("RS256", "k"))).await;
             }
         }
     }
@@ -255,7 +255,7 @@ async fn an_algorithm_that_is_not_supported_is_called_so_in_the_log() {
         ("dir", "encrypted tokens (JWE), which are not supported"),
         ("x\r\ny", "found another"),
     ] {
-        let token = by(&own, header(algorithm, "k"));
+        let token = by(&own, &header(algorithm, "k"));
         let request = http::Request::get("/").header("authorization", format!("Bearer {token}"));
         let response = service.clone().oneshot(request.body(()).unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{algorithm}");
