@@ -9,9 +9,7 @@ pub(super) fn value(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = match (len, rest) {
         (..=0x7f, _) => (usize::from(len), rest),
         (0x81, [len @ 0x80..=0xff, rest @ ..]) => (usize::from(*len), rest),
-        (0x82, [high @ 1..=0xff, low, rest @ ..]) => {
-            (usize::from(u16::from_be_bytes([*high, *low])), rest)
-        }
+        (0x82, [a @ 1..=0xff, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
         _ => return None,
     };
     rest.split_at_checked(len)
