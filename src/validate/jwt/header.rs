@@ -4,13 +4,17 @@ use super::{
     issuer::{TrustedIssuer, without_application},
     rules::{mismatch, refused},
 };
-use crate::{Algorithm, jose::Header, validate::Rejection};
+use crate::{
+    Algorithm,
+    jose::{Header, KeyId},
+    validate::Rejection,
+};
 use std::borrow::Cow;
 
 /// A header that was checked: an issuer allows its algorithm. Its type is for the issuer to judge.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Cow<'a, str>>,
+    pub(super) kid: Option<KeyId<'a>>,
     pub(super) typ: Option<Cow<'a, str>>,
 }
 
@@ -20,9 +24,9 @@ impl<'a> CheckedHeader<'a> {
         if header.is_critical {
             return Err(refused("the header has a critical extension"));
         }
-        let algorithm = header.algorithm.filter(|one| issuers.iter().any(|own| own.allows(*one)));
-        let algorithm = algorithm.ok_or_else(|| {
-            let known = header.algorithm.map_or("another", Algorithm::as_str);
+        let allowed = |one: &Algorithm| issuers.iter().any(|own| own.allows(*one));
+        let algorithm = header.algorithm.ok().filter(allowed).ok_or_else(|| {
+            let known = header.algorithm.map_or_else(|other| other, Algorithm::as_str);
             mismatch("alg", "an algorithm that an issuer allows", known)
         })?;
         Ok(Self { algorithm, kid: header.kid, typ: header.typ.map(without_application) })
@@ -30,8 +34,8 @@ impl<'a> CheckedHeader<'a> {
 
     /// Returns the header for keeping.
     pub(super) fn to_owned(&self) -> CheckedHeader<'static> {
-        let owned =
-            |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
-        CheckedHeader { algorithm: self.algorithm, kid: owned(&self.kid), typ: owned(&self.typ) }
+        let typ = self.typ.as_deref().map(|typ| Cow::Owned(typ.to_owned()));
+        let kid = self.kid.as_ref().map(KeyId::to_static);
+        CheckedHeader { algorithm: self.algorithm, kid, typ }
     }
 }

@@ -213,7 +213,7 @@ impl TrustedIssuer {
     where
         I: IntoIterator<Item = Algorithm>,
     {
-        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        let algorithms: Vec<_> = algorithms.into_iter().map(Algorithm::checked_as).collect();
         if algorithms.is_empty() {
             return Err(ConfigError::new(
                 "an issuer needs an algorithm: with_algorithms names none",

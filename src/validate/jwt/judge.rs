@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     back_channel::json,
-    jose::{Compact, base64url},
+    jose::{Compact, KeyId, base64url},
     validate::{
         Principal, Rejection,
         claims::{Claims, listed, shown},
@@ -47,14 +47,14 @@ impl From<Rejection> for NotAccepted {
 }
 
 impl NotAccepted {
-    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&str>) -> Self {
+    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&KeyId<'_>>) -> Self {
         let wrong = "the signature is wrong";
         Self::Refused(match why {
             Unverified::Fetching(wait) => return Self::Fetching(wait),
             Unverified::Unavailable(away) => {
                 away.rejection(&format!("a token of {}", issuer.identifier))
             }
-            Unverified::NoKey(why) => mismatch("kid", why, shown(kid)),
+            Unverified::NoKey(why) => mismatch("kid", why, shown(kid.map(KeyId::as_str))),
             Unverified::WrongSignature => Rejection::unverified(wrong),
         })
     }
@@ -63,6 +63,14 @@ impl NotAccepted {
 /// Refuses a token whose issuer is not known yet: it may be another validator's.
 fn unmatched(description: &'static str) -> Rejection {
     refused(description).foreign()
+}
+
+#[cold]
+fn no_jws(token: &str) -> Rejection {
+    unmatched(match token.matches('.').count() {
+        4 => "the token is encrypted (JWE), which is not supported",
+        _ => "the token is not a compact JWS",
+    })
 }
 
 impl Judge {
@@ -78,8 +86,7 @@ impl Judge {
         if token.len() > MAX_TOKEN_LEN {
             return Err(unmatched("the token is too long").into());
         }
-        let jws =
-            Compact::parse(token).ok_or_else(|| unmatched("the token is not a compact JWS"))?;
+        let jws = Compact::parse(token).ok_or_else(|| no_jws(token))?;
         let (mut header_buffer, bytes, checked);
         let known = self.headers.find(jws.header);
         let header = match known {
@@ -101,7 +108,7 @@ impl Judge {
         let issuer = self.issuer_of(&claims).ok_or_else(|| self.of_nobody(&claims))?;
         self.check_unverified(&claims, issuer, header, now)
             .map_err(|rejection| refused_or_lost(rejection, issuer, waited))?;
-        let kid = header.kid.as_deref();
+        let kid = header.kid.as_ref();
         let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
         let object =
