@@ -242,7 +242,7 @@ impl TrustedIssuer {
         };
         let rival = others.iter().find(|other| other.without_issuer && self.without_issuer);
         let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
-        Err(ConfigError::new(if !self.without_audience && named_none {
+        let text = if !self.without_audience && named_none {
             format!("the issuer {name:?} has no audience: name one with with_audience")
         } else if self.without_audience && self.profile.id_tokens {
             format!(
@@ -266,7 +266,8 @@ impl TrustedIssuer {
                 .to_owned()
         } else {
             return Ok(());
-        }))
+        };
+        Err(ConfigError::new(text))
     }
 
     /// Checks that the type is that of an access token, and that the claims, which are not verified, are
