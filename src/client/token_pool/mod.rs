@@ -128,7 +128,9 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     /// Defaults to none: only inserted caches are used.
     ///
     /// The pool may call `make` more than once for a key that many calls need at once. It keeps one
-    /// of the caches, and only that one fetches.
+    /// of the caches, and only that one fetches. It calls `make` again if a key was
+    /// [removed](Self::remove) meanwhile: a user who signs out during their first call stays signed
+    /// out.
     pub fn with_caches<F>(self, make: F) -> Self
     where
         F: Fn(&K) -> Option<TokenCache> + Send + Sync + 'static,
@@ -152,7 +154,8 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     /// as one with a new key.
     ///
     /// [`TokenCache::on_rotation`] of that cache is not called any more, not even with the refresh token
-    /// that a renewal in flight brings. To take the tokens back at the authorization server too, call
+    /// that a renewal in flight brings. Delete what [`with_caches`](Self::with_caches) makes the cache of
+    /// before you call this. To take the tokens back at the authorization server too, call
     /// [`TokenCache::revoke`] on what this returns.
     pub fn remove(&self, key: &K) -> Option<TokenCache> {
         self.caches.remove(key).inspect(TokenCache::sign_out)
@@ -181,9 +184,15 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         if let Some(cache) = self.caches.get(&key) {
             return Some(cache);
         }
-        // Not under a lock: the closure is the user's, and may use this pool.
-        let made = self.make.as_ref()?(&key)?;
-        Some(self.caches.keep(key, made))
+        loop {
+            let removals = self.caches.removals(&key);
+            // Not under a lock: the closure is the user's, and may use this pool.
+            let made = self.make.as_ref()?(&key)?;
+            // Again if its user may have signed out since.
+            if let Some(cache) = self.caches.keep(key.clone(), made, removals) {
+                return Some(cache);
+            }
+        }
     }
 }
 
