@@ -223,7 +223,6 @@ fn signed_in(world: &World, user: User) -> TokenCache {
     TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock())
 }
 
-// case: pool-01
 #[tokio::test]
 async fn a_user_who_signs_out_while_their_cache_is_made_stays_signed_out() {
     let world = World::answering(|_| Reply::rotated("T", "R2", 60));
@@ -250,6 +249,7 @@ async fn a_user_who_signs_out_while_their_cache_is_made_stays_signed_out() {
     assert_eq!(call(&api, B).await.unwrap(), "T");
 }
 
+// case: pool-01
 #[tokio::test]
 async fn users_do_not_meet_whatever_becomes_of_one_of_them() {
     let forms = Arc::new(Mutex::new(Vec::new()));

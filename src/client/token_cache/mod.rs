@@ -340,6 +340,10 @@ impl TokenCache {
         }
     }
 
+    pub(super) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.engine, &other.engine)
+    }
+
     /// Keeps the settings as they are from now on.
     pub(super) fn freeze(&self) {
         self.engine.setup();

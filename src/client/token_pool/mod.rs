@@ -145,9 +145,14 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     }
 
     /// Inserts the cache of `key`, and returns the one that it replaces. Calls in flight with a token
-    /// of the old cache go on.
+    /// of the old cache go on, but its [`TokenCache::on_rotation`] is not called any more: the refresh
+    /// token to keep is that of the new cache.
     pub fn insert(&self, key: K, cache: TokenCache) -> Option<TokenCache> {
-        self.caches.replace(key, cache)
+        let replaced = self.caches.replace(key, cache.clone())?;
+        if !replaced.is_clone_of(&cache) {
+            replaced.sign_out();
+        }
+        Some(replaced)
     }
 
     /// Removes the cache of `key` and returns it: signs the user out. The next call with that key counts
