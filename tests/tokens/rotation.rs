@@ -59,11 +59,7 @@ fn answering(mut answer: impl FnMut(&str, usize) -> Reply + Send + 'static) -> (
 
 /// A session with the refresh token `R1`, whose access token has expired.
 async fn expired(world: &World, policy: RefreshPolicy) -> TokenCache {
-    let response = TokenResponse::new(AccessToken::new("T0").unwrap())
-        .with_lifetime(seconds(60))
-        .with_refresh_token("R1");
-    let clock = world.clock.clock();
-    let cache = TokenCache::from_sign_in(world.endpoint(), &response, policy, clock);
+    let cache = world.session(policy);
     world.advance(seconds(60)).await;
     cache
 }
