@@ -148,8 +148,9 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     /// of the old cache go on, but its [`TokenCache::on_rotation`] is not called any more: the refresh
     /// token to keep is that of the new cache.
     pub fn insert(&self, key: K, cache: TokenCache) -> Option<TokenCache> {
-        let replaced = self.caches.replace(key, cache.clone())?;
-        if !replaced.is_clone_of(&cache) {
+        let kept = cache.clone();
+        let replaced = self.caches.replace(key, cache)?;
+        if !replaced.is_clone_of(&kept) {
             replaced.sign_out();
         }
         Some(replaced)
@@ -185,14 +186,14 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         self.len() == 0
     }
 
-    fn cache_of(&self, key: K) -> Option<TokenCache> {
-        if let Some(cache) = self.caches.get(&key) {
+    fn cache_of(&self, key: &K) -> Option<TokenCache> {
+        if let Some(cache) = self.caches.get(key) {
             return Some(cache);
         }
         loop {
-            let removals = self.caches.removals(&key);
+            let removals = self.caches.removals(key);
             // Not under a lock: the closure is the user's, and may use this pool.
-            let made = self.make.as_ref()?(&key)?;
+            let made = self.make.as_ref()?(key)?;
             // Again if its user may have signed out since.
             if let Some(cache) = self.caches.keep(key.clone(), made, removals) {
                 return Some(cache);
@@ -206,7 +207,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenSource for TokenPool<K> 
 
     fn token(&self, request: RequestHead<'_>) -> Answer<BoxTokenFuture> {
         let Some(key) = (self.key)(request) else { return Answer::Ready(Err(Error::no_key())) };
-        match self.cache_of(key) {
+        match self.cache_of(&key) {
             Some(cache) => cache.token(request),
             None => Answer::Ready(Err(Error::not_signed_in())),
         }

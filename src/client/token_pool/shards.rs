@@ -336,7 +336,7 @@ mod tests {
                 let shards = &shards;
                 scope.spawn(move || {
                     for key in 0..2_000 {
-                        keep(&shards, thread * 1_000 + key);
+                        keep(shards, thread * 1_000 + key);
                         if key % 3 == 0 {
                             shards.remove(&(key * 2));
                         }
