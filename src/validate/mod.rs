@@ -54,6 +54,7 @@ pub use revocations::Revocations;
 #[doc(hidden)]
 pub use revocations::RevocationsFull;
 pub use static_tokens::StaticTokens;
+pub(crate) use times::MAX_LEEWAY;
 pub use token_shape::{is_jwt, prefix};
 pub use validate_token::{BoxVerdictFuture, CacheSupport, SharedValidator, ValidateToken};
 #[doc(hidden)]

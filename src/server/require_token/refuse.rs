@@ -50,13 +50,11 @@ impl<'s> From<ExtractError<'s>> for Refusal<'s> {
 }
 
 /// Refuses a request without the settings of a [`RequireToken`](crate::server::RequireToken): the
-/// response has no challenge, and no audit hook sees it.
-pub(in crate::server) fn without_settings<R: Default>(rejection: Rejection) -> Response<R> {
-    audited(&Recorder::default(), rejection)
-}
-
-/// As [`without_settings`], with an audit hook.
-pub(super) fn audited<R: Default>(recorder: &Recorder, rejection: Rejection) -> Response<R> {
+/// response has no challenge.
+pub(super) fn without_settings<R: Default>(
+    recorder: &Recorder,
+    rejection: Rejection,
+) -> Response<R> {
     let token = TokenDetails::default();
     recorder.record(&Clock::system(), Outcome::Rejected, Some(&rejection), token);
     let mut response = response(uncached::headers(), &rejection);
@@ -64,15 +62,15 @@ pub(super) fn audited<R: Default>(recorder: &Recorder, rejection: Rejection) -> 
     response
 }
 
-/// Refuses the request of `head`, because `missing` is in the place of a layer. As without settings, but
-/// for the form of gRPC.
+/// Refuses the request of `head` because a layer is missing or in the wrong place, which `missing`
+/// explains to the log. A call of gRPC gets the code 13. No audit hook sees the refusal.
 pub(in crate::server) fn misplaced<R: Default>(
     missing: &'static str,
     head: RequestHead<'_>,
 ) -> Response<R> {
     let rejection = Rejection::internal(missing);
     let message = rejection.public_description().to_owned();
-    let mut response = without_settings(rejection);
+    let mut response = without_settings(&Recorder::default(), rejection);
     if let Some(content_type) = grpc::content_type(head) {
         grpc::convert(&mut response, content_type, &message);
     }
