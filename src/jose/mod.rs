@@ -23,6 +23,8 @@ mod pem;
 mod public_jwk;
 mod public_key;
 mod signing;
+#[cfg(feature = "jwt")]
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod verifying;
@@ -37,4 +39,6 @@ pub(crate) use header::Header;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;
+#[cfg(feature = "jwt")]
+pub(crate) use tenant::TENANT;
 pub(crate) use verifying::VerifyingKey;

@@ -1,6 +1,13 @@
+use super::basis::Basis;
 use crate::ScopeSet;
 use http::StatusCode;
-use std::{borrow::Cow, cmp::Reverse, error::Error, fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    error::Error,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// When a caller may try again, if nothing else is known.
 pub(crate) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -35,6 +42,7 @@ struct Details {
     params: Vec<(&'static str, String)>,
     /// The description for the log, in place of the one that the caller may see.
     cause: Option<Cow<'static, str>>,
+    basis: Option<Basis>,
 }
 
 /// The kinds of [`Rejection`].
@@ -170,6 +178,21 @@ impl Rejection {
                 | RejectionKind::Revoked
         );
         verdict && !self.transient
+    }
+
+    /// Sets what the rejection rests on, if a cache may keep it.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
+    pub(super) fn with_basis(mut self, basis: Basis) -> Self {
+        if self.is_cacheable() {
+            self.details.get_or_insert_default().basis = Some(basis);
+        }
+        self
+    }
+
+    /// Returns `true` if what the rejection rests on has not changed.
+    pub(super) fn holds(&self, now: SystemTime) -> bool {
+        let basis = self.details.as_ref().and_then(|details| details.basis.as_ref());
+        basis.is_none_or(|basis| basis.holds(now))
     }
 
     pub(crate) const fn missing() -> Self {

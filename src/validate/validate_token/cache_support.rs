@@ -86,6 +86,7 @@ pub trait CacheSupport<C> {
     ///
     /// When the token is no longer good.
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
+        validated.check_basis(now)?;
         validated.principal().check_expiry(now)
     }
 
