@@ -10,7 +10,6 @@ use http::{
 use http_body::Frame;
 use serde_json::{Value, json};
 use std::{
-    array,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -32,7 +31,9 @@ pub(crate) async fn answer<B>(request: Request<B>) -> Result<Response, Infallibl
         Some(kind) if kind.starts_with("application/grpc-web") => {
             with_type(kind, Body::from(web_message()))
         }
-        Some(kind) if kind.starts_with("application/grpc") => grpc(kind),
+        Some(kind) if kind.starts_with("application/grpc") => {
+            grpc(kind, request.uri().path().ends_with("/Watch"))
+        }
         _ => with_type("application/json", Body::from(described(&request).to_string())),
     })
 }
@@ -61,20 +62,24 @@ fn principal(principal: &Principal) -> Value {
     })
 }
 
-/// An answer to any unary method: an empty message, then the status in trailers.
-fn grpc(kind: &str) -> Response {
+/// An answer to any method: an empty message, then the status in trailers, if it ever ends.
+fn grpc(kind: &str, endless: bool) -> Response {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let message = Frame::data(Bytes::from_static(&EMPTY_MESSAGE));
-    let frames = Frames([message, Frame::trailers(trailers)].into_iter());
-    let mut response = with_type(kind, Body::new(frames));
+    let end = (!endless).then(|| Frame::trailers(trailers));
+    let mut response = with_type(kind, Body::new(Frames { message: Some(message), end, endless }));
     // Over HTTP/1 only trailers that were announced are sent.
     response.headers_mut().insert(TRAILER, HeaderValue::from_static("grpc-status"));
     response
 }
 
 /// A body that does not say how long it is: one that does has no trailers over HTTP/1.
-struct Frames(array::IntoIter<Frame<Bytes>, 2>);
+struct Frames {
+    message: Option<Frame<Bytes>>,
+    end: Option<Frame<Bytes>>,
+    endless: bool,
+}
 
 impl http_body::Body for Frames {
     type Data = Bytes;
@@ -84,7 +89,10 @@ impl http_body::Body for Frames {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.next().map(Ok))
+        match self.message.take().or_else(|| self.end.take()) {
+            None if self.endless => Poll::Pending,
+            frame => Poll::Ready(frame.map(Ok)),
+        }
     }
 }
 

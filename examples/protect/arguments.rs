@@ -17,8 +17,9 @@ A protected HTTP server on loopback, to try any client against.
   cargo run --example protect -- --token mF_9.B5f-4.1JqM=alice:'read write'
 
 Every path answers with JSON: whose token it was, where it was, and what of the request the inner
-service saw. A call of gRPC, or gRPC-Web, gets an empty message. Each decision is a line on
-standard error. `READY http://127.0.0.1:PORT` is printed when requests are taken.
+service saw. A call of gRPC, or gRPC-Web, gets an empty message; a method `Watch` of gRPC goes on
+after it until its token is no longer good. Each decision is a line on standard error. `READY
+http://127.0.0.1:PORT` is printed when requests are taken.
 
 Where it listens, and where tokens are read:
   --listen ADDR          default 127.0.0.1:0, which takes a free port; loopback only

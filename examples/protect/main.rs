@@ -20,10 +20,11 @@ mod validators;
 
 use answer::answer;
 use arguments::Arguments;
+use axum::body::Body;
 use causes::with_causes;
 use command_line::asked;
 use http::{
-    HeaderName,
+    HeaderName, Response,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serve::{listen, serve};
@@ -32,7 +33,10 @@ use tower::{BoxError, ServiceBuilder, service_fn, util::option_layer};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_oauth2::{
     ConfigError,
-    server::{AuditEvent, BufferForm, DrainRefused, RenderRefusals, RequireScope, RequireToken},
+    server::{
+        AuditEvent, BufferForm, DrainRefused, EndWithToken, RenderRefusals, RequireScope,
+        RequireToken,
+    },
     validate::SharedValidator,
 };
 
@@ -79,6 +83,8 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
         .layer(BufferForm::default())
         .layer(require_token)
         .layer(option_layer(require_scope))
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(EndWithToken::new())
         .service(service_fn(answer));
     let listener = listen(arguments.listen).await?;
     Ok(serve(listener, service).await?)

@@ -7,35 +7,32 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use libfuzzer_sys::fuzz_target;
 use std::{
-    convert::Infallible,
-    future::{Future, ready},
-    pin::pin,
+    future::ready,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
     time::Duration,
 };
-use tower::{Service, service_fn};
+use tower::Service;
 use tower_oauth2::{
-    AuthorizationServerMetadata, ClientAuthentication, Origin, Transport,
+    AuthorizationServerMetadata, ClientAuthentication, Origin,
     client::{ErrorKind, PendingSignIn, ProtectedResource, SignIn, StoredToken, TokenEndpoint},
     server::{ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest},
+};
+use tower_oauth2_fuzz::{
+    Json, Peer, SECRET, is_shown_on_one_line, lines, now, runtime, tokens::pairs,
 };
 
 const ISSUER: &str = "https://as.example";
 const RESOURCE: &str = "https://api.example/v1";
-const SECRET: &str = "hunter2-hunter2";
+const CALLED: &str = "https://api.example/v1/things";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const TOKEN: &str = r#"{"access_token":"mF_9.B5f-4.1JqM","token_type":"Bearer","expires_in":60}"#;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
-
 fuzz_target!(|input: &[u8]| {
-    let _timers = RUNTIME.enter();
+    let _timers = runtime().enter();
     let Some((which, rest)) = input.split_first() else { return };
     match which % 7 {
         0 => server_metadata(rest),
@@ -48,34 +45,17 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The output of a future that has nothing to wait for.
-fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("what is there is waited for"),
+/// A peer that answers once with `body`.
+fn answering(body: &[u8]) -> Peer {
+    Peer::answering([Response::new(Bytes::copy_from_slice(body))])
+}
+
+/// Everything was asked of this origin.
+fn asked_only(peer: &Peer, origin: &str) {
+    for request in peer.asked() {
+        let asked = Origin::from_uri(request.uri()).map(|asked| asked.to_string());
+        assert_eq!(asked.as_deref(), Some(origin));
     }
-}
-
-/// Answers every request with `body`, all of which go to `origin`; how many there were.
-fn answering(body: &[u8], origin: &'static str) -> (Transport, Arc<AtomicU32>) {
-    let (body, asked) = (Bytes::copy_from_slice(body), Arc::new(AtomicU32::new(0)));
-    let count = asked.clone();
-    let service = service_fn(move |request: Request<Full<Bytes>>| {
-        assert_eq!(Origin::from_uri(request.uri()).map(|it| it.to_string()).as_deref(), Some(origin));
-        count.fetch_add(1, SeqCst);
-        ready(Ok::<_, Infallible>(Response::new(Full::new(body.clone()))))
-    });
-    (Transport::new(service), asked)
-}
-
-/// The first line, and the rest.
-fn lines(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
-    (&input[..end], input.get(end + 1..).unwrap_or_default())
-}
-
-fn is_shown_on_one_line(text: &str) {
-    assert!(text.len() < 16 * 1024 && !text.contains(char::is_control), "{text:?}");
 }
 
 /// No endpoint of it is in the clear, whatever the document says.
@@ -84,8 +64,13 @@ fn server_metadata(body: &[u8]) {
         Ok(metadata) => metadata,
         Err(error) => return is_shown_on_one_line(&error.to_string()),
     };
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let own = Json::parse(body).expect("metadata are JSON");
+    assert_eq!(own.text("issuer"), Some(ISSUER));
     assert_eq!(metadata.issuer(), ISSUER);
-    for metadata in [metadata.clone(), metadata.with_mtls_aliases()] {
+    let aliased = metadata.clone().with_mtls_aliases();
+    assert!(metadata.token_endpoint().is_none() || aliased.token_endpoint().is_some());
+    for metadata in [metadata, aliased] {
         let urls = [
             metadata.token_endpoint(),
             metadata.authorization_endpoint(),
@@ -102,14 +87,25 @@ fn server_metadata(body: &[u8]) {
 
 /// It is that of the resource and of an issuer that was listed, or an error.
 fn resource_metadata(body: &[u8]) {
-    let (transport, _) = answering(body, "https://api.example");
-    match now(ProtectedResource::discover(RESOURCE, [ISSUER], &transport)) {
-        Ok(read) => assert_eq!((read.resource(), read.issuer()), (RESOURCE, ISSUER)),
+    let peer = answering(body);
+    match now(ProtectedResource::discover(RESOURCE, [ISSUER], &peer.transport())) {
+        Ok(read) => {
+            assert_eq!((read.resource(), read.issuer()), (RESOURCE, ISSUER));
+            check_resource(body, |resource| resource == RESOURCE);
+        }
         Err(error) => {
             is_shown_on_one_line(&error.to_string());
             assert!(!error.issuers().iter().any(|issuer| &**issuer == ISSUER));
         }
     }
+    asked_only(&peer, "https://api.example");
+}
+
+fn check_resource(body: &[u8], is_ours: impl Fn(&str) -> bool) {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let json = Json::parse(body).expect("metadata are JSON");
+    assert!(json.text("resource").is_some_and(is_ours));
+    assert!(json.names("authorization_servers", ISSUER));
 }
 
 /// The challenge is the first line. Nobody but the API that was called is asked.
@@ -117,35 +113,55 @@ fn named_by_a_challenge(input: &[u8]) {
     let (line, body) = lines(input);
     let Ok(challenge) = HeaderValue::from_bytes(line) else { return };
     let headers = HeaderMap::from_iter([(header::WWW_AUTHENTICATE, challenge)]);
-    let called = Uri::from_static(RESOURCE);
-    let (transport, _) = answering(body, "https://api.example");
+    let (called, peer) = (Uri::from_static(CALLED), answering(body));
+    let transport = peer.transport();
     match now(ProtectedResource::from_challenge(&called, &headers, [ISSUER], &transport)) {
         Ok(read) => {
             assert_eq!(read.issuer(), ISSUER);
             assert_eq!(read.origin().to_string(), "https://api.example");
+            check_resource(body, covers_what_was_called);
         }
         Err(error) => is_shown_on_one_line(&error.to_string()),
     }
+    asked_only(&peer, "https://api.example");
+}
+
+/// Its path is that of the call, or one above it.
+fn covers_what_was_called(resource: &str) -> bool {
+    let uri: Uri = resource.parse().expect("a URL");
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    let called = "/v1/things";
+    let above: Vec<_> = called.match_indices('/').map(|(end, _)| &called[..end]).collect();
+    let is_plain = uri.query().is_none() && !resource.contains(['#', '@', '?']);
+    is_plain && (path == called || above.contains(&path))
 }
 
 /// A code is exchanged once, where the answer is to this sign-in; else nothing is sent.
 fn callback(query: &[u8]) {
     let uri = Bytes::from([b"/callback?", query].concat());
     let Ok(uri) = Uri::from_maybe_shared(uri) else { return };
-    let (transport, asked) = answering(TOKEN.as_bytes(), ISSUER);
+    for is_required in [false, true] {
+        finish(query, &uri, is_required);
+    }
+}
+
+fn finish(query: &[u8], uri: &Uri, is_required: bool) {
+    let peer = answering(TOKEN.as_bytes());
     let client = ClientAuthentication::post("id", SECRET);
-    let endpoint = TokenEndpoint::new("https://as.example/token", client, transport).unwrap();
+    let endpoint = TokenEndpoint::new("https://as.example/token", client, peer.transport());
     let back = "https://app.example/callback";
-    let sign_in = SignIn::new(endpoint, "id", "https://as.example/authorize", back).unwrap();
-    let sign_in = match query.first() {
-        Some(b'i') => sign_in.with_required_issuer(ISSUER),
-        _ => sign_in.with_issuer(ISSUER),
+    let sign_in = SignIn::new(endpoint.unwrap(), "id", "https://as.example/authorize", back);
+    let sign_in = match is_required {
+        true => sign_in.unwrap().with_required_issuer(ISSUER),
+        false => sign_in.unwrap().with_issuer(ISSUER),
     };
     let begun = sign_in.begin().unwrap().1.to_secret_string();
     let (begun, _) = begun.expose().split_once('.').unwrap();
     let pending: PendingSignIn = format!("{begun}.state.{VERIFIER}").parse().unwrap();
-    let finished = now(sign_in.finish(pending, &uri));
-    assert_eq!(asked.load(SeqCst), u32::from(finished.is_ok()));
+    let finished = now(sign_in.finish(pending, uri));
+    assert_eq!(finished.is_ok(), is_answer(uri.query().unwrap_or_default(), is_required));
+    asked_only(&peer, ISSUER);
+    assert_eq!(peer.asked().len(), usize::from(finished.is_ok()));
     if let Err(error) = finished {
         assert_eq!(error.kind(), ErrorKind::SignIn);
         let shown = format!("{error} {error:?}");
@@ -156,6 +172,20 @@ fn callback(query: &[u8]) {
         }
         is_shown_on_one_line(&error.to_string());
     }
+}
+
+/// Returns `true` if the query has a code for this sign-in, and nothing that contradicts it.
+fn is_answer(query: &str, is_required: bool) -> bool {
+    let pairs = pairs(query, true);
+    let all = |name: &str| {
+        let own = pairs.iter().filter(|(own, _)| own == name);
+        own.map(|(_, value)| &**value).collect::<Vec<&str>>()
+    };
+    matches!(&*all("code"), [code] if !code.is_empty())
+        && all("state") == ["state"]
+        && all("error").is_empty()
+        && all("error_description").len() < 2
+        && (all("iss") == [ISSUER] || (!is_required && all("iss").is_empty()))
 }
 
 /// What can be read is the same when it is written and read again.
@@ -178,8 +208,8 @@ fn pending_sign_in(text: &[u8]) {
     assert_eq!(again.expires_at(), read.expires_at());
 }
 
-/// `Authorization` is the first line, the form is the rest. Only a client that authenticated gives
-/// a token back, and only its own request is answered with 200.
+/// `Authorization` is the first line, the form is the rest. Only a client that authenticated, in
+/// one way, gives a token back, and only its own request is answered with 200.
 fn revocation_request(input: &[u8]) {
     let (line, body) = lines(input);
     let revoked = Arc::new(AtomicU32::new(0));
@@ -196,13 +226,37 @@ fn revocation_request(input: &[u8]) {
         },
     )
     .with_form_limit(1024);
-    let request = Request::post("/revoke")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let request =
+        Request::post("/revoke").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let request = if line.is_empty() { request } else { request.header("authorization", line) };
     let Ok(request) = request.body(Full::new(Bytes::copy_from_slice(body))) else { return };
+    let has_header = request.headers().contains_key(header::AUTHORIZATION);
     let Ok(response) = now(endpoint.call(request));
-    let done = u32::from(response.status() == StatusCode::OK);
-    assert_eq!(revoked.load(SeqCst), done);
+    let is_done = response.status() == StatusCode::OK;
+    assert_eq!(revoked.load(SeqCst), u32::from(is_done));
+    let form = pairs(body, true);
+    assert_eq!(is_done && !has_header, is_good(&form) && !has_header && body.len() <= 1024);
+    assert!(!is_done || is_plain(&form, has_header));
     assert!([200, 400, 401, 413].contains(&response.status().as_u16()));
     assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+}
+
+type Form = [(String, String)];
+
+fn all<'f>(form: &'f Form, name: &str) -> Vec<&'f str> {
+    let own = form.iter().filter(|(own, _)| own == name);
+    own.map(|(_, value)| &**value).collect()
+}
+
+/// There is one token, and a secret in one place.
+fn is_plain(form: &Form, has_header: bool) -> bool {
+    let (ids, secrets) = (all(form, "client_id"), all(form, "client_secret"));
+    matches!(&*all(form, "token"), [token] if !token.is_empty())
+        && all(form, "token_type_hint").len() < 2
+        && (ids == ["app"] || (has_header && ids.is_empty()))
+        && secrets.len() == usize::from(!has_header)
+}
+
+fn is_good(form: &Form) -> bool {
+    is_plain(form, false) && all(form, "client_secret") == [SECRET]
 }

@@ -1,65 +1,108 @@
-//! The answer of an introspection endpoint: the first line is its status and `Retry-After`, the
-//! rest its body. Whatever it is, there is no panic, no secret in what is refused, and no token is
-//! good that the body does not call active and for this audience.
+//! The answer of an introspection endpoint. Whatever it is, there is no panic, no secret in what
+//! is refused, no token is good that the body does not call active and for this audience, and a
+//! server that wants no requests gets none.
 #![no_main]
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use libfuzzer_sys::fuzz_target;
-use std::{
-    convert::Infallible,
-    future::{Future, ready},
-    pin::pin,
-    sync::LazyLock,
-    task::{Context, Poll, Waker},
-    time::SystemTime,
-};
-use tower::service_fn;
+use std::time::Duration;
 use tower_oauth2::{
-    Answer, ClientAuthentication, RequestHead, Transport,
-    validate::{Introspection, ValidateToken},
+    Answer, ClientAuthentication, RequestHead,
+    validate::{Introspection, Principal, Rejection, RejectionKind, ValidateToken},
+};
+use tower_oauth2_fuzz::{
+    Json, Peer, SECRET, answer,
+    claims::{ISSUER, is_active},
+    clock, is_wait_of, now, retry_after,
 };
 
-const SECRET: &str = "hunter2-hunter2";
 const TOKEN: &str = "mF_9.B5f-4.1JqM";
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
-
 fuzz_target!(|input: &[u8]| {
-    let _timers = RUNTIME.enter();
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    let (head, body) = input.split_at(end);
-    let status = 200 + u16::from(head.first().copied().unwrap_or(0)) % 400;
-    let mut response = Response::builder().status(status);
-    if let Some(rest) = head.get(1..) {
-        response = response.header("retry-after", rest);
-    }
-    let Ok(response) = response.body(Full::new(Bytes::copy_from_slice(body))) else { return };
-    let service =
-        service_fn(move |_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(response.clone())));
+    let Some(answer) = answer(input) else { return };
+    let (time, peer) = (clock(), Peer::answering([answer.clone()]));
     let client = ClientAuthentication::post("id", SECRET);
-    let introspection =
-        Introspection::new("https://as.example/i", client, Transport::new(service)).unwrap();
-    let introspection = introspection.with_audience(["a"]);
+    let introspection = Introspection::new("https://as.example/i", client, peer.transport());
+    let introspection = introspection.unwrap().with_clock(time.clock());
+    let introspection = introspection.with_audience(["a"]).with_issuer(ISSUER);
     let request = Request::new(());
-    let Answer::Pending(asked) = introspection.validate(TOKEN, RequestHead::from_request(&request)) else {
-        panic!("nothing was asked yet");
-    };
-    match pin!(asked).as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => panic!("an answer that is there is waited for"),
-        Poll::Ready(Ok(validated)) => {
-            assert!(status == 200 && body.windows(4).any(|text| text == b"true"));
-            let principal = validated.principal();
-            assert!(principal.audience().any(|audience| audience == "a"));
-            let leeway = std::time::Duration::from_secs(60);
-            let expiry = principal.expires_at().and_then(|expiry| expiry.checked_add(leeway));
-            assert!(expiry.is_none_or(|expiry| SystemTime::now() < expiry));
+    let validate = || introspection.validate(TOKEN, RequestHead::from_request(&request));
+    let Answer::Pending(asked) = validate() else { panic!("nothing was asked yet") };
+    let body = answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body());
+    let json = Json::unique(body).unwrap_or(Json::Null);
+    match now(asked) {
+        Ok(validated) => {
+            assert!(answer.status() == 200 && is_active(&json));
+            check_principal(validated.principal(), &json);
         }
-        Poll::Ready(Err(rejection)) => {
-            let shown = format!("{rejection} {rejection:?} {}", rejection.public_description());
-            assert!(!shown.contains(SECRET) && !shown.contains(TOKEN));
+        Err(rejection) => {
+            assert!(!(answer.status() == 200 && is_plain(&json)), "{rejection:?}");
+            check_rejection(&rejection, &answer, &json);
         }
     }
+    check_pause(
+        &answer,
+        &|| match validate() {
+            Answer::Pending(_) => None,
+            Answer::Ready(verdict) => Some(verdict.expect_err("nobody was asked").retry_after()),
+        },
+        &|wait| time.advance(wait),
+    );
 });
+
+/// An answer that nobody can misread.
+fn is_plain(json: &Json) -> bool {
+    is_active(json)
+        && json.has_only(&["active", "sub", "aud", "exp", "iss"])
+        && json.text("aud").is_some()
+        && json.text("sub").is_some_and(|sub| !sub.is_empty())
+        && json.text("iss").is_some()
+        && json.number("exp").is_some()
+}
+
+fn check_principal(principal: &Principal, json: &Json) {
+    assert_eq!(principal.subject(), json.text("sub"));
+    assert_eq!(principal.client_id(), json.text("client_id"));
+    assert_eq!(principal.token_id(), json.text("jti"));
+    assert!(principal.audience().all(|one| json.names("aud", one)));
+    assert!(principal.scopes().iter().all(|scope| {
+        json.names("scope", scope)
+            || json.text("scope").is_some_and(|all| all.split(' ').any(|one| one == scope))
+    }));
+}
+
+fn check_rejection(rejection: &Rejection, answer: &Response<Bytes>, json: &Json) {
+    let shown = format!("{rejection} {rejection:?} {}", rejection.public_description());
+    assert!(!shown.contains(SECRET) && !shown.contains(TOKEN));
+    // A verdict is only what the server said about the token.
+    let is_said = match answer.status().as_u16() {
+        200 => matches!(json.get("active"), Some(Json::Bool(_))),
+        400 => json.text("error").is_some(),
+        _ => false,
+    };
+    assert!(is_said || rejection.kind() == RejectionKind::Unavailable, "{shown}");
+}
+
+/// Asks no sooner than it was told to, and then does.
+fn check_pause(
+    answer: &Response<Bytes>,
+    ask: &dyn Fn() -> Option<Option<Duration>>,
+    advance: &dyn Fn(Duration),
+) {
+    let heeded = answer.status() == 429 || answer.status().is_server_error();
+    let told = retry_after(answer).filter(|_| heeded).map(|told| told.min(3600));
+    match ask() {
+        Some(wait) => {
+            assert!(heeded);
+            let wait = wait.expect("a wait");
+            assert!(
+                answer.status() == 429 && retry_after(answer).is_none()
+                    || is_wait_of(Some(wait), answer)
+            );
+            advance(wait);
+            assert_eq!(ask(), None);
+        }
+        None => assert!(told.is_none_or(|told| told == 0)),
+    }
+}

@@ -1,37 +1,107 @@
-//! A whole token against a validator with a key of each type: none is good but those that their
-//! keys signed, whoever asks, and no refusal repeats the token.
+//! An access token against validators with a key of each type. Input: a whole token; or `@` and an
+//! edit of a good one; or a line for a header, then a payload, which are signed here by the key
+//! that the header asks for. None is good that the keys did not sign, or that does not say what an
+//! access token has to, whoever asks, and no refusal repeats the token.
 #![no_main]
 
 use aws_lc_rs::{
+    hmac,
     rand::SystemRandom,
     signature::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
         EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
     },
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Request;
 use libfuzzer_sys::fuzz_target;
 use std::{sync::LazyLock, time::Duration};
 use tower_oauth2::{
-    Answer, RequestHead,
-    validate::{CacheSupport, Cached, Jwks, JwtValidator, TrustedIssuer, ValidateToken},
+    Algorithm, Answer, RequestHead,
+    validate::{
+        CacheSupport, Cached, Jwks, JwtValidator, Principal, Rejection, TrustedIssuer,
+        ValidateToken, Verdict,
+    },
+};
+use tower_oauth2_fuzz::{
+    Json,
+    claims::{ISSUER, encoded, is_access_token, is_complete, is_for, is_of_another_kind},
+    clock,
 };
 
+/// The issuer whose key is a shared secret.
+const SHARING: &str = "https://hs.example";
+const SHARED: &str = "a-secret-of-thirty-two-bytes-or-more";
+const AUDIENCE: &str = "https://api.example";
 const CLAIMS: &str = r#"{"iss":"https://as.example","aud":"https://api.example","exp":9999999999,"iat":1,"sub":"alice","client_id":"c1","jti":"j1","scope":"read"}"#;
 
 struct Fixture {
-    strict: JwtValidator,
-    lenient: JwtValidator,
+    signers: Signers,
+    /// Those of the issuer with key pairs, then those of the one with a secret.
+    strict: [JwtValidator; 2],
+    lenient: [JwtValidator; 2],
     /// Knows the good ones.
     cached: Cached<JwtValidator>,
     good: Vec<String>,
 }
 
+struct Signers {
+    p256: EcdsaKeyPair,
+    p384: EcdsaKeyPair,
+    ed25519: Ed25519KeyPair,
+    shared: hmac::Key,
+}
+
+impl Signers {
+    fn new() -> Self {
+        let ec =
+            |curve: &'static EcdsaSigningAlgorithm| EcdsaKeyPair::generate(curve).expect("a key");
+        Self {
+            p256: ec(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            p384: ec(&ECDSA_P384_SHA384_FIXED_SIGNING),
+            ed25519: Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key"),
+            shared: hmac::Key::new(hmac::HMAC_SHA256, SHARED.as_bytes()),
+        }
+    }
+
+    fn sign(&self, alg: &str, header: &[u8], payload: &[u8]) -> String {
+        let input = format!("{}.{}", encoded(header), encoded(payload));
+        let text = input.as_bytes();
+        let by = |pair: &EcdsaKeyPair| {
+            let signature = pair.sign(&SystemRandom::new(), text).expect("a signature");
+            signature.as_ref().to_vec()
+        };
+        let signature = match alg {
+            "ES256" => by(&self.p256),
+            "ES384" => by(&self.p384),
+            "HS256" => hmac::sign(&self.shared, text).as_ref().to_vec(),
+            _ => self.ed25519.sign(text).as_ref().to_vec(),
+        };
+        format!("{input}.{}", encoded(signature))
+    }
+
+    /// The public ones, and one that nobody has the other half of.
+    fn key_set(&self) -> String {
+        let (p256, p384) =
+            (ec_jwk(&self.p256, "P-256", "ES256"), ec_jwk(&self.p384, "P-384", "ES384"));
+        let x = encoded(self.ed25519.public_key());
+        let ed25519 = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"EdDSA","x":"{x}"}}"#);
+        let n = encoded([0xab; 256]);
+        let rsa = format!(r#"{{"kty":"RSA","kid":"RS256","n":"{n}","e":"AQAB"}}"#);
+        format!(r#"{{"keys":[{p256},{p384},{ed25519},{rsa}]}}"#)
+    }
+}
+
+fn ec_jwk(pair: &EcdsaKeyPair, crv: &str, kid: &str) -> String {
+    // 0x04, then both coordinates.
+    let point = &pair.public_key().as_ref()[1..];
+    let (x, y) = point.split_at(point.len() / 2);
+    let (x, y) = (encoded(x), encoded(y));
+    format!(r#"{{"kty":"EC","crv":"{crv}","kid":"{kid}","x":"{x}","y":"{y}"}}"#)
+}
+
 /// What an input can say instead of a token that it could not make: `@0` is the first good one,
 /// and what follows is put in the place of as many of its bytes from an offset on.
-fn token(input: &str, good: &[String]) -> Option<String> {
-    let Some(edit) = input.strip_prefix('@') else { return Some(input.to_owned()) };
+fn edited(edit: &str, good: &[String]) -> Option<String> {
     let (which, edit) = edit.split_at_checked(1)?;
     let token = good.get(which.parse::<usize>().ok()?)?;
     let (offset, edit) = edit.split_at_checked(3)?;
@@ -40,83 +110,137 @@ fn token(input: &str, good: &[String]) -> Option<String> {
     Some(format!("{}{edit}{}", &token[..offset], &token[end..]))
 }
 
-fn encoded(bytes: impl AsRef<[u8]>) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn ec(curve: &'static EcdsaSigningAlgorithm, crv: &str, alg: &str) -> (String, String) {
-    let pair = EcdsaKeyPair::generate(curve).expect("a key");
-    // 0x04, then both coordinates.
-    let point = &pair.public_key().as_ref()[1..];
-    let (x, y) = point.split_at(point.len() / 2);
-    let (x, y) = (encoded(x), encoded(y));
-    let jwk = format!(r#"{{"kty":"EC","crv":"{crv}","kid":"{alg}","x":"{x}","y":"{y}"}}"#);
-    let sign = |text: &[u8]| pair.sign(&SystemRandom::new(), text).expect("a signature");
-    (jwk, signed(alg, |text| sign(text).as_ref().to_vec()))
-}
-
-fn ed25519() -> (String, String) {
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
-    let x = encoded(pair.public_key());
-    let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","kid":"EdDSA","x":"{x}"}}"#);
-    (jwk, signed("EdDSA", |text| pair.sign(text).as_ref().to_vec()))
-}
-
-fn signed(alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{alg}"}}"#);
-    let input = format!("{}.{}", encoded(header), encoded(CLAIMS));
-    let signature = encoded(sign(input.as_bytes()));
-    format!("{input}.{signature}")
-}
-
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
-    let (p256, by_p256) = ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256", "ES256");
-    let (p384, by_p384) = ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384", "ES384");
-    let (ed25519, by_ed25519) = ed25519();
-    // Nobody has the other half of it.
-    let rsa = format!(r#"{{"kty":"RSA","kid":"RS256","n":"{}","e":"AQAB"}}"#, encoded([0xab; 256]));
-    let set = format!(r#"{{"keys":[{p256},{p384},{ed25519},{rsa}]}}"#);
-    let keys = Jwks::from_json(&set).expect("keys");
-    let issuer = TrustedIssuer::new("https://as.example", keys);
-    let issuer = issuer.with_audience(["https://api.example"]);
-    let strict = JwtValidator::new(issuer.clone()).expect("a validator");
-    // All that can be loosened at once.
-    let lenient = issuer
-        .allow_other_profiles()
-        .allow_numeric_subjects()
-        .allow_missing_issuer()
-        .dangerous_allow_id_tokens(["c1"]);
-    let lenient = JwtValidator::new(lenient).expect("a validator");
-    let good = vec![by_p256, by_p384, by_ed25519];
-    let cached = Cached::new(strict.clone()).with_ttl(Duration::from_secs(24 * 60 * 60));
+    let signers = Signers::new();
+    let issuer = |name, keys| TrustedIssuer::new(name, keys).with_audience([AUDIENCE]);
+    let signing = || issuer(ISSUER, Jwks::from_json(&signers.key_set()).expect("keys"));
+    let sharing = || issuer(SHARING, Jwks::from_secret(Algorithm::Hs256, SHARED).expect("a key"));
+    let validator =
+        |issuer| JwtValidator::new(issuer).expect("a validator").with_clock(clock().clock());
+    let strict = [validator(signing()), validator(sharing())];
+    let lenient = [
+        validator(signing().allow_other_profiles()),
+        validator(sharing().allow_other_profiles()),
+    ];
+    let good = ["ES256", "ES384", "EdDSA"].map(|alg| {
+        let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{alg}"}}"#);
+        signers.sign(alg, header.as_bytes(), CLAIMS.as_bytes())
+    });
+    let cached = Cached::new(strict[0].clone()).with_ttl(Duration::from_secs(24 * 60 * 60));
     for token in &good {
-        let Answer::Ready(Ok(_)) = cached.validate(token, RequestHead::from_request(&Request::new(())))
-        else {
-            panic!("a good token is good");
-        };
+        assert!(judged(&cached, token).is_ok(), "a good token is good");
     }
-    Fixture { strict, lenient, cached, good }
+    Fixture { signers, strict, lenient, cached, good: good.into() }
 });
 
+fn judged<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
+    match validator.validate(token, RequestHead::from_request(&Request::new(()))) {
+        Answer::Ready(verdict) => verdict,
+        _ => panic!("the keys are fixed"),
+    }
+}
+
 fuzz_target!(|input: &str| {
-    let Fixture { strict, lenient, cached, good } = &*FIXTURE;
-    let Some(token) = token(input, good) else { return };
-    assert_eq!(cached.recall(token.as_bytes()).is_some(), good.contains(&token));
-    let request = Request::new(());
-    for validator in [strict, lenient] {
-        let Answer::Ready(verdict) = validator.validate(&token, RequestHead::from_request(&request)) else {
-            panic!("the keys are fixed");
-        };
-        match verdict {
-            Ok(_) => assert!(good.contains(&token), "nobody signed it"),
+    let Fixture { good, .. } = &*FIXTURE;
+    if let Some((header, payload)) = input.split_once('\n') {
+        return signed(header, payload);
+    }
+    let token = match input.strip_prefix('@') {
+        Some(edit) => edited(edit, good),
+        None => Some(input.to_owned()),
+    };
+    token.into_iter().for_each(|token| unsigned(&token));
+});
+
+/// Whatever it says, it is good only if it is one of those that were signed.
+fn unsigned(token: &str) {
+    let Fixture { strict, lenient, cached, good, .. } = &*FIXTURE;
+    let is_good = good.iter().any(|own| own == token);
+    assert_eq!(cached.recall(token.as_bytes()).is_some(), is_good);
+    for (validator, is_good) in
+        [(&strict[0], is_good), (&strict[1], false), (&lenient[0], is_good), (&lenient[1], false)]
+    {
+        match judged(validator, token) {
+            Ok(_) => assert!(is_good, "nobody signed it"),
             Err(rejection) => {
-                assert!(!good.contains(&token), "{rejection}");
-                assert!(token.len() < 40 || !rejection.to_string().contains(&token));
-                assert_eq!(rejection.kind().error_code(), Some("invalid_token"));
+                assert!(!is_good, "{rejection}");
+                check_rejection(&rejection, token);
             }
         }
         // It is split behind a dot, or not at all.
         let (public, _) = token.split_at(validator.split_at(token.as_bytes()));
         assert!(public.is_empty() || public.ends_with('.'));
     }
-});
+}
+
+fn check_rejection(rejection: &Rejection, token: &str) {
+    assert!(token.len() < 40 || !rejection.to_string().contains(token));
+    assert_eq!(rejection.kind().error_code(), Some("invalid_token"));
+}
+
+/// Its signature is good: it is as good as what it says.
+fn signed(header: &str, payload: &str) {
+    let Fixture { signers, strict, lenient, .. } = &*FIXTURE;
+    let (own, claims) = (Json::unique(header.as_bytes()), Json::unique(payload.as_bytes()));
+    let (own, claims) = (own.unwrap_or(Json::Null), claims.unwrap_or(Json::Null));
+    let alg = own.text("alg").unwrap_or_default();
+    let token = signers.sign(alg, header.as_bytes(), payload.as_bytes());
+    for (validators, is_lenient) in [(strict, false), (lenient, true)] {
+        for (validator, issuer) in validators.iter().zip([ISSUER, SHARING]) {
+            let is_good = is_good(&own, &claims, issuer, is_lenient);
+            match judged(validator, &token) {
+                Ok(validated) => {
+                    assert!(is_good);
+                    check_principal(validated.principal(), &claims, is_lenient);
+                }
+                Err(rejection) => {
+                    assert!(!(is_good && is_plain(&own, &claims)), "{rejection}");
+                    check_rejection(&rejection, &token);
+                }
+            }
+        }
+    }
+}
+
+fn is_good(header: &Json, claims: &Json, issuer: &str, is_lenient: bool) -> bool {
+    let algorithms: &[&str] = match issuer {
+        SHARING => &["HS256"],
+        _ => &["ES256", "ES384", "EdDSA", "Ed25519"],
+    };
+    let Some(alg) = header.text("alg").filter(|alg| algorithms.contains(alg)) else { return false };
+    // Each key is named as its algorithm, and a secret has no name.
+    let kid = if alg == "Ed25519" { "EdDSA" } else { alg };
+    let is_named = header.get("kid").is_none_or(|own| *own == Json::Text(kid.into()));
+    if issuer == ISSUER && !is_named {
+        return false;
+    }
+    is_access_token(header, is_lenient)
+        && header.get("crit").is_none()
+        && is_for(claims, issuer, AUDIENCE)
+        && if is_lenient { !is_of_another_kind(claims) } else { is_complete(claims) }
+}
+
+/// A token that nobody can misread.
+fn is_plain(header: &Json, claims: &Json) -> bool {
+    let names = ["iss", "aud", "exp", "iat", "sub", "client_id", "jti", "azp", "nbf"];
+    header.has_only(&["alg", "typ"])
+        && claims.has_only(&names)
+        && claims.text("aud").is_some()
+        && claims.members().iter().all(|(name, value)| {
+            matches!(value, Json::Text(text) if text.len() < 99)
+                || ["exp", "iat", "nbf"].contains(&&**name)
+        })
+}
+
+fn check_principal(principal: &Principal, claims: &Json, is_lenient: bool) {
+    assert_eq!(principal.issuer(), claims.text("iss"));
+    assert_eq!(principal.subject(), claims.text("sub"));
+    assert_eq!(principal.token_id(), claims.text("jti"));
+    let client = claims.text("client_id").or(claims.text("azp").filter(|_| is_lenient));
+    assert_eq!(principal.client_id(), client);
+    assert!(principal.expires_at().is_some());
+    assert!(principal.audience().all(|one| claims.names("aud", one)));
+    let scope = claims.text("scope").unwrap_or_default();
+    let is_named = |one| claims.names("scope", one) || scope.split(' ').any(|own| own == one);
+    assert!(principal.scopes().iter().all(is_named));
+}

@@ -1,53 +1,113 @@
-//! The answer of a token endpoint: the first line is its status and content type, the rest its
-//! body. Whatever it is, there is no panic, and the secret shows in no error.
+//! The answer of a token endpoint, or of a revocation endpoint. The first line is the grant, the
+//! rest the answer. A token is taken only where the answer gives one, of the kind that was asked
+//! for, and the secret shows in no error.
 #![no_main]
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Response;
 use libfuzzer_sys::fuzz_target;
-use std::{
-    convert::Infallible,
-    future::{Future, ready},
-    pin::pin,
-    sync::LazyLock,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
-use tower::service_fn;
+use std::time::Duration;
 use tower_oauth2::{
-    ClientAuthentication, Transport,
-    client::{Grant, TokenEndpoint},
+    ClientAuthentication, ClientSecret,
+    client::{Error, Grant, TokenEndpoint, TokenResponse, TokenRevocation, TokenType},
 };
+use tower_oauth2_fuzz::{Json, Peer, SECRET, answer, clock, count, is_wait_of, lines, now, tokens};
 
-const SECRET: &str = "hunter2-hunter2";
-
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap());
+const REFRESH: &str = "refresh-4.1JqM-9";
 
 fuzz_target!(|input: &[u8]| {
-    let _timers = RUNTIME.enter();
-    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
-    let (head, body) = input.split_at(end);
-    let status = 200 + u16::from(head.first().copied().unwrap_or(0)) % 400;
-    let mut response = Response::builder().status(status);
-    if let Some(rest) = head.get(1..) {
-        response = response.header("content-type", rest).header("location", rest);
-    }
-    let Ok(response) = response.body(Full::new(Bytes::copy_from_slice(body))) else { return };
-    let service =
-        service_fn(move |_: Request<Full<Bytes>>| ready(Ok::<_, Infallible>(response.clone())));
+    let (kind, rest) = lines(input);
+    let Some(answer) = answer(rest) else { return };
+    let peer = Peer::answering([answer.clone()]);
     let client = ClientAuthentication::post("id", SECRET);
-    let endpoint =
-        TokenEndpoint::new("https://as.example/t", client, Transport::new(service)).unwrap();
-    let mut fetch = pin!(endpoint.fetch(&Grant::client_credentials()));
-    match fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => panic!("an answer that is there is waited for"),
-        Poll::Ready(Ok(token)) => {
-            assert!(token.lifetime() <= Some(Duration::from_secs(10 * 365 * 24 * 60 * 60)));
+    let transport = peer.transport().with_clock(clock().clock());
+    if kind == b"revoke" {
+        let revocation = TokenRevocation::new("https://as.example/t", client, transport).unwrap();
+        let revoked = now(revocation.revoke(REFRESH, "refresh_token"));
+        assert_eq!(revoked.is_ok(), answer.status().is_success());
+        revoked.err().into_iter().for_each(|error| check_error(&error, &answer));
+    } else {
+        let endpoint = TokenEndpoint::new("https://as.example/t", client, transport).unwrap();
+        let grant = match kind {
+            b"exchange" => Grant::token_exchange(REFRESH, &TokenType::ACCESS_TOKEN),
+            b"refresh" => Grant::refresh_token(&ClientSecret::new(REFRESH)),
+            _ => Grant::client_credentials(),
+        };
+        let fetched = now(endpoint.fetch(&grant));
+        if is_plain(&answer) && kind != b"exchange" {
+            assert!(fetched.is_ok());
         }
-        Poll::Ready(Err(error)) => {
-            assert!(!format!("{error} {error:?}").contains(SECRET));
+        match fetched {
+            Ok(token) => check_token(&token, &answer, kind == b"exchange"),
+            Err(error) => check_error(&error, &answer),
         }
     }
+    let asked = peer.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(*asked[0].uri(), "https://as.example/t");
 });
+
+/// The members of JSON, or of a form.
+fn members(answer: &Response<Bytes>) -> (Json, bool) {
+    let body = answer.body();
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Some(json) = Json::parse(body).filter(|json| matches!(json, Json::Object(_))) {
+        return (json, true);
+    }
+    let pairs = tokens::pairs(body.trim_ascii_end(), true);
+    let members = pairs.into_iter().map(|(name, value)| (name, Json::Text(value)));
+    (Json::Object(members.collect()), false)
+}
+
+/// An answer that nobody can misread.
+fn is_plain(answer: &Response<Bytes>) -> bool {
+    let Some(json) = Json::unique(answer.body()) else { return false };
+    let token = json.text("access_token").unwrap_or_default();
+    answer.status() == 200
+        && json.has_only(&["access_token", "token_type", "expires_in", "scope", "refresh_token"])
+        && json.text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
+        && !token.is_empty()
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn check_token(token: &TokenResponse, answer: &Response<Bytes>, is_exchange: bool) {
+    assert!(answer.status().is_success());
+    let (json, is_json) = members(answer);
+    assert!(token.lifetime() <= Some(Duration::from_secs(10 * 365 * 24 * 60 * 60)));
+    if let Some(kind) = json.text("token_type").filter(|kind| !kind.is_empty()) {
+        assert!(kind.eq_ignore_ascii_case("bearer"), "{kind}");
+    }
+    let is_error = |error: &str| json.text(error).is_some_and(|text| !text.is_empty());
+    assert!(!is_error("error"));
+    // JSON that is not quite JSON is mended before it is read.
+    if is_json || json.text("access_token").is_some() {
+        assert_eq!(json.text("access_token"), Some(token.access_token().expose()));
+        let refresh = json.text("refresh_token").filter(|text| !text.is_empty());
+        assert!(token.refresh_token().is_none_or(|own| Some(own.expose()) == refresh));
+        assert!(!is_exchange || is_error("issued_token_type"));
+        let seconds = match json.get("expires_in") {
+            Some(Json::Number(seconds)) => Some(*seconds),
+            Some(Json::Text(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        assert!(
+            token
+                .lifetime()
+                .is_none_or(|own| { seconds.is_some_and(|seconds| own.as_secs_f64() <= seconds) })
+        );
+    }
+}
+
+fn check_error(error: &Error, answer: &Response<Bytes>) {
+    let shown = format!("{error} {error:?}");
+    assert!(![SECRET, REFRESH].iter().any(|secret| shown.contains(secret)));
+    let (json, _) = members(answer);
+    for name in ["access_token", "refresh_token"] {
+        // What the answer says elsewhere too is repeated.
+        let text =
+            json.text(name).filter(|text| text.len() > 12 && count(answer.body(), text) == 1);
+        assert!(text.is_none_or(|text| !shown.contains(text)), "{shown}");
+    }
+    let refused = error.status().is_some() && !answer.status().is_success();
+    assert!(!refused || is_wait_of(error.retry_after(), answer));
+}

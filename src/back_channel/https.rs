@@ -7,15 +7,11 @@ use super::{
 };
 use crate::{Clock, vocabulary::deadline::Deadline};
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{Connect, HttpConnector},
-    },
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
@@ -178,7 +174,7 @@ impl Exchange for Https {
             let client = client.map_err(unsent)?;
             let begun = Clock::system().monotonic();
             let mut attempt = Attempt { https, client: client.clone(), begun, ended: false };
-            let exchanged = Erased(Marking((*client).clone())).exchange(request, bounds).await;
+            let exchanged = Erased((*client).clone()).exchange(request, bounds).await;
             attempt.ended = true;
             if matches!(exchanged, Err(Failure::TimedOut)) {
                 attempt.https.replace(&client);
@@ -190,33 +186,6 @@ impl Exchange for Https {
 
 fn unsent(error: impl Into<BoxError>) -> Failure {
     Failure::Service(NotConnected::new(error).into())
-}
-
-/// Marks the client's failures to connect, so that they are known however they are wrapped.
-#[derive(Clone)]
-struct Marking<C>(Client<C, Full<Bytes>>);
-
-impl<C> Service<Request<Full<Bytes>>> for Marking<C>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    type Response = Response<Incoming>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
-        let response = self.0.request(request);
-        Box::pin(async move {
-            response.await.map_err(|error| match error.is_connect() {
-                true => NotConnected::new(error).into(),
-                false => error.into(),
-            })
-        })
-    }
 }
 
 /// The error of a machine on which TLS cannot be set up.
@@ -242,8 +211,8 @@ impl Error for NoTls {
 mod tests {
     use super::*;
     use crate::TransportErrorKind;
-    use http::Version;
-    use hyper::{server::conn::http2, service::service_fn as answering};
+    use http::{Response, Version};
+    use hyper::{body::Incoming, server::conn::http2, service::service_fn as answering};
     use hyper_util::rt::TokioIo;
     use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use std::{
@@ -431,7 +400,7 @@ mod tests {
         let silent = service_fn(|_: Uri| pending::<Result<TokioIo<TcpStream>, BoxError>>());
         let client = Client::builder(TokioExecutor::new()).build(Bounded(silent));
         let request = Request::get("https://as.example/token").body(Full::default()).unwrap();
-        let error = Transport::new(Marking(client)).send(request).await.unwrap_err();
+        let error = Transport::new(client).send(request).await.unwrap_err();
         assert!(error.to_string().contains("no connection within 10 s"), "{error}");
         assert!(error.is_unsent());
     }

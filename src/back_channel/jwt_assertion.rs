@@ -198,7 +198,7 @@ impl ClientAuthentication {
         algorithm: Algorithm,
         secret: impl Into<ClientSecret>,
     ) -> Result<Self, ConfigError> {
-        let key = SigningKey::from_secret(algorithm, secret)?;
+        let key = SigningKey::from_secret(algorithm, secret.into().expose())?;
         Ok(Self::by_assertion(client_id.into(), key.into()))
     }
 

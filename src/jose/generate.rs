@@ -1,6 +1,7 @@
 use super::{
     Algorithm, SigningKey,
-    key_pair::{KeyPair, ec_signing, rsa_encoding},
+    curve::CURVES,
+    key_pair::{KeyPair, rsa_encoding},
     verifying,
 };
 use crate::ConfigError;
@@ -27,9 +28,9 @@ impl SigningKey {
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let pair = if let Some(encoding) = rsa_encoding(algorithm) {
             RsaKeyPair::generate(KeySize::Rsa2048).ok().map(|pair| KeyPair::Rsa(pair, encoding))
-        } else if let Some(signing) = ec_signing(algorithm) {
-            EcdsaKeyPair::generate(signing).ok().map(KeyPair::Ec)
-        } else if algorithm == Algorithm::EdDsa {
+        } else if let Some(curve) = CURVES.iter().find(|curve| curve.algorithm == algorithm) {
+            EcdsaKeyPair::generate(curve.signing).ok().map(|pair| KeyPair::Ec(pair, curve))
+        } else if algorithm.checked_as() == Algorithm::EdDsa {
             Ed25519KeyPair::generate().ok().map(KeyPair::Ed25519)
         } else {
             let mut secret = [0; 64];

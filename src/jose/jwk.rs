@@ -2,6 +2,8 @@
 
 use super::base64url;
 use crate::vocabulary::members::{Names, Text};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 use zeroize::Zeroizing;
@@ -11,7 +13,7 @@ const TWICE: &str = "a member is repeated";
 const WRONG_TYPE: &str = "a member is of the wrong type";
 
 /// The members of a JWK that are used ([RFC 7517 §4], [RFC 7518 §6], [RFC 8037 §2]), not decoded.
-/// The others are skipped.
+/// The others are skipped. `null` and an empty list of operations count as absent.
 ///
 /// The reader does not fail on a bad entry, so that the rest of a set can be used. [`Jwk::check`]
 /// returns what is wrong with it.
@@ -24,8 +26,8 @@ pub(super) struct Jwk<'a> {
     pub(super) kty: Member<'a>,
     pub(super) kid: Member<'a>,
     pub(super) alg: Member<'a>,
-    usage: Member<'a>,
-    operations: Option<Vec<Cow<'a, str>>>,
+    pub(super) usage: Member<'a>,
+    pub(super) operations: Option<Vec<Cow<'a, str>>>,
     pub(super) crv: Member<'a>,
     pub(super) x: Member<'a>,
     pub(super) y: Member<'a>,
@@ -38,10 +40,16 @@ pub(super) struct Jwk<'a> {
     pub(super) dq: Member<'a>,
     pub(super) qi: Member<'a>,
     pub(super) k: Member<'a>,
-    fault: Option<&'static str>,
+    /// The first certificate.
+    pub(super) x5c: Member<'a>,
+    pub(super) x5t: Member<'a>,
+    pub(super) x5t_s256: Member<'a>,
+    /// The issuer whose tokens the key verifies, as Entra writes it.
+    pub(super) issuer: Member<'a>,
+    pub(super) fault: Option<&'static str>,
 }
 
-type Member<'a> = Option<Cow<'a, str>>;
+pub(super) type Member<'a> = Option<Cow<'a, str>>;
 
 impl<'a> Jwk<'a> {
     /// Reads the one JWK that `json` is.
@@ -65,6 +73,19 @@ impl<'a> Jwk<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns its name. One that is empty, as Ory Hydra writes it, is none.
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref().filter(|kid| !kid.is_empty())
+    }
+
+    /// Returns the thumbprints of its certificate: those that it says, and the one with SHA-256.
+    pub(super) fn thumbprints(&self) -> Vec<Box<str>> {
+        let certificate = self.x5c.as_deref().and_then(|x5c| BASE64_STANDARD.decode(x5c).ok());
+        let computed = certificate.map(|der| thumbprint(&der));
+        let all = [self.x5t.as_deref(), self.x5t_s256.as_deref(), computed.as_deref()];
+        all.into_iter().flatten().map(Into::into).collect()
     }
 
     /// Returns `true` if it has a private member.
@@ -91,9 +112,18 @@ impl<'a> Jwk<'a> {
             "dq" => &mut self.dq,
             "qi" => &mut self.qi,
             "k" => &mut self.k,
+            "x5t" => &mut self.x5t,
+            "x5t#S256" => &mut self.x5t_s256,
+            "issuer" => &mut self.issuer,
             _ => return None,
         })
     }
+}
+
+/// Returns the `x5t#S256` ([RFC 7517 §4.9](https://www.rfc-editor.org/rfc/rfc7517#section-4.9)) of a
+/// certificate.
+pub(super) fn thumbprint(der: &[u8]) -> String {
+    base64url::encode(digest(&SHA256, der).as_ref())
 }
 
 /// Decodes `member`.
@@ -120,6 +150,7 @@ enum Value<'de> {
     Jwk(Box<Jwk<'de>>),
     Text(Cow<'de, str>),
     Texts(Vec<Cow<'de, str>>),
+    Null,
     Other,
 }
 
@@ -164,7 +195,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+        Ok(Value::Null)
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
@@ -206,18 +237,23 @@ impl<'de> Visitor<'de> for AnyValue {
 
 impl<'de> Jwk<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
-        if name == "key_ops" {
-            match object.next_value_seed(MEMBER)? {
-                Value::Texts(operations) => self.operations = Some(operations),
-                _ => self.fault = Some(WRONG_TYPE),
-            }
-        } else if let Some(slot) = self.slot(name) {
-            match object.next_value_seed(MEMBER)? {
-                Value::Text(text) => *slot = Some(text),
-                _ => self.fault = Some(WRONG_TYPE),
-            }
-        } else {
+        if !matches!(name, "key_ops" | "x5c") && self.slot(name).is_none() {
             object.next_value::<IgnoredAny>()?;
+            return Ok(());
+        }
+        match (name, object.next_value_seed(MEMBER)?) {
+            (_, Value::Null) => {}
+            ("key_ops", Value::Texts(operations)) => {
+                self.operations = Some(operations).filter(|operations| !operations.is_empty());
+            }
+            ("x5c", Value::Texts(certificates)) => self.x5c = certificates.into_iter().next(),
+            (_, value) => match (self.slot(name), value) {
+                (Some(slot), Value::Text(text)) => *slot = Some(text),
+                // What only helps to find the key does not spoil it.
+                _ if name.starts_with("x5") => {}
+                _ if name == "issuer" => self.issuer = Some("".into()),
+                _ => self.fault = Some(WRONG_TYPE),
+            },
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 use super::{
     Algorithm,
+    curve::{CURVES, Curve},
     jwk::{self, Jwk},
     pem, public_key, verifying,
 };
@@ -7,16 +8,14 @@ use aws_lc_rs::{
     hmac,
     rand::SystemRandom,
     rsa::KeyPairComponents,
-    signature::{
-        self, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair,
-    },
+    signature::{self, EcdsaKeyPair, Ed25519KeyPair, RsaEncoding, RsaKeyPair},
 };
 use std::sync::Arc;
 
 /// A private key or a shared secret, parsed by the library.
 pub(super) enum KeyPair {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
-    Ec(EcdsaKeyPair),
+    Ec(EcdsaKeyPair, &'static Curve),
     Ed25519(Ed25519KeyPair),
     Shared(Arc<hmac::Key>),
 }
@@ -25,19 +24,18 @@ impl KeyPair {
     /// Returns the key of `jwk`, and the algorithm that it signs with, `alg` if the JWK has one.
     pub(super) fn from_jwk(
         jwk: &Jwk<'_>,
-        alg: Option<Algorithm>,
+        alg: Result<Option<Algorithm>, &'static str>,
     ) -> Result<(Algorithm, Self), &'static str> {
         match jwk.kty.as_deref() {
-            Some("RSA") => rsa(jwk, alg.unwrap_or(Algorithm::Rs256)),
+            Some("RSA") => rsa(jwk, alg?.unwrap_or(Algorithm::Rs256)),
             Some("EC") => ec(jwk),
-            Some("OKP") => ed25519(jwk),
+            Some("OKP") => ed25519(jwk, alg?.unwrap_or(Algorithm::EdDsa)),
             Some("oct") => {
-                let algorithm = alg.ok_or("a shared secret needs its algorithm (alg)")?;
+                let algorithm = alg?.ok_or("a shared secret needs its algorithm (alg)")?;
                 let key = verifying::shared(algorithm, &jwk::bytes(&jwk.k)?)?;
                 Ok((algorithm, Self::Shared(Arc::new(key))))
             }
-            Some(_) => Err("its type is not supported (kty)"),
-            None => Err("it has no type (kty)"),
+            other => Err(public_key::other_type(other)),
         }
     }
 
@@ -45,9 +43,9 @@ impl KeyPair {
         let der = pem::private_key(pem)?;
         if let Some(encoding) = rsa_encoding(algorithm) {
             RsaKeyPair::from_pkcs8(&der).map(|pair| Self::Rsa(pair, encoding))
-        } else if let Some(signing) = ec_signing(algorithm) {
-            EcdsaKeyPair::from_pkcs8(signing, &der).map(Self::Ec)
-        } else if algorithm == Algorithm::EdDsa {
+        } else if let Some(curve) = CURVES.iter().find(|curve| curve.algorithm == algorithm) {
+            EcdsaKeyPair::from_pkcs8(curve.signing, &der).map(|pair| Self::Ec(pair, curve))
+        } else if algorithm.checked_as() == Algorithm::EdDsa {
             Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Self::Ed25519)
         } else {
             return Err("PKCS#8 has no shared secrets: use SigningKey::from_secret");
@@ -63,7 +61,9 @@ impl KeyPair {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(*encoding, &random, message, &mut signature).ok().map(|()| signature)
             }
-            Self::Ec(pair) => pair.sign(&random, message).ok().map(|made| made.as_ref().to_vec()),
+            Self::Ec(pair, _) => {
+                pair.sign(&random, message).ok().map(|made| made.as_ref().to_vec())
+            }
             Self::Ed25519(pair) => pair.try_sign(message).ok().map(|made| made.as_ref().to_vec()),
             Self::Shared(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
         }
@@ -78,14 +78,6 @@ pub(super) fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncod
         Algorithm::Ps256 => &signature::RSA_PSS_SHA256,
         Algorithm::Ps384 => &signature::RSA_PSS_SHA384,
         Algorithm::Ps512 => &signature::RSA_PSS_SHA512,
-        _ => return None,
-    })
-}
-
-pub(super) fn ec_signing(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
-    Some(match algorithm {
-        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
         _ => return None,
     })
 }
@@ -106,18 +98,17 @@ fn rsa(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, KeyPair), &'st
 }
 
 fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, KeyPair), &'static str> {
-    let (algorithm, point) = public_key::ec(jwk)?;
-    let signing = ec_signing(algorithm).ok_or(public_key::OTHER_ALGORITHM)?;
+    let (curve, point) = public_key::ec(jwk)?;
     let private = jwk::bytes(&jwk.d)?;
-    let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &private, &point);
+    let pair = EcdsaKeyPair::from_private_key_and_public_key(curve.signing, &private, &point);
     let pair =
         pair.map_err(|_| "its members are not a key of its curve, or not of the same one")?;
-    Ok((algorithm, KeyPair::Ec(pair)))
+    Ok((curve.algorithm, KeyPair::Ec(pair, curve)))
 }
 
-fn ed25519(jwk: &Jwk<'_>) -> Result<(Algorithm, KeyPair), &'static str> {
+fn ed25519(jwk: &Jwk<'_>, algorithm: Algorithm) -> Result<(Algorithm, KeyPair), &'static str> {
     let (seed, public) = (jwk::bytes(&jwk.d)?, public_key::ed25519(jwk)?);
     let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &public);
     let pair = pair.map_err(|_| "its members are not an Ed25519 key, or not of the same one")?;
-    Ok((Algorithm::EdDsa, KeyPair::Ed25519(pair)))
+    Ok((algorithm, KeyPair::Ed25519(pair)))
 }

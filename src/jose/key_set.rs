@@ -1,6 +1,8 @@
 use super::{
     Algorithm, VerifyingKey,
     jwk::{Jwk, JwkSeed},
+    key_id::KeyId,
+    pem,
 };
 use crate::vocabulary::members::{self, Members};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -16,6 +18,8 @@ const MAX_KID: usize = 64;
 pub(crate) struct KeySet {
     keys: Vec<VerifyingKey>,
     skipped: Vec<String>,
+    /// The keys have no names, and verify tokens of every name.
+    pub(crate) is_nameless: bool,
 }
 
 impl KeySet {
@@ -25,6 +29,7 @@ impl KeySet {
     ///
     /// When it is not such an object, or has more than 100 entries.
     pub(crate) fn from_json(json: &[u8]) -> Result<Self, &'static str> {
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json); // a byte order mark
         let mut document = Document::default();
         if members::read(json, &mut document).is_err() {
             return Err(match document.is_too_long {
@@ -36,17 +41,38 @@ impl KeySet {
         let mut set = Self::default();
         for (place, jwk) in entries.iter().enumerate() {
             match VerifyingKey::new(jwk) {
-                Ok(key) if set.keys.iter().any(|known| known.is_same(&key)) => {}
-                Ok(key) => set.keys.push(key),
-                Err(reason) => set.skipped.push(report(place, jwk.kid.as_deref(), reason)),
+                Ok(key) => set.add(key),
+                Err(reason) => set.skipped.push(report(place, jwk.kid(), reason)),
             }
         }
         Ok(set)
     }
 
-    /// Returns the set of one key.
-    pub(crate) fn of(key: VerifyingKey) -> Self {
-        Self { keys: vec![key], skipped: Vec::new() }
+    /// Parses the public keys and certificates in `pem`, which verify tokens of every name.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, and when one cannot be used.
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, String> {
+        let mut set = Self::of([]);
+        for (place, jwk) in pem::public_keys(pem).enumerate() {
+            let key = jwk.and_then(|jwk| VerifyingKey::new(&jwk));
+            set.add(key.map_err(|reason| format!("block {}: {reason}", place + 1))?);
+        }
+        let found = (set.len() > 0).then_some(set);
+        found.ok_or_else(|| "it has no block -----BEGIN PUBLIC KEY-----".to_owned())
+    }
+
+    /// Returns the set of `keys`, which verify tokens of every name.
+    pub(crate) fn of(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
+        Self { keys: keys.into_iter().collect(), skipped: Vec::new(), is_nameless: true }
+    }
+
+    /// Adds `key`, unless it is there.
+    fn add(&mut self, key: VerifyingKey) {
+        if !self.keys.iter().any(|known| known.is_same(&key)) {
+            self.keys.push(key);
+        }
     }
 
     /// Returns the number of usable keys.
@@ -60,21 +86,35 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Iterates over the keys of this `kid` for `algorithm`, or over all keys for `algorithm` when
-    /// the token has no `kid`.
+    /// Iterates over the keys for `algorithm` that `id` names: those of its `kid`, or those of its
+    /// thumbprint if there are any, since many sets tell none. For a token that names no key these are
+    /// the one key for `algorithm`, or of several those that have no name either.
     pub(crate) fn candidates(
         &self,
-        kid: Option<&str>,
+        id: Option<&KeyId<'_>>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &VerifyingKey> {
-        self.keys.iter().filter(move |key| {
-            kid.is_none_or(|kid| key.kid() == Some(kid)) && key.supports(algorithm)
-        })
+        let id = id.filter(|id| match id {
+            KeyId::Kid(_) => !self.is_nameless,
+            KeyId::Thumbprint(_) => self.keys.iter().any(|key| key.is_named(id)),
+        });
+        let fits = move |key: &&VerifyingKey| key.supports(algorithm);
+        let is_one = id.is_none() && self.keys.iter().filter(fits).nth(1).is_none();
+        let is_it = move |key: &&VerifyingKey| match id {
+            Some(id) => key.is_named(id),
+            None => is_one || key.kid().is_none(),
+        };
+        self.keys.iter().filter(is_it).filter(fits)
+    }
+
+    /// Returns `true` if there is a key for `algorithm`, whatever its name.
+    pub(crate) fn supports(&self, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.supports(algorithm))
     }
 
     /// Returns `true` if there is a key of this `kid`, for any algorithm.
     pub(crate) fn knows(&self, kid: &str) -> bool {
-        self.keys.iter().any(|key| key.kid() == Some(kid))
+        self.is_nameless || self.keys.iter().any(|key| key.kid() == Some(kid))
     }
 
     /// Returns `true` if `other` has the same keys for the same use, in the same order.

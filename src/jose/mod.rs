@@ -13,13 +13,17 @@
 mod algorithm;
 pub(crate) mod base64url;
 mod compact;
+mod curve;
+mod der;
 #[cfg(any(test, feature = "test-util"))]
 mod generate;
 mod header;
 mod jwk;
+mod key_id;
 mod key_pair;
 mod key_set;
 mod pem;
+mod public_der;
 mod public_jwk;
 mod public_key;
 mod signing;
@@ -36,6 +40,8 @@ pub(crate) use compact::Compact;
 pub(crate) use compact::signature_at;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;
+#[cfg(any(feature = "server", feature = "test-util"))]
+pub(crate) use key_id::KeyId;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;

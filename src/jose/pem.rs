@@ -1,6 +1,10 @@
-//! The one block of a PEM file ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)) that is a
-//! private key in PKCS#8.
+//! PEM files ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468)): one private key in PKCS#8, or
+//! public keys and certificates.
 
+use super::{
+    jwk::Jwk,
+    public_der::{certificate, public_key, rsa_public_key},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
@@ -21,6 +25,9 @@ const OTHERS: [(&str, &str); 5] = [
 const CONVERT: &str = "the private key is not in PKCS#8: convert it, with \
     `openssl pkcs8 -topk8 -nocrypt` for example";
 
+const PRIVATE: &str =
+    "it is a private key: give the public one, as `openssl pkey -pubout` writes it";
+
 /// Returns the DER in the one block of `pem`, with nothing but white space around it.
 pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let pem = pem.trim();
@@ -31,6 +38,35 @@ pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str>
     let Some(block) = block.strip_suffix(END) else {
         return Err("it does not end with -----END PRIVATE KEY-----");
     };
+    decoded(block)
+}
+
+/// Returns the keys of all blocks of `pem`, with any text around them, or what is wrong with one.
+pub(super) fn public_keys(
+    mut pem: &str,
+) -> impl Iterator<Item = Result<Jwk<'static>, &'static str>> {
+    std::iter::from_fn(move || {
+        let (_, block) = pem.split_once("-----BEGIN ")?;
+        let (label, block) = block.split_once("-----").unwrap_or((block, ""));
+        let end = block.split_once("-----END ");
+        let end = end.filter(|(_, end)| end.split("-----").next() == Some(label));
+        pem = end.map_or("", |(_, rest)| rest);
+        Some(public_block(label, end.map(|(block, _)| block)))
+    })
+}
+
+fn public_block(label: &str, block: Option<&str>) -> Result<Jwk<'static>, &'static str> {
+    let read = match label {
+        "PUBLIC KEY" => public_key,
+        "RSA PUBLIC KEY" => rsa_public_key,
+        "CERTIFICATE" => certificate,
+        _ if label.contains("PRIVATE KEY") => return Err(PRIVATE),
+        _ => return Err("it is not a PUBLIC KEY, an RSA PUBLIC KEY or a CERTIFICATE"),
+    };
+    read(&decoded(block.ok_or("it has no end of its name")?)?)
+}
+
+fn decoded(block: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     // Of full capacity, so that growing leaves no copy behind.
     let mut base64 = Zeroizing::new(String::with_capacity(block.len()));
     base64.extend(block.chars().filter(|char| !char.is_ascii_whitespace()));

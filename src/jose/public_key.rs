@@ -2,6 +2,7 @@
 
 use super::{
     Algorithm,
+    curve::{CURVES, Curve},
     jwk::{self, Jwk},
 };
 use aws_lc_rs::signature::RsaPublicKeyComponents;
@@ -13,14 +14,23 @@ const MAX_MODULUS_BITS: usize = 8192;
 
 pub(super) const OTHER_ALGORITHM: &str = "its algorithm is not one for this key (alg)";
 
+/// Returns why a key of another type than those of this crate cannot be used.
+pub(super) fn other_type(kty: Option<&str>) -> &'static str {
+    match kty {
+        Some("AKP") => "it is an ML-DSA key, which is not supported (kty)",
+        Some(_) => "its type is not supported (kty)",
+        None => "it has no type (kty)",
+    }
+}
+
 /// Returns the checked members of an RSA key ([RFC 7518 §6.3.1]). The library would check them only
 /// at the first signature.
 ///
 /// [RFC 7518 §6.3.1]: https://www.rfc-editor.org/rfc/rfc7518#section-6.3.1
 pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'static str> {
-    let (n, e) = (jwk::bytes(&jwk.n)?.to_vec(), jwk::bytes(&jwk.e)?.to_vec());
-    let (Some(first @ 1..), Some(1..)) = (n.first(), e.first()) else {
-        return Err("a number is empty or begins with a zero");
+    let (n, e) = (number(&jwk.n)?, number(&jwk.e)?);
+    let (Some(first), Some(_)) = (n.first(), e.first()) else {
+        return Err("a number is empty or zero");
     };
     match n.len() * 8 - first.leading_zeros() as usize {
         ..MIN_MODULUS_BITS => return Err("its modulus is shorter than 2048 bits"),
@@ -38,35 +48,45 @@ pub(super) fn rsa(jwk: &Jwk<'_>) -> Result<RsaPublicKeyComponents<Vec<u8>>, &'st
     Ok(RsaPublicKeyComponents { n, e })
 }
 
-/// Returns the algorithm of the curve of an EC key, and its point
+/// Decodes a number. Zeros before it, which [RFC 7518 §2] does not allow, are dropped: Azure Key Vault
+/// and Jenkins write one.
+///
+/// [RFC 7518 §2]: https://www.rfc-editor.org/rfc/rfc7518#section-2
+fn number(member: &jwk::Member<'_>) -> Result<Vec<u8>, &'static str> {
+    let bytes = jwk::bytes(member)?;
+    Ok(bytes.iter().copied().skip_while(|byte| *byte == 0).collect())
+}
+
+/// Returns the curve of an EC key, and its point
 /// ([RFC 7518 §6.2.1](https://www.rfc-editor.org/rfc/rfc7518#section-6.2.1)).
-pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, Vec<u8>), &'static str> {
-    let (algorithm, len) = match jwk.crv.as_deref() {
-        Some("P-256") => (Algorithm::Es256, 32),
-        Some("P-384") => (Algorithm::Es384, 48),
-        _ => return Err("its curve is not supported (crv)"),
-    };
-    if jwk.alg.as_deref().is_some_and(|alg| alg != algorithm.as_str()) {
+pub(super) fn ec(jwk: &Jwk<'_>) -> Result<(&'static Curve, Vec<u8>), &'static str> {
+    let curve = CURVES.iter().find(|curve| jwk.crv.as_deref() == Some(curve.name));
+    let curve = curve.ok_or("its curve is not supported (crv)")?;
+    if jwk.alg.as_deref().is_some_and(|alg| alg != curve.algorithm.as_str()) {
         return Err(OTHER_ALGORITHM);
     }
     let mut point = vec![4]; // uncompressed
     for coordinate in [&jwk.x, &jwk.y] {
         let coordinate = jwk::bytes(coordinate)?;
-        if coordinate.len() != len {
+        if coordinate.len() != curve.len {
             return Err("a coordinate has not the size of its curve");
         }
         point.extend_from_slice(&coordinate);
     }
-    Ok((algorithm, point))
+    Ok((curve, point))
 }
 
 /// Returns the point of an Ed25519 key
 /// ([RFC 8037 §2](https://www.rfc-editor.org/rfc/rfc8037#section-2)).
 pub(super) fn ed25519(jwk: &Jwk<'_>) -> Result<[u8; 32], &'static str> {
-    if jwk.crv.as_deref() != Some("Ed25519") {
-        return Err("its curve is not supported (crv)");
+    match jwk.crv.as_deref() {
+        Some("Ed25519") => {}
+        Some("Ed448") => return Err("it is an Ed448 key, which is not supported (crv)"),
+        Some("X25519" | "X448") => return Err("its curve is for encryption alone (crv)"),
+        _ => return Err("its curve is not supported (crv)"),
     }
-    if jwk.alg.as_deref().is_some_and(|alg| Algorithm::named(alg) != Some(Algorithm::EdDsa)) {
+    let other = |alg| Algorithm::named(alg).map(Algorithm::checked_as) != Some(Algorithm::EdDsa);
+    if jwk.alg.as_deref().is_some_and(other) {
         return Err(OTHER_ALGORITHM);
     }
     let point = jwk::bytes(&jwk.x)?;

@@ -1,5 +1,5 @@
 use super::{Algorithm, base64url, jwk::Jwk, key_pair::KeyPair, public_jwk, public_key, verifying};
-use crate::{ClientSecret, ConfigError};
+use crate::ConfigError;
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
@@ -34,10 +34,11 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// Parses a private JWK ([RFC 7517]): RSA with all its members (`n`, `e`, `d`, `p`, `q`, `dp`,
-    /// `dq`, `qi`), EC on P-256 or P-384, OKP with Ed25519, or a shared secret (`oct`).
+    /// `dq`, `qi`), EC on P-256, P-384, P-521 or secp256k1, OKP with Ed25519, or a shared secret
+    /// (`oct`).
     ///
-    /// Its `alg` is the algorithm. Without one, RSA signs RS256, and a curve its own algorithm; a
-    /// shared secret needs one. A `kid` names the key.
+    /// Its `alg` is the algorithm. Without one, RSA signs RS256, and a curve its own algorithm, Ed25519
+    /// under the name `EdDSA`; a shared secret needs one. A `kid` names the key.
     ///
     /// # Errors
     ///
@@ -53,12 +54,10 @@ impl SigningKey {
     fn of_jwk(json: &str) -> Result<Self, &'static str> {
         let jwk = Jwk::read(json.as_bytes())?;
         jwk.check("sign")?;
-        let alg = match jwk.alg.as_deref() {
-            None => None,
-            Some(alg) => Some(Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM)?),
-        };
+        let named = |alg| Algorithm::named(alg).ok_or(public_key::OTHER_ALGORITHM);
+        let alg = jwk.alg.as_deref().map(named).transpose();
         let (algorithm, pair) = KeyPair::from_jwk(&jwk, alg)?;
-        let kid = jwk.kid.as_deref().map(Into::into);
+        let kid = jwk.kid().map(Into::into);
         Ok(Self { pair: Arc::new(pair), kid, algorithm })
     }
 
@@ -89,7 +88,8 @@ impl SigningKey {
         Ok(Self::new(algorithm, pair))
     }
 
-    /// Takes a shared secret for HMAC byte for byte; nothing is decoded.
+    /// Creates a key for HMAC from a shared secret, byte for byte; nothing is decoded. The caller wipes
+    /// the secret.
     ///
     /// ```
     /// use tower_oauth2::{Algorithm, SigningKey};
@@ -102,15 +102,15 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When `algorithm` is not symmetric, or the secret is shorter than its hash: 32, 48 or 64
-    /// bytes ([RFC 7518 §3.2]).
+    /// When `algorithm` is not symmetric, when the secret is shorter than its hash: 32, 48 or 64
+    /// bytes ([RFC 7518 §3.2]), and when it is the text of a key or a certificate.
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     pub fn from_secret(
         algorithm: Algorithm,
-        secret: impl Into<ClientSecret>,
+        secret: impl AsRef<[u8]>,
     ) -> Result<Self, ConfigError> {
-        let key = verifying::shared(algorithm, secret.into().expose().as_bytes());
+        let key = verifying::shared(algorithm, secret.as_ref());
         let key = key.map_err(|reason| unusable("the secret cannot sign", reason))?;
         Ok(Self::new(algorithm, KeyPair::Shared(Arc::new(key))))
     }

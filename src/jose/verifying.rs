@@ -1,11 +1,13 @@
 use super::{
     Algorithm,
     jwk::Jwk,
-    public_key::{self, OTHER_ALGORITHM},
+    key_id::KeyId,
+    public_der::{certificate, public_key as key_info, rsa_public_key},
+    public_key::{self, OTHER_ALGORITHM, other_type},
 };
 use aws_lc_rs::{
     hmac,
-    signature::{self, EcdsaVerificationAlgorithm, ParsedPublicKey, RsaParameters},
+    signature::{self, ParsedPublicKey, RsaParameters},
 };
 use std::sync::Arc;
 
@@ -13,6 +15,10 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct VerifyingKey {
     kid: Option<Box<str>>,
+    /// Of its certificate.
+    thumbprints: Vec<Box<str>>,
+    /// The issuer that the JWK names.
+    pub(super) issuer: Option<Box<str>>,
     material: Material,
 }
 
@@ -48,18 +54,19 @@ impl VerifyingKey {
             Some("RSA") => rsa(jwk)?,
             Some("EC") => vec![ec(jwk)?],
             Some("OKP") => vec![okp(jwk)?],
-            Some(_) => return Err("its type is not supported (kty)"),
-            None => return Err("it has no type (kty)"),
+            other => return Err(other_type(other)),
         };
-        let kid = jwk.kid.as_deref().map(Into::into);
-        Ok(Self { kid, material: Material::Public(keys.into()) })
+        let kid = jwk.kid().map(Into::into);
+        let material = Material::Public(keys.into());
+        let issuer = jwk.issuer.as_deref().map(Into::into);
+        Ok(Self { kid, thumbprints: jwk.thumbprints(), issuer, material })
     }
 
     /// Returns the key of a shared secret for the symmetric `algorithm`.
     ///
     /// # Errors
     ///
-    /// When the secret is shorter than the hash ([RFC 7518 §3.2]).
+    /// When the secret is shorter than the hash ([RFC 7518 §3.2]), or no secret at all.
     ///
     /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
     pub(crate) fn symmetric(algorithm: Algorithm, secret: &[u8]) -> Result<Self, &'static str> {
@@ -68,15 +75,25 @@ impl VerifyingKey {
     }
 
     pub(super) fn of_shared(algorithm: Algorithm, key: Arc<hmac::Key>) -> Self {
-        Self { kid: None, material: Material::Shared(algorithm, key) }
+        let material = Material::Shared(algorithm, key);
+        Self { kid: None, thumbprints: Vec::new(), issuer: None, material }
     }
 
     pub(crate) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
+    /// Returns `true` if `id` is its name, or a thumbprint of its certificate.
+    pub(super) fn is_named(&self, id: &KeyId<'_>) -> bool {
+        match id {
+            KeyId::Kid(kid) => self.kid() == Some(kid),
+            KeyId::Thumbprint(text) => self.thumbprints.iter().any(|own| **own == **text),
+        }
+    }
+
     /// Returns `true` if the key may be used with `algorithm`.
     pub(crate) fn supports(&self, algorithm: Algorithm) -> bool {
+        let algorithm = algorithm.checked_as();
         match &self.material {
             Material::Public(keys) => keys.iter().any(|(bound, _)| *bound == algorithm),
             Material::Shared(bound, _) => *bound == algorithm,
@@ -85,6 +102,7 @@ impl VerifyingKey {
 
     /// Returns `true` if `signature` is one of `message`, by this key and `algorithm`.
     pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm = algorithm.checked_as();
         match &self.material {
             Material::Public(keys) => keys.iter().any(|(bound, key)| {
                 *bound == algorithm && key.verify_sig(message, signature).is_ok()
@@ -95,10 +113,13 @@ impl VerifyingKey {
         }
     }
 
-    /// Returns `true` if `other` is the same key with the same name and algorithms. A shared secret
+    /// Returns `true` if `other` is the same key with the same names and algorithms. A shared secret
     /// equals only its clones, since its bytes are not kept.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        if self.kid != other.kid {
+        if self.kid != other.kid
+            || self.issuer != other.issuer
+            || self.thumbprints != other.thumbprints
+        {
             return false;
         }
         match (&self.material, &other.material) {
@@ -118,7 +139,8 @@ impl VerifyingKey {
     }
 }
 
-/// Returns the HMAC key for `algorithm`, at least as long as the hash (RFC 7518 §3.2).
+/// Returns the HMAC key for `algorithm`, at least as long as the hash (RFC 7518 §3.2). What is
+/// public is refused: everyone could sign with it.
 pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &'static str> {
     let hash = match algorithm {
         Algorithm::Hs256 => hmac::HMAC_SHA256,
@@ -126,12 +148,25 @@ pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &
         Algorithm::Hs512 => hmac::HMAC_SHA512,
         _ => return Err("a shared secret is for HS256, HS384 or HS512"),
     };
+    if is_no_secret(secret) {
+        return Err("the shared secret is the text of a key or a certificate, which is no secret");
+    }
     if secret.len() < hash.tag_len() {
         return Err(
             "the shared secret is shorter than the 32, 48 or 64 bytes of HS256, HS384 or HS512",
         );
     }
     Ok(hmac::Key::new(hash, secret))
+}
+
+/// Returns `true` for a key in PEM, DER, a JWK, a JWK set or the form of SSH.
+fn is_no_secret(secret: &[u8]) -> bool {
+    const PEM: &[u8] = b"-----BEGIN ";
+    let text = secret.trim_ascii();
+    let of_ssh = [&b"ssh-"[..], b"ecdsa-sha2-"].iter().any(|start| text.starts_with(start));
+    let is_object = text.starts_with(b"{") && Jwk::read(text).is_ok();
+    let is_der = [key_info, rsa_public_key, certificate].iter().any(|read| read(secret).is_ok());
+    of_ssh || is_object || is_der || text.windows(PEM.len()).any(|part| part == PEM)
 }
 
 /// Parses an RSA key, once for each algorithm that it may be used with.
@@ -161,13 +196,9 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
 }
 
 fn ec(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {
-    let (algorithm, point) = public_key::ec(jwk)?;
-    let parameters: &EcdsaVerificationAlgorithm = match algorithm {
-        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
-        _ => &signature::ECDSA_P384_SHA384_FIXED,
-    };
-    let key = ParsedPublicKey::new(parameters, point);
-    Ok((algorithm, key.map_err(|_| "its point is not on its curve")?))
+    let (curve, point) = public_key::ec(jwk)?;
+    let key = ParsedPublicKey::new(curve.verifying, point);
+    Ok((curve.algorithm, key.map_err(|_| "its point is not on its curve")?))
 }
 
 fn okp(jwk: &Jwk<'_>) -> Result<(Algorithm, ParsedPublicKey), &'static str> {

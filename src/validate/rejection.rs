@@ -319,6 +319,11 @@ impl Rejection {
         rejection
     }
 
+    /// The validator did not decide in time.
+    pub(crate) fn out_of_time() -> Self {
+        Self::unavailable(None).with_cause("the validator took longer than allowed")
+    }
+
     /// Adds the cause, for the log alone.
     pub(crate) fn with_cause(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.details.get_or_insert_default().cause = Some(cause.into());

@@ -2,7 +2,8 @@
 
 Environment, all of it set by `run`:
   EXAMPLES               where the built examples are
-  BROWSER, NGINX         the paths of Chromium and nginx
+  BROWSER, NGINX, HAPROXY
+                         the paths of Chromium and the proxies
   INTEROP_OIDC_PROVIDER, INTEROP_REALM, INTEROP_DJANGO
                          authorization servers; see tests/interop
 """

@@ -78,9 +78,15 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def until_stopped(server):
+    """It is stopped with the others."""
+    _running.append(server)
+
+
 def stop_all():
     for server in list(_running):
         server.stop()
+    _running.clear()
 
 
 def protect(*arguments):

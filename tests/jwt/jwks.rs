@@ -201,7 +201,7 @@ impl Api {
         self.call(&key.token(&self.clock)).await.status().as_u16()
     }
 
-    fn spawn(&self, key: &Key) -> JoinHandle<u16> {
+    pub(super) fn spawn(&self, key: &Key) -> JoinHandle<u16> {
         let (this, token) = (self.clone(), key.token(&self.clock));
         tokio::spawn(async move { this.call(&token).await.status().as_u16() })
     }

@@ -179,6 +179,8 @@ async fn a_setting_takes_what_the_table_says_that_it_takes() {
         let payload = claims("sub", Some(&value));
         let principal = as_a_jwt(issuer().allow_numeric_subjects(), &payload).await.unwrap();
         assert_eq!(principal.subject(), Some(subject));
+        let principal = introspected(asking(payload).allow_numeric_subjects()).await.unwrap();
+        assert_eq!(principal.subject(), Some(subject));
     }
     for value in [json!(1.5), json!(1e300), json!([42])] {
         let payload = claims("sub", Some(&value));
@@ -214,4 +216,40 @@ async fn a_document_that_is_none_is_no_verdict_of_a_server() {
     }
     let (_, odd) = both(&good.replace("\"active\":true", "\"active\":\"true\"")).await;
     assert_eq!(odd.unwrap_err().kind(), RejectionKind::Unavailable);
+}
+
+/// Claims as these issuers send them; what is in them is made up.
+#[tokio::test]
+async fn the_shapes_that_providers_send_are_taken_by_two_or_three_settings() {
+    let times = json!({"iss": ISSUER, "iat": NOW - 10, "exp": NOW + 600});
+    let of = |claims: Value| {
+        let mut all = times.clone();
+        claims.as_object().unwrap().iter().for_each(|(name, value)| all[name] = value.clone());
+        all.to_string()
+    };
+    let dex = of(json!({
+        "sub": "CgNib2I", "aud": "web", "at_hash": "8kdYW3ArNEX5mdWb4mRsmQ", "nonce": "n",
+        "groups": ["admins"],
+    }));
+    let google = of(json!({
+        "sub": "1137", "aud": "web", "azp": "android", "at_hash": "abc", "email_verified": true,
+    }));
+    let hydra = of(json!({"sub": "c", "aud": [], "client_id": "", "ext": {}, "jti": "j"}));
+    let adfs = of(json!({"aud": "api", "appid": "1269", "auth_time": "2025-12-31T08:50:55.546Z"}));
+    let devise = of(json!({"sub": 42, "aud": null, "scp": "user", "jti": "j"}));
+    let devise = devise.replace(&format!("\"iss\":\"{ISSUER}\","), "");
+    let clients = || trusted().dangerous_allow_id_tokens(["web", "android"]);
+    let open = || trusted().dangerous_allow_missing_audience();
+    let rails = open().allow_missing_issuer().allow_numeric_subjects();
+    for (name, issuer, payload, subject) in [
+        ("Dex", clients(), dex, Some("CgNib2I")),
+        ("Google", clients(), google, Some("1137")),
+        ("Hydra", open(), hydra, Some("c")),
+        ("AD FS", trusted().with_audience(["api"]), adfs, None),
+        ("devise-jwt", rails, devise, Some("42")),
+    ] {
+        let principal = as_a_jwt(issuer, &payload).await.expect(name);
+        assert_eq!(principal.subject(), subject, "{name}");
+        assert!(as_a_jwt(trusted().with_audience(["x"]), &payload).await.is_err(), "{name}");
+    }
 }

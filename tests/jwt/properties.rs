@@ -117,7 +117,9 @@ mod model {
             Some(algorithm) => algorithm,
             None => return false,
         };
-        let named = |kid: &str| says(header, "kid").is_none_or(|named| named == kid);
+        let named = |kid: &str| {
+            says(header, "kid").filter(|kid| !kid.is_empty()).is_none_or(|named| named == kid)
+        };
         let mut fitting = KEYS.iter().filter(|(kid, own)| named(kid) && *own == algorithm);
         fitting.any(|(kid, _)| issuer == of && *kid == by)
     }

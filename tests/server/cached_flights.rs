@@ -176,7 +176,10 @@ async fn a_validator_that_never_answers_is_given_up() {
     let caller = spawned(&cache, "good");
     settle().await;
     clock.advance(SECOND);
-    assert_eq!(kind(&caller.await.unwrap()), Some(RejectionKind::Unavailable));
+    let verdict = caller.await.unwrap();
+    assert_eq!(kind(&verdict), Some(RejectionKind::Unavailable));
+    let cause = verdict.err().unwrap();
+    assert_eq!(cause.description(), "the validator took longer than allowed");
     judge.let_answer();
     assert!(validate(&cache, "good").await.is_ok());
     assert_eq!(judge.asked(), 2);

@@ -652,6 +652,59 @@ async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
     assert_eq!(endpoint.asked(), 3);
 }
 
+/// The description in the audit, and all that the caller gets.
+async fn audited(introspection: Introspection) -> (String, String) {
+    let told = Arc::<Mutex<Vec<String>>>::default();
+    let seen = told.clone();
+    let layer = RequireToken::new("api", introspection).unwrap().with_audit(move |event| {
+        seen.lock().unwrap().push(event.description.to_owned());
+    });
+    let inner =
+        service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Full::default()))));
+    let service = RenderRefusals::problem_json().layer(layer.layer(inner));
+    let answer: Response<Full<Bytes>> = service.oneshot(request(TOKEN)).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let headers = format!("{:?}", answer.headers());
+    let told = told.lock().unwrap().drain(..).collect::<Vec<_>>();
+    (told.join("; "), headers + &text_of(answer).await)
+}
+
+#[tokio::test]
+async fn the_cause_of_an_outage_is_in_the_audit_and_never_in_the_answer() {
+    let endpoint = Endpoint::new();
+    let mut outages = Vec::new();
+    for (status, body, cause) in [
+        (500, "", "500 Internal Server Error"),
+        (302, "", "redirects"),
+        (401, r#"{"error":"invalid_client"}"#, "does not let this resource ask"),
+        (200, "<html>", "malformed"),
+        (200, r#"{"active":"yes"}"#, "malformed"),
+    ] {
+        endpoint.answer(status, body);
+        outages.push((audited(endpoint.introspection()).await, cause));
+    }
+    let refused = service_fn(|_: Request<Full<Bytes>>| async {
+        Err::<Response<Full<Bytes>>, _>("it is down")
+    });
+    let refused = Transport::new(refused).with_clock(endpoint.clock.clock());
+    let down = introspection(URL, refused, &endpoint.clock);
+    outages.push((audited(down).await, "cannot be asked: "));
+    let later = Response::builder().status(429).header(RETRY_AFTER, "7").body(String::new());
+    endpoint.respond(later.unwrap());
+    let backs_off = endpoint.introspection();
+    audited(backs_off.clone()).await;
+    outages.push((audited(backs_off).await, "gets no requests for a while"));
+    let (hangs, _) = hanging(&endpoint.clock);
+    let mut waiting = tokio_test::task::spawn(audited(hangs));
+    assert!(waiting.poll().is_pending());
+    endpoint.clock.advance(seconds(5));
+    outages.push((tokio_test::assert_ready!(waiting.poll()), "no answer within the deadline"));
+    for ((told, answer), cause) in outages {
+        assert!(told.contains("introspection") && told.contains(cause), "{cause}: {told}");
+        assert!(!answer.contains("introspection") && !answer.contains(cause), "{cause}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_revocation_by_issuer_matches_a_token_whose_answer_names_no_issuer() {
     let endpoint = Endpoint::active(json!({"jti": "j"}));

@@ -139,6 +139,7 @@ async fn a_validator_that_takes_too_long_is_answered_for_with_503() {
         assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
         let rejection = response.extensions().get::<Rejection>().unwrap();
         assert_eq!(rejection.kind(), RejectionKind::Unavailable);
+        assert_eq!(rejection.description(), "the validator took longer than allowed");
     }
 }
 
@@ -326,27 +327,56 @@ async fn a_token_in_a_query_that_is_not_read_does_not_reach_the_inner_service() 
     assert_eq!(response.into_body(), uri);
 }
 
-/// What the pages of other origins may read of a refusal below `cors`.
-async fn exposed(cors: CorsLayer, layer: RequireToken<StaticTokens>) -> Vec<String> {
+/// What pages of other origins may read of the refusal of `request` below `cors`, in the order of
+/// layers that the guide has.
+async fn exposed(
+    cors: CorsLayer,
+    layer: RequireToken<StaticTokens>,
+    request: http::request::Builder,
+) -> Vec<String> {
     let service = cors.layer(layer.layer(service_fn(echo)));
-    let request = Request::get("/").header("origin", "https://app.example");
+    let request = request.header("origin", "https://app.example");
     let response = service.oneshot(request.body(Body::default()).unwrap()).await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert!(response.headers().contains_key("access-control-allow-origin"));
+    assert!(response.extensions().get::<Rejection>().is_some());
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
     let lines = response.headers().get_all("access-control-expose-headers").iter();
     let names = lines.flat_map(|line| line.to_str().unwrap().split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
 #[tokio::test]
-async fn a_challenge_is_exposed_below_a_layer_for_cors() {
+async fn a_challenge_is_exposed_below_a_layer_for_cors_unless_its_own_list_lacks_it() {
     let cors = || CorsLayer::new().allow_origin(Any);
-    assert!(exposed(cors(), layer()).await.is_empty());
-    assert_eq!(exposed(cors(), layer().with_exposed_challenges()).await, ["www-authenticate"]);
-    // Such a layer replaces the header with its own list.
-    let listed = cors().expose_headers([header::ETAG, header::WWW_AUTHENTICATE]);
-    let names = exposed(listed, layer().with_exposed_challenges()).await;
-    assert_eq!(names, ["etag", "www-authenticate"]);
+    let exposing = || layer().with_exposed_challenges();
+    let get = || Request::get("/");
+    assert!(exposed(cors(), layer(), get()).await.is_empty());
+    // A layer with a list of its own replaces the header by it.
+    for (cors, expected) in [
+        (cors(), &["www-authenticate"] as &[_]),
+        (
+            cors().expose_headers([header::ETAG, header::WWW_AUTHENTICATE]),
+            &["etag", "www-authenticate"],
+        ),
+        (cors().expose_headers([header::ETAG]), &["etag"]),
+        (cors().expose_headers(Any), &["*"]),
+    ] {
+        assert_eq!(exposed(cors, exposing(), get()).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_grpc_web_is_exposed_below_a_layer_for_cors_unless_its_own_list_lacks_it() {
+    let cors = || CorsLayer::new().allow_origin(Any);
+    let call = || Request::post("/").header("content-type", "application/grpc-web+proto");
+    let status = header::HeaderName::from_static("grpc-status");
+    for (cors, expected) in [
+        (cors(), &["grpc-status", "grpc-message", "www-authenticate"] as &[_]),
+        (cors().expose_headers([status]), &["grpc-status"]),
+        (cors().expose_headers([header::ETAG]), &["etag"]),
+        (cors().expose_headers(Any), &["*"]),
+    ] {
+        assert_eq!(exposed(cors, layer(), call()).await, expected);
+    }
 }
 
 fn metadata() -> Result<ResourceMetadata, ConfigError> {

@@ -301,14 +301,23 @@ impl Service<Request<engine::Body>> for Closed {
     }
 }
 
+/// Each of ten tries fails, and none counts as one that the server may have seen.
+async fn is_never_sent(world: &World, transport: Transport) {
+    let cache = resumed(world, transport, impatient());
+    let tries = async {
+        for _ in 0..10 {
+            assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
+            world.advance(seconds(60)).await;
+        }
+    };
+    let ((), log) = traced(tries).await;
+    assert!(!own_lines(&log).contains("possible reuse"), "{log}");
+}
+
 #[tokio::test]
 async fn a_service_that_does_not_become_ready_has_not_sent_the_refresh_token() {
     let world = World::new();
-    let cache = resumed(&world, Transport::new(Closed), impatient());
-    for _ in 0..10 {
-        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
-        world.advance(seconds(60)).await;
-    }
+    is_never_sent(&world, Transport::new(Closed)).await;
 }
 
 #[tokio::test]
@@ -323,11 +332,7 @@ async fn a_transport_within_a_service_of_the_users_own_has_not_sent_the_refresh_
         let sent = inner.send(request);
         async move { sent.await.map(|answer| answer.map(engine::Body::from)) }
     });
-    let cache = resumed(&world, Transport::new(outer), impatient());
-    for _ in 0..10 {
-        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
-        world.advance(seconds(60)).await;
-    }
+    is_never_sent(&world, Transport::new(outer)).await;
 }
 
 #[tokio::test]
@@ -367,11 +372,7 @@ async fn a_client_of_hyper_util_that_cannot_connect_has_not_sent_the_refresh_tok
     // It knows no https: each connection fails, without a network.
     let client =
         Client::builder(TokioExecutor::new()).build::<_, engine::Body>(HttpConnector::new());
-    let cache = resumed(&world, Transport::new(client), impatient());
-    for _ in 0..10 {
-        assert_eq!(text_of(&cache).await.unwrap_err().kind(), ErrorKind::Transport);
-        world.advance(seconds(60)).await;
-    }
+    is_never_sent(&world, Transport::new(client)).await;
 }
 
 #[tokio::test]

@@ -6,21 +6,58 @@ fn a_header_is_read_and_what_it_brings_along_is_not() {
         "x5u":"https://x","x5t":"a","x5t#S256":"b","x5c":["a","b"],"jwk":{"kty":"oct","k":""},
         "b64":false,"unknown":[{"alg":1}]}"#;
     let header = Header::parse(json).unwrap();
-    assert_eq!(header.algorithm, Some(Algorithm::Es256));
+    assert_eq!(header.algorithm, Ok(Algorithm::Es256));
     assert_eq!(header.typ.as_deref(), Some("at+jwt"));
-    assert_eq!(header.kid.as_deref(), Some("k1"));
+    assert_eq!(header.kid, Some(KeyId::Kid("k1".into())));
     assert!(!header.is_critical);
 }
 
 #[test]
-fn an_algorithm_that_there_is_not_is_none() {
-    for name in ["none", "None", "", "RS1", "es256", "ES512", "HS256 ", "A128KW"] {
+fn an_algorithm_that_there_is_not_is_told_by_its_kind() {
+    let jwe = "one of encrypted tokens (JWE), which are not supported";
+    for (name, expected) in [
+        ("none", "none"),
+        ("None", "another"),
+        ("", "another"),
+        ("RS1", "another"),
+        ("es256", "another"),
+        ("HS256 ", "another"),
+        ("Ed448", "Ed448, which is not supported"),
+        ("ML-DSA-44", "ML-DSA, which is not supported"),
+        ("ML-DSA-87", "ML-DSA, which is not supported"),
+        ("RSA1_5", jwe),
+        ("RSA-OAEP-256", jwe),
+        ("A128KW", jwe),
+        ("A256GCMKW", jwe),
+        ("dir", jwe),
+        ("ECDH-ES+A128KW", jwe),
+        ("PBES2-HS256+A128KW", jwe),
+    ] {
         let header = json!({ "alg": name }).to_string();
-        assert_eq!(Header::parse(header.as_bytes()).unwrap().algorithm, None, "{name}");
+        assert_eq!(Header::parse(header.as_bytes()).unwrap().algorithm, Err(expected), "{name}");
     }
     for algorithm in algorithms() {
         let header = json!({ "alg": algorithm.as_str() }).to_string();
-        assert_eq!(Header::parse(header.as_bytes()).unwrap().algorithm, Some(algorithm));
+        assert_eq!(Header::parse(header.as_bytes()).unwrap().algorithm, Ok(algorithm));
+    }
+    let header = Header::parse(br#"{"alg":"Ed25519"}"#).unwrap();
+    assert_eq!(header.algorithm, Ok(Algorithm::EdDsa), "as its signatures are checked");
+}
+
+#[test]
+fn a_key_is_named_by_kid_and_else_by_a_thumbprint_of_its_certificate() {
+    let kid = Some(KeyId::Kid("k".into()));
+    let by = |text: &'static str| Some(KeyId::Thumbprint(text.into()));
+    for (members, expected) in [
+        (json!({"kid": "k", "x5t": "a", "x5t#S256": "b"}), kid),
+        (json!({"kid": "", "x5t": "a", "x5t#S256": "b"}), by("b")),
+        (json!({"x5t": "a"}), by("a")),
+        (json!({"x5t": "a", "x5t#S256": ""}), by("a")),
+        (json!({"kid": "", "x5t": ""}), None),
+        (json!({}), None),
+    ] {
+        let header = with(members, "alg", "ES256").to_string();
+        assert_eq!(Header::parse(header.as_bytes()).unwrap().kid, expected, "{header}");
     }
 }
 

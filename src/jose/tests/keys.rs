@@ -1,6 +1,10 @@
 //! Public keys: what is refused when it is parsed, and what is refused of a good one.
 
 use super::*;
+use aws_lc_rs::hmac;
+
+const EC: [Algorithm; 4] =
+    [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512, Algorithm::Es256K];
 
 #[track_caller]
 fn assert_refused(jwk: &Value, reason: &str) {
@@ -60,10 +64,10 @@ fn an_alg_for_another_type_of_key_or_curve_or_for_none_is_refused() {
     for algorithm in Algorithm::ASYMMETRIC {
         let fits = |name: &str| match is_rsa(algorithm) {
             true => Algorithm::named(name).is_some_and(is_rsa),
-            false => Algorithm::named(name) == Some(algorithm),
+            false => Algorithm::named(name).map(Algorithm::checked_as) == Some(algorithm),
         };
         let names = algorithms().map(Algorithm::as_str);
-        for name in names.chain(["none", "", "rs256", "RSA-OAEP", "ES512", "Ed448", "ES256K"]) {
+        for name in names.chain(["none", "", "rs256", "RSA-OAEP", "ES256k", "Ed448", "ML-DSA-44"]) {
             if !fits(name) {
                 assert_refused(&with(public(algorithm), "alg", name), "algorithm");
             }
@@ -79,16 +83,32 @@ fn a_short_long_or_even_rsa_modulus_is_refused() {
     assert_refused(&changed(rsa(), "n", |n| n[0] &= 0x7f), "shorter than 2048 bits");
     assert_refused(&changed(rsa(), "n", |n| n.resize(1025, 1)), "longer than 8192 bits");
     assert_refused(&changed(rsa(), "n", |n| n[255] &= 0xfe), "even");
-    assert_refused(&changed(rsa(), "n", |n| n.insert(0, 0)), "begins with a zero");
     assert_refused(&changed(rsa(), "n", Vec::clear), "empty");
+    assert_refused(&changed(rsa(), "n", |n| n.fill(0)), "empty or zero");
+    // Zeros before it do not make it long enough.
+    assert_refused(&changed(rsa(), "n", |n| n[..100].fill(0)), "shorter than 2048 bits");
     parse(&changed(rsa(), "n", |n| n.resize(1024, 1))).unwrap();
 }
 
 #[test]
+fn zeros_before_the_numbers_of_an_rsa_key_do_not_count() {
+    let pair = key(Algorithm::Rs256);
+    let signature = pair.signature(b"message").unwrap();
+    let own = pair.verifying_key().unwrap();
+    for zeros in [1, 2, 70] {
+        let padded =
+            |name, jwk| changed(jwk, name, |bytes| drop(bytes.splice(..0, vec![0; zeros])));
+        let jwk = with(padded("n", padded("e", public(Algorithm::Rs256))), "alg", "RS256");
+        let parsed = parse(&jwk).unwrap();
+        assert!(parsed.verify(Algorithm::Rs256, b"message", &signature));
+        assert!(parsed.is_same(&own), "it is the same key");
+    }
+}
+
+#[test]
 fn an_rsa_exponent_that_is_none_is_refused() {
-    for wrong in [&[1][..], &[2], &[4], &[2, 0, 0, 0, 1], &[1; 6], &[1; 300], &[0, 1, 0, 1], &[]] {
-        let reason =
-            if wrong.first().is_none_or(|first| *first == 0) { "zero" } else { "exponent" };
+    for wrong in [&[1][..], &[2], &[4], &[2, 0, 0, 0, 1], &[1; 6], &[1; 300], &[0, 1], &[0], &[]] {
+        let reason = if wrong.iter().all(|byte| *byte == 0) { "zero" } else { "exponent" };
         assert_refused(&changed(public(Algorithm::Rs256), "e", |e| *e = wrong.to_vec()), reason);
     }
     parse(&changed(public(Algorithm::Rs256), "e", |e| *e = vec![3])).unwrap();
@@ -96,7 +116,7 @@ fn an_rsa_exponent_that_is_none_is_refused() {
 
 #[test]
 fn a_coordinate_that_is_not_of_the_size_of_its_curve_is_refused() {
-    for algorithm in [Algorithm::Es256, Algorithm::Es384] {
+    for algorithm in EC {
         for name in ["x", "y"] {
             for change in [
                 |bytes: &mut Vec<u8>| bytes.insert(0, 0),
@@ -116,7 +136,7 @@ fn a_coordinate_that_is_not_of_the_size_of_its_curve_is_refused() {
 
 #[test]
 fn a_point_that_is_not_on_its_curve_is_refused() {
-    for algorithm in [Algorithm::Es256, Algorithm::Es384] {
+    for algorithm in EC {
         let wrong = changed(public(algorithm), "y", |y| y[0] ^= 1);
         assert_refused(&wrong, "not on its curve");
         let zero = changed(public(algorithm), "x", |x| x.fill(0));
@@ -129,12 +149,22 @@ fn a_point_that_is_not_on_its_curve_is_refused() {
 fn a_curve_that_is_another_or_none_is_refused() {
     assert_refused(&with(public(Algorithm::Es256), "crv", "P-384"), "size of its curve");
     assert_refused(&with(public(Algorithm::Es384), "crv", "P-256"), "size of its curve");
-    for curve in ["P-521", "secp256k1", "Ed25519", "X25519", "p-256", ""] {
+    assert_refused(&with(public(Algorithm::Es256), "crv", "P-521"), "size of its curve");
+    assert_refused(&with(public(Algorithm::Es256), "crv", "secp256k1"), "not on its curve");
+    for curve in ["Ed25519", "X25519", "p-256", "P-256K", ""] {
         assert_refused(&with(public(Algorithm::Es256), "crv", curve), "curve is not supported");
     }
-    for curve in ["X25519", "Ed448", "P-256", "ed25519"] {
-        assert_refused(&with(public(Algorithm::EdDsa), "crv", curve), "curve is not supported");
+    for (curve, reason) in [
+        ("X25519", "for encryption alone"),
+        ("X448", "for encryption alone"),
+        ("Ed448", "Ed448 key, which is not supported"),
+        ("P-256", "curve is not supported"),
+        ("ed25519", "curve is not supported"),
+    ] {
+        assert_refused(&with(public(Algorithm::EdDsa), "crv", curve), reason);
     }
+    let ml_dsa = json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"});
+    assert_refused(&ml_dsa, "ML-DSA key, which is not supported");
 }
 
 #[test]
@@ -179,11 +209,12 @@ fn a_key_for_something_else_than_checking_signatures_is_refused() {
         for usage in ["enc", "", "SIG"] {
             assert_refused(&with(public(algorithm), "use", usage), "(use)");
         }
-        for operations in [json!([]), json!(["sign"]), json!(["encrypt", "Verify"])] {
+        for operations in [json!(["sign"]), json!([""]), json!(["encrypt", "Verify"])] {
             assert_refused(&with(public(algorithm), "key_ops", operations), "(key_ops)");
         }
         let both = with(public(algorithm), "key_ops", json!(["sign", "verify"]));
         parse(&with(both, "use", "sig")).unwrap();
+        parse(&with(public(algorithm), "key_ops", json!([]))).unwrap();
     }
 }
 
@@ -204,9 +235,16 @@ fn a_member_that_is_missing_or_of_the_wrong_type_is_refused() {
     let members = ["kty", "use", "key_ops", "alg", "kid", "crv", "x", "y", "n", "e", "d", "k"];
     for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
         for name in members {
-            for wrong in [json!(1), json!(null), json!(true), json!({"a": 1}), json!(["a", 1])] {
+            for wrong in [json!(1), json!(true), json!({"a": 1}), json!(["a", 1]), json!([null])] {
                 assert_refused(&with(public(algorithm), name, wrong), "wrong type");
             }
+            if name != "key_ops" {
+                assert_refused(&with(public(algorithm), name, json!([])), "wrong type");
+            }
+            let is_needed = ["kty", "crv", "x", "y", "n", "e"].contains(&name)
+                && public(algorithm).get(name).is_some();
+            let parsed = parse(&with(public(algorithm), name, json!(null)));
+            assert_eq!(parsed.is_ok(), !is_needed, "{algorithm} {name}");
         }
         for name in ["kty", "crv", "x", "y", "n", "e"] {
             let mut jwk = public(algorithm);
@@ -289,11 +327,15 @@ fn hmac_under_the_text_of_a_public_key_is_no_signature_by_it() {
     let public = key(Algorithm::Rs256).public_jwk().unwrap();
     let key = VerifyingKey::from_jwk(public.as_bytes()).unwrap();
     for algorithm in SYMMETRIC {
-        let forger = SigningKey::from_secret(algorithm, public.as_str()).unwrap();
-        let signature = forger.signature(b"message").unwrap();
+        let hash = match algorithm {
+            Algorithm::Hs256 => hmac::HMAC_SHA256,
+            Algorithm::Hs384 => hmac::HMAC_SHA384,
+            _ => hmac::HMAC_SHA512,
+        };
+        let forged = hmac::sign(&hmac::Key::new(hash, public.as_bytes()), b"message");
         assert!(!key.supports(algorithm));
         for claimed in algorithms() {
-            assert!(!key.verify(claimed, b"message", &signature), "{algorithm} {claimed}");
+            assert!(!key.verify(claimed, b"message", forged.as_ref()), "{algorithm} {claimed}");
         }
     }
 }

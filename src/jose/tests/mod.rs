@@ -24,7 +24,7 @@ impl SigningKey {
 const SYMMETRIC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 
 fn algorithms() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ASYMMETRIC.into_iter().chain(SYMMETRIC)
+    Algorithm::all()
 }
 
 fn is_rsa(algorithm: Algorithm) -> bool {

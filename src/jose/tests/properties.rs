@@ -1,6 +1,7 @@
 //! Whatever a peer sends, there is an answer.
 
 use super::*;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -27,6 +28,11 @@ fn read_all(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let _ = SigningKey::from_jwk(&text);
     let _ = SigningKey::from_pkcs8_pem(Algorithm::Es256, &text);
+    let _ = KeySet::from_pem(&text);
+    for label in ["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"] {
+        let body = BASE64_STANDARD.encode(input);
+        let _ = KeySet::from_pem(&format!("-----BEGIN {label}-----{body}-----END {label}-----"));
+    }
     if let Some(token) = Compact::parse(&text) {
         assert_eq!(token.signing_input, format!("{}.{}", token.header, token.payload));
         assert_eq!(text, format!("{}.{}", token.signing_input, token.signature));

@@ -63,7 +63,8 @@ fn the_same_key_is_kept_once_and_another_under_the_same_name_too() {
     let elsewhere = with(a.clone(), "kid", "b");
     let set = set(&[a.clone(), b, a.clone(), elsewhere, a]);
     assert_eq!(set.len(), 3);
-    assert_eq!(set.candidates(Some("a"), Algorithm::Es256).count(), 2);
+    let a = KeyId::Kid("a".into());
+    assert_eq!(set.candidates(Some(&a), Algorithm::Es256).count(), 2);
     assert_eq!(set.skipped(), [""; 0]);
 }
 
@@ -84,12 +85,74 @@ fn candidates_are_of_the_name_and_for_the_algorithm() {
         (Some("b"), Algorithm::Hs256, 0),
         (Some("c"), Algorithm::Es256, 0),
         (Some(""), Algorithm::Es256, 0),
-        (None, Algorithm::Es256, 2),
+        (None, Algorithm::Es256, 1),
         (None, Algorithm::Rs256, 1),
         (None, Algorithm::Es384, 0),
     ] {
-        assert_eq!(set.candidates(kid, algorithm).count(), count, "{kid:?} {algorithm}");
+        let id = kid.map(|kid: &str| KeyId::Kid(kid.into()));
+        assert_eq!(set.candidates(id.as_ref(), algorithm).count(), count, "{kid:?} {algorithm}");
     }
+}
+
+#[test]
+fn a_thumbprint_names_the_keys_of_its_certificate_and_none_where_no_key_has_it() {
+    let x5c = json!(["MAA=", "odd"]);
+    let computed = "5PYNCqbX89O2pklLHIYbmfZJxvnsUauvIBsg8pcyfJU";
+    let entries = [
+        with(with(public(Algorithm::Es256), "x5t", "sha1"), "x5t#S256", "sha256"),
+        with(public(Algorithm::Es256), "x5c", x5c.clone()),
+        with(with(public(Algorithm::Es256), "x5c", x5c), "x5t#S256", "said"),
+        with(public(Algorithm::Es256), "kid", "by name"),
+        with(public(Algorithm::EdDsa), "x5t", "ed"),
+    ];
+    let set = set(&entries);
+    for (text, algorithm, places) in [
+        ("sha1", Algorithm::Es256, &[0][..]),
+        ("sha256", Algorithm::Es256, &[0]),
+        (computed, Algorithm::Es256, &[1, 2]),
+        ("said", Algorithm::Es256, &[2]),
+        ("by name", Algorithm::Es256, &[0, 1, 2]),
+        ("other", Algorithm::Es256, &[0, 1, 2]),
+        ("other", Algorithm::EdDsa, &[4]),
+        ("ed", Algorithm::EdDsa, &[4]),
+        ("ed", Algorithm::Es256, &[]),
+    ] {
+        let id = KeyId::Thumbprint(text.into());
+        let found: Vec<_> = set.candidates(Some(&id), algorithm).collect();
+        let expected: Vec<_> =
+            places.iter().map(|place| parse(&entries[*place]).unwrap()).collect();
+        assert_eq!(found.len(), expected.len(), "{text}");
+        assert!(found.iter().zip(expected).all(|(one, other)| one.is_same(&other)), "{text}");
+    }
+    assert!(!set.knows("sha1"));
+}
+
+#[test]
+fn what_only_helps_to_find_a_key_does_not_spoil_it() {
+    for odd in
+        [json!(1), json!(null), json!(true), json!({"a": 1}), json!([]), json!([1]), json!("?")]
+    {
+        for name in ["x5c", "x5t", "x5t#S256", "x5u"] {
+            assert_eq!(set(&[with(named(Algorithm::Es256, "a"), name, odd.clone())]).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_byte_order_mark_may_stand_before_a_set() {
+    let set = json!({"keys": [named(Algorithm::Es256, "a")]}).to_string();
+    assert_eq!(KeySet::from_json(format!("\u{feff}{set}").as_bytes()).unwrap().len(), 1);
+    for wrong in [format!("\u{feff}\u{feff}{set}"), format!("{set}\u{feff}")] {
+        assert!(KeySet::from_json(wrong.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn a_name_that_is_empty_is_none() {
+    let set = set(&[named(Algorithm::Es256, ""), json!({"kty": "x", "kid": ""})]);
+    assert!(!set.knows(""));
+    assert_eq!(set.candidates(None, Algorithm::Es256).count(), 1);
+    assert_eq!(set.skipped(), ["key 1, without a kid: its type is not supported (kty)"]);
 }
 
 #[test]
@@ -147,6 +210,6 @@ fn sets_are_the_same_where_keys_names_and_algorithms_are() {
         }
     }
     let shared = || VerifyingKey::symmetric(Algorithm::Hs256, &[7; 32]).unwrap();
-    let one = KeySet::of(shared());
-    assert!(one.is_same(&one.clone()) && !one.is_same(&KeySet::of(shared())));
+    let one = KeySet::of([shared()]);
+    assert!(one.is_same(&one.clone()) && !one.is_same(&KeySet::of([shared()])));
 }

@@ -20,9 +20,9 @@ fn what_is_signed_verifies_and_says_what_signed_it() {
         let parts = Compact::parse(&token).unwrap();
         let header = base64url::decode(parts.header).unwrap();
         let header = Header::parse(&header).unwrap();
-        assert_eq!(header.algorithm, Some(algorithm));
+        assert_eq!(header.algorithm, Ok(algorithm));
         assert_eq!(header.typ.as_deref(), Some("at+jwt"));
-        assert_eq!(header.kid.as_deref(), key.key_id());
+        assert_eq!(header.kid.as_ref().map(KeyId::as_str), key.key_id());
         assert_eq!(base64url::decode(parts.payload).as_deref(), Some(&b"{\"sub\":1}"[..]));
         let verifying = key.verifying_key().unwrap();
         assert!(verifies(&verifying, &token), "{algorithm}");
@@ -37,6 +37,8 @@ fn a_private_jwk_signs_with_its_alg_or_what_its_type_stands_for() {
     assert_eq!(without(vectors::EC), Algorithm::Es256);
     assert_eq!(without(vectors::OKP), Algorithm::EdDsa);
     assert_eq!(key(Algorithm::Ps384).algorithm(), Algorithm::Ps384);
+    let okp = with(serde_json::from_str(vectors::OKP).unwrap(), "alg", "Ed25519");
+    assert_eq!(without(&okp.to_string()), Algorithm::Ed25519);
     let named = with(rsa_private(Algorithm::Ps256), "kid", "a").to_string();
     assert_eq!(SigningKey::from_jwk(&named).unwrap().key_id(), Some("a"));
 }
@@ -46,19 +48,25 @@ fn a_pem_signs_with_the_algorithm_that_it_is_given() {
     let rsa = RsaKeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
     let p256 = EcdsaKeyPair::generate(&library::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let p384 = EcdsaKeyPair::generate(&library::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let p521 = EcdsaKeyPair::generate(&library::ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let k256 = EcdsaKeyPair::generate(&library::ECDSA_P256K1_SHA256_FIXED_SIGNING).unwrap();
     let ed25519 = Ed25519KeyPair::generate().unwrap();
     let keys = [
         pem(rsa.as_ref()),
         pem(p256.to_pkcs8v1().unwrap().as_ref()),
         pem(p384.to_pkcs8v1().unwrap().as_ref()),
+        pem(p521.to_pkcs8v1().unwrap().as_ref()),
+        pem(k256.to_pkcs8v1().unwrap().as_ref()),
         pem(ed25519.to_pkcs8v1().unwrap().as_ref()),
         pem(ed25519.to_pkcs8().unwrap().as_ref()),
     ];
-    for algorithm in algorithms() {
+    for algorithm in algorithms().chain([Algorithm::Ed25519]) {
         let fitting: &[usize] = match algorithm {
             Algorithm::Es256 => &[1],
             Algorithm::Es384 => &[2],
-            Algorithm::EdDsa => &[3, 4],
+            Algorithm::Es512 => &[3],
+            Algorithm::Es256K => &[4],
+            Algorithm::EdDsa | Algorithm::Ed25519 => &[5, 6],
             _ if algorithm.is_symmetric() => &[],
             _ => &[0],
         };
@@ -120,6 +128,21 @@ fn a_secret_is_for_hmac_alone() {
         assert_eq!(key.is_ok(), algorithm.is_symmetric(), "{algorithm}");
     }
     assert!(SigningKey::from_secret(Algorithm::Hs256, "x".repeat(31)).is_err());
+}
+
+#[test]
+fn ed25519_is_written_under_the_name_that_was_asked_for() {
+    for (algorithm, name) in [(Algorithm::EdDsa, "EdDSA"), (Algorithm::Ed25519, "Ed25519")] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        assert_eq!(key.algorithm(), algorithm);
+        let token = key.sign("JWT", b"{}").unwrap();
+        let header = base64url::decode(Compact::parse(&token).unwrap().header).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        assert_eq!(header["alg"], name);
+        let jwk: Value = serde_json::from_str(&key.public_jwk().unwrap()).unwrap();
+        assert_eq!(jwk["alg"], name);
+        assert!(verifies(&key.verifying_key().unwrap(), &token));
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
         presented: PresentedToken,
         settings: Arc<Settings>,
     ) -> Self {
-        let (deadline, verdict) = (deadline(&settings), Err(Rejection::unavailable(None)));
+        let (deadline, verdict) = (deadline(&settings), Err(Rejection::out_of_time()));
         let (generation, has_waited, is_judged_again) = (0, false, false);
         Self {
             inner,
@@ -156,7 +156,7 @@ where
     fn judged_again(mut self: Box<Self>) -> State<S, V, B> {
         self.is_judged_again = true;
         self.has_waited = false;
-        self.verdict = Err(Rejection::unavailable(None));
+        self.verdict = Err(Rejection::out_of_time());
         let head = RequestHead::from_request(&self.request);
         if let Ok(Some(extracted)) = extract(head, &self.settings.sources) {
             match self.validator.validate(&extracted.token, head) {

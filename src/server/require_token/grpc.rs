@@ -20,9 +20,11 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 /// a POST over any version. A refusal of anything else is never 200, since its caller may look at
 /// nothing but the status.
 pub(super) fn content_type(head: RequestHead<'_>) -> Option<&HeaderValue> {
+    if *head.method() != Method::POST {
+        return None;
+    }
     let (value, protocol) = grpc::content_type(head.headers())?;
-    let is_call = *head.method() == Method::POST
-        && (protocol == Grpc::Web || head.version() == Version::HTTP_2);
+    let is_call = protocol == Grpc::Web || head.version() == Version::HTTP_2;
     is_call.then_some(value)
 }
 

@@ -326,8 +326,18 @@ impl<V> RequireToken<V> {
     /// Lets pages of other origins read the challenges: every refusal has
     /// `Access-Control-Expose-Headers: WWW-Authenticate`. Defaults to no such header.
     ///
-    /// A CORS layer above that has a list of its own replaces the header, as tower-http's does after
-    /// `CorsLayer::expose_headers`: name `WWW-Authenticate` in that list.
+    /// The CORS layer goes above this one. It keeps the header only if it has no list of its own. For
+    /// tower-http's `CorsLayer`:
+    ///
+    /// | `expose_headers` | pages read the challenges |
+    /// |---|---|
+    /// | not called | with this setting |
+    /// | a list with `WWW-Authenticate` | always |
+    /// | a list without it | never, whatever this setting is |
+    /// | `Any` | always; `CorsLayer` panics if it allows credentials too |
+    ///
+    /// The same holds for `grpc-status` and `grpc-message` of a refused call of gRPC-Web, which are
+    /// exposed without this setting: a list must name them.
     pub fn with_exposed_challenges(self) -> Self {
         self.change_challenges(|challenges| challenges.exposed = true)
     }

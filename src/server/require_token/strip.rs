@@ -95,6 +95,9 @@ pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: St
 /// Removes the tokens of a query that is not read because of the request's method: it is logged all
 /// the same.
 pub(super) fn strip_unread<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
+    if request.uri().query().is_none() {
+        return;
+    }
     for location in sources.locations() {
         let head = RequestHead::from_request(request);
         if let Some(name) = unread_parameter(head, location, sources) {

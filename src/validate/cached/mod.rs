@@ -230,7 +230,7 @@ impl<V: ValidateToken> Cached<V> {
                 let Settings { clock, deadline, .. } = verdicts.settings.clone();
                 start.spawn(&runtime, async move {
                     let verdict = Deadline::new(&clock, deadline).bound(future).await;
-                    verdict.unwrap_or(Err(Rejection::unavailable(None)))
+                    verdict.unwrap_or(Err(Rejection::out_of_time()))
                 });
                 Answer::Pending(CachedFuture::waiting(joined))
             }

@@ -8,6 +8,8 @@
 //! 3. Claims that nothing reads may be anything.
 
 mod holder;
+#[cfg(feature = "jwt")]
+mod payload;
 mod profile;
 mod shown;
 mod value;
@@ -19,10 +21,7 @@ pub(super) use profile::REQUIRED;
 pub(super) use shown::{NOT_GOOD, expired, listed, shown, told, unfit, unreadable};
 
 use super::times::{NumericDate, Times, Untimely};
-use crate::{
-    back_channel::json,
-    vocabulary::members::{self, Members, Object, Texts},
-};
+use crate::vocabulary::members::{Members, Object, Texts};
 use serde_core::de::{DeserializeSeed, MapAccess};
 use std::{borrow::Cow, time::SystemTime};
 use value::Value;
@@ -77,12 +76,6 @@ impl<'a> Scopes<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads `payload`, with scopes from the members `scope_claims`. Returns `None` if it is not an
-    /// object, or repeats a member.
-    pub(super) fn read(&mut self, payload: &'a [u8], scope_claims: &[Box<str>]) -> Option<()> {
-        members::read(json::without_bom(payload), &mut Reader { claims: self, scope_claims }).ok()
-    }
-
     /// Reads an object that was parsed before, with scopes from `scope`.
     pub(super) fn of(object: &'a serde_json::Value) -> Option<Self> {
         let mut claims = Self::default();
@@ -156,11 +149,13 @@ impl<'a> Members<'a> for Reader<'a, '_> {
             Value::Text(value) if !value.is_empty() => *text = Some(value),
             Value::Null => {}
             value if value.is_empty() && name != "iss" => {}
-            Value::Integer(number) if name == "sub" => {
-                *text = Some(number.to_string().into());
-                claims.is_sub_a_number = true;
-            }
-            value => claims.refuse(name, "a text", &value),
+            value => match value.digits().filter(|_| name == "sub") {
+                Some(digits) => {
+                    *text = Some(digits.into());
+                    claims.is_sub_a_number = true;
+                }
+                None => claims.refuse(name, "a text", &value),
+            },
         }
         Ok(true)
     }
@@ -176,12 +171,11 @@ impl<'a> Reader<'a, '_> {
             "auth_time" => &mut claims.auth_time,
             _ => return self.rest(name, object),
         };
-        match Value::next(object)? {
-            #[expect(clippy::cast_precision_loss, reason = "exact up to the year 285 million")]
-            Value::Integer(number) => *date = Some(NumericDate::new(number as f64)),
-            Value::Number(number) => *date = Some(NumericDate::new(number)),
-            value if value.is_empty() || name == "auth_time" => {}
-            value => claims.refuse(name, "a number", &value),
+        let value = Value::next(object)?;
+        match value.number() {
+            Some(seconds) => *date = Some(NumericDate::new(seconds)),
+            None if value.is_empty() || name == "auth_time" => {}
+            None => claims.refuse(name, "a number", &value),
         }
         Ok(true)
     }
@@ -218,67 +212,5 @@ impl<'a> Reader<'a, '_> {
             },
         }
         Ok(true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(payload: &str) -> Option<Claims<'_>> {
-        let mut claims = Claims::default();
-        claims.read(payload.as_bytes(), &["scope".into(), "scp".into()])?;
-        Some(claims)
-    }
-
-    #[test]
-    fn claims_of_the_right_types_are_read() {
-        let claims = parse(
-            r#"{"iss":"i","aud":["a","b"],"exp":1.5,"iat":0,"scope":"r w","scp":["x"],"cnf":{}}"#,
-        )
-        .unwrap();
-        assert_eq!(claims.iss(), Ok(Some("i")));
-        assert_eq!(claims.aud.unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(claims.times.exp, Some(NumericDate::new(1.5)));
-        assert_eq!(claims.scopes.iter().count(), 2);
-        assert!(claims.is_bound && claims.hash.is_none() && claims.odd.is_none());
-    }
-
-    #[test]
-    fn the_first_claim_of_another_type_is_told_at_a_bounded_length() {
-        let long = format!(r#"{{"sub":{{}},"exp":"{}"}}"#, "x".repeat(9999));
-        for (payload, odd) in [
-            (r#"{"sub":["s"],"exp":"soon"}"#, "sub: expected a text, found the list ['s']"),
-            (r#"{"exp":"soon"}"#, "exp: expected a number, found 'soon'"),
-            (r#"{"iss":""}"#, "iss: expected a text, found ''"),
-            (r#"{"jti":18446744073709551615}"#, "jti: expected a text, found 18446744073709551615"),
-            (&long, "sub: expected a text, found an object"),
-            (
-                r#"{"aud":["a",1]}"#,
-                "aud: expected a text or a list of texts, found a list with another item than a text",
-            ),
-        ] {
-            assert_eq!(parse(payload).unwrap().odd.as_deref(), Some(odd));
-        }
-        let told = parse(&long.replace("{}", "null")).unwrap().odd.unwrap();
-        assert!(told.ends_with("xxx...'") && told.len() < 200, "{told}");
-    }
-
-    #[test]
-    fn what_is_no_object_or_repeats_a_member_is_not_read() {
-        for wrong in ["[]", "{", r#"{"iss":"i","iss":"i"}"#, r#"{"cnf":{"a":1,"a":1}}"#] {
-            assert!(parse(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_object_that_was_parsed_before_is_read_as_its_text_is() {
-        let text =
-            r#"{"iss":"i","sub":7,"aud":["a","b"],"exp":1.5,"scope":"r w","acr":1,"x":null}"#;
-        let object = serde_json::from_str(text).unwrap();
-        let (one, two) = (parse(text).unwrap(), Claims::of(&object).unwrap());
-        assert_eq!((one.iss(), &one.sub, &one.aud), (two.iss(), &two.sub, &two.aud));
-        assert_eq!((one.times.exp, one.is_sub_a_number), (two.times.exp, two.is_sub_a_number));
-        assert_eq!(one.scopes.iter().count(), two.scopes.iter().count());
     }
 }

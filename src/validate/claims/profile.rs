@@ -41,31 +41,12 @@ impl Default for Profile {
     }
 }
 
-fn is(kind: &str, kinds: &[&str]) -> bool {
+pub(super) fn is(kind: &str, kinds: &[&str]) -> bool {
     kinds.iter().any(|one| one.eq_ignore_ascii_case(kind))
 }
 
-impl Claims<'_> {
-    /// Returns `true` if the token says that it is an ID token. Not every ID token does.
-    pub(in crate::validate) fn is_id_token(&self) -> bool {
-        let kinds = [&self.typ, &self.token_use];
-        self.hash.is_some() || kinds.into_iter().flatten().any(|kind| is(kind, ID))
-    }
-
-    /// Returns `true` if the token is for none but `clients`, and was asked for by one of them as far
-    /// as it says.
-    pub(in crate::validate) fn is_of_clients(&self, clients: &[Box<str>]) -> bool {
-        let is_one = |name: &str| clients.iter().any(|client| **client == *name);
-        let asked_by_one = match &self.azp {
-            None => true,
-            Some(Value::Text(azp)) => is_one(azp),
-            Some(_) => false,
-        };
-        asked_by_one && self.aud.as_ref().is_some_and(|aud| aud.iter().all(is_one))
-    }
-}
-
-const ID: &[&str] = &["id", "id_token"];
+/// What ID tokens call themselves.
+pub(super) const ID: &[&str] = &["id", "id_token"];
 
 impl Profile {
     /// The profile of issuers without RFC 9068.
@@ -85,12 +66,10 @@ impl Profile {
         if claims.is_sub_a_number && !self.numeric_subjects {
             return Err(told("sub", "a text", claims.sub.as_deref().unwrap_or_default()));
         }
-        match &claims.azp {
-            Some(Value::Text(_)) | None => Ok(()),
-            Some(azp) if self.azp_is_client && claims.client_id.is_none() => {
-                Err(told("azp", "a text", azp.shown()))
-            }
-            Some(_) => Ok(()),
+        let azp = claims.azp.as_ref().filter(|_| self.azp_is_client && claims.client_id.is_none());
+        match azp.filter(|azp| !matches!(azp, Value::Text(_))) {
+            Some(azp) => Err(told("azp", "a text", azp.shown())),
+            None => Ok(()),
         }
     }
 
@@ -141,22 +120,20 @@ impl Profile {
     }
 
     fn check_there(&self, name: &str, claims: &Claims<'_>) -> Result<(), Rejection> {
-        let (is_there, public) = match name {
-            "sub" => (claims.sub.is_some(), "the access token has no sub (RFC 9068 section 2.2)"),
-            "client_id" => (
-                // Checked by the holder where others name the client.
-                self.client_id(claims).is_some() || !self.holder.client_claims.is_empty(),
-                "the access token has no client_id (RFC 9068 section 2.2)",
-            ),
-            "iat" => {
-                (claims.times.iat.is_some(), "the access token has no iat (RFC 9068 section 2.2)")
+        let is_there = match name {
+            "sub" => claims.sub.is_some(),
+            // Checked by the holder where other claims name the client.
+            "client_id" => {
+                self.client_id(claims).is_some() || !self.holder.client_claims.is_empty()
             }
-            _ => (claims.jti.is_some(), "the access token has no jti (RFC 9068 section 2.2)"),
+            "iat" => claims.times.iat.is_some(),
+            _ => claims.jti.is_some(),
         };
-        match is_there {
-            true => Ok(()),
-            false => Err(unfit(public, &told(name, "a value", shown(None)))),
+        if is_there {
+            return Ok(());
         }
+        let public = format!("the access token has no {name} (RFC 9068 section 2.2)");
+        Err(unfit(public, &told(name, "a value", shown(None))))
     }
 
     /// Refuses tokens that are not access tokens, and access tokens that need a proof. The header
@@ -176,12 +153,18 @@ impl Profile {
             if is(kind, &["dpop", "pop", "mac"]) {
                 return Err(unfit(BOUND, &found()));
             }
-            let is_access = match name {
+            let is_allowed = match name {
+                "token_type" | "token_use" if is(kind, &["bearer", "access_token", "access"]) => {
+                    true
+                }
+                "token_use" | "typ" if is(kind, ID) => self.id_tokens,
                 // Keycloak's kinds: anything else is a word of the issuer's own.
-                "typ" => !is(kind, &["id", "serialized-id", "refresh", "offline", "logout"]),
-                _ => is(kind, &["bearer", "access_token", "access"]),
+                "typ" => {
+                    !is(kind, &["serialized-id", "refresh", "refresh_token", "offline", "logout"])
+                }
+                _ => false,
             };
-            if !is_access && !(self.id_tokens && name != "token_type" && is(kind, ID)) {
+            if !is_allowed {
                 return Err(unfit(OF_ANOTHER_KIND, &found()));
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::{back_channel::scrub, validate::Rejection};
 use std::{
+    borrow::Cow,
     fmt::{Display, Write},
     time::SystemTime,
 };
@@ -20,7 +21,7 @@ pub(in crate::validate) fn told(name: &str, expected: impl Display, found: impl 
 /// Refuses a token whose issuer vouches for it. The caller gets `public`, the log what is
 /// [`told`].
 #[cold]
-pub(in crate::validate) fn unfit(public: &'static str, told: &str) -> Rejection {
+pub(in crate::validate) fn unfit(public: impl Into<Cow<'static, str>>, told: &str) -> Rejection {
     Rejection::invalid(public).with_cause(scrub::description(told))
 }
 

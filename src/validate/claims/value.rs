@@ -8,8 +8,9 @@ use std::{borrow::Cow, fmt};
 pub(super) enum Value<'a> {
     Null,
     Text(Cow<'a, str>),
-    Integer(i128),
-    Number(f64),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
     Texts(Vec<Cow<'a, str>>),
     /// Anything else, in words.
     Other(&'static str),
@@ -40,13 +41,32 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "as a date, exact up to the year 285 million")]
+    pub(super) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Unsigned(number) => Some(*number as f64),
+            Self::Signed(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Returns the digits of a whole number.
+    pub(super) fn digits(&self) -> Option<String> {
+        match self {
+            Self::Unsigned(number) => Some(number.to_string()),
+            Self::Signed(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+
     /// Returns the value for a refusal.
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Null => shown(None),
             Self::Text(text) => shown(Some(text)),
-            Self::Integer(number) => number.to_string(),
-            Self::Number(number) => number.to_string(),
+            Self::Unsigned(_) | Self::Signed(_) => self.digits().unwrap_or_default(),
+            Self::Float(number) => number.to_string(),
             Self::Texts(texts) => format!("the list [{}]", listed(texts.iter().map(AsRef::as_ref))),
             Self::Other(other) => (*other).to_owned(),
         }
@@ -80,15 +100,15 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Value::Integer(number.into()))
+        Ok(Value::Unsigned(number))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Value::Integer(number.into()))
+        Ok(Value::Signed(number))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Value::Number(number))
+        Ok(Value::Float(number))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {

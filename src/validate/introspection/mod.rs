@@ -206,6 +206,12 @@ impl<C> Introspection<C> {
         self.with(|settings| settings.rules.missing_audience = true)
     }
 
+    /// Accepts a `sub` that is a whole number, as the text of its digits: 42 and `"42"` are then one
+    /// subject. Defaults to refusing such tokens.
+    pub fn allow_numeric_subjects(self) -> Self {
+        self.with(|settings| settings.rules.profile.numeric_subjects = true)
+    }
+
     /// Sets the issuer that a token must have, if the answer names one: most do not. Where it names
     /// none, the principal has this issuer, so that [`Revocations`](super::Revocations) by issuer
     /// match. Defaults to any issuer.

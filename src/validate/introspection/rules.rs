@@ -106,14 +106,14 @@ mod tests {
     use crate::validate::RejectionKind::{self, Expired, Invalid};
     use proptest::prelude::*;
     use serde_json::json;
-    use std::time::Duration;
+    use std::{borrow::Borrow, time::Duration};
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn judge(rules: &Rules, members: Value) -> Result<Principal, RejectionKind> {
-        rules.judge(&members, at(1000)).map_err(|rejection| rejection.kind())
+    fn judge(rules: &Rules, members: impl Borrow<Value>) -> Result<Principal, RejectionKind> {
+        rules.judge(members.borrow(), at(1000)).map_err(|rejection| rejection.kind())
     }
 
     fn leeway(seconds: u64) -> Leeway {

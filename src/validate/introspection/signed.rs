@@ -55,14 +55,14 @@ impl Signed {
         if header.is_critical || !kind.eq_ignore_ascii_case("token-introspection+jwt") {
             return Err(malformed("it is a JWT of another type"));
         }
-        let algorithm = header.algorithm.filter(|one| self.keys.algorithms().contains(one));
+        let algorithm = header.algorithm.ok().filter(|one| self.keys.algorithms().contains(one));
         let algorithm = algorithm.ok_or_else(|| malformed("the algorithm is not allowed"))?;
         let payload = base64url::decode(compact.payload).unwrap_or_default();
         let mut members = object(&payload)?;
         self.check(&payload, now, leeway)?;
-        let kid = header.kid.as_deref();
+        let kid = header.kid.as_ref();
         let mut waited = None;
-        while let Err(why) = self.keys.verify(compact, kid, algorithm, waited) {
+        while let Err(why) = self.keys.verify(compact, kid, algorithm, None, waited) {
             match why {
                 Unverified::NoKey(why) => return Err(malformed(why)),
                 Unverified::WrongSignature => return Err(malformed("the signature is wrong")),

@@ -85,7 +85,11 @@ pub(super) enum Want {
 /// The number of fetches that were sent when a look-up began: an older answer cannot show a key that
 /// is published since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen(u64);
+pub(crate) struct Seen {
+    fetches: u64,
+    /// The generation of the keys that were tried in vain.
+    pub(super) tried: Option<u64>,
+}
 
 /// The result of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +165,7 @@ impl Machine {
     /// Returns what a look-up that begins now has seen.
     pub(super) fn seen(&self) -> Seen {
         let is_unsent = self.is_fetching && !self.is_sent;
-        Seen(self.begun.saturating_sub(u64::from(is_unsent)))
+        Seen { fetches: self.begun.saturating_sub(u64::from(is_unsent)), tried: None }
     }
 
     /// Decides a look-up. `waited` is what it had [seen](Self::seen) before it waited for a fetch. It
@@ -183,8 +187,8 @@ impl Machine {
     /// Whatever the budgets and the last failure say.
     fn renew(&mut self, now: Now, waited: Option<Seen>) -> Ask {
         match waited {
-            Some(Seen(seen)) if self.succeeded > seen => Ask::Keys,
-            Some(Seen(seen)) if self.begun > seen && !self.is_fetching => {
+            Some(Seen { fetches, .. }) if self.succeeded > fetches => Ask::Keys,
+            Some(Seen { fetches, .. }) if self.begun > fetches && !self.is_fetching => {
                 Ask::Unavailable(self.next_try(now))
             }
             _ if self.is_fetching => Ask::Join,
@@ -210,7 +214,7 @@ impl Machine {
                 None => self.wait(now, Cause::Search),
             };
         }
-        if waited.is_some_and(|Seen(seen)| self.succeeded > seen) {
+        if waited.is_some_and(|Seen { fetches, .. }| self.succeeded > fetches) {
             self.searched.add(name, now.monotonic);
             return Ask::Unknown;
         }

@@ -15,9 +15,9 @@ pub use status::{JwksError, JwksErrorKind, JwksStatus};
 pub(crate) use verify::Unverified;
 
 use crate::{
-    Algorithm, ClientSecret, Clock, ConfigError, Transport,
+    Algorithm, Clock, ConfigError, Transport,
     back_channel::{metadata::Places, scrub},
-    jose::{KeySet, VerifyingKey},
+    jose::{KeyId, KeySet, VerifyingKey},
     validate::Rejection,
     vocabulary::{clock::Now, flight::Joined, origin::fetchable},
 };
@@ -31,6 +31,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
+use verify::MAX_CANDIDATES;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -44,7 +45,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// 3. A failed fetch evicts nothing: a status other than 200, a redirect, an answer of more than
 ///    256 KiB, more than 100 keys, or no key set.
 /// 4. Unusable entries are skipped one by one; [`status`](Self::status) names them. Symmetric keys in
-///    a key set are never used.
+///    a key set are never used. ML-DSA, Ed448 and encrypted tokens (JWE) are not supported.
+/// 5. A token is verified with the keys that its header names by `kid`; without one (an empty one
+///    is none), with those of the certificate that it names by `x5t#S256` or `x5t`; and without that,
+///    or where no key has such a certificate, with the one key for its algorithm, or of several those
+///    without a `kid`. At most four keys are tried.
+/// 6. What some servers write is read: a byte order mark before the set, `null` and an empty `key_ops` or
+///    `x5c` where the member may be absent, and zeros before the numbers of an RSA key.
 ///
 /// A clone shares the keys. A setter makes another source, which has fetched nothing yet.
 ///
@@ -58,7 +65,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// | a new key, under a new name | 200 after a fetch that it waits for; 503 with `Retry-After` while a flood has spent the budget | 10 s |
 /// | a fetch did not find the name before its key was published | 401 | the [cool-down](Self::with_cool_down), 30 s |
 /// | a new key, under an old name | 401, as for each wrong signature; the fetch that it causes is not waited for | 10 s |
-/// | a new key, as the one key without a name | 200 after a fetch, as under a new name; 401 after a fetch that found no key for a forged one | 10 s |
+/// | a new key, that its tokens do not name | 200 after a fetch, as under a new name; 401 after a fetch that found no key for a forged one | 10 s |
 /// | the key set moved, and the metadata of the issuer says so | as above, where the old place still answers; otherwise 503 for tokens by new keys | the next fetch, or the one after it |
 /// | a key was withdrawn | its tokens stay good until the next refresh, or [`refresh`](Self::refresh) | `max-age`, in the bounds of [`with_refresh_between`](Self::with_refresh_between) |
 /// | the set was emptied: no usable key is left | 503 for each token that names the issuer, and an error in the log | until there is a key: 30 s after that |
@@ -145,33 +152,21 @@ struct Snapshot {
 enum Standing {
     Absent,
     Fixed,
-    /// The one key has no name, and verifies every token.
-    Secret,
     Until(Lease),
 }
 
 impl Snapshot {
-    /// Returns the keys that may have signed a token with this header.
-    fn candidates(
-        &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> impl Iterator<Item = &VerifyingKey> {
-        let kid = kid.filter(|_| !matches!(self.standing, Standing::Secret));
-        self.keys.candidates(kid, algorithm)
-    }
-
-    fn knows(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+    fn knows(&self, kid: Option<&KeyId<'_>>, algorithm: Algorithm) -> bool {
         match kid {
-            Some(kid) if !matches!(self.standing, Standing::Secret) => self.keys.knows(kid),
-            _ => self.candidates(None, algorithm).next().is_some(),
+            Some(KeyId::Kid(kid)) => self.keys.knows(kid),
+            _ => self.keys.supports(algorithm),
         }
     }
 
     fn is_fresh(&self, now: impl FnOnce() -> Now) -> bool {
         match &self.standing {
             Standing::Absent => false,
-            Standing::Fixed | Standing::Secret => true,
+            Standing::Fixed => true,
             Standing::Until(lease) => {
                 let now = now();
                 lease.is_fresh(now) && lease.is_usable(now)
@@ -181,12 +176,12 @@ impl Snapshot {
 }
 
 impl Jwks {
-    /// Creates a fixed source of the JWK set `json` ([RFC 7517 §5]).
+    /// Creates a fixed source of the JWK set `json` ([RFC 7517 §5]). Entries that cannot be used are
+    /// skipped, as in a set that is fetched; [`status`](Self::status) names them.
     ///
     /// # Errors
     ///
-    /// When `json` is not a JWK set, when it is empty, and when one of its keys cannot be used: the
-    /// error says which, and why.
+    /// When `json` is not a JWK set, and when none of its keys can be used: the error says why.
     ///
     /// [RFC 7517 §5]: https://www.rfc-editor.org/rfc/rfc7517#section-5
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
@@ -195,10 +190,42 @@ impl Jwks {
         };
         let keys = KeySet::from_json(json.as_bytes()).map_err(wrong)?;
         match (keys.len(), keys.skipped()) {
-            (_, [_, ..]) => Err(wrong(&keys.skipped().join("; "))),
             (0, []) => Err(wrong("it is empty")),
+            (0, skipped) => Err(wrong(&skipped.join("; "))),
             _ => Ok(Self::of(Source::Fixed(keys))),
         }
+    }
+
+    /// Creates a fixed source of the public keys in `pem` ([RFC 7468]): `PUBLIC KEY`, `RSA PUBLIC KEY`
+    /// and `CERTIFICATE`, one or several, with any text around them. They are checked as the keys of
+    /// a key set are: RSA of 2048 to 8192 bits, P-256, P-384, P-521, secp256k1, Ed25519.
+    ///
+    /// They have no names: whatever a token names as its key, each key that suits its algorithm is
+    /// tried. Of a certificate the key alone counts, and each certificate in `pem` is one whose key
+    /// may sign: do not give the authorities of a chain.
+    ///
+    /// ```
+    /// use tower_oauth2::validate::Jwks;
+    ///
+    /// // The example key of RFC 8410.
+    /// let keys = Jwks::from_pem(
+    ///     "-----BEGIN PUBLIC KEY-----
+    /// MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+    /// -----END PUBLIC KEY-----",
+    /// )?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there is no such block, when one of them is something else (a private key, for
+    /// example) or a key that cannot be used, and when more than four suit one algorithm: a token
+    /// is tried with four keys at most. The error says which, and why.
+    ///
+    /// [RFC 7468]: https://www.rfc-editor.org/rfc/rfc7468
+    pub fn from_pem(pem: &str) -> Result<Self, ConfigError> {
+        let wrong = |why| ConfigError::new(format!("the PEM cannot be used: {why}"));
+        Self::nameless(KeySet::from_pem(pem).map_err(wrong)?)
     }
 
     /// Creates a source of the JWK set at `url`, fetched through `transport`. At most 256 KiB of an
@@ -228,25 +255,64 @@ impl Jwks {
         Ok(Self::remote(Place::Issuer(issuer.into()), transport))
     }
 
-    /// Creates a source of one key: `secret`, which the authorization server shares with this
-    /// resource. Everyone who can verify its tokens can make them.
+    /// Creates a source of one key: the bytes `secret`, which the authorization server shares with
+    /// this resource; nothing is decoded. Everyone who can verify its tokens can make them. The caller
+    /// wipes the bytes.
     ///
     /// # Errors
     ///
-    /// When `algorithm` is not symmetric, and when `secret` is shorter than its hash
-    /// ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
+    /// When `algorithm` is not symmetric, when `secret` is shorter than its hash ([RFC 7518 §3.2]), and
+    /// when it is the text of a key or a certificate: everyone knows a public key
+    /// ([RFC 8725 §2.1]).
+    ///
+    /// [RFC 7518 §3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+    /// [RFC 8725 §2.1]: https://www.rfc-editor.org/rfc/rfc8725#section-2.1
     pub fn from_secret(
         algorithm: Algorithm,
-        secret: impl Into<ClientSecret>,
+        secret: impl AsRef<[u8]>,
     ) -> Result<Self, ConfigError> {
-        if !algorithm.is_symmetric() {
-            return Err(ConfigError::new(format!(
-                "a shared secret is for HS256, HS384 or HS512, not {algorithm}"
-            )));
-        }
-        let key = VerifyingKey::symmetric(algorithm, secret.into().expose().as_bytes())
+        Self::from_secrets(algorithm, [secret])
+    }
+
+    /// Creates a source of up to four secrets, of which a token may be by any: the new one and the
+    /// old one while the authorization server changes its secret. They are as for
+    /// [`from_secret`](Self::from_secret).
+    ///
+    /// ```
+    /// use tower_oauth2::{Algorithm, validate::Jwks};
+    ///
+    /// # let (new, old) = ([1; 32], [2; 32]);
+    /// let keys = Jwks::from_secrets(Algorithm::Hs256, [new, old])?;
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_secret`](Self::from_secret), and when there is none or more than four.
+    pub fn from_secrets<I>(algorithm: Algorithm, secrets: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let keys = secrets.into_iter().map(|one| VerifyingKey::symmetric(algorithm, one.as_ref()));
+        let keys: Vec<_> = keys
+            .collect::<Result<_, _>>()
             .map_err(|why| ConfigError::new(format!("the shared secret cannot be used: {why}")))?;
-        Ok(Self::of(Source::Secret(algorithm, KeySet::of(key))))
+        match keys.is_empty() {
+            true => Err(ConfigError::new("there is no shared secret: from_secrets got none")),
+            false => Self::nameless(KeySet::of(keys)),
+        }
+    }
+
+    /// Creates a source of keys that verify tokens of every name.
+    fn nameless(keys: KeySet) -> Result<Self, ConfigError> {
+        let fit = |algorithm: &Algorithm| keys.candidates(None, *algorithm).count();
+        match Algorithm::all().find(|algorithm| fit(algorithm) > MAX_CANDIDATES) {
+            Some(algorithm) => Err(ConfigError::new(format!(
+                "more than four keys are for {algorithm}: give the keys names, in a JWK set"
+            ))),
+            None => Ok(Self::of(Source::Fixed(keys))),
+        }
     }
 
     fn remote(place: Place, transport: Transport) -> Self {
@@ -390,7 +456,12 @@ impl Jwks {
 
     /// Looks up the keys for a token of this header. `waited` is the result of a [`Found::Wait`]. A
     /// known name is found whatever algorithm its key has.
-    fn look_up(&self, kid: Option<&str>, algorithm: Algorithm, waited: Option<Seen>) -> Found {
+    fn look_up(
+        &self,
+        kid: Option<&KeyId<'_>>,
+        algorithm: Algorithm,
+        waited: Option<Seen>,
+    ) -> Found {
         let snapshot = self.shared.snapshot.load();
         let now = || self.shared.settings.clock.now();
         if snapshot.knows(kid, algorithm) && snapshot.is_fresh(now) {
@@ -426,14 +497,16 @@ impl Jwks {
     /// Returns the algorithms that suit the keys.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         match &self.shared.source {
-            Source::Secret(algorithm, _) => vec![*algorithm],
+            Source::Fixed(keys) if keys.is_nameless => {
+                Algorithm::all().filter(|algorithm| keys.supports(*algorithm)).collect()
+            }
             _ => Algorithm::ASYMMETRIC.into(),
         }
     }
 
-    /// Returns `true` if the key is a shared secret.
+    /// Returns `true` if the keys are shared secrets.
     pub(crate) fn is_symmetric(&self) -> bool {
-        matches!(self.shared.source, Source::Secret(..))
+        self.algorithms().iter().all(|algorithm| algorithm.is_symmetric())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Clock,
-    jose::{Algorithm, KeySet},
+    jose::{Algorithm, KeyId, KeySet},
     observe,
     vocabulary::{
         clock::Now,
@@ -49,8 +49,6 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) enum Source {
     Fixed(KeySet),
-    /// One key: a secret without a name.
-    Secret(Algorithm, KeySet),
     Remote(Remote),
 }
 
@@ -91,8 +89,8 @@ struct Prepared {
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'a> {
     Any,
-    Key(Option<&'a str>, Algorithm),
-    /// A key for this algorithm that has no name either, and is not held.
+    Key(Option<&'a KeyId<'a>>, Algorithm),
+    /// A key for this algorithm that the token does not name, and that is not held.
     Nameless(Algorithm),
     /// The result of a fetch that begins now.
     Newer,
@@ -104,7 +102,6 @@ impl Shared {
     pub(super) fn new(source: Source, settings: Settings) -> Self {
         let (keys, standing) = match &source {
             Source::Fixed(keys) => (keys.clone(), Standing::Fixed),
-            Source::Secret(_, keys) => (keys.clone(), Standing::Secret),
             Source::Remote(_) => (KeySet::default(), Standing::Absent),
         };
         let state = State {
@@ -175,8 +172,8 @@ impl Shared {
         match wanted {
             Wanted::Any => Want::Held,
             Wanted::Key(kid, algorithm) if snapshot.knows(kid, algorithm) => Want::Held,
-            Wanted::Key(Some(kid), _) => Want::Missing(self.names.hash_one(kid)),
-            Wanted::Key(None, algorithm) | Wanted::Nameless(algorithm) => {
+            Wanted::Key(Some(KeyId::Kid(kid)), _) => Want::Missing(self.names.hash_one(kid)),
+            Wanted::Key(_, algorithm) | Wanted::Nameless(algorithm) => {
                 Want::Missing(self.names.hash_one(discriminant(&algorithm)))
             }
             Wanted::Newer => Want::Newer,

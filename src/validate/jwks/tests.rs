@@ -106,12 +106,16 @@ enum Told {
     Unavailable,
 }
 
+fn id(kid: &str) -> KeyId<'_> {
+    KeyId::Kid(kid.into())
+}
+
 async fn look(jwks: &Jwks, kid: &str) -> Told {
     let (mut waited, mut times) = (None, 0);
     loop {
-        match jwks.look_up(Some(kid), ES256, waited) {
+        match jwks.look_up(Some(&id(kid)), ES256, waited) {
             Found::Keys(keys) => {
-                assert!(keys.candidates(Some(kid), ES256).next().is_some());
+                assert!(keys.keys.candidates(Some(&id(kid)), ES256).next().is_some());
                 return Told::Good;
             }
             Found::Unknown => return Told::Unknown,
@@ -198,9 +202,9 @@ async fn known_keys_are_found_while_a_search_hangs() {
     let jwks = server.jwks();
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     server.open(false);
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, None), Found::Wait(_)));
-    assert!(matches!(jwks.look_up(Some("k3"), ES256, None), Found::Wait(_)));
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k2")), ES256, None), Found::Wait(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k3")), ES256, None), Found::Wait(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k1")), ES256, None), Found::Keys(_)));
     assert!(matches!(jwks.look_up(None, ES256, None), Found::Keys(_)));
     // The deadline of the transport ends the fetch, and nobody can tell.
     while server.fetches() < 2 {
@@ -331,7 +335,7 @@ async fn keys_that_are_too_old_are_not_used_and_the_server_is_left_alone_as_it_a
     assert_eq!(look(&jwks, "k1").await, Told::Good);
     settle(&jwks).await;
     server.pass(1);
-    let told = jwks.look_up(Some("k1"), ES256, None);
+    let told = jwks.look_up(Some(&id("k1")), ES256, None);
     assert!(
         matches!(told, Found::Unavailable(away) if away.next_try == Some(Duration::from_secs(119)))
     );
@@ -436,17 +440,17 @@ fn without_a_runtime_nobody_can_tell_and_keys_that_are_there_are_good() {
     let server = Server::of(&["k1"]);
     let jwks = server.jwks();
     assert!(matches!(
-        jwks.look_up(Some("k1"), ES256, None),
+        jwks.look_up(Some(&id("k1")), ES256, None),
         Found::Unavailable(Away { next_try: None, .. })
     ));
     assert_eq!(server.fetches(), 0);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(look(&jwks, "k1")), Told::Good);
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k1")), ES256, None), Found::Keys(_)));
     server.pass(3600);
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k1")), ES256, None), Found::Keys(_)));
     assert!(matches!(
-        jwks.look_up(Some("k2"), ES256, None),
+        jwks.look_up(Some(&id("k2")), ES256, None),
         Found::Unavailable(Away { next_try: None, .. })
     ));
     assert!(!jwks.status().is_fetching());
@@ -459,7 +463,7 @@ fn a_fetch_that_dies_with_its_runtime_leaves_nobody_waiting() {
     server.open(false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let joined = runtime.block_on(async {
-        match jwks.look_up(Some("k1"), ES256, None) {
+        match jwks.look_up(Some(&id("k1")), ES256, None) {
             Found::Wait(wait) => wait.joined,
             _ => panic!("there are no keys"),
         }
@@ -503,8 +507,8 @@ async fn a_key_of_another_algorithm_is_known_and_without_a_name_any_fitting_key_
     let server = Server::of(&["ed"]);
     let jwks = server.jwks();
     jwks.warm_up().await.unwrap();
-    match jwks.look_up(Some("ed"), ES256, None) {
-        Found::Keys(keys) => assert!(keys.candidates(Some("ed"), ES256).next().is_none()),
+    match jwks.look_up(Some(&id("ed")), ES256, None) {
+        Found::Keys(keys) => assert!(keys.keys.candidates(Some(&id("ed")), ES256).next().is_none()),
         _ => panic!("it is known"),
     }
     assert!(matches!(jwks.look_up(None, Algorithm::EdDsa, None), Found::Keys(_)));
@@ -533,10 +537,12 @@ async fn a_look_up_of_a_known_key_allocates_nothing() {
     let server = Server::of(&["k1"]);
     let jwks = server.jwks().with_clock(Clock::system());
     jwks.warm_up().await.unwrap();
-    drop(jwks.look_up(Some("k1"), ES256, None));
+    drop(jwks.look_up(Some(&id("k1")), ES256, None));
     let counted = allocation_counter::measure(|| {
-        let found = jwks.look_up(Some("k1"), ES256, None);
-        assert!(matches!(found, Found::Keys(keys) if keys.candidates(None, ES256).count() == 1));
+        let found = jwks.look_up(Some(&id("k1")), ES256, None);
+        assert!(
+            matches!(found, Found::Keys(keys) if keys.keys.candidates(None, ES256).count() == 1)
+        );
     });
     assert_eq!(counted.count_total, 0);
 }
@@ -544,8 +550,8 @@ async fn a_look_up_of_a_known_key_allocates_nothing() {
 #[test]
 fn a_fixed_set_is_right_as_a_whole_and_unknown_keys_are_not_looked_for() {
     let jwks = Jwks::from_json(&key_set(["k1", "ed"])).unwrap();
-    assert!(matches!(jwks.look_up(Some("k1"), ES256, None), Found::Keys(_)));
-    assert!(matches!(jwks.look_up(Some("k2"), ES256, None), Found::Unknown));
+    assert!(matches!(jwks.look_up(Some(&id("k1")), ES256, None), Found::Keys(_)));
+    assert!(matches!(jwks.look_up(Some(&id("k2")), ES256, None), Found::Unknown));
     assert!(jwks.status().is_ready() && !jwks.is_symmetric());
     let private = r#"{"keys":[{"kty":"oct","kid":"the-secret","k":"c2VjcmV0"}]}"#;
     for bad in ["", "{}", r#"{"keys":[]}"#, private] {
@@ -560,13 +566,14 @@ fn a_shared_secret_is_the_key_of_every_token_of_its_algorithm() {
     let jwks = Jwks::from_secret(Algorithm::Hs256, secret).unwrap();
     assert!(jwks.is_symmetric());
     assert_eq!(jwks.algorithms(), [Algorithm::Hs256]);
-    for kid in [None, Some("any")] {
+    let any = id("any");
+    for kid in [None, Some(&any)] {
         match jwks.look_up(kid, Algorithm::Hs256, None) {
-            Found::Keys(keys) => assert_eq!(keys.candidates(kid, Algorithm::Hs256).count(), 1),
+            Found::Keys(keys) => assert_eq!(keys.keys.candidates(kid, Algorithm::Hs256).count(), 1),
             _ => panic!("there is a key"),
         }
-        assert!(matches!(jwks.look_up(kid, ES256, None), Found::Unknown));
     }
+    assert!(matches!(jwks.look_up(None, ES256, None), Found::Unknown));
     assert!(Jwks::from_secret(ES256, secret).is_err());
     assert!(Jwks::from_secret(Algorithm::Hs256, "short").is_err());
 }

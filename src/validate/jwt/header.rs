@@ -4,13 +4,17 @@ use super::{
     issuer::without_application,
     rules::{mismatch, refused},
 };
-use crate::{Algorithm, jose::Header, validate::Rejection};
+use crate::{
+    Algorithm,
+    jose::{Header, KeyId},
+    validate::Rejection,
+};
 use std::borrow::Cow;
 
 /// A header that was checked. Its algorithm and its type are for the issuer to judge.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Cow<'a, str>>,
+    pub(super) kid: Option<KeyId<'a>>,
     pub(super) typ: Option<Cow<'a, str>>,
 }
 
@@ -22,14 +26,14 @@ impl<'a> CheckedHeader<'a> {
         }
         let algorithm = header
             .algorithm
-            .ok_or_else(|| mismatch("alg", "an algorithm that an issuer allows", "another"))?;
+            .map_err(|other| mismatch("alg", "an algorithm that an issuer allows", other))?;
         Ok(Self { algorithm, kid: header.kid, typ: header.typ.map(without_application) })
     }
 
     /// Returns the header for keeping.
     pub(super) fn to_owned(&self) -> CheckedHeader<'static> {
-        let owned =
-            |text: &Option<Cow<'_, str>>| text.as_deref().map(|text| Cow::Owned(text.to_owned()));
-        CheckedHeader { algorithm: self.algorithm, kid: owned(&self.kid), typ: owned(&self.typ) }
+        let typ = self.typ.as_deref().map(|typ| Cow::Owned(typ.to_owned()));
+        let kid = self.kid.as_ref().map(KeyId::to_static);
+        CheckedHeader { algorithm: self.algorithm, kid, typ }
     }
 }

@@ -154,8 +154,8 @@ impl TrustedIssuer {
     /// claims besides `iss`, `exp` and `aud`, [`azp` as the client](Self::allow_azp_as_client_id), and
     /// [other scopes](Self::allow_other_scopes). ID tokens and refresh tokens are refused as far as they
     /// can be recognized (by `typ`, `token_use`, `token_type`, `at_hash` or `c_hash`). If the ID tokens of
-    /// the issuer look like its access tokens, use an audience that they do not have. Defaults to
-    /// RFC 9068 alone.
+    /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
+    /// single settings that it includes. Defaults to RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
         let Profile { numeric_subjects, id_tokens, holder, .. } = self.profile;
         self.profile = Profile { numeric_subjects, id_tokens, holder, ..Profile::others() };
@@ -272,7 +272,7 @@ impl TrustedIssuer {
     where
         I: IntoIterator<Item = Algorithm>,
     {
-        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        let algorithms: Vec<_> = algorithms.into_iter().map(Algorithm::checked_as).collect();
         if algorithms.is_empty() {
             return Err(ConfigError::new(
                 "an issuer needs an algorithm: with_algorithms names none",
@@ -298,46 +298,41 @@ impl TrustedIssuer {
         unnamed: Option<&Self>,
     ) -> Result<(), ConfigError> {
         let name = &self.identifier;
-        let refuse = |text: String| Err(ConfigError::new(text));
-        if !self.without_audience && self.audience.is_empty() && self.id_token_clients.is_empty() {
-            return refuse(format!(
-                "the issuer {name:?} has no audience: name one with with_audience"
-            ));
-        }
-        if self.without_audience && self.profile.id_tokens {
-            return refuse(format!(
+        let has_url = || {
+            let status = self.keys.status();
+            // Fetched keys that are ready have an age.
+            !status.is_ready() || status.age().is_some()
+        };
+        let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
+        let text = if !self.without_audience && named_none {
+            format!("the issuer {name:?} has no audience: name one with with_audience")
+        } else if self.without_audience && self.profile.id_tokens {
+            format!(
                 "the issuer {name:?} allows ID tokens and a missing audience, by which ID tokens of \
                  other clients would pass: allow one of them"
-            ));
-        }
-        let status = self.keys.status();
-        // Fetched keys that are ready have an age.
-        if self.without_issuer && (!status.is_ready() || status.age().is_some()) {
-            return refuse(format!(
+            )
+        } else if self.without_issuer && has_url() {
+            format!(
                 "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
                  Jwks::from_secret or Jwks::from_json"
-            ));
-        }
-        if let (true, Some(other)) = (self.without_issuer, unnamed) {
-            return refuse(format!(
-                "the issuers {:?} and {name:?} both allow a missing issuer: only one can",
-                other.identifier
-            ));
-        }
-        if self.template.is_none() && name.contains(TENANT) {
-            return refuse(format!(
+            )
+        } else if let (true, Some(Self { identifier, .. })) = (self.without_issuer, unnamed) {
+            format!(
+                "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
+            )
+        } else if self.template.is_none() && name.contains(TENANT) {
+            format!(
                 "the issuer {name:?} is a template, which no token names: use \
                  TrustedIssuer::from_template"
-            ));
-        }
-        if other.is_some_and(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
-            return refuse(
-                "an issuer with a shared secret cannot stand beside one with public keys: give each \
-                 a validator, and both to first_of"
-                    .into(),
-            );
-        }
-        Ok(())
+            )
+        } else if other.is_some_and(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
+            "an issuer with a shared secret cannot stand beside one with public keys: give each a \
+             validator, and both to first_of"
+                .to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::new(text))
     }
 
     /// Checks that the type is that of an access token, and that the claims, which are not verified, are
@@ -369,11 +364,19 @@ impl TrustedIssuer {
 
     /// Checks that the token is for this API.
     pub(super) fn check_audience(&self, claims: &Claims<'_>) -> Result<(), Rejection> {
-        if self.is_for_us(claims) {
+        let (clients, id_tokens) = (&self.id_token_clients, self.profile.id_tokens);
+        let is_for_us = match &claims.aud {
+            None => self.without_audience,
+            Some(_) if id_tokens && claims.is_of_clients(clients) => true,
+            Some(_) => claims.is_for(&self.audience) && !(id_tokens && claims.is_id_token()),
+        };
+        if is_for_us {
             return Ok(());
         }
-        let all = self.audience.iter().chain(&self.id_token_clients);
-        Err(unverified(claims.told_audience(all.map(AsRef::as_ref))))
+        let other_client = id_tokens.then(|| claims.told_client(clients)).flatten();
+        Err(unverified(other_client.unwrap_or_else(|| {
+            claims.told_audience(self.audience.iter().chain(clients).map(AsRef::as_ref))
+        })))
     }
 
     /// Returns `true` if the `typ` of a header is that of an access token. Media types compare
@@ -383,17 +386,6 @@ impl TrustedIssuer {
         typ.map_or(self.without_type, |typ| {
             self.types.iter().any(|own| own.eq_ignore_ascii_case(typ))
         })
-    }
-
-    fn is_for_us(&self, claims: &Claims<'_>) -> bool {
-        let id_tokens = self.profile.id_tokens;
-        if id_tokens && claims.is_of_clients(&self.id_token_clients) {
-            return true;
-        }
-        match &claims.aud {
-            None => self.without_audience,
-            Some(_) => claims.is_for(&self.audience) && !(id_tokens && claims.is_id_token()),
-        }
     }
 }
 

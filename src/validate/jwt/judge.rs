@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     back_channel::json,
-    jose::{Compact, base64url},
+    jose::{Compact, KeyId, base64url},
     validate::{
         Principal, Rejection,
         basis::Basis,
@@ -53,14 +53,14 @@ impl From<Rejection> for NotAccepted {
 }
 
 impl NotAccepted {
-    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&str>) -> Self {
+    fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&KeyId<'_>>) -> Self {
         let wrong = "the signature is wrong";
         Self::Refused(match why {
             Unverified::Fetching(wait) => return Self::Fetching(wait),
             Unverified::Unavailable(away) => {
                 away.rejection(&format!("a token of {}", issuer.identifier))
             }
-            Unverified::NoKey(why) => mismatch("kid", why, shown(kid)),
+            Unverified::NoKey(why) => mismatch("kid", why, shown(kid.map(KeyId::as_str))),
             Unverified::WrongSignature => Rejection::unverified(wrong),
         })
     }
@@ -69,6 +69,14 @@ impl NotAccepted {
 /// Refuses a token whose issuer is not known yet: it may be another validator's.
 fn unmatched(description: &'static str) -> Rejection {
     refused(description).foreign()
+}
+
+#[cold]
+fn no_jws(token: &str) -> Rejection {
+    unmatched(match token.matches('.').count() {
+        4 => "the token is encrypted (JWE), which is not supported",
+        _ => "the token is not a compact JWS",
+    })
 }
 
 impl Judge {
@@ -84,8 +92,7 @@ impl Judge {
         if token.len() > MAX_TOKEN_LEN {
             return Err(unmatched("the token is too long").into());
         }
-        let jws =
-            Compact::parse(token).ok_or_else(|| unmatched("the token is not a compact JWS"))?;
+        let jws = Compact::parse(token).ok_or_else(|| no_jws(token))?;
         let payload = base64url::decode_within(jws.payload, buffer)
             .ok_or_else(|| unmatched("the payload is not base64url"))?;
         let mut claims = Claims::default();
@@ -131,8 +138,8 @@ impl Judge {
         };
         self.check_unverified(claims, issuer, header, now).map_err(refused)?;
         let iss = issuer.tenant_issuer(claims, payload).map_err(refused)?;
-        let kid = header.kid.as_deref();
-        let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
+        let kid = header.kid.as_ref();
+        let verified = issuer.keys.verify(jws, kid, header.algorithm, iss, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
         let object =
             || Cow::Owned(serde_json::from_slice(json::without_bom(payload)).unwrap_or_default());

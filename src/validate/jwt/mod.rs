@@ -35,7 +35,7 @@ use std::{
 
 /// Judges access tokens that are JWTs, by the keys of their issuers.
 ///
-/// 1. The checks without a key come first: shape, header, `crit`, algorithm, type, issuer, times,
+/// 1. The checks without a key come first: shape, header, `crit`, algorithm, issuer, type, times,
 ///    audience. A token that fails them gets the answer of a wrong signature and costs neither a
 ///    verification nor a request: no keys of an unknown issuer are fetched.
 /// 2. The signature is verified with a key of the issuer for that algorithm. Keys in the token

@@ -23,7 +23,22 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
         ("a PEM", jwk("-----BEGIN PRIVATE KEY-----"), "it is not JSON"),
         ("a list", jwk("[]"), "it is not an object"),
         ("no type", jwk("{}"), "it has no type (kty)"),
-        ("another type", jwk(r#"{"kty":"AKP"}"#), "its type is not supported (kty)"),
+        ("another type", jwk(r#"{"kty":"DSA"}"#), "its type is not supported (kty)"),
+        (
+            "ML-DSA",
+            jwk(r#"{"kty":"AKP","alg":"ML-DSA-44"}"#),
+            "it is an ML-DSA key, which is not supported (kty)",
+        ),
+        (
+            "Ed448",
+            jwk(&format!(r#"{{"kty":"OKP","crv":"Ed448","d":"{X}","x":"{X}"}}"#)),
+            "it is an Ed448 key, which is not supported (crv)",
+        ),
+        (
+            "a key to agree on keys",
+            jwk(&format!(r#"{{"kty":"OKP","crv":"X25519","d":"{X}","x":"{X}"}}"#)),
+            "its curve is for encryption alone (crv)",
+        ),
         ("a number", jwk(r#"{"kty":1}"#), "a member is of the wrong type"),
         ("a member twice", jwk(r#"{"kty":"OKP","kty":"OKP"}"#), "a member is repeated"),
         ("to encrypt", okp(r#","use":"enc""#), "it is not for signatures (use)"),
@@ -55,17 +70,13 @@ fn what_is_wrong_with_a_jwk_to_sign_with_is_said() {
             okp(&format!(r#","d":"{X}","x":"{}A""#, "A".repeat(42))),
             "its point has a small order, so that signatures can be forged",
         ),
-        (
-            "another curve",
-            jwk(r#"{"kty":"EC","crv":"secp256k1"}"#),
-            "its curve is not supported (crv)",
-        ),
+        ("another curve", jwk(r#"{"kty":"EC","crv":"P-192"}"#), "its curve is not supported (crv)"),
         (
             "no point of the curve",
             jwk(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{X}","y":"{X}","d":"{X}"}}"#)),
             "its members are not a key of its curve, or not of the same one",
         ),
-        ("no number", rsa("", "AQAB"), "a number is empty or begins with a zero"),
+        ("no number", rsa("", "AQAB"), "a number is empty or zero"),
         ("1007 bits", rsa(&short, "AQAB"), "its modulus is shorter than 2048 bits"),
         ("8281 bits", rsa(&long, "AQAB"), "its modulus is longer than 8192 bits"),
         ("1 as exponent", rsa(&modulus, "AQ"), "its exponent is even, too small or too large"),
@@ -143,6 +154,77 @@ fn what_is_wrong_with_a_pem_to_sign_with_is_said() {
 }
 
 #[test]
+fn what_is_wrong_with_a_pem_to_judge_by_is_said() {
+    let pem = |pem: &str| {
+        let said = text(Jwks::from_pem(pem));
+        said.strip_prefix("the PEM cannot be used: ").unwrap_or("?").to_owned()
+    };
+    let block = |label: &str, base64: &str| {
+        pem(&format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----"))
+    };
+    assert_said([
+        ("nothing", pem(""), "it has no block -----BEGIN PUBLIC KEY-----"),
+        (
+            "a private key",
+            block("PRIVATE KEY", "hunter2"),
+            "block 1: it is a private key: give the public one, as `openssl pkey -pubout` writes it",
+        ),
+        (
+            "a request",
+            block("CERTIFICATE REQUEST", ""),
+            "block 1: it is not a PUBLIC KEY, an RSA PUBLIC KEY or a CERTIFICATE",
+        ),
+        ("half of one", pem("-----BEGIN PUBLIC KEY-----"), "block 1: it has no end of its name"),
+        (
+            "no base64",
+            block("PUBLIC KEY", "hunter2!"),
+            "block 1: it is not base64, or more than one block",
+        ),
+        ("no key", block("PUBLIC KEY", "YWJj"), "block 1: it is not a public key in DER"),
+        (
+            "no RSA key",
+            block("RSA PUBLIC KEY", "YWJj"),
+            "block 1: it is not an RSA public key in DER",
+        ),
+        (
+            "no certificate",
+            block("CERTIFICATE", "YWJj"),
+            "block 1: it is not an X.509 certificate in DER",
+        ),
+        (
+            "RSA of 32 bits",
+            block("RSA PUBLIC KEY", "MAoCBQD/////AgED"),
+            "block 1: its modulus is shorter than 2048 bits",
+        ),
+        (
+            "a key to agree on keys",
+            block("PUBLIC KEY", "MCowBQYDK2VuAyEAa2XJcHF0oLOLB9W8D9f+9iaek+K6c25lKWV23VT/t3I="),
+            "block 1: its type is not supported: RSA, EC and Ed25519 are",
+        ),
+        (
+            "RSA for PSS",
+            block("PUBLIC KEY", "MBEwCwYJKoZIhvcNAQEKAwIAAA=="),
+            "block 1: it is an RSA key for RSASSA-PSS alone: give it as a JWK, with its alg",
+        ),
+        (
+            "another curve",
+            block("PUBLIC KEY", "MBkwFAYHKoZIzj0CAQYJKyQDAwIIAQEHAwEA"),
+            "block 1: its curve is not supported",
+        ),
+        (
+            "a curve without a name",
+            block("PUBLIC KEY", "MBAwCwYHKoZIzj0CATAAAwEA"),
+            "block 1: its curve is given by parameters, not by name",
+        ),
+        (
+            "a compressed point",
+            block("PUBLIC KEY", "MBowEwYHKoZIzj0CAQYIKoZIzj0DAQcDAwACAA=="),
+            "block 1: its point is compressed: convert it, with `openssl ec -pubin` for example",
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_wrong_with_keys_to_judge_by_is_said() {
     let fixed = |json: &str| text(Jwks::from_json(json));
     let many = format!(r#"{{"keys":[{}]}}"#, vec!["{}"; 101].join(","));
@@ -192,9 +274,25 @@ fn what_is_wrong_with_keys_to_judge_by_is_said() {
              bytes of HS256, HS384 or HS512",
         ),
         (
+            "a public key as a secret",
+            text(Jwks::from_secret(Algorithm::Hs256, "-----BEGIN PUBLIC KEY-----")),
+            "the shared secret cannot be used: the shared secret is the text of a key or a \
+             certificate, which is no secret",
+        ),
+        (
+            "no secret",
+            text(Jwks::from_secrets(Algorithm::Hs256, [[1; 32]; 0])),
+            "there is no shared secret: from_secrets got none",
+        ),
+        (
+            "many secrets",
+            text(Jwks::from_secrets(Algorithm::Hs256, [[1; 32]; 5])),
+            "more than four keys are for HS256: give the keys names, in a JWK set",
+        ),
+        (
             "a secret for ECDSA",
             text(Jwks::from_secret(Algorithm::Es256, "hunter2")),
-            "a shared secret is for HS256, HS384 or HS512, not ES256",
+            "the shared secret cannot be used: a shared secret is for HS256, HS384 or HS512",
         ),
         (
             "the later before the earlier",

@@ -212,7 +212,6 @@ async fn a_key_identifier_is_compared_and_nothing_else() {
         "k1\r\nX-Injected: 1",
         "__proto__",
         "*",
-        "",
         "k1/../k1",
         "https://as.example/jwks?kid=k1",
         &long,

@@ -2,7 +2,7 @@
 
 use super::{Position, REPEATED_HEADER, Read, Sources, basic, token_in};
 use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
-use http::{HeaderName, HeaderValue, Request, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use std::borrow::Cow;
 
 /// Returns the header of a location that is one.
@@ -29,10 +29,8 @@ pub(in crate::server) fn bearer_header<'r, B>(
     sources: &Sources,
 ) -> Option<&'r mut HeaderValue> {
     let headers = request.headers_mut();
-    // As many values as names: no name is repeated.
-    let unrepeated = headers.len() == headers.keys_len();
     match *sources.locations() {
-        [TokenLocation::Bearer] if unrepeated => headers.get_mut(AUTHORIZATION),
+        [TokenLocation::Bearer] if is_unrepeated(headers) => headers.get_mut(AUTHORIZATION),
         _ => None,
     }
 }
@@ -88,12 +86,24 @@ pub(super) fn read<'a>(
 /// Returns the value of the header `name`, without the space around it. The header must not be
 /// repeated.
 fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a [u8]>, Rejection> {
-    let mut values = head.headers().get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    match values.next() {
-        Some(_) => Err(Rejection::malformed(REPEATED_HEADER)),
-        None => Ok(Some(value.as_bytes().trim_ascii())),
-    }
+    let headers = head.headers();
+    let value = match is_unrepeated(headers) {
+        true => headers.get(name),
+        false => {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next();
+            if values.next().is_some() {
+                return Err(Rejection::malformed(REPEATED_HEADER));
+            }
+            value
+        }
+    };
+    Ok(value.map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// Returns `true` if no header is repeated: there are as many values as names.
+fn is_unrepeated(headers: &HeaderMap) -> bool {
+    headers.len() == headers.keys_len()
 }
 
 /// Returns what follows `scheme` and its spaces, if the value is of that scheme (RFC 9110 §11.4).

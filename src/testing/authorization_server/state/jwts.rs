@@ -168,7 +168,7 @@ impl ClientKeys {
     pub(crate) fn from_jwk(public_jwk: &str) -> Result<Self, ConfigError> {
         let unusable = |why| ConfigError::new(format!("the public JWK cannot be used: {why}"));
         VerifyingKey::from_jwk(public_jwk.as_bytes())
-            .map(|key| Self(KeySet::of(key)))
+            .map(|key| Self(KeySet::of([key])))
             .map_err(unusable)
     }
 
@@ -184,7 +184,8 @@ impl ClientKeys {
 
     fn check(&self, jwt: &str, secret: Option<&ClientSecret>) -> Option<bool> {
         let compact = Compact::parse(jwt)?;
-        let algorithm: Algorithm = Header::parse(&base64url::decode(compact.header)?)?.algorithm?;
+        let algorithm: Algorithm =
+            Header::parse(&base64url::decode(compact.header)?)?.algorithm.ok()?;
         let signature = base64url::decode(compact.signature)?;
         let message = compact.signing_input.as_bytes();
         let verifies = |key: &VerifyingKey| key.verify(algorithm, message, &signature);

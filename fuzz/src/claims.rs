@@ -1,0 +1,99 @@
+//! What a token has to say to be good, told again, simply.
+
+use crate::{Json, NOW};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+pub const ISSUER: &str = "https://as.example";
+const LEEWAY: f64 = 30.0;
+/// The end of the year 9999.
+const LAST: f64 = 253_402_300_799.0;
+
+pub fn encoded(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The date of a member: `None` where it is none of the years 1970 to 9999.
+fn date(claims: &Json, name: &str) -> Option<Option<f64>> {
+    let seconds = match claims.get(name) {
+        None | Some(Json::Null) => return Some(None),
+        Some(Json::Number(seconds)) => *seconds,
+        Some(Json::Text(text)) => text.trim().parse().ok()?,
+        Some(_) => return None,
+    };
+    (0.0..=LAST).contains(&seconds).then_some(Some(seconds))
+}
+
+/// Returns `true` if it has not expired and is good already.
+pub fn is_in_time(claims: &Json) -> bool {
+    let now = f64::from(NOW);
+    let (Some(exp), Some(nbf), Some(iat)) =
+        (date(claims, "exp"), date(claims, "nbf"), date(claims, "iat"))
+    else {
+        return false;
+    };
+    exp.is_none_or(|exp| now < exp + LEEWAY)
+        && [nbf, iat].into_iter().flatten().all(|start| start <= now + LEEWAY)
+}
+
+/// Returns `true` if it names a key that the sender has to prove.
+pub fn is_bound(claims: &Json) -> bool {
+    claims.get("cnf").is_some_and(|key| *key != Json::Null)
+}
+
+fn is_one_of(text: Option<&str>, names: &[&str]) -> bool {
+    text.is_some_and(|text| names.iter().any(|name| name.eq_ignore_ascii_case(text)))
+}
+
+/// Returns `true` if the answer about a token lets it in at a resource `a` that trusts [`ISSUER`].
+pub fn is_active(answer: &Json) -> bool {
+    let is_absent = |name| match answer.get(name) {
+        None | Some(Json::Null) => true,
+        Some(Json::Text(text)) => text.is_empty(),
+        Some(_) => false,
+    };
+    answer.get("active") == Some(&Json::Bool(true))
+        && is_in_time(answer)
+        && !is_bound(answer)
+        && answer.names("aud", "a")
+        && matches!(answer.get("iss"), None | Some(Json::Null) | Some(Json::Text(_)))
+        && answer.text("iss").is_none_or(|issuer| issuer == ISSUER)
+        && (is_absent("token_type")
+            || is_one_of(answer.text("token_type"), &["bearer", "access_token"]))
+        && (is_absent("token_use")
+            || is_one_of(answer.text("token_use"), &["access", "access_token"]))
+        && !is_one_of(answer.text("typ"), &["id", "refresh", "offline", "logout"])
+}
+
+/// Returns `true` if a JWT of this header is an access token: always, or for a lenient reader.
+pub fn is_access_token(header: &Json, is_lenient: bool) -> bool {
+    let typ = header.get("typ").map(|_| header.text("typ").unwrap_or_default());
+    let Some(typ) = typ.map(str::to_ascii_lowercase) else { return is_lenient };
+    let bare = typ.strip_prefix("application/").unwrap_or(&typ);
+    bare == "at+jwt" || (is_lenient && bare == "jwt")
+}
+
+/// Returns `true` if the claims are those of an access token of RFC 9068 for `audience`.
+pub fn is_for(claims: &Json, issuer: &str, audience: &str) -> bool {
+    claims.text("iss") == Some(issuer)
+        && claims.names("aud", audience)
+        && claims.number("exp").is_some()
+        && ["nbf", "iat"]
+            .iter()
+            .all(|name| claims.get(name).is_none_or(|date| matches!(date, Json::Number(_))))
+        && is_in_time(claims)
+        && !is_bound(claims)
+}
+
+/// Returns `true` if it has what RFC 9068 requires besides.
+pub fn is_complete(claims: &Json) -> bool {
+    ["sub", "client_id", "jti"].iter().all(|name| claims.text(name).is_some())
+        && claims.number("iat").is_some()
+        && claims.get("scope").is_none_or(|scope| matches!(scope, Json::Text(_)))
+}
+
+/// Returns `true` if it says that it is another kind of token.
+pub fn is_of_another_kind(claims: &Json) -> bool {
+    is_one_of(claims.text("typ"), &["id", "refresh", "offline", "logout"])
+        || is_one_of(claims.text("token_use"), &["id", "id_token", "refresh", "refresh_token"])
+        || ["at_hash", "c_hash"].iter().any(|name| claims.get(name).is_some())
+}
