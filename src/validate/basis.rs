@@ -12,30 +12,30 @@ pub(super) trait Ground: Send + Sync {
     fn removal(&self) -> &Revocation;
 }
 
-/// A ground, and its version when the token was judged.
+/// A ground, and its version when the token was judged, or none, which always holds.
+///
+/// Equal to any other: what a verdict says does not depend on it.
 #[derive(Clone)]
-pub(super) struct Basis {
-    ground: Arc<dyn Ground>,
-    version: u64,
-}
+pub(super) struct Basis(Option<(Arc<dyn Ground>, u64)>);
 
 impl Basis {
+    pub(super) const NONE: Self = Self(None);
+
     /// Creates the basis of a verdict that is not made yet: `version` was read before.
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
     pub(super) fn new(ground: Arc<dyn Ground>, version: u64) -> Self {
-        Self { ground, version }
+        Self(Some((ground, version)))
     }
 
     pub(super) fn holds(&self, now: SystemTime) -> bool {
-        self.ground.holds(self.version, now)
+        self.0.as_ref().is_none_or(|(ground, version)| ground.holds(*version, now))
     }
 
-    pub(super) fn removal(&self) -> &Revocation {
-        self.ground.removal()
+    pub(super) fn removal(&self) -> Option<&Revocation> {
+        self.0.as_ref().map(|(ground, _)| ground.removal())
     }
 }
 
-/// Equal to any other: what a verdict says does not depend on it.
 impl PartialEq for Basis {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -46,6 +46,6 @@ impl Eq for Basis {}
 
 impl fmt::Debug for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Basis").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Basis").finish_non_exhaustive()
     }
 }

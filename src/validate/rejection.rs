@@ -26,6 +26,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     /// Boxed: few have any, and each rejection is moved through every validator.
     details: Option<Box<Details>>,
+    basis: Basis,
     /// Whether the caller learns no more than that the token is not good.
     terse: bool,
     /// Whether the validator knows the token as its own.
@@ -42,7 +43,6 @@ struct Details {
     params: Vec<(&'static str, String)>,
     /// The description for the log, in place of the one that the caller may see.
     cause: Option<Cow<'static, str>>,
-    basis: Option<Basis>,
 }
 
 /// The kinds of [`Rejection`].
@@ -144,6 +144,7 @@ impl Rejection {
             description: Cow::Borrowed(description),
             retry_after: None,
             details: None,
+            basis: Basis::NONE,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -184,15 +185,14 @@ impl Rejection {
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
     pub(super) fn with_basis(mut self, basis: Basis) -> Self {
         if self.is_cacheable() {
-            self.details.get_or_insert_default().basis = Some(basis);
+            self.basis = basis;
         }
         self
     }
 
     /// Returns `true` if what the rejection rests on has not changed.
     pub(super) fn holds(&self, now: SystemTime) -> bool {
-        let basis = self.details.as_ref().and_then(|details| details.basis.as_ref());
-        basis.is_none_or(|basis| basis.holds(now))
+        self.basis.holds(now)
     }
 
     pub(crate) const fn missing() -> Self {

@@ -15,7 +15,7 @@ pub struct Validated<C = ()> {
     good_until: Option<SystemTime>,
     revocation: Option<Revocation>,
     watch: RevocationWatch,
-    basis: Option<Basis>,
+    basis: Basis,
     /// The verdict before its claims were mapped.
     origin: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -26,7 +26,15 @@ impl<C> Validated<C> {
     pub fn new(principal: Principal, claims: C) -> Self {
         let good_until = principal.expires_at();
         let watch = RevocationWatch::default();
-        Self { principal, claims, good_until, revocation: None, watch, basis: None, origin: None }
+        Self {
+            principal,
+            claims,
+            good_until,
+            revocation: None,
+            watch,
+            basis: Basis::NONE,
+            origin: None,
+        }
     }
 
     /// Sets the instant from which the validator refuses the token, if that is not its expiry:
@@ -54,13 +62,13 @@ impl<C> Validated<C> {
     /// Sets what the verdict rests on.
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
     pub(super) fn with_basis(mut self, basis: Basis) -> Self {
-        self.basis = Some(basis);
+        self.basis = basis;
         self
     }
 
     /// Returns `true` if what the verdict rests on has not changed.
     pub(crate) fn holds(&self, now: SystemTime) -> bool {
-        self.basis.as_ref().is_none_or(|basis| basis.holds(now))
+        self.basis.holds(now)
     }
 
     /// Checks that what the verdict rests on has not changed: otherwise the token must be judged again.
@@ -119,7 +127,7 @@ impl<C> Validated<C> {
 
     /// Returns the token's own revocation, and that of all tokens of its issuer.
     fn revocations(&self) -> impl Iterator<Item = &Revocation> {
-        self.revocation.iter().chain(self.basis.as_ref().map(Basis::removal))
+        self.revocation.iter().chain(self.basis.removal())
     }
 
     /// Waits until the token is revoked, by its validator or by a list above it or with all tokens of

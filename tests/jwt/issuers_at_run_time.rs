@@ -69,10 +69,10 @@ fn both() -> (Web, Issuers) {
     (web, issuers)
 }
 
-/// A good token of the other issuer.
+/// A good token of the other issuer, the same each time.
 fn others() -> String {
     let claims = with(claims(), json!({"iss": OTHER})).to_string();
-    signed(&key_of(OTHER, "k1"), header("ES256", "k1").to_string(), claims)
+    signed(&key_of(OTHER, "e1"), header("EdDSA", "e1").to_string(), claims)
 }
 
 fn cached(issuers: &Issuers) -> (Counted, Cached<Counted>) {
@@ -90,25 +90,26 @@ async fn the_cached_token_of_an_issuer_that_is_removed_is_refused_at_the_next_re
     let (counted, validator) = cached(&issuers);
     let api = Api::over(validator, web);
     for _ in 0..2 {
-        assert_eq!(status(&api, &good("k1")).await, OK);
+        assert_eq!(status(&api, &good("e1")).await, OK);
         assert_eq!(status(&api, &others()).await, OK);
     }
     assert_eq!(counted.judged(), 2, "the second of each is cached");
     assert!(issuers.remove(ISSUER).is_some());
     assert!(issuers.remove(ISSUER).is_none());
-    assert_eq!(status(&api, &good("k1")).await, UNAUTHORIZED);
+    assert_eq!(status(&api, &good("e1")).await, UNAUTHORIZED);
     assert_eq!(counted.judged(), 1);
     assert_eq!(status(&api, &others()).await, OK);
     assert_eq!(counted.judged(), 0, "the verdicts of others stay");
     issuers.insert(api.web.issuer(ISSUER)).unwrap();
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
 }
 
 #[tokio::test]
 async fn a_removal_reaches_the_cache_through_whatever_is_around_the_validator() {
     let (web, issuers) = both();
     let jwts = || JwtValidator::from_issuers(issuers.clone()).with_clock(clock());
-    let elsewhere = || JwtValidator::new(web.issuer("https://x.example")).unwrap();
+    let elsewhere =
+        || JwtValidator::new(web.issuer("https://x.example")).unwrap().with_clock(clock());
     let lists = || Revocations::new().with_clock(clock());
     let apis = [
         Api::over(Cached::new(jwts()), web.clone()),
@@ -122,12 +123,12 @@ async fn a_removal_reaches_the_cache_through_whatever_is_around_the_validator() 
         Api::over(Cached::new(Plain(jwts())), web.clone()),
     ];
     for api in &apis {
-        assert_eq!(status(api, &good("k1")).await, OK);
-        assert_eq!(status(api, &good("k1")).await, OK);
+        assert_eq!(status(api, &good("e1")).await, OK);
+        assert_eq!(status(api, &good("e1")).await, OK);
     }
-    issuers.remove(ISSUER).unwrap();
+    assert!(issuers.remove(ISSUER).is_some());
     for (place, api) in apis.iter().enumerate() {
-        assert_eq!(status(api, &good("k1")).await, UNAUTHORIZED, "{place}");
+        assert_eq!(status(api, &good("e1")).await, UNAUTHORIZED, "{place}");
     }
 }
 
@@ -147,36 +148,36 @@ async fn a_token_is_judged_again_by_the_issuer_that_replaces_its_own() {
     let (web, issuers) = both();
     let (counted, validator) = cached(&issuers);
     let api = Api::over(validator, web);
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
     assert_eq!(status(&api, &others()).await, OK);
     issuers.insert(api.web.issuer(ISSUER).with_audience(["https://elsewhere.example"])).unwrap();
-    assert_eq!(status(&api, &good("k1")).await, UNAUTHORIZED);
+    assert_eq!(status(&api, &good("e1")).await, UNAUTHORIZED);
     counted.judged();
     assert_eq!(status(&api, &others()).await, OK);
     assert_eq!(counted.judged(), 0);
     // What is refused keeps the issuer of before.
     let none = TrustedIssuer::new(ISSUER, api.web.jwks(ISSUER));
     assert!(issuers.insert(none).is_err());
-    assert_eq!(status(&api, &good("k1")).await, UNAUTHORIZED);
+    assert_eq!(status(&api, &good("e1")).await, UNAUTHORIZED);
     issuers.insert(api.web.issuer(ISSUER)).unwrap();
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
 }
 
 #[tokio::test]
 async fn a_cached_refusal_ends_when_the_keys_of_its_issuer_change() {
     let (web, issuers) = both();
     let mut keys = entries(ISSUER);
-    let own = std::mem::replace(&mut keys[0], key_of(OTHER, "k1").jwk("k1"));
+    let own = std::mem::replace(&mut keys[3], key_of(OTHER, "e1").jwk("e1"));
     web.publish(ISSUER, keys.clone());
     let jwks = web.jwks(ISSUER);
     issuers.insert(TrustedIssuer::new(ISSUER, jwks.clone()).with_audience([AUDIENCE])).unwrap();
     let (_, validator) = cached(&issuers);
     let api = Api::over(validator, web.clone());
-    assert_eq!(status(&api, &good("k1")).await, UNAUTHORIZED);
-    keys[0] = own;
+    assert_eq!(status(&api, &good("e1")).await, UNAUTHORIZED);
+    keys[3] = own;
     web.publish(ISSUER, keys);
     jwks.refresh().await.unwrap();
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
 }
 
 #[tokio::test]
@@ -184,10 +185,10 @@ async fn the_first_keys_of_one_issuer_leave_the_verdicts_of_others_cached() {
     let (web, issuers) = both();
     let (counted, validator) = cached(&issuers);
     let api = Api::over(validator, web);
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
     assert_eq!(status(&api, &others()).await, OK);
     assert_eq!(counted.judged(), 2);
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
     assert_eq!(counted.judged(), 0);
 }
 
@@ -198,17 +199,17 @@ async fn a_tenant_that_rotates_its_keys_does_not_flush_the_verdicts_of_others() 
     issuers.insert(TrustedIssuer::new(OTHER, jwks.clone()).with_audience([AUDIENCE])).unwrap();
     let (counted, validator) = cached(&issuers);
     let api = Api::over(validator, web.clone());
-    assert_eq!(status(&api, &good("k1")).await, OK);
+    assert_eq!(status(&api, &good("e1")).await, OK);
     assert_eq!(status(&api, &others()).await, OK);
     assert_eq!(counted.judged(), 2);
     for round in 0..20 {
         let mut keys = entries(OTHER);
         if round % 2 == 0 {
-            keys.remove(0);
+            keys.remove(3);
         }
         web.publish(OTHER, keys);
         jwks.refresh().await.unwrap();
-        assert_eq!(status(&api, &good("k1")).await, OK);
+        assert_eq!(status(&api, &good("e1")).await, OK);
         assert_eq!(counted.judged(), 0, "round {round}");
         let expected = if round % 2 == 0 { UNAUTHORIZED } else { OK };
         assert_eq!(status(&api, &others()).await, expected, "a withdrawn key ends its verdicts");
@@ -230,12 +231,12 @@ async fn a_request_in_flight_ends_when_its_issuer_is_removed_and_goes_on_when_it
         let request = Request::get("/r").header("authorization", format!("Bearer {token}"));
         service.clone().oneshot(request.body(()).unwrap()).await.unwrap().into_body().0.unwrap()
     };
-    let (one, other) = (ask(&good("k1")).await, ask(&others()).await);
+    let (one, other) = (ask(&good("e1")).await, ask(&others()).await);
     let (mut one, mut other) = (pin!(one.ended()), pin!(other.ended()));
     let mut context = Context::from_waker(Waker::noop());
     issuers.insert(web.issuer(ISSUER)).unwrap();
     assert!(one.as_mut().poll(&mut context).is_pending());
-    issuers.remove(OTHER).unwrap();
+    assert!(issuers.remove(OTHER).is_some());
     assert_eq!(other.as_mut().await, TokenEnd::Revoked);
     assert!(one.as_mut().poll(&mut context).is_pending());
 }
@@ -257,7 +258,7 @@ async fn a_resolver_is_asked_for_unknown_issuers_alone_and_never_twice_for_one_t
     };
     let (_, validator) = cached(&issuers);
     let api = Api::over(validator, web.clone());
-    for kid in ["k1", "e1", "k1"] {
+    for kid in ["e1", "k1", "e1"] {
         assert_eq!(status(&api, &good(kid)).await, OK);
     }
     assert_eq!(asked.swap(0, Ordering::Relaxed), 1);
@@ -268,8 +269,8 @@ async fn a_resolver_is_asked_for_unknown_issuers_alone_and_never_twice_for_one_t
     assert_eq!(asked.swap(0, Ordering::Relaxed), 100);
     assert!(web.asked().iter().all(|url| *url == format!("{ISSUER}/jwks")), "{:?}", web.asked());
     assert_eq!(format!("{issuers:?}"), "Issuers { known: 1, .. }");
-    issuers.remove(ISSUER).unwrap();
-    assert_eq!(status(&api, &good("k1")).await, OK, "the resolver still knows it");
+    assert!(issuers.remove(ISSUER).is_some());
+    assert_eq!(status(&api, &good("e1")).await, OK, "the resolver still knows it");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
@@ -313,7 +314,7 @@ async fn a_resolver_of_every_name_takes_bounded_memory() {
     assert_eq!(judge(10_000).await.kind(), RejectionKind::Unavailable);
     assert_eq!(judge(0).await.kind(), RejectionKind::Invalid);
     assert_eq!(format!("{issuers:?}"), "Issuers { known: 10000, .. }");
-    issuers.remove("https://7.example").unwrap();
+    assert!(issuers.remove("https://7.example").is_some());
     assert_eq!(judge(10_000).await.kind(), RejectionKind::Invalid);
 }
 
@@ -328,7 +329,7 @@ fn a_validator_of_issuers_gets_no_issuer_beside_them() {
     let secret = Jwks::from_secret(Algorithm::Hs256, "0123456789abcdef0123456789abcdef").unwrap();
     let secret = TrustedIssuer::new(OTHER, secret).with_audience([AUDIENCE]);
     assert!(issuers.insert(secret.clone()).is_err(), "a secret beside public keys");
-    issuers.remove(ISSUER).unwrap();
+    assert!(issuers.remove(ISSUER).is_some());
     issuers.insert(secret).unwrap();
 }
 

@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
     fmt,
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,10 +28,12 @@ use std::{
 /// How many issuers of a resolver are kept.
 const MAX_RESOLVED: usize = 10_000;
 
+/// The parts of a table. A change copies one of them.
+const PARTS: u64 = 64;
+
 /// Issuers that come and go at run time, for [`JwtValidator::from_issuers`](super::JwtValidator::from_issuers).
 ///
-/// 1. A look-up takes no lock, and as long for one issuer as for many. An insertion or removal copies
-///    the table of names.
+/// 1. A look-up takes no lock, and as long for many issuers as for one.
 /// 2. A change concerns the next request: the cached tokens of an issuer that was
 ///    [removed](Self::remove) are refused, those of one that was [replaced](Self::insert) are judged
 ///    again, and those of others stay cached.
@@ -71,9 +74,12 @@ struct Shared {
     resolver: Option<Box<Resolver>>,
 }
 
-#[derive(Clone, Default)]
+type Part = HashMap<Arc<str>, Arc<KnownIssuer>>;
+
+#[derive(Clone)]
 struct Table {
-    known: HashMap<Arc<str>, Arc<KnownIssuer>>,
+    known: Vec<Arc<Part>>,
+    hasher: RandomState,
     /// Those of them whose identifier is a template.
     templates: Vec<Arc<KnownIssuer>>,
     /// The one of them whose tokens may lack `iss`.
@@ -183,7 +189,7 @@ impl Issuers {
     }
 
     pub(super) fn has(&self, identifier: &str) -> bool {
-        self.shared.table.load().known.contains_key(identifier)
+        self.shared.table.load().get(identifier).is_some()
     }
 
     /// Returns the issuer of a token.
@@ -244,7 +250,8 @@ impl Issuers {
     ) -> Result<Arc<KnownIssuer>, ConfigError> {
         let mut table = self.table();
         let replaced = table.take(&issuer.identifier);
-        issuer.check(table.any(), table.unnamed.as_ref().map(|known| &known.issuer))?;
+        // All have keys of one kind, so one stands for all.
+        issuer.check(table.iter().next(), table.unnamed.as_ref().map(|known| &known.issuer))?;
         let known = Arc::new(KnownIssuer {
             issuer,
             headers: KnownHeaders::default(),
@@ -270,17 +277,30 @@ impl Issuers {
     #[cold]
     fn of_nobody(&self, claims: &Claims<'_>) -> Rejection {
         let table = self.shared.table.load();
-        let mut names: Vec<_> = table.known.keys().map(AsRef::as_ref).take(5).collect();
+        let mut names: Vec<_> = table.iter().map(|issuer| &*issuer.identifier).take(5).collect();
         names.sort_unstable();
         let iss = claims.iss().ok().flatten();
         mismatch("iss", listed(names.into_iter()), shown(iss)).foreign()
     }
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            known: (0..PARTS).map(|_| Arc::default()).collect(),
+            hasher: RandomState::new(),
+            templates: Vec::new(),
+            unnamed: None,
+            resolved: 0,
+            removals: 0,
+        }
+    }
+}
+
 impl Table {
     /// Returns the issuer that `iss` names. The text of a template names none.
     fn find(&self, iss: &str) -> Option<&Arc<KnownIssuer>> {
-        let known = self.known.get(iss).filter(|known| known.issuer.template.is_none());
+        let known = self.get(iss).filter(|known| known.issuer.template.is_none());
         known.or_else(|| {
             self.templates.iter().find(|known| {
                 let template = known.issuer.template.as_ref();
@@ -289,9 +309,21 @@ impl Table {
         })
     }
 
-    /// Returns one of the issuers, all of which have keys of one kind.
-    fn any(&self) -> Option<&TrustedIssuer> {
-        self.known.values().next().map(|known| &known.issuer)
+    fn place(&self, identifier: &str) -> usize {
+        usize::try_from(self.hasher.hash_one(identifier) % PARTS).unwrap_or_default()
+    }
+
+    fn get(&self, identifier: &str) -> Option<&Arc<KnownIssuer>> {
+        self.known.get(self.place(identifier))?.get(identifier)
+    }
+
+    fn part(&mut self, identifier: &str) -> Option<&mut Part> {
+        let place = self.place(identifier);
+        self.known.get_mut(place).map(Arc::make_mut)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &TrustedIssuer> {
+        self.known.iter().flat_map(|part| part.values()).map(|known| &known.issuer)
     }
 
     fn put(&mut self, known: Arc<KnownIssuer>) {
@@ -303,11 +335,13 @@ impl Table {
             self.unnamed = Some(known.clone());
         }
         self.resolved += usize::from(known.is_resolved);
-        self.known.insert(identifier.clone(), known.clone());
+        if let Some(part) = self.part(identifier) {
+            part.insert(identifier.clone(), known.clone());
+        }
     }
 
     fn take(&mut self, identifier: &str) -> Option<Arc<KnownIssuer>> {
-        let known = self.known.remove(identifier)?;
+        let known = self.part(identifier)?.remove(identifier)?;
         self.templates.retain(|other| !Arc::ptr_eq(other, &known));
         self.unnamed.take_if(|other| Arc::ptr_eq(other, &known));
         self.resolved = self.resolved.saturating_sub(known.is_resolved.into());
@@ -318,7 +352,7 @@ impl Table {
 /// Shows the number of issuers.
 impl fmt::Debug for Issuers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = self.shared.table.load().known.len();
+        let known: usize = self.shared.table.load().known.iter().map(|part| part.len()).sum();
         f.debug_struct("Issuers").field("known", &known).finish_non_exhaustive()
     }
 }
