@@ -47,6 +47,8 @@ use std::{
 /// 5. In a [`first_of`](super::first_of) the verdict on a token that names one of these issuers is
 ///    final. The next validator judges the others.
 ///
+/// Issuers that come and go at run time are in [`Issuers`].
+///
 /// A clone shares the keys. Each validation verifies the signature: stack the validator under a
 /// [`Cached`](super::Cached).
 ///
