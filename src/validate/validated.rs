@@ -66,14 +66,9 @@ impl<C> Validated<C> {
         self
     }
 
-    /// Returns `true` if what the verdict rests on has not changed.
-    pub(crate) fn holds(&self, now: SystemTime) -> bool {
-        self.basis.holds(now)
-    }
-
     /// Checks that what the verdict rests on has not changed: otherwise the token must be judged again.
-    pub(super) fn check_basis(&self, now: SystemTime) -> Result<(), Rejection> {
-        match self.holds(now) {
+    pub(crate) fn check_basis(&self, now: SystemTime) -> Result<(), Rejection> {
+        match self.basis.holds(now) {
             true => Ok(()),
             false => {
                 let text = "the issuer of the access token, or its keys, changed";

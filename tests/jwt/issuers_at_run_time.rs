@@ -120,7 +120,7 @@ async fn a_removal_reaches_the_cache_through_whatever_is_around_the_validator() 
         Api::over(Revocable::new(Cached::new(jwts()), lists()), web.clone()),
         Api::over(Cached::new(Revocable::new(jwts(), lists())), web.clone()),
         // A validator of the user's, which says nothing about caches.
-        Api::over(Cached::new(Plain(jwts())), web.clone()),
+        Api::over(Cached::new(Plain(jwts())).with_clock(clock()), web.clone()),
     ];
     for api in &apis {
         assert_eq!(status(api, &good("e1")).await, OK);

@@ -103,7 +103,7 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
             Poll::Ready(verdict) => {
                 // A shared validation may have begun before its issuer or its keys changed.
                 let now = self.settings.clock.wall();
-                self.has_waited = verdict.as_ref().is_ok_and(|validated| !validated.holds(now));
+                self.has_waited = verdict.as_ref().is_ok_and(|good| good.check_basis(now).is_err());
                 self.verdict = verdict;
             }
             Poll::Pending => match &mut self.deadline {

@@ -100,10 +100,13 @@ pub(super) struct KnownIssuer {
 
 impl Ground for KnownIssuer {
     fn holds(&self, version: u64, now: SystemTime) -> bool {
+        if !self.is_current.load(Ordering::Acquire) {
+            return false;
+        }
         let keys = &self.issuer.keys;
         // Hits alone may keep a token good for long, while its key is withdrawn.
         keys.refresh_if_due(now);
-        self.is_current.load(Ordering::Acquire) && keys.generation() == version
+        keys.generation() == version
     }
 
     fn removal(&self) -> &Revocation {
