@@ -3,6 +3,7 @@
 //! **In**: a token, and the head of the request that presents it. **Out**: the token's principal and claims, or a rejection.
 //! **Uses** `vocabulary`, `observe`, `jose` and `back_channel`.
 
+mod basis;
 mod cached;
 mod chain;
 mod claims;
@@ -40,7 +41,7 @@ pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[doc(hidden)]
 pub use jwt::JwtFuture;
 #[cfg(feature = "jwt")]
-pub use jwt::{JwtValidator, TrustedIssuer, issued_by};
+pub use jwt::{Issuers, JwtValidator, TrustedIssuer, issued_by};
 pub use principal::{Actor, Principal};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
