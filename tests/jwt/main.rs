@@ -36,5 +36,6 @@ mod minted;
 mod named_keys;
 mod odd_tokens;
 mod properties;
+mod providers;
 mod revoked_jwts;
 mod who_holds;
