@@ -40,7 +40,8 @@
 //! | test all of this without waiting | [`testing`](crate::testing) |
 //!
 //! Recipes: [Relatel](relatel), [Firmafon](firmafon), [a platform with a log-in
-//! endpoint](login_platform), [Relatics on Keycloak](relatics).
+//! endpoint](login_platform), [Relatics on Keycloak](relatics). [Tokens of each provider](providers),
+//! from Auth0 to Zitadel.
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
 //! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
@@ -62,6 +63,43 @@ pub mod odd_tokens {}
 pub mod outages {}
 #[doc = include_str!("../docs/guide/placement.md")]
 pub mod placement {}
+#[doc = include_str!("../docs/guide/providers.md")]
+pub mod providers {
+    #[doc = include_str!("../docs/guide/providers/adfs.md")]
+    pub mod adfs {}
+    #[doc = include_str!("../docs/guide/providers/auth0.md")]
+    pub mod auth0 {}
+    #[doc = include_str!("../docs/guide/providers/authentik.md")]
+    pub mod authentik {}
+    #[doc = include_str!("../docs/guide/providers/b2c.md")]
+    pub mod b2c {}
+    #[doc = include_str!("../docs/guide/providers/cognito.md")]
+    pub mod cognito {}
+    #[doc = include_str!("../docs/guide/providers/dex.md")]
+    pub mod dex {}
+    #[doc = include_str!("../docs/guide/providers/duende.md")]
+    pub mod duende {}
+    #[doc = include_str!("../docs/guide/providers/entra.md")]
+    pub mod entra {}
+    #[doc = include_str!("../docs/guide/providers/fusionauth.md")]
+    pub mod fusionauth {}
+    #[doc = include_str!("../docs/guide/providers/github_actions.md")]
+    pub mod github_actions {}
+    #[doc = include_str!("../docs/guide/providers/gitlab.md")]
+    pub mod gitlab {}
+    #[doc = include_str!("../docs/guide/providers/google.md")]
+    pub mod google {}
+    #[doc = include_str!("../docs/guide/providers/hydra.md")]
+    pub mod hydra {}
+    #[doc = include_str!("../docs/guide/providers/keycloak.md")]
+    pub mod keycloak {}
+    #[doc = include_str!("../docs/guide/providers/kubernetes.md")]
+    pub mod kubernetes {}
+    #[doc = include_str!("../docs/guide/providers/okta.md")]
+    pub mod okta {}
+    #[doc = include_str!("../docs/guide/providers/zitadel.md")]
+    pub mod zitadel {}
+}
 #[doc = include_str!("../docs/guide/refused.md")]
 pub mod refused {}
 #[doc = include_str!("../docs/guide/relatel.md")]

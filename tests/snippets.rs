@@ -8,8 +8,11 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn each_snippet_compiles_with_exactly_what_the_lines_above_it_add() {
-    let guides = fs::read_dir(Path::new(ROOT).join("docs/guide")).unwrap();
+    let folders = ["docs/guide", "docs/guide/providers"];
+    let guides =
+        folders.iter().flat_map(|folder| fs::read_dir(Path::new(ROOT).join(folder)).unwrap());
     let mut documents: Vec<_> = guides.map(|entry| entry.unwrap().path()).collect();
+    documents.retain(|path| path.is_file());
     documents.push(Path::new(ROOT).join("README.md"));
 
     // Snippets under the same lines share a package, so that their dependencies are checked once.

@@ -43,8 +43,10 @@ fn whatever_the_readme_the_guides_and_the_changelog_name_exists() {
 }
 
 fn documents(root: &Path) -> Vec<std::path::PathBuf> {
-    let guides = fs::read_dir(root.join("docs/guide")).unwrap();
+    let folders = ["docs/guide", "docs/guide/providers"];
+    let guides = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
     let mut all: Vec<_> = guides.map(|entry| entry.unwrap().path()).collect();
+    all.retain(|path| path.is_file());
     all.extend([root.join("README.md"), root.join("CHANGELOG.md"), root.join("src/guide.rs")]);
     all
 }

@@ -37,6 +37,7 @@ mod minted;
 mod named_keys;
 mod odd_tokens;
 mod properties;
+mod providers;
 mod revoked_jwts;
 mod tenants;
 mod who_holds;
