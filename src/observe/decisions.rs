@@ -1,6 +1,11 @@
 //! Decisions of the server layers.
 
-use super::{Outcome, facade::event, metrics};
+use super::{
+    Outcome, Repeats,
+    facade::{enabled, event},
+    metrics,
+};
+use std::time::Instant;
 
 /// Counts and logs one decision of a [`RequireToken`](crate::server::RequireToken).
 ///
@@ -33,6 +38,31 @@ pub(crate) fn decided(
     } else {
         checked!(DEBUG);
     }
+}
+
+/// Logs a refusal where operators look, unless `repeats` has one for the same reason of a short time
+/// ago. `description` may be any text; `plain` makes it fit for one line.
+#[cold]
+pub(crate) fn refused(
+    reason: &'static str,
+    description: &str,
+    plain: impl FnOnce(&str) -> String,
+    repeats: &Repeats,
+    now: impl FnOnce() -> Instant,
+) {
+    // These are logged as errors, each of them.
+    if reason == "internal" || !enabled!(target: "tower_oauth2::server", tracing::Level::INFO) {
+        return;
+    }
+    let Some(suppressed) = repeats.next(reason, description, now()) else { return };
+    event!(
+        target: "tower_oauth2::server",
+        tracing::Level::INFO,
+        reason,
+        suppressed,
+        description = plain(description).as_str(),
+        "access token refused"
+    );
 }
 
 /// Logs that an authorization server does not answer introspection requests. The text is fit for one

@@ -214,6 +214,64 @@ async fn a_layer_that_is_missing_is_an_error_in_the_log_and_a_bad_token_is_none(
 }
 
 #[tokio::test]
+async fn the_first_refusal_for_each_reason_is_logged_for_operators_and_then_one_in_a_while() {
+    use tower::{Layer, ServiceExt};
+    use tower_oauth2::{
+        server::RequireToken,
+        testing::ManualClock,
+        validate::{Principal, Rejection, Validated},
+    };
+    // The token says what is wrong with it.
+    let validator = async |token: AccessToken| match token.expose().split_once('-') {
+        Some((claim, found)) => {
+            Err(Rejection::invalid(format!("{claim}: expected 'a', found '{found}'")))
+        }
+        None => Ok(Validated::from(Principal::new("alice"))),
+    };
+    let inner = service_fn(async |_: Request<Body>| {
+        Ok::<_, io::Error>(http::Response::new(Body::default()))
+    });
+    let clock = ManualClock::new();
+    let layer = RequireToken::new("api", validator).unwrap().with_clock(clock.clock());
+    let present = async |token: &str| {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::default()).unwrap();
+        layer.clone().layer(inner).oneshot(request).await.unwrap().status()
+    };
+    let (_, log) = traced(async {
+        for token in ["aud-b", "aud-c", "good", "iss-b", "aud-d", "aud-e"] {
+            present(token).await;
+        }
+        clock.advance(seconds(9));
+        present("aud-f").await;
+        clock.advance(seconds(1));
+        present("aud-g").await;
+        present("aud-h").await;
+        clock.advance(seconds(10));
+        present("aud-i").await;
+        present("iss-c").await;
+    })
+    .await;
+    let refused: Vec<_> =
+        log.lines().filter(|line| line.contains("access token refused")).collect();
+    let expected =
+        [("aud", "b", 0), ("iss", "b", 0), ("aud", "g", 4), ("aud", "i", 1), ("iss", "c", 0)];
+    assert_eq!(refused.len(), expected.len(), "{log}");
+    for (line, (claim, found, suppressed)) in refused.iter().zip(expected) {
+        let end = format!(
+            "INFO tower_oauth2::server: access token refused reason=\"invalid\" \
+             suppressed={suppressed} description=\"{claim}: expected 'a', found '{found}'\""
+        );
+        assert!(line.ends_with(&end), "{line} does not end in {end}");
+    }
+    assert_eq!(
+        log.matches("DEBUG tower_oauth2::server: access token checked").count(),
+        11,
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_secret_is_told_whoever_repeats_it() {
     // The transport fails with everything that it was sent.
     let echoing = service_fn(async |request: Request<Body>| {
@@ -278,6 +336,7 @@ fn the_guide_lists_every_metric_and_target() {
         "tower_oauth2.fetch",
         "tower_oauth2::client",
         "tower_oauth2::server",
+        "`access token refused`",
     ] {
         assert!(page.contains(name), "{name}");
     }

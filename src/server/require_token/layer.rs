@@ -355,7 +355,7 @@ impl<V> RequireToken<V> {
     /// [`BufferForm`](crate::server::BufferForm) is above this layer, and takes a
     /// [hook](crate::server::BufferForm::with_audit) for its own refusals.
     pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
+        self.change(|settings| settings.recorder.auditor = Some(Auditor::new(hook)))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -3,12 +3,12 @@
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
 use super::{
-    audit::{self, Auditor, TokenDetails},
+    audit::{Recorder, TokenDetails},
     extract::ExtractError,
     grpc,
     settings::Settings,
 };
-use crate::{RequestHead, observe::Outcome, server::uncached, validate::Rejection};
+use crate::{Clock, RequestHead, observe::Outcome, server::uncached, validate::Rejection};
 use http::{HeaderMap, Response};
 
 /// A decision against a request.
@@ -30,7 +30,7 @@ impl Refusal<'_> {
         head: RequestHead<'_>,
     ) -> Response<R> {
         let Self { mut rejection, token } = self;
-        audit::record(settings.auditor.as_ref(), Outcome::Rejected, Some(&rejection), token);
+        settings.record(Outcome::Rejected, Some(&rejection), token);
         let mut response = response(settings.challenges.headers(&rejection), &rejection);
         rejection.set_terse(settings.challenges.settings().terse);
         if settings.speaks_grpc
@@ -52,12 +52,13 @@ impl<'s> From<ExtractError<'s>> for Refusal<'s> {
 /// Refuses a request without the settings of a [`RequireToken`](crate::server::RequireToken): the
 /// response has no challenge, and no audit hook sees it.
 pub(in crate::server) fn without_settings<R: Default>(rejection: Rejection) -> Response<R> {
-    audited(None, rejection)
+    audited(&Recorder::default(), rejection)
 }
 
 /// As [`without_settings`], with an audit hook.
-pub(super) fn audited<R: Default>(auditor: Option<&Auditor>, rejection: Rejection) -> Response<R> {
-    audit::record(auditor, Outcome::Rejected, Some(&rejection), TokenDetails::default());
+pub(super) fn audited<R: Default>(recorder: &Recorder, rejection: Rejection) -> Response<R> {
+    let token = TokenDetails::default();
+    recorder.record(&Clock::system(), Outcome::Rejected, Some(&rejection), token);
     let mut response = response(uncached::headers(), &rejection);
     response.extensions_mut().insert(rejection);
     response

@@ -1,12 +1,12 @@
 //! What holds for every request of one layer.
 
 use super::{
-    audit::{Auditor, TokenId},
+    audit::{Recorder, TokenDetails, TokenId},
     challenges::Challenges,
     extract::Sources,
     strip::Strip,
 };
-use crate::{Clock, ConfigError, TokenLocation};
+use crate::{Clock, ConfigError, TokenLocation, observe::Outcome, validate::Rejection};
 use std::time::Duration;
 
 /// What the layer does with a request that has no good token.
@@ -31,7 +31,7 @@ pub(super) struct Settings {
     pub(super) speaks_grpc: bool,
     pub(super) timeout: Duration,
     pub(super) clock: Clock,
-    pub(super) auditor: Option<Auditor>,
+    pub(super) recorder: Recorder,
 }
 
 impl Settings {
@@ -45,12 +45,22 @@ impl Settings {
             speaks_grpc: true,
             timeout: Duration::from_secs(10),
             clock,
-            auditor: None,
+            recorder: Recorder::default(),
         })
+    }
+
+    /// Records a decision with metrics, tracing and the audit hook.
+    pub(super) fn record(
+        &self,
+        outcome: Outcome,
+        rejection: Option<&Rejection>,
+        token: TokenDetails<'_>,
+    ) {
+        self.recorder.record(&self.clock, outcome, rejection, token);
     }
 
     /// Returns the fingerprint of `token`, if there is an audit hook to give it to.
     pub(super) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
-        self.auditor.as_ref().map(|auditor| auditor.token_id(token))
+        self.recorder.auditor.as_ref().map(|auditor| auditor.token_id(token))
     }
 }
