@@ -1,20 +1,17 @@
 //! Decisions of the server layers.
 
-use super::{
-    Outcome, Repeats,
-    facade::{enabled, event},
-    metrics,
-};
-use std::time::Instant;
+use super::{Outcome, facade::event, metrics};
 
 /// Counts and logs one decision of a [`RequireToken`](crate::server::RequireToken).
 ///
-/// `reason` is the kind of a refusal, `source` the place of the token. `description` is fit for one
-/// line, and is called only where it is logged.
+/// `reason` is the kind of a refusal, `source` the place of the token. `suppressed` is that of
+/// [`Repeats`](super::Repeats). `description` is fit for one line, and is called only where it is
+/// logged.
 pub(crate) fn decided(
     outcome: Outcome,
     reason: Option<&'static str>,
     source: Option<&'static str>,
+    suppressed: Option<u64>,
     description: impl FnOnce() -> String,
 ) {
     let (reason, source) = (reason.unwrap_or("none"), source.unwrap_or("none"));
@@ -27,6 +24,7 @@ pub(crate) fn decided(
                 outcome = outcome.as_str(),
                 reason,
                 source,
+                suppressed,
                 description = description().as_str(),
                 "access token checked"
             );
@@ -35,34 +33,11 @@ pub(crate) fn decided(
     // A layer is missing or in the wrong place, or a validator is broken: no request will pass.
     if reason == "internal" {
         checked!(ERROR);
+    } else if suppressed.is_some() {
+        checked!(INFO);
     } else {
         checked!(DEBUG);
     }
-}
-
-/// Logs a refusal where operators look, unless `repeats` has one for the same reason of a short time
-/// ago. `description` may be any text; `plain` makes it fit for one line.
-#[cold]
-pub(crate) fn refused(
-    reason: &'static str,
-    description: &str,
-    plain: impl FnOnce(&str) -> String,
-    repeats: &Repeats,
-    now: impl FnOnce() -> Instant,
-) {
-    // These are logged as errors, each of them.
-    if reason == "internal" || !enabled!(target: "tower_oauth2::server", tracing::Level::INFO) {
-        return;
-    }
-    let Some(suppressed) = repeats.next(reason, description, now()) else { return };
-    event!(
-        target: "tower_oauth2::server",
-        tracing::Level::INFO,
-        reason,
-        suppressed,
-        description = plain(description).as_str(),
-        "access token refused"
-    );
 }
 
 /// Logs that an authorization server does not answer introspection requests. The text is fit for one

@@ -28,7 +28,7 @@ use absent::metrics;
 #[cfg(not(feature = "tracing"))]
 use absent::tracing as facade;
 #[cfg(feature = "server")]
-pub(crate) use decisions::{decided, not_introspected, refused};
+pub(crate) use decisions::{decided, not_introspected};
 pub(crate) use facade::{Instrument, Span};
 #[cfg(feature = "server")]
 pub(crate) use repeats::Repeats;

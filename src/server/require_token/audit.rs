@@ -90,18 +90,17 @@ impl Recorder {
         rejection: Option<&Rejection>,
         token: TokenDetails<'_>,
     ) {
-        let (kind, description) =
-            rejection.map(|rejection| (rejection.kind(), rejection.description())).unzip();
-        let (reason, text) = (kind.map(RejectionKind::as_str), description.unwrap_or_default());
+        let text = rejection.map_or("", Rejection::description);
+        let reason = rejection.map(|rejection| rejection.kind().as_str());
+        let suppressed = reason
+            .filter(|reason| *reason != "internal")
+            .and_then(|reason| self.repeats.next(reason, text, || clock.monotonic()));
         let source = token.location.map(TokenLocation::kind);
-        observe::decided(outcome, reason, source, || scrub::description(text));
-        if let Some(reason) = reason {
-            observe::refused(reason, text, scrub::description, &self.repeats, || clock.monotonic());
-        }
+        observe::decided(outcome, reason, source, suppressed, || scrub::description(text));
         if let Some(auditor) = &self.auditor {
             (auditor.hook)(&AuditEvent {
                 allowed: outcome != Outcome::Rejected,
-                rejection: kind,
+                rejection: rejection.map(Rejection::kind),
                 description: text,
                 location: token.location,
                 principal: token.principal,

@@ -154,7 +154,7 @@ fn admit<B, C: Send + Sync + 'static>(
 ) {
     let (location, principal) = (settings.sources.location(index), validated.principal());
     let token = TokenDetails { location: Some(location), id, principal: Some(principal) };
-    settings.record(Outcome::Accepted, None, token);
+    settings.recorder.record(&settings.clock, Outcome::Accepted, None, token);
     let authenticated = Authenticated::new(validated, index, id, settings.clone());
     request.extensions_mut().insert(authenticated);
 }
@@ -165,7 +165,7 @@ fn admit_anonymous<B>(
     rejection: Option<&Rejection>,
     token: TokenDetails<'_>,
 ) {
-    settings.record(Outcome::Anonymous, rejection, token);
+    settings.recorder.record(&settings.clock, Outcome::Anonymous, rejection, token);
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 

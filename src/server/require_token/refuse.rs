@@ -30,7 +30,7 @@ impl Refusal<'_> {
         head: RequestHead<'_>,
     ) -> Response<R> {
         let Self { mut rejection, token } = self;
-        settings.record(Outcome::Rejected, Some(&rejection), token);
+        settings.recorder.record(&settings.clock, Outcome::Rejected, Some(&rejection), token);
         let mut response = response(settings.challenges.headers(&rejection), &rejection);
         rejection.set_terse(settings.challenges.settings().terse);
         if settings.speaks_grpc

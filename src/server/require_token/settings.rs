@@ -1,12 +1,12 @@
 //! What holds for every request of one layer.
 
 use super::{
-    audit::{Recorder, TokenDetails, TokenId},
+    audit::{Recorder, TokenId},
     challenges::Challenges,
     extract::Sources,
     strip::Strip,
 };
-use crate::{Clock, ConfigError, TokenLocation, observe::Outcome, validate::Rejection};
+use crate::{Clock, ConfigError, TokenLocation};
 use std::time::Duration;
 
 /// What the layer does with a request that has no good token.
@@ -47,16 +47,6 @@ impl Settings {
             clock,
             recorder: Recorder::default(),
         })
-    }
-
-    /// Records a decision with metrics, tracing and the audit hook.
-    pub(super) fn record(
-        &self,
-        outcome: Outcome,
-        rejection: Option<&Rejection>,
-        token: TokenDetails<'_>,
-    ) {
-        self.recorder.record(&self.clock, outcome, rejection, token);
     }
 
     /// Returns the fingerprint of `token`, if there is an audit hook to give it to.
