@@ -220,7 +220,8 @@ impl Given {
         }
         self.misplaced()?;
         let holder = &arguments.holder;
-        if !judged && !(holder.client_ids.is_empty() && holder.role_claims.is_empty()) {
+        let names_holders = !holder.client_ids.is_empty() || !holder.role_claims.is_empty();
+        if names_holders && !judged {
             let why = "and --role-claim go with --issuer or --introspect";
             return Err(wrong("--allow-client-id", why));
         }
