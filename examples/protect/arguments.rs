@@ -37,8 +37,9 @@ Who judges them; one of these at least, several are asked in this order:
       [--lenient]                           of servers without RFC 9068
   --introspect URL --client-id ID --client-secret SECRET
       [--audience AUD]...                   the authorization server is asked (RFC 7662)
-An --audience, --jwks or --lenient is for the --issuer (or --introspect) before it; what comes before
-the first is for each that has none of its own. Introspection without one takes any that is named.
+An --audience, --jwks or --lenient is for the --issuer (or --introspect) before it; what comes
+before the first is for each that has none of its own. Introspection without an audience of its own
+takes each that is named.
 
 What else is asked for, and what refusals say:
   --scope SCOPE          every call needs it; may be repeated
