@@ -156,6 +156,9 @@ impl Issuers {
     /// Inserts `issuer`, in place of the one of the same identifier. Cached tokens of that one are judged
     /// again by the new settings and keys at the next request; streams that run go on.
     ///
+    /// An issuer goes before a [template](TrustedIssuer::from_template) that it fits. Tokens of it that the
+    /// template accepted before stay cached for their time.
+    ///
     /// # Errors
     ///
     /// When the issuer has no audience and does not allow tokens without one, when its settings
