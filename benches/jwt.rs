@@ -14,6 +14,7 @@ use support::{
     jwt::Subject,
     run_batches,
     server::{Body, Inner, request},
+    target,
 };
 use tower::Layer;
 use tower_oauth2::{Algorithm, server::RequireToken};
@@ -33,6 +34,7 @@ fn measure(algorithm: Algorithm) {
     let (ok, unauthorized) = (status(StatusCode::OK), status(StatusCode::UNAUTHORIZED));
     let first = RequireToken::new("api", subject.validator()).unwrap();
     let seen = RequireToken::new("api", subject.cached()).unwrap();
+    let many = RequireToken::new("api", subject.cached_among_many()).unwrap();
     let Subject { good, expired, forged, raw, .. } = &subject;
     let rows = run_batches(
         &format!("jwt/{algorithm}, a token of {} bytes", good.len() - "Bearer ".len()),
@@ -44,6 +46,7 @@ fn measure(algorithm: Algorithm) {
             Case::new("seen before", seen.layer(Inner), || request(Some(good)), ok),
             Case::new("raw, bad signature", raw.clone(), || request(Some(forged)), unauthorized),
             Case::new("bad signature", first.layer(Inner), || request(Some(forged)), unauthorized),
+            Case::new("seen, 1,000 issuers", many.layer(Inner), || request(Some(good)), ok),
             Case::new("expired", first.layer(Inner), || request(Some(expired)), unauthorized),
         ],
     );
@@ -54,6 +57,8 @@ fn measure(algorithm: Algorithm) {
         delta(2) / delta(1),
         delta(1) / delta(3),
         delta(5) / delta(4),
-        delta(1) / delta(6),
+        delta(1) / delta(7),
     );
+    let ratio = delta(6) / delta(3);
+    target("time of a hit with 1,000 issuers, in those of a hit with 1", ratio, 1.1);
 }

@@ -44,7 +44,7 @@
 //! from Auth0 to Zitadel.
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
-//! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [the order of layers](layer_order), [testing your own service](testing), [metrics and
+//! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/firmafon.md")]
@@ -100,6 +100,8 @@ pub mod providers {
     #[doc = include_str!("../docs/guide/providers/zitadel.md")]
     pub mod zitadel {}
 }
+#[doc = include_str!("../docs/guide/refused.md")]
+pub mod refused {}
 #[doc = include_str!("../docs/guide/relatel.md")]
 pub mod relatel {}
 #[doc = include_str!("../docs/guide/relatics.md")]

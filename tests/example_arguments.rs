@@ -108,13 +108,79 @@ fn what_belongs_together_comes_in_any_order() {
                 --scope write --client-id rs --optional --terse --realm r --resource https://a/b \
                 --without-grpc";
     let arguments = read(protect::parse, line).unwrap();
-    let issuer = arguments.issuer.unwrap();
+    let [issuer] = arguments.issuers.as_slice() else { panic!("{:?}", arguments.issuers) };
     assert!(issuer.lenient);
     assert_eq!(issuer.jwks.as_deref(), Some("http://127.0.0.1/jwks"));
-    assert_eq!(arguments.audience, ["one", "two"]);
-    assert_eq!(arguments.introspection.unwrap().client_id, "rs");
+    assert_eq!(issuer.audience, ["one", "two"]);
+    let introspection = arguments.introspection.unwrap();
+    assert_eq!(introspection.client_id, "rs");
+    assert!(introspection.audience.starts_with(&issuer.audience));
     assert_eq!(arguments.scopes.as_str(), "read write");
     assert!(arguments.optional && arguments.terse && arguments.without_grpc);
+}
+
+#[test]
+fn each_issuer_of_protect_has_its_own_audience_or_that_of_all() {
+    let line = "--audience all --issuer https://a --audience one --audience two --lenient \
+                --issuer https://b --jwks https://b/jwks --issuer https://c --audience three \
+                --introspect https://d --audience four --client-id rs --client-secret s";
+    let arguments = read(protect::parse, line).unwrap();
+    let [a, b, c] = arguments.issuers.as_slice() else { panic!("{:?}", arguments.issuers) };
+    assert_eq!((a.audience.join(" ").as_str(), a.lenient, &a.jwks), ("one two", true, &None));
+    assert_eq!((b.audience.join(" ").as_str(), b.lenient), ("all", false));
+    assert_eq!((b.jwks.as_deref(), &c.jwks), (Some("https://b/jwks"), &None));
+    assert_eq!(c.audience, ["three"]);
+    assert_eq!(arguments.introspection.unwrap().audience, ["four"]);
+}
+
+#[test]
+fn introspection_of_protect_takes_no_audience_that_is_not_named() {
+    let asked = "--introspect https://d --client-id rs --client-secret s";
+    for line in ["--issuer https://a --audience one", "--audience one"] {
+        let arguments = read(protect::parse, &format!("{line} {asked}")).unwrap();
+        let audience = arguments.introspection.unwrap().audience;
+        assert!(!audience.is_empty() && audience.iter().all(|one| one == "one"), "{audience:?}");
+    }
+}
+
+#[test]
+fn protect_reads_roles_clients_and_more_places() {
+    let line = "--issuer https://a --audience x --role admin --role auditor \
+                --role-claim /realm_access/roles --allow-client-id web --allow-client-id cli \
+                --allow-plain-http --accept password=token,password=,websocket=b.,websocket-pair=t";
+    let arguments = read(protect::parse, line).unwrap();
+    assert_eq!(arguments.roles, ["admin", "auditor"]);
+    assert_eq!(arguments.holder.role_claims, ["/realm_access/roles"]);
+    assert_eq!(arguments.holder.client_ids, ["web", "cli"]);
+    assert!(arguments.plain_http);
+    let places = [
+        TokenLocation::basic_password("token").unwrap(),
+        TokenLocation::basic_password("").unwrap(),
+        TokenLocation::websocket_protocol("b.").unwrap(),
+        TokenLocation::websocket_protocol_pair("t").unwrap(),
+    ];
+    assert_eq!(arguments.accept, places);
+}
+
+#[test]
+fn the_help_of_protect_names_its_options_how_long_verdicts_last_and_where_certificates_are() {
+    for named in [
+        "--role ROLE",
+        "--role-claim CLAIM",
+        "--allow-client-id ID",
+        "--allow-plain-http",
+        "password=USER",
+        "websocket=PREFIX",
+        "websocket-pair=NAME",
+        "after 60 s",
+        "after 10 s",
+        "SSL_CERT_FILE",
+    ] {
+        assert!(protect::HELP.contains(named), "{named}");
+    }
+    for line in protect::HELP.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
 }
 
 #[test]
@@ -133,7 +199,9 @@ fn protect_says_what_is_wrong_and_what_would_be_right() {
             ("--listen 0.0.0.0:80", "only the machine itself"),
             ("--listen localhost", "such as 127.0.0.1:8080"),
             ("--accept", "missing argument"),
-            ("--accept sideways", "header, query, basic, form, cookie=NAME or header=NAME"),
+            ("--accept sideways", "cookie=NAME, header=NAME, password=USER, websocket=PREFIX or"),
+            ("--accept websocket=a/b", "subprotocol"),
+            ("--accept password=a:b", "colon"),
             ("--accept header=cookie", "cannot hold a token"),
             ("--jwks http://127.0.0.1/jwks", "add --issuer"),
             ("--issuer http://127.0.0.1", "add --audience"),
@@ -141,6 +209,16 @@ fn protect_says_what_is_wrong_and_what_would_be_right() {
             ("--token abc=alice --audience a", "--issuer or --introspect"),
             ("--introspect http://127.0.0.1/i --client-id a", "--client-secret"),
             ("--token abc=alice --client-id a", "--introspect"),
+            ("--token abc=alice --client-id a", "--allow-client-id ID"),
+            ("--token abc=alice --allow-client-id a", "--issuer or --introspect"),
+            ("--token abc=alice --role admin", "add --role-claim"),
+            ("--token abc=alice --role-claim roles", "--issuer or --introspect"),
+            ("--issuer https://a --audience x --role admin", "add --role-claim"),
+            ("--issuer https://a --audience x --issuer https://b", "add --audience"),
+            (
+                "--jwks https://k --audience x --issuer https://a --issuer https://b",
+                "behind its --issuer",
+            ),
             ("--token abc=alice --scope a\"b", "--scope"),
         ],
     );

@@ -18,7 +18,7 @@ use tower::Service;
 use tower_oauth2::{
     Algorithm, SigningKey,
     testing::{AuthorizationServer, JwtFormat},
-    validate::{Cached, Jwks, JwtValidator, TrustedIssuer},
+    validate::{Cached, Issuers, Jwks, JwtValidator, TrustedIssuer},
 };
 
 use super::server::{Body, bearer};
@@ -55,6 +55,8 @@ pub struct Subject {
     pub raw: Raw,
     /// The key set of the issuer, a shared secret included.
     pub keys: String,
+    issuer: TrustedIssuer,
+    jwks: Jwks,
     validator: JwtValidator,
 }
 
@@ -78,7 +80,7 @@ impl Subject {
         };
         let raw = Raw::new(algorithm, key.public_jwk().as_deref());
         server.issue_jwts(JwtFormat::rfc9068(ISSUER, [AUDIENCE]), key);
-        let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE]);
+        let issuer = TrustedIssuer::new(ISSUER, keys.clone()).with_audience([AUDIENCE]);
         let good = token(&server, 3600);
         let mut forged = good.clone().into_bytes();
         let place = forged.len() - 40;
@@ -89,12 +91,26 @@ impl Subject {
             good: bearer(&good),
             raw,
             keys: set,
-            validator: JwtValidator::new(issuer).unwrap(),
+            jwks: keys,
+            validator: JwtValidator::new(issuer.clone()).unwrap(),
+            issuer,
         }
     }
 
     pub fn validator(&self) -> JwtValidator {
         self.validator.clone()
+    }
+
+    /// One that trusts 1,000 issuers.
+    #[allow(dead_code, reason = "only one bench has so many")]
+    pub fn cached_among_many(&self) -> Cached<JwtValidator> {
+        let issuers = Issuers::new();
+        issuers.insert(self.issuer.clone()).unwrap();
+        for number in 1..1_000 {
+            let other = TrustedIssuer::new(format!("{ISSUER}/{number}"), self.jwks.clone());
+            issuers.insert(other.with_audience([AUDIENCE])).unwrap();
+        }
+        Cached::new(JwtValidator::from_issuers(issuers)).with_ttl(Duration::from_secs(3600))
     }
 
     pub fn cached(&self) -> Cached<JwtValidator> {

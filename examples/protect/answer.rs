@@ -56,6 +56,7 @@ fn principal(principal: &Principal) -> Value {
         "sub": principal.subject(),
         "client_id": principal.client_id(),
         "scopes": principal.scopes().iter().collect::<Vec<_>>(),
+        "roles": principal.roles().collect::<Vec<_>>(),
         "iss": principal.issuer(),
         "aud": principal.audience().collect::<Vec<_>>(),
         "exp": principal.expires_at().and_then(seconds),

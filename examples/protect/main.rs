@@ -34,8 +34,8 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_oauth2::{
     ConfigError,
     server::{
-        AuditEvent, BufferForm, DrainRefused, EndWithToken, RenderRefusals, RequireScope,
-        RequireToken,
+        AuditEvent, BufferForm, DrainRefused, EndWithToken, RenderRefusals, RequireRole,
+        RequireScope, RequireToken,
     },
     validate::SharedValidator,
 };
@@ -64,7 +64,7 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
     let metadata = match &arguments.resource {
         Some(_) => {
             let metadata = require_token.resource_metadata()?;
-            let issuers = arguments.issuer.iter().map(|issuer| &issuer.identifier);
+            let issuers = arguments.issuers.iter().map(|issuer| &issuer.identifier);
             Some(metadata.with_authorization_servers(issuers)?)
         }
         None => None,
@@ -72,6 +72,10 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
     let require_scope = match arguments.scopes.is_empty() {
         true => None,
         false => Some(RequireScope::all_of(arguments.scopes.iter())?),
+    };
+    let require_role = match arguments.roles.as_slice() {
+        [] => None,
+        roles => Some(RequireRole::all_of(roles.iter().map(String::as_str))?),
     };
     let service = ServiceBuilder::new()
         // Callers, and proxies in front, see the refusal of an upload too.
@@ -83,6 +87,7 @@ async fn run(arguments: &Arguments) -> Result<(), BoxError> {
         .layer(BufferForm::default())
         .layer(require_token)
         .layer(option_layer(require_scope))
+        .layer(option_layer(require_role))
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(EndWithToken::new())
         .service(service_fn(answer));

@@ -9,14 +9,15 @@ use tower_oauth2::{
     },
 };
 
-/// The tokens of the command line come first; then a JWT is for its issuer, where there is one, and
+/// The tokens of the command line come first; then a JWT is for its issuer, where there are any, and
 /// any other token for introspection.
 pub(crate) fn validator(arguments: &Arguments) -> Result<SharedValidator, ConfigError> {
     let tokens = StaticTokens::new();
     for token in &arguments.tokens {
         tokens.insert(token.token.expose(), token.principal.clone())?;
     }
-    let jwts = arguments.issuer.as_ref().map(|issuer| jwts(issuer, &arguments.audience));
+    let issuers = arguments.issuers.split_first();
+    let jwts = issuers.map(|(first, others)| jwts(first, others, arguments));
     let others = arguments.introspection.as_ref().map(|asked| asked_about(asked, arguments));
     Ok(match (jwts.transpose()?, others.transpose()?) {
         (None, None) => tokens.into_shared(),
@@ -28,15 +29,32 @@ pub(crate) fn validator(arguments: &Arguments) -> Result<SharedValidator, Config
     })
 }
 
-fn jwts(issuer: &Issuer, audience: &[String]) -> Result<Cached<JwtValidator>, ConfigError> {
+/// One validator for all issuers: each token names its own.
+fn jwts(
+    first: &Issuer,
+    others: &[Issuer],
+    arguments: &Arguments,
+) -> Result<Cached<JwtValidator>, ConfigError> {
+    let mut validator = JwtValidator::new(trusted(first, arguments)?)?;
+    for issuer in others {
+        validator = validator.with_issuer(trusted(issuer, arguments)?)?;
+    }
+    Ok(Cached::new(validator))
+}
+
+fn trusted(issuer: &Issuer, arguments: &Arguments) -> Result<TrustedIssuer, ConfigError> {
     let keys = match &issuer.jwks {
-        Some(url) => Jwks::from_url(url, Transport::https())?,
-        None => Jwks::from_issuer(&issuer.identifier, Transport::https())?,
+        Some(url) => Jwks::from_url(url, transport(arguments))?,
+        None => Jwks::from_issuer(&issuer.identifier, transport(arguments))?,
     };
-    let trusted = TrustedIssuer::new(issuer.identifier.as_str(), keys)
-        .with_audience(audience.iter().map(String::as_str));
-    let trusted = if issuer.lenient { trusted.allow_other_profiles() } else { trusted };
-    Ok(Cached::new(JwtValidator::new(trusted)?))
+    let holder = &arguments.holder;
+    let mut trusted = TrustedIssuer::new(issuer.identifier.as_str(), keys)
+        .with_audience(issuer.audience.iter().map(String::as_str))
+        .with_role_claims(holder.role_claims.iter().map(String::as_str))?;
+    if !holder.client_ids.is_empty() {
+        trusted = trusted.with_client_ids(holder.client_ids.iter().map(String::as_str));
+    }
+    Ok(if issuer.lenient { trusted.allow_other_profiles() } else { trusted })
 }
 
 fn asked_about(
@@ -44,9 +62,19 @@ fn asked_about(
     arguments: &Arguments,
 ) -> Result<Cached<validate::Introspection>, ConfigError> {
     let client = ClientAuthentication::basic(asked.client_id.as_str(), asked.client_secret.clone());
-    let introspection = validate::Introspection::new(&asked.url, client, Transport::https())?;
-    Ok(Cached::new(match arguments.audience.as_slice() {
-        [] => introspection,
-        audience => introspection.with_audience(audience.iter().map(String::as_str)),
-    }))
+    let holder = &arguments.holder;
+    let mut introspection = validate::Introspection::new(&asked.url, client, transport(arguments))?
+        .with_role_claims(holder.role_claims.iter().map(String::as_str))?;
+    if !holder.client_ids.is_empty() {
+        introspection = introspection.with_client_ids(holder.client_ids.iter().map(String::as_str));
+    }
+    if !asked.audience.is_empty() {
+        introspection = introspection.with_audience(asked.audience.iter().map(String::as_str));
+    }
+    Ok(Cached::new(introspection))
+}
+
+fn transport(arguments: &Arguments) -> Transport {
+    let transport = Transport::https();
+    if arguments.plain_http { transport.allow_plain_http() } else { transport }
 }

@@ -29,8 +29,7 @@ fuzz_target!(|input: &[u8]| {
     let request = Request::new(());
     let validate = || introspection.validate(TOKEN, RequestHead::from_request(&request));
     let Answer::Pending(asked) = validate() else { panic!("nothing was asked yet") };
-    let body = answer.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body());
-    let json = Json::unique(body).unwrap_or(Json::Null);
+    let json = Json::unique(answer.body()).unwrap_or(Json::Null);
     match now(asked) {
         Ok(validated) => {
             assert!(answer.status() == 200 && is_active(&json));
@@ -62,9 +61,9 @@ fn is_plain(json: &Json) -> bool {
 }
 
 fn check_principal(principal: &Principal, json: &Json) {
-    assert_eq!(principal.subject(), json.text("sub"));
-    assert_eq!(principal.client_id(), json.text("client_id"));
-    assert_eq!(principal.token_id(), json.text("jti"));
+    assert_eq!(principal.subject(), json.filled("sub"));
+    assert_eq!(principal.client_id(), json.filled("client_id").or(json.filled("azp")));
+    assert_eq!(principal.token_id(), json.filled("jti"));
     assert!(principal.audience().all(|one| json.names("aud", one)));
     assert!(principal.scopes().iter().all(|scope| {
         json.names("scope", scope)

@@ -67,7 +67,7 @@ fn is_good(header: &[u8], payload: &[u8]) -> bool {
     typ.rsplit('/').next() == Some("token-introspection+jwt")
         && header.get("crit").is_none()
         && matches!(header.text("alg"), Some("EdDSA" | "Ed25519"))
-        && header.get("kid").is_none_or(|kid| *kid == Json::Text("k".into()))
+        && (header.lacks("kid") || header.text("kid") == Some("k"))
         && payload.text("iss") == Some(ISSUER)
         && payload.names("aud", "id")
         && is_issued(&payload)
@@ -75,10 +75,5 @@ fn is_good(header: &[u8], payload: &[u8]) -> bool {
 }
 
 fn is_issued(payload: &Json) -> bool {
-    let issued = match payload.get("iat") {
-        Some(Json::Number(issued)) => *issued,
-        Some(Json::Text(text)) => text.trim().parse().unwrap_or(f64::NAN),
-        _ => f64::NAN,
-    };
-    (0.0..=f64::from(NOW) + 30.0).contains(&issued)
+    payload.number("iat").is_some_and(|iat| (0.0..=f64::from(NOW) + 30.0).contains(&iat))
 }

@@ -118,10 +118,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let validator =
         |issuer| JwtValidator::new(issuer).expect("a validator").with_clock(clock().clock());
     let strict = [validator(signing()), validator(sharing())];
-    let lenient = [
-        validator(signing().allow_other_profiles()),
-        validator(sharing().allow_other_profiles()),
-    ];
+    let lenient =
+        [validator(signing().allow_other_profiles()), validator(sharing().allow_other_profiles())];
     let good = ["ES256", "ES384", "EdDSA"].map(|alg| {
         let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{alg}"}}"#);
         signers.sign(alg, header.as_bytes(), CLAIMS.as_bytes())
@@ -210,14 +208,15 @@ fn is_good(header: &Json, claims: &Json, issuer: &str, is_lenient: bool) -> bool
     let Some(alg) = header.text("alg").filter(|alg| algorithms.contains(alg)) else { return false };
     // Each key is named as its algorithm, and a secret has no name.
     let kid = if alg == "Ed25519" { "EdDSA" } else { alg };
-    let is_named = header.get("kid").is_none_or(|own| *own == Json::Text(kid.into()));
+    let is_named = header.lacks("kid") || header.text("kid") == Some(kid);
     if issuer == ISSUER && !is_named {
         return false;
     }
     is_access_token(header, is_lenient)
         && header.get("crit").is_none()
         && is_for(claims, issuer, AUDIENCE)
-        && if is_lenient { !is_of_another_kind(claims) } else { is_complete(claims) }
+        && !is_of_another_kind(claims)
+        && (is_lenient || is_complete(claims))
 }
 
 /// A token that nobody can misread.
@@ -234,9 +233,9 @@ fn is_plain(header: &Json, claims: &Json) -> bool {
 
 fn check_principal(principal: &Principal, claims: &Json, is_lenient: bool) {
     assert_eq!(principal.issuer(), claims.text("iss"));
-    assert_eq!(principal.subject(), claims.text("sub"));
-    assert_eq!(principal.token_id(), claims.text("jti"));
-    let client = claims.text("client_id").or(claims.text("azp").filter(|_| is_lenient));
+    assert_eq!(principal.subject(), claims.filled("sub"));
+    assert_eq!(principal.token_id(), claims.filled("jti"));
+    let client = claims.filled("client_id").or(claims.filled("azp").filter(|_| is_lenient));
     assert_eq!(principal.client_id(), client);
     assert!(principal.expires_at().is_some());
     assert!(principal.audience().all(|one| claims.names("aud", one)));

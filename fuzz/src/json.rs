@@ -18,9 +18,10 @@ impl Json {
         serde_json::from_slice(text).ok()
     }
 
-    /// Parses an object in which no name is repeated, however deep.
+    /// Parses an object in which no name is repeated, however deep, behind a byte order mark or none.
     pub fn unique(text: &[u8]) -> Option<Self> {
-        Self::parse(text).filter(|json| matches!(json, Self::Object(_)) && json.is_unique())
+        Self::parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+            .filter(|json| matches!(json, Self::Object(_)) && json.is_unique())
     }
 
     fn is_unique(&self) -> bool {
@@ -56,6 +57,21 @@ impl Json {
         match self.get(name) {
             Some(Self::Text(text)) => Some(text),
             _ => None,
+        }
+    }
+
+    /// The member if it is a text that is not empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
+    /// Returns `true` if the member is not there, null, or empty.
+    pub fn lacks(&self, name: &str) -> bool {
+        match self.get(name) {
+            None | Some(Self::Null) => true,
+            Some(Self::Text(text)) => text.is_empty(),
+            Some(Self::List(items)) => items.is_empty(),
+            Some(_) => false,
         }
     }
 

@@ -20,6 +20,8 @@ use std::{error::Error, fmt, time::Duration};
 
 const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
+/// What to do about an issuer with a place for a tenant, as Entra's metadata of `common` name one.
+const CURE: &str = "name one tenant, or use Jwks::from_url with TrustedIssuer::from_template";
 
 /// The longest document that is read, in bytes.
 pub(crate) const MAX_DOCUMENT: usize = 256 * 1024;
@@ -93,7 +95,10 @@ impl AuthorizationServerMetadata {
             None => Err(unusable("the metadata names no issuer")),
             Some(own) if own != issuer => {
                 let own = scrub::description(own);
-                let text = format!("the metadata of {issuer} is that of another issuer, {own}");
+                let mut text = format!("the metadata of {issuer} is that of another issuer, {own}");
+                if own.contains('{') {
+                    text = format!("{text}, a template: {CURE}");
+                }
                 Err(DiscoveryError::new(DiscoveryErrorKind::OtherIssuer, text))
             }
             Some(_) => Ok(Self { issuer: issuer.into(), members, plain_http }),
@@ -208,6 +213,11 @@ impl Places {
         // `Uri` drops a fragment.
         if issuer.contains(['?', '#']) {
             return Err(ConfigError::new("the issuer has a query or a fragment: leave it out"));
+        }
+        if issuer.contains('{') {
+            let text =
+                format!("the issuer {issuer:?} is a template, which has no metadata: {CURE}");
+            return Err(ConfigError::new(text));
         }
         let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
         let at = |path: String| with_path_and_query(&uri, path).ok_or_else(|| wrong(NO_URL));

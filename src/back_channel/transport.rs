@@ -111,7 +111,7 @@ impl Transport {
 
     /// Sets the deadline of an answer, body included. Defaults to 30 s. Keep it longer than the
     /// connect timeout (10 s with [`https`](Self::https)): otherwise it is unknown whether a
-    /// request was sent, and two such refreshes in a row end a session.
+    /// request was sent, and a session that cannot connect sends its refresh token less often.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

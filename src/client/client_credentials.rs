@@ -21,7 +21,8 @@ use tower_layer::Layer;
 /// # Defaults
 ///
 /// `Authorization: Bearer`; no scopes requested; a call whose token is
-/// [rejected](AddBearer#rejections) is repeated once with another if its body is known to be whole ([`Known`]); [`RefreshPolicy`].
+/// [rejected](AddBearer#rejections) is repeated once with another if its body is known to be whole
+/// ([`Known`]); [`RefreshPolicy`].
 ///
 /// # Deployment
 ///

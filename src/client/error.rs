@@ -143,7 +143,8 @@ impl Error {
     ) -> Self {
         let shown = |text: &str| Some(secrets.scrub(text)).filter(|shown| !shown.is_empty());
         let code = match code {
-            Some(known) if error_code::is_known(known) => Some(known.to_owned()),
+            // Beside its letters and digits it may have anything.
+            Some(known) if error_code::is_known(known) => Some(scrub::description(known)),
             code => code.and_then(shown),
         };
         let mut text = format!("the authorization server refused the token request ({status})");

@@ -44,6 +44,8 @@ pub(super) struct Jwk<'a> {
     pub(super) x5c: Member<'a>,
     pub(super) x5t: Member<'a>,
     pub(super) x5t_s256: Member<'a>,
+    /// The issuer whose tokens the key verifies, as Entra writes it.
+    pub(super) issuer: Member<'a>,
     pub(super) fault: Option<&'static str>,
 }
 
@@ -112,6 +114,7 @@ impl<'a> Jwk<'a> {
             "k" => &mut self.k,
             "x5t" => &mut self.x5t,
             "x5t#S256" => &mut self.x5t_s256,
+            "issuer" => &mut self.issuer,
             _ => return None,
         })
     }
@@ -248,6 +251,7 @@ impl<'de> Jwk<'de> {
                 (Some(slot), Value::Text(text)) => *slot = Some(text),
                 // What only helps to find the key does not spoil it.
                 _ if name.starts_with("x5") => {}
+                _ if name == "issuer" => self.issuer = Some("".into()),
                 _ => self.fault = Some(WRONG_TYPE),
             },
         }

@@ -27,6 +27,8 @@ mod public_der;
 mod public_jwk;
 mod public_key;
 mod signing;
+#[cfg(feature = "jwt")]
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod verifying;
@@ -43,4 +45,6 @@ pub(crate) use key_id::KeyId;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;
+#[cfg(feature = "jwt")]
+pub(crate) use tenant::TENANT;
 pub(crate) use verifying::VerifyingKey;

@@ -17,6 +17,8 @@ pub(crate) struct VerifyingKey {
     kid: Option<Box<str>>,
     /// Of its certificate.
     thumbprints: Vec<Box<str>>,
+    /// The issuer that the JWK names.
+    pub(super) issuer: Option<Box<str>>,
     material: Material,
 }
 
@@ -56,7 +58,8 @@ impl VerifyingKey {
         };
         let kid = jwk.kid().map(Into::into);
         let material = Material::Public(keys.into());
-        Ok(Self { kid, thumbprints: jwk.thumbprints(), material })
+        let issuer = jwk.issuer.as_deref().map(Into::into);
+        Ok(Self { kid, thumbprints: jwk.thumbprints(), issuer, material })
     }
 
     /// Returns the key of a shared secret for the symmetric `algorithm`.
@@ -73,7 +76,7 @@ impl VerifyingKey {
 
     pub(super) fn of_shared(algorithm: Algorithm, key: Arc<hmac::Key>) -> Self {
         let material = Material::Shared(algorithm, key);
-        Self { kid: None, thumbprints: Vec::new(), material }
+        Self { kid: None, thumbprints: Vec::new(), issuer: None, material }
     }
 
     pub(crate) fn kid(&self) -> Option<&str> {
@@ -113,7 +116,10 @@ impl VerifyingKey {
     /// Returns `true` if `other` is the same key with the same names and algorithms. A shared secret
     /// equals only its clones, since its bytes are not kept.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        if self.kid != other.kid || self.thumbprints != other.thumbprints {
+        if self.kid != other.kid
+            || self.issuer != other.issuer
+            || self.thumbprints != other.thumbprints
+        {
             return false;
         }
         match (&self.material, &other.material) {

@@ -41,13 +41,19 @@ pub(super) mod tracing {
         ($($tokens:tt)*) => {};
     }
 
+    macro_rules! enabled {
+        ($($tokens:tt)*) => {
+            false
+        };
+    }
+
     macro_rules! span {
         ($($tokens:tt)*) => {
             Span
         };
     }
 
-    pub(in crate::observe) use {event, span};
+    pub(in crate::observe) use {enabled, event, span};
 
     pub(crate) struct Span;
 

@@ -4,12 +4,14 @@ use super::{Outcome, facade::event, metrics};
 
 /// Counts and logs one decision of a [`RequireToken`](crate::server::RequireToken).
 ///
-/// `reason` is the kind of a refusal, `source` the place of the token. `description` is fit for one
-/// line, and is called only where it is logged.
+/// `reason` is the kind of a refusal, `source` the place of the token. `suppressed` is that of
+/// [`Repeats`](super::Repeats). `description` is fit for one line, and is called only where it is
+/// logged.
 pub(crate) fn decided(
     outcome: Outcome,
     reason: Option<&'static str>,
     source: Option<&'static str>,
+    suppressed: Option<u64>,
     description: impl FnOnce() -> String,
 ) {
     let (reason, source) = (reason.unwrap_or("none"), source.unwrap_or("none"));
@@ -22,6 +24,7 @@ pub(crate) fn decided(
                 outcome = outcome.as_str(),
                 reason,
                 source,
+                suppressed,
                 description = description().as_str(),
                 "access token checked"
             );
@@ -30,6 +33,8 @@ pub(crate) fn decided(
     // A layer is missing or in the wrong place, or a validator is broken: no request will pass.
     if reason == "internal" {
         checked!(ERROR);
+    } else if suppressed.is_some() {
+        checked!(INFO);
     } else {
         checked!(DEBUG);
     }

@@ -29,7 +29,7 @@ static TOKEN_KEYS: [Key; 5] = [
 ];
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Accepted, Outcome::Anonymous, Outcome::Rejected];
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 14] = [
     "none",
     "missing",
     "malformed",
@@ -39,6 +39,7 @@ const REASONS: [&str; 13] = [
     "revoked",
     "insufficient_scope",
     "insufficient_authentication",
+    "forbidden",
     "cross_site",
     "too_large",
     "unavailable",

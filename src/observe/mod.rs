@@ -15,6 +15,8 @@ mod decisions;
 pub(crate) mod keys;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "server")]
+mod repeats;
 #[cfg(feature = "client")]
 pub(crate) mod tokens;
 mod words;
@@ -28,5 +30,7 @@ use absent::tracing as facade;
 #[cfg(feature = "server")]
 pub(crate) use decisions::{decided, not_introspected};
 pub(crate) use facade::{Instrument, Span};
+#[cfg(feature = "server")]
+pub(crate) use repeats::Repeats;
 #[cfg(feature = "server")]
 pub(crate) use words::Outcome;

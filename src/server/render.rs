@@ -1,6 +1,9 @@
 use crate::{validate::Rejection, vocabulary::grpc::GRPC_STATUS};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, Response,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
 use std::{
     fmt,
     future::Future,
@@ -15,7 +18,7 @@ type Renderer = Arc<dyn Fn(&Rejection) -> (HeaderValue, Bytes) + Send + Sync>;
 
 /// Gives a body to the refusals of all layers of this crate below it.
 ///
-/// Status, challenges and the other headers stay as they are. Refusals of gRPC have no body.
+/// Status and challenges stay as they are. Refusals of gRPC, and those of HEAD requests, have no body.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -90,7 +93,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        RenderRefusalsFuture { inner: self.inner.call(request), renderer: self.renderer.clone() }
+        let is_head = *request.method() == Method::HEAD;
+        let (inner, renderer) = (self.inner.call(request), self.renderer.clone());
+        RenderRefusalsFuture { inner, renderer, is_head }
     }
 }
 
@@ -101,6 +106,7 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: F,
         renderer: Renderer,
+        is_head: bool,
     }
 }
 
@@ -118,8 +124,13 @@ where
             && let Some(rejection) = response.extensions().get::<Rejection>()
         {
             let (content_type, body) = (this.renderer)(rejection);
-            response.headers_mut().insert(CONTENT_TYPE, content_type);
-            *response.body_mut() = R::from(body);
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, content_type);
+            // A router below may have described the body that is replaced.
+            headers.remove(CONTENT_LENGTH);
+            headers.remove(CONTENT_ENCODING);
+            // HTTP/2 resets a response to HEAD that has a body.
+            *response.body_mut() = R::from(if *this.is_head { Bytes::new() } else { body });
         }
         Poll::Ready(Ok(response))
     }

@@ -3,6 +3,7 @@
 //! **In**: a token, and the head of the request that presents it. **Out**: the token's principal and claims, or a rejection.
 //! **Uses** `vocabulary`, `observe`, `jose` and `back_channel`.
 
+mod basis;
 mod cached;
 mod chain;
 mod claims;
@@ -40,7 +41,7 @@ pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[doc(hidden)]
 pub use jwt::JwtFuture;
 #[cfg(feature = "jwt")]
-pub use jwt::{JwtValidator, TrustedIssuer, issued_by};
+pub use jwt::{Issuers, JwtValidator, TrustedIssuer, issued_by};
 pub use principal::{Actor, Principal};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
@@ -54,6 +55,7 @@ pub use revocations::Revocations;
 #[doc(hidden)]
 pub use revocations::RevocationsFull;
 pub use static_tokens::StaticTokens;
+pub(crate) use times::MAX_LEEWAY;
 pub use token_shape::{is_jwt, prefix};
 pub use validate_token::{BoxVerdictFuture, CacheSupport, SharedValidator, ValidateToken};
 #[doc(hidden)]

@@ -1,6 +1,13 @@
+use super::basis::Basis;
 use crate::ScopeSet;
 use http::StatusCode;
-use std::{borrow::Cow, cmp::Reverse, error::Error, fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    error::Error,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// When a caller may try again, if nothing else is known.
 pub(crate) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(5);
@@ -19,6 +26,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     /// Boxed: few have any, and each rejection is moved through every validator.
     details: Option<Box<Details>>,
+    basis: Basis,
     /// Whether the caller learns no more than that the token is not good.
     terse: bool,
     /// Whether the validator knows the token as its own.
@@ -136,6 +144,7 @@ impl Rejection {
             description: Cow::Borrowed(description),
             retry_after: None,
             details: None,
+            basis: Basis::NONE,
             terse: false,
             recognised: !matches!(
                 kind,
@@ -170,6 +179,20 @@ impl Rejection {
                 | RejectionKind::Revoked
         );
         verdict && !self.transient
+    }
+
+    /// Sets what the rejection rests on, if a cache may keep it.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
+    pub(super) fn with_basis(mut self, basis: Basis) -> Self {
+        if self.is_cacheable() {
+            self.basis = basis;
+        }
+        self
+    }
+
+    /// Returns `true` if what the rejection rests on has not changed.
+    pub(super) fn holds(&self, now: SystemTime) -> bool {
+        self.basis.holds(now)
     }
 
     pub(crate) const fn missing() -> Self {

@@ -5,7 +5,7 @@ use crate::ConfigError;
 use std::time::{Duration, SystemTime};
 
 /// Clocks that differ by more are wrong, not different.
-pub(super) const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
 /// The last second of the year 9999, the last that is a date.
 const LAST: f64 = 253_402_300_799.0;

@@ -1,4 +1,4 @@
-use super::{Principal, Rejection, Revocation, revocation_watch::RevocationWatch};
+use super::{Principal, Rejection, Revocation, basis::Basis, revocation_watch::RevocationWatch};
 use crate::vocabulary::race::before;
 use std::{any::Any, future::pending, sync::Arc, time::SystemTime};
 
@@ -15,6 +15,7 @@ pub struct Validated<C = ()> {
     good_until: Option<SystemTime>,
     revocation: Option<Revocation>,
     watch: RevocationWatch,
+    basis: Basis,
     /// The verdict before its claims were mapped.
     origin: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -25,7 +26,15 @@ impl<C> Validated<C> {
     pub fn new(principal: Principal, claims: C) -> Self {
         let good_until = principal.expires_at();
         let watch = RevocationWatch::default();
-        Self { principal, claims, good_until, revocation: None, watch, origin: None }
+        Self {
+            principal,
+            claims,
+            good_until,
+            revocation: None,
+            watch,
+            basis: Basis::NONE,
+            origin: None,
+        }
     }
 
     /// Sets the instant from which the validator refuses the token, if that is not its expiry:
@@ -50,6 +59,24 @@ impl<C> Validated<C> {
         self.revocation.as_ref()
     }
 
+    /// Sets what the verdict rests on.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "JWTs have issuers"))]
+    pub(super) fn with_basis(mut self, basis: Basis) -> Self {
+        self.basis = basis;
+        self
+    }
+
+    /// Checks that what the verdict rests on has not changed: otherwise the token must be judged again.
+    pub(crate) fn check_basis(&self, now: SystemTime) -> Result<(), Rejection> {
+        match self.basis.holds(now) {
+            true => Ok(()),
+            false => {
+                let text = "the issuer of the access token, or its keys, changed";
+                Err(Rejection::invalid(text).without_caching())
+            }
+        }
+    }
+
     /// Creates the verdict on the same token with other claims.
     pub(super) fn of_origin<D: Send + Sync + 'static>(
         origin: Arc<Validated<D>>,
@@ -61,6 +88,7 @@ impl<C> Validated<C> {
             good_until: origin.good_until,
             revocation: origin.revocation.clone(),
             watch: origin.watch.clone(),
+            basis: origin.basis.clone(),
             origin: Some(origin),
         }
     }
@@ -79,11 +107,11 @@ impl<C> Validated<C> {
         &self.watch
     }
 
-    /// Checks that the token was not revoked, by its validator or by a list above it, and is good at
-    /// `now`.
+    /// Checks that the token was not revoked, by its validator or by a list above it or with all
+    /// tokens of its issuer, and is good at `now`.
     pub(crate) fn check_end(&self, now: SystemTime) -> Result<(), Rejection> {
-        let revoked = self.revocation.as_ref().is_some_and(Revocation::is_revoked);
-        if revoked || self.watch.is_revoked(&self.principal) {
+        if self.revocations().any(Revocation::is_revoked) || self.watch.is_revoked(&self.principal)
+        {
             return Err(Rejection::revoked());
         }
         match self.good_until.is_some_and(|end| now >= end) {
@@ -92,15 +120,21 @@ impl<C> Validated<C> {
         }
     }
 
-    /// Waits until the token is revoked, by its validator or by a list above it.
+    /// Returns the token's own revocation, and that of all tokens of its issuer.
+    fn revocations(&self) -> impl Iterator<Item = &Revocation> {
+        self.revocation.iter().chain(self.basis.removal())
+    }
+
+    /// Waits until the token is revoked, by its validator or by a list above it or with all tokens of
+    /// its issuer.
     pub(crate) async fn revoked(&self) {
-        let own = async {
-            match &self.revocation {
+        let mut revocations = self.revocations();
+        let [one, other] =
+            [revocations.next(), revocations.next()].map(async |revocation| match revocation {
                 Some(revocation) => revocation.revoked().await,
                 None => pending().await,
-            }
-        };
-        before(own, self.watch.revoked(&self.principal)).await;
+            });
+        before(before(one, other), self.watch.revoked(&self.principal)).await;
     }
 
     /// Returns the instant from which the validator refuses the token; `None` is never.

@@ -21,7 +21,7 @@ pub struct RequestHead<'a> {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "a server makes no calls"))]
 enum Call<'a> {
-    /// It has failed.
+    /// The caller gets the refusal.
     Single,
     /// It is made once more with another token.
     Repeatable,

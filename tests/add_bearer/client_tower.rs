@@ -51,7 +51,7 @@ async fn readiness<S: Service<Request<Body>>>(service: &mut S) -> Poll<Result<()
 }
 
 /// The next request of the resource has this token, and gets this answer.
-async fn answer(handle: &mut Handle, token: &str, status: StatusCode) {
+pub(crate) async fn answer(handle: &mut Handle, token: &str, status: StatusCode) {
     let (request, respond) = at_once(handle.next_request()).await.unwrap();
     assert_eq!(bearer_of(&request), token);
     let mut response = Response::new(Body::default());

@@ -1,6 +1,9 @@
 //! Calls that wait for the inner service go out with the token that is current at their turn.
 
-use crate::engine::{API, Body, World, at_once, bearer_of, exact, get, numbered, seconds, settle};
+use crate::{
+    client_tower::answer,
+    engine::{API, Body, World, at_once, exact, get, numbered, seconds, settle},
+};
 use http::{Request, Response, StatusCode, header::AUTHORIZATION};
 use std::{
     future::Future,
@@ -28,16 +31,6 @@ type Call = JoinHandle<Result<Response<Body>, BoxError>>;
 fn one_at_a_time() -> (ConcurrencyLimit<Mock>, Handle) {
     let (mock, handle) = mock::pair();
     (ConcurrencyLimit::new(mock, 1), handle)
-}
-
-/// The next request has this token, and gets this answer.
-async fn answer(handle: &mut Handle, token: &str, status: StatusCode) {
-    let (request, respond) = at_once(handle.next_request()).await.unwrap();
-    assert_eq!(bearer_of(&request), token);
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = status;
-    respond.send_response(response);
-    settle().await;
 }
 
 async fn start<S>(client: &S) -> Call

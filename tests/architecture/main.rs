@@ -27,11 +27,12 @@ const STRANGERS: [&str; 2] = ["client", "server"];
 const INSIDE: &[&[&str]] = &[
     &[
         "validate/token_shape",
+        "validate/revocation",
+        "validate/basis",
         "validate/rejection",
         "validate/times",
         "validate/principal",
         "validate/claims",
-        "validate/revocation",
         "validate/revocation_list",
         "validate/revocation_watch",
         "validate/validated",

@@ -1,5 +1,6 @@
 """curl: each place of a token, each refusal, and CORS without a browser."""
 
+import base64
 import json
 import subprocess
 from urllib.parse import quote
@@ -46,6 +47,7 @@ def check(report):
     report.true("a line a decision", log.count("allowed") >= 12 and "refused why=missing" in log, log)
 
     terse(report)
+    more_places(report)
 
 
 def refuse(report, at):
@@ -111,3 +113,26 @@ def terse(report):
     report.equal("anonymous, but a scope is needed", curl(at)[0], 401)
     at = protect("--optional").origin
     report.equal("anonymous", json.loads(curl(at)[2])["principal"], None)
+
+
+def more_places(report):
+    """The Basic password, and the subprotocols of a WebSocket upgrade."""
+    ways = "password=token,password=,websocket=b64.,websocket-pair=bearer"
+    at = protect("--accept", ways).origin
+    upgrade = [at, "-H", "Connection: Upgrade", "-H", "Upgrade: websocket",
+               "-H", "Sec-WebSocket-Version: 13", "-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    encoded = base64.urlsafe_b64encode(BOB.encode()).decode().rstrip("=")
+    for name, place, arguments in [
+        ("Basic password", "basic", (at, "-u", f"token:{BOB}")),
+        ("Basic password without a user", "basic", (at, "-u", f":{BOB}")),
+        ("subprotocol", "websocket", (*upgrade, "-H", f"Sec-WebSocket-Protocol: chat, b64.{encoded}")),
+        ("subprotocol after its name", "websocket",
+         (*upgrade, "-H", f"Sec-WebSocket-Protocol: chat, bearer, {ALICE}")),
+    ]:
+        status, _, body = curl(*arguments)
+        whose = "alice" if "bearer" in arguments[-1] else "bob"
+        principal = json.loads(body).get("principal") or {}
+        report.equal(name, (status, principal.get("sub"), json.loads(body).get("location")),
+                     (200, whose, place))
+    report.equal("Basic password of another user", curl("-u", f"other:{BOB}", at)[0], 401)
+    report.equal("subprotocol alone", curl(*upgrade, "-H", f"Sec-WebSocket-Protocol: b64.{encoded}")[0], 400)

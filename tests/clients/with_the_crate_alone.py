@@ -69,4 +69,24 @@ def jwts(report):
     report.true("JWTs are renewed: cost", 2 <= requests < 10, said)
     status, printed, said = call(*app, Server("protect", *issuer, "another").origin)
     report.equal("JWTs for another", (status, printed[:3]), (1, "401"))
+    issuers(report, server.origin)
     report.equal("the server ends", server.stop(), 0)
+
+
+def issuers(report, first):
+    """Two issuers, each with its own audience; the client has to be listed, and its name is its role."""
+    second = Server("authorization_server", "--jwts", "https://second.example").origin
+    both = ["--issuer", first, "--audience", AUDIENCE, "--issuer", second, "--audience"]
+    role = ["--allow-client-id", "app", "--role-claim", "client_id", "--role"]
+    at = Server("protect", *both, "https://second.example", *role, "app").origin
+    for name, issuer in [("the first issuer", first), ("the second issuer", second)]:
+        status, printed, _ = call("--token-url", f"{issuer}/token", *APP, at)
+        report.equal(name, (status, printed[:3]), (0, "200"))
+    of_second = ["--token-url", f"{second}/token", *APP]
+    for name, arguments, expected in [
+        ("the audience of the other issuer", [*both, AUDIENCE], "401"),
+        ("another client", [*both, "https://second.example", "--allow-client-id", "web"], "401"),
+        ("another role", [*both, "https://second.example", *role, "admin"], "403"),
+    ]:
+        status, printed, _ = call(*of_second, Server("protect", *arguments).origin)
+        report.equal(name, (status, printed[:3]), (1, expected))

@@ -19,6 +19,7 @@ mod documents;
 mod error_texts;
 mod properties;
 mod redaction;
+mod refused;
 mod telemetry;
 mod tower_middleware;
 mod traits;

@@ -214,6 +214,97 @@ async fn a_layer_that_is_missing_is_an_error_in_the_log_and_a_bad_token_is_none(
 }
 
 #[tokio::test]
+async fn the_first_refusal_for_each_reason_is_logged_for_operators_and_then_one_in_a_while() {
+    use tower::{Layer, ServiceExt};
+    use tower_oauth2::{
+        server::RequireToken,
+        testing::ManualClock,
+        validate::{Principal, Rejection, Validated},
+    };
+    // The token says what is wrong with it.
+    let validator = async |token: AccessToken| match token.expose().split_once('-') {
+        Some((claim, found)) => {
+            Err(Rejection::invalid(format!("{claim}: expected 'a', found '{found}'")))
+        }
+        None => Ok(Validated::from(Principal::new("alice"))),
+    };
+    let inner = service_fn(async |_: Request<Body>| {
+        Ok::<_, io::Error>(http::Response::new(Body::default()))
+    });
+    let clock = ManualClock::new();
+    let layer = RequireToken::new("api", validator).unwrap().with_clock(clock.clock());
+    let present = async |token: &str| {
+        let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::default()).unwrap();
+        layer.clone().layer(inner).oneshot(request).await.unwrap().status()
+    };
+    let (_, log) = traced(async {
+        for token in ["aud-b", "aud-c", "good", "iss-b", "aud-d", "aud-e"] {
+            present(token).await;
+        }
+        clock.advance(seconds(9));
+        present("aud-f").await;
+        clock.advance(seconds(1));
+        present("aud-g").await;
+        present("aud-h").await;
+        clock.advance(seconds(10));
+        present("aud-i").await;
+        present("iss-c").await;
+    })
+    .await;
+    let of = |level: &str| {
+        let start = format!("{level} tower_oauth2::server: access token checked");
+        log.lines().filter(|line| line.contains(&start)).collect::<Vec<_>>()
+    };
+    let expected =
+        [("aud", "b", 0), ("iss", "b", 0), ("aud", "g", 4), ("aud", "i", 1), ("iss", "c", 0)];
+    let told = of("INFO");
+    assert_eq!(told.len(), expected.len(), "{log}");
+    for (line, (claim, found, suppressed)) in told.iter().zip(expected) {
+        let end = format!(
+            "reason=\"invalid\" source=\"header\" suppressed={suppressed} \
+             description=\"{claim}: expected 'a', found '{found}'\""
+        );
+        assert!(line.ends_with(&end), "{line} does not end in {end}");
+    }
+    assert_eq!(of("DEBUG").len(), 6, "{log}");
+}
+
+/// A validator of the user's may repeat what a peer sent.
+#[tokio::test]
+async fn reasons_without_end_are_so_many_lines_and_no_more() {
+    use tower::{Layer, ServiceExt};
+    use tower_oauth2::{
+        server::RequireToken,
+        testing::ManualClock,
+        validate::{Principal, Rejection, Validated},
+    };
+    let validator = async |token: AccessToken| match token.expose() {
+        "good" => Ok(Validated::from(Principal::new("alice"))),
+        token => Err(Rejection::invalid(token.to_owned())),
+    };
+    let inner = service_fn(async |_: Request<Body>| {
+        Ok::<_, io::Error>(http::Response::new(Body::default()))
+    });
+    let clock = ManualClock::new();
+    let layer = RequireToken::new("api", validator).unwrap().with_clock(clock.clock());
+    for _ in 0..2 {
+        let ((), log) = traced(async {
+            for number in 1..200 {
+                let request = Request::get("/")
+                    .header("authorization", format!("Bearer {}", "x".repeat(number)))
+                    .body(Body::default());
+                layer.clone().layer(inner).oneshot(request.unwrap()).await.unwrap();
+            }
+        })
+        .await;
+        assert_eq!(log.matches("INFO tower_oauth2::server").count(), 64);
+        assert_eq!(log.matches("DEBUG tower_oauth2::server").count(), 199 - 64);
+        clock.advance(seconds(10));
+    }
+}
+
+#[tokio::test]
 async fn nothing_secret_is_told_whoever_repeats_it() {
     // The transport fails with everything that it was sent.
     let echoing = service_fn(async |request: Request<Body>| {
@@ -278,6 +369,7 @@ fn the_guide_lists_every_metric_and_target() {
         "tower_oauth2.fetch",
         "tower_oauth2::client",
         "tower_oauth2::server",
+        "`suppressed`",
     ] {
         assert!(page.contains(name), "{name}");
     }

@@ -259,7 +259,8 @@ async fn a_jwt_of_another_algorithm_or_type_is_left_to_the_next_validator() {
 
     // Of what nobody knows the log says what was found out, and the caller learns nothing more.
     let chain = first_of(StaticTokens::new(), ours);
-    for (token, found) in [(critical, "critical"), (&of_lenient, "iss"), (&id_token, "typ")] {
+    let critical = format!("eyJhbGciOiJFUzI1NiIsImNyaXQiOlsieCJdfQ.{encoded}.abc");
+    for (token, found) in [(&critical, "critical"), (&of_lenient, "iss"), (&id_token, "typ")] {
         let request = bearer(token);
         let verdict = chain.validate(token, RequestHead::from_request(&request)).wait().await;
         let rejection = verdict.unwrap_err();

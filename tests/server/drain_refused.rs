@@ -43,13 +43,15 @@ struct Upload {
     chunks: usize,
     then: Then,
     declared: Option<u64>,
+    /// A clock that each chunk takes a millisecond of.
+    clock: Option<ManualClock>,
     read: Arc<AtomicUsize>,
 }
 
 impl Upload {
     fn new(chunks: usize, then: Then) -> (Self, Arc<AtomicUsize>) {
         let read = Arc::default();
-        (Self { chunks, then, declared: None, read: Arc::clone(&read) }, read)
+        (Self { chunks, then, declared: None, clock: None, read: Arc::clone(&read) }, read)
     }
 }
 
@@ -64,6 +66,9 @@ impl Body for Upload {
         if let Some(left) = self.chunks.checked_sub(1) {
             self.chunks = left;
             self.read.fetch_add(CHUNK, Ordering::Relaxed);
+            if let Some(clock) = &self.clock {
+                clock.advance(Duration::from_millis(1));
+            }
             return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; CHUNK])))));
         }
         match self.then {
@@ -154,6 +159,16 @@ fn an_upload_that_stalls_delays_the_refusal_for_a_second_unless_set() {
         assert!(answer.is_woken());
         assert_eq!(status(answer.poll()), StatusCode::UNAUTHORIZED);
     }
+}
+
+#[test]
+fn an_upload_that_never_stalls_delays_the_refusal_no_longer_than_one_that_does() {
+    let clock = ManualClock::new();
+    let (body, read) = Upload::new(1_000_000, Then::End);
+    let body = Upload { clock: Some(clock.clone()), ..body };
+    let layer = DrainRefused::new().with_limit(usize::MAX).with_clock(clock.clock());
+    assert_eq!(status(refuse(&layer, upload(body)).poll()), StatusCode::UNAUTHORIZED);
+    assert_eq!(read.load(Ordering::Relaxed), 1000 * CHUNK);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Tokens that the authorization server is asked about, from the request to the answer: over
 //! `RequireToken`, cached and not, in the process and over sockets.
 
+mod load;
+mod signed;
+
 use crate::{
     counting_server::{CountingServer, hyper_client},
     raw,
@@ -30,10 +33,10 @@ use tower_oauth2::{
     Algorithm, ClientAuthentication, SigningKey, SigningKeySource, Transport,
     client::AddBearer,
     server::{Authenticated, RenderRefusals, RequireScope, RequireToken},
-    testing::{AuthorizationServer, JwtFormat, ManualClock, RegisteredClient},
+    testing::{AuthorizationServer, ManualClock, RegisteredClient},
     validate::{
-        Cached, Introspection, Jwks, Principal, Rejection, RejectionKind, Revocations,
-        StaticTokens, ValidateToken, first_of,
+        Cached, Introspection, Principal, Rejection, RejectionKind, Revocations, StaticTokens,
+        ValidateToken, first_of,
     },
 };
 
@@ -511,124 +514,6 @@ async fn only_an_access_token_is_good() {
     }
 }
 
-/// A server that signs, with a key of the name `k`.
-fn signing() -> AuthorizationServer {
-    let server = AuthorizationServer::new();
-    let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k");
-    server.issue_jwts(JwtFormat::rfc9068(ISSUER, [API]), key);
-    server
-}
-
-/// The claims of a signed answer that is good.
-fn signed_claims() -> Value {
-    let said = json!({"active": true, "aud": API, "sub": "alice"});
-    json!({"iss": ISSUER, "aud": "api", "iat": 1_000_000, "token_introspection": said})
-}
-
-// case: intro-028
-#[tokio::test]
-async fn answers_that_are_to_be_signed_are_taken_only_so() {
-    let (server, stranger) = (signing(), signing());
-    let endpoint = Endpoint::new();
-    let asks = |keys| endpoint.introspection().with_signed_responses(ISSUER, keys).unwrap();
-    let fixed = Jwks::from_json(&server.key_set()).unwrap();
-    let fetched =
-        Jwks::from_url("https://as.example/jwks", Transport::new(server.clone())).unwrap();
-    let typ = "token-introspection+jwt";
-    let with = |name: &str, value: Value| {
-        let mut claims = signed_claims();
-        claims[name] = value;
-        claims.to_string()
-    };
-
-    let good = server.mint(typ, &signed_claims().to_string()).unwrap();
-    for keys in [fixed.clone(), fetched] {
-        endpoint.answer(200, &good);
-        let service = guarded(cached(asks(keys), &endpoint.clock));
-        assert_eq!(call(&service, TOKEN).await.body(), "alice");
-    }
-    let accepts = endpoint.asked.lock().unwrap()[0].headers()["accept"].clone();
-    assert_eq!(accepts, "application/token-introspection+jwt");
-
-    let service = guarded(cached(asks(fixed), &endpoint.clock));
-    let (input, _) = good.rsplit_once('.').unwrap();
-    let mint = |typ, claims: &str| server.mint(typ, claims).unwrap();
-    for (asked, wrong) in [
-        mint("at+jwt", &signed_claims().to_string()),
-        mint("JWT", &signed_claims().to_string()),
-        mint(typ, &with("iss", json!("https://other.example"))),
-        mint(typ, &with("aud", json!("other"))),
-        mint(typ, &with("aud", Value::Null)),
-        mint(typ, &with("iat", Value::Null)),
-        mint(typ, &with("iat", json!(1_000_001))),
-        mint(typ, &with("token_introspection", json!("active"))),
-        mint(typ, &with("token_introspection", json!({"sub": "alice"}))),
-        mint(typ, r#"{"active":true}"#),
-        stranger.mint(typ, &signed_claims().to_string()).unwrap(),
-        format!("{input}."),
-        format!("{input}.AAAA"),
-        json!({"active": true, "aud": API}).to_string(),
-        signed_claims().to_string(),
-        String::new(),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        endpoint.asked.lock().unwrap().clear();
-        endpoint.answer(200, &wrong);
-        for times in 1..3 {
-            assert_eq!(outage(&call(&service, TOKEN).await), 5, "{asked}");
-            assert_eq!(endpoint.asked(), times, "{asked}");
-        }
-    }
-
-    let inactive = with("token_introspection", json!({"active": false}));
-    endpoint.answer(200, &mint(typ, &inactive));
-    refused(&call(&service, "inactive").await);
-    endpoint.answer(200, &good);
-    assert_eq!(call(&service, TOKEN).await.body(), "alice");
-
-    let nobody = Introspection::new(URL, ClientAuthentication::none(), endpoint.transport());
-    assert!(
-        nobody
-            .unwrap()
-            .with_signed_responses(ISSUER, Jwks::from_json(&server.key_set()).unwrap())
-            .is_err()
-    );
-}
-
-#[tokio::test]
-async fn a_key_without_a_name_that_replaces_another_signs_answers_after_one_fetch() {
-    let nameless = || {
-        let server = AuthorizationServer::new();
-        server.rotate_key(SigningKey::generate(Algorithm::Es256).unwrap());
-        server
-    };
-    let (old, new, stranger) = (nameless(), nameless(), nameless());
-    let (keys, endpoint) = (Endpoint::new(), Endpoint::new());
-    let fetched = Jwks::from_url("https://as.example/jwks", keys.transport()).unwrap();
-    let fetched = fetched.with_clock(endpoint.clock.clock());
-    let asks = endpoint.introspection().with_signed_responses(ISSUER, fetched).unwrap();
-    let service = guarded(asks);
-    let signed_by = |server: &AuthorizationServer| {
-        server.mint("token-introspection+jwt", &signed_claims().to_string()).unwrap()
-    };
-
-    keys.answer(200, &old.key_set());
-    endpoint.answer(200, &signed_by(&old));
-    assert_eq!(call(&service, TOKEN).await.status(), 200);
-    keys.answer(200, &new.key_set());
-    endpoint.answer(200, &signed_by(&new));
-    assert_eq!(call(&service, TOKEN).await.status(), 200, "replaced");
-    assert_eq!((call(&service, TOKEN).await.status().as_u16(), keys.asked()), (200, 2));
-    // Answers by a stranger cost no more than the two budgets.
-    endpoint.answer(200, &signed_by(&stranger));
-    for _ in 0..3 {
-        assert_eq!(outage(&call(&service, TOKEN).await), 5);
-    }
-    assert!(keys.asked() <= 6, "{}", keys.asked());
-}
-
 #[tokio::test]
 async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
     let endpoint = Endpoint::new();
@@ -650,6 +535,18 @@ async fn a_server_that_refuses_this_resource_says_nothing_to_callers() {
         assert!(!body.contains("client"), "{body}");
     }
     assert_eq!(endpoint.asked(), 3);
+}
+
+/// An endpoint that never answers, and how often it is asked.
+fn hanging(clock: &ManualClock) -> (Introspection, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let hangs = service_fn(move |_: Request<Full<Bytes>>| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        pending::<Result<Response<Full<Bytes>>, Infallible>>()
+    });
+    let transport = Transport::new(hangs).with_clock(clock.clock());
+    (introspection(URL, transport, clock), asked)
 }
 
 /// The description in the audit, and all that the caller gets.
@@ -720,67 +617,6 @@ async fn an_empty_issuer_is_a_wrong_one() {
     let endpoint = Endpoint::active(json!({"iss": ""}));
     refused(&call(&guarded(endpoint.introspection()), TOKEN).await);
     refused(&call(&guarded(endpoint.introspection().with_issuer(ISSUER)), TOKEN).await);
-}
-
-/// An endpoint that never answers, and how often it is asked.
-fn hanging(clock: &ManualClock) -> (Introspection, Arc<AtomicUsize>) {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
-    let hangs = service_fn(move |_: Request<Full<Bytes>>| {
-        counter.fetch_add(1, Ordering::Relaxed);
-        pending::<Result<Response<Full<Bytes>>, Infallible>>()
-    });
-    let transport = Transport::new(hangs).with_clock(clock.clock());
-    (introspection(URL, transport, clock), asked)
-}
-
-#[tokio::test]
-async fn requests_beyond_the_bound_wait_for_a_second_and_are_then_refused() {
-    let clock = ManualClock::new();
-    for bound in [64, 3] {
-        let (introspection, asked) = hanging(&clock);
-        let introspection = match bound {
-            64 => introspection,
-            bound => introspection.with_max_requests(bound),
-        };
-        let service = guarded(introspection);
-        let tokens: Vec<_> = (0..bound + 3).map(|number| format!("t{number}")).collect();
-        let mut calls: Vec<_> =
-            tokens.iter().map(|token| tokio_test::task::spawn(call(&service, token))).collect();
-        calls.iter_mut().for_each(|call| assert!(call.poll().is_pending()));
-        assert_eq!(asked.load(Ordering::Relaxed), bound);
-        clock.advance(seconds(1));
-        for waiting in &mut calls[bound..] {
-            assert_eq!(outage(&tokio_test::assert_ready!(waiting.poll())), 1);
-        }
-        // The request of a caller that goes away leaves its place to another.
-        drop(calls.swap_remove(0));
-        let mut next = tokio_test::task::spawn(call(&service, "next"));
-        assert!(next.poll().is_pending());
-        assert_eq!(asked.load(Ordering::Relaxed), bound + 1);
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_times_out_again_and_again_is_left_alone_until_it_answers() {
-    let clock = ManualClock::new();
-    let (introspection, asked) = hanging(&clock);
-    let service = guarded(introspection);
-    let time_out = || {
-        let mut waiting = tokio_test::task::spawn(call(&service, TOKEN));
-        assert!(waiting.poll().is_pending());
-        clock.advance(seconds(5));
-        outage(&tokio_test::assert_ready!(waiting.poll()));
-    };
-    (0..5).for_each(|_| time_out());
-    // The first of them is 20 seconds ago.
-    assert_eq!(outage(&call(&service, "another").await), 4);
-    assert_eq!(asked.load(Ordering::Relaxed), 5);
-    clock.advance(seconds(4));
-    let mut trial = tokio_test::task::spawn(call(&service, TOKEN));
-    assert!(trial.poll().is_pending());
-    assert_eq!(outage(&call(&service, "another").await), 5, "one at a time");
-    assert_eq!(asked.load(Ordering::Relaxed), 6);
 }
 
 #[tokio::test]
@@ -923,45 +759,4 @@ async fn asked_first_the_server_decides_over_every_token() {
     let last = first_of(tokens, endpoint.introspection());
     assert!(last.validate(TOKEN, head).wait().await.is_ok());
     assert_eq!(endpoint.asked(), 1);
-}
-
-/// Answers the first request of each connection, and cuts the connection when the second one comes.
-async fn cutting_server(answer: &'static str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/introspect", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let (mut head, mut buffer) = (String::new(), [0; 4096]);
-                // The form ends with the hint.
-                while !head.contains("access_token") {
-                    let read = stream.read(&mut buffer).await.unwrap();
-                    head.push_str(&String::from_utf8_lossy(&buffer[..read]));
-                }
-                let length = answer.len();
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{answer}");
-                stream.write_all(head.as_bytes()).await.unwrap();
-                let _ = stream.read(&mut buffer).await;
-            });
-        }
-    });
-    url
-}
-
-#[tokio::test]
-async fn a_pooled_connection_that_is_cut_before_the_answer_costs_no_good_token() {
-    let url = cutting_server(r#"{"active":true,"sub":"alice","aud":"https://api.example"}"#).await;
-    let client = ClientAuthentication::basic("api", "secret");
-    let introspection = Introspection::new(&url, client, Transport::https()).unwrap();
-    let layer = RequireToken::new("api", introspection.with_audience([API])).unwrap();
-    for number in 0..6 {
-        let inner = service_fn(|_: Request<Full<Bytes>>| async {
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-        });
-        let request = Request::get("/r").header("authorization", format!("Bearer t{number}"));
-        let request = request.body(Full::default()).unwrap();
-        let response = layer.layer(inner).oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{number}");
-    }
 }

@@ -141,7 +141,9 @@ async fn a_dpop_token_beside_a_token_in_another_location_is_a_second_credential(
             layer([location.clone()]).dangerous_pass_bad_tokens_as_anonymous(),
         ] {
             for token in [TOKEN, "tok-unknown"] {
-                for authorization in ["DPoP abc", "dpop  abc", "DPoP"] {
+                for authorization in
+                    ["DPoP abc", "dpop  abc", "DPoP", "Digest x, DPoP abc", ",dpop abc"]
+                {
                     let mut request = request(&location, token);
                     let value = authorization.parse().unwrap();
                     request.headers_mut().insert(header::AUTHORIZATION, value);

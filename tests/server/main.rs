@@ -23,6 +23,7 @@ mod introspection;
 mod locations;
 mod policies;
 mod recall;
+mod render_refusals;
 mod require_token;
 mod revocation;
 mod revocation_endpoint;

@@ -296,6 +296,24 @@ async fn step_up_asks_for_what_is_missing_and_for_no_more() {
 }
 
 #[tokio::test]
+async fn an_authentication_that_lies_ahead_is_recent_within_the_leeway_alone() {
+    let manual = ManualClock::new();
+    let tokens = StaticTokens::new();
+    for (token, ahead) in [("soon", 300), ("tomorrow", 24 * 3600)] {
+        let since = manual.clock().wall() + Duration::from_secs(ahead);
+        let alice = Principal::new("alice").with_authentication(None, Some(since));
+        tokens.insert(token, alice).unwrap();
+    }
+    let layer = RequireToken::new("api", tokens).unwrap().with_clock(manual.clock());
+    let step_up = StepUp::default().with_max_age(Duration::from_secs(60));
+    let service = layer.layer(RequirePolicy::new(step_up).layer(inner()));
+    for (token, status) in [("soon", 200), ("tomorrow", 401)] {
+        let response = service.clone().oneshot(request(token)).await.unwrap();
+        assert_eq!(response.status(), status, "{token}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_refuses_grpc_as_the_layer_above_it_does() {
     let call = |method: &str, version, token: Option<&str>| {
         let call = Request::builder().method(method).version(version).uri("/pkg.S/M");

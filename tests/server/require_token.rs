@@ -16,35 +16,35 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_oauth2::{
     AccessToken, Challenge, ConfigError, TokenLocation,
     server::{
-        Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RenderRefusals,
-        RequireToken, ResourceMetadata, TokenEnd,
+        Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RequireToken,
+        ResourceMetadata, TokenEnd,
     },
     testing::ManualClock,
     validate::{Principal, Rejection, RejectionKind, StaticTokens, Validated},
 };
 
-const TOKEN: &str = "mF_9.B5f-4.1JqM";
+pub(super) const TOKEN: &str = "mF_9.B5f-4.1JqM";
 const MINUTE: Duration = Duration::from_secs(60);
 
-type Body = Full<Bytes>;
+pub(super) type Body = Full<Bytes>;
 
-fn tokens() -> StaticTokens {
+pub(super) fn tokens() -> StaticTokens {
     let tokens = StaticTokens::new();
     tokens.insert(TOKEN, Principal::new("alice").with_scopes("read".parse().unwrap())).unwrap();
     tokens
 }
 
-fn layer() -> RequireToken<StaticTokens> {
+pub(super) fn layer() -> RequireToken<StaticTokens> {
     RequireToken::new("api", tokens()).unwrap()
 }
 
-fn bearer<B: Default>(token: &str) -> Request<B> {
+pub(super) fn bearer<B: Default>(token: &str) -> Request<B> {
     let header = format!("Bearer {token}");
     Request::get("/r").header("authorization", header).body(B::default()).unwrap()
 }
 
 /// A request without a token that declares a body.
-fn typed(method: &str, version: Version, content_type: &str) -> Request<Body> {
+pub(super) fn typed(method: &str, version: Version, content_type: &str) -> Request<Body> {
     let request = Request::builder().method(method).uri("/pkg.S/M").version(version);
     request.header(header::CONTENT_TYPE, content_type).body(Body::default()).unwrap()
 }
@@ -57,7 +57,7 @@ async fn handed_on<T: Clone + Send + Sync + 'static>(
 }
 
 /// Answers with the request's body.
-async fn echo(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+pub(super) async fn echo(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(Response::new(request.into_body()))
 }
 
@@ -141,72 +141,6 @@ async fn a_validator_that_takes_too_long_is_answered_for_with_503() {
         assert_eq!(rejection.kind(), RejectionKind::Unavailable);
         assert_eq!(rejection.description(), "the validator took longer than allowed");
     }
-}
-
-/// The refusal of `token` as `RenderRefusals` gives it, with its body.
-async fn rendered(
-    render: RenderRefusals,
-    layer: RequireToken<StaticTokens>,
-    request: Request<Body>,
-) -> Response<Bytes> {
-    let response = render.layer(layer.layer(service_fn(echo))).oneshot(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
-}
-
-#[tokio::test]
-async fn a_problem_keeps_status_and_challenge() {
-    let plain = layer().layer(service_fn(echo)).oneshot(bearer("tok-unknown")).await.unwrap();
-    let response = rendered(RenderRefusals::problem_json(), layer(), bearer("tok-unknown")).await;
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    let mut headers = response.headers().clone();
-    assert_eq!(headers.remove(header::CONTENT_TYPE).unwrap(), "application/problem+json");
-    assert_eq!(&headers, plain.headers());
-    let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-    let expected = serde_json::json!({
-        "title": "Unauthorized",
-        "status": 401,
-        "detail": "the access token is not known",
-    });
-    assert_eq!(problem, expected);
-}
-
-#[tokio::test]
-async fn a_problem_tells_no_more_than_its_layer() {
-    let tokens = tokens();
-    let expired = Principal::new("carol").with_expiry(std::time::UNIX_EPOCH);
-    tokens.insert("tok-expired", expired).unwrap();
-    let layer = RequireToken::new("api", tokens).unwrap();
-    let mut bodies = Vec::new();
-    for token in ["tok-expired", "tok-unknown"] {
-        let render = RenderRefusals::problem_json();
-        bodies.push(
-            rendered(render, layer.clone().with_terse_refusals(), bearer(token)).await.into_body(),
-        );
-    }
-    assert_eq!(bodies[0], bodies[1]);
-    let judge = async |_: AccessToken| Err::<Validated, _>(Rejection::internal("relation users"));
-    let layer = RequireToken::new("api", judge).unwrap();
-    let service = RenderRefusals::problem_json().layer(layer.layer(service_fn(echo)));
-    let response = service.oneshot(bearer(TOKEN)).await.unwrap();
-    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(!String::from_utf8_lossy(&body).contains("users"));
-}
-
-#[tokio::test]
-async fn answers_of_the_inner_service_and_of_grpc_are_not_rendered() {
-    let grpc = || typed("POST", Version::HTTP_2, "application/grpc");
-    let response = rendered(RenderRefusals::problem_json(), layer(), grpc()).await;
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/grpc");
-    assert!(response.body().is_empty());
-    let without = layer().without_grpc();
-    let response = rendered(RenderRefusals::problem_json(), without, grpc()).await;
-    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-    assert!(!response.body().is_empty());
-    let good = bearer(TOKEN).map(|_: Body| Body::from("mine"));
-    let response = rendered(RenderRefusals::problem_json(), layer(), good).await;
-    assert_eq!(response.body(), "mine");
 }
 
 /// A form in one piece.

@@ -249,6 +249,25 @@ fn to_log_out_everywhere_now_revokes_tokens_of_an_issuer_whose_clock_is_ahead() 
     }
 }
 
+#[test]
+fn who_logged_out_everywhere_may_come_back_though_the_time_of_issue_is_unknown() {
+    let clock = clock_at(NOW);
+    let list =
+        Revocations::new().with_clock(clock.clock()).with_max_lifetime(Duration::from_secs(DAY));
+    let undated = |expires_at| Token { issued_at: None, ..token(0, expires_at) };
+    let [old, new] = [NOW + DAY, NOW + 2 * DAY]
+        .map(|expires_at| list.guard(undated(expires_at).validator(&clock, 300)));
+    list.revoke_subject_now(Some("as"), "alice", None).unwrap();
+    clock.advance(Duration::from_secs(DAY));
+    assert_eq!(kind(&old, "t"), Some(RejectionKind::Revoked));
+    assert_eq!(kind(&new, "t"), Some(RejectionKind::Revoked));
+    // The entry is over, and nothing swept it out since.
+    clock.advance(Duration::from_secs(601));
+    assert_eq!(kind(&new, "t"), None);
+    clock.set_wall(at(NOW + DAY));
+    assert_eq!(kind(&old, "t"), Some(RejectionKind::Revoked));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Revoke {

@@ -19,7 +19,7 @@ use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, RequestHead, Transport,
     client::{
         AddBearerService, ClientCredentialsRefresh, Error, Grant, RefreshPolicy, TokenCache,
-        TokenEndpoint, TokenSource,
+        TokenEndpoint, TokenResponse, TokenSource,
     },
     testing::ManualClock,
 };
@@ -206,6 +206,15 @@ impl World {
     pub(crate) fn cache(&self, policy: RefreshPolicy) -> TokenCache {
         let grant = Grant::client_credentials();
         TokenCache::new_with_clock(self.endpoint(), grant, policy, self.clock.clock())
+    }
+
+    /// A session with the refresh token `R1`, whose access token `T0` is good for a minute.
+    pub(crate) fn session(&self, policy: RefreshPolicy) -> TokenCache {
+        let response = TokenResponse::new(AccessToken::new("T0").unwrap())
+            .with_lifetime(seconds(60))
+            .with_refresh_token("R1");
+        let clock = self.clock.clock();
+        TokenCache::from_sign_in(self.endpoint(), &response, policy, clock)
     }
 
     pub(crate) fn layer(&self, policy: RefreshPolicy) -> ClientCredentialsRefresh {

@@ -130,12 +130,48 @@ async fn a_description_that_is_not_utf_8_or_has_raw_control_characters_does_not_
         assert_eq!(error.code(), Some("invalid_grant"), "{error}");
         assert!(error.to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{error}");
     }
-    // A token is never made of what was replaced.
-    for member in ["access_token", "refresh_token"] {
-        let body = [b"{\"access_token\":\"T\",\"", member.as_bytes(), b"\":\"T\xe9\"}"].concat();
-        let answer = read(Reply::json(body)).await;
-        assert!(answer.is_err() || answer.unwrap().refresh_token().is_none(), "{member}");
+}
+
+#[tokio::test]
+async fn a_token_with_a_character_that_was_replaced_is_never_used() {
+    for token in [&b"T\xe9"[..], b"T\x01", b"T\nT", b"T\\\\\n", b"T\\\"\n"] {
+        for member in ["access_token", "refresh_token"] {
+            let odd = [b"\"", member.as_bytes(), b"\":\"", token, b"\""].concat();
+            let body = [&b"{\"access_token\":\"T\",\n"[..], &odd, b"}\0"].concat();
+            let answer = read(Reply::json(body)).await;
+            assert!(answer.is_err() || answer.unwrap().refresh_token().is_none(), "{odd:?}");
+        }
     }
+    // Outside of texts, nothing is lost.
+    let body = b"{\"access_token\":\"T\",\x0b\"refresh_token\":\"R\\\"R\"}\0";
+    let answer = read(Reply::json(&body[..])).await.unwrap();
+    assert_eq!(answer.refresh_token().unwrap().expose(), "R\"R");
+}
+
+#[tokio::test]
+async fn a_token_type_that_is_no_text_is_an_error_that_names_it() {
+    for (odd, shown) in [(r#"["DPoP"]"#, "['DPoP']"), ("7", "7"), (r#"{"a":1}"#, "{'a':1}")] {
+        let answer = read(Reply::json(format!(r#"{{"access_token":"T","token_type":{odd}}}"#)));
+        let error = answer.await.unwrap_err();
+        assert!(error.to_string().contains(&format!("token type {shown} is not")), "{error}");
+        assert!(!error.is_transient(), "the next answer will be as unusable");
+    }
+    for usual in ["null", "\"\"", "\"bearer\"", "\"Bearer \"", "\"BearerToken\""] {
+        with_members(&format!(r#""token_type":{usual}"#)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_known_code_with_anything_between_its_letters_is_one_short_plain_line() {
+    let long = "\\n".repeat(9_999);
+    for code in ["invalid_\\u001b\\u202e\\r\\nclient", &format!("invalid_client{long}")] {
+        let error = refused(400, "application/json", &format!(r#"{{"error":"{code}"}}"#)).await;
+        let text = format!("{error}{error:?}{}", error.code().unwrap());
+        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        assert!(text.len() < 2_000, "{text}");
+    }
+    let error = refused(400, "text/plain", "invalid\u{1b}\r_client").await;
+    assert_eq!(error.code(), Some("invalid??_client"));
 }
 
 #[tokio::test]
@@ -186,6 +222,8 @@ async fn a_refusal_in_the_shape_of_a_vendor_has_its_code_and_its_message() {
         (r#"{"message":"Bad Request","error":400}"#, "400", "Bad Request"),
         (r#"{"reason":"Invalid!","error":"invalid_request"}"#, "invalid_request", "Invalid!"),
         (r#"{"errcode":40029,"errmsg":"invalid code"}"#, "40029", "invalid code"),
+        (r#"{"error":["invalid_client"],"error_description":["m","n"]}"#, "invalid_client", "m"),
+        (r#"{"message":["m"],"error":"Bad Request"}"#, "Bad Request", "m"),
     ] {
         let error = refused(400, "application/json", body).await;
         assert_eq!(error.code(), Some(code), "{body}");
@@ -201,6 +239,7 @@ async fn a_refusal_in_the_shape_of_a_vendor_has_its_code_and_its_message() {
         (r#"{"message":"Tenant is disabled"}"#, "Tenant is disabled"),
         (r#"{"type":"about:blank","title":"Blocked","status":403}"#, "Blocked"),
         (r#"{"status":403,"error":{},"detail":"over there"}"#, "over there"),
+        (r#"{"errors":["Tenant is disabled","gone"]}"#, "Tenant is disabled"),
     ] {
         let error = refused(403, "application/problem+json", body).await;
         assert_eq!(error.code(), None, "{body}");

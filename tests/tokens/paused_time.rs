@@ -22,6 +22,15 @@ use tower_oauth2::{
     validate::{Cached, Principal, StaticTokens, ValidateToken},
 };
 
+/// What an API with this layer answers to the token `T`.
+async fn status<V: ValidateToken>(layer: &RequireToken<V>) -> StatusCode {
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let request = Request::get("/").header("authorization", "Bearer T").body(()).unwrap();
+    service.oneshot(request).await.unwrap().status()
+}
+
 fn server() -> AuthorizationServer {
     let server = AuthorizationServer::new();
     server.register_client(RegisteredClient::confidential("app", "secret"));
@@ -88,16 +97,9 @@ async fn the_wall_clock_stands_still_and_is_advanced_with_tokios_paused_time() {
     let tokens = StaticTokens::new();
     tokens.insert("T", Principal::new("alice").with_expiry(clock.wall() + seconds(60))).unwrap();
     let layer = RequireToken::new("api", tokens).unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
-        Ok::<_, Infallible>(Response::new(String::new()))
-    }));
-    let status = async || {
-        let request = Request::get("/").header("authorization", "Bearer T").body(()).unwrap();
-        service.clone().oneshot(request).await.unwrap().status()
-    };
-    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(status(&layer).await, StatusCode::OK);
     tokio::time::advance(seconds(61)).await;
-    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&layer).await, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -122,17 +124,10 @@ async fn a_verdict_cache_and_a_layer_go_by_the_clock_of_the_validator() {
     let cached = Cached::new(tokens.into_shared());
     assert_eq!(shown(cached.cache_support().clock()), shown(Some(manual.clock())));
     let layer = RequireToken::new("api", cached).unwrap();
-    let service = layer.layer(service_fn(async |_: Request<()>| {
-        Ok::<_, Infallible>(Response::new(String::new()))
-    }));
-    let status = async || {
-        let request = Request::get("/").header("authorization", "Bearer T").body(()).unwrap();
-        service.clone().oneshot(request).await.unwrap().status()
-    };
     // By the system's clock the token expired decades ago.
-    assert_eq!(status().await, StatusCode::OK);
+    assert_eq!(status(&layer).await, StatusCode::OK);
     manual.advance(seconds(60));
-    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&layer).await, StatusCode::UNAUTHORIZED);
 }
 
 fn shown(clock: Option<Clock>) -> Option<(std::time::Instant, SystemTime)> {

@@ -229,11 +229,7 @@ async fn an_answer_that_comes_at_the_deadline_of_a_renewal_is_taken() {
 
 /// A session whose renewal is in flight, and the refresh tokens that its server saw.
 async fn renewing(world: &World, policy: RefreshPolicy) -> TokenCache {
-    let response = TokenResponse::new(AccessToken::new("T0").unwrap())
-        .with_lifetime(seconds(60))
-        .with_refresh_token("R1");
-    let clock = world.clock.clock();
-    let cache = TokenCache::from_sign_in(world.endpoint(), &response, policy, clock);
+    let cache = world.session(policy);
     world.advance(seconds(50)).await;
     assert_eq!(at_once(ask(&cache)).await.unwrap().expose(), "T0");
     settle().await;

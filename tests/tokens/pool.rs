@@ -223,6 +223,32 @@ fn signed_in(world: &World, user: User) -> TokenCache {
     TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock())
 }
 
+#[tokio::test]
+async fn a_user_who_signs_out_while_their_cache_is_made_stays_signed_out() {
+    let world = World::answering(|_| Reply::rotated("T", "R2", 60));
+    let kept = Arc::new(Mutex::new(HashMap::from([(A, "R1"), (B, "R1")])));
+    let (makes, of_maker) = (kept.clone(), Arc::new(Mutex::new(None::<TokenPool<User>>)));
+    let (endpoint, clock, maker) = (world.endpoint(), world.clock.clock(), of_maker.clone());
+    let pool = by_extension().with_caches(move |user| {
+        let token = *makes.lock().unwrap().get(user)?;
+        // As another thread would.
+        if *user == A && makes.lock().unwrap().remove(user).is_some() {
+            let pool = maker.lock().unwrap().clone().unwrap();
+            assert!(pool.remove(user).is_none(), "there is no cache yet");
+        }
+        let (endpoint, clock) = (endpoint.clone(), clock.clone());
+        Some(TokenCache::from_refresh_token(endpoint, token, exact(), clock))
+    });
+    *of_maker.lock().unwrap() = Some(pool.clone());
+    let api = Seen::default().client(&pool);
+    for _ in 0..2 {
+        let error = call(&api, A).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInNeeded);
+    }
+    assert_eq!((pool.len(), world.requests().len()), (0, 0));
+    assert_eq!(call(&api, B).await.unwrap(), "T");
+}
+
 // case: pool-01
 #[tokio::test]
 async fn users_do_not_meet_whatever_becomes_of_one_of_them() {

@@ -59,11 +59,7 @@ fn answering(mut answer: impl FnMut(&str, usize) -> Reply + Send + 'static) -> (
 
 /// A session with the refresh token `R1`, whose access token has expired.
 async fn expired(world: &World, policy: RefreshPolicy) -> TokenCache {
-    let response = TokenResponse::new(AccessToken::new("T0").unwrap())
-        .with_lifetime(seconds(60))
-        .with_refresh_token("R1");
-    let clock = world.clock.clock();
-    let cache = TokenCache::from_sign_in(world.endpoint(), &response, policy, clock);
+    let cache = world.session(policy);
     world.advance(seconds(60)).await;
     cache
 }
@@ -498,6 +494,29 @@ async fn a_user_who_signs_out_of_a_pool_during_a_renewal_is_not_signed_in_again(
     world.advance(millis(500)).await;
     assert!(at_once(waiting).await.unwrap().is_ok());
     assert!(kept.lock().unwrap().is_empty(), "written back after the sign-out");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_replaces_another_in_a_pool_is_not_overwritten_by_its_renewal() {
+    for is_same in [false, true] {
+        let (world, _) = answering(|token, _| next(token).takes(seconds(1)));
+        let kept = Sent::default();
+        let log = kept.clone();
+        let old = expired(&world, exact()).await;
+        let old = old.on_rotation(move |newest| log.lock().unwrap().push(newest.expose().into()));
+        let pool = TokenPool::new(|_| Some("alice"));
+        pool.insert("alice", old.clone());
+        let waiting = tokio::spawn(ask(&old));
+        world.advance(millis(500)).await;
+        let clock = world.clock.clock();
+        let new = TokenCache::from_refresh_token(world.endpoint(), "N1", exact(), clock);
+        let replaced = pool.insert("alice", if is_same { old.clone() } else { new });
+        assert!(replaced.is_some());
+        world.advance(millis(500)).await;
+        assert!(at_once(waiting).await.unwrap().is_ok());
+        let expected: &[&str] = if is_same { &["R2"] } else { &[] };
+        assert_eq!(*kept.lock().unwrap(), expected, "the one that is kept is the new one");
+    }
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! What the layer asks of the service below it.
+
 use http::{Request, Response};
 use std::{error::Error as StdError, future::Future, pin::Pin};
 use tower_service::Service;

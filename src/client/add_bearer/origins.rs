@@ -5,7 +5,8 @@ use http::Uri;
 ///
 /// The layer checks the URI of every call, and so each hop of a redirect that a layer above follows.
 /// A URI without a host (tonic without `with_origin`, a bare connection) can only go where the
-/// connection goes, and passes.
+/// connection goes, and passes. The layer does not look at a `Host` header: remove the one that a
+/// gateway copied from its own caller, since a server behind the same address may go by it.
 ///
 /// Each origin is `https`, or `http` to the machine itself:
 ///

@@ -4,7 +4,7 @@
 use super::{
     machine::{Ask, Attempt, Ended, Need},
     source::Source,
-    state::{Flight, Landing, Outcome, Setup, State},
+    state::{Landing, Outcome, RunningFetch, Setup, State},
 };
 use crate::{
     AccessToken, ClientSecret,
@@ -202,7 +202,7 @@ impl Engine {
             }))
         });
         let (end, mut ended) = oneshot::channel();
-        state.fly(Flight { joined, _end: end });
+        state.fly(RunningFetch { joined, _end: end });
         let (setup, tries) = (state.setup.clone(), state.counts.attempt());
         Ok(move || {
             let span = setup.reporter.started(tries);

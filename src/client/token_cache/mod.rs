@@ -54,7 +54,8 @@ use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
 ///    token comes, all go on with it: one route that always answers 401 takes it from nobody. A token
 ///    that cannot be fetched again is dropped at once.
 /// 6. Only time in which the server was really asked counts against it. A process that was stopped
-///    does not miss its deadlines, a fetch whose runtime does not run is replaced after its deadline, and time in which nobody asked makes no back-off longer.
+///    does not miss its deadlines, a fetch whose runtime does not run is replaced after its deadline,
+///    and time in which nobody asked makes no back-off longer.
 ///
 /// [`with_min_interval`]: RefreshPolicy::with_min_interval
 ///
@@ -338,6 +339,10 @@ impl TokenCache {
         if let Some(session) = self.engine.source().session() {
             session.tokens().on_rotation = None;
         }
+    }
+
+    pub(super) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.engine, &other.engine)
     }
 
     /// Keeps the settings as they are from now on.

@@ -40,9 +40,9 @@ pub(super) struct State {
     token: Option<AccessToken>,
     pub(super) granted: Option<ScopeSet>,
     withheld: ScopeSet,
-    pub(super) flight: Option<Flight>,
+    pub(super) flight: Option<RunningFetch>,
     /// The last fetch that was abandoned because its task did not run. Its late token still counts.
-    stalled: Option<Box<Flight>>,
+    stalled: Option<Box<RunningFetch>>,
     pub(super) last_error: Option<Error>,
     pub(super) counts: Counts,
     /// How often anything happened.
@@ -54,7 +54,7 @@ pub(super) struct State {
 }
 
 /// A fetch in flight. Dropping this ends it.
-pub(super) struct Flight {
+pub(super) struct RunningFetch {
     pub(super) joined: Joined<Outcome>,
     pub(super) _end: oneshot::Sender<Infallible>,
 }
@@ -191,7 +191,7 @@ impl State {
     }
 
     /// Makes `flight` the fetch in flight.
-    pub(super) fn fly(&mut self, flight: Flight) {
+    pub(super) fn fly(&mut self, flight: RunningFetch) {
         if let Some(stalled) = self.flight.replace(flight) {
             self.stalled = Some(Box::new(stalled));
         }

@@ -37,11 +37,17 @@ fn form(body: &[u8]) -> Map<String, Value> {
     pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect()
 }
 
-/// Replaces what makes JSON of no text of it: bytes that are not UTF-8, and raw control characters,
-/// which servers leave in descriptions.
+/// Replaces what makes JSON invalid: bytes that are not UTF-8, and raw control characters, which
+/// servers leave in descriptions. In a text, each becomes a U+FFFD.
 fn repaired(body: &[u8]) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body).into_owned().into_bytes();
-    text.into_iter().map(|byte| if byte < b' ' { b' ' } else { byte }).collect()
+    let (mut quoted, mut escaped) = (false, false);
+    let repair = |char| {
+        let replaced = if quoted { char::REPLACEMENT_CHARACTER } else { ' ' };
+        quoted ^= char == '"' && !escaped;
+        escaped = char == '\\' && !escaped;
+        if char < ' ' { replaced } else { char }
+    };
+    String::from_utf8_lossy(body).chars().map(repair).collect::<String>().into_bytes()
 }
 
 /// Returns the text of a member, or `None` if it is empty.

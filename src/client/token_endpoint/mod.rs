@@ -1,7 +1,7 @@
 //! Token requests to an authorization server.
 //!
 //! **In**: a [`Grant`] and the client's credentials. **Out**: a [`TokenResponse`] or the reason why
-//! there is none. **Uses** `vocabulary`, `jose`, `back_channel` and the client's error.
+//! there is none. **Uses** `vocabulary`, `observe`, `jose`, `back_channel` and the client's error.
 
 pub(in crate::client) mod address;
 mod answer_body;

@@ -42,6 +42,7 @@ const MESSAGES: &[&str] = &[
     "reason",
     "title",
     "description",
+    "errors",
 ];
 
 /// Members that hold the others.
@@ -89,7 +90,7 @@ fn says_something(value: &Value) -> bool {
 /// Returns the code and the message. A message that spells the code of a dead refresh token is that
 /// code, where the other one is not known.
 fn said(members: &Map<String, Value>) -> (Option<String>, Option<String>) {
-    let read = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let read = |value: &Value| first(value).as_str().filter(|it| !it.is_empty()).map(str::to_owned);
     let number =
         |value: &Value| (value.is_number() && says_something(value)).then(|| value.to_string());
     let numbers = CODES.strip_suffix(&["status"]).unwrap_or_default();
@@ -116,13 +117,15 @@ fn find(
 ) -> Option<String> {
     let here = names.iter().find_map(|name| members.get(*name).and_then(read));
     let deeper = || {
-        let wrapped = WRAPPERS.iter().filter_map(|name| match members.get(*name)? {
-            Value::Array(values) => values.first()?.as_object(),
-            value => value.as_object(),
-        });
+        let wrapped = WRAPPERS.iter().filter_map(|name| first(members.get(*name)?).as_object());
         wrapped.into_iter().find_map(|inner| find(inner, names, read, depth - 1))
     };
     here.or_else(|| if depth > 1 { deeper() } else { None })
+}
+
+/// Returns the first of a list, and any other value as it is.
+fn first(value: &Value) -> &Value {
+    value.as_array().and_then(|values| values.first()).unwrap_or(value)
 }
 
 /// Returns the error of a redirect, which is never followed: it would forward the secret.

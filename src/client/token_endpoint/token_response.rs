@@ -211,13 +211,14 @@ fn access_token(
 ) -> Result<AccessToken, Error> {
     let invalid = |text: &str| Error::invalid_response(status, text);
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
-    match text(members, "token_type") {
-        Some(kind) if !kind.eq_ignore_ascii_case("bearer") => {
-            let kind = secrets.scrub(kind);
-            let text = format!("the token type {kind} is not supported");
-            return Err(Error::of_no_use(status, text));
-        }
-        _ => {}
+    let kind = match members.get("token_type") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(kind)) => kind.trim().to_owned(),
+        Some(odd) => odd.to_string(),
+    };
+    if !["", "bearer", "bearertoken"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        let text = format!("the token type {} is not supported", secrets.scrub(&kind));
+        return Err(Error::of_no_use(status, text));
     }
     let Some(Value::String(token)) = members.remove("access_token") else {
         return Err(invalid("missing access_token"));
@@ -232,7 +233,7 @@ fn refresh_token(value: Value) -> Option<ClientSecret> {
     match value {
         Value::Null => None,
         Value::String(token) if token.is_empty() => None,
-        // With a byte replaced it is another one.
+        // With a character replaced it is another one.
         Value::String(token) if !token.contains(char::REPLACEMENT_CHARACTER) => {
             Some(ClientSecret::new(token))
         }

@@ -128,7 +128,9 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     /// Defaults to none: only inserted caches are used.
     ///
     /// The pool may call `make` more than once for a key that many calls need at once. It keeps one
-    /// of the caches, and only that one fetches.
+    /// of the caches, and only that one fetches. It calls `make` again if a key was
+    /// [removed](Self::remove) meanwhile: a user who signs out during their first call stays signed
+    /// out.
     pub fn with_caches<F>(self, make: F) -> Self
     where
         F: Fn(&K) -> Option<TokenCache> + Send + Sync + 'static,
@@ -143,16 +145,23 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
     }
 
     /// Inserts the cache of `key`, and returns the one that it replaces. Calls in flight with a token
-    /// of the old cache go on.
+    /// of the old cache go on, but its [`TokenCache::on_rotation`] is not called any more: the refresh
+    /// token to keep is that of the new cache.
     pub fn insert(&self, key: K, cache: TokenCache) -> Option<TokenCache> {
-        self.caches.replace(key, cache)
+        let kept = cache.clone();
+        let replaced = self.caches.replace(key, cache)?;
+        if !replaced.is_clone_of(&kept) {
+            replaced.sign_out();
+        }
+        Some(replaced)
     }
 
     /// Removes the cache of `key` and returns it: signs the user out. The next call with that key counts
     /// as one with a new key.
     ///
     /// [`TokenCache::on_rotation`] of that cache is not called any more, not even with the refresh token
-    /// that a renewal in flight brings. To take the tokens back at the authorization server too, call
+    /// that a renewal in flight brings. Delete what [`with_caches`](Self::with_caches) makes the cache of
+    /// before you call this. To take the tokens back at the authorization server too, call
     /// [`TokenCache::revoke`] on what this returns.
     pub fn remove(&self, key: &K) -> Option<TokenCache> {
         self.caches.remove(key).inspect(TokenCache::sign_out)
@@ -177,13 +186,19 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         self.len() == 0
     }
 
-    fn cache_of(&self, key: K) -> Option<TokenCache> {
-        if let Some(cache) = self.caches.get(&key) {
+    fn cache_of(&self, key: &K) -> Option<TokenCache> {
+        if let Some(cache) = self.caches.get(key) {
             return Some(cache);
         }
-        // Not under a lock: the closure is the user's, and may use this pool.
-        let made = self.make.as_ref()?(&key)?;
-        Some(self.caches.keep(key, made))
+        loop {
+            let removals = self.caches.removals(key);
+            // Not under a lock: the closure is the user's, and may use this pool.
+            let made = self.make.as_ref()?(key)?;
+            // Again if its user may have signed out since.
+            if let Some(cache) = self.caches.keep(key.clone(), made, removals) {
+                return Some(cache);
+            }
+        }
     }
 }
 
@@ -192,7 +207,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenSource for TokenPool<K> 
 
     fn token(&self, request: RequestHead<'_>) -> Answer<BoxTokenFuture> {
         let Some(key) = (self.key)(request) else { return Answer::Ready(Err(Error::no_key())) };
-        match self.cache_of(key) {
+        match self.cache_of(&key) {
             Some(cache) => cache.token(request),
             None => Answer::Ready(Err(Error::not_signed_in())),
         }

@@ -38,6 +38,8 @@ struct Ring<K> {
     at: HashMap<K, usize>,
     slots: Vec<Slot<K>>,
     hand: usize,
+    /// How often a key was removed, present or not.
+    removals: u64,
 }
 
 /// A slot that was taken out, and its key as it was in the map.
@@ -92,6 +94,7 @@ impl<K: Hash + Eq + Clone> Shards<K> {
 
     pub(in crate::client::token_pool) fn remove(&self, key: &K) -> Option<TokenCache> {
         let mut ring = self.shards.get(self.index(key))?.lock();
+        ring.removals = ring.removals.wrapping_add(1);
         let at = ring.place(key)?;
         let removed = ring.take(at)?;
         self.len.fetch_sub(1, Ordering::Relaxed);
@@ -115,16 +118,29 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         None
     }
 
-    /// Inserts `cache` unless there is one, and returns the one that is there.
-    pub(in crate::client::token_pool) fn keep(&self, key: K, cache: TokenCache) -> TokenCache {
+    /// Returns how often a key of the shard of `key` was removed, for [`keep`](Self::keep).
+    pub(in crate::client::token_pool) fn removals(&self, key: &K) -> u64 {
+        self.shards.get(self.index(key)).map_or(0, |shard| shard.lock().removals)
+    }
+
+    /// Inserts `cache` unless there is one, and returns the one that is there. Returns `None` if a key
+    /// was removed since there were so many `removals`: the user of `cache` may have signed out.
+    pub(in crate::client::token_pool) fn keep(
+        &self,
+        key: K,
+        cache: TokenCache,
+        removals: u64,
+    ) -> Option<TokenCache> {
         let index = self.index(&key);
-        let Some(shard) = self.shards.get(index) else { return cache };
-        let mut ring = shard.lock();
+        let mut ring = self.shards.get(index)?.lock();
         if let Some(slot) = ring.slot(&key) {
-            return slot.cache.clone();
+            return Some(slot.cache.clone());
+        }
+        if ring.removals != removals {
+            return None;
         }
         self.add(index, ring, key, &cache);
-        cache
+        Some(cache)
     }
 
     /// Adds a key that is not yet in `ring`, its ring, and evicts another. The caller has a clone of
@@ -174,7 +190,7 @@ impl<K> Shard<K> {
 
 impl<K> Ring<K> {
     fn new() -> Self {
-        Self { at: HashMap::new(), slots: Vec::new(), hand: 0 }
+        Self { at: HashMap::new(), slots: Vec::new(), hand: 0, removals: 0 }
     }
 }
 
@@ -243,6 +259,10 @@ mod tests {
         TokenCache::from_fn(fetch, RefreshPolicy::default(), Clock::system())
     }
 
+    fn keep(shards: &Shards<u32>, key: u32) -> TokenCache {
+        shards.keep(key, cache(), shards.removals(&key)).unwrap()
+    }
+
     fn held(shards: &Shards<u32>, keys: impl Iterator<Item = u32>) -> Vec<u32> {
         keys.filter(|key| shards.peek(key).is_some()).collect()
     }
@@ -250,11 +270,11 @@ mod tests {
     #[test]
     fn a_key_that_was_not_used_lately_is_evicted() {
         let shards = Shards::new(3);
-        (0..3).for_each(|key| drop(shards.keep(key, cache())));
+        (0..3).for_each(|key| drop(keep(&shards, key)));
         assert!(shards.get(&0).is_some());
-        shards.keep(3, cache());
+        keep(&shards, 3);
         assert_eq!(held(&shards, 0..9), [0, 2, 3]);
-        shards.keep(4, cache());
+        keep(&shards, 4);
         assert_eq!(held(&shards, 0..9), [0, 3, 4]);
         assert_eq!(shards.len(), 3);
     }
@@ -262,12 +282,12 @@ mod tests {
     #[test]
     fn a_cache_in_use_is_not_evicted() {
         let shards = Shards::new(2);
-        let used = shards.keep(0, cache());
-        shards.keep(1, cache());
-        (2..9).for_each(|key| drop(shards.keep(key, cache())));
+        let used = keep(&shards, 0);
+        keep(&shards, 1);
+        (2..9).for_each(|key| drop(keep(&shards, key)));
         assert_eq!(held(&shards, 0..9), [0, 8]);
         let other = shards.peek(&8);
-        shards.keep(9, cache());
+        keep(&shards, 9);
         assert_eq!(held(&shards, 0..10), [0, 8, 9], "all are used");
         drop((used, other));
         assert!(shards.get(&9).is_some());
@@ -278,7 +298,7 @@ mod tests {
     #[test]
     fn a_crowd_in_use_costs_a_new_key_few_looks() {
         let shards = Shards::new(1);
-        let used: Vec<_> = (0..1_000).map(|key| shards.keep(key, cache())).collect();
+        let used: Vec<_> = (0..1_000).map(|key| keep(&shards, key)).collect();
         let mut looks = LOOKS;
         let shard = shards.shards.first().unwrap();
         assert!(shard.lock().evict(&mut looks).is_none());
@@ -303,7 +323,7 @@ mod tests {
     fn a_key_alone_in_its_shard_evicts_one_of_another() {
         let mut shards = Shards::new(16 * SHARDS);
         shards.capacity = 1;
-        (0..50_u32).for_each(|key| drop(shards.keep(key, cache())));
+        (0..50_u32).for_each(|key| drop(keep(&shards, key)));
         assert_eq!(held(&shards, 0..50), [49]);
         assert_eq!(shards.len(), 1);
     }
@@ -316,7 +336,7 @@ mod tests {
                 let shards = &shards;
                 scope.spawn(move || {
                     for key in 0..2_000 {
-                        shards.keep(thread * 1_000 + key, cache());
+                        keep(shards, thread * 1_000 + key);
                         if key % 3 == 0 {
                             shards.remove(&(key * 2));
                         }
@@ -338,7 +358,7 @@ mod tests {
                 match op {
                     0 => prop_assert_eq!(shards.remove(&key).is_some(), known),
                     1 => prop_assert_eq!(shards.replace(key, cache()).is_some(), known),
-                    _ => drop(shards.keep(key, cache())),
+                    _ => drop(keep(&shards, key)),
                 }
                 model = held(&shards, 0..12);
                 prop_assert_eq!(model.contains(&key), op != 0);

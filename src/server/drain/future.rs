@@ -1,5 +1,5 @@
 use super::Bounds;
-use crate::{Sleep, validate::Rejection};
+use crate::{Clock, Sleep, validate::Rejection, vocabulary::clock::after};
 use bytes::Buf;
 use http::Response;
 use http_body::Body;
@@ -8,6 +8,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 use tokio::sync::oneshot::Receiver;
 
@@ -47,7 +48,9 @@ struct Draining<B, R> {
     handed_back: Receiver<B>,
     body: Option<B>,
     left: usize,
-    deadline: Pin<Box<Sleep>>,
+    clock: Clock,
+    ends_at: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 impl<F, B, R> DrainRefusedFuture<F, B, R> {
@@ -83,21 +86,24 @@ where
 
 impl<B, R> Draining<B, R> {
     fn new(refusal: Response<R>, Unread { handed_back, bounds }: Unread<B>) -> Self {
-        let deadline = Box::pin(bounds.clock.sleep(bounds.timeout));
-        Self { refusal: Some(refusal), handed_back, body: None, left: bounds.limit, deadline }
+        let Bounds { limit: left, timeout, clock } = bounds;
+        let ends_at = after(clock.monotonic(), timeout);
+        let timer = Box::pin(clock.sleep_until(ends_at));
+        let (refusal, body) = (Some(refusal), None);
+        Self { refusal, handed_back, body, left, clock, ends_at, timer }
     }
 }
 
 impl<B: Body + Unpin, R> Draining<B, R> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<R>> {
-        if self.poll_rest(cx).is_pending() && self.deadline.as_mut().poll(cx).is_pending() {
+        if self.poll_rest(cx).is_pending() && self.timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
         // A future that is polled after its end may stay pending.
         self.refusal.take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Reads until the end, an error, or the limit.
+    /// Reads until the end, an error, or a bound. A body that is always ready never gets to the timer.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(body) = &mut self.body else {
@@ -117,6 +123,9 @@ impl<B: Body + Unpin, R> Draining<B, R> {
             let length = frame.data_ref().map_or(1, |data| data.remaining().max(1));
             let Some(left) = self.left.checked_sub(length) else { return Poll::Ready(()) };
             self.left = left;
+            if self.clock.monotonic() >= self.ends_at {
+                return Poll::Ready(());
+            }
         }
     }
 }

@@ -74,9 +74,11 @@ impl RequireRole {
 
 impl Policy for RequireRole {
     fn check(&self, authenticated: &Authenticated, _: RequestHead<'_>) -> Result<(), Rejection> {
-        let has = |role: &Box<str>| authenticated.principal().has_role(role);
-        let is_enough =
-            if self.all { self.roles.iter().all(has) } else { self.roles.iter().any(has) };
+        let (principal, mut roles) = (authenticated.principal(), self.roles.iter());
+        let is_enough = match self.all {
+            true => roles.all(|role| principal.has_role(role)),
+            false => roles.any(|role| principal.has_role(role)),
+        };
         match is_enough {
             true => Ok(()),
             false => Err(Rejection::forbidden(MISSING_ROLE)),

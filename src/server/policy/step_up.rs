@@ -1,9 +1,9 @@
 use crate::{
     RequestHead,
     server::{Authenticated, Policy},
-    validate::Rejection,
+    validate::{MAX_LEEWAY, Rejection},
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A [`Policy`] that requires a recent or strong authentication of the user
 /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
@@ -32,11 +32,18 @@ impl StepUp {
         self
     }
 
-    /// Sets how long ago the user may have authenticated (`auth_time`). Defaults to any age.
+    /// Sets how long ago the user may have authenticated (`auth_time`). A time that lies ahead by more
+    /// than 5 min is not recent. Defaults to any age.
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
+}
+
+/// Returns the time since `then`, or `None` if that is ahead by more than clocks may differ.
+fn age(then: SystemTime, now: SystemTime) -> Option<Duration> {
+    let is_near = |ahead: Duration| (ahead <= MAX_LEEWAY).then_some(Duration::ZERO);
+    now.duration_since(then).map_or_else(|error| is_near(error.duration()), Some)
 }
 
 impl Policy for StepUp {
@@ -45,8 +52,8 @@ impl Policy for StepUp {
         let now = authenticated.clock().wall();
         let strong = self.acr.is_none() || principal.acr() == self.acr.as_deref();
         let recent = self.max_age.is_none_or(|max_age| {
-            let since = principal.authenticated_at().map(|then| now.duration_since(then));
-            since.is_some_and(|since| since.unwrap_or_default() <= max_age)
+            let age = principal.authenticated_at().and_then(|then| age(then, now));
+            age.is_some_and(|age| age <= max_age)
         });
         match strong && recent {
             true => Ok(()),

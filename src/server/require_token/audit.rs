@@ -1,9 +1,9 @@
 //! Counts, logs and audits decisions.
 
 use crate::{
-    TokenLocation,
+    Clock, TokenLocation,
     back_channel::scrub,
-    observe::{self, Outcome},
+    observe::{self, Outcome, Repeats},
     validate::{Principal, Rejection, RejectionKind},
     vocabulary::keyed::Key,
 };
@@ -73,25 +73,40 @@ impl Auditor {
     }
 }
 
-/// Records a decision with metrics, tracing and the audit hook.
-pub(super) fn record(
-    auditor: Option<&Auditor>,
-    outcome: Outcome,
-    rejection: Option<&Rejection>,
-    token: TokenDetails<'_>,
-) {
-    let reason = rejection.map(|rejection| rejection.kind().as_str());
-    let description = || scrub::description(rejection.map_or("", Rejection::description));
-    observe::decided(outcome, reason, token.location.map(TokenLocation::kind), description);
-    if let Some(auditor) = auditor {
-        (auditor.hook)(&AuditEvent {
-            allowed: outcome != Outcome::Rejected,
-            rejection: rejection.map(Rejection::kind),
-            description: rejection.map_or("", Rejection::description),
-            location: token.location,
-            principal: token.principal,
-            token_id: token.id,
-        });
+/// Records decisions with metrics, tracing and the audit hook.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) auditor: Option<Auditor>,
+    /// The clones of a layer share it.
+    repeats: Arc<Repeats>,
+}
+
+impl Recorder {
+    /// Records a decision. `clock` is read only if there is a `rejection`.
+    pub(super) fn record(
+        &self,
+        clock: &Clock,
+        outcome: Outcome,
+        rejection: Option<&Rejection>,
+        token: TokenDetails<'_>,
+    ) {
+        let text = rejection.map_or("", Rejection::description);
+        let reason = rejection.map(|rejection| rejection.kind().as_str());
+        let suppressed = reason
+            .filter(|reason| *reason != "internal")
+            .and_then(|reason| self.repeats.next(reason, text, || clock.monotonic()));
+        let source = token.location.map(TokenLocation::kind);
+        observe::decided(outcome, reason, source, suppressed, || scrub::description(text));
+        if let Some(auditor) = &self.auditor {
+            (auditor.hook)(&AuditEvent {
+                allowed: outcome != Outcome::Rejected,
+                rejection: rejection.map(Rejection::kind),
+                description: text,
+                location: token.location,
+                principal: token.principal,
+                token_id: token.id,
+            });
+        }
     }
 }
 

@@ -93,8 +93,8 @@ impl Authenticated {
     }
 
     /// Waits until the token expires ([`Validated::good_until`], which includes the validator's
-    /// leeway) or is revoked: `TokenEnd::Expired` or `TokenEnd::Revoked`. For streams and sockets,
-    /// which outlive the check of their request.
+    /// leeway) or is revoked, by itself or because its issuer was removed: `TokenEnd::Expired` or
+    /// `TokenEnd::Revoked`. For streams and sockets, which outlive the check of their request.
     ///
     /// The future never resolves for a token that neither expires nor is revoked. It borrows nothing
     /// of the request.
@@ -139,7 +139,7 @@ impl Authenticated {
 pub enum TokenEnd {
     /// It expired.
     Expired,
-    /// It was revoked.
+    /// It was revoked, or its issuer was removed.
     Revoked,
 }
 

@@ -1,6 +1,6 @@
 use super::{
     AuditEvent,
-    audit::Auditor,
+    audit::{Auditor, Recorder},
     extract::form::{self, FormToken},
     refuse,
 };
@@ -59,20 +59,20 @@ use tower_service::Service;
 #[must_use]
 pub struct BufferForm {
     limit: usize,
-    auditor: Option<Auditor>,
+    recorder: Recorder,
 }
 
 impl BufferForm {
     /// Creates a layer for forms of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, auditor: None }
+        Self { limit, recorder: Recorder::default() }
     }
 
     /// Calls `hook` after every refusal of this layer, which is above that of
     /// [`RequireToken::with_audit`](crate::server::RequireToken::with_audit). The request waits for
     /// it, so it must be quick. Defaults to none.
     pub fn with_audit(mut self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.auditor = Some(Auditor::new(hook));
+        self.recorder.auditor = Some(Auditor::new(hook));
         self
     }
 }
@@ -129,14 +129,14 @@ where
         // The token is not checked yet: the request holds no reservation while its body arrives.
         self.inner = self.inner.clone();
         let mut inner = self.inner.clone();
-        let BufferForm { limit, auditor } = self.layer.clone();
+        let BufferForm { limit, recorder } = self.layer.clone();
         BufferFormFuture {
             state: State::Buffering {
                 buffering: Box::pin(async move {
                     let (parts, body) = request.into_parts();
                     let form = match form::collect(body, limit).await {
                         Ok(form) => form,
-                        Err(rejection) => return Ok(refuse::audited(auditor.as_ref(), rejection)),
+                        Err(rejection) => return Ok(refuse::without_settings(&recorder, rejection)),
                     };
                     let trailers = form.trailers().cloned();
                     let form = form.to_bytes();

@@ -18,7 +18,7 @@ impl CacheControl {
     }
 }
 
-/// Replaces `public` by `private`. `no-store` and the other directives stay.
+/// Replaces `public` by `private`. The other directives stay. `no-store` needs no `private`.
 fn make_private(headers: &mut HeaderMap) {
     let lines: Vec<_> =
         headers.get_all(CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()).collect();
@@ -28,10 +28,9 @@ fn make_private(headers: &mut HeaderMap) {
         .map(str::trim)
         .filter(|directive| !directive.is_empty() && !directive.eq_ignore_ascii_case("public"))
         .collect();
-    let is_private = |directive: &&str| {
-        directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store")
-    };
-    if directives.iter().any(is_private) {
+    let says = |name| directives.iter().any(|directive| directive.eq_ignore_ascii_case(name));
+    // RFC 9111 §5.2.2.3: a cache that knows `must-understand` ignores `no-store` beside it.
+    if says("private") || (says("no-store") && !says("must-understand")) {
         return;
     }
     let value = [&["private"], &*directives].concat().join(", ");
@@ -50,6 +49,8 @@ mod tests {
             (Some("public, max-age=60"), "private, max-age=60"),
             (Some("max-age=60"), "private, max-age=60"),
             (Some("no-store"), "no-store"),
+            (Some("No-Store, Must-Understand"), "private, No-Store, Must-Understand"),
+            (Some("must-understand, private"), "must-understand, private"),
             (Some("Private, max-age=1"), "Private, max-age=1"),
         ] {
             let mut headers = HeaderMap::new();

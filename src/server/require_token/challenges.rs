@@ -55,7 +55,7 @@ impl ChallengeSettings {
         })
     }
 
-    /// Returns the `Bearer` challenge with what each of them says.
+    /// Returns the `Bearer` challenge with the parameters of every refusal.
     fn base(&self) -> Challenge {
         let mut challenge = Challenge::bearer();
         challenge.push("realm", &self.realm);
@@ -65,6 +65,7 @@ impl ChallengeSettings {
         challenge
     }
 
+    /// Returns the challenge of a request that presents no token.
     fn missing(&self) -> Challenge {
         let mut challenge = self.base();
         if !self.scope_hint.is_empty() {
@@ -121,7 +122,7 @@ impl Challenges {
     pub(super) fn new(realm: Box<str>) -> Result<Self, ConfigError> {
         let settings = ChallengeSettings::new(realm)?;
         let mut challenges = Self { settings, prebuilt: Vec::new() };
-        challenges.change(|_| {});
+        challenges.rebuild();
         Ok(challenges)
     }
 
@@ -132,6 +133,10 @@ impl Challenges {
     /// Changes the settings, and builds the challenges anew.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut ChallengeSettings)) {
         change(&mut self.settings);
+        self.rebuild();
+    }
+
+    fn rebuild(&mut self) {
         let usual = [
             Rejection::missing(),
             Rejection::malformed(REPEATED_HEADER),

@@ -1,7 +1,7 @@
 //! Decides about a request, by what it presents and what the validator answers.
 
 use super::{
-    audit::{self, TokenDetails, TokenId},
+    audit::{TokenDetails, TokenId},
     authenticated::{Anonymous, Authenticated},
     cache_control::CacheControl,
     extract::{self, ExtractedToken, LocationIndex, Position, has_unread_token},
@@ -154,7 +154,7 @@ fn admit<B, C: Send + Sync + 'static>(
 ) {
     let (location, principal) = (settings.sources.location(index), validated.principal());
     let token = TokenDetails { location: Some(location), id, principal: Some(principal) };
-    audit::record(settings.auditor.as_ref(), Outcome::Accepted, None, token);
+    settings.recorder.record(&settings.clock, Outcome::Accepted, None, token);
     let authenticated = Authenticated::new(validated, index, id, settings.clone());
     request.extensions_mut().insert(authenticated);
 }
@@ -165,7 +165,7 @@ fn admit_anonymous<B>(
     rejection: Option<&Rejection>,
     token: TokenDetails<'_>,
 ) {
-    audit::record(settings.auditor.as_ref(), Outcome::Anonymous, rejection, token);
+    settings.recorder.record(&settings.clock, Outcome::Anonymous, rejection, token);
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 

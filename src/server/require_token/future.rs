@@ -100,7 +100,12 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
 
     fn poll_verdict(&mut self, verdict: Pin<&mut V::Future>, cx: &mut Context<'_>) -> Poll<()> {
         match verdict.poll(cx) {
-            Poll::Ready(verdict) => self.verdict = verdict,
+            Poll::Ready(verdict) => {
+                // A shared validation may have begun before its issuer or its keys changed.
+                let now = self.settings.clock.wall();
+                self.has_waited = verdict.as_ref().is_ok_and(|good| good.check_basis(now).is_err());
+                self.verdict = verdict;
+            }
             Poll::Pending => match &mut self.deadline {
                 Some(deadline) => ready!(deadline.as_mut().poll(cx)),
                 None => return Poll::Pending,

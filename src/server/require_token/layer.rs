@@ -92,11 +92,10 @@ use tower_layer::Layer;
 /// `Origin` alone, as old browsers and APIs without TLS have. For those, put the token elsewhere, or
 /// see [`dangerous_allow_cross_site_requests`](Self::dangerous_allow_cross_site_requests).
 ///
-/// # Panics
+/// # Runtime
 ///
-/// A call panics if its verdict is not ready at once, it uses the system's
-/// [clock](Self::with_clock), and the tokio runtime has no timers. Outside of any runtime there is no
-/// timeout; the validator may need a runtime itself.
+/// A verdict that is not ready at once has no timeout without tokio's timers: outside of any runtime,
+/// and in one that has none. The validator may need a runtime itself.
 ///
 /// # Example
 ///
@@ -355,7 +354,7 @@ impl<V> RequireToken<V> {
     /// [`BufferForm`](crate::server::BufferForm) is above this layer, and takes a
     /// [hook](crate::server::BufferForm::with_audit) for its own refusals.
     pub fn with_audit(self, hook: impl Fn(&AuditEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.change(|settings| settings.auditor = Some(Auditor::new(hook)))
+        self.change(|settings| settings.recorder.auditor = Some(Auditor::new(hook)))
     }
 
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {

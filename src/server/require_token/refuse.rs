@@ -3,12 +3,12 @@
 //! [RFC 6750 §3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
 
 use super::{
-    audit::{self, Auditor, TokenDetails},
+    audit::{Recorder, TokenDetails},
     extract::ExtractError,
     grpc,
     settings::Settings,
 };
-use crate::{RequestHead, observe::Outcome, server::uncached, validate::Rejection};
+use crate::{Clock, RequestHead, observe::Outcome, server::uncached, validate::Rejection};
 use http::{HeaderMap, Response};
 
 /// A decision against a request.
@@ -30,7 +30,7 @@ impl Refusal<'_> {
         head: RequestHead<'_>,
     ) -> Response<R> {
         let Self { mut rejection, token } = self;
-        audit::record(settings.auditor.as_ref(), Outcome::Rejected, Some(&rejection), token);
+        settings.recorder.record(&settings.clock, Outcome::Rejected, Some(&rejection), token);
         let mut response = response(settings.challenges.headers(&rejection), &rejection);
         rejection.set_terse(settings.challenges.settings().terse);
         if settings.speaks_grpc
@@ -50,28 +50,27 @@ impl<'s> From<ExtractError<'s>> for Refusal<'s> {
 }
 
 /// Refuses a request without the settings of a [`RequireToken`](crate::server::RequireToken): the
-/// response has no challenge, and no audit hook sees it.
-pub(in crate::server) fn without_settings<R: Default>(rejection: Rejection) -> Response<R> {
-    audited(None, rejection)
-}
-
-/// As [`without_settings`], with an audit hook.
-pub(super) fn audited<R: Default>(auditor: Option<&Auditor>, rejection: Rejection) -> Response<R> {
-    audit::record(auditor, Outcome::Rejected, Some(&rejection), TokenDetails::default());
+/// response has no challenge.
+pub(super) fn without_settings<R: Default>(
+    recorder: &Recorder,
+    rejection: Rejection,
+) -> Response<R> {
+    let token = TokenDetails::default();
+    recorder.record(&Clock::system(), Outcome::Rejected, Some(&rejection), token);
     let mut response = response(uncached::headers(), &rejection);
     response.extensions_mut().insert(rejection);
     response
 }
 
-/// Refuses the request of `head`, because `missing` is in the place of a layer. As without settings, but
-/// for the form of gRPC.
+/// Refuses the request of `head` because a layer is missing or in the wrong place, which `missing`
+/// explains to the log. A call of gRPC gets the code 13. No audit hook sees the refusal.
 pub(in crate::server) fn misplaced<R: Default>(
     missing: &'static str,
     head: RequestHead<'_>,
 ) -> Response<R> {
     let rejection = Rejection::internal(missing);
     let message = rejection.public_description().to_owned();
-    let mut response = without_settings(rejection);
+    let mut response = without_settings(&Recorder::default(), rejection);
     if let Some(content_type) = grpc::content_type(head) {
         grpc::convert(&mut response, content_type, &message);
     }

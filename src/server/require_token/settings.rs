@@ -1,7 +1,7 @@
 //! What holds for every request of one layer.
 
 use super::{
-    audit::{Auditor, TokenId},
+    audit::{Recorder, TokenId},
     challenges::Challenges,
     extract::Sources,
     strip::Strip,
@@ -31,7 +31,7 @@ pub(super) struct Settings {
     pub(super) speaks_grpc: bool,
     pub(super) timeout: Duration,
     pub(super) clock: Clock,
-    pub(super) auditor: Option<Auditor>,
+    pub(super) recorder: Recorder,
 }
 
 impl Settings {
@@ -45,12 +45,12 @@ impl Settings {
             speaks_grpc: true,
             timeout: Duration::from_secs(10),
             clock,
-            auditor: None,
+            recorder: Recorder::default(),
         })
     }
 
     /// Returns the fingerprint of `token`, if there is an audit hook to give it to.
     pub(super) fn token_id(&self, token: &[u8]) -> Option<TokenId> {
-        self.auditor.as_ref().map(|auditor| auditor.token_id(token))
+        self.recorder.auditor.as_ref().map(|auditor| auditor.token_id(token))
     }
 }

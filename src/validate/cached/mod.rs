@@ -30,7 +30,8 @@ use verdicts::{Filing, Found, Question, Verdicts};
 ///    refused when it is over, and validated again otherwise. Scopes and other policies are
 ///    checked for each request by the layers below.
 /// 3. Verdicts are forgotten when the [generation](CacheSupport::generation) of the validator
-///    changes, and when the wall clock is set back to before they were asked for.
+///    changes, and when the wall clock is set back to before they were asked for. Those on a JWT end
+///    with its issuer and when the keys of that issuer change.
 /// 4. Refusals are cached apart from good verdicts, and for a shorter time, so that a flood of bad
 ///    tokens evicts no good one. Outages ([`Rejection::unavailable`]) and failures of the validator
 ///    are not cached; see [`Rejection::is_cacheable`].

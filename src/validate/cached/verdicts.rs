@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> Verdicts<C> {
     }
 
     pub(super) fn find_bad(&self, whole: Digest, asked: Asked) -> Option<Arc<Entry<Rejection>>> {
-        self.bad.find(whole, b"", asked)
+        self.bad.find(whole, b"", asked).filter(|kept| kept.verdict.holds(asked.at))
     }
 
     /// Joins the validation in flight of this token, or starts one.

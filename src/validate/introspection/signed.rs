@@ -62,7 +62,7 @@ impl Signed {
         self.check(&payload, now, leeway)?;
         let kid = header.kid.as_ref();
         let mut waited = None;
-        while let Err(why) = self.keys.verify(compact, kid, algorithm, waited) {
+        while let Err(why) = self.keys.verify(compact, kid, algorithm, None, waited) {
             match why {
                 Unverified::NoKey(why) => return Err(malformed(why)),
                 Unverified::WrongSignature => return Err(malformed("the signature is wrong")),

@@ -249,7 +249,8 @@ impl Jwks {
     /// # Errors
     ///
     /// When `issuer` is not an absolute `https` URL (or `http` as for [`from_url`](Self::from_url))
-    /// without query and fragment.
+    /// without query and fragment, and when it is a template of issuers, which has no metadata: see
+    /// [`TrustedIssuer::from_template`](super::TrustedIssuer::from_template).
     pub fn from_issuer(issuer: &str, transport: Transport) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         Ok(Self::remote(Place::Issuer(issuer.into()), transport))

@@ -346,5 +346,5 @@ impl State {
 
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(NEVER)
+    since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into())
 }

@@ -23,7 +23,8 @@ pub(crate) enum Unverified {
 
 impl Jwks {
     /// Verifies the signature of `jws` with the keys that it may be by, at most
-    /// four. `waited` is the result of a wait for [`Unverified::Fetching`].
+    /// four, and if `issuer` is named by keys that [are of it](crate::jose::VerifyingKey::is_of).
+    /// `waited` is the result of a wait for [`Unverified::Fetching`].
     ///
     /// After a wrong signature the keys are fetched, which nobody waits for if the header names the
     /// key: another key may have taken the name.
@@ -32,6 +33,7 @@ impl Jwks {
         jws: Compact<'_>,
         kid: Option<&KeyId<'_>>,
         algorithm: Algorithm,
+        issuer: Option<&str>,
         waited: Option<Seen>,
     ) -> Result<(), Unverified> {
         let mut buffer = [0; MAX_SIGNATURE + 2];
@@ -44,7 +46,9 @@ impl Jwks {
             Found::Wait(wait) => return Err(Unverified::Fetching(wait)),
             Found::Unavailable(away) => return Err(Unverified::Unavailable(away)),
         };
-        let mut candidates = keys.keys.candidates(kid, algorithm).take(MAX_CANDIDATES).peekable();
+        let candidates = keys.keys.candidates(kid, algorithm);
+        let candidates = candidates.filter(|key| issuer.is_none_or(|issuer| key.is_of(issuer)));
+        let mut candidates = candidates.take(MAX_CANDIDATES).peekable();
         let is_named = matches!(kid, Some(KeyId::Kid(_)));
         if !is_named && candidates.peek().is_none() {
             let text = "it does not name its key, and the key set has several";

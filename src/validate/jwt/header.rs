@@ -1,7 +1,7 @@
 //! Checks the header of an access token.
 
 use super::{
-    issuer::{TrustedIssuer, without_application},
+    issuer::without_application,
     rules::{mismatch, refused},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// A header that was checked: an issuer allows its algorithm. Its type is for the issuer to judge.
+/// A header that was checked. Its algorithm and its type are for the issuer to judge.
 pub(super) struct CheckedHeader<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<KeyId<'a>>,
@@ -19,16 +19,14 @@ pub(super) struct CheckedHeader<'a> {
 }
 
 impl<'a> CheckedHeader<'a> {
-    pub(super) fn parse(header: &'a [u8], issuers: &[TrustedIssuer]) -> Result<Self, Rejection> {
+    pub(super) fn parse(header: &'a [u8]) -> Result<Self, Rejection> {
         let header = Header::parse(header).ok_or_else(|| refused("the header is malformed"))?;
         if header.is_critical {
             return Err(refused("the header has a critical extension"));
         }
-        let allowed = |one: &Algorithm| issuers.iter().any(|own| own.allows(*one));
-        let algorithm = header.algorithm.ok().filter(allowed).ok_or_else(|| {
-            let known = header.algorithm.map_or_else(|other| other, Algorithm::as_str);
-            mismatch("alg", "an algorithm that an issuer allows", known)
-        })?;
+        let algorithm = header
+            .algorithm
+            .map_err(|other| mismatch("alg", "an algorithm that an issuer allows", other))?;
         Ok(Self { algorithm, kid: header.kid, typ: header.typ.map(without_application) })
     }
 

@@ -1,6 +1,10 @@
-use super::rules::{mismatch, unverified};
+use super::{
+    rules::{mismatch, unverified},
+    template::Template,
+};
 use crate::{
     Algorithm, ConfigError,
+    jose::TENANT,
     validate::{
         Jwks, Rejection,
         claims::{Claims, Holder, Profile, REQUIRED, holder_setters, listed, shown},
@@ -52,6 +56,7 @@ pub struct TrustedIssuer {
     pub(super) keys: Jwks,
     pub(super) profile: Profile,
     pub(super) without_issuer: bool,
+    pub(super) template: Option<Template>,
     audience: Vec<Box<str>>,
     algorithms: Vec<Algorithm>,
     /// Without `application/`.
@@ -70,12 +75,66 @@ impl TrustedIssuer {
             keys,
             profile: Profile::default(),
             without_issuer: false,
+            template: None,
             audience: Vec::new(),
             types: vec!["at+jwt".into()],
             without_type: false,
             without_audience: false,
             id_token_clients: Vec::new(),
         }
+    }
+
+    /// Creates an issuer of every tenant: `template` with the identifier of a tenant (`tid`) in the place
+    /// of `{tenantid}`, as Entra's metadata for any tenant (`common`) name it:
+    ///
+    /// 1. `iss` must fit the template, and its tenant must be a GUID and the token's `tid`.
+    /// 2. A key with a member `issuer` verifies tokens of that issuer alone, or of those that fit it if it
+    ///    is a template. A key without one verifies tokens of every tenant.
+    /// 3. [`Principal::issuer`](crate::validate::Principal::issuer) is the `iss` of the token. The subject
+    ///    (`sub`) says nothing without it.
+    ///
+    /// **Everybody with an account of any organization then has a good token**: allow some by
+    /// [`with_tenants`](Self::with_tenants), or check the issuer in a
+    /// [`Policy`](crate::server::Policy). One tenant alone is an issuer like another, made by
+    /// [`new`](Self::new).
+    ///
+    /// ```
+    /// use tower_oauth2::{Transport, validate::{Jwks, TrustedIssuer}};
+    ///
+    /// let keys = "https://login.microsoftonline.com/common/discovery/v2.0/keys";
+    /// let keys = Jwks::from_url(keys, Transport::https())?;
+    /// let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    /// let issuer = TrustedIssuer::from_template(template, keys)?
+    ///     .with_audience(["6731de76-14a6-49ae-97bc-6eba6914391e"])
+    ///     .allow_other_profiles();
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `template` has `{tenantid}` not exactly once.
+    pub fn from_template(template: impl Into<Arc<str>>, keys: Jwks) -> Result<Self, ConfigError> {
+        let issuer = Self::new(template, keys);
+        let template = Some(Template::new(&issuer.identifier)?);
+        Ok(Self { template, ..issuer })
+    }
+
+    /// Sets the tenants of a [template](Self::from_template) whose tokens are accepted. Defaults to all.
+    ///
+    /// # Errors
+    ///
+    /// When a tenant is not a GUID with lower-case digits, and when the issuer has no template.
+    pub fn with_tenants<I>(mut self, tenants: I) -> Result<Self, ConfigError>
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        let Some(template) = &mut self.template else {
+            let text = format!("the issuer {:?} is not a template of tenants", self.identifier);
+            return Err(ConfigError::new(text));
+        };
+        template.set_tenants(tenants.into_iter().map(Into::into).collect())?;
+        Ok(self)
     }
 
     /// Sets the audience: a token must be for one of `audience` (`aud`,
@@ -232,15 +291,18 @@ impl TrustedIssuer {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Checks that the settings fit one another, and `others`.
-    pub(super) fn check(&self, others: &[Self]) -> Result<(), ConfigError> {
+    /// Checks that the settings fit one another, `other` and the issuer that allows a missing issuer.
+    pub(super) fn check(
+        &self,
+        other: Option<&Self>,
+        unnamed: Option<&Self>,
+    ) -> Result<(), ConfigError> {
         let name = &self.identifier;
         let has_url = || {
             let status = self.keys.status();
             // Fetched keys that are ready have an age.
             !status.is_ready() || status.age().is_some()
         };
-        let rival = others.iter().find(|other| other.without_issuer && self.without_issuer);
         let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
         let text = if !self.without_audience && named_none {
             format!("the issuer {name:?} has no audience: name one with with_audience")
@@ -254,13 +316,16 @@ impl TrustedIssuer {
                 "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
                  Jwks::from_secret or Jwks::from_json"
             )
-        } else if let Some(Self { identifier, .. }) = rival {
+        } else if let (true, Some(Self { identifier, .. })) = (self.without_issuer, unnamed) {
             format!(
                 "the issuers {identifier:?} and {name:?} both allow a missing issuer: only one can"
             )
-        } else if others.iter().any(|other| other.identifier == *name) {
-            format!("the issuer {name:?} was added before")
-        } else if others.iter().any(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
+        } else if self.template.is_none() && name.contains(TENANT) {
+            format!(
+                "the issuer {name:?} is a template, which no token names: use \
+                 TrustedIssuer::from_template"
+            )
+        } else if other.is_some_and(|other| other.keys.is_symmetric() != self.keys.is_symmetric()) {
             "an issuer with a shared secret cannot stand beside one with public keys: give each a \
              validator, and both to first_of"
                 .to_owned()
@@ -282,6 +347,19 @@ impl TrustedIssuer {
             return Err(mismatch("typ", expected, shown(typ)));
         }
         self.profile.check_types(claims).map_err(unverified)
+    }
+
+    /// Returns the `iss` of a token of a [template](Self::from_template) whose payload has the same
+    /// tenant; `None` without a template.
+    pub(super) fn tenant_issuer<'c>(
+        &self,
+        claims: &'c Claims<'_>,
+        payload: &[u8],
+    ) -> Result<Option<&'c str>, Rejection> {
+        let (Some(template), Ok(Some(iss))) = (&self.template, claims.iss()) else {
+            return Ok(None);
+        };
+        template.check(iss, payload).map(|()| Some(iss))
     }
 
     /// Checks that the token is for this API.

@@ -3,7 +3,7 @@
 use super::{
     TrustedIssuer,
     header::CheckedHeader,
-    known_headers::KnownHeaders,
+    issuers::{Issuers, KnownIssuer},
     rules::{Rules, mismatch, refused, unverified},
 };
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
     jose::{Compact, KeyId, base64url},
     validate::{
         Principal, Rejection,
-        claims::{Claims, listed, shown},
+        basis::Basis,
+        claims::{Claims, shown},
         jwks::{Seen, Unverified, Wait},
     },
     vocabulary::token::MAX_TOKEN_LEN,
@@ -27,10 +28,15 @@ pub(super) const USUAL_PAYLOAD: usize = 1024;
 /// Decides over tokens without waiting and without a clock.
 #[derive(Clone)]
 pub(super) struct Judge {
-    pub(super) issuers: Vec<TrustedIssuer>,
+    pub(super) issuers: Issuers,
     pub(super) rules: Rules,
-    /// Headers that were checked for these issuers and rules.
-    pub(super) headers: KnownHeaders,
+}
+
+/// A good token.
+pub(super) struct Judged<'b> {
+    pub(super) principal: Principal,
+    pub(super) payload: Cow<'b, [u8]>,
+    pub(super) basis: Basis,
 }
 
 /// Why a token is not accepted.
@@ -82,89 +88,68 @@ impl Judge {
         buffer: &'b mut [u8; USUAL_PAYLOAD],
         now: SystemTime,
         waited: Option<Seen>,
-    ) -> Result<(Principal, Cow<'b, [u8]>), NotAccepted> {
+    ) -> Result<Judged<'b>, NotAccepted> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(unmatched("the token is too long").into());
         }
         let jws = Compact::parse(token).ok_or_else(|| no_jws(token))?;
-        let (mut header_buffer, bytes, checked);
-        let known = self.headers.find(jws.header);
-        let header = match known {
-            Some(header) => header,
-            None => {
-                header_buffer = [0; USUAL_HEADER];
-                bytes = base64url::decode_within(jws.header, &mut header_buffer);
-                let header = bytes.as_deref().unwrap_or_default();
-                checked = self.check_header(header, jws.payload, waited)?;
-                &checked
-            }
-        };
         let payload = base64url::decode_within(jws.payload, buffer)
             .ok_or_else(|| unmatched("the payload is not base64url"))?;
         let mut claims = Claims::default();
         claims
             .read(&payload, &self.rules.scope_claims)
             .ok_or_else(|| unmatched("the payload is not a JSON object, or repeats a member"))?;
-        let issuer = self.issuer_of(&claims).ok_or_else(|| self.of_nobody(&claims))?;
-        self.check_unverified(&claims, issuer, header, now)
-            .map_err(|rejection| refused_or_lost(rejection, issuer, waited))?;
+        let known = self.issuers.of(&claims)?;
+        // Read before the keys: a change meanwhile outdates the verdict.
+        let version = known.issuer.keys.generation();
+        let principal = self.principal(jws, &payload, &claims, &known, now, waited);
+        drop(claims);
+        let basis = Basis::new(known, version);
+        match principal {
+            Ok(principal) => Ok(Judged { principal, payload, basis }),
+            Err(NotAccepted::Refused(rejection)) => Err(rejection.with_basis(basis).into()),
+            Err(fetching) => Err(fetching),
+        }
+    }
+
+    /// Judges a token of `known`, none of whose claims is verified.
+    fn principal(
+        &self,
+        jws: Compact<'_>,
+        payload: &[u8],
+        claims: &Claims<'_>,
+        known: &KnownIssuer,
+        now: SystemTime,
+        waited: Option<Seen>,
+    ) -> Result<Principal, NotAccepted> {
+        let issuer = &known.issuer;
+        let refused = |rejection| refused_or_lost(rejection, issuer, waited);
+        let (mut buffer, bytes, checked);
+        let found = known.headers.find(jws.header);
+        let header = match found {
+            Some(header) => header,
+            None => {
+                buffer = [0; USUAL_HEADER];
+                bytes = base64url::decode_within(jws.header, &mut buffer);
+                let header = bytes.as_deref().unwrap_or_default();
+                checked = CheckedHeader::parse(header).map_err(refused)?;
+                &checked
+            }
+        };
+        self.check_unverified(claims, issuer, header, now).map_err(refused)?;
+        let iss = issuer.tenant_issuer(claims, payload).map_err(refused)?;
         let kid = header.kid.as_ref();
-        let verified = issuer.keys.verify(jws, kid, header.algorithm, waited);
+        let verified = issuer.keys.verify(jws, kid, header.algorithm, iss, waited);
         verified.map_err(|why| NotAccepted::unverified(why, issuer, kid))?;
         let object =
-            || Cow::Owned(serde_json::from_slice(json::without_bom(&payload)).unwrap_or_default());
-        let identifier = Some(issuer.identifier.clone());
-        let principal = issuer.profile.principal(&claims, identifier, object)?;
+            || Cow::Owned(serde_json::from_slice(json::without_bom(payload)).unwrap_or_default());
+        let identifier = iss.map_or_else(|| issuer.identifier.clone(), Into::into);
+        let principal = issuer.profile.principal(claims, Some(identifier), object)?;
         self.rules.check_age(&principal, now)?;
-        drop(claims);
-        if known.is_none() {
-            self.headers.add(jws.header, header);
+        if found.is_none() {
+            known.headers.add(jws.header, header);
         }
-        Ok((principal, payload))
-    }
-
-    fn check_header<'h>(
-        &self,
-        header: &'h [u8],
-        payload: &str,
-        waited: Option<Seen>,
-    ) -> Result<CheckedHeader<'h>, NotAccepted> {
-        CheckedHeader::parse(header, &self.issuers).map_err(|rejection| match self.named(payload) {
-            Some(issuer) => refused_or_lost(rejection, issuer, waited),
-            None => rejection.foreign().into(),
-        })
-    }
-
-    /// Returns the one of the issuers that the payload names: the refusal of its token is then final,
-    /// whatever is wrong with the header.
-    #[cold]
-    fn named(&self, payload: &str) -> Option<&TrustedIssuer> {
-        let payload = base64url::decode(payload).unwrap_or_default();
-        let mut claims = Claims::default();
-        claims.read(&payload, &[])?;
-        self.issuer_of(&claims)
-    }
-
-    pub(super) fn issuer(&self, identifier: &str) -> Option<&TrustedIssuer> {
-        self.issuers.iter().find(|issuer| *issuer.identifier == *identifier)
-    }
-
-    fn issuer_of(&self, claims: &Claims<'_>) -> Option<&TrustedIssuer> {
-        match claims.iss() {
-            Ok(Some(iss)) => self.issuer(iss),
-            Ok(None) => self.issuers.iter().find(|issuer| issuer.without_issuer),
-            Err(_) => None,
-        }
-    }
-
-    #[cold]
-    fn of_nobody(&self, claims: &Claims<'_>) -> Rejection {
-        let own = || listed(self.issuers.iter().map(|issuer| &*issuer.identifier));
-        match claims.iss() {
-            Ok(iss) => mismatch("iss", own(), shown(iss)),
-            Err(told) => unverified(told.to_owned()),
-        }
-        .foreign()
+        Ok(principal)
     }
 
     /// Checks what needs no key. None of the claims is true before the signature is verified, but

@@ -3,8 +3,8 @@
 use super::header::CheckedHeader;
 use std::sync::OnceLock;
 
-/// How many headers are remembered, for the life of the validator: an issuer has one for each key
-/// that it signs with. Other headers are parsed each time.
+/// How many headers are remembered, for the life of the issuer, which has one for each key that it
+/// signs with. Other headers are parsed each time.
 const MOST: usize = 8;
 
 /// The headers of good tokens, parsed, by their text: an issuer has the same header on all tokens that
@@ -17,13 +17,6 @@ pub(super) struct KnownHeaders {
 struct Known {
     text: Box<str>,
     header: CheckedHeader<'static>,
-}
-
-/// A clone is empty: it may be for other issuers and rules.
-impl Clone for KnownHeaders {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
 }
 
 impl KnownHeaders {

@@ -5,24 +5,26 @@
 mod future;
 mod header;
 mod issuer;
+mod issuers;
 mod judge;
 mod known_headers;
 mod named;
 mod rules;
+mod template;
 
 pub use future::JwtFuture;
 pub use issuer::TrustedIssuer;
+pub use issuers::Issuers;
 pub use named::issued_by;
 
 use super::{
-    CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict,
+    CacheSupport, Rejection, ValidateToken, Validated, Verdict,
     claims::unreadable,
     jwks::{Seen, Wait},
     times::Leeway,
 };
 use crate::{Answer, Clock, ConfigError, RequestHead, back_channel::json, jose::signature_at};
-use judge::{Judge, NotAccepted, USUAL_PAYLOAD};
-use known_headers::KnownHeaders;
+use judge::{Judge, Judged, NotAccepted, USUAL_PAYLOAD};
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
 use std::{
@@ -44,6 +46,8 @@ use std::{
 ///    and `jti` are required. Settings of the [`TrustedIssuer`] accept the tokens of other servers.
 /// 5. In a [`first_of`](super::first_of) the verdict on a token that names one of these issuers is
 ///    final. The next validator judges the others.
+///
+/// Issuers that come and go at run time are in [`Issuers`].
 ///
 /// A clone shares the keys. Each validation verifies the signature: stack the validator under a
 /// [`Cached`](super::Cached).
@@ -98,6 +102,8 @@ pub struct JwtValidator<C = ()> {
 
 struct Shared<C> {
     judge: Judge,
+    /// The issuers are those of the user's handle.
+    is_open: bool,
     clock: Clock,
     /// Reads the user's claims from a payload.
     read: fn(&[u8]) -> Result<C, serde_json::Error>,
@@ -111,25 +117,41 @@ impl JwtValidator {
     /// When the issuer has no audience and does not allow tokens without one, and when its settings
     /// contradict each other.
     pub fn new(issuer: TrustedIssuer) -> Result<Self, ConfigError> {
-        let (rules, headers) = (Rules::default(), KnownHeaders::default());
-        let judge = Judge { issuers: Vec::new(), rules, headers };
-        let shared = Shared { judge, clock: issuer.keys.clock().clone(), read: |_| Ok(()) };
-        Self { shared: Arc::new(shared) }.with_issuer(issuer)
+        let clock = issuer.keys.clock().clone();
+        Self::of(Issuers::new(), false, clock).with_issuer(issuer)
+    }
+
+    /// Creates a validator of the tokens of `issuers`, which may change at run time. Its clock defaults
+    /// to the system's.
+    pub fn from_issuers(issuers: Issuers) -> Self {
+        Self::of(issuers, true, Clock::system())
+    }
+
+    fn of(issuers: Issuers, is_open: bool, clock: Clock) -> Self {
+        let judge = Judge { issuers, rules: Rules::default() };
+        Self { shared: Arc::new(Shared { judge, is_open, clock, read: |_| Ok(()) }) }
     }
 }
 
 impl<C> JwtValidator<C> {
-    /// Adds an issuer.
+    /// Adds an issuer. For issuers that come and go, see [`Issuers`].
     ///
     /// # Errors
     ///
-    /// When the issuer was added before, when it has no audience and does not allow tokens without
+    /// When the validator is [of `Issuers`](Self::from_issuers): insert it there. When the issuer was added before, when it has no audience and does not allow tokens without
     /// one, when its settings contradict each other, when it shares a secret while another has public
     /// keys, and when another allows a missing issuer too.
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
-        let Judge { issuers, .. } = self.judge_mut();
-        issuer.check(issuers)?;
-        issuers.push(issuer);
+        let refuse = |why| ConfigError::new(format!("the issuer {:?} {why}", issuer.identifier));
+        if self.shared.is_open {
+            return Err(refuse("is for a validator of Issuers: insert it there"));
+        }
+        let issuers = self.shared.judge.issuers.fork();
+        if issuers.has(&issuer.identifier) {
+            return Err(refuse("was added before"));
+        }
+        issuers.insert(issuer)?;
+        self.judge_mut().issuers = issuers;
         Ok(self)
     }
 
@@ -179,16 +201,13 @@ impl<C> JwtValidator<C> {
     /// [`Authenticated::claims`](crate::server::Authenticated::claims). A token that does not fit is
     /// refused.
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
-        let Shared { judge, clock, .. } = (*self.shared).clone();
+        let Shared { judge, is_open, clock, .. } = (*self.shared).clone();
         let read = |payload: &[u8]| serde_json::from_slice(json::without_bom(payload));
-        JwtValidator { shared: Arc::new(Shared { judge, clock, read }) }
+        JwtValidator { shared: Arc::new(Shared { judge, is_open, clock, read }) }
     }
 
     fn judge_mut(&mut self) -> &mut Judge {
-        let judge = &mut Arc::make_mut(&mut self.shared).judge;
-        // The known headers were checked by what is changed now.
-        judge.headers = KnownHeaders::default();
-        judge
+        &mut Arc::make_mut(&mut self.shared).judge
     }
 }
 
@@ -197,16 +216,20 @@ impl<C> Shared<C> {
     fn judge(&self, token: &str, waited: Option<Seen>) -> Result<Verdict<C>, Wait> {
         let mut buffer = [0; USUAL_PAYLOAD];
         match self.judge.judge(token, &mut buffer, self.clock.wall(), waited) {
-            Ok((principal, payload)) => Ok(self.validated(principal, &payload)),
+            Ok(judged) => Ok(self.validated(judged)),
             Err(NotAccepted::Refused(rejection)) => Ok(Err(rejection)),
             Err(NotAccepted::Fetching(wait)) => Err(wait),
         }
     }
 
-    fn validated(&self, principal: Principal, payload: &[u8]) -> Verdict<C> {
-        let claims = (self.read)(payload).map_err(|error| unreadable(&error))?;
+    fn validated(&self, Judged { principal, payload, basis }: Judged<'_>) -> Verdict<C> {
+        let claims = match (self.read)(&payload) {
+            Ok(claims) => claims,
+            Err(error) => return Err(unreadable(&error).with_basis(basis)),
+        };
         let good_until = self.judge.rules.good_until(&principal);
-        Ok(Arc::new(Validated::new(principal, claims).with_good_until(good_until)))
+        let validated = Validated::new(principal, claims).with_basis(basis);
+        Ok(Arc::new(validated.with_good_until(good_until)))
     }
 }
 
@@ -233,29 +256,23 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     }
 
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
-        let Judge { rules, .. } = &self.shared.judge;
-        let principal = validated.principal();
-        // Hits alone may keep a token good for long, while its key is withdrawn.
-        if let Some(issuer) = principal.issuer().and_then(|iss| self.shared.judge.issuer(iss)) {
-            issuer.keys.refresh_if_due(now);
-        }
-        rules.recheck(principal, now)
+        validated.check_basis(now)?;
+        self.shared.judge.rules.recheck(validated.principal(), now)
     }
 
     fn clock(&self) -> Option<Clock> {
         Some(self.shared.clock.clone())
     }
-
-    fn generation(&self) -> u64 {
-        // Each of them only grows, so their sum changes whenever one does.
-        let generations = self.shared.judge.issuers.iter().map(|issuer| issuer.keys.generation());
-        generations.fold(0, u64::wrapping_add)
-    }
 }
 
 impl<C> Clone for Shared<C> {
     fn clone(&self) -> Self {
-        Self { judge: self.judge.clone(), clock: self.clock.clone(), read: self.read }
+        Self {
+            judge: self.judge.clone(),
+            is_open: self.is_open,
+            clock: self.clock.clone(),
+            read: self.read,
+        }
     }
 }
 

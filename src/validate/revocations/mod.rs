@@ -41,8 +41,8 @@ use table::{Entry, Kind, Table};
 ///    [`with_capacity`](Self::with_capacity).
 /// 6. A look-up takes no lock. In an empty list it is a few loads.
 ///
-/// A clone is the same list. The list is local to the process: to share revocations, feed a list in
-/// each process, or implement [`RevocationList`].
+/// A clone is the same list. The list is local to the process and empty after a restart: to share and
+/// keep revocations, feed a list in each process as it starts, or implement [`RevocationList`].
 ///
 /// # Defaults
 ///
@@ -247,11 +247,15 @@ impl Revocations {
     }
 
     /// Returns `true` if an entry revokes the token of `principal`. Past its end it still does, if the
-    /// token has an expiry by which to release it.
+    /// token has an expiry by which to release it; but no token that may have been issued since.
     fn finds(&self, kind: Kind, digest: &[u8; 32], principal: &Principal) -> bool {
+        let (issued_at, expiry) = (principal.issued_at(), principal.expires_at());
         self.shared.table.get(kind, digest).is_some_and(|entry| {
-            entry.covers(principal.issued_at())
-                && (principal.expires_at().is_some() || entry.is_alive(self.clock.now()))
+            let still_covers = || {
+                let end = expiry.and_then(|expiry| expiry.checked_add(self.lives.leeway));
+                end.is_some_and(|end| entry.dates(issued_at) || entry.outlives(end))
+            };
+            entry.covers(issued_at) && (entry.is_alive(self.clock.now()) || still_covers())
         })
     }
 

@@ -37,6 +37,16 @@ impl Entry {
         self.until.is_none_or(|until| now.wall < until.wall || now.monotonic < until.monotonic)
     }
 
+    /// Returns `true` if no token is revoked for want of a time of issue.
+    pub(super) fn dates(&self, issued_at: Option<SystemTime>) -> bool {
+        self.before.is_none() || issued_at.is_some()
+    }
+
+    /// Returns `true` if the entry ends no earlier than `end`.
+    pub(super) fn outlives(&self, end: SystemTime) -> bool {
+        self.until.is_none_or(|until| end <= until.wall)
+    }
+
     pub(super) fn covers(&self, issued_at: Option<SystemTime>) -> bool {
         match (self.before, issued_at) {
             (Some(before), Some(issued_at)) => issued_at < before,

@@ -80,12 +80,14 @@ pub trait CacheSupport<C> {
     }
 
     /// Checks at `now` what time alone changes about a token that was good. A cache calls this at
-    /// each hit. Defaults to refusing the token from the principal's expiry on.
+    /// each hit. Defaults to refusing the token from the principal's expiry on, and a JWT whose issuer
+    /// was removed or replaced or has other keys.
     ///
     /// # Errors
     ///
-    /// When the token is no longer good.
+    /// When the token is no longer good, or has to be validated again.
     fn recheck(&self, validated: &Validated<C>, now: SystemTime) -> Result<(), Rejection> {
+        validated.check_basis(now)?;
         validated.principal().check_expiry(now)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 use tower_oauth2::{
     Algorithm, ClientAuthentication, TokenLocation, Transport,
-    server::{Authenticated, Claims, EndWithToken, RequireScope, RequireToken},
+    server::{Authenticated, Claims, EndWithToken, RequireRole, RequireScope, RequireToken},
     validate::{
         Introspection, Jwks, JwtValidator, Principal, Rejection, StaticTokens, TrustedIssuer,
     },
@@ -63,6 +63,11 @@ fn what_is_wrong_with_a_layer_is_said() {
             text(RequireScope::all_of([] as [&str; 0])),
             "RequireScope needs a scope: all_of names none",
         ),
+        (
+            "no role",
+            text(RequireRole::any_of([] as [&str; 0])),
+            "RequireRole needs a role: none is named",
+        ),
     ]);
 }
 
@@ -115,6 +120,12 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
             "a claim of one's own",
             text(issuer().with_required_claims(["sub", "tid"])),
             "the claim \"tid\" cannot be required: name 'sub', 'client_id', 'iat', 'jti'",
+        ),
+        (
+            "no pointer",
+            text(issuer().with_role_claims(["/a~2b"])),
+            "the role claim \"/a~2b\" is neither a name nor a JSON pointer (RFC 6901) of at most 8 \
+             names",
         ),
         (
             "nobody is meant",

@@ -24,9 +24,10 @@ use tower_oauth2::{
     AccessToken, TokenLocation,
     server::{
         Anonymous, Authenticated, BufferForm, Claims, DrainRefused, EndWithToken, RenderRefusals,
-        RequirePolicy, RequireToken, RequiredScope, Scoped, StepUp,
+        RequirePolicy, RequireRole, RequireToken, RequiredRole, RequiredScope, Scoped, StepUp,
+        WithRole,
     },
-    validate::{Principal, Rejection, Revocation, StaticTokens, Validated},
+    validate::{Actor, Principal, Rejection, Revocation, StaticTokens, Validated},
 };
 
 /// Every place that a server alone reads, and a request that presents the secret there.
@@ -133,6 +134,7 @@ async fn what_passes_without_a_good_token_shows_none() {
 async fn what_asks_for_more_shows_no_token() {
     let step_up = StepUp::default().with_acr("urn:mfa").with_max_age(Duration::from_secs(60));
     assert_clean("server::StepUp", &step_up);
+    assert_clean("server::RequireRole", &RequireRole::any_of(["admin"]).unwrap());
     let layer = RequirePolicy::new(step_up);
     assert_clean("server::RequirePolicy", &layer);
     let service = layer.layer(Keep::default());
@@ -181,7 +183,12 @@ async fn the_metadata_of_a_resource_show_no_token_of_its_requests() {
 /// What only the validator knows: a program that prints it has asked for it.
 struct Secret(#[expect(dead_code, reason = "it must not be printed")] &'static str);
 
+struct Admin;
 struct Read;
+
+impl RequiredRole for Admin {
+    const ROLE: &'static str = "admin";
+}
 
 impl RequiredScope for Read {
     const SCOPE: &'static str = "read";
@@ -192,6 +199,7 @@ async fn what_a_handler_is_given_shows_no_token() {
     let keep = Keep::default();
     let judge = async |_: AccessToken| {
         let reader = Principal::new("alice").with_scopes("read".parse().unwrap());
+        let reader = reader.with_roles(["admin"]).with_actor(Actor::new("gateway"));
         let validated = Validated::new(reader, Secret(SECRET));
         Ok::<_, Rejection>(validated.with_revocation(Revocation::new()))
     };
@@ -203,6 +211,9 @@ async fn what_a_handler_is_given_shows_no_token() {
     assert_clean("server::Claims", &claims);
     let reader = Scoped::<Read>::from_request_parts(&mut head, &()).await.unwrap();
     assert_clean("server::Scoped", &reader);
+    let admin = WithRole::<Admin>::from_request_parts(&mut head, &()).await.unwrap();
+    assert_clean("server::WithRole", &admin);
+    assert_clean("validate::Actor", admin.principal().actor().unwrap());
     let who = <Authenticated as OptionalFromRequestParts<()>>::from_request_parts(&mut head, &());
     assert_clean("server::Authenticated", &who.await.unwrap().unwrap());
 

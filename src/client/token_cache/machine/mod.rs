@@ -9,7 +9,7 @@ mod validity;
 use super::policy::RefreshPolicy;
 use crate::vocabulary::clock::{Now, after};
 use flight::{Flight, Starts};
-use outage::{Failure, Outage};
+use outage::{FailedAttempt, Outage};
 use std::time::{Duration, Instant};
 use validity::Validity;
 
@@ -342,7 +342,7 @@ impl Machine {
             Failed::Aborted => {}
             _ => {
                 let started = attempt.started.monotonic;
-                let failure = Failure { started, ran, why, retry_after, jitter };
+                let failure = FailedAttempt { started, ran, why, retry_after, jitter };
                 let mut outage = Outage::after(self.outage, now.monotonic, failure);
                 match why {
                     Failed::Lost => self.starts.hurry(now.monotonic, self.policy.min_interval),

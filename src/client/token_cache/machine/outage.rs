@@ -30,7 +30,7 @@ pub(super) struct Outage {
 
 /// An attempt that failed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Failure {
+pub(super) struct FailedAttempt {
     pub(super) started: Instant,
     /// How long the attempt ran.
     pub(super) ran: Duration,
@@ -43,7 +43,7 @@ pub(super) struct Failure {
 
 impl Outage {
     /// Returns the outage that is the case after `failure`.
-    pub(super) fn after(before: Option<Self>, now: Instant, failure: Failure) -> Self {
+    pub(super) fn after(before: Option<Self>, now: Instant, failure: FailedAttempt) -> Self {
         let idle = before.map_or(Duration::ZERO, |outage| {
             failure.started.saturating_duration_since(outage.failed_at).min(outage.pause * 2)
         });

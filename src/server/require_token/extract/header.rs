@@ -45,10 +45,11 @@ pub(in crate::server) fn bearer_credentials(value: &HeaderValue) -> Option<&[u8]
 /// Returns `true` if the request has credentials of a token scheme that the layer does not read.
 /// Such a request is not anonymous.
 pub(in crate::server) fn has_unread_token(head: RequestHead<'_>) -> bool {
-    head.headers()
-        .get_all(AUTHORIZATION)
-        .iter()
-        .any(|value| after_scheme(value.as_bytes().trim_ascii(), "DPoP").is_some())
+    // Some proxies join the values of a repeated header.
+    let values = head.headers().get_all(AUTHORIZATION).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|value| after_scheme(value.trim_ascii(), "DPoP").is_some())
 }
 
 /// Reads the token of a header. An empty value, or one of another scheme, is none.
