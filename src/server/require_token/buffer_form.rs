@@ -136,7 +136,9 @@ where
                     let (parts, body) = request.into_parts();
                     let form = match form::collect(body, limit).await {
                         Ok(form) => form,
-                        Err(rejection) => return Ok(refuse::without_settings(&recorder, rejection)),
+                        Err(rejection) => {
+                            return Ok(refuse::without_settings(&recorder, rejection));
+                        }
                     };
                     let trailers = form.trailers().cloned();
                     let form = form.to_bytes();

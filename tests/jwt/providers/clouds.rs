@@ -1,6 +1,6 @@
 //! Identity providers that are services.
 
-use super::{Provider, roles, snippets, typed, untyped};
+use super::{Provider, personal_key, roles, snippets, typed, untyped};
 use crate::api::{NOW, with};
 use serde_json::{Value, json};
 
@@ -61,6 +61,27 @@ async fn entra_access_tokens_of_the_listed_tenants_pass_alone() {
     entra.refuses("another tenant", of_tenant(STRANGE)).await;
     entra.refuses("the template", of_tenant("{tenantid}")).await;
     entra.refuses("no client", json!({"azp": null})).await;
+}
+
+#[tokio::test]
+async fn entra_access_tokens_of_any_tenant_pass_by_the_keys_of_that_tenant() {
+    let entra = Provider::new(snippets::entra_any_tenant(), typed(), entra_claims()).await;
+    for tenant in [TENANT, SECOND, STRANGE] {
+        let who = entra.accepts(of_tenant(tenant)).await;
+        assert!(who.issuer().unwrap().contains(tenant));
+    }
+    entra.refuses("an ID token", entra_id()).await;
+    entra.refuses("a tid of another tenant", json!({"tid": SECOND})).await;
+    entra.refuses("the template", of_tenant("{tenantid}")).await;
+    entra
+        .refuses("another issuer", json!({"iss": format!("https://sts.windows.net/{TENANT}/")}))
+        .await;
+    entra.refuses("no client", json!({"azp": null})).await;
+    let header = with(typed(), json!({"kid": "m1"}));
+    for (tenant, status) in [("9188040d-6c67-4c5b-b112-36a304b66dad", 200), (TENANT, 401)] {
+        let seen = entra.status_by(&personal_key(), &header, of_tenant(tenant)).await;
+        assert_eq!(seen, status, "by the key of personal accounts: {tenant}");
+    }
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ const ISSUERS: [(&str, &str); 17] = [
     (
         "",
         "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin/discovery/v2.0/keys \
+         https://login.microsoftonline.com/common/discovery/v2.0/keys \
          https://auth.example.com/.well-known/jwks.json https://fs.example.com/adfs/discovery/keys",
     ),
 ];
@@ -103,10 +104,25 @@ fn document(url: &str) -> Option<Value> {
         if url == metadata {
             return Some(json!({"issuer": issuer, "jwks_uri": keys}));
         }
+        if url.ends_with("/common/discovery/v2.0/keys") {
+            return Some(keys_of_all_tenants());
+        }
         // All providers have one key here, so that the key alone refuses nobody's tokens.
         let entry = || with(key().jwk("k1"), json!({"x5t": "k1"}));
         keys.split(' ').any(|own| own == url).then(|| json!({"keys": [entry()]}))
     })
+}
+
+/// Entra's keys: one is of every tenant, `m1` of personal accounts.
+fn keys_of_all_tenants() -> Value {
+    let issuer = |tenant| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    let personal = json!({"issuer": issuer("9188040d-6c67-4c5b-b112-36a304b66dad")});
+    let personal = with(personal_key().jwk("m1"), personal);
+    json!({"keys": [with(key().jwk("k1"), json!({"issuer": issuer("{tenantid}")})), personal]})
+}
+
+fn personal_key() -> Arc<Key> {
+    Key::of("personal accounts", "RS256").unwrap()
 }
 
 fn key() -> Arc<Key> {
@@ -186,10 +202,30 @@ impl Provider {
     }
 
     async fn status(&self, header: &Value, changes: Value) -> u16 {
+        self.status_by(&key(), header, changes).await
+    }
+
+    async fn status_by(&self, key: &Key, header: &Value, changes: Value) -> u16 {
+        let mut claims = with(self.claims.clone(), changes);
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let other = Key::of("another provider", "RS256").unwrap();
+        assert_eq!(this.status_by(&other, &this.header, json!({})).await, 401, "a forged token");
+        this.refuses("an expired token", json!({"exp": NOW - 60})).await;
+        this.refuses("a token of another API", json!({"aud": "https://other.example.com"})).await;
+        this.refuses("a bound token", json!({"cnf": {"jkt": "x"}})).await;
+        this.refuses("a log-out token", json!({"events": {"logout": {}}})).await;
+        this
+    }
+
+    async fn status(&self, header: &Value, changes: Value) -> u16 {
+        self.status_by(&key(), header, changes).await
+    }
+
+    async fn status_by(&self, key: &Key, header: &Value, changes: Value) -> u16 {
         let mut claims = with(self.claims.clone(), changes);
         claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let input = format!("{}.{}", encoded(header.to_string()), encoded(claims.to_string()));
-        let signature = encoded(key().sign("RS256", input.as_bytes()));
+        let signature = encoded(key.sign("RS256", input.as_bytes()));
         self.api.status(&format!("{input}.{signature}")).await
     }
 

@@ -49,6 +49,19 @@ pub(super) fn entra_tenants() -> Built {
     Ok(Api::of(validator))
 }
 
+pub(super) fn entra_any_tenant() -> Built {
+    let keys = "https://login.microsoftonline.com/common/discovery/v2.0/keys";
+    let keys = Jwks::from_url(keys, Transport::https())?;
+    let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    let issuer = TrustedIssuer::from_template(template, keys)?
+        .with_types(["JWT"])
+        .with_audience(["6e74172b-be56-4843-9ff4-e66a39bb12e3"])
+        .with_client_claims(["azp"])
+        .with_required_claims(["sub", "client_id", "iat"])?;
+    let validator = JwtValidator::new(issuer)?.with_scope_claims(["scp"]);
+    Ok(Api::of(validator))
+}
+
 pub(super) fn b2c() -> Built {
     let policy = "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin";
     let keys = Jwks::from_url(&format!("{policy}/discovery/v2.0/keys"), Transport::https())?;
