@@ -136,10 +136,13 @@ struct Api {
 
 impl Api {
     fn of(validator: JwtValidator) -> Self {
-        Self::guarded(validator, RequirePolicy::new(|_: &Authenticated, _: RequestHead<'_>| Ok(())))
+        Self::guarded(
+            validator,
+            &RequirePolicy::new(|_: &Authenticated, _: RequestHead<'_>| Ok(())),
+        )
     }
 
-    fn guarded<C, P>(validator: JwtValidator<C>, policy: RequirePolicy<P>) -> Self
+    fn guarded<C, P>(validator: JwtValidator<C>, policy: &RequirePolicy<P>) -> Self
     where
         C: Send + Sync + 'static,
         P: Policy + Send + Sync + 'static,

@@ -177,7 +177,7 @@ pub(super) fn kubernetes() -> Built {
         let is_billing = who.principal().subject() == Some("system:serviceaccount:shop:billing");
         is_billing.then_some(()).ok_or(Rejection::forbidden("not the service account of billing"))
     });
-    Ok(Api::guarded(validator, billing))
+    Ok(Api::guarded(validator, &billing))
 }
 
 #[rustfmt::skip]
@@ -192,7 +192,7 @@ pub(super) fn github_actions() -> Built {
         Some(Job { repository: r, environment: e }) if [r, e] == ["acme/shop", "prod"] => Ok(()),
         _ => Err(Rejection::forbidden("not the environment prod of acme/shop")),
     });
-    Ok(Api::guarded(validator, prod))
+    Ok(Api::guarded(validator, &prod))
 }
 
 #[rustfmt::skip]
@@ -207,7 +207,7 @@ pub(super) fn gitlab() -> Built {
         Some(Job { project_path: p, ref_protected: r }) if [p, r] == ["acme/shop", "true"] => Ok(()),
         _ => Err(Rejection::forbidden("not a protected branch of acme/shop")),
     });
-    Ok(Api::guarded(validator, safe))
+    Ok(Api::guarded(validator, &safe))
 }
 
 pub(super) fn hydra() -> Built {
