@@ -265,7 +265,7 @@ impl Issuers {
             is_current: AtomicBool::new(true),
             removal: Revocation::new(),
         });
-        table.put(known.clone());
+        table.put(&known);
         self.shared.table.store(Arc::new(table));
         // After the table: a token that is judged again finds the new one.
         replaced.iter().for_each(|old| old.is_current.store(false, Ordering::Release));
@@ -332,7 +332,7 @@ impl Table {
         self.known.iter().flat_map(|part| part.values()).map(|known| &known.issuer)
     }
 
-    fn put(&mut self, known: Arc<KnownIssuer>) {
+    fn put(&mut self, known: &Arc<KnownIssuer>) {
         let TrustedIssuer { identifier, template, without_issuer, .. } = &known.issuer;
         if template.is_some() {
             self.templates.push(known.clone());
