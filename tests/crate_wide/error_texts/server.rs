@@ -9,7 +9,8 @@ use tower_oauth2::{
     Algorithm, ClientAuthentication, TokenLocation, Transport,
     server::{Authenticated, Claims, EndWithToken, RequireRole, RequireScope, RequireToken},
     validate::{
-        Introspection, Jwks, JwtValidator, Principal, Rejection, StaticTokens, TrustedIssuer,
+        Introspection, Issuers, Jwks, JwtValidator, Principal, Rejection, StaticTokens,
+        TrustedIssuer,
     },
 };
 
@@ -136,6 +137,28 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
             "the same twice",
             text(validator().with_issuer(issuer().with_audience(["x"]))),
             "the issuer \"https://as.example\" was added before",
+        ),
+        (
+            "a template without a place for a tenant",
+            text(TrustedIssuer::from_template("https://as.example", keys())),
+            "the template \"https://as.example\" has {tenantid} not exactly once",
+        ),
+        (
+            "a tenant by its domain",
+            text(
+                TrustedIssuer::from_template("https://as.example/{tenantid}", keys())
+                    .unwrap()
+                    .with_tenants(["contoso.example"]),
+            ),
+            "the tenant \"contoso.example\" is not a GUID with lower-case digits",
+        ),
+        (
+            "an issuer beside Issuers",
+            text(
+                JwtValidator::from_issuers(Issuers::new())
+                    .with_issuer(issuer().with_audience(["x"])),
+            ),
+            "the issuer \"https://as.example\" is for a validator of Issuers: insert it there",
         ),
         (
             "a secret beside public keys",

@@ -11,7 +11,7 @@ use tower_oauth2::{
     Algorithm, Answer, AuthorizationServerMetadata, ClientSecret, RequestHead, SigningKey,
     Transport,
     testing::{AuthorizationServer, JwtFormat},
-    validate::{Jwks, JwksErrorKind, JwtValidator, TrustedIssuer, ValidateToken},
+    validate::{Issuers, Jwks, JwksErrorKind, JwtValidator, TrustedIssuer, ValidateToken},
 };
 
 const ISSUER: &str = "https://as.example";
@@ -81,6 +81,9 @@ async fn a_jwt_shows_in_no_validator_and_in_no_wait_for_its_key() {
     let keys = Jwks::from_url("https://as.example/jwks", failing()).unwrap();
     let issuer = TrustedIssuer::new(ISSUER, keys).with_audience(["x"]);
     assert_clean("validate::TrustedIssuer", &issuer);
+    let issuers = Issuers::new();
+    issuers.insert(issuer.clone()).unwrap();
+    assert_clean("validate::Issuers", &issuers);
     let validator = JwtValidator::new(issuer).unwrap();
     assert_clean("validate::JwtValidator", &validator);
     let key = SigningKey::generate(Algorithm::Es256).unwrap().with_key_id("k");
