@@ -55,7 +55,7 @@ use std::{
 /// # Defaults
 ///
 /// A leeway of 30 s for clocks that differ; scopes from `scope`; any age and lifetime; no claims
-/// beyond the [`Principal`].
+/// beyond the [`Principal`](super::Principal).
 ///
 /// # Revoked tokens
 ///
