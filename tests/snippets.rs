@@ -109,5 +109,6 @@ fn version(name: &str) -> String {
     let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).unwrap();
     let said = manifest.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
     let mut versions = said.filter(|said| !said.starts_with('['));
-    versions.next().and_then(|said| said.split('"').nth(1)).unwrap().to_owned()
+    let version = versions.next().and_then(|said| said.split('"').nth(1));
+    version.unwrap_or_else(|| panic!("Cargo.toml has no version of {name:?}")).to_owned()
 }

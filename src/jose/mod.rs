@@ -27,7 +27,7 @@ mod public_der;
 mod public_jwk;
 mod public_key;
 mod signing;
-#[cfg(feature = "jwt")]
+#[cfg(all(feature = "jwt", feature = "server"))]
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -45,6 +45,6 @@ pub(crate) use key_id::KeyId;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
 pub use signing::SigningKey;
-#[cfg(feature = "jwt")]
+#[cfg(all(feature = "jwt", feature = "server"))]
 pub(crate) use tenant::TENANT;
 pub(crate) use verifying::VerifyingKey;

@@ -26,7 +26,7 @@ const ROOMS: [&str; 12] = [
 
 /// Texts of these files that are no reasons, by their beginnings: errors of the configuration, and parts
 /// of headers.
-const OTHERS: [&str; 30] = [
+const OTHERS: [&str; 35] = [
     "a refusal has a rejection",
     "a refresh between",
     "a signed answer names the client that asks",
@@ -49,23 +49,29 @@ const OTHERS: [&str; 30] = [
     "the claims are of this type",
     "the error URI {uri:?}",
     "the introspection URL {why}",
+    "is for a validator of Issuers",
+    "the issuer {:?}",
     "the issuer {name:?}",
+    "the template {text:?}",
+    "the tenant {other:?}",
     "the issuers {identifier:?}",
     "the list of revocations is full",
     "the role claim {claim:?}",
     "the shared secret cannot be used",
     "there is no shared secret",
+    "was added before",
     "{name}: expected {expected}, found {found}",
     "a token of {}",
 ];
 
 /// The claims and header parameters that a refusal names.
-const NAMED: [&str; 19] = [
+const NAMED: [&str; 20] = [
     "typ",
     "alg",
     "kid",
     "iss",
     "aud",
+    "tid",
     "exp",
     "nbf",
     "iat",

@@ -138,17 +138,18 @@ impl<C> JwtValidator<C> {
     ///
     /// # Errors
     ///
-    /// When the validator is [of `Issuers`](Self::from_issuers): insert it there. When the issuer was added before, when it has no audience and does not allow tokens without
-    /// one, when its settings contradict each other, when it shares a secret while another has public
-    /// keys, and when another allows a missing issuer too.
+    /// When the validator is [of `Issuers`](Self::from_issuers): insert it there. When the issuer was
+    /// added before, when it has no audience and does not allow tokens without one, when its settings
+    /// contradict each other, when it shares a secret while another has public keys, and when another
+    /// allows a missing issuer too.
     pub fn with_issuer(mut self, issuer: TrustedIssuer) -> Result<Self, ConfigError> {
-        let refuse = |why| ConfigError::new(format!("the issuer {:?} {why}", issuer.identifier));
+        let wrong = |why| ConfigError::new(format!("the issuer {:?} {why}", issuer.identifier));
         if self.shared.is_open {
-            return Err(refuse("is for a validator of Issuers: insert it there"));
+            return Err(wrong("is for a validator of Issuers: insert it there"));
         }
         let issuers = self.shared.judge.issuers.fork();
         if issuers.has(&issuer.identifier) {
-            return Err(refuse("was added before"));
+            return Err(wrong("was added before"));
         }
         issuers.insert(issuer)?;
         self.judge_mut().issuers = issuers;
