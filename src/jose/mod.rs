@@ -40,7 +40,7 @@ pub(crate) use compact::Compact;
 pub(crate) use compact::signature_at;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;
-#[cfg(any(feature = "server", feature = "test-util"))]
+#[cfg(feature = "server")]
 pub(crate) use key_id::KeyId;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use key_set::KeySet;
