@@ -65,7 +65,8 @@ fuzz_target!(|input: &str| {
     }
     let status = set.status();
     let json = input.strip_prefix('\u{feff}').unwrap_or(input);
-    let json = Json::parse(json.as_bytes()).expect("a set is JSON");
+    // It may have half a surrogate where nobody reads it, which is JSON and no text.
+    let Some(json) = Json::parse(json.as_bytes()) else { return };
     let Some(Json::List(entries)) = json.get("keys") else { panic!("a set has keys") };
     assert!(json.members().iter().filter(|(name, _)| name == "keys").count() == 1);
     assert!(entries.len() <= 100 && status.keys() + status.skipped().len() <= entries.len());

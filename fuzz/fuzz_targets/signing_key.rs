@@ -20,7 +20,8 @@ fuzz_target!(|input: &str| {
         Err(error) => return check_text(&error.to_string(), input),
     };
     check_text(&format!("{key:?}"), input);
-    let given = Json::parse(input.as_bytes()).expect("a JWK is JSON");
+    // It may have half a surrogate where nobody reads it, which is JSON and no text.
+    let Some(given) = Json::parse(input.as_bytes()) else { return };
     assert!(given.is_without_repeats() && is_for_signing(&given));
     let public = key.public_jwk();
     let is_shared = key.algorithm().as_str().starts_with("HS");
