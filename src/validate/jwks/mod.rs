@@ -58,7 +58,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # Keys that change
 ///
 /// Tokens can cause fetches from two budgets of three at once, then one in 10 s: one for unknown keys,
-/// one for wrong signatures. Whoever floods the resource with forged tokens causes no more requests.
+/// one for wrong signatures. A flood of forged tokens causes no more requests.
 ///
 /// | what happens | answer for a good token | for how long at most |
 /// |---|---|---|

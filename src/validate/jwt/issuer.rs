@@ -238,7 +238,7 @@ impl TrustedIssuer {
     }
 
     /// Accepts ID tokens of these clients: each `aud` must be one of `client_ids`, and `azp` too where it
-    /// is there. **Whoever has a user's ID token can then call**, each of these clients among them: an ID
+    /// is there. **Every holder of a user's ID token can then call**, each of these clients among them: an ID
     /// token says who logged in, and not that the client may call this API.
     ///
     /// For issuers whose access tokens are ID tokens to the letter (Dex), and for the ID tokens of
