@@ -16,6 +16,7 @@ pub(super) fn headers() -> HeaderMap {
 
 /// Builds a response of `headers`, which are those of [`headers()`] and more. With status 503 it has
 /// a `Retry-After`.
+#[inline(always)] // Otherwise the response is moved once more.
 pub(super) fn response<R: Default>(
     status: StatusCode,
     headers: HeaderMap,

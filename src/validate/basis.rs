@@ -27,6 +27,7 @@ impl Basis {
         Self(Some((ground, version)))
     }
 
+    #[inline]
     pub(super) fn holds(&self, now: SystemTime) -> bool {
         self.0.as_ref().is_none_or(|(ground, version)| ground.holds(*version, now))
     }

@@ -104,7 +104,7 @@ impl Leeway {
     /// Returns `true` if `expiry` and the leeway are over
     /// ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)).
     pub(super) fn is_over(self, expiry: SystemTime, now: SystemTime) -> bool {
-        self.end(expiry).is_some_and(|end| now >= end)
+        now >= expiry && self.end(expiry).is_some_and(|end| now >= end)
     }
 
     /// Returns `true` if `date` has come, or comes within the leeway.

@@ -171,10 +171,14 @@ fn note<R>(response: &mut Response<R>) {
 /// Returns the scopes that a 403 `insufficient_scope` asks for, or an empty set if it names none.
 #[inline]
 pub(super) fn missing_scopes<R>(response: &Response<R>) -> Option<ScopeSet> {
-    if response.status() != StatusCode::FORBIDDEN {
-        return None;
+    match response.status() {
+        StatusCode::FORBIDDEN => demanded_scopes(response.headers()),
+        _ => None,
     }
+}
+
+fn demanded_scopes(headers: &HeaderMap) -> Option<ScopeSet> {
     let lacks_scope = |challenge: &Challenge| has_error(challenge, "insufficient_scope");
-    let challenge = Challenge::from_headers(response.headers()).into_iter().find(lacks_scope);
-    challenge.map(|challenge| challenge.scope().unwrap_or_default())
+    let challenge = Challenge::from_headers(headers).into_iter().find(lacks_scope)?;
+    Some(challenge.scope().unwrap_or_default())
 }

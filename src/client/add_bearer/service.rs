@@ -252,21 +252,18 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let copy = copy.map(|copy| (Request::from_parts(parts.clone(), ()), copy));
         let mut request = Request::from_parts(parts, body);
         let attached = last.reuse().attach(&mut request, self.rules.overwrite)?;
-        if attached == Attached::Untouched {
-            return Ok(Outgoing { request, recover: None });
-        }
+        let token = last.token().filter(|_| attached == Attached::Token);
+        let Some(token) = token.cloned() else { return Ok(Outgoing { request, recover: None }) };
         last.used();
-        let recover = last.token().cloned().map(|token| -> Box<dyn Recover<Response<R>>> {
-            Box::new(Repeat::<S, T, P, B> {
-                inner: self.inner.clone(),
-                source: self.source.clone(),
-                rules: self.rules.clone(),
-                replay: self.replay.clone(),
-                token,
-                copy,
-            })
+        let recover: Box<dyn Recover<Response<R>>> = Box::new(Repeat::<S, T, P, B> {
+            inner: self.inner.clone(),
+            source: self.source.clone(),
+            rules: self.rules.clone(),
+            replay: self.replay.clone(),
+            token,
+            copy,
         });
-        Ok(Outgoing { request, recover })
+        Ok(Outgoing { request, recover: Some(recover) })
     }
 
     /// Calls the inner service at once if it is reserved, otherwise when it becomes ready.

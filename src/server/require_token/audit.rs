@@ -83,6 +83,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Records a decision. `clock` is read only if there is a `rejection`.
+    #[inline]
     pub(super) fn record(
         &self,
         clock: &Clock,

@@ -114,7 +114,8 @@ impl ChallengeSettings {
 #[derive(Clone, Debug)]
 pub(super) struct Challenges {
     settings: ChallengeSettings,
-    /// Those of the crate's own rejections, so that the usual refusal formats nothing.
+    /// Those of the crate's own rejections, the most frequent first, so that the usual refusal formats
+    /// nothing.
     prebuilt: Vec<(Rejection, HeaderMap)>,
 }
 
@@ -139,14 +140,14 @@ impl Challenges {
     fn rebuild(&mut self) {
         let usual = [
             Rejection::missing(),
-            Rejection::malformed(REPEATED_HEADER),
-            Rejection::malformed(SEVERAL_TOKENS),
             Rejection::malformed(BAD_SYNTAX),
-            Rejection::not_mine(),
             Rejection::unknown(),
+            Rejection::unverified(""),
             Rejection::expired(),
             Rejection::revoked(),
-            Rejection::unverified(""),
+            Rejection::not_mine(),
+            Rejection::malformed(REPEATED_HEADER),
+            Rejection::malformed(SEVERAL_TOKENS),
         ];
         let built = usual.map(|rejection| {
             let headers = self.build(&rejection);

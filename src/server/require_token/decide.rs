@@ -95,23 +95,25 @@ pub(super) fn still_holds<C>(
     generation == support.generation() && support.recheck(validated, now).is_ok()
 }
 
-/// Fast path: admits `request` if its token is where most are and `validator` remembers the very
-/// bytes. Returns `false`, with the request unchanged, if not.
-pub(super) fn admit_known<V: ValidateToken, B>(
+/// Fast path: decides about `request` if its token is where most are and `validator` remembers the
+/// very bytes, and if it presents none. Returns `None`, with the request unchanged, otherwise.
+pub(super) fn at_a_glance<V: ValidateToken, B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
     validator: &V,
-) -> bool {
-    let Some(header) = extract::bearer_header(request, &settings.sources) else { return false };
-    let Some(credentials) = extract::bearer_credentials(header) else { return false };
-    let Some(validated) = validator.cache_support().recall(credentials) else { return false };
+) -> Option<Decision<'static>> {
+    let Some(header) = extract::bearer_header(request, &settings.sources)? else {
+        return Some(without_token(settings, request));
+    };
+    let credentials = extract::bearer_credentials(header)?;
+    let validated = validator.cache_support().recall(credentials)?;
     let token_id = settings.token_id(credentials);
     match settings.strip {
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),
         Strip::Exposed | Strip::Nothing => header.set_sensitive(true),
     }
     admit(settings, request, LocationIndex::FIRST, token_id, validated);
-    true
+    Some(Ok(CacheControl::Unchanged))
 }
 
 /// Removes the token from `request`, as far as the settings say.

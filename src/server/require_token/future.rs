@@ -1,6 +1,6 @@
 use super::{
     cache_control::CacheControl,
-    decide::{self, PresentedToken},
+    decide::{self, Decision, PresentedToken},
     extract::extract,
     settings::Settings,
 };
@@ -173,46 +173,40 @@ where
 
     fn decided(self) -> State<S, V, B> {
         let Self { mut inner, mut request, presented, settings, verdict, .. } = self;
-        match decide::by_verdict(&settings, &mut request, presented, verdict) {
-            Ok(cache_control) => State::calling(inner.call(request), cache_control),
-            Err(refusal) => {
-                let head = RequestHead::from_request(&request);
-                State::refused(refusal.into_response(&settings, head))
-            }
-        }
+        let decision = decide::by_verdict(&settings, &mut request, presented, verdict);
+        ResponseFuture::decided(&mut inner, &settings, request, decision).state
     }
 }
 
-impl<S, V, B> ResponseFuture<S, V, B>
+impl<S, V, B, R> ResponseFuture<S, V, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
     V: ValidateToken,
+    R: Default,
 {
     pub(super) fn validating(verdict: V::Future, pending: PendingRequest<S, V, B>) -> Self {
         Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
-    pub(super) fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
-        Self { state: State::calling(inner, cache_control) }
-    }
-
-    pub(super) fn refused(response: S::Response) -> Self {
-        Self { state: State::refused(response) }
-    }
-}
-
-impl<S, V, B> State<S, V, B>
-where
-    S: Service<Request<B>>,
-    V: ValidateToken,
-{
-    fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
-        Self::Answering { response: AnsweredFuture::calling(inner), cache_control }
-    }
-
-    fn refused(response: S::Response) -> Self {
-        let response = AnsweredFuture::answered(response);
-        Self::Answering { response, cache_control: CacheControl::Unchanged }
+    /// Calls `inner`, or refuses `request`.
+    #[inline(always)] // Otherwise the request is moved once more.
+    pub(super) fn decided(
+        inner: &mut S,
+        settings: &Settings,
+        request: Request<B>,
+        decision: Decision<'_>,
+    ) -> Self {
+        let (response, cache_control) = match decision {
+            Ok(cache_control) => (AnsweredFuture::calling(inner.call(request)), cache_control),
+            Err(refusal) => {
+                let response = refusal.into_response(settings, RequestHead::from_request(&request));
+                // The clone holds no reservation: a refused request takes no capacity of the inner
+                // service.
+                *inner = inner.clone();
+                (AnsweredFuture::answered(response), CacheControl::Unchanged)
+            }
+        };
+        Self { state: State::Answering { response, cache_control } }
     }
 }
 

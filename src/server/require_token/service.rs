@@ -60,10 +60,11 @@ where
         if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight::new(settings.clone()));
             strip::strip_unread(&mut request, &settings.sources, settings.strip);
-            return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
+            let decision = Ok(CacheControl::Unchanged);
+            return ResponseFuture::decided(&mut self.inner, settings, request, decision);
         }
-        if decide::admit_known(settings, &mut request, &*self.validator) {
-            return ResponseFuture::calling(self.inner.call(request), CacheControl::Unchanged);
+        if let Some(decision) = decide::at_a_glance(settings, &mut request, &*self.validator) {
+            return ResponseFuture::decided(&mut self.inner, settings, request, decision);
         }
         strip::strip_unread(&mut request, &settings.sources, settings.strip);
         let head = RequestHead::from_request(&request);
@@ -90,16 +91,7 @@ where
                 }
             }
         };
-        match decision {
-            Ok(cache_control) => ResponseFuture::calling(self.inner.call(request), cache_control),
-            Err(refusal) => {
-                let response = refusal.into_response(settings, RequestHead::from_request(&request));
-                // The clone holds no reservation: a refused request takes no capacity of the inner
-                // service.
-                self.inner = self.inner.clone();
-                ResponseFuture::refused(response)
-            }
-        }
+        ResponseFuture::decided(&mut self.inner, settings, request, decision)
     }
 }
 

@@ -196,7 +196,8 @@ impl Shared {
 
     /// Returns `true` if a refresh is due at `now`, by the wall clock alone.
     pub(super) fn is_refresh_due(&self, now: SystemTime) -> bool {
-        millis(now) >= self.refresh_at.load(Ordering::Relaxed)
+        let due = Duration::from_millis(self.refresh_at.load(Ordering::Relaxed));
+        SystemTime::UNIX_EPOCH.checked_add(due).is_some_and(|due| now >= due)
     }
 
     /// Prepares the task, which reports to [`finish`](Self::finish) however it ends.

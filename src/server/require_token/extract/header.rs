@@ -22,15 +22,15 @@ pub(in crate::server::require_token) fn is_authorization(
     matches!(position, Position::Header) && header_name(location) == AUTHORIZATION
 }
 
-/// Returns the `Authorization` header if the layer reads nothing else and no header of the request
-/// is repeated. Any other request is left to [`extract`](super::extract).
+/// Returns the `Authorization` header, or that there is none, if the layer reads nothing else and no
+/// header of the request is repeated. Any other request is left to [`extract`](super::extract).
 pub(in crate::server) fn bearer_header<'r, B>(
     request: &'r mut Request<B>,
     sources: &Sources,
-) -> Option<&'r mut HeaderValue> {
+) -> Option<Option<&'r mut HeaderValue>> {
     let headers = request.headers_mut();
     match *sources.locations() {
-        [TokenLocation::Bearer] if is_unrepeated(headers) => headers.get_mut(AUTHORIZATION),
+        [TokenLocation::Bearer] if is_unrepeated(headers) => Some(headers.get_mut(AUTHORIZATION)),
         _ => None,
     }
 }
