@@ -263,6 +263,7 @@ REPEATED = [
     '{"active":true,"aud":"a","x":{"b":1,"b":2}}',
 ]
 texts("introspection", *(f"200\n{JSON}{body}" for body in ABOUTS + REPEATED))
+texts("introspection", *(f"{letters}|200\n{JSON}{body}" for letters in ("a", "n", "ck", "ox", "na") for body in ABOUTS))
 texts(
     "introspection",
     *(f"{status}\n{JSON}" + '{"error":"%s"}' % error for status in (400, 401, 500) for error in ("unsupported_token_type", "invalid_token", "x")),
@@ -414,6 +415,24 @@ texts("jwt_validator", *(f"{JOSE[0]}\n{claims}" for claims in CLAIMS), *(f"{head
 texts("jwt_validator", *('{"alg":"HS256","typ":"at+jwt"}\n' + claims for claims in variants({**ACCESS, "iss": "https://hs.example"}, {"cnf": {}}, {"aud": "x"})))
 texts("jwt_validator", *('{"alg":"HS256","typ":"JWT"}\n' + claims for claims in variants({**ACCESS, "iss": "https://hs.example"}, {"typ": "ID"}, {"c_hash": "x"}, {"token_use": "refresh"})))
 texts("jwt_validator", *(f'{JOSE[2]}\n{claims}' for claims in CLAIMS))
+ODD = CLAIMS + list(
+    variants(
+        ACCESS,
+        {"sub": 42},
+        {"iss": None},
+        {"aud": "c1", "azp": "c1", "at_hash": "x"},
+        {"aud": "c1", "azp": "evil", "at_hash": "x"},
+        {"aud": "c1", "token_use": "id"},
+        {"azp": ["c1"]},
+        {"events": {}},
+        {"token_type": "DPoP"},
+        {"act": {"sub": "x"}},
+        {"act": "x"},
+        {"roles": {"admin": 1}, "a": ["x"]},
+    )
+)
+for letters in ("a", "c", "d", "i", "k", "n", "ox", "ptyrzsnid", "ptyrzsnia"):
+    texts("jwt_validator", *(f"{letters}|{JOSE[0]}\n{claims}" for claims in ODD), *(f"{letters}|{header}\n{ODD[0]}" for header in JOSE))
 
 
 KEPT = 24 * 1024

@@ -75,6 +75,8 @@ pub mod providers {
     pub mod b2c {}
     #[doc = include_str!("../docs/guide/providers/cognito.md")]
     pub mod cognito {}
+    #[doc = include_str!("../docs/guide/providers/devise.md")]
+    pub mod devise {}
     #[doc = include_str!("../docs/guide/providers/dex.md")]
     pub mod dex {}
     #[doc = include_str!("../docs/guide/providers/duende.md")]

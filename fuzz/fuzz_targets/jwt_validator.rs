@@ -1,7 +1,8 @@
 //! An access token against validators with a key of each type. Input: a whole token; or `@` and an
 //! edit of a good one; or a line for a header, then a payload, which are signed here by the key
-//! that the header asks for. None is good that the keys did not sign, or that does not say what an
-//! access token has to, whoever asks, and no refusal repeats the token.
+//! that the header asks for. Before it there may be letters and `|`: the settings of a further
+//! validator. None is good that the keys did not sign, or that does not say what an access token has
+//! to, whoever asks, and no refusal repeats the token.
 #![no_main]
 
 use aws_lc_rs::{
@@ -24,7 +25,10 @@ use tower_oauth2::{
 };
 use tower_oauth2_fuzz::{
     Json,
-    claims::{ISSUER, encoded, is_access_token, is_complete, is_for, is_of_another_kind},
+    claims::{
+        ISSUER, encoded, is_access_token, is_bound, is_complete, is_for, is_in_time,
+        is_of_another_kind,
+    },
     clock,
 };
 
@@ -34,8 +38,12 @@ const SHARED: &str = "a-secret-of-thirty-two-bytes-or-more";
 const AUDIENCE: &str = "https://api.example";
 const CLAIMS: &str = r#"{"iss":"https://as.example","aud":"https://api.example","exp":9999999999,"iat":1,"sub":"alice","client_id":"c1","jti":"j1","scope":"read"}"#;
 
+/// The client whose ID tokens may be taken.
+const CLIENT: &str = "c1";
+
 struct Fixture {
     signers: Signers,
+    keys: [Jwks; 2],
     /// Those of the issuer with key pairs, then those of the one with a secret.
     strict: [JwtValidator; 2],
     lenient: [JwtValidator; 2],
@@ -112,11 +120,11 @@ fn edited(edit: &str, good: &[String]) -> Option<String> {
 
 static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let signers = Signers::new();
-    let issuer = |name, keys| TrustedIssuer::new(name, keys).with_audience([AUDIENCE]);
-    let signing = || issuer(ISSUER, Jwks::from_json(&signers.key_set()).expect("keys"));
-    let sharing = || issuer(SHARING, Jwks::from_secret(Algorithm::Hs256, SHARED).expect("a key"));
-    let validator =
-        |issuer| JwtValidator::new(issuer).expect("a validator").with_clock(clock().clock());
+    let keys = [
+        Jwks::from_json(&signers.key_set()).expect("keys"),
+        Jwks::from_secret(Algorithm::Hs256, SHARED).expect("a key"),
+    ];
+    let (signing, sharing) = (|| issuer(ISSUER, &keys[0]), || issuer(SHARING, &keys[1]));
     let strict = [validator(signing()), validator(sharing())];
     let lenient =
         [validator(signing().allow_other_profiles()), validator(sharing().allow_other_profiles())];
@@ -128,8 +136,86 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     for token in &good {
         assert!(judged(&cached, token).is_ok(), "a good token is good");
     }
-    Fixture { signers, strict, lenient, cached, good: good.into() }
+    Fixture { signers, keys, strict, lenient, cached, good: good.into() }
 });
+
+fn issuer(name: &str, keys: &Jwks) -> TrustedIssuer {
+    TrustedIssuer::new(name, keys.clone()).with_audience([AUDIENCE])
+}
+
+fn validator(issuer: TrustedIssuer) -> JwtValidator {
+    JwtValidator::new(issuer).expect("a validator").with_clock(clock().clock())
+}
+
+/// The settings of one validator, a letter each, in their order.
+#[derive(Clone, Copy, Default)]
+struct Settings<'a>(&'a str);
+
+impl Settings<'_> {
+    fn has(self, letter: char) -> bool {
+        self.0.contains(letter)
+    }
+
+    fn validator(self, name: &str, keys: &Jwks) -> JwtValidator {
+        let set = |issuer: TrustedIssuer, letter| match letter {
+            'p' => issuer.allow_other_profiles(),
+            't' => issuer.with_types(["at+jwt", "logout+jwt", "JWT"]),
+            'y' => issuer.allow_missing_type(),
+            'r' => issuer.with_required_claims([]).expect("none"),
+            'z' => issuer.allow_azp_as_client_id(),
+            's' => issuer.allow_other_scopes(),
+            'n' => issuer.allow_numeric_subjects(),
+            'i' => issuer.allow_missing_issuer(),
+            // Not both: they contradict each other.
+            'd' => issuer.dangerous_allow_id_tokens([CLIENT, AUDIENCE]),
+            'a' if !self.has('d') => issuer.dangerous_allow_missing_audience(),
+            'c' => issuer.with_client_ids([CLIENT]),
+            'k' => issuer.with_client_claims(["azp", "client_id"]),
+            'o' => issuer.with_role_claims(["/a/0", "roles"]).expect("roles").allow_role_objects(),
+            'x' => issuer.with_actor().with_session_claims(),
+            _ => issuer,
+        };
+        validator(self.0.chars().fold(issuer(name, keys), set))
+    }
+
+    /// What holds of each token that is taken, whatever the settings are.
+    fn check(self, principal: &Principal, header: &Json, claims: &Json, issuer: &str) {
+        assert!(is_signed(header, issuer) && header.get("crit").is_none());
+        assert!(claims.number("exp").is_some() && is_in_time(claims) && !is_bound(claims));
+        assert!(claims.get("events").is_none_or(|events| *events == Json::Null));
+        assert!(!is_of_another_kind(claims) || self.has('d'));
+        let is_unnamed = matches!(claims.get("iss"), None | Some(Json::Null));
+        assert!(claims.text("iss") == Some(issuer) || (self.has('i') && is_unnamed));
+        let clients = [CLIENT, AUDIENCE];
+        assert!(match claims.lacks("aud") {
+            true => self.has('a') && !self.has('d'),
+            false =>
+                claims.names("aud", AUDIENCE) || (self.has('d') && claims.names("aud", CLIENT)),
+        });
+        if self.has('d') && ["at_hash", "c_hash"].iter().any(|hash| !claims.lacks(hash)) {
+            assert!(principal.audience().all(|one| clients.contains(&one)));
+            assert!(claims.lacks("azp") || clients.iter().any(|one| claims.text("azp") == Some(one)));
+        }
+        let is_named = self.has('p') || self.has('t') || self.has('y');
+        assert!(is_access_token(header, false) || is_named);
+        assert!(claims.filled("sub").is_some() || "prn".chars().any(|letter| self.has(letter)));
+        if self.has('c') {
+            assert_eq!(principal.client_id(), Some(CLIENT));
+        }
+        if self.has('k') {
+            let named = claims.filled("azp").or(claims.filled("client_id"));
+            assert_eq!(principal.client_id(), named);
+        }
+        assert!(principal.roles().count() <= 256);
+        let has_actor = matches!(claims.get("act"), Some(Json::Object(_)));
+        assert_eq!(principal.actor().is_some(), has_actor && self.has('x'));
+    }
+
+    /// Returns `true` if the settings loosen rules and tighten none.
+    fn are_loose(self) -> bool {
+        !["c", "k", "x"].iter().any(|tight| self.0.contains(tight))
+    }
+}
 
 fn judged<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
     match validator.validate(token, RequestHead::from_request(&Request::new(()))) {
@@ -140,23 +226,30 @@ fn judged<V: ValidateToken>(validator: &V, token: &str) -> Verdict<V::Claims> {
 
 fuzz_target!(|input: &str| {
     let Fixture { good, .. } = &*FIXTURE;
+    let is_letters = |letters: &str| letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_set = |letters: &str| letters.len() < 20 && is_letters(letters);
+    let set = input.split_once('|').filter(|(letters, _)| is_set(letters));
+    let (letters, input) = set.unwrap_or(("", input));
+    let settings = Settings(letters);
     if let Some((header, payload)) = input.split_once('\n') {
-        return signed(header, payload);
+        return signed(header, payload, settings);
     }
     let token = match input.strip_prefix('@') {
         Some(edit) => edited(edit, good),
         None => Some(input.to_owned()),
     };
-    token.into_iter().for_each(|token| unsigned(&token));
+    token.into_iter().for_each(|token| unsigned(&token, settings));
 });
 
 /// Whatever it says, it is good only if it is one of those that were signed.
-fn unsigned(token: &str) {
-    let Fixture { strict, lenient, cached, good, .. } = &*FIXTURE;
+fn unsigned(token: &str, settings: Settings<'_>) {
+    let Fixture { keys, strict, lenient, cached, good, .. } = &*FIXTURE;
     let is_good = good.iter().any(|own| own == token);
     assert_eq!(cached.recall(token.as_bytes()).is_some(), is_good);
-    for (validator, is_good) in
-        [(&strict[0], is_good), (&strict[1], false), (&lenient[0], is_good), (&lenient[1], false)]
+    let set = [settings.validator(ISSUER, &keys[0]), settings.validator(SHARING, &keys[1])];
+    for (validator, is_good) in [&strict, &lenient, &set]
+        .into_iter()
+        .flat_map(|[signing, sharing]| [(signing, is_good), (sharing, false)])
     {
         match judged(validator, token) {
             Ok(_) => assert!(is_good, "nobody signed it"),
@@ -177,8 +270,8 @@ fn check_rejection(rejection: &Rejection, token: &str) {
 }
 
 /// Its signature is good: it is as good as what it says.
-fn signed(header: &str, payload: &str) {
-    let Fixture { signers, strict, lenient, .. } = &*FIXTURE;
+fn signed(header: &str, payload: &str, settings: Settings<'_>) {
+    let Fixture { signers, keys, strict, lenient, .. } = &*FIXTURE;
     let (own, claims) = (Json::unique(header.as_bytes()), Json::unique(payload.as_bytes()));
     let (own, claims) = (own.unwrap_or(Json::Null), claims.unwrap_or(Json::Null));
     let alg = own.text("alg").unwrap_or_default();
@@ -198,9 +291,28 @@ fn signed(header: &str, payload: &str) {
             }
         }
     }
+    for ((keys, strict), issuer) in keys.iter().zip(strict).zip([ISSUER, SHARING]) {
+        match judged(&settings.validator(issuer, keys), &token) {
+            Ok(validated) => settings.check(validated.principal(), &own, &claims, issuer),
+            Err(rejection) => {
+                assert!(!settings.are_loose() || judged(strict, &token).is_err(), "{rejection}");
+                check_rejection(&rejection, &token);
+            }
+        }
+    }
 }
 
 fn is_good(header: &Json, claims: &Json, issuer: &str, is_lenient: bool) -> bool {
+    is_signed(header, issuer)
+        && is_access_token(header, is_lenient)
+        && header.get("crit").is_none()
+        && is_for(claims, issuer, AUDIENCE)
+        && !is_of_another_kind(claims)
+        && (is_lenient || is_complete(claims))
+}
+
+/// Returns `true` if the key that signed it is one of `issuer`, for this algorithm and of this name.
+fn is_signed(header: &Json, issuer: &str) -> bool {
     let algorithms: &[&str] = match issuer {
         SHARING => &["HS256"],
         _ => &["ES256", "ES384", "EdDSA", "Ed25519"],
@@ -209,14 +321,7 @@ fn is_good(header: &Json, claims: &Json, issuer: &str, is_lenient: bool) -> bool
     // Each key is named as its algorithm, and a secret has no name.
     let kid = if alg == "Ed25519" { "EdDSA" } else { alg };
     let is_named = header.lacks("kid") || header.text("kid") == Some(kid);
-    if issuer == ISSUER && !is_named {
-        return false;
-    }
-    is_access_token(header, is_lenient)
-        && header.get("crit").is_none()
-        && is_for(claims, issuer, AUDIENCE)
-        && !is_of_another_kind(claims)
-        && (is_lenient || is_complete(claims))
+    issuer == SHARING || is_named
 }
 
 /// A token that nobody can misread.

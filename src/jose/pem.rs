@@ -66,7 +66,7 @@ fn public_block(label: &str, block: Option<&str>) -> Result<Jwk<'static>, &'stat
     read(&decoded(block.ok_or("it has no end of its name")?)?)
 }
 
-fn decoded(block: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+pub(super) fn decoded(block: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     // Of full capacity, so that growing leaves no copy behind.
     let mut base64 = Zeroizing::new(String::with_capacity(block.len()));
     base64.extend(block.chars().filter(|char| !char.is_ascii_whitespace()));

@@ -2,6 +2,7 @@ use super::{
     Algorithm,
     jwk::Jwk,
     key_id::KeyId,
+    pem,
     public_der::{certificate, public_key as key_info, rsa_public_key},
     public_key::{self, OTHER_ALGORITHM, other_type},
 };
@@ -159,14 +160,18 @@ pub(super) fn shared(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key, &
     Ok(hmac::Key::new(hash, secret))
 }
 
-/// Returns `true` for a key in PEM, DER, a JWK, a JWK set or the form of SSH.
+/// Returns `true` for a key in PEM, with or without its lines around it, DER, a JWK, a JWK set or the
+/// form of SSH.
 fn is_no_secret(secret: &[u8]) -> bool {
     const PEM: &[u8] = b"-----BEGIN ";
     let text = secret.trim_ascii();
     let of_ssh = [&b"ssh-"[..], b"ecdsa-sha2-"].iter().any(|start| text.starts_with(start));
     let is_object = text.starts_with(b"{") && Jwk::read(text).is_ok();
-    let is_der = [key_info, rsa_public_key, certificate].iter().any(|read| read(secret).is_ok());
-    of_ssh || is_object || is_der || text.windows(PEM.len()).any(|part| part == PEM)
+    let is_der =
+        |der: &[u8]| [key_info, rsa_public_key, certificate].iter().any(|read| read(der).is_ok());
+    let bare = str::from_utf8(secret).ok().and_then(|text| pem::decoded(text).ok());
+    let is_key = is_der(secret) || bare.is_some_and(|der| is_der(&der));
+    of_ssh || is_object || is_key || text.windows(PEM.len()).any(|part| part == PEM)
 }
 
 /// Parses an RSA key, once for each algorithm that it may be used with.

@@ -270,6 +270,81 @@ async fn the_first_refusal_for_each_reason_is_logged_for_operators_and_then_one_
     assert_eq!(of("DEBUG").len(), 6, "{log}");
 }
 
+#[tokio::test]
+async fn a_validator_that_takes_too_long_is_told_to_operators() {
+    use tower::{Layer, Service};
+    use tower_oauth2::{
+        server::RequireToken,
+        testing::ManualClock,
+        validate::{Rejection, Validated},
+    };
+    let inner = service_fn(async |_: Request<Body>| {
+        Ok::<_, io::Error>(http::Response::new(Body::default()))
+    });
+    let (clock, judge) = (ManualClock::new(), |_: AccessToken| {
+        std::future::pending::<Result<Validated, Rejection>>()
+    });
+    let layer = RequireToken::new("api", judge).unwrap().with_clock(clock.clock());
+    let request = Request::get("/").header("authorization", "Bearer x").body(Body::default());
+    let (status, log) = traced(async {
+        let answer = tokio::spawn(layer.layer(inner).call(request.unwrap()));
+        engine::settle().await;
+        clock.advance(seconds(10));
+        answer.await.unwrap().unwrap().status()
+    })
+    .await;
+    assert_eq!(status, 503);
+    let told = "reason=\"unavailable\" source=\"header\" suppressed=0 \
+                description=\"the validator took longer than allowed\"";
+    assert!(log.lines().any(|line| line.contains("INFO") && line.contains(told)), "{log}");
+}
+
+#[tokio::test]
+async fn the_refusals_of_a_revocation_endpoint_are_counted() {
+    use tower::ServiceExt;
+    use tower_oauth2::server::{
+        ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest,
+    };
+    let recorder = DebuggingRecorder::new();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let endpoint = RevocationEndpoint::new(
+        async |client: ClientCredentials| match client.client_id() {
+            "app" => Ok(()),
+            _ => Err(RevocationError::invalid_client()),
+        },
+        async |request: RevokeRequest| match request.expose_token() {
+            "away" => Err(RevocationError::unavailable(None)),
+            "another's" => Err(RevocationError::unauthorized_client()),
+            _ => Ok(()),
+        },
+    );
+    let post = async |form: String| {
+        let request = Request::post("/revoke");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = request.body(http_body_util::Full::<bytes::Bytes>::from(form)).unwrap();
+        endpoint.clone().with_form_limit(200).oneshot(request).await.unwrap().status().as_u16()
+    };
+    for (form, status, reason) in [
+        (format!("client_id=app&token={SECRET}"), 200, None),
+        ("client_id=evil&token=t".into(), 401, Some("invalid")),
+        ("token=t".into(), 401, Some("invalid")),
+        ("client_id=app".into(), 400, Some("malformed")),
+        ("client_id=app&token=another's".into(), 400, Some("forbidden")),
+        ("client_id=app&token=away".into(), 503, Some("unavailable")),
+        ("x".repeat(300), 413, Some("too_large")),
+    ] {
+        let (seen, log) = traced(post(form.clone())).await;
+        assert_eq!(seen, status, "{form}");
+        let told = |reason| {
+            format!("tower_oauth2_decisions_total outcome=rejected reason={reason} source=none")
+        };
+        let expected: BTreeMap<_, _> =
+            reason.map(|reason| (told(reason), 1.0)).into_iter().collect();
+        assert_eq!(taken(&recorder), expected, "{form}");
+        assert_absent(&[SECRET], &log);
+    }
+}
+
 /// A validator of the user's may repeat what a peer sent.
 #[tokio::test]
 async fn reasons_without_end_are_so_many_lines_and_no_more() {

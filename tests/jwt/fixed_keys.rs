@@ -313,6 +313,8 @@ fn a_public_key_given_as_a_secret_is_an_error_in_whatever_form() {
             pem.replace("PUBLIC KEY", "PRIVATE KEY").into(),
             format!("# the key\n{pem}").into(),
             der(&pem),
+            pem.lines().filter(|line| !line.starts_with('-')).collect::<String>().into(),
+            pem.split("-----").nth(2).unwrap().into(),
             jwk.to_string().into(),
             serde_json::to_vec_pretty(&jwk).unwrap(),
             json!({"keys": [jwk]}).to_string().into(),

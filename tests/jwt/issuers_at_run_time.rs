@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Waker},
@@ -239,6 +239,12 @@ async fn a_request_in_flight_ends_when_its_issuer_is_removed_and_goes_on_when_it
     assert!(issuers.remove(OTHER).is_some());
     assert_eq!(other.as_mut().await, TokenEnd::Revoked);
     assert!(one.as_mut().poll(&mut context).is_pending());
+    // The one that was replaced goes with the one that replaced it.
+    assert!(issuers.remove(ISSUER).is_some());
+    assert!(one.as_mut().poll(&mut context).is_ready());
+    issuers.insert(web.issuer(ISSUER)).unwrap();
+    let anew = ask(&good("e1")).await;
+    assert!(pin!(anew.ended()).poll(&mut context).is_pending(), "inserted again");
 }
 
 #[derive(Default)]
@@ -293,6 +299,61 @@ async fn a_resolver_that_returns_another_issuer_or_wrong_settings_fails_and_is_n
     assert_eq!(rejected(none, &others()).await, RejectionKind::Internal);
     let empty = Issuers::new();
     assert_eq!(rejected(empty, &others()).await, RejectionKind::Invalid);
+    let template = "https://as.example/{tenantid}";
+    let keys = Jwks::from_json(&json!({"keys": entries(ISSUER)}).to_string()).unwrap();
+    let templates = Issuers::from_resolver(move |iss| {
+        Some(TrustedIssuer::from_template(iss, keys.clone()).ok()?.with_audience([AUDIENCE]))
+    });
+    let token = claiming(json!({"iss": template}));
+    assert_eq!(rejected(templates.clone(), &token).await, RejectionKind::Internal);
+    assert_eq!(format!("{templates:?}"), "Issuers { known: 0, .. }");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_removed_while_its_resolver_is_asked_is_not_brought_back() {
+    let keys = Jwks::from_json(&json!({"keys": entries(ISSUER)}).to_string()).unwrap();
+    let (own, asked) = (Arc::new(OnceLock::<Issuers>::new()), Arc::new(AtomicUsize::new(0)));
+    let issuers = {
+        let own = own.clone();
+        Issuers::from_resolver(move |iss| {
+            let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+            // The tenant goes after the resolver has found it.
+            assert!(own.get().unwrap().remove(iss).is_none());
+            is_first.then(|| TrustedIssuer::new(iss, keys.clone()).with_audience([AUDIENCE]))
+        })
+    };
+    own.set(issuers.clone()).unwrap();
+    assert_eq!(rejected(issuers.clone(), &good("e1")).await, RejectionKind::Invalid);
+    assert_eq!(format!("{issuers:?}"), "Issuers { known: 0, .. }");
+}
+
+#[tokio::test]
+async fn what_a_resolver_makes_of_a_hostile_name_is_told_on_one_line_of_bounded_length() {
+    let web = Web::default();
+    let hostile = format!("https://{}\r\nfake: line\u{1b}[31m", "x".repeat(9000));
+    let payload = with(claims(), json!({"iss": hostile}));
+    let token = format!("e30.{}.AA", crate::api::encoded(payload.to_string()));
+    for resolver in [
+        Issuers::from_resolver({
+            let web = web.clone();
+            move |_| Some(web.issuer(ISSUER))
+        }),
+        Issuers::from_resolver({
+            let web = web.clone();
+            move |iss| Some(TrustedIssuer::new(iss, web.jwks(ISSUER)))
+        }),
+        Issuers::from_resolver({
+            let web = web.clone();
+            move |iss| Some(TrustedIssuer::new(iss, web.jwks(ISSUER)).with_audience([AUDIENCE]))
+        }),
+    ] {
+        let validator = JwtValidator::from_issuers(resolver).with_clock(clock());
+        let head = Request::new(());
+        let verdict = validator.validate(&token, RequestHead::from_request(&head)).wait().await;
+        let rejection = verdict.unwrap_err();
+        let told = rejection.description();
+        assert!(told.len() <= 512 && !told.contains(char::is_control), "{told:?}");
+    }
 }
 
 #[tokio::test]

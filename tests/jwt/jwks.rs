@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{
     Request, Response, StatusCode,
-    header::{AUTHORIZATION, CACHE_CONTROL, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, CACHE_CONTROL, ETAG, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body::{Frame, SizeHint};
 use http_body_util::Full;
@@ -24,7 +24,7 @@ use tower_oauth2::{
     Algorithm, SigningKey, Transport,
     server::RequireToken,
     testing::{AuthorizationServer, ManualClock},
-    validate::{Jwks, JwtValidator, TrustedIssuer},
+    validate::{Issuers, Jwks, JwtValidator, TrustedIssuer},
 };
 
 pub(super) const ISSUER: &str = "https://as.example";
@@ -173,6 +173,10 @@ impl Key {
     }
 }
 
+fn trusted(keys: Jwks) -> TrustedIssuer {
+    TrustedIssuer::new(ISSUER, keys).with_audience([API])
+}
+
 /// A protected resource.
 #[derive(Clone)]
 pub(super) struct Api {
@@ -182,8 +186,11 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) fn over(keys: Jwks, clock: &ManualClock) -> Self {
-        let issuer = TrustedIssuer::new(ISSUER, keys).with_audience([API]);
-        let validator = JwtValidator::new(issuer).unwrap().with_clock(clock.clock());
+        Self::of(JwtValidator::new(trusted(keys)).unwrap(), clock)
+    }
+
+    fn of(validator: JwtValidator, clock: &ManualClock) -> Self {
+        let validator = validator.with_clock(clock.clock());
         Self { layer: RequireToken::new("api", validator).unwrap(), clock: clock.clone() }
     }
 
@@ -438,5 +445,63 @@ async fn keys_of_one_name_are_told_apart_by_their_algorithm_or_tried() {
         }
         assert_eq!(api.status(&Key::named("k1")).await, 401);
         assert_eq!(issuer.fetches(), 1);
+    }
+}
+
+/// RFC 9111 section 4.3.4.
+#[tokio::test]
+async fn keys_that_did_not_change_stay_fresh_for_as_long_as_when_they_came() {
+    let k1 = Key::named("k1");
+    let issuer = Issuer::of(&[&k1]);
+    {
+        let mut answer = issuer.answer.lock().unwrap();
+        answer.headers_mut().insert(CACHE_CONTROL, "max-age=300".parse().unwrap());
+        answer.headers_mut().insert(ETAG, "\"1\"".parse().unwrap());
+    }
+    let api = issuer.api();
+    assert_eq!(api.status(&k1).await, 200);
+    let unchanged = |said: Option<&str>| {
+        issuer.fail(304);
+        let mut answer = issuer.answer.lock().unwrap();
+        answer.headers_mut().extend(said.map(|said| (CACHE_CONTROL, said.parse().unwrap())));
+    };
+    // What it says itself counts, for itself and from then on.
+    for (said, seconds, fetches) in
+        [(None, 301, 2), (None, 301, 3), (Some("max-age=900"), 301, 4), (None, 600, 4)]
+            .into_iter()
+            .chain([(None, 301, 5), (None, 600, 5), (None, 301, 6)])
+    {
+        unchanged(said);
+        issuer.pass(seconds);
+        assert_eq!(api.status(&k1).await, 200);
+        for _ in 0..64 {
+            yield_now().await;
+        }
+        assert_eq!(issuer.fetches(), fetches);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_waits_for_the_keys_of_an_issuer_is_judged_by_those_of_the_one_in_its_place() {
+    let (key, other) = (Key::nameless(), Key::nameless());
+    for is_held in [false, true] {
+        let (old, new) = (Issuer::of(&[&other]), Issuer::of(&[&key]));
+        let issuers = Issuers::new();
+        issuers.insert(trusted(old.jwks())).unwrap();
+        let api = Api::of(JwtValidator::from_issuers(issuers.clone()), &old.clock);
+        if is_held {
+            // Its keys are tried, and then looked for once more.
+            assert_eq!(api.status(&other).await, 200);
+        }
+        old.gate.send_replace(false);
+        let waiting = api.spawn(&key);
+        old.asked(1 + usize::from(is_held)).await;
+        let keys = new.jwks();
+        if is_held {
+            keys.warm_up().await.unwrap();
+        }
+        issuers.insert(trusted(keys)).unwrap();
+        old.gate.send_replace(true);
+        assert_eq!(waiting.await.unwrap(), 200, "keys were held: {is_held}");
     }
 }

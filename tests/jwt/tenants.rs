@@ -140,6 +140,15 @@ fn a_template_in_the_place_of_an_issuer_says_what_to_use() {
     assert!(trusted(&key_set()).with_tenants(["contoso.example"]).is_err());
 }
 
+/// A token without an issuer is of no tenant.
+#[test]
+fn a_template_does_not_allow_a_missing_issuer() {
+    let issuer = trusted(&key_set()).with_tenants([TENANT]).unwrap().allow_missing_issuer();
+    let error = JwtValidator::new(issuer.clone()).unwrap_err().to_string();
+    assert!(error.contains("template"), "{error}");
+    assert!(Issuers::new().insert(issuer).is_err());
+}
+
 #[tokio::test]
 async fn metadata_whose_issuer_is_a_template_say_what_to_use() {
     let document =

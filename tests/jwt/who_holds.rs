@@ -67,9 +67,11 @@ async fn the_names_of_an_object_are_roles_only_where_that_is_allowed() {
 #[tokio::test]
 async fn a_token_has_at_most_256_roles() {
     let many: Vec<_> = (0..300).map(|number| format!("role {number}")).collect();
-    let principal =
-        judged!(json!({"groups": many}), v => v.with_role_claims(["groups"]).unwrap()).unwrap();
-    assert_eq!(roles(&principal), many[..256]);
+    for claims in [json!({"groups": many}), json!({"groups": many[..200], "roles": many[200..]})] {
+        let names = ["groups", "roles"];
+        let principal = judged!(claims, v => v.with_role_claims(names).unwrap()).unwrap();
+        assert_eq!(roles(&principal), many[..256]);
+    }
 }
 
 #[test]
@@ -115,7 +117,25 @@ async fn the_first_client_claim_that_a_token_has_names_its_client() {
     let principal = judged!(claims, v => v.with_client_claims(names).with_client_ids(ids)).unwrap();
     assert_eq!(principal.client_id(), Some("two"));
     let none = judged!(json!({"client_id": "x", "appid": 7}), v => v.with_client_claims(names));
+    refused_for(none, "appid: expected a text, found another value");
+    let none = judged!(json!({"client_id": "x", "appid": null}), v => v.with_client_claims(names));
     refused_for(none, "appid: expected a client, found nothing");
+}
+
+/// A list that has a client that is allowed, before a claim that names one.
+#[tokio::test]
+async fn a_client_claim_that_is_no_text_is_not_passed_over() {
+    let names = ["azp", "appid"];
+    for odd in [json!(["web"]), json!(["evil", "web"]), json!({"web": 1}), json!(7), json!(true)] {
+        let claims = json!({"client_id": "web", "azp": odd, "appid": "web"});
+        let verdict = judged!(claims, v => v.with_client_claims(names).with_client_ids(["web"]));
+        let told = verdict.unwrap_err().to_string();
+        assert!(told.starts_with("azp: expected a text, found "), "{told}");
+    }
+    for absent in [json!(null), json!(""), json!([])] {
+        let claims = json!({"client_id": "x", "azp": absent, "appid": "web"});
+        assert!(judged!(claims, v => v.with_client_claims(names).with_client_ids(["web"])).is_ok());
+    }
 }
 
 #[tokio::test]

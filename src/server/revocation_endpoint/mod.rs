@@ -1,7 +1,7 @@
 //! Lets clients revoke tokens ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)).
 //!
 //! **In**: requests of clients. **Out**: their credentials and the token, for two closures of the user; and the response.
-//! **Uses** `vocabulary`, `validate`, `uncached` and the forms of `require_token`.
+//! **Uses** `vocabulary`, `observe`, `validate`, `uncached` and the forms of `require_token`.
 
 mod request;
 mod response;
@@ -10,7 +10,11 @@ pub use request::{ClientCredentials, RevokeRequest};
 pub use response::{EndpointBody, RevocationError};
 
 use super::require_token::extract::form;
-use crate::{RequestHead, validate::Revocations};
+use crate::{
+    RequestHead,
+    observe::{self, Outcome},
+    validate::Revocations,
+};
 use http::{Method, Request, Response};
 use http_body::Body;
 use request::Form;
@@ -48,7 +52,8 @@ use tower_service::Service;
 /// | another method than POST | 405 |
 /// | `authenticate` or `revoke` is unavailable | 503, `Retry-After` |
 ///
-/// Every response is `Cache-Control: no-store`. Neither token nor secret is logged.
+/// Every response is `Cache-Control: no-store`. Refusals are counted, and logged at DEBUG: see
+/// [telemetry](crate::guide::telemetry). Neither token nor secret is logged.
 ///
 /// Clones share the two closures.
 ///
@@ -169,7 +174,14 @@ where
             revoke(form.into_request(client_id)?).await
         };
         RevocationEndpointFuture {
-            responding: Box::pin(async move { response::response(responding.await) }),
+            responding: Box::pin(async move {
+                let result = responding.await;
+                if let Err(refused) = &result {
+                    let (outcome, reason) = (Outcome::Rejected, Some(refused.reason()));
+                    observe::decided(outcome, reason, None, None, || refused.to_string());
+                }
+                response::response(result)
+            }),
         }
     }
 }

@@ -56,6 +56,18 @@ impl RevocationError {
         }
     }
 
+    /// Returns the word for metrics and logs.
+    pub(super) fn reason(&self) -> &'static str {
+        let kind = match (self.status, self.code) {
+            (StatusCode::UNAUTHORIZED, _) => RejectionKind::Invalid,
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => RejectionKind::TooLarge,
+            (StatusCode::SERVICE_UNAVAILABLE, _) => RejectionKind::Unavailable,
+            (_, Some("unauthorized_client")) => RejectionKind::Forbidden,
+            _ => RejectionKind::Malformed,
+        };
+        kind.as_str()
+    }
+
     /// The client is unknown, or its secret is wrong: 401.
     #[must_use]
     pub const fn invalid_client() -> Self {

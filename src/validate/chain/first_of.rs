@@ -7,6 +7,7 @@ use http::{Extensions, HeaderMap, Method, Uri, Version};
 use std::{
     fmt,
     future::Future,
+    ops::ControlFlow::{self, Break, Continue},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -88,8 +89,8 @@ where
     fn validate(&self, token: &str, request: RequestHead<'_>) -> Answer<Self::Future> {
         match self.first.validate(token, request) {
             Answer::Ready(verdict) => match next(verdict) {
-                Next::Decided(verdict) => Answer::Ready(verdict),
-                Next::Ask(before) => ask(&*self.second, token, request, before),
+                Break(verdict) => Answer::Ready(verdict),
+                Continue(before) => ask(&*self.second, token, request, before),
             },
             Answer::Pending(verdict) => {
                 let second = self.second.clone();
@@ -132,17 +133,11 @@ where
     }
 }
 
-/// The step after the verdict of the first.
-enum Next<C> {
-    Decided(Verdict<C>),
-    /// The second decides. The rejection is the first's.
-    Ask(Rejection),
-}
-
-fn next<C>(verdict: Verdict<C>) -> Next<C> {
+/// Breaks with the verdict of the first, or goes on with its rejection to the second.
+fn next<C>(verdict: Verdict<C>) -> ControlFlow<Verdict<C>, Rejection> {
     match verdict {
-        Err(rejection) if !rejection.is_final() => Next::Ask(rejection),
-        verdict => Next::Decided(verdict),
+        Err(rejection) if !rejection.is_final() => Continue(rejection),
+        verdict => Break(verdict),
     }
 }
 
@@ -247,8 +242,8 @@ where
                     // Taken once: the state is replaced below.
                     let Some(question) = question.take() else { return Poll::Pending };
                     let before = match next(verdict) {
-                        Next::Decided(verdict) => return Poll::Ready(verdict),
-                        Next::Ask(before) => before,
+                        Break(verdict) => return Poll::Ready(verdict),
+                        Continue(before) => before,
                     };
                     let Question { second, presented } = &*question;
                     match ask::<A, B>(second, &presented.token, presented.head(), before) {

@@ -1,6 +1,6 @@
 //! Who holds a token, beyond the registered claims: its client, roles, session and actor.
 
-use super::{listed, shown, told, unfit};
+use super::{NOT_GOOD, listed, shown, told, unfit};
 use crate::{
     ConfigError,
     validate::{
@@ -77,9 +77,7 @@ impl Holder {
         principal: &mut Principal,
     ) -> Result<(), Rejection> {
         if !self.client_claims.is_empty() {
-            let mut named =
-                self.client_claims.iter().filter_map(|claim| text(claims.get(&**claim)));
-            principal.client_id = named.next().map(Into::into);
+            principal.client_id = self.client(claims)?.map(Into::into);
         }
         self.check_client(principal.client_id())?;
         let mut more = More::default();
@@ -97,6 +95,18 @@ impl Holder {
         }
         principal.more = (more != More::default()).then(|| Box::new(more));
         Ok(())
+    }
+
+    /// Returns the client that the first of the client claims names.
+    fn client<'c>(&self, claims: &'c Value) -> Result<Option<&'c str>, Rejection> {
+        let there = self.client_claims.iter().find_map(|claim| {
+            let value = claims.get(&**claim)?;
+            let is_absent = value.is_null() || value == "" || *value == Value::Array(Vec::new());
+            (!is_absent).then_some((claim, value))
+        });
+        let Some((claim, value)) = there else { return Ok(None) };
+        let wrong = || unfit(NOT_GOOD, &told(claim, "a text", "another value"));
+        value.as_str().map(Some).ok_or_else(wrong)
     }
 
     /// Checks that the token is of one of the clients.
@@ -179,7 +189,7 @@ macro_rules! holder_setters {
         }
 
         /// Sets the claims that name the client, such as `azp`, `appid` or `cid`: the first that a
-        /// token has. A token without any of them is refused. Defaults to `client_id`, and to `azp`
+        /// token has, which must be a text. A token without any of them is refused. Defaults to `client_id`, and to `azp`
         /// where that is allowed.
         pub fn with_client_claims<I>(self, claims: I) -> Self
         where
@@ -193,8 +203,9 @@ macro_rules! holder_setters {
         /// Sets the claims that hold roles: a JSON pointer
         /// ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it begins with `/`, such as
         /// `/realm_access/roles`, or else a name. Each text there, or each text in a list, is one role
-        /// of [`Principal::roles`](crate::validate::Principal::roles), the first 256 of a token. Anything
-        /// else grants none. Defaults to none.
+        /// of [`Principal::roles`](crate::validate::Principal::roles), the first 256 of a token, and the
+        /// same wherever it is: `admin` in two claims is one role. Anything else grants none. Defaults
+        /// to none.
         ///
         /// # Errors
         ///

@@ -92,6 +92,15 @@ mod tests {
         }
     }
 
+    /// As with the feature `arbitrary_precision` of `serde_json`, which any crate may switch on.
+    #[test]
+    fn a_number_that_is_handed_on_as_its_text_is_a_number() {
+        let payload = r#"{"exp":{"$serde_json::private::Number":"1767226200.5"},"nbf":{"a":"1"}}"#;
+        let claims = parse(payload).unwrap();
+        assert_eq!(claims.times.exp, Some(NumericDate::new(1_767_226_200.5)));
+        assert_eq!(claims.odd.as_deref(), Some("nbf: expected a number, found an object"));
+    }
+
     #[test]
     fn an_object_that_was_parsed_before_is_read_as_its_text_is() {
         let text =

@@ -13,12 +13,14 @@ const BOUND: &str = "the access token is bound to a key, and proofs are not read
 const OF_ANOTHER_KIND: &str = "the token is not an access token";
 
 /// The claims that RFC 9068 §2.2 requires besides `iss`, `exp` and `aud`.
+#[cfg(feature = "jwt")]
 pub(in crate::validate) const REQUIRED: [&str; 4] = ["sub", "client_id", "iat", "jti"];
 
-/// What a token may look like to be an access token. Defaults to RFC 9068.
-#[derive(Clone, Debug)]
+/// What a token may look like to be an access token. The default is that of nobody: it requires nothing
+/// and loosens nothing.
+#[derive(Clone, Debug, Default)]
 pub(in crate::validate) struct Profile {
-    /// Some of [`REQUIRED`].
+    /// Some of `REQUIRED`.
     pub(in crate::validate) required: Vec<&'static str>,
     pub(in crate::validate) azp_is_client: bool,
     /// `scope` may be a list, and what is not a scope grants nothing.
@@ -26,19 +28,6 @@ pub(in crate::validate) struct Profile {
     pub(in crate::validate) numeric_subjects: bool,
     pub(in crate::validate) id_tokens: bool,
     pub(in crate::validate) holder: Holder,
-}
-
-impl Default for Profile {
-    fn default() -> Self {
-        Self {
-            required: REQUIRED.into(),
-            azp_is_client: false,
-            other_scopes: false,
-            numeric_subjects: false,
-            id_tokens: false,
-            holder: Holder::default(),
-        }
-    }
 }
 
 pub(super) fn is(kind: &str, kinds: &[&str]) -> bool {
@@ -49,9 +38,15 @@ pub(super) fn is(kind: &str, kinds: &[&str]) -> bool {
 pub(super) const ID: &[&str] = &["id", "id_token"];
 
 impl Profile {
+    /// The profile of RFC 9068.
+    #[cfg(feature = "jwt")]
+    pub(in crate::validate) fn strict() -> Self {
+        Self { required: REQUIRED.into(), ..Self::default() }
+    }
+
     /// The profile of issuers without RFC 9068.
     pub(in crate::validate) fn others() -> Self {
-        Self { required: Vec::new(), azp_is_client: true, other_scopes: true, ..Self::default() }
+        Self { azp_is_client: true, other_scopes: true, ..Self::default() }
     }
 
     /// Checks that the claims that are read are of their types. Needs no signature.

@@ -1,7 +1,7 @@
 //! The value of a claim, of whatever type.
 
 use super::shown::{listed, shown};
-use crate::vocabulary::members::{Nothing, Object, Texts};
+use crate::vocabulary::members::{Members, Object, Text, Texts};
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -135,7 +135,22 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
-        Object(&mut Nothing).visit_map(object)?;
-        Ok(Value::Other("an object"))
+        let mut number = Number(None);
+        Object(&mut number).visit_map(object)?;
+        Ok(number.0.map_or(Value::Other("an object"), Value::Float))
+    }
+}
+
+/// A number with a fraction or an exponent, as `serde_json` hands it on where any crate of the program
+/// switches its feature `arbitrary_precision` on: an object of this one member.
+struct Number(Option<f64>);
+
+impl<'de> Members<'de> for Number {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        let is_number = name == "$serde_json::private::Number";
+        if is_number {
+            self.0 = object.next_value_seed(Text)?.parse().ok();
+        }
+        Ok(is_number)
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Memory {
     found: Arc<Discovered>,
     /// The version of the keys that are held.
     etag: Option<(Uri, HeaderValue)>,
+    /// How long those are fresh.
+    lifetime: Lifetime,
 }
 
 /// A good answer.
@@ -151,10 +153,15 @@ impl Remote {
                 return Err(Failure { retry_after, is_elsewhere: !busy, ..error.into() });
             }
         };
+        let said = lifetime(response.headers());
+        // What is not said anew stays (RFC 9111 §4.3.4).
+        if keys.is_some() || said != Lifetime::Unsaid {
+            memory.lifetime = said;
+        }
         if keys.is_some() {
             memory.etag = response.headers().get(ETAG).map(|etag| (url.clone(), etag.clone()));
         }
-        Ok(Fetched { keys, lifetime: lifetime(response.headers()), memory })
+        Ok(Fetched { keys, lifetime: memory.lifetime, memory })
     }
 }
 

@@ -25,8 +25,9 @@ pub(super) struct Policy {
 }
 
 /// How long the server says that its keys are fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lifetime {
+    #[default]
     Unsaid,
     /// They must not be cached.
     None,
@@ -86,7 +87,9 @@ pub(super) enum Want {
 /// is published since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    fetches: u64,
+    pub(super) fetches: u64,
+    /// Which instance was asked, by its [`Shared::id`](super::shared::Shared::id).
+    pub(super) asked: u64,
     /// The generation of the keys that were tried in vain.
     pub(super) tried: Option<u64>,
 }
@@ -165,7 +168,8 @@ impl Machine {
     /// Returns what a look-up that begins now has seen.
     pub(super) fn seen(&self) -> Seen {
         let is_unsent = self.is_fetching && !self.is_sent;
-        Seen { fetches: self.begun.saturating_sub(u64::from(is_unsent)), tried: None }
+        let fetches = self.begun.saturating_sub(u64::from(is_unsent));
+        Seen { fetches, asked: 0, tried: None }
     }
 
     /// Decides a look-up. `waited` is what it had [seen](Self::seen) before it waited for a fetch. It

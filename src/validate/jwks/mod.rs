@@ -139,7 +139,7 @@ impl Away {
     /// Returns the refusal of what `subject` says cannot be verified. It has the cause, for the log.
     pub(crate) fn rejection(self, subject: &str) -> Rejection {
         let cause = format!("{subject} cannot be verified: {}", self.cause);
-        Rejection::unavailable(self.next_try).with_cause(cause)
+        Rejection::unavailable(self.next_try).with_cause(scrub::description(&cause))
     }
 }
 
@@ -471,12 +471,17 @@ impl Jwks {
         self.shared.look_up(Wanted::Key(kid, algorithm), waited)
     }
 
+    /// Returns the result of a wait for these keys: an issuer may have got others meanwhile.
+    fn own(&self, waited: Option<Seen>) -> Option<Seen> {
+        waited.filter(|seen| seen.asked == self.shared.id())
+    }
+
     /// Looks for keys if a failed fetch is why there are none. Returns `None` otherwise.
     pub(crate) fn lost(&self, waited: Option<Seen>) -> Option<Unverified> {
         if self.shared.snapshot.load().is_fresh(|| self.shared.settings.clock.now()) {
             return None;
         }
-        match self.shared.look_up(Wanted::Lost, waited) {
+        match self.shared.look_up(Wanted::Lost, self.own(waited)) {
             Found::Keys(_) | Found::Unknown => None,
             Found::Wait(wait) => Some(Unverified::Fetching(wait)),
             Found::Unavailable(away) => Some(Unverified::Unavailable(away)),
@@ -503,6 +508,11 @@ impl Jwks {
             }
             _ => Algorithm::ASYMMETRIC.into(),
         }
+    }
+
+    /// Returns `true` if the keys are never fetched.
+    pub(crate) fn is_fixed(&self) -> bool {
+        matches!(self.shared.source, Source::Fixed(_))
     }
 
     /// Returns `true` if the keys are shared secrets.

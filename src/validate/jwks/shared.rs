@@ -122,6 +122,11 @@ impl Shared {
         }
     }
 
+    /// Returns a random number of this instance.
+    pub(super) fn id(&self) -> u64 {
+        self.names.hash_one(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two writes, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -142,7 +147,7 @@ impl Shared {
             };
         };
         let want = self.want(wanted, &snapshot);
-        let seen = waited.unwrap_or_else(|| state.machine.seen());
+        let seen = waited.unwrap_or_else(|| Seen { asked: self.id(), ..state.machine.seen() });
         let found = match state.machine.ask(now, want, waited) {
             Ask::Keys => Found::Keys(snapshot),
             Ask::KeysAndFetch => {

@@ -40,6 +40,7 @@ impl Jwks {
         let signature = base64url::decode_into(jws.signature, &mut buffer)
             .ok_or(Unverified::NoKey("the signature is not base64url, or too long"))?;
         let generation = Some(self.generation());
+        let waited = self.own(waited);
         let keys = match self.look_up(kid, algorithm, waited) {
             Found::Keys(keys) => keys,
             Found::Unknown => return Err(Unverified::NoKey("the key set has no such key")),

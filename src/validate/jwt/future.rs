@@ -1,10 +1,9 @@
-use super::Shared;
+use super::JwtValidator;
 use crate::validate::{Verdict, jwks::Wait};
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 use zeroize::Zeroizing;
@@ -17,13 +16,13 @@ pub struct JwtFuture<C> {
 }
 
 impl<C: Send + Sync + 'static> JwtFuture<C> {
-    pub(super) fn new(shared: Arc<Shared<C>>, token: &str, wait: Wait) -> Self {
+    pub(super) fn new(validator: JwtValidator<C>, token: &str, wait: Wait) -> Self {
         let token = Zeroizing::new(token.to_owned());
         let verdict = async move {
             let mut wait = wait;
             loop {
-                // A look-up waits twice at most.
-                match shared.judge(&token, Some(wait.over().await)) {
+                // A look-up waits twice at most for the keys of one issuer.
+                match validator.judge(&token, Some(wait.over().await)) {
                     Ok(verdict) => return verdict,
                     Err(next) => wait = next,
                 }

@@ -73,7 +73,7 @@ impl TrustedIssuer {
             identifier: identifier.into(),
             algorithms: keys.algorithms(),
             keys,
-            profile: Profile::default(),
+            profile: Profile::strict(),
             without_issuer: false,
             template: None,
             audience: Vec::new(),
@@ -221,8 +221,8 @@ impl TrustedIssuer {
     }
 
     /// Accepts tokens without `iss` as tokens of this issuer. Safe where nobody else has the keys, so
-    /// only for keys without a URL: [`Jwks::from_secret`] and [`Jwks::from_json`]; and for one issuer of a
-    /// validator. Defaults to refusing them.
+    /// only for keys without a URL: [`Jwks::from_secret`], [`Jwks::from_pem`] and [`Jwks::from_json`]; for
+    /// one issuer of a validator; and not for a [template](Self::from_template). Defaults to refusing them.
     pub fn allow_missing_issuer(mut self) -> Self {
         self.without_issuer = true;
         self
@@ -298,11 +298,6 @@ impl TrustedIssuer {
         unnamed: Option<&Self>,
     ) -> Result<(), ConfigError> {
         let name = &self.identifier;
-        let has_url = || {
-            let status = self.keys.status();
-            // Fetched keys that are ready have an age.
-            !status.is_ready() || status.age().is_some()
-        };
         let named_none = self.audience.is_empty() && self.id_token_clients.is_empty();
         let text = if !self.without_audience && named_none {
             format!("the issuer {name:?} has no audience: name one with with_audience")
@@ -311,10 +306,10 @@ impl TrustedIssuer {
                 "the issuer {name:?} allows ID tokens and a missing audience, by which ID tokens of \
                  other clients would pass: allow one of them"
             )
-        } else if self.without_issuer && has_url() {
+        } else if self.without_issuer && (self.template.is_some() || !self.keys.is_fixed()) {
             format!(
-                "the issuer {name:?} allows a missing issuer, and its keys have a URL: use \
-                 Jwks::from_secret or Jwks::from_json"
+                "the issuer {name:?} allows a missing issuer, and is a template or has keys with a \
+                 URL: use TrustedIssuer::new with Jwks::from_secret, from_pem or from_json"
             )
         } else if let (true, Some(Self { identifier, .. })) = (self.without_issuer, unnamed) {
             format!(

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     ConfigError,
+    back_channel::scrub,
     validate::{
         Rejection, Revocation,
         basis::Ground,
@@ -174,7 +175,9 @@ impl Issuers {
     /// [`Authenticated::ended`](crate::server::Authenticated::ended) resolves, and the streams of
     /// [`EndWithToken`](crate::server::EndWithToken) end.
     ///
-    /// A resolver is asked again at its next token: make that return `None` first.
+    /// A resolver is asked again at its next token: make that return `None` first. A
+    /// [template](TrustedIssuer::from_template) that the issuer fits accepts its tokens from then on: insert
+    /// that with [other tenants](TrustedIssuer::with_tenants) first.
     pub fn remove(&self, identifier: &str) -> Option<TrustedIssuer> {
         let _lock = self.lock();
         let mut table = self.table();
@@ -237,7 +240,9 @@ impl Issuers {
         if table.removals != removals || table.find(iss).is_some() {
             return None;
         }
-        let failed = |text: &dyn fmt::Display| Rejection::internal(format!("the resolver: {text}"));
+        let failed = |text: &dyn fmt::Display| {
+            Rejection::internal(scrub::description(&format!("the resolver: {text}")))
+        };
         if issuer.template.is_some() || *issuer.identifier != *iss {
             let text = format!("another issuer than {}", shown(Some(iss)));
             return Some(Err(failed(&text)));
@@ -263,7 +268,8 @@ impl Issuers {
             headers: KnownHeaders::default(),
             is_resolved,
             is_current: AtomicBool::new(true),
-            removal: Revocation::new(),
+            // Requests in flight by the settings of before end with the issuer too.
+            removal: replaced.as_ref().map(|old| old.removal.clone()).unwrap_or_default(),
         });
         table.put(&known);
         self.shared.table.store(Arc::new(table));

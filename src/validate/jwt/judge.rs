@@ -54,14 +54,13 @@ impl From<Rejection> for NotAccepted {
 
 impl NotAccepted {
     fn unverified(why: Unverified, issuer: &TrustedIssuer, kid: Option<&KeyId<'_>>) -> Self {
-        let wrong = "the signature is wrong";
         Self::Refused(match why {
             Unverified::Fetching(wait) => return Self::Fetching(wait),
             Unverified::Unavailable(away) => {
                 away.rejection(&format!("a token of {}", issuer.identifier))
             }
             Unverified::NoKey(why) => mismatch("kid", why, shown(kid.map(KeyId::as_str))),
-            Unverified::WrongSignature => Rejection::unverified(wrong),
+            Unverified::WrongSignature => Rejection::unverified("the signature is wrong"),
         })
     }
 }

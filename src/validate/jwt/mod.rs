@@ -97,16 +97,17 @@ use std::{
 /// [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725)
 #[must_use]
 pub struct JwtValidator<C = ()> {
-    shared: Arc<Shared<C>>,
+    shared: Arc<Shared>,
+    /// Reads the user's claims from a payload.
+    read: fn(&[u8]) -> Result<C, serde_json::Error>,
 }
 
-struct Shared<C> {
+#[derive(Clone)]
+struct Shared {
     judge: Judge,
     /// The issuers are those of the user's handle.
     is_open: bool,
     clock: Clock,
-    /// Reads the user's claims from a payload.
-    read: fn(&[u8]) -> Result<C, serde_json::Error>,
 }
 
 impl JwtValidator {
@@ -128,8 +129,9 @@ impl JwtValidator {
     }
 
     fn of(issuers: Issuers, is_open: bool, clock: Clock) -> Self {
-        let judge = Judge { issuers, rules: Rules::default() };
-        Self { shared: Arc::new(Shared { judge, is_open, clock, read: |_| Ok(()) }) }
+        let rules = Rules { scope_claims: vec!["scope".into()], ..Rules::default() };
+        let judge = Judge { issuers, rules };
+        Self { shared: Arc::new(Shared { judge, is_open, clock }), read: |_| Ok(()) }
     }
 }
 
@@ -202,21 +204,18 @@ impl<C> JwtValidator<C> {
     /// [`Authenticated::claims`](crate::server::Authenticated::claims). A token that does not fit is
     /// refused.
     pub fn with_claims<D: DeserializeOwned>(self) -> JwtValidator<D> {
-        let Shared { judge, is_open, clock, .. } = (*self.shared).clone();
         let read = |payload: &[u8]| serde_json::from_slice(json::without_bom(payload));
-        JwtValidator { shared: Arc::new(Shared { judge, is_open, clock, read }) }
+        JwtValidator { shared: self.shared, read }
     }
 
     fn judge_mut(&mut self) -> &mut Judge {
         &mut Arc::make_mut(&mut self.shared).judge
     }
-}
 
-impl<C> Shared<C> {
     /// Returns the verdict, or the fetch of keys to wait for before there can be one.
     fn judge(&self, token: &str, waited: Option<Seen>) -> Result<Verdict<C>, Wait> {
         let mut buffer = [0; USUAL_PAYLOAD];
-        match self.judge.judge(token, &mut buffer, self.clock.wall(), waited) {
+        match self.shared.judge.judge(token, &mut buffer, self.shared.clock.wall(), waited) {
             Ok(judged) => Ok(self.validated(judged)),
             Err(NotAccepted::Refused(rejection)) => Ok(Err(rejection)),
             Err(NotAccepted::Fetching(wait)) => Err(wait),
@@ -228,7 +227,7 @@ impl<C> Shared<C> {
             Ok(claims) => claims,
             Err(error) => return Err(unreadable(&error).with_basis(basis)),
         };
-        let good_until = self.judge.rules.good_until(&principal);
+        let good_until = self.shared.judge.rules.good_until(&principal);
         let validated = Validated::new(principal, claims).with_basis(basis);
         Ok(Arc::new(validated.with_good_until(good_until)))
     }
@@ -239,9 +238,9 @@ impl<C: Send + Sync + 'static> ValidateToken for JwtValidator<C> {
     type Future = JwtFuture<C>;
 
     fn validate(&self, token: &str, _: RequestHead<'_>) -> Answer<Self::Future> {
-        match self.shared.judge(token, None) {
+        match self.judge(token, None) {
             Ok(verdict) => Answer::Ready(verdict),
-            Err(wait) => Answer::Pending(JwtFuture::new(self.shared.clone(), token, wait)),
+            Err(wait) => Answer::Pending(JwtFuture::new(self.clone(), token, wait)),
         }
     }
 
@@ -266,20 +265,9 @@ impl<C: Send + Sync + 'static> CacheSupport<C> for JwtValidator<C> {
     }
 }
 
-impl<C> Clone for Shared<C> {
-    fn clone(&self) -> Self {
-        Self {
-            judge: self.judge.clone(),
-            is_open: self.is_open,
-            clock: self.clock.clone(),
-            read: self.read,
-        }
-    }
-}
-
 impl<C> Clone for JwtValidator<C> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone() }
+        Self { shared: self.shared.clone(), read: self.read }
     }
 }
 

@@ -33,23 +33,12 @@ pub(super) fn unverified(mut told: String) -> Rejection {
 }
 
 /// The settings of a [`JwtValidator`](super::JwtValidator).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     pub(super) scope_claims: Vec<Box<str>>,
     pub(super) leeway: Leeway,
     pub(super) max_token_age: Option<Duration>,
     pub(super) max_lifetime: Option<Duration>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            scope_claims: vec!["scope".into()],
-            leeway: Leeway::default(),
-            max_token_age: None,
-            max_lifetime: None,
-        }
-    }
 }
 
 impl Rules {
@@ -66,26 +55,21 @@ impl Rules {
             let told = told("iat", "a date", shown(None));
             return Err(unfit("the access token does not say when it was issued", &told));
         };
-        let lasts = |longest: Option<Duration>, until: SystemTime| {
-            let end = longest.and_then(|longest| issued_at.checked_add(longest));
-            longest.is_none() || end.is_none_or(|end| until <= end)
-        };
-        let longer = |public, name, longest: Option<Duration>, until: SystemTime| {
-            let found = until.duration_since(issued_at).unwrap_or_default().as_secs();
-            let expected = format!("at most {} s", longest.unwrap_or_default().as_secs());
-            Err(unfit(public, &told(name, expected, format_args!("{found} s"))))
-        };
         let oldest = self.max_token_age.map(|age| age.saturating_add(self.leeway.as_duration()));
-        if !lasts(oldest, now) {
-            return longer("the access token is too old", "age since iat", oldest, now);
-        }
-        match principal.expires_at().filter(|expiry| !lasts(self.max_lifetime, *expiry)) {
-            None => Ok(()),
-            Some(expiry) => {
-                let public = "the access token lives too long";
-                longer(public, "lifetime from iat to exp", self.max_lifetime, expiry)
+        let (old, long) = ("the access token is too old", "the access token lives too long");
+        for (longest, until, public, name) in [
+            (oldest, Some(now), old, "age since iat"),
+            (self.max_lifetime, principal.expires_at(), long, "lifetime from iat to exp"),
+        ] {
+            let (Some(longest), Some(until)) = (longest, until) else { continue };
+            let found = until.duration_since(issued_at).unwrap_or_default();
+            if found > longest {
+                let expected = format!("at most {} s", longest.as_secs());
+                let found = format!("{} s", found.as_secs());
+                return Err(unfit(public, &told(name, expected, found)));
             }
         }
+        Ok(())
     }
 
     /// Returns the end of a good token: its expiry or its highest age, whichever comes first, and the

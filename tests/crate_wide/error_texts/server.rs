@@ -101,8 +101,8 @@ fn what_is_wrong_with_a_trusted_issuer_is_said() {
         (
             "keys of a URL for whoever names no issuer",
             text(JwtValidator::new(issuer().with_audience(["x"]).allow_missing_issuer())),
-            "the issuer \"https://as.example\" allows a missing issuer, and its keys have a URL: \
-             use Jwks::from_secret or Jwks::from_json",
+            "the issuer \"https://as.example\" allows a missing issuer, and is a template or has keys \
+             with a URL: use TrustedIssuer::new with Jwks::from_secret, from_pem or from_json",
         ),
         (
             "two for whoever names no issuer",

@@ -4,15 +4,18 @@ use crate::api::{
     AUDIENCE, Api, ISSUER, NOW, OTHER, Web, claiming, claims, clock, encoded, entries, header,
     key_of, sealed, signed, token, with,
 };
-use http::StatusCode;
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
-use tower_oauth2::validate::{Jwks, JwtValidator, TrustedIssuer};
+use tower_oauth2::{
+    Algorithm, Answer, RequestHead,
+    validate::{Jwks, JwtValidator, TrustedIssuer, ValidateToken},
+};
 
 const WEB: &str = "https://web.example";
 
 type Setting = (&'static str, fn(TrustedIssuer) -> TrustedIssuer);
 
-const SETTINGS: [Setting; 13] = [
+const SETTINGS: [Setting; 20] = [
     ("none", |issuer| issuer),
     ("types", |issuer| issuer.with_types(["at+jwt", "JWT", "logout+jwt"])),
     ("no type", TrustedIssuer::allow_missing_type),
@@ -30,15 +33,28 @@ const SETTINGS: [Setting; 13] = [
         let issuer = issuer.allow_numeric_subjects().allow_missing_issuer();
         issuer.dangerous_allow_id_tokens([WEB, AUDIENCE])
     }),
+    ("nothing required", |issuer| issuer.with_required_claims([]).unwrap()),
+    ("clients", |issuer| issuer.with_client_ids(["c1", WEB])),
+    ("client claims", |issuer| issuer.with_client_claims(["azp", "client_id", "sub"])),
+    ("roles", |issuer| {
+        let claims = ["/aud", "/cnf/jkt", "events", "/scope/0", "typ"];
+        issuer.with_role_claims(claims).unwrap().allow_role_objects()
+    }),
+    ("actor", TrustedIssuer::with_actor),
+    ("session", TrustedIssuer::with_session_claims),
+    ("algorithms", |issuer| issuer.with_algorithms([Algorithm::Es256]).unwrap()),
 ];
 
 fn keys(issuer: &str) -> Jwks {
     Jwks::from_json(&json!({"keys": entries(issuer)}).to_string()).unwrap()
 }
 
+fn trusted(keys: Jwks) -> TrustedIssuer {
+    TrustedIssuer::new(ISSUER, keys).with_audience([AUDIENCE])
+}
+
 fn api(set: fn(TrustedIssuer) -> TrustedIssuer) -> Api {
-    let trusted = TrustedIssuer::new(ISSUER, keys(ISSUER)).with_audience([AUDIENCE]);
-    let validator = JwtValidator::new(set(trusted)).unwrap();
+    let validator = JwtValidator::new(set(trusted(keys(ISSUER)))).unwrap();
     Api::over(validator.with_clock(clock()), Web::default())
 }
 
@@ -74,6 +90,27 @@ fn attacks() -> Vec<(String, String)> {
             add("unsigned", format!("{}.{}.", encoded(&unsigned), encoded(&plain)));
             add("unsigned", format!("{}.{}.AAAA", encoded(unsigned), encoded(&plain)));
         }
+        let evil = key_of(OTHER, "k1");
+        for brought in [
+            json!({"jwk": evil.members()}),
+            json!({"jku": "https://evil.example/jwks"}),
+            json!({"x5u": "https://evil.example/cert"}),
+            json!({"x5t": "x", "x5t#S256": "x"}),
+            json!({"kid": ""}),
+            json!({"kid": "k1 of the other"}),
+            json!({"kid": null}),
+            json!({"kid": "e1"}),
+        ] {
+            let brought = with(header.clone(), brought);
+            add(&brought.to_string(), signed(&evil, brought.to_string(), &plain));
+        }
+        for typ in ["rt+jwt", "id+jwt", "dpop+jwt", "secevent+jwt", "at+jwt ", ""] {
+            add(typ, token(&with(header.clone(), json!({"typ": typ})), &claims));
+        }
+        let twin = plain.replacen('{', "{\"sub\":\"mallory\",", 1);
+        add("twins", signed(&key_of(ISSUER, "k1"), &text, twin.replacen("42", "\"x\"", 1)));
+        add("nested", signed(&key_of(ISSUER, "k1"), &text, token(&header, &claims)));
+        add("critical", token(&with(header.clone(), json!({"crit": ["exp"]})), &claims));
         add("cut", format!("{}.{}.", encoded(&text), encoded(&plain)));
         add("of a foreign key", signed(&key_of(OTHER, "k1"), &text, &plain));
         let secret = with(header.clone(), json!({"alg": "HS256"})).to_string();
@@ -83,16 +120,37 @@ fn attacks() -> Vec<(String, String)> {
             json!({"exp": NOW - 30}),
             json!({"exp": null}),
             json!({"exp": "9999999999"}),
+            json!({"exp": 1e300}),
+            json!({"exp": -1}),
+            json!({"exp": []}),
             json!({"nbf": NOW + 31}),
+            json!({"nbf": 1e300}),
+            json!({"iat": NOW + 31}),
             json!({"iss": OTHER}),
             json!({"iss": ""}),
+            json!({"iss": []}),
+            json!({"iss": [ISSUER]}),
+            json!({"iss": "https://as.example/"}),
+            json!({"iss": "https://AS.example"}),
+            json!({"iss": "https://as.exampl%65"}),
+            json!({"iss": "https://as.example:443"}),
             json!({"aud": "https://another.example"}),
             json!({"aud": ["https://another.example", WEB]}),
             json!({"cnf": {"jkt": "x"}}),
+            json!({"cnf": {"x5t#S256": "x"}}),
             json!({"cnf": {}}),
+            json!({"cnf": []}),
+            json!({"cnf": ""}),
+            json!({"cnf": false}),
             json!({"token_type": "dpop"}),
+            json!({"token_type": "MAC"}),
+            json!({"token_type": ["Bearer"]}),
+            json!({"token_use": "pop"}),
             json!({"typ": "DPoP"}),
             json!({"events": {}}),
+            json!({"events": []}),
+            json!({"events": ""}),
+            json!({"events": false}),
             json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
             json!({"typ": "Refresh"}),
             json!({"typ": "Offline"}),
@@ -122,6 +180,35 @@ async fn no_setting_takes_an_unsigned_foreign_expired_or_bound_token_or_one_of_a
     }
 }
 
+fn is_taken(validator: &JwtValidator, token: &str) -> bool {
+    match validator.validate(token, RequestHead::from_request(&Request::new(()))) {
+        Answer::Ready(verdict) => verdict.is_ok(),
+        Answer::Pending(_) => panic!("the keys are fixed"),
+    }
+}
+
+#[test]
+fn no_two_settings_together_take_what_none_of_them_takes() {
+    let (attacks, keys) = (attacks(), keys(ISSUER));
+    let (good, mut pairs) = (token(&header("ES256", "k1"), &claims()), 0);
+    for (place, (one, set)) in SETTINGS.into_iter().enumerate() {
+        for (other, set_other) in &SETTINGS[..=place] {
+            let contradict = [one, other].contains(&"no audience")
+                && ["id tokens", "all"].iter().any(|id_tokens| [one, other].contains(id_tokens));
+            let validator = JwtValidator::new(set_other(set(trusted(keys.clone()))));
+            assert_eq!(validator.is_err(), contradict, "{one}, {other}");
+            let Ok(validator) = validator else { continue };
+            let validator = validator.with_clock(clock());
+            assert!(is_taken(&validator, &good), "{one}, {other}");
+            pairs += 1;
+            for (attack, token) in &attacks {
+                assert!(!is_taken(&validator, token), "{one}, {other}: {attack}: {token}");
+            }
+        }
+    }
+    assert_eq!(pairs, 20 * 21 / 2 - 2);
+}
+
 /// What is odd, a token that is so, and the settings that take it.
 fn oddities() -> Vec<(&'static str, String, &'static [&'static str])> {
     let plain = header("ES256", "k1");
@@ -131,15 +218,19 @@ fn oddities() -> Vec<(&'static str, String, &'static [&'static str])> {
         ("another typ", token(&typed("JWT"), &claims()), &["types", "profiles", "all"]),
         ("typ of a log-out token", token(&typed("logout+jwt"), &claims()), &["types"]),
         ("no typ", token(&untyped(), &claims()), &["no type", "profiles", "all"]),
-        ("no sub", of(without("sub")), &["sub", "profiles", "all"]),
-        ("no client_id", of(without("client_id")), &["client_id", "profiles", "all"]),
+        ("no sub", of(without("sub")), &["sub", "nothing required", "profiles", "all"]),
+        (
+            "no client_id",
+            of(without("client_id")),
+            &["client_id", "nothing required", "client claims", "profiles", "all"],
+        ),
         (
             "azp",
             of(with(without("client_id"), json!({"azp": "c1"}))),
-            &["client_id", "azp", "profiles", "all"],
+            &["client_id", "azp", "nothing required", "client claims", "profiles", "all"],
         ),
-        ("no jti", of(without("jti")), &["profiles", "all"]),
-        ("no iat", of(without("iat")), &["profiles", "all"]),
+        ("no jti", of(without("jti")), &["nothing required", "profiles", "all"]),
+        ("no iat", of(without("iat")), &["nothing required", "profiles", "all"]),
         ("a list of scopes", claiming(json!({"scope": ["read"]})), &["scopes", "profiles", "all"]),
         ("no scope", claiming(json!({"scope": "a\"b"})), &["scopes", "profiles", "all"]),
         ("a number", claiming(json!({"sub": 42})), &["numbers", "all"]),

@@ -1,7 +1,10 @@
 //! Authorization servers that one runs oneself.
 
 use super::{Provider, roles, snippets, typed, untyped};
-use crate::api::{NOW, with};
+use crate::{
+    api::{NOW, encoded, with},
+    keys::authenticated,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -169,4 +172,49 @@ async fn duende_tokens_with_scopes_in_a_list_pass_by_one_setting() {
     duende.refuses("another server", json!({"iss": "https://identity.example.org"})).await;
     duende.refuses("another client", json!({"client_id": "mobile"})).await;
     duende.refuses("no API resource", json!({"aud": null})).await;
+}
+
+#[tokio::test]
+async fn tokens_of_devise_by_either_secret_pass_and_no_others() {
+    let (secret, old) = ("0f6d-the-secret-of-this-year-0f6d", "91b2-the-secret-of-last-year-91b2");
+    let api = snippets::devise().unwrap();
+    let token = |secret: &str, algorithm: &str, changes| {
+        let claims =
+            json!({"sub": 42, "scp": "user", "iat": NOW - 10, "exp": NOW + 600, "jti": "e1"});
+        let header = json!({"alg": algorithm}).to_string();
+        let input = format!("{}.{}", encoded(header), encoded(with(claims, changes).to_string()));
+        let tag = authenticated(algorithm, secret.as_bytes(), input.as_bytes());
+        format!("{input}.{}", encoded(tag))
+    };
+    for secret in [secret, old] {
+        for changes in [json!({}), json!({"aud": null}), json!({"sub": "42"})] {
+            assert_eq!(api.status(&token(secret, "HS256", changes)).await, 200);
+            let who = api.seen.lock().unwrap().take().unwrap();
+            assert_eq!(
+                (who.subject(), who.issuer()),
+                (Some("42"), Some("https://app.example.com"))
+            );
+            assert_eq!(roles(&who), ["user"]);
+        }
+        for changes in [
+            json!({"exp": NOW - 60}),
+            json!({"exp": null}),
+            json!({"jti": null}),
+            json!({"sub": null}),
+            json!({"iss": "https://other.example.com"}),
+            json!({"aud": "https://other.example.com"}),
+            json!({"cnf": {"jkt": "x"}}),
+            json!({"events": {"logout": {}}}),
+            json!({"token_use": "refresh"}),
+        ] {
+            assert_eq!(
+                api.status(&token(secret, "HS256", changes.clone())).await,
+                401,
+                "{changes}"
+            );
+        }
+        assert_eq!(api.status(&token(secret, "HS512", json!({}))).await, 401);
+    }
+    let third = "a7c4-the-secret-of-the-year-before";
+    assert_eq!(api.status(&token(third, "HS256", json!({}))).await, 401);
 }

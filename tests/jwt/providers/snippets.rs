@@ -2,7 +2,7 @@
 
 use super::{Api, Built, Transport};
 use tower_oauth2::{
-    RequestHead,
+    Algorithm, RequestHead,
     server::{Authenticated, RequirePolicy},
     validate::{Jwks, JwtValidator, Rejection, TrustedIssuer},
 };
@@ -16,6 +16,20 @@ pub(super) fn keycloak() -> Built {
         .with_client_ids(["web"])
         .with_audience(["orders-api"])
         .with_role_claims(["/realm_access/roles", "/resource_access/orders-api/roles"])?;
+    let validator = JwtValidator::new(issuer)?;
+    Ok(Api::of(validator))
+}
+
+pub(super) fn devise() -> Built {
+    let (secret, old) = ("0f6d-the-secret-of-this-year-0f6d", "91b2-the-secret-of-last-year-91b2");
+    let keys = Jwks::from_secrets(Algorithm::Hs256, [secret, old])?;
+    let issuer = TrustedIssuer::new("https://app.example.com", keys)
+        .allow_missing_type()
+        .allow_missing_issuer()
+        .dangerous_allow_missing_audience()
+        .allow_numeric_subjects()
+        .with_required_claims(["sub", "iat", "jti"])?
+        .with_role_claims(["scp"])?;
     let validator = JwtValidator::new(issuer)?;
     Ok(Api::of(validator))
 }
