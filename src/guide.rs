@@ -18,7 +18,8 @@
 //! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
-//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over [`Transport::https`](crate::Transport::https) with [`with_client_certificate_files`](crate::Transport::with_client_certificate_files); found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | reach it through a proxy, or under a private certificate authority | [`Transport::with_proxy_from_env`](crate::Transport::with_proxy_from_env), [`with_root_certificates`](crate::Transport::with_root_certificates) |
 //! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
 //! | read a token, or put it, elsewhere | [`TokenLocation`](crate::TokenLocation): [where the token rides](placement) |
 //! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |
