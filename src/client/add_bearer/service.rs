@@ -301,6 +301,12 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         ResponseFuture::failed(error)
     }
 
+    /// Exchanges the inner service for `inner`, which is called next if it is `reserved`.
+    pub(super) fn take_over(&mut self, inner: &mut S, reserved: bool) {
+        mem::swap(&mut self.inner, inner);
+        self.reserved = reserved;
+    }
+
     /// Gives a reservation back: a clone, which holds none, takes the place of the inner service.
     pub(super) fn release(&mut self)
     where
