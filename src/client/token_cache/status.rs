@@ -1,4 +1,4 @@
-use crate::{ScopeSet, client::Error};
+use crate::{HealthPart, ScopeSet, client::Error};
 use std::time::Duration;
 
 /// A snapshot of a [`TokenCache`](crate::client::TokenCache). It holds no secret.
@@ -33,6 +33,22 @@ pub enum TokenState {
     SignInNeeded,
     /// No token, because the cache was shut down.
     ShutDown,
+}
+
+/// Ready while a token may be sent.
+impl From<TokenStatus> for HealthPart {
+    fn from(status: TokenStatus) -> Self {
+        let state = match status.state {
+            TokenState::Absent => "absent",
+            TokenState::Fresh => "fresh",
+            TokenState::Stale => "stale",
+            TokenState::Expired => "expired",
+            TokenState::SignInNeeded => "sign_in_needed",
+            TokenState::ShutDown => "shut_down",
+        };
+        let error = status.last_error.as_ref().map(Error::to_string);
+        Self { ready: status.is_usable(), state, error, expires_in: status.expires_in, age: None }
+    }
 }
 
 /// How often each thing happened.

@@ -1,4 +1,4 @@
-use crate::{DiscoveryError, TransportError, back_channel::scrub};
+use crate::{DiscoveryError, HealthPart, TransportError, back_channel::scrub};
 use http::StatusCode;
 use std::{error::Error, fmt, time::Duration};
 
@@ -67,6 +67,19 @@ impl JwksStatus {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+}
+
+/// Ready while there are keys that may be used.
+impl From<JwksStatus> for HealthPart {
+    fn from(status: JwksStatus) -> Self {
+        let state = match (status.ready, status.stale) {
+            (false, _) => "absent",
+            (true, false) => "fresh",
+            (true, true) => "stale",
+        };
+        let error = status.last_failure.as_ref().map(JwksError::to_string);
+        Self { ready: status.ready, state, error, expires_in: None, age: status.age }
     }
 }
 
