@@ -60,9 +60,11 @@ impl Proxy {
         let exempt = NO_PROXY.iter().find_map(set);
         let exempt =
             exempt.iter().flat_map(|(_, list)| list.split([',', ' ']).filter_map(Exempt::read));
-        let proxy = Self::read(&url, exempt.collect());
-        let wrong = || format!("{name} is no proxy address, such as http://proxy.example:3128");
-        proxy.map(Some).ok_or_else(|| ConfigError::new(wrong()))
+        Self::read(&url, exempt.collect()).map(Some).ok_or_else(|| {
+            ConfigError::new(format!(
+                "{name} is no proxy address, such as http://proxy.example:3128"
+            ))
+        })
     }
 
     fn read(url: &str, exempt: Arc<[Exempt]>) -> Option<Self> {
