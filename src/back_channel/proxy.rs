@@ -1,5 +1,6 @@
 //! The forward proxy of the default HTTPS client.
 
+use super::scrub;
 use crate::{
     ConfigError,
     vocabulary::{origin::is_loopback, token::sensitive_header},
@@ -10,9 +11,7 @@ use hyper_util::client::legacy::connect::{HttpConnector, proxy::Tunnel};
 use percent_encoding::percent_decode_str;
 use std::{
     error::Error,
-    fmt,
-    future::Future,
-    mem,
+    fmt, mem,
     net::IpAddr,
     pin::Pin,
     sync::Arc,
@@ -23,24 +22,13 @@ use zeroize::Zeroizing;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
-
-/// A proxy that opens tunnels (`CONNECT`) to `https` servers, and the hosts that do without it.
+/// A proxy that opens tunnels (`CONNECT`) to `https` servers.
 #[derive(Clone)]
 pub(super) struct Proxy {
     uri: Uri,
     authorization: Option<HeaderValue>,
-    exempt: Arc<[Exempt]>,
-}
-
-/// An entry of `NO_PROXY`.
-enum Exempt {
-    All,
-    /// A name, in lower case, and every name below it.
-    Name(String),
-    /// The addresses that share this many leading bits with this one.
-    Network(IpAddr, u32),
+    /// The servers that do without it, as `NO_PROXY` lists them.
+    exempt: Arc<str>,
 }
 
 impl Proxy {
@@ -52,104 +40,70 @@ impl Proxy {
     pub(super) fn from_variables(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, ConfigError> {
-        let set = |name: &&'static str| {
-            let value = variable(name).filter(|value| !value.is_empty())?;
-            Some((*name, Zeroizing::new(value)))
+        let first = |names: &[&'static str]| {
+            let set =
+                |name| Some((name, Zeroizing::new(variable(name).filter(|it| !it.is_empty())?)));
+            names.iter().copied().find_map(set)
         };
-        let Some((name, url)) = PROXY.iter().find_map(set) else { return Ok(None) };
-        let exempt = NO_PROXY.iter().find_map(set);
+        let proxy = first(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]);
+        let Some((name, url)) = proxy else { return Ok(None) };
         let exempt =
-            exempt.iter().flat_map(|(_, list)| list.split([',', ' ']).filter_map(Exempt::read));
-        Self::read(&url, exempt.collect()).map(Some).ok_or_else(|| {
+            first(&["NO_PROXY", "no_proxy"]).map_or("".into(), |(_, list)| list.as_str().into());
+        Self::read(&url, exempt).map(Some).ok_or_else(|| {
             ConfigError::new(format!(
                 "{name} is no proxy address, such as http://proxy.example:3128"
             ))
         })
     }
 
-    fn read(url: &str, exempt: Arc<[Exempt]>) -> Option<Self> {
+    fn read(url: &str, exempt: Arc<str>) -> Option<Self> {
         let url: Uri = url.parse().ok()?;
-        if url.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP) {
-            return None;
-        }
         let authority = url.authority()?.as_str();
-        let (user, place) =
-            authority.rsplit_once('@').map_or((None, authority), |(user, place)| {
-                (Some(user.split_once(':').unwrap_or((user, ""))), place)
-            });
+        let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         let authorization = match user {
-            None => None,
-            Some((user, password)) => {
-                let mut pair = Zeroizing::new(percent_decode_str(user).collect::<Vec<u8>>());
-                pair.push(b':');
-                pair.extend(percent_decode_str(password));
+            "" => None,
+            user => {
+                let colon = if user.contains(':') { "" } else { ":" };
+                let pair = percent_decode_str(user).chain(colon.bytes());
+                let pair = Zeroizing::new(pair.collect::<Vec<u8>>());
                 let encoded = Zeroizing::new(BASE64_STANDARD.encode(&*pair));
                 Some(sensitive_header(&["Basic ", &encoded]).ok()?)
             }
         };
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(place).path_and_query("/").build();
-        Some(Self { uri: uri.ok()?, authorization, exempt })
+        let uri = format!("http://{place}/").parse().ok()?;
+        let is_http = url.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP);
+        is_http.then_some(Self { uri, authorization, exempt })
     }
 
-    /// Returns `true` for an `https` server on another machine, unless `NO_PROXY` names it.
+    /// Returns `true` for an `https` server on another machine, unless it does without the proxy.
     fn is_for(&self, server: &Uri) -> bool {
         let host = server.host().unwrap_or_default();
         server.scheme() == Some(&Scheme::HTTPS)
             && !is_loopback(host)
-            && !self.exempt.iter().any(|exempt| exempt.has(host))
-    }
-
-    fn tunnel(&self, http: HttpConnector) -> Tunnel<HttpConnector> {
-        let tunnel = Tunnel::new(self.uri.clone(), http);
-        match &self.authorization {
-            Some(authorization) => tunnel.with_auth(authorization.clone()),
-            None => tunnel,
-        }
+            && !self.exempt.split([',', ' ']).any(|entry| covers(entry, host))
     }
 }
 
-impl Exempt {
-    fn read(entry: &str) -> Option<Self> {
-        let entry = entry.trim();
-        let (address, bits) =
-            entry.split_once('/').map_or((entry, None), |(address, bits)| (address, Some(bits)));
-        Some(match (address.parse(), bits) {
-            (Ok(address), None) => Self::Network(address, u128::BITS),
-            (Ok(address), Some(bits)) => Self::Network(address, bits.parse().ok()?),
-            (Err(_), None) if entry == "*" => Self::All,
-            (Err(_), None) => {
-                let name = entry.trim_start_matches('.').to_ascii_lowercase();
-                Some(Self::Name(name)).filter(|_| !entry.is_empty())?
-            }
-            (Err(_), Some(_)) => return None,
-        })
-    }
-
-    fn has(&self, host: &str) -> bool {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match (self, bare.parse()) {
-            (Self::All, _) => true,
-            (Self::Name(name), Err(_)) => {
-                let host = host.trim_end_matches('.').to_ascii_lowercase();
-                host.strip_suffix(name.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
-            (Self::Network(network, bits), Ok(address)) => begins_alike(*network, address, *bits),
-            _ => false,
+/// Returns `true` if `entry` is `*`, a name that is that of `host` or above it, its address or its
+/// network.
+fn covers(entry: &str, host: &str) -> bool {
+    let (network, length) = entry.split_once('/').unwrap_or((entry, "128"));
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    match (address, network.parse(), length.parse::<u32>()) {
+        (Ok(IpAddr::V4(one)), Ok(IpAddr::V4(other)), Ok(length)) => {
+            let differ = one.to_bits() ^ other.to_bits();
+            differ.leading_zeros() >= length.min(u32::BITS)
         }
-    }
-}
-
-/// Returns `true` if the first `bits` of both addresses are the same.
-fn begins_alike(one: IpAddr, other: IpAddr, bits: u32) -> bool {
-    let (differ, length) = match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            (u128::from(one.to_bits() ^ other.to_bits()), u32::BITS)
+        (Ok(IpAddr::V6(one)), Ok(IpAddr::V6(other)), Ok(length)) => {
+            (one.to_bits() ^ other.to_bits()).leading_zeros() >= length
         }
-        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits(), u128::BITS),
-        _ => return false,
-    };
-    differ.checked_shr(length.saturating_sub(bits)).unwrap_or(0) == 0
+        (Err(_), Err(_), _) if !matches!(entry, "" | "*") => {
+            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            let above = host.strip_suffix(&*entry.trim_start_matches('.').to_ascii_lowercase());
+            above.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+        }
+        _ => entry == "*",
+    }
 }
 
 /// Connects to a server directly, or through the tunnel of a proxy.
@@ -183,33 +137,31 @@ impl Service<Uri> for Connector {
         };
         // The one that was polled ready is called.
         let fresh = self.http.clone();
-        let opening = proxy.tunnel(mem::replace(&mut self.http, fresh)).call(server);
-        let proxy = proxy.uri.clone();
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), mem::replace(&mut self.http, fresh));
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let (opening, proxy) = (tunnel.call(server), proxy.uri.clone());
         Box::pin(async move {
-            opening.await.map_err(|error| NoTunnel { proxy, cause: error.into() }.into())
+            opening.await.map_err(|error| {
+                let cause = scrub::chain(&error, str::to_owned);
+                NoTunnel(format!("no connection through the proxy {proxy}: {cause}")).into()
+            })
         })
     }
 }
 
 /// The error of a proxy that cannot be reached, or that refuses to open a tunnel.
 #[derive(Debug)]
-pub(super) struct NoTunnel {
-    /// Without user name and password.
-    proxy: Uri,
-    cause: BoxError,
-}
+pub(super) struct NoTunnel(String);
 
 impl fmt::Display for NoTunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection through the proxy {}", self.proxy)
+        f.write_str(&self.0)
     }
 }
 
-impl Error for NoTunnel {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.cause)
-    }
-}
+impl Error for NoTunnel {}
 
 #[cfg(test)]
 mod tests {

@@ -13,8 +13,6 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
-    error::Error,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -53,41 +51,30 @@ pub(super) fn read_roots(pem: &[u8]) -> Result<RootCertStore, ConfigError> {
 }
 
 /// Returns the configuration of a client that trusts `roots`, or those of the operating system.
+///
+/// # Errors
+///
+/// If the machine has no certificate authorities.
 pub(super) fn client_config(
     roots: Option<&Arc<RootCertStore>>,
     own: Option<&Arc<CertifiedKey>>,
-) -> Result<ClientConfig, NoTls> {
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let tls = match roots {
         Some(roots) => tls.map(|tls| tls.with_root_certificates(roots.clone())),
         None => tls.and_then(BuilderVerifierExt::with_platform_verifier),
     };
-    let tls = tls.map_err(NoTls)?;
+    let tls = tls.map_err(|error| {
+        format!(
+            "TLS cannot be set up: install the system's certificate authorities (on Debian and \
+             Alpine the package ca-certificates), or use another transport: {error}"
+        )
+    })?;
     Ok(match own {
         Some(own) => tls.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.clone()))),
         None => tls.with_no_client_auth(),
     })
-}
-
-/// The error of a machine on which TLS cannot be set up.
-#[derive(Debug)]
-pub(super) struct NoTls(rustls::Error);
-
-impl fmt::Display for NoTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "TLS cannot be set up: install the system's certificate authorities \
-             (on Debian and Alpine the package ca-certificates), or use \
-             Transport::with_root_certificates",
-        )
-    }
-}
-
-impl Error for NoTls {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
 }
 
 /// The files of a client certificate and its key, and the pair that was read last.

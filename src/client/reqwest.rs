@@ -7,25 +7,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Extensions;
 use http_body::Body as HttpBody;
-use reqwest::{
-    Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url, redirect::Policy,
-};
-use reqwest_middleware::{Middleware, Next};
+use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url, redirect};
+use reqwest_middleware::{Middleware, Next, Result as Answer};
 use std::{
     error::Error as StdError,
-    fmt,
     future::{Future, poll_fn},
-    mem,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
-type Answer = Result<http::Response<Body>, BoxError>;
+type BoxFuture<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
 /// The most redirects that are followed.
 const MAX_REDIRECTS: usize = 10;
@@ -60,8 +55,10 @@ impl ReqwestService {
     ///
     /// As [`ClientBuilder::build`].
     pub fn build(client: ClientBuilder) -> Result<Self, reqwest::Error> {
-        let policy = Policy::custom(|next| match next.previous() {
-            [.., last] if is_near(last, next.url(), next.previous().len()) => next.follow(),
+        let policy = redirect::Policy::custom(|next| match next.previous() {
+            hops @ [.., last] if is_near(last, next.url()) && hops.len() <= MAX_REDIRECTS => {
+                next.follow()
+            }
             _ => next.stop(),
         });
         client.redirect(policy).referer(false).build().map(Self)
@@ -74,8 +71,8 @@ impl ReqwestService {
     }
 }
 
-fn is_near(from: &Url, to: &Url, redirects: usize) -> bool {
-    from.origin() == to.origin() && redirects <= MAX_REDIRECTS
+fn is_near(from: &Url, to: &Url) -> bool {
+    from.origin() == to.origin()
 }
 
 impl<B> Service<http::Request<B>> for ReqwestService
@@ -85,39 +82,19 @@ where
 {
     type Response = http::Response<Body>;
     type Error = reqwest::Error;
-    type Future = ReqwestFuture;
+    type Future = BoxFuture<reqwest::Error>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), reqwest::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> ReqwestFuture {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let client = self.0.clone();
         let request = Request::try_from(request.map(Body::wrap));
-        ReqwestFuture(Box::pin(async move {
+        Box::pin(async move {
             let response = async { client.execute(request?).await }.await;
             response.map(Into::into).map_err(reqwest::Error::without_url)
-        }))
-    }
-}
-
-/// The response of reqwest.
-#[must_use = "futures do nothing unless polled"]
-pub struct ReqwestFuture(
-    Pin<Box<dyn Future<Output = Result<http::Response<Body>, reqwest::Error>> + Send>>,
-);
-
-impl Future for ReqwestFuture {
-    type Output = Result<http::Response<Body>, reqwest::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for ReqwestFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReqwestFuture").finish_non_exhaustive()
+        })
     }
 }
 
@@ -141,11 +118,11 @@ impl fmt::Debug for ReqwestFuture {
 impl<T: TokenSource> Middleware for AddBearer<T> {
     async fn handle(
         &self,
-        request: Request,
-        extensions: &mut Extensions,
+        sent: Request,
+        with: &mut Extensions,
         next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        run(&self.clone().with_replay(InMemory), request, extensions, next).await
+    ) -> Answer<Response> {
+        run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
 
@@ -154,11 +131,11 @@ impl<T: TokenSource> Middleware for AddBearer<T> {
 impl Middleware for AddBearer<StaticToken> {
     async fn handle(
         &self,
-        request: Request,
-        extensions: &mut Extensions,
+        sent: Request,
+        with: &mut Extensions,
         next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        run(self, request, extensions, next).await
+    ) -> Answer<Response> {
+        run(self.clone(), sent, with, next).await
     }
 }
 
@@ -167,44 +144,50 @@ impl Middleware for AddBearer<StaticToken> {
 impl Middleware for ClientCredentialsRefresh {
     async fn handle(
         &self,
-        request: Request,
-        extensions: &mut Extensions,
+        sent: Request,
+        with: &mut Extensions,
         next: Next<'_>,
-    ) -> reqwest_middleware::Result<Response> {
-        run(&self.clone().with_replay(InMemory), request, extensions, next).await
+    ) -> Answer<Response> {
+        run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
 
 /// Calls `layer` around `next`.
-async fn run<L>(
-    layer: &L,
-    request: Request,
-    extensions: &mut Extensions,
-    next: Next<'_>,
-) -> reqwest_middleware::Result<Response>
+async fn run<L>(layer: L, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer<Response>
 where
     L: Layer<HandOut>,
     L::Service:
         Service<http::Request<Body>, Response = http::Response<Body>, Error = BoxError> + Send,
     <L::Service as Service<http::Request<Body>>>::Future: Send,
 {
-    let url = request.url().clone();
-    let mut request = http::Request::try_from(request)?;
-    request.extensions_mut().extend(extensions.clone());
-    let out = HandOut::default();
-    let mut service = layer.layer(out.clone());
+    let url = sent.url().clone();
+    let mut request = http::Request::try_from(sent)?;
+    request.extensions_mut().extend(with.clone());
+    let (out, mut handed_out) = mpsc::unbounded_channel();
+    let mut service = layer.layer(HandOut(out));
     let mut call = pin!(async move {
         poll_fn(|cx| service.poll_ready(cx)).await?;
         service.call(request).await
     });
     loop {
-        let handed = match poll_fn(|cx| out.poll(call.as_mut(), cx)).await {
-            Step::Answered(answer) => return answer.map(Into::into).map_err(error),
-            Step::HandedOut(handed) => handed,
-        };
-        let sent = send(handed.request, &url, extensions, next.clone()).await;
-        // If nobody waits for the answer, the call has ended.
-        let _ = handed.answer.send(sent.map_err(Into::into));
+        let step = poll_fn(|cx| {
+            if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+                return Poll::Ready(Err(answer));
+            }
+            match handed_out.poll_recv(cx) {
+                Poll::Ready(Some(handed)) => Poll::Ready(Ok(handed)),
+                // The call may go on without the service, but hands out nothing more.
+                _ => Poll::Pending,
+            }
+        });
+        match step.await {
+            Err(answer) => return answer.map(Into::into).map_err(error),
+            Ok((request, answer)) => {
+                let sent = send(request, &url, with, next.clone()).await;
+                // If nobody waits for the answer, the call has ended.
+                let _ = answer.send(sent.map_err(Into::into));
+            }
+        }
     }
 }
 
@@ -213,71 +196,42 @@ where
 async fn send(
     request: http::Request<Body>,
     url: &Url,
-    extensions: &mut Extensions,
+    with: &mut Extensions,
     next: Next<'_>,
-) -> reqwest_middleware::Result<http::Response<Body>> {
+) -> Answer<http::Response<Body>> {
     let request = Request::try_from(request)?;
     let sent = request.url().clone();
-    let response = next.run(request, extensions).await;
+    let response = next.run(request, with).await;
     let response = response.map_err(|error| error.without_url().with_url(url.clone()))?;
     let shown = if *response.url() == sent { url } else { response.url() };
-    let shown =
-        http::Response::builder().url(shown.clone()).body(()).map(http::Response::into_parts);
+    let mut shown = http::Response::builder().url(shown.clone());
     let mut response = http::Response::from(response);
-    if let Ok((parts, ())) = shown {
-        response.extensions_mut().extend(parts.extensions);
-    }
+    response
+        .extensions_mut()
+        .extend(shown.extensions_mut().map(std::mem::take).unwrap_or_default());
     Ok(response)
 }
 
 fn error(error: BoxError) -> reqwest_middleware::Error {
-    let error = match error.downcast() {
-        Ok(below) => return *below,
-        Err(error) => error,
-    };
-    let own = error.downcast().map_or_else(Error::from_source, |own: Box<Error>| *own);
-    reqwest_middleware::Error::middleware(own)
+    error.downcast().map_or_else(
+        |error| {
+            let own = error.downcast().map_or_else(Error::from_source, |own: Box<Error>| *own);
+            reqwest_middleware::Error::middleware(own)
+        },
+        |below| *below,
+    )
 }
 
 /// The service below the layer. It hands each request out to [`run`], since [`Next`] is borrowed.
-#[derive(Clone, Default)]
-struct HandOut(Arc<Mutex<Option<HandedOut>>>);
+#[derive(Clone)]
+struct HandOut(mpsc::UnboundedSender<(http::Request<Body>, oneshot::Sender<Handed>)>);
 
-struct HandedOut {
-    request: http::Request<Body>,
-    answer: oneshot::Sender<Answer>,
-}
-
-enum Step {
-    HandedOut(HandedOut),
-    Answered(Answer),
-}
-
-impl HandOut {
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<HandedOut>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Polls `call` until it hands a request out, or is over.
-    fn poll(
-        &self,
-        call: Pin<&mut impl Future<Output = Answer>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Step> {
-        if let Poll::Ready(answer) = call.poll(cx) {
-            return Poll::Ready(Step::Answered(answer));
-        }
-        match mem::take(&mut *self.slot()) {
-            Some(handed) => Poll::Ready(Step::HandedOut(handed)),
-            None => Poll::Pending,
-        }
-    }
-}
+type Handed = Result<http::Response<Body>, BoxError>;
 
 impl Service<http::Request<Body>> for HandOut {
     type Response = http::Response<Body>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Answer> + Send>>;
+    type Future = BoxFuture<BoxError>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -285,8 +239,11 @@ impl Service<http::Request<Body>> for HandOut {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (answer, answered) = oneshot::channel();
-        *self.slot() = Some(HandedOut { request, answer });
-        Box::pin(async { answered.await? })
+        let handed_out = self.0.send((request, answer));
+        Box::pin(async move {
+            handed_out.map_err(|_| "the call has ended")?;
+            answered.await?
+        })
     }
 }
 

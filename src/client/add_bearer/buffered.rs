@@ -89,6 +89,7 @@ where
 
 /// A [`Buffered`] whose bodies have the same type for the caller and for the inner service. Made by
 /// [`Buffered::with_body`].
+#[derive(Debug)]
 pub struct BufferedAs<B> {
     buffered: Buffered,
     wrap: fn(ReplayBody<B>) -> B,
@@ -127,12 +128,6 @@ where
 impl<B> Clone for BufferedAs<B> {
     fn clone(&self) -> Self {
         Self { ..*self }
-    }
-}
-
-impl<B> fmt::Debug for BufferedAs<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("BufferedAs").field(&self.buffered).finish()
     }
 }
 

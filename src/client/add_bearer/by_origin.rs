@@ -11,8 +11,8 @@ use crate::{
 use http::{Request, Response};
 use http_body::Body;
 use std::{
-    fmt, mem,
-    task::{Context, Poll, ready},
+    fmt,
+    task::{Context, Poll},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -78,7 +78,7 @@ impl<S: Clone, T, P: Clone> Layer<S> for ByOrigin<T, P> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let rows = self.rows.iter().map(|row| row.layer(inner.clone())).collect();
-        ByOriginService { inner, rows, elsewhere: self.elsewhere, reserved: false }
+        ByOriginService { rows, elsewhere: self.elsewhere, last: 0 }
     }
 }
 
@@ -95,13 +95,12 @@ impl<T, P> fmt::Debug for ByOrigin<T, P> {
 }
 
 /// The service of [`ByOrigin`].
+#[derive(Debug)]
 pub struct ByOriginService<S, T, P = Known> {
-    inner: S,
-    /// Each with an inner service that gets its turn in exchange for `inner`.
     rows: Box<[AddBearerService<S, T, P>]>,
     elsewhere: usize,
-    /// `inner` was polled ready and not called since.
-    reserved: bool,
+    /// The row that was called last. It reserves the inner service, for whichever row is called next.
+    last: usize,
 }
 
 impl<S, T, P, B, R> Service<Request<B>> for ByOriginService<S, T, P>
@@ -118,40 +117,31 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<S::Future, Response<R>>;
 
-    /// Reserves the inner service only while a row has a token: see [`AddBearerService`].
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if self.reserved || self.rows.iter().any(|row| row.source.is_warm()) {
-            ready!(self.inner.poll_ready(cx)).map_err(Into::into)?;
-            self.reserved = true;
-        }
-        Poll::Ready(Ok(()))
+        self.rows.get_mut(self.last).map_or(Poll::Ready(Ok(())), |row| row.poll_ready(cx))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let uri = request.uri();
         let own = |row: &AddBearerService<S, T, P>| row.rules.origins.contains(uri);
         let row = || self.rows.iter().position(own).unwrap_or(self.elsewhere);
-        let place = uri.authority().map(|_| row());
-        let reserved = mem::take(&mut self.reserved);
-        let Some(row) = place.and_then(|place| self.rows.get_mut(place)) else {
-            self.inner = self.inner.clone();
-            return ResponseFuture::failed(Error::foreign_origin(uri));
-        };
-        row.take_over(&mut self.inner, reserved);
-        row.call(request)
+        let next = uri.authority().map(|_| row());
+        if let Some(next) = next
+            && let Ok([last, next]) = self.rows.get_disjoint_mut([self.last, next])
+        {
+            last.exchange(next);
+        }
+        self.last = next.unwrap_or(self.last);
+        match (self.rows.get_mut(self.last), next) {
+            (Some(row), Some(_)) => row.call(request),
+            (Some(row), None) => row.fail(Error::foreign_origin(uri)),
+            (None, _) => ResponseFuture::failed(Error::foreign_origin(uri)),
+        }
     }
 }
 
 impl<S: Clone, T, P: Clone> Clone for ByOriginService<S, T, P> {
     fn clone(&self) -> Self {
-        // A clone of a ready service is not ready.
-        let (inner, rows) = (self.inner.clone(), self.rows.clone());
-        Self { inner, rows, elsewhere: self.elsewhere, reserved: false }
-    }
-}
-
-impl<S: fmt::Debug, T, P> fmt::Debug for ByOriginService<S, T, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ByOriginService").field(&self.rows).finish()
+        Self { rows: self.rows.clone(), ..*self }
     }
 }

@@ -80,22 +80,18 @@ impl Origins {
 
     /// Refuses an origin that is in two of `all`, and what contains any origin.
     pub(super) fn disjoint<'a>(all: impl IntoIterator<Item = &'a Self>) -> Result<(), ConfigError> {
-        let mut seen = Vec::new();
+        let mut seen: Vec<&Origin> = Vec::new();
         for origins in all {
             if origins.any_https {
                 return Err(ConfigError::new("a row for any origin leaves none to the others"));
             }
-            for origin in &origins.listed {
-                if seen.contains(&origin) {
-                    return Err(ConfigError::new(format!("the origin {origin} is in two rows")));
-                }
+            if let Some(twice) = origins.listed.iter().find(|origin| seen.contains(origin)) {
+                return Err(ConfigError::new(format!("the origin {twice} is in two rows")));
             }
             seen.extend(&origins.listed);
         }
-        match seen.is_empty() {
-            true => Err(ConfigError::new("there is no row; each has origins and a source")),
-            false => Ok(()),
-        }
+        let none = || ConfigError::new("there is no row; each has origins and a source");
+        seen.first().map(drop).ok_or_else(none)
     }
 
     /// Returns `true` if a request to `uri` may have the token.

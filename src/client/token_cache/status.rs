@@ -1,4 +1,5 @@
 use crate::{HealthPart, ScopeSet, client::Error};
+use serde_json::json;
 use std::time::Duration;
 
 /// A snapshot of a [`TokenCache`](crate::client::TokenCache). It holds no secret.
@@ -35,19 +36,15 @@ pub enum TokenState {
     ShutDown,
 }
 
-/// Ready while a token may be sent.
+/// Ready while a token may be sent. `state` is the name of the [`TokenState`].
 impl From<TokenStatus> for HealthPart {
     fn from(status: TokenStatus) -> Self {
-        let state = match status.state {
-            TokenState::Absent => "absent",
-            TokenState::Fresh => "fresh",
-            TokenState::Stale => "stale",
-            TokenState::Expired => "expired",
-            TokenState::SignInNeeded => "sign_in_needed",
-            TokenState::ShutDown => "shut_down",
-        };
-        let error = status.last_error.as_ref().map(Error::to_string);
-        Self { ready: status.is_usable(), state, error, expires_in: status.expires_in, age: None }
+        Self::new(json!({
+            "ready": status.is_usable(),
+            "state": format!("{:?}", status.state),
+            "expires_in": status.expires_in.map(|left| left.as_secs()),
+            "error": status.last_error.map(|error| error.to_string()),
+        }))
     }
 }
 

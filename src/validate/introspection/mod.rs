@@ -36,7 +36,7 @@ use http_body_util::Full;
 use load::Load;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fmt,
     future::Future,
@@ -310,9 +310,7 @@ impl<C: 'static> Introspection<C> {
 /// Always ready: another replica would ask the same authorization server.
 impl<C> From<&Introspection<C>> for HealthPart {
     fn from(introspection: &Introspection<C>) -> Self {
-        let error = introspection.load.back_off.failure();
-        let state = if error.is_some() { "unavailable" } else { "available" };
-        Self { ready: true, state, error, expires_in: None, age: None }
+        Self::new(json!({ "ready": true, "error": introspection.load.back_off.failure() }))
     }
 }
 

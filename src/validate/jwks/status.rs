@@ -1,5 +1,6 @@
 use crate::{DiscoveryError, HealthPart, TransportError, back_channel::scrub};
 use http::StatusCode;
+use serde_json::json;
 use std::{error::Error, fmt, time::Duration};
 
 /// The state of a [`Jwks`](super::Jwks), for readiness probes and logs.
@@ -73,13 +74,12 @@ impl JwksStatus {
 /// Ready while there are keys that may be used.
 impl From<JwksStatus> for HealthPart {
     fn from(status: JwksStatus) -> Self {
-        let state = match (status.ready, status.stale) {
-            (false, _) => "absent",
-            (true, false) => "fresh",
-            (true, true) => "stale",
-        };
-        let error = status.last_failure.as_ref().map(JwksError::to_string);
-        Self { ready: status.ready, state, error, expires_in: None, age: status.age }
+        Self::new(json!({
+            "ready": status.ready,
+            "stale": status.stale,
+            "age": status.age.map(|age| age.as_secs()),
+            "error": status.last_failure.map(|failure| failure.to_string()),
+        }))
     }
 }
 
