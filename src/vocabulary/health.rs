@@ -12,12 +12,13 @@ use std::fmt;
 /// secret. [When a replica is ready](crate::guide::health) has an example.
 ///
 /// ```
-/// use tower_oauth2::{AccessToken, Health, client::TokenCache};
+/// use tower_oauth2::{Health, Transport, validate::Jwks};
 ///
-/// let cache = TokenCache::from_fn(async || Err::<AccessToken, _>("no token"));
-/// let health = Health::new().with_part("orders", cache.status());
-/// assert!(!health.is_ready());
-/// assert!(health.to_string().starts_with(r#"{"ready":false,"parts":{"orders":{"#));
+/// let keys = Jwks::from_issuer("https://as.example", Transport::https())?;
+/// let health = Health::new().with_part("keys", keys.status());
+/// assert!(!health.is_ready(), "nothing was fetched yet");
+/// assert!(health.to_string().starts_with(r#"{"ready":false,"parts":{"keys":{"#));
+/// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
