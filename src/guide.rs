@@ -13,12 +13,17 @@
 //! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store) |
 //! | revoke a token at its server and in its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke) with a [`TokenRevocation`](crate::client::TokenRevocation) |
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
+//! | answer a readiness probe | [`Health`](crate::Health): [when a replica is ready](health) |
+//! | send tokens of several sources to several APIs | [`AddBearer::by_origin`](crate::client::AddBearer::by_origin) |
+//! | call by reqwest | [`ReqwestService`](crate::client::ReqwestService), and the layer in its middleware |
+//! | repeat calls of tonic or axum, with their own body type | [`Buffered::with_body`](crate::client::Buffered::with_body) |
 //! | get more scopes when an API requires them | [`with_step_up`](crate::client::ClientCredentialsRefresh::with_step_up) |
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
-//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over [`Transport::https`](crate::Transport::https) with [`with_client_certificate_files`](crate::Transport::with_client_certificate_files); found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
+//! | reach it through a proxy, or under a private certificate authority | [`Transport::with_proxy_from_env`](crate::Transport::with_proxy_from_env), [`with_root_certificates`](crate::Transport::with_root_certificates) |
 //! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
 //! | read a token, or put it, elsewhere | [`TokenLocation`](crate::TokenLocation): [where the token rides](placement) |
 //! | require a token out of a list | [`StaticTokens`](crate::validate::StaticTokens) |
@@ -43,12 +48,14 @@
 //! endpoint](login_platform), [Relatics on Keycloak](relatics). [Tokens of each provider](providers),
 //! from Auth0 to Zitadel.
 //!
-//! Guides: [where a token is sent](placement), [when the authorization server is down](outages),
+//! Guides: [where a token is sent](placement), [when the authorization server is down](outages), [when a replica is ready](health),
 //! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/firmafon.md")]
 pub mod firmafon {}
+#[doc = include_str!("../docs/guide/health.md")]
+pub mod health {}
 #[doc = include_str!("../docs/guide/layer_order.md")]
 pub mod layer_order {}
 #[doc = include_str!("../docs/guide/login_platform.md")]

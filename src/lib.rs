@@ -2,7 +2,7 @@
 //! a server, as [`tower`] layers.
 //!
 //! The layers work with any HTTP client or server that is a [`tower`] service over [`http`] types:
-//! hyper, axum, tonic, reqwest through a small adapter, or your own.
+//! hyper, axum, tonic, reqwest (feature `reqwest-middleware`), or your own.
 //!
 //! | layer | end | what it does |
 //! |---|---|---|
@@ -101,7 +101,8 @@
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
 //! | `test-util` | [`testing`](mod@testing): a manual clock, an authorization server, a token store | |
-//! | `full` | all but `test-util` | |
+//! | `reqwest-middleware` | the layers as middleware of reqwest, and [`ReqwestService`](client::ReqwestService) | |
+//! | `full` | all but `reqwest-middleware` and `test-util` | |
 //!
 //! [`http`]: https://docs.rs/http
 //! [`tower`]: https://docs.rs/tower
@@ -146,3 +147,5 @@ pub use vocabulary::{
 };
 #[doc(hidden)]
 pub use vocabulary::{HeaderLocation, LocationName, Sleep};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use vocabulary::{Health, HealthPart};

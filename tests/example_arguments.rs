@@ -290,6 +290,28 @@ fn plain_http_is_taken_to_the_machine_itself_and_elsewhere_when_that_is_said() {
 }
 
 #[test]
+fn call_is_known_by_its_certificate_unless_it_has_a_secret() {
+    let line = "--client-certificate a.crt,a.key --root-certificates ca.pem --proxy-from-env";
+    let arguments = read_call(line).unwrap();
+    assert!(matches!(arguments.authentication, call::Authentication::Tls));
+    assert!(arguments.reached.proxy_from_env);
+    assert_eq!(arguments.reached.root_certificates.unwrap().to_str(), Some("ca.pem"));
+    let files = arguments.reached.client_certificate.unwrap();
+    assert_eq!(files.map(|file| file.display().to_string()), ["a.crt", "a.key"]);
+    let arguments = read_call(&format!("{line} --client-secret s")).unwrap();
+    assert!(matches!(arguments.authentication, call::Authentication::Basic(_)));
+    let start = "--token-url http://127.0.0.1/token --client-id id http://127.0.0.1/";
+    for (rest, says) in [
+        ("--auth tls", "tls needs --client-certificate CERT_FILE,KEY_FILE"),
+        ("--client-certificate a.crt", "the form is CERT_FILE,KEY_FILE"),
+        ("--auth tls --client-certificate a,b --client-secret s", "tls has no use for"),
+    ] {
+        let said = read(call::parse, &format!("{start} {rest}")).map(drop).unwrap_err();
+        assert!(said.contains(says), "{rest}: {said}");
+    }
+}
+
+#[test]
 fn times_have_a_unit() {
     for (text, millis) in [("500ms", 500), ("2s", 2_000), ("1m", 60_000), ("0s", 0)] {
         let every = read_call(&format!("--every {text}")).unwrap().every.unwrap();

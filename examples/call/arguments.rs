@@ -23,12 +23,18 @@ Where the token comes from:
   --token-url URL | --issuer URL    the token endpoint, or whose metadata name it
   --client-id ID, --client-secret SECRET
   --auth HOW        basic (the default with a secret), basic-raw, post, query, secret-jwt,
-                    private-key-jwt=JWK_FILE, none (the default without a secret)
+                    private-key-jwt=JWK_FILE, tls (the default with --client-certificate), none (the
+                    default without a secret)
   --grant GRANT     client_credentials (the default), password=USER:PASS, jwt-bearer=FILE with an
                     assertion, exchange=TOKEN of an access token, or login=USER:PASS: a form of
                     both, to an endpoint that knows neither grants nor clients
   --scope SCOPE, --resource URI, --param NAME=VALUE    may be repeated
   --audience AUD
+
+How the authorization server is reached:
+  --proxy-from-env            through the proxy of HTTPS_PROXY, except servers of NO_PROXY
+  --root-certificates FILE    trusting the authorities in FILE (PEM) alone
+  --client-certificate CERT_FILE,KEY_FILE    showing this certificate (PEM), read again when it changes
 
 How the API is called:
   --place WAY       header (the default), query, basic, header=NAME
@@ -53,6 +59,7 @@ pub(crate) struct Arguments {
     pub(crate) audience: Option<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) params: Vec<(String, ClientSecret)>,
+    pub(crate) reached: Reached,
     pub(crate) place: TokenLocation,
     pub(crate) method: Method,
     pub(crate) data: Option<String>,
@@ -69,6 +76,15 @@ pub(crate) enum From {
     Issuer(String),
 }
 
+/// How the authorization server is reached.
+#[derive(Debug, Default)]
+pub(crate) struct Reached {
+    pub(crate) proxy_from_env: bool,
+    pub(crate) root_certificates: Option<PathBuf>,
+    /// The files of the certificate and of its key.
+    pub(crate) client_certificate: Option<[PathBuf; 2]>,
+}
+
 /// How the client authenticates, with what it takes.
 #[derive(Debug)]
 pub(crate) enum Authentication {
@@ -78,6 +94,7 @@ pub(crate) enum Authentication {
     Query(ClientSecret),
     SecretJwt(ClientSecret),
     PrivateKeyJwt(PathBuf),
+    Tls,
     None,
 }
 
@@ -111,6 +128,7 @@ struct Given {
     audience: Option<String>,
     resources: Vec<String>,
     params: Vec<(String, ClientSecret)>,
+    reached: Reached,
     place: Option<TokenLocation>,
     method: Option<Method>,
     data: Option<String>,
@@ -161,6 +179,13 @@ impl Given {
             "--audience" => self.audience = Some(text(parser, option)?),
             "--resource" => self.resources.push(text(parser, option)?),
             "--param" => self.params.push(read(parser, option, param)?),
+            "--proxy-from-env" => self.reached.proxy_from_env = true,
+            "--root-certificates" => {
+                self.reached.root_certificates = Some(text(parser, option)?.into());
+            }
+            "--client-certificate" => {
+                self.reached.client_certificate = Some(read(parser, option, certificate)?);
+            }
             "--allow-plain-http" => self.plain_http = true,
             _ => return Ok(false),
         }
@@ -210,6 +235,7 @@ impl Given {
             audience: self.audience,
             resources: self.resources,
             params: self.params,
+            reached: self.reached,
             place: self.place.unwrap_or(TokenLocation::Bearer),
             method: self.method.unwrap_or(method),
             data: self.data,
@@ -248,7 +274,11 @@ impl Given {
         if self.client_id.is_none() {
             return Err(Error::Custom("who asks for the token? add --client-id ID".into()));
         }
-        let default = if self.client_secret.is_some() { "basic" } else { "none" };
+        let default = match (&self.client_secret, &self.reached.client_certificate) {
+            (Some(_), _) => "basic",
+            (None, Some(_)) => "tls",
+            (None, None) => "none",
+        };
         let (how, file) = match how.as_deref().unwrap_or(default).split_once('=') {
             Some((how, file)) => (how.to_owned(), Some(PathBuf::from(file))),
             None => (how.unwrap_or_else(|| default.into()), None),
@@ -263,14 +293,18 @@ impl Given {
             ("post", None) => Authentication::Post(secret()?),
             ("query", None) => Authentication::Query(secret()?),
             ("secret-jwt", None) => Authentication::SecretJwt(secret()?),
-            ("none" | "private-key-jwt", _) if self.client_secret.is_some() => {
+            ("none" | "tls" | "private-key-jwt", _) if self.client_secret.is_some() => {
                 return Err(wrong("--auth", format!("{how} has no use for --client-secret")));
             }
             ("private-key-jwt", Some(file)) => Authentication::PrivateKeyJwt(file),
+            ("tls", None) if self.reached.client_certificate.is_some() => Authentication::Tls,
+            ("tls", None) => {
+                return Err(wrong("--auth", "tls needs --client-certificate CERT_FILE,KEY_FILE"));
+            }
             ("none", None) => Authentication::None,
             _ => {
                 let ways = "basic, basic-raw, post, query, secret-jwt, private-key-jwt=JWK_FILE, \
-                            none";
+                            tls, none";
                 return Err(wrong("--auth", format!("it is one of {ways}")));
             }
         })
@@ -299,6 +333,11 @@ fn read_user(text: &str) -> Result<User, &'static str> {
 fn param(text: &str) -> Result<(String, ClientSecret), &'static str> {
     let (name, value) = text.split_once('=').ok_or("the form is NAME=VALUE")?;
     Ok((name.into(), value.into()))
+}
+
+fn certificate(text: &str) -> Result<[PathBuf; 2], &'static str> {
+    let (certificate, key) = text.split_once(',').ok_or("the form is CERT_FILE,KEY_FILE")?;
+    Ok([certificate.into(), key.into()])
 }
 
 fn place(text: &str) -> Result<TokenLocation, String> {

@@ -1,7 +1,7 @@
 //! The client: an HTTP client of hyper, below the layer that gets the token and puts it on.
 
 use crate::{
-    arguments::{Arguments, Authentication, From, Grant as Granted},
+    arguments::{Arguments, Authentication, From, Grant as Granted, Reached},
     http_client::http_client,
 };
 use bytes::Bytes;
@@ -66,8 +66,8 @@ fn origins(arguments: &Arguments) -> Result<Origins, BoxError> {
 
 async fn endpoint(arguments: &Arguments) -> Result<TokenEndpoint, BoxError> {
     let transport = match arguments.plain_http {
-        true => Transport::https().allow_plain_http(),
-        false => Transport::https(),
+        true => reached(&arguments.reached)?.allow_plain_http(),
+        false => reached(&arguments.reached)?,
     };
     let client = authentication(arguments)?;
     Ok(match &arguments.from {
@@ -78,6 +78,21 @@ async fn endpoint(arguments: &Arguments) -> Result<TokenEndpoint, BoxError> {
             TokenEndpoint::new(url, client.with_assertion_audience(issuer.as_str()), transport)?
         }
     })
+}
+
+/// How the authorization server is reached.
+fn reached(how: &Reached) -> Result<Transport, BoxError> {
+    let mut transport = Transport::https();
+    if how.proxy_from_env {
+        transport = transport.with_proxy_from_env()?;
+    }
+    if let Some(file) = &how.root_certificates {
+        transport = transport.with_root_certificates(text_of(file)?)?;
+    }
+    if let Some([certificate, key]) = &how.client_certificate {
+        transport = transport.with_client_certificate_files(certificate, key)?;
+    }
+    Ok(transport)
 }
 
 fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxError> {
@@ -95,6 +110,7 @@ fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxErro
             let key = key.map_err(|why| format!("{}: {why}", file.display()))?;
             ClientAuthentication::private_key_jwt(id, key)?
         }
+        Authentication::Tls => ClientAuthentication::tls(id),
         Authentication::None => ClientAuthentication::public(id),
     })
 }

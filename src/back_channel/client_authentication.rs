@@ -99,8 +99,8 @@ impl ClientAuthentication {
 
     /// Authenticates by a TLS certificate
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)), with `client_id` in the body.
-    /// The service inside the [`Transport`](crate::Transport) presents the certificate;
-    /// `Transport::https` presents none. A discovered `TokenEndpoint`, and a `SignIn` from
+    /// The transport presents the certificate: [`Transport::https`](crate::Transport) that of files
+    /// (`with_client_certificate_files`), a service of your own any. A discovered `TokenEndpoint`, and a `SignIn` from
     /// metadata, use the endpoint for clients with a certificate, if there is one
     /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)). For other endpoints see
     /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).

@@ -3,23 +3,26 @@
 
 use super::{
     NotConnected, Transport,
+    proxy::{Connector, Proxy},
+    tls::{ClientCertificate, client_config, read_roots},
     transport::{Bounds, Erased, Exchange, Exchanging, Failure},
 };
-use crate::{Clock, vocabulary::deadline::Deadline};
+use crate::{Clock, ConfigError, vocabulary::deadline::Deadline};
 use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::{ClientConfig, RootCertStore};
 use std::{
+    any::Any,
+    env,
     error::Error,
-    fmt,
     future::Future,
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -28,7 +31,7 @@ use std::{
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
-type HttpsClient = Client<Bounded<HttpsConnector<HttpConnector>>, Full<Bytes>>;
+type HttpsClient = Client<Bounded<HttpsConnector<Connector>>, Full<Bytes>>;
 
 /// The deadline of a connection, TLS included. It is shorter than that of a request, which would
 /// otherwise end first when packets are dropped, and cannot tell that nothing was sent.
@@ -54,39 +57,146 @@ impl Transport {
     /// A connection may die without a word. An HTTP/2 connection without traffic is therefore pinged
     /// every 20 s, and closed if the answer takes more than 10 s; and after a request that timed out,
     /// or was dropped after a second without an answer, later requests use new connections.
+    ///
+    /// # Example: behind a proxy, with certificates of the company
+    ///
+    /// ```no_run
+    /// use tower_oauth2::Transport;
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let transport = Transport::https()
+    ///     .with_proxy_from_env()?
+    ///     .with_root_certificates(std::fs::read("/etc/ssl/company.pem")?)?
+    ///     .with_client_certificate_files("/run/tls/tls.crt", "/run/tls/tls.key")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn https() -> Self {
-        Self::from_exchange(Https::new(platform_tls))
+        Self::from_exchange(Https::new(Settings::default()))
+    }
+
+    /// Connects to `https` servers through the proxy that the environment names: the first of
+    /// `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY` and `all_proxy` that is not empty, or directly if
+    /// there is none. It is `http://host:port`, with `user:password@` before the host if the proxy asks
+    /// for them; they go to the proxy alone. Defaults to direct connections, whatever the environment.
+    ///
+    /// `NO_PROXY` (or `no_proxy`) lists the servers that are connected to directly: names, which
+    /// include those below them, addresses, networks such as `10.0.0.0/8`, or `*`. The machine itself
+    /// and plain `http` never go through the proxy. The variables are read now.
+    ///
+    /// A proxy that does not open a tunnel is an error of [`TransportErrorKind::Proxy`], which names it.
+    ///
+    /// # Errors
+    ///
+    /// If the variable is not the address of an `http` proxy, or this transport has a service of its
+    /// own ([`new`](Self::new)).
+    ///
+    /// [`TransportErrorKind::Proxy`]: crate::TransportErrorKind::Proxy
+    pub fn with_proxy_from_env(self) -> Result<Self, ConfigError> {
+        let variable = |name: &str| Some(env::var_os(name)?.to_string_lossy().into_owned());
+        let proxy = Proxy::from_variables(variable)?;
+        self.set(|settings| settings.proxy = proxy)
+    }
+
+    /// Trusts the certificate authorities of `pem` alone: at most 1 MiB of blocks
+    /// `BEGIN CERTIFICATE`. Defaults to those of the operating system.
+    ///
+    /// # Errors
+    ///
+    /// If a block is not a certificate, or there is none, or this transport has a service of its own
+    /// ([`new`](Self::new)).
+    pub fn with_root_certificates(self, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        let roots = Arc::new(read_roots(pem.as_ref())?);
+        self.set(|settings| settings.roots = Some(roots))
+    }
+
+    /// Shows servers that ask for one a certificate of the client
+    /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)): the PEM file `certificate`,
+    /// which may have the chain above it, with the unencrypted private key of the PEM file `key`. Each
+    /// has at most 64 KiB. Defaults to no certificate.
+    ///
+    /// The files are read at the first request, which fails if they cannot be used. Each later request
+    /// looks whether they have changed, and goes on with a new connection if so. A pair that does not
+    /// fit together, for example while it is being written, leaves the old one in use, and a warning in
+    /// the log. Looking and reading block, so the files should be local.
+    ///
+    /// # Errors
+    ///
+    /// If this transport has a service of its own ([`new`](Self::new)).
+    pub fn with_client_certificate_files(
+        self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Result<Self, ConfigError> {
+        let paths = [certificate.into(), key.into()];
+        self.set(|settings| settings.certificate = Some(paths))
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Settings)) -> Result<Self, ConfigError> {
+        let exchange: &dyn Any = &*self.exchange;
+        let Some(https) = exchange.downcast_ref::<Https>() else {
+            return Err(ConfigError::new(
+                "this transport has a service of its own, which has to bring its proxy and \
+                 certificates; Transport::https takes them",
+            ));
+        };
+        let mut settings = https.settings.clone();
+        set(&mut settings);
+        self.exchange = Arc::new(Https::new(settings));
+        Ok(self)
     }
 }
 
-/// The client, built when it is first needed, and again after an exchange that timed out.
+#[derive(Clone, Default)]
+struct Settings {
+    proxy: Option<Proxy>,
+    roots: Option<Arc<RootCertStore>>,
+    /// The files of the client's certificate and its key.
+    certificate: Option<[PathBuf; 2]>,
+}
+
+/// The client, built when it is first needed, again after an exchange that timed out, and for each
+/// new certificate.
 #[derive(Clone)]
 struct Https {
-    tls: Arc<dyn Fn() -> Result<ClientConfig, NoTls> + Send + Sync>,
-    client: Arc<Mutex<Option<Arc<HttpsClient>>>>,
+    settings: Settings,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    certificate: Option<ClientCertificate>,
+    client: Option<Arc<HttpsClient>>,
 }
 
 impl Https {
-    fn new(tls: impl Fn() -> Result<ClientConfig, NoTls> + Send + Sync + 'static) -> Self {
-        Self { tls: Arc::new(tls), client: Arc::default() }
+    fn new(settings: Settings) -> Self {
+        let certificate = settings.certificate.clone().map(ClientCertificate::new);
+        Self { settings, state: Arc::new(Mutex::new(State { certificate, client: None })) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<HttpsClient>>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn client(&self) -> Result<Arc<HttpsClient>, NoTls> {
-        let mut client = self.lock();
-        match &*client {
-            Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(Arc::new(build((self.tls)()?))).clone()),
+    fn client(&self) -> Result<Arc<HttpsClient>, BoxError> {
+        let mut state = self.lock();
+        let State { certificate, client } = &mut *state;
+        let renewed = certificate.as_mut().map_or(Ok(false), ClientCertificate::refresh);
+        if renewed.map_err(|why| format!("the client certificate cannot be used: {why}"))? {
+            *client = None;
         }
+        if let Some(client) = client {
+            return Ok(client.clone());
+        }
+        let own = certificate.as_ref().and_then(ClientCertificate::pair);
+        let tls = client_config(self.settings.roots.as_ref(), own)?;
+        Ok(client.insert(Arc::new(build(tls, self.settings.proxy.clone()))).clone())
     }
 
     /// Makes later requests use another client than `client`: its one HTTP/2 connection, on which all
     /// requests go, cannot be dropped alone. Requests in flight go on.
     fn replace(&self, client: &Arc<HttpsClient>) {
-        let replaced = self.lock().take_if(|current| Arc::ptr_eq(current, client));
+        let replaced = self.lock().client.take_if(|current| Arc::ptr_eq(current, client));
         drop(replaced);
     }
 }
@@ -109,22 +219,13 @@ impl Drop for Attempt {
     }
 }
 
-fn platform_tls() -> Result<ClientConfig, NoTls> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(NoTls)?;
-    Ok(tls.with_no_client_auth())
-}
-
-fn build(tls: ClientConfig) -> HttpsClient {
+fn build(tls: ClientConfig, proxy: Option<Proxy>) -> HttpsClient {
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
         .enable_http2()
-        .build();
+        .wrap_connector(Connector::new(proxy));
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -188,25 +289,6 @@ fn unsent(error: impl Into<BoxError>) -> Failure {
     Failure::Service(NotConnected::new(error).into())
 }
 
-/// The error of a machine on which TLS cannot be set up.
-#[derive(Debug)]
-struct NoTls(rustls::Error);
-
-impl fmt::Display for NoTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "TLS cannot be set up: install the system's certificate authorities \
-             (on Debian and Alpine the package ca-certificates), or use another transport",
-        )
-    }
-}
-
-impl Error for NoTls {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +296,7 @@ mod tests {
     use http::{Response, Version};
     use hyper::{body::Incoming, server::conn::http2, service::service_fn as answering};
     use hyper_util::rt::TokioIo;
-    use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
+    use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
     use std::{
         convert::Infallible,
         future::pending,
@@ -294,14 +376,8 @@ mod tests {
             }
         });
 
-        let tls = move || {
-            let mut roots = RootCertStore::empty();
-            roots.add(certificate.clone()).unwrap();
-            let tls = ClientConfig::builder_with_provider(provider.clone());
-            let tls = tls.with_safe_default_protocol_versions().unwrap();
-            Ok(tls.with_root_certificates(roots).with_no_client_auth())
-        };
-        (Transport::from_exchange(Https::new(tls)), url, network)
+        let transport = Transport::https().with_root_certificates(certified.cert.pem()).unwrap();
+        (transport, url, network)
     }
 
     fn to(url: &str) -> Request<Full<Bytes>> {
@@ -379,13 +455,8 @@ mod tests {
         let closed = format!("https://{}/token", listener.local_addr().unwrap());
         drop(listener);
         for url in [closed, url] {
-            let empty = || {
-                let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-                let tls = ClientConfig::builder_with_provider(provider);
-                let tls = tls.with_safe_default_protocol_versions().unwrap();
-                Ok(tls.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
-            };
-            let inner = Transport::from_exchange(Https::new(empty));
+            let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let inner = Transport::https().with_root_certificates(other.cert.pem()).unwrap();
             let outer = service_fn(move |request| {
                 let sent = inner.send(request);
                 async move { sent.await.map(|it| it.map(Full::new)).map_err(std::io::Error::other) }

@@ -14,12 +14,16 @@ pub(crate) mod json;
 mod jwt_assertion;
 pub(crate) mod metadata;
 pub(crate) mod not_connected;
+#[cfg(feature = "https")]
+mod proxy;
 pub(crate) mod retry_after;
 pub(crate) mod scrub;
 pub(crate) mod secret_source;
 pub(crate) mod secrets;
 #[cfg(feature = "jwt")]
 mod signing_key_source;
+#[cfg(feature = "https")]
+mod tls;
 pub(crate) mod transport;
 pub(crate) mod well_known;
 

@@ -114,6 +114,11 @@ pub(crate) fn is_cut(error: &(dyn Error + 'static)) -> bool {
         })
 }
 
+/// Returns `true` if `error` is that of a proxy through which no connection can be had.
+pub(super) fn is_of_proxy(error: &(dyn Error + 'static)) -> bool {
+    any_source(error, &|error| hyper::is_of_proxy(error))
+}
+
 fn kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     error.downcast_ref::<io::Error>().map(io::Error::kind)
 }
@@ -134,8 +139,13 @@ fn any_source(error: &(dyn Error + 'static), is: &dyn Fn(&(dyn Error + 'static))
 /// The errors of hyper-util's client, which reqwest uses too.
 #[cfg(feature = "https")]
 mod hyper {
+    use crate::back_channel::proxy::NoTunnel;
     use hyper_util::client::legacy::Error as ClientError;
     use std::error::Error;
+
+    pub(super) fn is_of_proxy(error: &(dyn Error + 'static)) -> bool {
+        error.is::<NoTunnel>()
+    }
 
     pub(super) fn is_connect(error: &(dyn Error + 'static)) -> bool {
         error.downcast_ref::<ClientError>().is_some_and(ClientError::is_connect)
@@ -150,6 +160,10 @@ mod hyper {
 #[cfg(not(feature = "https"))]
 mod hyper {
     use std::error::Error;
+
+    pub(super) fn is_of_proxy(_: &(dyn Error + 'static)) -> bool {
+        false
+    }
 
     pub(super) fn is_connect(_: &(dyn Error + 'static)) -> bool {
         false

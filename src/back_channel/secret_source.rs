@@ -144,7 +144,8 @@ impl ClientSecretSource {
     }
 }
 
-fn read(path: &std::path::Path) -> Result<ClientSecret, String> {
+/// Reads a file that an attempt needs: without the line ends after it, at most [`MAX_FILE`].
+pub(super) fn read(path: &std::path::Path) -> Result<ClientSecret, String> {
     let failed = |error: std::io::Error| error.kind().to_string();
     // A pipe would block for ever, before it is opened already.
     if !path.metadata().map_err(failed)?.is_file() {

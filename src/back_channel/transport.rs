@@ -1,7 +1,7 @@
 //! Bounded requests over any HTTP service.
 
 use super::{
-    not_connected::{NOT_SENT, NotConnected, is_cut, is_unconnected},
+    not_connected::{NOT_SENT, NotConnected, is_cut, is_of_proxy, is_unconnected},
     scrub,
 };
 use crate::{Clock, Origin, vocabulary::deadline::Deadline};
@@ -10,6 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use std::{
+    any::Any,
     error::Error,
     fmt,
     future::{Future, poll_fn},
@@ -57,7 +58,7 @@ pub(super) type Exchanged = Result<Response<Bytes>, Failure>;
 #[derive(Clone)]
 #[must_use]
 pub struct Transport {
-    exchange: Arc<dyn Exchange>,
+    pub(super) exchange: Arc<dyn Exchange>,
     clock: Clock,
     deadline: Duration,
     max_body: usize,
@@ -65,7 +66,7 @@ pub struct Transport {
 }
 
 /// Erases the type of the service, so that nothing above it has a type parameter.
-pub(super) trait Exchange: Send + Sync {
+pub(super) trait Exchange: Any + Send + Sync {
     fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging;
 }
 
@@ -293,6 +294,9 @@ pub enum TransportErrorKind {
     TooLarge,
     /// The service failed: connection, TLS, protocol.
     Service,
+    /// The proxy of [`Transport::with_proxy_from_env`] cannot be reached, or refused to open a tunnel:
+    /// 407, for example, if user name or password are missing or wrong.
+    Proxy,
     /// The deadline needs a tokio runtime with timers, and there is none.
     NoRuntime,
 }
@@ -330,6 +334,7 @@ impl From<TransportErrorKind> for TransportError {
             TransportErrorKind::TimedOut => "no answer within the deadline",
             TransportErrorKind::TooLarge => "the answer is longer than allowed",
             TransportErrorKind::Service => "the HTTP service failed",
+            TransportErrorKind::Proxy => "the proxy failed",
             TransportErrorKind::NoRuntime => {
                 "a request needs a tokio runtime with timers: call from within one"
             }
@@ -350,7 +355,10 @@ impl Failure {
             Self::TooLarge => TransportErrorKind::TooLarge.into(),
             Self::TimedOut => TransportErrorKind::TimedOut.into(),
             Self::Service(error) => TransportError {
-                kind: TransportErrorKind::Service,
+                kind: match is_of_proxy(error.as_ref()) {
+                    true => TransportErrorKind::Proxy,
+                    false => TransportErrorKind::Service,
+                },
                 text: scrub::chain(error.as_ref(), redact).into(),
                 unsent: is_unconnected(error.as_ref()),
                 cut: is_cut(error.as_ref()),

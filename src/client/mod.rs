@@ -9,6 +9,8 @@ mod add_bearer;
 mod client_credentials;
 mod error;
 mod error_code;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest;
 mod sign_in;
 mod source;
 mod token_cache;
@@ -16,8 +18,9 @@ mod token_endpoint;
 mod token_pool;
 
 pub use add_bearer::{
-    AddBearer, AddBearerService, Buffered, Cloned, InsufficientScope,
-    InsufficientUserAuthentication, Known, Never, Origins, ReplayBody, ReplayPolicy,
+    AddBearer, AddBearerService, Buffered, BufferedAs, ByOrigin, ByOriginService, Cloned,
+    InsufficientScope, InsufficientUserAuthentication, Known, Never, Origins, ReplayBody,
+    ReplayPolicy,
 };
 #[doc(hidden)]
 pub use add_bearer::{ResponseFuture, StaticToken};
@@ -25,6 +28,8 @@ pub use client_credentials::ClientCredentialsRefresh;
 #[doc(hidden)]
 pub use error::Cause;
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "reqwest-middleware")]
+pub use reqwest::ReqwestService;
 pub use sign_in::{PendingSignIn, SignIn};
 #[doc(hidden)]
 pub use source::FnFuture;

@@ -9,6 +9,8 @@
 
 #[cfg(not(all(feature = "metrics", feature = "tracing")))]
 mod absent;
+#[cfg(feature = "https")]
+mod certificates;
 #[cfg(feature = "server")]
 mod decisions;
 #[cfg(all(feature = "server", feature = "jwt"))]
@@ -27,6 +29,8 @@ use ::tracing as facade;
 use absent::metrics;
 #[cfg(not(feature = "tracing"))]
 use absent::tracing as facade;
+#[cfg(feature = "https")]
+pub(crate) use certificates::client_certificate_kept;
 #[cfg(feature = "server")]
 pub(crate) use decisions::{decided, not_introspected};
 pub(crate) use facade::{Instrument, Span};

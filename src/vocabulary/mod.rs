@@ -15,6 +15,8 @@ pub(crate) mod deadline;
 pub(crate) mod flight;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) mod grpc;
+#[cfg(any(feature = "client", feature = "server"))]
+mod health;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
 pub(crate) mod location;
@@ -36,6 +38,8 @@ pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};
 pub use clock::{Clock, Sleep};
 pub use config_error::ConfigError;
+#[cfg(any(feature = "client", feature = "server"))]
+pub use health::{Health, HealthPart};
 pub use location::{HeaderLocation, LocationName, TokenLocation};
 pub use origin::Origin;
 pub use request_head::RequestHead;

@@ -165,7 +165,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// Returns `true` for `localhost` and the loopback addresses. Other names may resolve to anything.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -12,8 +12,7 @@ use hyper::body::Incoming;
 use std::{
     convert::Infallible,
     error::Error as StdError,
-    future::{Future, Ready, poll_fn, ready},
-    pin::Pin,
+    future::{Ready, poll_fn, ready},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -23,14 +22,14 @@ use std::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::{
-    Layer, Service, ServiceBuilder, ServiceExt,
+    Layer, Service, ServiceExt,
     buffer::Buffer,
     limit::ConcurrencyLimit,
     retry::{Policy, Retry},
     service_fn,
 };
 use tower_oauth2::{
-    client::{ClientCredentialsRefresh, Error, ErrorKind},
+    client::{ClientCredentialsRefresh, Error, ErrorKind, ReqwestService},
     testing::ManualClock,
 };
 use tower_test::mock;
@@ -238,40 +237,12 @@ async fn an_error_of_readiness_fails_the_call_that_waited() {
     assert_eq!(error.to_string(), BROKEN);
 }
 
-/// A reqwest client as a service, its errors without URLs.
-#[derive(Clone)]
-struct ReqwestService(reqwest::Client);
-
-impl<B: Into<reqwest::Body>> Service<Request<B>> for ReqwestService {
-    type Response = Response<reqwest::Body>;
-    type Error = reqwest::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, reqwest::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), reqwest::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let client = self.0.clone();
-        let request = reqwest::Request::try_from(request);
-        Box::pin(async move {
-            let request = request.map_err(reqwest::Error::without_url)?;
-            let response = client.execute(request).await;
-            response.map(Into::into).map_err(reqwest::Error::without_url)
-        })
-    }
-}
-
-/// A client for `origin` over reqwest, which follows no redirect.
+/// A client for `origin` over reqwest.
 fn over_reqwest(
     origin: &str,
 ) -> impl Service<Request<Body>, Response = Response<reqwest::Body>, Error = BoxError> {
     let layer = ClientCredentialsRefresh::new(World::new().endpoint(), origin).unwrap();
-    let reqwest = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    ServiceBuilder::new()
-        .layer(layer)
-        .map_request(|request: Request<Body>| request.map(reqwest::Body::wrap))
-        .service(ReqwestService(reqwest.build().unwrap()))
+    layer.layer(ReqwestService::build(reqwest::Client::builder()).unwrap())
 }
 
 // case: tow-05

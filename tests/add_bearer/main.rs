@@ -15,6 +15,7 @@ mod raw;
 mod resource;
 
 mod allocations;
+mod by_origin;
 mod client_tower;
 mod placement;
 mod queue;
@@ -22,5 +23,6 @@ mod redirects;
 mod rejection;
 mod rejection_rules;
 mod replay;
+mod reqwest;
 mod step_up;
 mod without_timers;

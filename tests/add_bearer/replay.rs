@@ -29,11 +29,10 @@ use tonic::{
     codegen::tokio_stream::{StreamExt, wrappers::ReceiverStream},
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_http::map_request_body::{MapRequestBody, MapRequestBodyLayer};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::client::{
-    AddBearerService, Buffered, ClientCredentialsRefresh, Cloned, Known, Never, ReplayBody,
-    ReplayPolicy, TokenCache,
+    AddBearerService, Buffered, BufferedAs, ClientCredentialsRefresh, Cloned, Known, Never,
+    ReplayBody, ReplayPolicy, TokenCache,
 };
 
 /// A step of a body.
@@ -615,17 +614,19 @@ impl Joiner {
     }
 }
 
-type Wrap = fn(ReplayBody<tonic::body::Body>) -> tonic::body::Body;
-type Layered = AddBearerService<MapRequestBody<Channel, Wrap>, TokenCache, Buffered>;
+type Wrap = BufferedAs<tonic::body::Body>;
 
-/// tonic's client over `channel`, with `layer` between them.
+/// The one line for bodies of tonic.
+fn buffered(limit: usize) -> Wrap {
+    Buffered::new(limit).with_body(tonic::body::Body::new)
+}
+
+/// tonic's client over `channel`, below `layer`.
 fn grpc(
-    layer: &ClientCredentialsRefresh<Buffered>,
+    layer: &ClientCredentialsRefresh<Wrap>,
     channel: Channel,
-) -> tonic::client::Grpc<Layered> {
-    let wrap = MapRequestBodyLayer::new(tonic::body::Body::new as Wrap);
-    let service = ServiceBuilder::new().layer(layer.clone()).layer(wrap).service(channel);
-    tonic::client::Grpc::new(service)
+) -> tonic::client::Grpc<AddBearerService<Channel, TokenCache, Wrap>> {
+    tonic::client::Grpc::new(layer.layer(channel))
 }
 
 const JOIN: &str = "/test.Joiner/Join";
@@ -636,7 +637,7 @@ async fn through_tonic_an_unauthenticated_call_is_repeated() {
     let joiner = Joiner::default();
     let channel = joiner.serve().await;
     let issuer = Issuer::of(["T1", "T2"]);
-    let layer = issuer.layer().with_replay(Buffered::default());
+    let layer = issuer.layer().with_replay(buffered(64 * 1024));
     let mut client = grpc(&layer, channel);
     for credentials in [&["Bearer T1", "Bearer T2"][..], &["Bearer T2"]] {
         client.ready().await.unwrap();
@@ -653,7 +654,7 @@ async fn through_tonic_an_unauthenticated_call_is_repeated() {
 #[tokio::test]
 async fn through_tonic_an_unauthenticated_stream_that_goes_on_is_repeated() {
     let joiner = Joiner::default();
-    let layer = Issuer::of(["T1", "T2"]).layer().with_replay(Buffered::default());
+    let layer = Issuer::of(["T1", "T2"]).layer().with_replay(buffered(64 * 1024));
     let mut client = grpc(&layer, joiner.serve().await);
     let (messages, stream) = mpsc::channel(8);
     messages.send(Bytes::from("first ")).await.unwrap();
@@ -673,9 +674,33 @@ async fn through_tonic_an_unauthenticated_stream_that_goes_on_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_body_of_axum_is_repeated_by_one_line_too() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    let inner = service_fn(move |request: Request<axum::body::Body>| {
+        let noted = noted.clone();
+        async move {
+            let credential = request.headers()[header::AUTHORIZATION].to_str().unwrap().to_owned();
+            let status = if credential == "Bearer T2" { 200 } else { 401 };
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            noted.lock().unwrap().push((credential, body));
+            let response = Response::builder().status(status).body(axum::body::Body::empty());
+            Ok::<_, Infallible>(response.unwrap())
+        }
+    });
+    let layer = Issuer::of(["T1", "T2"]).layer();
+    let buffered = Buffered::default().with_body(axum::body::Body::new);
+    let client = layer.with_replay(buffered).layer(inner);
+    let request = Request::post(HOME).body(axum::body::Body::from("sent")).unwrap();
+    assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
+    let sent = ["Bearer T1", "Bearer T2"].map(|it| (it.to_owned(), Bytes::from("sent")));
+    assert_eq!(*seen.lock().unwrap(), sent);
+}
+
+#[tokio::test]
 async fn through_tonic_a_message_beyond_the_bound_is_sent_once() {
     let joiner = Joiner::default();
-    let layer = Issuer::of(["T1", "T2"]).layer().with_replay(Buffered::new(4));
+    let layer = Issuer::of(["T1", "T2"]).layer().with_replay(buffered(4));
     let mut client = grpc(&layer, joiner.serve().await);
     for credentials in [["Bearer T1"], ["Bearer T2"]] {
         client.ready().await.unwrap();

@@ -54,6 +54,7 @@ const INSIDE: &[&[&str]] = &[
         "client/token_pool",
         "client/add_bearer",
         "client/client_credentials",
+        "client/reqwest",
         "client/sign_in",
     ],
     &[

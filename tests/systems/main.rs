@@ -21,6 +21,7 @@ mod sign_in;
 mod system;
 
 mod authorization_server;
+mod health;
 mod r1_relatel;
 mod r2_firmafon;
 mod r3_firmafon_earlier;

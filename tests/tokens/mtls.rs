@@ -28,14 +28,17 @@ use tower_oauth2::{
 };
 
 /// What one end shows the other.
-struct Identity {
-    certificate: CertificateDer<'static>,
+pub(crate) struct Identity {
+    pub(crate) certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
+    /// The certificate and the key.
+    pub(crate) pem: [String; 2],
 }
 
 /// Who signs certificates.
-struct Authority {
+pub(crate) struct Authority {
     certificate: CertificateDer<'static>,
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -48,24 +51,42 @@ fn params(name: &str, addresses: &[&str]) -> CertificateParams {
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = params(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key) }
+        let signed = params.self_signed(&key).unwrap();
+        let (certificate, pem) = (signed.der().clone(), signed.pem());
+        Self { certificate, pem, issuer: Issuer::new(params, key) }
     }
 
     fn issue(&self, name: &str, addresses: &[&str], usage: ExtendedKeyUsagePurpose) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = params(name, addresses);
         params.extended_key_usages = vec![usage];
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Identity { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
+        let signed = params.signed_by(&key, &self.issuer).unwrap();
+        let pem = [signed.pem(), key.serialize_pem()];
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        Identity { certificate: signed.der().clone(), key, pem }
     }
 
-    fn client(&self, name: &str) -> Identity {
+    /// TLS of a server with a certificate for `address`, which asks for one of the client, and lets
+    /// clients without one in.
+    pub(crate) fn server(&self, address: &str) -> TlsAcceptor {
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
+            .allow_unauthenticated();
+        let own = self.issue("the server", &[address], ExtendedKeyUsagePurpose::ServerAuth);
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![own.certificate], own.key)
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    pub(crate) fn client(&self, name: &str) -> Identity {
         self.issue(name, &[], ExtendedKeyUsagePurpose::ClientAuth)
     }
 

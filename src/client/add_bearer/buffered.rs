@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Buffers a body while it is sent, up to a limit, and sends it again. It takes any body, and the
-/// inner service gets a [`ReplayBody`].
+/// inner service gets a [`ReplayBody`], or the same type as before: see [`with_body`](Self::with_body).
 #[derive(Clone, Copy, Debug)]
 pub struct Buffered {
     limit: usize,
@@ -22,6 +22,21 @@ impl Buffered {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit }
+    }
+
+    /// Turns what the inner service gets back into a body of the type that the caller has, by `wrap`.
+    ///
+    /// ```
+    /// use tower_oauth2::{AccessToken, client::{AddBearer, Buffered}};
+    ///
+    /// let token = AccessToken::new("mF_9.B5f-4.1JqM")?;
+    /// let layer = AddBearer::from_source(token, "https://api.example")?
+    ///     .with_replay(Buffered::default().with_body(tonic::body::Body::new));
+    /// # Ok::<(), tower_oauth2::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_body<B>(self, wrap: fn(ReplayBody<B>) -> B) -> BufferedAs<B> {
+        BufferedAs { buffered: self, wrap }
     }
 }
 
@@ -69,6 +84,50 @@ where
 
     fn again(&self, copy: ReplayBody<B>) -> Option<ReplayBody<B>> {
         self.is_whole(&copy).then_some(copy)
+    }
+}
+
+/// A [`Buffered`] whose bodies have the same type for the caller and for the inner service. Made by
+/// [`Buffered::with_body`].
+#[derive(Debug)]
+pub struct BufferedAs<B> {
+    buffered: Buffered,
+    wrap: fn(ReplayBody<B>) -> B,
+}
+
+impl<B> ReplayPolicy<B> for BufferedAs<B>
+where
+    B: Body + Send + Unpin + 'static,
+{
+    type Body = B;
+    type Copy = ReplayBody<B>;
+
+    fn can_repeat(&self, body: &B) -> bool {
+        self.buffered.can_repeat(body)
+    }
+
+    /// Wraps nothing: the body is not sent again.
+    fn once(&self, body: B) -> B {
+        body
+    }
+
+    fn split(&self, body: B) -> (B, Option<ReplayBody<B>>) {
+        let (first, copy) = self.buffered.split(body);
+        ((self.wrap)(first), copy)
+    }
+
+    fn is_whole(&self, copy: &ReplayBody<B>) -> bool {
+        self.buffered.is_whole(copy)
+    }
+
+    fn again(&self, copy: ReplayBody<B>) -> Option<B> {
+        self.buffered.again(copy).map(self.wrap)
+    }
+}
+
+impl<B> Clone for BufferedAs<B> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
     }
 }
 

@@ -199,6 +199,10 @@ impl<T> AddBearer<T> {
 }
 
 impl<T, P> AddBearer<T, P> {
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     pub(in crate::client) fn source(&self) -> &T {
         &self.source
     }

@@ -6,6 +6,7 @@
 
 mod attach;
 mod buffered;
+mod by_origin;
 mod future;
 mod inner_service;
 mod last_token;
@@ -22,7 +23,8 @@ mod rules;
 mod service;
 mod static_token;
 
-pub use buffered::{Buffered, ReplayBody};
+pub use buffered::{Buffered, BufferedAs, ReplayBody};
+pub use by_origin::{ByOrigin, ByOriginService};
 pub use future::ResponseFuture;
 pub use layer::AddBearer;
 pub use origins::Origins;

@@ -78,6 +78,22 @@ impl Origins {
         Self { listed: Box::default(), any_https: true }
     }
 
+    /// Refuses an origin that is in two of `all`, and what contains any origin.
+    pub(super) fn disjoint<'a>(all: impl IntoIterator<Item = &'a Self>) -> Result<(), ConfigError> {
+        let mut seen: Vec<&Origin> = Vec::new();
+        for origins in all {
+            if origins.any_https {
+                return Err(ConfigError::new("a row for any origin leaves none to the others"));
+            }
+            if let Some(twice) = origins.listed.iter().find(|origin| seen.contains(origin)) {
+                return Err(ConfigError::new(format!("the origin {twice} is in two rows")));
+            }
+            seen.extend(&origins.listed);
+        }
+        let none = || ConfigError::new("there is no row; each has origins and a source");
+        seen.first().map(drop).ok_or_else(none)
+    }
+
     /// Returns `true` if a request to `uri` may have the token.
     #[must_use]
     #[inline]

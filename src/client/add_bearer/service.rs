@@ -290,12 +290,18 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         ResponseFuture::cold(Box::pin(outgoing.send(inner)))
     }
 
-    fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
+    pub(super) fn fail<F, R>(&mut self, error: Error) -> ResponseFuture<F, R>
     where
         S: Clone,
     {
         self.release();
         ResponseFuture::failed(error)
+    }
+
+    /// Exchanges the inner service, and its reservation, for those of `other`.
+    pub(super) fn exchange(&mut self, other: &mut Self) {
+        mem::swap(&mut self.inner, &mut other.inner);
+        mem::swap(&mut self.reserved, &mut other.reserved);
     }
 
     /// Gives a reservation back: a clone, which holds none, takes the place of the inner service.

@@ -1,4 +1,5 @@
-use crate::{ScopeSet, client::Error};
+use crate::{HealthPart, ScopeSet, client::Error};
+use serde_json::json;
 use std::time::Duration;
 
 /// A snapshot of a [`TokenCache`](crate::client::TokenCache). It holds no secret.
@@ -33,6 +34,18 @@ pub enum TokenState {
     SignInNeeded,
     /// No token, because the cache was shut down.
     ShutDown,
+}
+
+/// Ready while a token may be sent. `state` is the name of the [`TokenState`].
+impl From<TokenStatus> for HealthPart {
+    fn from(status: TokenStatus) -> Self {
+        Self::new(json!({
+            "ready": status.is_usable(),
+            "state": format!("{:?}", status.state),
+            "expires_in": status.expires_in.map(|left| left.as_secs()),
+            "error": status.last_error.map(|error| error.to_string()),
+        }))
+    }
 }
 
 /// How often each thing happened.

@@ -32,6 +32,8 @@ struct State {
     timeouts: u32,
     since: Option<Instant>,
     warned: Option<Instant>,
+    /// Why the last request had no verdict.
+    failure: Option<String>,
 }
 
 impl State {
@@ -79,6 +81,16 @@ impl BackOff {
             let wait = now.saturating_duration_since(since) / 5;
             state.open = now.checked_add(wait.clamp(BACK_OFFS.0, BACK_OFFS.1));
         }
+    }
+
+    /// Notes why a request had no verdict, or that it had one.
+    pub(super) fn note(&self, failure: Option<String>) {
+        self.lock().failure = failure;
+    }
+
+    /// Returns why the last request had no verdict.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
     }
 
     /// Returns `true` if an outage is to be logged: not at each request.

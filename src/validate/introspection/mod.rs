@@ -18,7 +18,7 @@ use super::{
     times::Leeway,
 };
 use crate::{
-    Answer, ClientAuthentication, Clock, ConfigError, Origin, RequestHead, Transport,
+    Answer, ClientAuthentication, Clock, ConfigError, HealthPart, Origin, RequestHead, Transport,
     TransportErrorKind,
     back_channel::{
         client_authentication::Asked,
@@ -36,7 +36,7 @@ use http_body_util::Full;
 use load::Load;
 use rules::Rules;
 use serde_core::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fmt,
     future::Future,
@@ -270,13 +270,14 @@ impl<C: 'static> Introspection<C> {
         let clock = self.settings.transport.clock();
         // Until then a request that waits holds no more than its token.
         let _slot = self.load.enter(clock).await?;
-        let verdict = self.answer(&token).await;
-        if let Err(rejection) = &verdict
-            && rejection.kind() == RejectionKind::Unavailable
-            && self.load.back_off.may_warn(clock.monotonic())
-        {
-            observe::not_introspected(&scrub::description(rejection.description()));
+        let (verdict, back_off) = (self.answer(&token).await, &self.load.back_off);
+        let unavailable = verdict.as_ref().err();
+        let unavailable = unavailable.filter(|why| why.kind() == RejectionKind::Unavailable);
+        let failure = unavailable.map(|why| scrub::description(why.description()));
+        if let Some(failure) = failure.as_ref().filter(|_| back_off.may_warn(clock.monotonic())) {
+            observe::not_introspected(failure);
         }
+        back_off.note(failure);
         verdict
     }
 
@@ -303,6 +304,13 @@ impl<C: 'static> Introspection<C> {
         let claims = (self.claims)(said).map_err(|error| unreadable(&error))?;
         let validated = Validated::new(principal, claims);
         Ok(Arc::new(validated.with_good_until(good_until)))
+    }
+}
+
+/// Always ready: another replica would ask the same authorization server.
+impl<C> From<&Introspection<C>> for HealthPart {
+    fn from(introspection: &Introspection<C>) -> Self {
+        Self::new(json!({ "ready": true, "error": introspection.load.back_off.failure() }))
     }
 }
 

@@ -1,5 +1,6 @@
-use crate::{DiscoveryError, TransportError, back_channel::scrub};
+use crate::{DiscoveryError, HealthPart, TransportError, back_channel::scrub};
 use http::StatusCode;
+use serde_json::json;
 use std::{error::Error, fmt, time::Duration};
 
 /// The state of a [`Jwks`](super::Jwks), for readiness probes and logs.
@@ -67,6 +68,18 @@ impl JwksStatus {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+}
+
+/// Ready while there are keys that may be used.
+impl From<JwksStatus> for HealthPart {
+    fn from(status: JwksStatus) -> Self {
+        Self::new(json!({
+            "ready": status.ready,
+            "stale": status.stale,
+            "age": status.age.map(|age| age.as_secs()),
+            "error": status.last_failure.map(|failure| failure.to_string()),
+        }))
     }
 }
 

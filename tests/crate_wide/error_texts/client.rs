@@ -1,10 +1,12 @@
 //! What is wrong with a client that is being put together.
 
 use super::{assert_said, basic, endpoint, text};
+use bytes::Bytes;
+use http_body_util::Full;
 use std::{sync::Arc, time::Duration};
 use tower_oauth2::{
-    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion, SigningKey,
-    TokenLocation, Transport,
+    AccessToken, Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion,
+    SigningKey, TokenLocation, Transport,
     client::{
         AddBearer, ClientCredentialsRefresh, Grant, Origins, PendingSignIn, RefreshPolicy, SignIn,
         StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse, TokenRevocation,
@@ -12,6 +14,8 @@ use tower_oauth2::{
     },
     testing::InMemoryStore,
 };
+
+type Body = Full<Bytes>;
 
 const RESOURCE: &str =
     "the resource is not an absolute URI without a fragment, such as https://api.example/v1";
@@ -21,6 +25,68 @@ const REDIRECT: &str = "the redirect URI is not an absolute URI without a fragme
                         https://app.example/callback";
 const ONLY_SERVERS: &str =
     "only a server reads tokens there; a client uses Bearer, Header, Query or BasicUserName";
+
+#[test]
+fn what_is_wrong_with_a_transport_is_said() {
+    let roots = |pem: &str| text(Transport::https().with_root_certificates(pem));
+    let other = || {
+        Transport::new(tower::service_fn(async |_: http::Request<Body>| {
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::default()))
+        }))
+    };
+    const OTHER: &str = "this transport has a service of its own, which has to bring its proxy and \
+                         certificates; Transport::https takes them";
+    assert_said([
+        (
+            "no certificate",
+            roots("hunter2"),
+            "the root certificates are unusable: there is no PEM block `BEGIN CERTIFICATE`",
+        ),
+        (
+            "half a block",
+            roots("-----BEGIN CERTIFICATE-----\nhunter2"),
+            "the root certificates are unusable: block 1 is no valid PEM",
+        ),
+        (
+            "a key",
+            roots("-----BEGIN PRIVATE KEY-----\nhunter2=\n-----END PRIVATE KEY-----"),
+            "the root certificates are unusable: block 1 is a PrivateKey, not a Certificate",
+        ),
+        ("files for another service", text(other().with_client_certificate_files("a", "b")), OTHER),
+        ("a proxy for another service", text(other().with_proxy_from_env()), OTHER),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_the_rows_of_several_apis_is_said() {
+    let row = |origin: &str| {
+        AddBearer::from_source(AccessToken::new("hunter2").unwrap(), origin).unwrap()
+    };
+    let any = AddBearer::from_source(
+        AccessToken::new("hunter2").unwrap(),
+        Origins::dangerous_any_https_origin(),
+    );
+    let said = |rows: Vec<AddBearer<AccessToken>>| text(AddBearer::by_origin(rows));
+    let (one, query) = ("https://api.example", row("https://b.example"));
+    assert_said([
+        ("no row", said(vec![]), "there is no row; each has origins and a source"),
+        (
+            "an origin twice",
+            said(vec![row(one), row(one)]),
+            "the origin https://api.example is in two rows",
+        ),
+        (
+            "any origin",
+            said(vec![row(one), any.unwrap()]),
+            "a row for any origin leaves none to the others",
+        ),
+        (
+            "the query",
+            said(vec![row(one), query.with_location(TokenLocation::Query)]),
+            "a token in the query may be copied to another row by a redirect; use a header",
+        ),
+    ]);
+}
 
 #[test]
 fn what_is_wrong_with_an_endpoint_is_said() {

@@ -2,14 +2,15 @@
 
 use std::{fs, path::Path};
 
-/// What nobody can cause, or only by breaking the system.
-const UNREACHABLE: [&str; 6] = [
+/// What nobody can cause, or only by breaking the system or the environment of the process.
+const UNREACHABLE: [&str; 7] = [
     "no key could be generated",
     "the credential does not fit into a header",
     "the header is no JSON",
     "the key cannot sign",
     "the resource has no origin",
     "the system gives no random numbers",
+    "{name} is no proxy address, such as http://proxy.example:3128",
 ];
 
 /// Calls without a text of their own: what is behind them is in the rows all the same.

@@ -440,6 +440,10 @@ async fn a_transport_and_its_errors_show_no_secret_of_the_fetch() {
         assert_clean_error("TransportError", &error);
     }
 
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----");
+    let error = Transport::https().with_root_certificates(key).unwrap_err();
+    assert_clean_error("ConfigError", &error);
+
     let transport = Transport::https();
     assert_clean("Transport", &transport);
     for uri in [

@@ -1,10 +1,11 @@
 //! What gets tokens and keeps them, the sign-in of a user, and what they fail with.
 
 use super::{
-    Body, Failed, SECRET, assert_clean, assert_clean_error, assert_clean_text, call, failure, get,
-    leak, percent_encoded, token, url_with_secret, walk_layer,
+    Body, BoxError, Failed, SECRET, assert_clean, assert_clean_error, assert_clean_text, call,
+    failure, get, leak, percent_encoded, token, url_with_secret, walk_layer,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use form_urlencoded::byte_serialize;
 use http::{
     Request, Response, StatusCode, Uri,
@@ -14,14 +15,14 @@ use http_body_util::BodyExt;
 use std::{convert::Infallible, future, sync::Arc, time::Duration};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
-    Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, ConfigError,
-    RequestHead, Transport,
+    AccessToken, Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
+    ConfigError, Health, HealthPart, RequestHead, Transport,
     client::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
         InsufficientScope, InsufficientUserAuthentication, Known, Never, PendingSignIn,
-        ProtectedResource, RefreshPolicy, ReplayPolicy, SignIn, StorePolicy, StoredToken,
-        TokenCache, TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource,
-        TokenStore, TokenType,
+        ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService, SignIn,
+        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
+        TokenRevocation, TokenSource, TokenStore, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -284,6 +285,26 @@ async fn client_credentials_refresh_shows_no_secret_whatever_it_repeats() {
     walk_layer(name, layer().with_replay(Never)).await;
     walk_layer(name, layer().with_replay(Cloned)).await;
     walk_layer(name, layer().with_replay(Buffered::default())).await;
+    let wrapped = Buffered::default().with_body(boxed);
+    assert_clean("client::BufferedAs", &wrapped);
+    let boxed_layer = layer().with_replay(wrapped);
+    assert_clean(name, &boxed_layer);
+}
+
+fn boxed(body: ReplayBody<Boxed>) -> Boxed {
+    Boxed::new(body)
+}
+
+type Boxed = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
+
+#[tokio::test]
+async fn a_layer_for_several_apis_and_reqwest_below_it_show_no_token() {
+    let row = AddBearer::from_source(AccessToken::new(SECRET).unwrap(), API).unwrap();
+    let layer = AddBearer::by_origin([row]).unwrap();
+    assert_clean("client::ByOrigin", &layer);
+    let reqwest = ReqwestService::build(reqwest::Client::builder()).unwrap();
+    assert_clean("client::ReqwestService", &reqwest);
+    assert_clean("client::ByOriginService", &layer.layer(reqwest));
 }
 
 #[test]
@@ -465,6 +486,11 @@ async fn what_a_cache_knows_of_an_outage_shows_no_secret() {
         assert_clean("client::TokenStatus", &layer.cache().status());
         assert_clean("client::TokenCache", layer.cache());
         assert_clean_failure("status", layer.cache().status().last_error().unwrap(), kind);
+        let part = HealthPart::from(layer.cache().status());
+        assert_clean("HealthPart", &part);
+        let health = Health::new().with_part("token", part);
+        assert_clean("Health", &health);
+        assert_clean_text("Health", &health.to_string());
     }
     let fetch = || future::ready(Err::<TokenResponse, _>(Failed::at(&url_with_secret())));
     let cache = TokenCache::from_fn(fetch, policy, Clock::system());
