@@ -118,6 +118,8 @@ mod back_channel;
 mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
+#[cfg(all(feature = "jwt", feature = "server"))]
+mod proof;
 mod vocabulary;
 
 #[cfg(feature = "client")]

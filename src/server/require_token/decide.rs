@@ -3,22 +3,26 @@
 use super::{
     audit::{TokenDetails, TokenId},
     authenticated::{Anonymous, Authenticated},
-    cache_control::CacheControl,
+    cache_control::{CacheControl, Changes},
+    certificate::sha256_text,
     extract::{self, ExtractedToken, LocationIndex, Position, has_unread_token},
+    possession::{self, Proved, Proving},
     refuse::Refusal,
     settings::{Mode, Settings},
     strip::{self, Strip},
 };
 use crate::{
-    RequestHead,
+    Answer, RequestHead, TokenLocation,
     observe::Outcome,
-    validate::{CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
+    validate::{
+        CacheSupport, Confirmation, Rejection, RejectionKind, ValidateToken, Validated, Verdict,
+    },
 };
 use http::{Request, header::AUTHORIZATION};
 use std::{sync::Arc, time::SystemTime};
 
 /// Admits a request, or refuses it.
-pub(super) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
+pub(super) type Decision<'s> = Result<Changes, Refusal<'s>>;
 
 /// Where a token was presented, without the token.
 pub(super) struct PresentedToken {
@@ -26,12 +30,25 @@ pub(super) struct PresentedToken {
     position: Position,
     /// Only if there is an audit hook.
     id: Option<TokenId>,
+    /// Only of a DPoP token. Boxed, since few are.
+    possession: Option<Box<Possession>>,
+}
+
+/// What a proof has to be about.
+struct Possession {
+    /// The digest of the token.
+    ath: String,
+    /// The key that was proved, and what of it.
+    proved: Option<(Box<str>, Proved)>,
 }
 
 impl PresentedToken {
     pub(super) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
         let ExtractedToken { token, location, position } = extracted;
-        Self { location, position, id: settings.token_id(token.as_bytes()) }
+        let is_dpop = *settings.sources.location(location) == TokenLocation::Dpop;
+        let possession = is_dpop
+            .then(|| Box::new(Possession { ath: sha256_text(token.as_bytes()), proved: None }));
+        Self { location, position, id: settings.token_id(token.as_bytes()), possession }
     }
 
     fn details<'s>(&self, settings: &'s Settings) -> TokenDetails<'s> {
@@ -45,11 +62,12 @@ pub(super) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
 ) -> Decision<'static> {
-    if settings.mode == Mode::Required || has_unread_token(RequestHead::from_request(request)) {
+    let head = RequestHead::from_request(request);
+    if settings.mode == Mode::Required || has_unread_token(head, &settings.sources) {
         return Err(Refusal::missing());
     }
     admit_anonymous(settings, request, None, TokenDetails::default());
-    Ok(CacheControl::Unchanged)
+    Ok(Changes::NONE)
 }
 
 /// Decides about a request by the validator's verdict on its token.
@@ -61,16 +79,49 @@ pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
 ) -> Decision<'s> {
     match verdict {
         Ok(validated) => {
-            let PresentedToken { location, position, id } = presented;
+            let PresentedToken { location, position, id, possession } = presented;
+            let proved = possession.and_then(|possession| possession.proved);
             let cache_control = clean(settings, request, location, position);
             admit(settings, request, location, id, validated);
-            Ok(cache_control)
+            let needs_nonce = proved.is_some_and(|(_, proved)| proved.needs_nonce);
+            Ok(Changes { cache_control, nonces: needs_nonce.then(|| settings.clone()) })
         }
         Err(rejection) if is_ignored(settings, &rejection) => {
             admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
-            Ok(clean(settings, request, presented.location, presented.position))
+            Ok(clean(settings, request, presented.location, presented.position).into())
         }
         Err(rejection) => Err(Refusal { rejection, token: presented.details(settings) }),
+    }
+}
+
+/// Checks that the request of `head` comes from the holder of its token, if that is good.
+pub(super) fn prove<C>(
+    settings: &Settings,
+    head: RequestHead<'_>,
+    presented: &PresentedToken,
+    verdict: &Verdict<C>,
+) -> Answer<Proving> {
+    let Ok(validated) = verdict else { return Answer::Ready(Ok(Proved::default())) };
+    let possession = presented.possession.as_ref();
+    let ath = possession.map(|possession| &*possession.ath);
+    let proved = possession.and_then(|possession| possession.proved.as_ref());
+    let proved = proved.map(|(key, _)| &**key);
+    possession::check(settings, head, (ath, proved), validated.principal())
+}
+
+/// Makes a good verdict a refusal if the proof is not good, and keeps what was proved.
+pub(super) fn proved<C>(
+    presented: &mut PresentedToken,
+    verdict: &mut Verdict<C>,
+    proof: Result<Proved, Rejection>,
+) {
+    match (proof, &verdict, &mut presented.possession) {
+        (Err(rejection), ..) => *verdict = Err(rejection),
+        (Ok(proof), Ok(validated), Some(possession)) if possession.proved.is_none() => {
+            let key = validated.principal().confirmation().and_then(Confirmation::key_thumbprint);
+            possession.proved = key.map(|key| (key.into(), proof));
+        }
+        _ => {}
     }
 }
 
@@ -105,6 +156,9 @@ pub(super) fn admit_known<V: ValidateToken, B>(
     let Some(header) = extract::bearer_header(request, &settings.sources) else { return false };
     let Some(credentials) = extract::bearer_credentials(header) else { return false };
     let Some(validated) = validator.cache_support().recall(credentials) else { return false };
+    if validated.principal().confirmation().is_some() {
+        return false;
+    }
     let token_id = settings.token_id(credentials);
     match settings.strip {
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),

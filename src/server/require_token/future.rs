@@ -1,7 +1,7 @@
 use super::{
-    cache_control::CacheControl,
+    cache_control::Changes,
     decide::{self, PresentedToken},
-    extract::extract,
+    possession::{self, Proving},
     settings::Settings,
 };
 use crate::{
@@ -45,13 +45,17 @@ pin_project_lite::pin_project! {
             // Boxed: only a verdict that takes I/O gets here, and the future stays small.
             pending: Option<Box<PendingRequest<S, V, B>>>,
         },
+        Proving {
+            proof: Proving,
+            pending: Option<Box<PendingRequest<S, V, B>>>,
+        },
         Waiting {
             pending: Option<Box<PendingRequest<S, V, B>>>,
         },
         Answering {
             #[pin]
             response: AnsweredFuture<S::Future, S::Response>,
-            cache_control: CacheControl,
+            changes: Changes,
         },
     }
 }
@@ -98,6 +102,10 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
         }
     }
 
+    pub(super) fn with_verdict(self, verdict: Verdict<V::Claims>) -> Self {
+        Self { verdict, ..self }
+    }
+
     fn poll_verdict(&mut self, verdict: Pin<&mut V::Future>, cx: &mut Context<'_>) -> Poll<()> {
         match verdict.poll(cx) {
             Poll::Ready(verdict) => {
@@ -114,6 +122,21 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
         self.generation = self.validator.cache_support().generation();
         Poll::Ready(())
     }
+
+    fn poll_proof(&mut self, proof: &mut Proving, cx: &mut Context<'_>) -> Poll<()> {
+        let proof = match proof.as_mut().poll(cx) {
+            Poll::Ready(proof) => proof,
+            Poll::Pending => match &mut self.deadline {
+                Some(deadline) => {
+                    ready!(deadline.as_mut().poll(cx).map(|()| Err(Rejection::out_of_time())))
+                }
+                None => return Poll::Pending,
+            },
+        };
+        self.has_waited = true;
+        decide::proved(&mut self.presented, &mut self.verdict, proof);
+        Poll::Ready(())
+    }
 }
 
 fn deadline(settings: &Settings) -> Option<Pin<Box<Sleep>>> {
@@ -127,8 +150,20 @@ where
     V: ValidateToken,
     R: Default,
 {
+    /// Checks the proof of possession, if the token needs one.
+    fn after_verdict(mut self: Box<Self>) -> State<S, V, B> {
+        let head = RequestHead::from_request(&self.request);
+        match decide::prove(&self.settings, head, &self.presented, &self.verdict) {
+            Answer::Ready(proof) => {
+                decide::proved(&mut self.presented, &mut self.verdict, proof);
+                self.after_proof()
+            }
+            Answer::Pending(proof) => State::Proving { proof, pending: Some(self) },
+        }
+    }
+
     /// Waits for a turn if the verdict admits the request, and refuses it at once otherwise.
-    fn after_verdict(self: Box<Self>) -> State<S, V, B> {
+    fn after_proof(self: Box<Self>) -> State<S, V, B> {
         match decide::admits(&self.settings, &self.verdict) {
             true => State::Waiting { pending: Some(self) },
             false => (*self).decided(),
@@ -158,9 +193,12 @@ where
         self.has_waited = false;
         self.verdict = Err(Rejection::out_of_time());
         let head = RequestHead::from_request(&self.request);
-        if let Ok(Some(extracted)) = extract(head, &self.settings.sources) {
+        if let Ok(Some(extracted)) = possession::extract(head, &self.settings) {
             match self.validator.validate(&extracted.token, head) {
-                Answer::Ready(verdict) => self.verdict = verdict,
+                Answer::Ready(verdict) => {
+                    self.verdict = verdict;
+                    return self.after_verdict();
+                }
                 Answer::Pending(verdict) => {
                     self.inner = self.inner.clone();
                     self.deadline = deadline(&self.settings);
@@ -174,7 +212,7 @@ where
     fn decided(self) -> State<S, V, B> {
         let Self { mut inner, mut request, presented, settings, verdict, .. } = self;
         match decide::by_verdict(&settings, &mut request, presented, verdict) {
-            Ok(cache_control) => State::calling(inner.call(request), cache_control),
+            Ok(changes) => State::calling(inner.call(request), changes),
             Err(refusal) => {
                 let head = RequestHead::from_request(&request);
                 State::refused(refusal.into_response(&settings, head))
@@ -192,8 +230,12 @@ where
         Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
-    pub(super) fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
-        Self { state: State::calling(inner, cache_control) }
+    pub(super) fn proving(proof: Proving, pending: PendingRequest<S, V, B>) -> Self {
+        Self { state: State::Proving { proof, pending: Some(Box::new(pending)) } }
+    }
+
+    pub(super) fn calling(inner: S::Future, changes: Changes) -> Self {
+        Self { state: State::calling(inner, changes) }
     }
 
     pub(super) fn refused(response: S::Response) -> Self {
@@ -206,13 +248,13 @@ where
     S: Service<Request<B>>,
     V: ValidateToken,
 {
-    fn calling(inner: S::Future, cache_control: CacheControl) -> Self {
-        Self::Answering { response: AnsweredFuture::calling(inner), cache_control }
+    fn calling(inner: S::Future, changes: Changes) -> Self {
+        Self::Answering { response: AnsweredFuture::calling(inner), changes }
     }
 
     fn refused(response: S::Response) -> Self {
         let response = AnsweredFuture::answered(response);
-        Self::Answering { response, cache_control: CacheControl::Unchanged }
+        Self::Answering { response, changes: Changes::NONE }
     }
 }
 
@@ -234,17 +276,23 @@ where
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     pending.after_verdict()
                 }
+                StateProjection::Proving { proof, pending } => {
+                    let Some(waiting) = pending.as_mut() else { return Poll::Pending };
+                    ready!(waiting.poll_proof(proof, cx));
+                    let Some(pending) = pending.take() else { return Poll::Pending };
+                    pending.after_proof()
+                }
                 StateProjection::Waiting { pending } => {
                     let Some(waiting) = pending.as_mut() else { return Poll::Pending };
                     ready!(waiting.poll_turn(cx))?;
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     pending.after_turn()
                 }
-                StateProjection::Answering { response, cache_control } => {
+                StateProjection::Answering { response, changes } => {
                     // Changed in place: taken out of the answer, the response would be moved twice.
                     let mut answer = response.poll(cx);
                     if let Poll::Ready(Ok(response)) = &mut answer {
-                        cache_control.apply(response.headers_mut());
+                        changes.apply(response.headers_mut());
                     }
                     return answer;
                 }

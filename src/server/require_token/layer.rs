@@ -1,5 +1,6 @@
 use super::{
     audit::{AuditEvent, Auditor},
+    certificate::ClientCertificates,
     challenges::{ChallengeSettings, Resource},
     service::RequireTokenService,
     settings::{Mode, Settings},
@@ -168,6 +169,13 @@ impl<V> RequireToken<V> {
         let offers_basic = settings.sources.reads_basic();
         settings.challenges.change(|challenges| challenges.offers_basic = offers_basic);
         Ok(self)
+    }
+
+    /// Sets where the client certificates of tokens are found that are bound to one
+    /// ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)). Defaults to a
+    /// [`ClientCertificate`](crate::server::ClientCertificate) in the extensions.
+    pub fn with_client_certificates(self, certificates: ClientCertificates) -> Self {
+        self.change(|settings| settings.certificates = certificates)
     }
 
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT; of other requests,
@@ -357,7 +365,7 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.recorder.auditor = Some(Auditor::new(hook)))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }

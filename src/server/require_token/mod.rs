@@ -8,12 +8,19 @@ mod audit;
 mod authenticated;
 mod buffer_form;
 mod cache_control;
+mod certificate;
 mod challenges;
 mod decide;
+#[cfg(feature = "jwt")]
+mod dpop;
+#[cfg(not(feature = "jwt"))]
+#[path = "dpop/absent.rs"]
+mod dpop;
 pub(super) mod extract;
 mod future;
 pub(super) mod grpc;
 mod layer;
+mod possession;
 pub(super) mod refuse;
 mod service;
 mod settings;
@@ -23,6 +30,9 @@ mod strip;
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};
 pub use buffer_form::{BufferForm, BufferFormBody, BufferFormFuture, BufferFormService};
+pub use certificate::{ClientCertificate, ClientCertificates};
+#[cfg(feature = "jwt")]
+pub use dpop::Dpop;
 pub use future::ResponseFuture;
 pub use layer::RequireToken;
 pub use service::RequireTokenService;

@@ -2,7 +2,9 @@
 
 use super::{
     audit::{Recorder, TokenId},
+    certificate::ClientCertificates,
     challenges::Challenges,
+    dpop::Dpop,
     extract::Sources,
     strip::Strip,
 };
@@ -24,6 +26,8 @@ pub(super) enum Mode {
 pub(super) struct Settings {
     pub(super) challenges: Challenges,
     pub(super) sources: Sources,
+    pub(super) dpop: Option<Dpop>,
+    pub(super) certificates: ClientCertificates,
     pub(super) mode: Mode,
     pub(super) strip: Strip,
     pub(super) preflights_pass: bool,
@@ -39,6 +43,8 @@ impl Settings {
         Ok(Self {
             challenges: Challenges::new(realm)?,
             sources: Sources::new([TokenLocation::Bearer])?,
+            dpop: None,
+            certificates: ClientCertificates::default(),
             mode: Mode::Required,
             strip: Strip::Exposed,
             preflights_pass: false,

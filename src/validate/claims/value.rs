@@ -1,7 +1,10 @@
 //! The value of a claim, of whatever type.
 
-use super::shown::{listed, shown};
-use crate::vocabulary::members::{Nothing, Object, Texts};
+use super::{
+    bound::Bound,
+    shown::{listed, shown},
+};
+use crate::vocabulary::members::{Object, Texts};
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -12,6 +15,8 @@ pub(super) enum Value<'a> {
     Signed(i64),
     Float(f64),
     Texts(Vec<Cow<'a, str>>),
+    /// Boxed: few claims are objects.
+    Object(Box<Bound<'a>>),
     /// Anything else, in words.
     Other(&'static str),
 }
@@ -68,6 +73,7 @@ impl<'a> Value<'a> {
             Self::Unsigned(_) | Self::Signed(_) => self.digits().unwrap_or_default(),
             Self::Float(number) => number.to_string(),
             Self::Texts(texts) => format!("the list [{}]", listed(texts.iter().map(AsRef::as_ref))),
+            Self::Object(_) => "an object".to_owned(),
             Self::Other(other) => (*other).to_owned(),
         }
     }
@@ -135,7 +141,8 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
-        Object(&mut Nothing).visit_map(object)?;
-        Ok(Value::Other("an object"))
+        let mut bound = Box::default();
+        Object(&mut *bound).visit_map(object)?;
+        Ok(Value::Object(bound))
     }
 }
