@@ -36,7 +36,7 @@ struct Shard {
     /// By the slot of their ends. Cut to half, an id of SHA-256 still has no second preimage.
     slots: BTreeMap<u64, HashSet<[u8; 16]>>,
     len: usize,
-    /// The slots before this one are forgotten.
+    /// Some of the slots before this one are forgotten.
     floor: u64,
 }
 
@@ -69,9 +69,9 @@ impl Shard {
         capacity: usize,
     ) -> Result<FirstUse, &'static str> {
         while let Some(ended) = self.slots.first_entry().filter(|slot| *slot.key() < now / SLOT) {
+            self.floor = ended.key() + 1;
             self.len -= ended.remove().len();
         }
-        self.floor = self.floor.max(now / SLOT);
         let slot = until / SLOT;
         if slot < self.floor {
             return Err("the clock went back, so that the proof may have been forgotten");

@@ -32,6 +32,8 @@ pub(super) struct PresentedToken {
     id: Option<TokenId>,
     /// Only of a DPoP token. Boxed, since few are.
     possession: Option<Box<Possession>>,
+    /// The token is good, and the request does not come from its holder.
+    is_unproved: bool,
 }
 
 /// What a proof has to be about.
@@ -48,7 +50,8 @@ impl PresentedToken {
         let is_dpop = *settings.sources.location(location) == TokenLocation::Dpop;
         let possession = is_dpop
             .then(|| Box::new(Possession { ath: sha256_text(token.as_bytes()), proved: None }));
-        Self { location, position, id: settings.token_id(token.as_bytes()), possession }
+        let id = settings.token_id(token.as_bytes());
+        Self { location, position, id, possession, is_unproved: false }
     }
 
     fn details<'s>(&self, settings: &'s Settings) -> TokenDetails<'s> {
@@ -79,14 +82,14 @@ pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
 ) -> Decision<'s> {
     match verdict {
         Ok(validated) => {
-            let PresentedToken { location, position, id, possession } = presented;
+            let PresentedToken { location, position, id, possession, .. } = presented;
             let proved = possession.and_then(|possession| possession.proved);
             let cache_control = clean(settings, request, location, position);
             admit(settings, request, location, id, validated);
             let needs_nonce = proved.is_some_and(|(_, proved)| proved.needs_nonce);
             Ok(Changes { cache_control, nonces: needs_nonce.then(|| settings.clone()) })
         }
-        Err(rejection) if is_ignored(settings, &rejection) => {
+        Err(rejection) if is_ignored(settings, &presented, &rejection) => {
             admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
             Ok(clean(settings, request, presented.location, presented.position).into())
         }
@@ -116,7 +119,10 @@ pub(super) fn proved<C>(
     proof: Result<Proved, Rejection>,
 ) {
     match (proof, &verdict, &mut presented.possession) {
-        (Err(rejection), ..) => *verdict = Err(rejection),
+        (Err(rejection), ..) => {
+            presented.is_unproved = true;
+            *verdict = Err(rejection);
+        }
         (Ok(proof), Ok(validated), Some(possession)) if possession.proved.is_none() => {
             let key = validated.principal().confirmation().and_then(Confirmation::key_thumbprint);
             possession.proved = key.map(|key| (key.into(), proof));
@@ -126,8 +132,12 @@ pub(super) fn proved<C>(
 }
 
 /// Returns `true` if a request with this verdict goes on to the inner service.
-pub(super) fn admits<C>(settings: &Settings, verdict: &Verdict<C>) -> bool {
-    verdict.as_ref().map_or_else(|rejection| is_ignored(settings, rejection), |_| true)
+pub(super) fn admits<C>(
+    settings: &Settings,
+    presented: &PresentedToken,
+    verdict: &Verdict<C>,
+) -> bool {
+    verdict.as_ref().map_or_else(|rejection| is_ignored(settings, presented, rejection), |_| true)
 }
 
 /// Makes a good verdict a refusal if the token has ended since. Returns `false` if the token has to
@@ -223,8 +233,9 @@ fn admit_anonymous<B>(
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 
-/// Returns `true` if the token was judged, is not good, and counts as none.
-fn is_ignored(settings: &Settings, rejection: &Rejection) -> bool {
+/// Returns `true` if the token was judged, is not good, and counts as none. A good token of somebody
+/// else never does.
+fn is_ignored(settings: &Settings, presented: &PresentedToken, rejection: &Rejection) -> bool {
     let is_bad = matches!(
         rejection.kind(),
         RejectionKind::NotMine
@@ -232,5 +243,5 @@ fn is_ignored(settings: &Settings, rejection: &Rejection) -> bool {
             | RejectionKind::Expired
             | RejectionKind::Revoked
     );
-    is_bad && settings.mode == Mode::Lenient
+    is_bad && !presented.is_unproved && settings.mode == Mode::Lenient
 }

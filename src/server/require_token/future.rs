@@ -103,7 +103,8 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
     }
 
     pub(super) fn with_verdict(self, verdict: Verdict<V::Claims>) -> Self {
-        Self { verdict, ..self }
+        let generation = self.validator.cache_support().generation();
+        Self { verdict, generation, ..self }
     }
 
     fn poll_verdict(&mut self, verdict: Pin<&mut V::Future>, cx: &mut Context<'_>) -> Poll<()> {
@@ -158,13 +159,17 @@ where
                 decide::proved(&mut self.presented, &mut self.verdict, proof);
                 self.after_proof()
             }
-            Answer::Pending(proof) => State::Proving { proof, pending: Some(self) },
+            Answer::Pending(proof) => {
+                // It may hold the reservation of the turn before.
+                self.inner = self.inner.clone();
+                State::Proving { proof, pending: Some(self) }
+            }
         }
     }
 
     /// Waits for a turn if the verdict admits the request, and refuses it at once otherwise.
     fn after_proof(self: Box<Self>) -> State<S, V, B> {
-        match decide::admits(&self.settings, &self.verdict) {
+        match decide::admits(&self.settings, &self.presented, &self.verdict) {
             true => State::Waiting { pending: Some(self) },
             false => (*self).decided(),
         }

@@ -267,7 +267,12 @@ impl<V> RequireToken<V> {
     /// Sets the clock of the timeout, of policies, and of
     /// [`Authenticated::ended`](crate::server::Authenticated::ended). Defaults to the system's.
     pub fn with_clock(self, clock: Clock) -> Self {
-        self.change(|settings| settings.clock = clock)
+        self.change(|settings| {
+            if let Some(dpop) = &mut settings.dpop {
+                dpop.set_clock(&clock);
+            }
+            settings.clock = clock;
+        })
     }
 }
 

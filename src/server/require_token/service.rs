@@ -71,6 +71,7 @@ where
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
+        settings.certificates.prepare(&mut request);
         if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight::new(settings.clone()));
             strip::strip_unread(&mut request, &settings.sources, settings.strip);
@@ -80,7 +81,6 @@ where
             return ResponseFuture::calling(self.inner.call(request), Changes::NONE);
         }
         strip::strip_unread(&mut request, &settings.sources, settings.strip);
-        settings.certificates.prepare(&mut request);
         let head = RequestHead::from_request(&request);
         let decision = match possession::extract(head, settings) {
             Err(error) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! Without the feature `jwt` there are no proofs.
 
 use super::possession::Proving;
-use crate::{Answer, RequestHead, validate::Rejection};
+use crate::{Answer, Clock, RequestHead, validate::Rejection};
 use http::HeaderMap;
 use std::time::SystemTime;
 
@@ -11,6 +11,10 @@ pub(super) enum Dpop {}
 
 impl Dpop {
     pub(super) fn add_nonce(&self, _: &mut HeaderMap, _: SystemTime) {
+        match *self {}
+    }
+
+    pub(super) fn set_clock(&mut self, _: &Clock) {
         match *self {}
     }
 

@@ -52,7 +52,7 @@ const MAX_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// };
 ///
 /// let layer = RequireToken::new("api", StaticTokens::new())?
-///     .with_dpop(Dpop::new("https://api.example/v1")?)?;
+///     .with_dpop(Dpop::new("https://api.example/v1")?);
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 ///
@@ -79,8 +79,8 @@ enum PublicUrl {
 
 #[derive(Clone)]
 enum Replay {
-    /// By the clock of the layer, which is set last.
-    Default,
+    /// By the clock of the layer.
+    Default(SeenProofs),
     Remembered(Arc<dyn ProofReplay>),
     Allowed,
 }
@@ -116,7 +116,7 @@ impl Dpop {
             age: Duration::from_secs(60),
             ahead: Duration::from_secs(30),
             nonces: None,
-            replay: Replay::Default,
+            replay: Replay::Default(SeenProofs::new(PROOFS)),
         }
     }
 
@@ -185,13 +185,11 @@ impl Dpop {
         self
     }
 
-    /// Returns the settings with a memory by `clock`, unless they have one.
-    pub(super) fn with_clock(mut self, clock: &Clock) -> Self {
-        if matches!(self.replay, Replay::Default) {
-            let seen = SeenProofs::new_with_clock(PROOFS, clock.clone());
-            self.replay = Replay::Remembered(Arc::new(seen));
+    /// Makes the memory anew by `clock`, unless the user has set one.
+    pub(super) fn set_clock(&mut self, clock: &Clock) {
+        if let Replay::Default(seen) = &mut self.replay {
+            *seen = SeenProofs::new_with_clock(PROOFS, clock.clone());
         }
-        self
     }
 
     /// Adds the nonce for the next proof, if proofs have one.
@@ -239,7 +237,11 @@ impl Dpop {
             Err(rejection) => return Answer::Ready(Err(rejection)),
         };
         let proved = Proved { needs_nonce: checked.needs_nonce };
-        let Replay::Remembered(replay) = &self.replay else { return Answer::Ready(Ok(proved)) };
+        let replay: &dyn ProofReplay = match &self.replay {
+            Replay::Default(seen) => seen,
+            Replay::Remembered(replay) => &**replay,
+            Replay::Allowed => return Answer::Ready(Ok(proved)),
+        };
         let decide = move |first_use| match first_use {
             Ok(FirstUse::First) => Ok(proved),
             Ok(FirstUse::Replayed) => Err(Rejection::invalid_proof("the proof was used before")),
@@ -304,14 +306,14 @@ impl<V> RequireToken<V> {
     /// Defaults to refusing tokens that are bound to a key.
     ///
     /// A token that is bound to a key is never taken without its proof, and one that is not bound never
-    /// with one. Its refusals offer DPoP with the algorithms of proofs. Set the
-    /// [clock](Self::with_clock) first.
-    pub fn with_dpop(self, dpop: Dpop) -> Self {
+    /// with one. Its refusals offer DPoP with the algorithms of proofs.
+    pub fn with_dpop(self, mut dpop: Dpop) -> Self {
         self.change(|settings| {
             let (alone, names) = (dpop.is_required, dpop.names.clone());
             let reading = if alone { DpopReading::Alone } else { DpopReading::Beside };
             settings.sources.set_dpop(reading);
-            settings.dpop = Some(dpop.with_clock(&settings.clock));
+            dpop.set_clock(&settings.clock);
+            settings.dpop = Some(dpop);
             settings.challenges.change(|challenges| {
                 challenges.dpop = Some(names);
                 challenges.offers_bearer = !alone;
