@@ -24,7 +24,9 @@ use tower_oauth2::{
 };
 use tower_oauth2_fuzz::{
     Json,
-    claims::{ISSUER, encoded, is_access_token, is_complete, is_for, is_of_another_kind},
+    claims::{
+        ISSUER, encoded, is_access_token, is_complete, is_confirmation, is_for, is_of_another_kind,
+    },
     clock,
 };
 
@@ -233,6 +235,7 @@ fn is_plain(header: &Json, claims: &Json) -> bool {
 
 fn check_principal(principal: &Principal, claims: &Json, is_lenient: bool) {
     assert_eq!(principal.issuer(), claims.text("iss"));
+    assert!(is_confirmation(principal.confirmation(), claims));
     assert_eq!(principal.subject(), claims.filled("sub"));
     assert_eq!(principal.token_id(), claims.filled("jti"));
     let client = claims.filled("client_id").or(claims.filled("azp").filter(|_| is_lenient));

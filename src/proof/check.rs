@@ -2,7 +2,7 @@
 //!
 //! [RFC 9449 §4.3]: https://www.rfc-editor.org/rfc/rfc9449#section-4.3
 
-use super::{DpopNonces, ProofId, Target, nonces::NonceAge};
+use super::{DpopNonces, ProofId, Target};
 use crate::{
     Algorithm,
     jose::{Compact, EmbeddedKey, base64url},
@@ -148,13 +148,10 @@ impl<'a> ProofClaims<'a> {
         let iat = iat.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
         let iat = iat.ok_or(Fault::Invalid("the proof has no date (iat)"))?;
         match expected.freshness {
-            Freshness::Nonces(nonces) => match nonces.judge(self.nonce.as_deref(), now) {
-                NonceAge::Unknown => Err(Fault::Nonce),
-                age => {
-                    let until = DpopNonces::good_until(now).ok_or(Fault::Nonce)?;
-                    Ok((until, age == NonceAge::Older))
-                }
-            },
+            Freshness::Nonces(nonces) => {
+                let nonce = nonces.judge(self.nonce.as_deref(), now).ok_or(Fault::Nonce)?;
+                Ok((nonce.until, !nonce.is_newest))
+            }
             Freshness::Window { age, ahead } => {
                 let until = iat.checked_add(age).filter(|until| now < *until);
                 let until = until.ok_or(Fault::Invalid("the proof is too old (iat)"))?;

@@ -37,14 +37,13 @@ struct Made {
     others: [HeaderValue; 3],
 }
 
-/// What the nonce of a proof is.
+/// The nonce of a proof, if it is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NonceAge {
-    Newest,
-    /// It is good, and its client should take the newest from now on.
-    Older,
-    /// It is absent, too old, or of somebody else.
-    Unknown,
+pub(crate) struct GoodNonce {
+    /// The same whenever it is judged.
+    pub(crate) until: SystemTime,
+    /// If not, its client should take the newest from now on.
+    pub(crate) is_newest: bool,
 }
 
 impl DpopNonces {
@@ -80,23 +79,17 @@ impl DpopNonces {
         self.made(now).newest.clone()
     }
 
-    /// Judges the nonce of a proof.
-    pub(crate) fn judge(&self, nonce: Option<&str>, now: SystemTime) -> NonceAge {
-        let Some(nonce) = nonce else { return NonceAge::Unknown };
-        let made = self.made(now);
+    /// Judges the nonce of a proof. Returns `None` if it is absent, too old, or of somebody else.
+    pub(crate) fn judge(&self, nonce: Option<&str>, now: SystemTime) -> Option<GoodNonce> {
+        let (nonce, made) = (nonce?, self.made(now));
         let is = |good: &HeaderValue| bool::from(good.as_bytes().ct_eq(nonce.as_bytes()));
-        if is(&made.newest) {
-            NonceAge::Newest
-        } else if made.others.iter().any(is) {
-            NonceAge::Older
-        } else {
-            NonceAge::Unknown
-        }
-    }
-
-    /// Returns the instant at which no nonce that is good now is good any more.
-    pub(crate) fn good_until(now: SystemTime) -> Option<SystemTime> {
-        now.checked_add(Duration::from_secs((GOOD_SLOTS + 1) * SLOT))
+        let is_newest = is(&made.newest);
+        let slot = match is_newest {
+            true => made.slot,
+            false => made.others.iter().zip(others(made.slot)).find(|(other, _)| is(other))?.1,
+        };
+        let end = Duration::from_secs((slot + GOOD_SLOTS) * SLOT);
+        Some(GoodNonce { until: SystemTime::UNIX_EPOCH.checked_add(end)?, is_newest })
     }
 
     fn made(&self, now: SystemTime) -> Arc<Made> {
@@ -111,11 +104,16 @@ impl DpopNonces {
             // Letters, digits, `-` and `_`.
             HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
         };
-        let others = [slot + 1, slot.saturating_sub(1), slot.saturating_sub(2)].map(nonce);
+        let others = others(slot).map(nonce);
         let made = Arc::new(Made { slot, newest: nonce(slot), others });
         self.shared.made.store(Some(made.clone()));
         made
     }
+}
+
+/// The slots whose nonces are good in `slot`, besides its own.
+fn others(slot: u64) -> [u64; 3] {
+    [slot + 1, slot.saturating_sub(1), slot.saturating_sub(2)]
 }
 
 impl fmt::Debug for DpopNonces {
@@ -138,22 +136,18 @@ mod tests {
         let [one, other] = [(); 2].map(|()| DpopNonces::from_secret(&secret).unwrap());
         let nonce = one.newest(at(6000));
         let judged = |seconds| other.judge(nonce.to_str().ok(), at(seconds));
-        assert_eq!(judged(6059), NonceAge::Newest);
-        // A replica whose clock is behind.
-        assert_eq!(judged(5990), NonceAge::Older);
-        for seconds in [6060, 6179] {
-            assert_eq!(judged(seconds), NonceAge::Older, "{seconds}");
+        let good = |is_newest| Some(GoodNonce { until: at(6180), is_newest });
+        assert_eq!(judged(6059), good(true));
+        // The first is for a replica whose clock is behind.
+        for seconds in [5940, 6060, 6179] {
+            assert_eq!(judged(seconds), good(false), "{seconds}");
         }
         for seconds in [6180, 5939, 0] {
-            assert_eq!(judged(seconds), NonceAge::Unknown, "{seconds}");
+            assert_eq!(judged(seconds), None, "{seconds}");
         }
-        assert!(DpopNonces::good_until(at(5990)).unwrap() >= at(6180));
-        assert_eq!(
-            DpopNonces::random().unwrap().judge(nonce.to_str().ok(), at(6000)),
-            NonceAge::Unknown
-        );
-        assert_eq!(one.judge(None, at(6000)), NonceAge::Unknown);
-        assert_eq!(one.judge(Some(""), at(6000)), NonceAge::Unknown);
+        assert_eq!(DpopNonces::random().unwrap().judge(nonce.to_str().ok(), at(6000)), None);
+        assert_eq!(one.judge(None, at(6000)), None);
+        assert_eq!(one.judge(Some(""), at(6000)), None);
     }
 
     #[test]

@@ -116,3 +116,72 @@ impl fmt::Debug for SeenProofs {
         f.debug_struct("SeenProofs").field("capacity", &capacity).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ManualClock;
+    use proptest::prelude::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn first_use(seen: &SeenProofs, name: u8, until: SystemTime) -> Option<FirstUse> {
+        let proof = ProofId::new("thumbprint", &name.to_string());
+        match seen.first_use(proof, until) {
+            Answer::Ready(answer) => answer.ok(),
+            Answer::Pending(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_for_a_while_costs_no_more_than_the_time_of_a_proof() {
+        let clock = ManualClock::from_wall(at(10_000));
+        let seen = SeenProofs::new_with_clock(1600, clock.clock());
+        for name in 0..200 {
+            assert_eq!(first_use(&seen, name, at(10_060)), Some(FirstUse::First));
+        }
+        clock.set_wall(at(1_000_000));
+        for name in 0..200 {
+            assert_eq!(first_use(&seen, name, at(1_000_060)), Some(FirstUse::First));
+        }
+        clock.set_wall(at(10_001));
+        for name in 0..200 {
+            // It may have been forgotten.
+            assert_eq!(first_use(&seen, name, at(10_060)), None);
+            assert_eq!(first_use(&seen, name, at(10_080)), Some(FirstUse::First));
+        }
+    }
+
+    proptest! {
+        /// A proof passes as new at most once until it ends, whatever the clock does.
+        #[test]
+        fn no_proof_is_new_twice(
+            steps in prop::collection::vec((0..40u8, 0..4u64, prop::option::of(0..2000u64)), 1..300),
+            capacity in 0..200usize,
+        ) {
+            let clock = ManualClock::from_wall(at(1000));
+            let seen = SeenProofs::new_with_clock(capacity, clock.clock());
+            // By name and end, which are the same each time.
+            let mut used = HashSet::new();
+            for (name, lifetime, jump) in steps {
+                if let Some(jump) = jump {
+                    clock.set_wall(at(jump));
+                }
+                let until = at(u64::from(name) * 50 + lifetime * 16);
+                // It is not asked about what is too old.
+                if until <= clock.clock().wall() {
+                    continue;
+                }
+                match first_use(&seen, name, until) {
+                    Some(FirstUse::First) => prop_assert!(used.insert((name, until))),
+                    Some(FirstUse::Replayed) => prop_assert!(used.contains(&(name, until))),
+                    None => {}
+                }
+                let kept = seen.shared.shards.iter().map(|shard| shard.lock().unwrap().len);
+                prop_assert!(kept.sum::<usize>() <= capacity.div_ceil(SHARDS) * SHARDS);
+            }
+        }
+    }
+}

@@ -61,7 +61,9 @@ impl Target {
         }
         let prefix = self.base.get(self.path_at..).unwrap_or_default();
         let path = if prefix.is_empty() && path.is_empty() { "/" } else { path };
-        octets(prefix).chain(octets(path)).eq(octets(uri.path()))
+        let is_named = |path| octets(prefix).chain(octets(path)).eq(octets(uri.path()));
+        // A router calls the root of what it nests `/`, whether or not its client wrote the slash.
+        is_named(path) || (path == "/" && !prefix.is_empty() && is_named(""))
     }
 }
 
@@ -110,6 +112,8 @@ mod tests {
             ("https://api.example", "/", "https://api.example"),
             ("https://api.example/v1", "/r", "https://api.example/v1/r"),
             ("https://api.example/v1/", "/r", "https://api.example/v1/r"),
+            ("https://api.example/v1", "/", "https://api.example/v1"),
+            ("https://api.example/v1", "/", "https://api.example/v1/"),
             ("https://api.example", "/~a%2fb", "https://api.example/%7Ea%2Fb"),
             ("https://[::1]:8080", "/r", "https://[::1]:8080/r"),
         ] {

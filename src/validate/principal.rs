@@ -64,6 +64,13 @@ impl Confirmation {
         Self { key: None, certificate: Some(thumbprint.into()) }
     }
 
+    /// Asks for the certificate of this thumbprint too.
+    #[must_use]
+    pub fn with_certificate(mut self, thumbprint: impl Into<Box<str>>) -> Self {
+        self.certificate = Some(thumbprint.into());
+        self
+    }
+
     /// Returns the thumbprint of the key that signs DPoP proofs.
     #[must_use]
     pub fn key_thumbprint(&self) -> Option<&str> {

@@ -1,5 +1,8 @@
 use super::settings::Settings;
-use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL},
+};
 use std::sync::Arc;
 
 /// What the layer does to `Cache-Control` of the inner service's response.
@@ -28,6 +31,10 @@ impl Changes {
             && let Some(dpop) = &settings.dpop
         {
             dpop.add_nonce(headers, settings.clock.wall());
+            if settings.challenges.settings().exposed {
+                let nonce = HeaderValue::from_static("DPoP-Nonce");
+                headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, nonce);
+            }
         }
     }
 }

@@ -32,10 +32,23 @@ use tower_layer::Layer;
 /// | no token, or a scheme that is not read | 401, challenge without `error` |
 /// | malformed, repeated, in two locations, beside `Authorization: DPoP` | 400 `invalid_request` |
 /// | unknown, expired, revoked, longer than 16 KiB | 401 `invalid_token` |
+/// | DPoP without a proof, a proof beside another token | 400 `invalid_request` |
+/// | bound to a key, and the proof is bad or was used before | 401 `invalid_dpop_proof` |
+/// | bound to a key, and the proof lacks the nonce | 401 `use_dpop_nonce`, `DPoP-Nonce` |
+/// | bound to a key or a certificate of somebody else, or without any proof | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot judge the token | 503, `Retry-After` |
 /// | the validator fails | 500 |
 /// | any of these, to a call of [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+///
+/// # Bound tokens
+///
+/// A token that is bound to a key (DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) or to a
+/// client certificate ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)) is worth nothing to a thief.
+/// The layer compares what the validator says a token is bound to
+/// ([`Principal::confirmation`](crate::validate::Principal::confirmation)) with every request, whether
+/// or not the verdict was cached. Without [`with_dpop`](Self::with_dpop), tokens that are bound to a key
+/// are refused. No mode takes a good token of somebody else for none.
 ///
 /// # Reservations
 ///
@@ -173,9 +186,13 @@ impl<V> RequireToken<V> {
 
     /// Sets where the client certificates of tokens are found that are bound to one
     /// ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)). Defaults to a
-    /// [`ClientCertificate`](crate::server::ClientCertificate) in the extensions.
+    /// [`ClientCertificate`](crate::server::ClientCertificate) in the extensions, which the
+    /// [metadata](Self::resource_metadata) tell clients of only if it is set here.
     pub fn with_client_certificates(self, certificates: ClientCertificates) -> Self {
-        self.change(|settings| settings.certificates = certificates)
+        self.change(|settings| {
+            settings.certificates = certificates;
+            settings.has_certificates = true;
+        })
     }
 
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT; of other requests,
@@ -291,7 +308,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Returns the metadata of this protected resource, as configured so far: where tokens are read,
-    /// and the scopes of [`with_scope_hint`](Self::with_scope_hint).
+    /// what they are bound to, and the scopes of [`with_scope_hint`](Self::with_scope_hint).
     ///
     /// # Errors
     ///
@@ -301,7 +318,11 @@ impl<V> RequireToken<V> {
         let challenges = self.settings.challenges.settings();
         let resource = challenges.resource.as_ref().ok_or_else(missing)?;
         let locations = self.settings.sources.locations();
-        let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
+        let metadata = ResourceMetadata::new(&resource.identifier, locations)?.with_binding(
+            challenges.dpop.as_deref(),
+            !challenges.offers_bearer,
+            self.settings.has_certificates,
+        );
         Ok(metadata.with_scopes(&challenges.scope_hint))
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Settings {
     pub(super) sources: Sources,
     pub(super) dpop: Option<Dpop>,
     pub(super) certificates: ClientCertificates,
+    /// They were set, rather than left to the default.
+    pub(super) has_certificates: bool,
     pub(super) mode: Mode,
     pub(super) strip: Strip,
     pub(super) preflights_pass: bool,
@@ -45,6 +47,7 @@ impl Settings {
             sources: Sources::new([TokenLocation::Bearer])?,
             dpop: None,
             certificates: ClientCertificates::default(),
+            has_certificates: false,
             mode: Mode::Required,
             strip: Strip::Exposed,
             preflights_pass: false,

@@ -76,6 +76,10 @@ impl Sources {
         self.locations.retain(|location| *location != TokenLocation::Dpop);
         match dpop {
             DpopReading::Off => return,
+            // They were read alone before.
+            DpopReading::Beside if self.locations.is_empty() => {
+                self.locations.push(TokenLocation::Bearer);
+            }
             DpopReading::Beside => {}
             DpopReading::Alone => self.locations.clear(),
         }
