@@ -150,7 +150,7 @@ impl RejectionKind {
 }
 
 impl Rejection {
-    const fn of(kind: RejectionKind, description: &'static str) -> Self {
+    pub(crate) const fn of(kind: RejectionKind, description: &'static str) -> Self {
         Self {
             kind,
             description: Cow::Borrowed(description),
@@ -213,17 +213,6 @@ impl Rejection {
 
     pub(crate) const fn malformed(description: &'static str) -> Self {
         Self::of(RejectionKind::Malformed, description)
-    }
-
-    /// The proof of possession is not good.
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "proofs are signed"))]
-    pub(crate) const fn invalid_proof(description: &'static str) -> Self {
-        Self::of(RejectionKind::InvalidProof, description)
-    }
-
-    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "proofs are signed"))]
-    pub(crate) const fn nonce_needed() -> Self {
-        Self::of(RejectionKind::NonceNeeded, "the proof needs a nonce of this server")
     }
 
     pub(crate) const fn cross_site() -> Self {

@@ -12,6 +12,8 @@ use http::{
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, WWW_AUTHENTICATE},
 };
 
+pub(super) const NONCE_NEEDED: &str = "the proof needs a nonce of this server";
+
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]
 pub(super) struct ChallengeSettings {
@@ -181,7 +183,7 @@ impl Challenges {
             Rejection::expired(),
             Rejection::revoked(),
             Rejection::unverified(""),
-            Rejection::nonce_needed(),
+            Rejection::of(RejectionKind::NonceNeeded, NONCE_NEEDED),
         ];
         let schemes = [Scheme::Bearer, Scheme::Dpop];
         let built = schemes

@@ -1,7 +1,8 @@
 use super::{
     cache_control::Changes,
     decide::{self, PresentedToken},
-    possession::{self, Proving},
+    possession,
+    proved::Proving,
     settings::Settings,
 };
 use crate::{

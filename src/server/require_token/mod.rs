@@ -21,11 +21,14 @@ mod future;
 pub(super) mod grpc;
 mod layer;
 mod possession;
+mod proved;
 pub(super) mod refuse;
 mod service;
 mod settings;
 pub(super) mod standing;
 mod strip;
+#[cfg(feature = "jwt")]
+mod with_dpop;
 
 pub use audit::{AuditEvent, TokenId};
 pub use authenticated::{Anonymous, Authenticated, TokenEnd};

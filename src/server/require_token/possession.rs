@@ -2,23 +2,13 @@
 
 use super::{
     extract::{self, ExtractError, ExtractedToken},
+    proved::{Proved, Proving},
     settings::Settings,
 };
 use crate::{
     Answer, RequestHead, TokenLocation,
     validate::{Confirmation, Principal, Rejection},
 };
-use std::{future::Future, pin::Pin};
-
-/// A request that comes from the holder of its token.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Proved {
-    /// There is a newer nonce than that of the proof.
-    pub(super) needs_nonce: bool,
-}
-
-/// The pending check of a proof.
-pub(super) type Proving = Pin<Box<dyn Future<Output = Result<Proved, Rejection>> + Send>>;
 
 /// Extracts the token of the request. There must be one proof beside a DPoP token, and none beside
 /// another.

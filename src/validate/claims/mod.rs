@@ -7,7 +7,6 @@
 //! 2. A claim of another type than it has to be refuses the token; `acr` and `auth_time` are dropped.
 //! 3. Claims that nothing reads may be anything.
 
-mod bound;
 mod holder;
 #[cfg(feature = "jwt")]
 mod payload;

@@ -99,7 +99,7 @@ async fn a_token_that_is_judged_again_keeps_its_proof_and_asks_the_memory_once()
     assert_pending!(call.poll());
     judge.new_generation();
     // The proof is too old by now, and was good when it was checked.
-    fixture.clock.advance(seconds(9));
+    fixture.clock.advance(seconds(61));
     drop(turn);
     assert_pending!(call.poll());
     assert_eq!(judge.asked(), 2);

@@ -1,6 +1,6 @@
 //! Without the feature `jwt` there are no proofs.
 
-use super::possession::Proving;
+use super::proved::Proving;
 use crate::{Answer, Clock, RequestHead, validate::Rejection};
 use http::HeaderMap;
 use std::time::SystemTime;

@@ -2,9 +2,8 @@
 //! ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
 
 use super::{
-    RequireToken,
-    extract::DpopReading,
-    possession::{Proved, Proving},
+    challenges::NONCE_NEEDED,
+    proved::{Proved, Proving},
 };
 use crate::{
     Algorithm, Answer, Clock, ConfigError, RequestHead,
@@ -12,7 +11,7 @@ use crate::{
         Checked, DpopNonces, Expected, Fault, FirstUse, Freshness, ProofReplay, SeenProofs, Target,
         check,
     },
-    validate::Rejection,
+    validate::{Rejection, RejectionKind},
     vocabulary::location::{DPOP, DPOP_NONCE},
 };
 use http::{HeaderMap, Uri};
@@ -61,10 +60,10 @@ const MAX_WINDOW: Duration = Duration::from_secs(60 * 60);
 #[must_use]
 pub struct Dpop {
     public: PublicUrl,
-    is_required: bool,
+    pub(super) is_required: bool,
     algorithms: Vec<Algorithm>,
     /// Their names, as challenges list them.
-    names: Box<str>,
+    pub(super) names: Box<str>,
     age: Duration,
     ahead: Duration,
     nonces: Option<DpopNonces>,
@@ -217,7 +216,7 @@ impl Dpop {
             }
             // Some proxies join the values of a repeated header.
             (true, Some(proof)) if proofs.next().is_some() || proof.as_bytes().contains(&b',') => {
-                Err(Rejection::invalid_proof("more than one proof was presented"))
+                Err(invalid_proof("more than one proof was presented"))
             }
             _ => Ok(()),
         }
@@ -244,7 +243,7 @@ impl Dpop {
         };
         let decide = move |first_use| match first_use {
             Ok(FirstUse::First) => Ok(proved),
-            Ok(FirstUse::Replayed) => Err(Rejection::invalid_proof("the proof was used before")),
+            Ok(FirstUse::Replayed) => Err(invalid_proof("the proof was used before")),
             Err(error) => {
                 let cause = format!("the memory for proofs: {error}");
                 Err(Rejection::unavailable(None).with_cause(cause))
@@ -270,7 +269,7 @@ impl Dpop {
             PublicUrl::Base(target) => (target, head.uri().path()),
             PublicUrl::Each(public_url) => {
                 url = public_url(head);
-                let unknown = || Rejection::invalid_proof("the URL of the request is not known");
+                let unknown = || invalid_proof("the URL of the request is not known");
                 let uri = url.as_ref().ok_or_else(unknown)?;
                 each = Target::new(uri, "").ok_or_else(unknown)?;
                 (&each, uri.path())
@@ -292,8 +291,8 @@ impl Dpop {
         };
         let proof = head.headers().get(DPOP).map_or(&[][..], |proof| proof.as_bytes().trim_ascii());
         check(proof, &expected).map_err(|fault| match fault {
-            Fault::Invalid(description) => Rejection::invalid_proof(description),
-            Fault::Nonce => Rejection::nonce_needed(),
+            Fault::Invalid(description) => invalid_proof(description),
+            Fault::Nonce => Rejection::of(RejectionKind::NonceNeeded, NONCE_NEEDED),
             Fault::OtherKey => {
                 Rejection::invalid("the proof is of another key than the access token is bound to")
             }
@@ -301,26 +300,8 @@ impl Dpop {
     }
 }
 
-impl<V> RequireToken<V> {
-    /// Reads DPoP tokens, which need a proof of possession beside them, besides the other locations.
-    /// Defaults to refusing tokens that are bound to a key.
-    ///
-    /// A token that is bound to a key is never taken without its proof, and one that is not bound never
-    /// with one. Its refusals offer DPoP with the algorithms of proofs.
-    pub fn with_dpop(self, mut dpop: Dpop) -> Self {
-        self.change(|settings| {
-            let (alone, names) = (dpop.is_required, dpop.names.clone());
-            let reading = if alone { DpopReading::Alone } else { DpopReading::Beside };
-            settings.sources.set_dpop(reading);
-            dpop.set_clock(&settings.clock);
-            settings.dpop = Some(dpop);
-            settings.challenges.change(|challenges| {
-                challenges.dpop = Some(names);
-                challenges.offers_bearer = !alone;
-                challenges.offers_basic &= !alone;
-            });
-        })
-    }
+fn invalid_proof(description: &'static str) -> Rejection {
+    Rejection::of(RejectionKind::InvalidProof, description)
 }
 
 fn names(algorithms: &[Algorithm]) -> Box<str> {
