@@ -235,7 +235,11 @@ ABOUTS = list(
         {"active": ...},
         {"cnf": {"jkt": "x"}},
         {"cnf": {"x5t#S256": "x"}},
+        {"cnf": {"jkt": "x", "kid": "k"}},
+        {"cnf": {"jkt": ""}},
         {"cnf": {}},
+        {"cnf": {"jkt": "x"}, "token_type": "DPoP"},
+        {"cnf": {"x5t#S256": "x"}, "token_type": "DPoP"},
         {"token_type": "DPoP"},
         {"token_type": "refresh_token"},
         {"token_use": "id_token"},
@@ -433,6 +437,52 @@ ODD = CLAIMS + list(
 )
 for letters in ("a", "c", "d", "i", "k", "n", "ox", "ptyrzsnid", "ptyrzsnia"):
     texts("jwt_validator", *(f"{letters}|{JOSE[0]}\n{claims}" for claims in ODD), *(f"{letters}|{header}\n{ODD[0]}" for header in JOSE))
+
+
+# Of a proof. What is not JSON yet stands for the key and for the digest of the token.
+PROOF = {"typ": "dpop+jwt", "alg": "EdDSA", "jwk": "$KEY"}
+PROVES = {"jti": "1", "htm": "GET", "htu": "https://api.example/r", "iat": NOW, "ath": "$ATH"}
+
+
+def key(text):
+    return text.replace('"$KEY"', "$KEY")
+
+
+HEADERS = [key(text) for text in variants(PROOF, {"typ": "jwt"}, {"typ": ...}, {"alg": "Ed25519"}, {"alg": "ES256"}, {"alg": "none"}, {"alg": "HS256"}, {"crit": ["exp"]}, {"jku": "https://x"}, {"x5c": ["a"]}, {"kid": "k"}, {"jwk": ...}, {"jwk": {"kty": "oct", "k": "AA"}}, {"jwk": {"kty": "OKP", "crv": "Ed25519"}})]
+HEADERS += [HEADERS[0].replace('"typ"', '"typ":"jwt","typ"'), HEADERS[0].replace("$KEY", '$KEY,"jwk":{}')]
+PROVEN = list(
+    variants(
+        PROVES,
+        {"jti": ""},
+        {"jti": "j" * 256},
+        {"jti": "j" * 257},
+        {"jti": ...},
+        {"htm": "get"},
+        {"htm": "POST"},
+        {"htu": "https://api.example/r?q#f"},
+        {"htu": "HTTPS://API.example:443/%72"},
+        {"htu": "https://api.example//r"},
+        {"htu": "https://api.example/./r"},
+        {"htu": "https://api.example/R"},
+        {"htu": "http://api.example/r"},
+        {"htu": "https://u@api.example/r"},
+        {"htu": "https://api.example.evil/r"},
+        {"htu": "/r"},
+        {"iat": NOW - 59},
+        {"iat": NOW - 60},
+        {"iat": NOW + 30},
+        {"iat": NOW + 30.5},
+        {"iat": str(NOW)},
+        {"iat": 1e300},
+        {"iat": ...},
+        {"ath": "other"},
+        {"ath": ...},
+        {"nonce": "n"},
+        {"nonce": 1},
+    )
+)
+PROVEN += [PROVEN[0].replace('"htm"', '"htm":"POST","htm"'), PROVEN[0].replace('"ath"', '"\\u0061th":"x","ath"')]
+texts("proof", "@000", "@000 ", "@010A", "@100.", "@200AA", "a.b.c", *(f"{HEADERS[0]}\n{claims}" for claims in PROVEN), *(f"{header}\n{PROVEN[0]}" for header in HEADERS))
 
 
 KEPT = 24 * 1024

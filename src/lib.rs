@@ -96,7 +96,7 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`] | |
+//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`server::Dpop`] | |
 //! | `axum` | extractors, such as [`server::Claims`] | |
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
@@ -119,6 +119,8 @@ mod back_channel;
 mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
+#[cfg(all(feature = "jwt", feature = "server"))]
+mod proof;
 mod vocabulary;
 
 #[cfg(feature = "client")]

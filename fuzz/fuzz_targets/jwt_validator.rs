@@ -26,7 +26,7 @@ use tower_oauth2::{
 use tower_oauth2_fuzz::{
     Json,
     claims::{
-        ISSUER, encoded, is_access_token, is_bound, is_complete, is_for, is_in_time,
+        ISSUER, encoded, is_access_token, is_complete, is_confirmation, is_for, is_in_time,
         is_of_another_kind,
     },
     clock,
@@ -181,7 +181,8 @@ impl Settings<'_> {
     /// What holds of each token that is taken, whatever the settings are.
     fn check(self, principal: &Principal, header: &Json, claims: &Json, issuer: &str) {
         assert!(is_signed(header, issuer) && header.get("crit").is_none());
-        assert!(claims.number("exp").is_some() && is_in_time(claims) && !is_bound(claims));
+        assert!(claims.number("exp").is_some() && is_in_time(claims));
+        assert!(is_confirmation(principal.confirmation(), claims));
         assert!(claims.get("events").is_none_or(|events| *events == Json::Null));
         assert!(!is_of_another_kind(claims) || self.has('d'));
         let is_unnamed = matches!(claims.get("iss"), None | Some(Json::Null));
@@ -338,6 +339,7 @@ fn is_plain(header: &Json, claims: &Json) -> bool {
 
 fn check_principal(principal: &Principal, claims: &Json, is_lenient: bool) {
     assert_eq!(principal.issuer(), claims.text("iss"));
+    assert!(is_confirmation(principal.confirmation(), claims));
     assert_eq!(principal.subject(), claims.filled("sub"));
     assert_eq!(principal.token_id(), claims.filled("jti"));
     let client = claims.filled("client_id").or(claims.filled("azp").filter(|_| is_lenient));

@@ -2,6 +2,7 @@
 
 use crate::{Json, NOW};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tower_oauth2::validate::Confirmation;
 
 pub const ISSUER: &str = "https://as.example";
 const LEEWAY: f64 = 30.0;
@@ -33,10 +34,28 @@ pub fn is_in_time(claims: &Json) -> bool {
         && [nbf, iat].into_iter().flatten().all(|start| start <= now + LEEWAY)
 }
 
-/// Returns `true` if the sender has to prove a key.
-pub fn is_bound(claims: &Json) -> bool {
-    claims.get("cnf").is_some_and(|key| *key != Json::Null)
-        || is_one_of(claims.text("token_type"), &["dpop", "pop", "mac"])
+/// Returns `true` if it is bound to nothing, or to the thumbprints of a key and of a certificate.
+fn is_bound_to_thumbprints(claims: &Json) -> bool {
+    let Some(cnf) = claims.get("cnf").filter(|cnf| **cnf != Json::Null) else {
+        return !is_one_of(claims.text("token_type"), &["dpop", "pop", "mac"]);
+    };
+    let thumbprints = ["jkt", "x5t#S256"];
+    let has_key = cnf.filled("jkt").is_some();
+    thumbprints.iter().any(|name| cnf.filled(name).is_some())
+        && thumbprints.iter().all(|name| cnf.get(name).is_none() || cnf.filled(name).is_some())
+        && ["jwk", "jwe", "jku", "kid"].iter().all(|name| cnf.get(name).is_none())
+        && !is_one_of(claims.text("token_type"), &["pop", "mac"])
+        && (has_key || !is_one_of(claims.text("token_type"), &["dpop"]))
+}
+
+/// Returns `true` if `confirmation` is what the claims say.
+pub fn is_confirmation(confirmation: Option<&Confirmation>, claims: &Json) -> bool {
+    let cnf = claims.get("cnf").filter(|cnf| **cnf != Json::Null);
+    confirmation.is_some() == cnf.is_some()
+        && confirmation.and_then(Confirmation::key_thumbprint)
+            == cnf.and_then(|cnf| cnf.filled("jkt"))
+        && confirmation.and_then(Confirmation::certificate_thumbprint)
+            == cnf.and_then(|cnf| cnf.filled("x5t#S256"))
 }
 
 fn is_one_of(text: Option<&str>, names: &[&str]) -> bool {
@@ -52,11 +71,11 @@ pub fn is_active(answer: &Json) -> bool {
 pub fn is_active_for_any(answer: &Json) -> bool {
     answer.get("active") == Some(&Json::Bool(true))
         && is_in_time(answer)
-        && !is_bound(answer)
+        && is_bound_to_thumbprints(answer)
         && matches!(answer.get("iss"), None | Some(Json::Null) | Some(Json::Text(_)))
         && answer.text("iss").is_none_or(|issuer| issuer == ISSUER)
         && (answer.lacks("token_type")
-            || is_one_of(answer.text("token_type"), &["bearer", "access_token"]))
+            || is_one_of(answer.text("token_type"), &["bearer", "access_token", "dpop"]))
         && (answer.lacks("token_use")
             || is_one_of(answer.text("token_use"), &["access", "access_token"]))
         && !is_of_another_kind(answer)
@@ -76,7 +95,7 @@ pub fn is_for(claims: &Json, issuer: &str, audience: &str) -> bool {
         && claims.names("aud", audience)
         && claims.number("exp").is_some()
         && is_in_time(claims)
-        && !is_bound(claims)
+        && is_bound_to_thumbprints(claims)
 }
 
 /// Returns `true` if it has what RFC 9068 requires besides.

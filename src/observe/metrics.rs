@@ -29,7 +29,7 @@ static TOKEN_KEYS: [Key; 5] = [
 ];
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Accepted, Outcome::Anonymous, Outcome::Rejected];
-const REASONS: [&str; 14] = [
+const REASONS: [&str; 16] = [
     "none",
     "missing",
     "malformed",
@@ -37,6 +37,8 @@ const REASONS: [&str; 14] = [
     "invalid",
     "expired",
     "revoked",
+    "invalid_proof",
+    "nonce_needed",
     "insufficient_scope",
     "insufficient_authentication",
     "forbidden",
@@ -177,6 +179,8 @@ mod tests {
             RejectionKind::Invalid,
             RejectionKind::Expired,
             RejectionKind::Revoked,
+            RejectionKind::InvalidProof,
+            RejectionKind::NonceNeeded,
             RejectionKind::InsufficientScope,
             RejectionKind::InsufficientAuthentication,
             RejectionKind::Forbidden,
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(kinds.map(RejectionKind::as_str), REASONS[1..]);
         for location in [
             TokenLocation::Bearer,
+            TokenLocation::Dpop,
             TokenLocation::header("x-api-key").unwrap(),
             TokenLocation::Query,
             TokenLocation::query_parameter("jwt").unwrap(),

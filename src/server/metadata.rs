@@ -60,6 +60,26 @@ impl ResourceMetadata {
         Ok(Self { path: resource_metadata(resource)?.path().into(), document })
     }
 
+    /// Says what tokens can, or must, be bound to: `algorithms` are those of proofs.
+    pub(super) fn with_binding(
+        mut self,
+        algorithms: Option<&str>,
+        is_dpop_alone: bool,
+        by_certificate: bool,
+    ) -> Self {
+        let algorithms: Vec<String> =
+            algorithms.unwrap_or_default().split_whitespace().map(Into::into).collect();
+        for (name, holds) in [
+            ("dpop_bound_access_tokens_required", is_dpop_alone),
+            ("tls_client_certificate_bound_access_tokens", by_certificate),
+        ] {
+            if holds {
+                self.document.insert(name.into(), true.into());
+            }
+        }
+        self.with_list("dpop_signing_alg_values_supported", &algorithms)
+    }
+
     /// Sets the issuer identifiers of the authorization servers that issue tokens for this resource.
     /// Defaults to none.
     ///

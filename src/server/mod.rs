@@ -36,6 +36,8 @@ mod require_token;
 mod revocation_endpoint;
 mod uncached;
 
+#[cfg(feature = "jwt")]
+pub use crate::proof::{DpopNonces, FirstUse, ProofId, ProofReplay, ReplayFuture, SeenProofs};
 #[doc(hidden)]
 pub use answered::AnsweredFuture;
 pub use drain::{DrainRefused, DrainRefusedBody};
@@ -58,9 +60,11 @@ pub use policy::{Policy, RequirePolicy, RequireRole, RequireScope, StepUp};
 pub use render::RenderRefusals;
 #[doc(hidden)]
 pub use render::{RenderRefusalsFuture, RenderRefusalsService};
+#[cfg(feature = "jwt")]
+pub use require_token::Dpop;
 pub use require_token::{
-    Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, RequireToken,
-    RequireTokenService, TokenId,
+    Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, ClientCertificate,
+    ClientCertificates, RequireToken, RequireTokenService, TokenId,
 };
 #[doc(hidden)]
 pub use require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd};

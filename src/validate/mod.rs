@@ -42,7 +42,7 @@ pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 pub use jwt::JwtFuture;
 #[cfg(feature = "jwt")]
 pub use jwt::{Issuers, JwtValidator, TrustedIssuer, issued_by};
-pub use principal::{Actor, Principal};
+pub use principal::{Actor, Confirmation, Principal};
 pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;

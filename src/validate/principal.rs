@@ -31,10 +31,57 @@ pub struct Principal {
 /// What only some tokens say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct More {
+    pub(super) confirmation: Option<Confirmation>,
     pub(super) roles: Vec<Box<str>>,
     pub(super) actor: Option<Actor>,
     pub(super) session_id: Option<Box<str>>,
     pub(super) authentication_methods: Vec<Box<str>>,
+}
+
+/// What a token is bound to: a request with it has to prove that it comes from the holder.
+/// [`RequireToken`](crate::server::RequireToken) checks that; whoever calls a validator by itself has
+/// to.
+///
+/// Thumbprints are SHA-256 digests in base64url without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    pub(super) key: Option<Box<str>>,
+    pub(super) certificate: Option<Box<str>>,
+}
+
+impl Confirmation {
+    /// Creates the confirmation by DPoP with the key of this thumbprint (`jkt`,
+    /// [RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
+    #[must_use]
+    pub fn from_key(thumbprint: impl Into<Box<str>>) -> Self {
+        Self { key: Some(thumbprint.into()), certificate: None }
+    }
+
+    /// Creates the confirmation by mutual TLS with the certificate of this thumbprint (`x5t#S256`,
+    /// [RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)).
+    #[must_use]
+    pub fn from_certificate(thumbprint: impl Into<Box<str>>) -> Self {
+        Self { key: None, certificate: Some(thumbprint.into()) }
+    }
+
+    /// Asks for the certificate of this thumbprint too.
+    #[must_use]
+    pub fn with_certificate(mut self, thumbprint: impl Into<Box<str>>) -> Self {
+        self.certificate = Some(thumbprint.into());
+        self
+    }
+
+    /// Returns the thumbprint of the key that signs DPoP proofs.
+    #[must_use]
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Returns the thumbprint of the client certificate.
+    #[must_use]
+    pub fn certificate_thumbprint(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
 }
 
 /// Who acts for the subject of a token ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
@@ -202,6 +249,13 @@ impl Principal {
         self
     }
 
+    /// Sets what the token is bound to.
+    #[must_use]
+    pub fn with_confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.more_mut().confirmation = Some(confirmation);
+        self
+    }
+
     fn more_mut(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -279,6 +333,12 @@ impl Principal {
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.roles().any(|own| own == role)
+    }
+
+    /// Returns what the token is bound to (`cnf`), if it is.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.more.as_ref()?.confirmation.as_ref()
     }
 
     /// Returns who acts for the subject (`act`), if the validator reads it.

@@ -62,6 +62,12 @@ pub enum RejectionKind {
     Expired,
     /// The token was revoked: 401 `invalid_token`.
     Revoked,
+    /// The token is good, and the proof that the request comes from its holder is not: 401
+    /// `invalid_dpop_proof` ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
+    InvalidProof,
+    /// The proof needs the nonce that the refusal brings: 401 `use_dpop_nonce`
+    /// ([RFC 9449 §9](https://www.rfc-editor.org/rfc/rfc9449#section-9)).
+    NonceNeeded,
     /// The token is good and lacks a scope: 403 `insufficient_scope`.
     InsufficientScope,
     /// The token is good, and its user must authenticate again or in another way: 401
@@ -89,7 +95,9 @@ impl RejectionKind {
             Self::Missing | Self::NotMine | Self::Invalid | Self::Expired | Self::Revoked => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::InsufficientAuthentication => StatusCode::UNAUTHORIZED,
+            Self::InsufficientAuthentication | Self::InvalidProof | Self::NonceNeeded => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::InsufficientScope | Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -105,6 +113,8 @@ impl RejectionKind {
         match self {
             Self::Malformed => Some("invalid_request"),
             Self::NotMine | Self::Invalid | Self::Expired | Self::Revoked => Some("invalid_token"),
+            Self::InvalidProof => Some("invalid_dpop_proof"),
+            Self::NonceNeeded => Some("use_dpop_nonce"),
             Self::InsufficientScope => Some("insufficient_scope"),
             Self::InsufficientAuthentication => Some("insufficient_user_authentication"),
             Self::Missing
@@ -126,6 +136,8 @@ impl RejectionKind {
             Self::Invalid => "invalid",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::InvalidProof => "invalid_proof",
+            Self::NonceNeeded => "nonce_needed",
             Self::InsufficientScope => "insufficient_scope",
             Self::InsufficientAuthentication => "insufficient_authentication",
             Self::Forbidden => "forbidden",
@@ -138,7 +150,7 @@ impl RejectionKind {
 }
 
 impl Rejection {
-    const fn of(kind: RejectionKind, description: &'static str) -> Self {
+    pub(crate) const fn of(kind: RejectionKind, description: &'static str) -> Self {
         Self {
             kind,
             description: Cow::Borrowed(description),

@@ -7,6 +7,10 @@ use std::{fmt, sync::Arc};
 /// [RFC 6750 §2.2 and §2.3]: https://www.rfc-editor.org/rfc/rfc6750#section-2.2
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
 
+/// The header of a proof of possession, and that of the nonce for the next one (RFC 9449 §4.1, §8.1).
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// The place of a token in a request, where the client layer puts it and the server layer reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +19,12 @@ pub enum TokenLocation {
     ///
     /// [RFC 6750 §2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
     Bearer,
+    /// `Authorization: DPoP TOKEN` beside a proof ([RFC 9449 §7.1]). Servers only, by
+    /// [`RequireToken::with_dpop`](crate::server::RequireToken::with_dpop); a client uses it by itself
+    /// for a token that is bound to a key.
+    ///
+    /// [RFC 9449 §7.1]: https://www.rfc-editor.org/rfc/rfc9449#section-7.1
+    Dpop,
     /// Another header or another scheme: see [`header`](Self::header) and
     /// [`header_with_scheme`](Self::header_with_scheme).
     Header(HeaderLocation),
@@ -212,7 +222,7 @@ impl TokenLocation {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Bearer | Self::Header(_) => "header",
+            Self::Bearer | Self::Dpop | Self::Header(_) => "header",
             Self::Query | Self::QueryParameter(_) => "query",
             Self::BasicUserName | Self::BasicPassword(_) => "basic",
             Self::Form => "form",
@@ -225,7 +235,7 @@ impl TokenLocation {
 impl fmt::Display for TokenLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bearer => f.write_str("the Authorization header"),
+            Self::Bearer | Self::Dpop => f.write_str("the Authorization header"),
             Self::Header(header) => write!(f, "the header {}", header.name()),
             Self::Query => f.write_str("the query"),
             Self::QueryParameter(name) => write!(f, "the query parameter {}", name.0),

@@ -17,8 +17,17 @@ use std::path::Path;
 
 /// The rooms in their order: each uses only itself and those before it. `lib.rs` and `guide.rs`
 /// are no rooms.
-const ROOMS: &[&str] =
-    &["vocabulary", "observe", "jose", "back_channel", "validate", "client", "server", "testing"];
+const ROOMS: &[&str] = &[
+    "vocabulary",
+    "observe",
+    "jose",
+    "proof",
+    "back_channel",
+    "validate",
+    "client",
+    "server",
+    "testing",
+];
 
 /// The rooms that never use each other.
 const STRANGERS: [&str; 2] = ["client", "server"];

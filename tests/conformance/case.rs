@@ -1,15 +1,16 @@
 //! One case, and which of its members are known here.
 
 use crate::{
+    bound::{self, Proofs, TOKENS},
     config::{BuildError, Config},
     issuers,
     mint::Mint,
     text::Vars,
 };
 use serde_json::{Map, Value};
-use std::time::SystemTime;
+use std::{cell::RefCell, time::SystemTime};
 
-/// The members of `config` that are known. Those of validators that do not exist yet are not.
+/// The members of `config` that are known.
 const CONFIG: &[&str] = &[
     "accept_tokens",
     "algorithms",
@@ -17,8 +18,12 @@ const CONFIG: &[&str] = &[
     "audience",
     "authorization_servers",
     "basic_passwords",
+    "client_cert",
     "cookie_csrf",
     "cors_preflight",
+    "dpop",
+    "dpop_nonce",
+    "dpop_replay",
     "error_details",
     "error_uri",
     "expose_challenge",
@@ -38,6 +43,7 @@ const CONFIG: &[&str] = &[
     "mode",
     "multiple",
     "now",
+    "origin",
     "outer_inserts_claims",
     "profile",
     "query_methods",
@@ -104,6 +110,7 @@ const EXPECT: &[&str] = &[
 /// What a request may consist of; another member is a failure of the case.
 const REQUEST: &[&str] = &["body", "headers", "method", "uri"];
 
+#[derive(Clone)]
 pub(crate) struct Case {
     id: String,
     request: Map<String, Value>,
@@ -128,7 +135,7 @@ impl Case {
         };
         let (request, mut config, mut expect) =
             (object("request"), object("config"), object("expect"));
-        let vars = vars(&case["vars"], &config);
+        let vars = vars(&case["vars"], &config, &request);
         for value in config.values_mut().chain(expect.values_mut()) {
             if let Ok(vars) = &vars {
                 vars.expand_everywhere(value);
@@ -136,6 +143,34 @@ impl Case {
         }
         let id = case["id"].as_str().unwrap_or("a case without id").to_owned();
         Self { id, request, vars, config, expect }
+    }
+
+    /// The same case, its verdicts remembered before: nothing is expected of the validator.
+    pub(crate) fn over_the_cache(&self) -> Self {
+        let mut case = self.clone();
+        case.id += " over the cache";
+        case.config.insert("validator".into(), "cached(jwt)".into());
+        for name in ["validator_called", "token", "jwks_fetches"] {
+            case.expect.remove(name);
+        }
+        case
+    }
+
+    /// Whether the case is about tokens that are bound.
+    pub(crate) fn is_about_bound_tokens(&self) -> bool {
+        let is_named = self.id.starts_with("dpop-") || self.id.starts_with("mtls-");
+        is_named && self.config.get("validator").and_then(Value::as_str) == Some("jwt")
+    }
+
+    /// The bound tokens of the case.
+    pub(crate) fn bound_tokens(&self) -> impl Iterator<Item = &str> {
+        let vars = self.vars.as_ref().ok();
+        TOKENS.iter().filter_map(move |name| vars?.get(name))
+    }
+
+    /// Whether the same request was sent, and accepted, just before.
+    pub(crate) fn is_sent_before(&self) -> bool {
+        self.request.get("headers").is_some_and(|all| all.to_string().contains("{PROOF:jti=seen}"))
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -180,26 +215,52 @@ impl Case {
             None | Some(Value::Null) => Ok(default.to_owned()),
             Some(value) => vars.expanded(value),
         };
-        let mut headers = Vec::new();
+        let (method, uri) = (text("method", "GET")?, text("uri", "/")?);
         let pairs = match self.request.get("headers") {
             None => &Vec::new(),
             Some(pairs) => pairs.as_array().ok_or(format!("expected headers, got {pairs}"))?,
         };
-        for pair in pairs {
-            let name = pair[0].as_str().ok_or(format!("expected a header, got {pair}"))?;
-            headers.push((name.to_owned(), vars.expanded(&pair[1])?));
-        }
-        let (method, uri) = (text("method", "GET")?, text("uri", "/")?);
+        let headers_with = |proof: &dyn Fn(&str) -> Result<Option<String>, String>| {
+            let headers = pairs.iter().map(|pair| match (&pair[0], &pair[1]) {
+                (Value::String(name), Value::String(value)) => {
+                    Ok((name.clone(), vars.expanded_with(value, proof)?))
+                }
+                _ => Err(format!("expected a header, got {pair}")),
+            });
+            headers.collect::<Result<Vec<_>, String>>()
+        };
+        // A proof is about the other headers.
+        let first = headers_with(&|name| Ok(name.starts_with("PROOF").then(String::new)))?;
+        let token = bound::token_of(&first, &uri);
+        let config = &self.config;
+        let made = RefCell::default();
+        let proofs = Proofs { config, method: &method, uri: &uri, token, made };
+        let headers = headers_with(&|name| proofs.proof(name))?;
         Ok(Request { method, uri, headers, body: text("body", "")? })
     }
 }
 
 /// The tokens of a case, minted for what its `config` says.
-fn vars(vars: &Value, config: &Map<String, Value>) -> Result<Vars, String> {
+fn vars(
+    vars: &Value,
+    config: &Map<String, Value>,
+    request: &Map<String, Value>,
+) -> Result<Vars, String> {
     let now = match Config(config).now() {
         Ok(now) => now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(),
         Err(BuildError::Case(wrong) | BuildError::Refused(wrong)) => return Err(wrong),
     };
     let issuers = issuers::issuers(config)?;
-    Vars::new(vars, |recipe| Mint { issuers: &issuers, now }.token(recipe))
+    let mint = Mint { issuers: &issuers, now };
+    let mut vars = Vars::new(vars, |recipe| mint.token(recipe))?;
+    let request = Value::Object(request.clone()).to_string();
+    if request.contains("${AT") {
+        for name in TOKENS.iter().filter(|name| **name != "AT") {
+            vars.insert(name, mint.token(&bound::recipe(name))?);
+        }
+        // Two names of one token.
+        let bound = vars.get("AT_BOUND").unwrap_or_default().to_owned();
+        vars.insert("AT", bound);
+    }
+    Ok(vars)
 }

@@ -42,6 +42,10 @@ impl Fixture {
         Self { judge, asked: Arc::default() }
     }
 
+    pub(crate) fn forget(&self) {
+        self.asked.lock().unwrap().clear();
+    }
+
     /// What the validator was given, so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()

@@ -3,7 +3,7 @@
 
 use crate::der;
 use aws_lc_rs::{
-    encoding::{AsDer, PublicKeyX509Der},
+    encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, PublicKeyX509Der},
     hmac,
     rand::SystemRandom,
     rsa::KeySize,
@@ -73,6 +73,13 @@ impl Key {
             Pair::Secret(secret) => json!({"kty": "oct", "k": text(secret)}),
         };
         members.as_object().unwrap().clone()
+    }
+
+    /// The private member of the JWK of a key on a curve.
+    pub(crate) fn private(&self) -> String {
+        let Pair::Ec(pair, _) = &self.pair else { return String::new() };
+        let private = AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&pair.private_key()).unwrap();
+        BASE64_URL_SAFE_NO_PAD.encode(private.as_ref())
     }
 
     /// The entry of a key set.

@@ -1,6 +1,7 @@
 //! Sends the request of a case through its stack.
 
 use crate::{
+    bound,
     case::{Case, Request},
     config::{BuildError, Config},
     fixture::{Body, Seen},
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 use tower::{Service, ServiceExt};
-use tower_oauth2::testing::ManualClock;
+use tower_oauth2::{RequestHead, testing::ManualClock, validate::ValidateToken};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// How much time passes in the stack while nothing else happens, and when that is too much.
@@ -75,7 +76,27 @@ pub(crate) fn run(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
 async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
     let mut stack = stack::build(&Config(under.config())).await?;
     let sent = case.request().map_err(BuildError::Case)?;
+    let config = Config(under.config());
     let expect = under.expect();
+    if stack.remembers {
+        for token in case.bound_tokens() {
+            let head = http_request(&sent, &config)?;
+            // Whether it is good is for the case to say.
+            let _ = stack.judge.validate(token, RequestHead::from_request(&head)).wait().await;
+        }
+        stack.validator.forget();
+    }
+    if case.is_sent_before() {
+        let first = stack.service.clone().oneshot(http_request(&sent, &config)?);
+        let first = in_time(&stack.clock, first).await?;
+        if !first.status().is_success() {
+            let text = format!("expected the first request to pass, got {}", first.status());
+            return Err(BuildError::Case(text));
+        }
+        stack.validator.forget();
+        stack.seen.lock().unwrap().clear();
+        stack.audited.lock().unwrap().clear();
+    }
     let mut readiness = None;
     let (mut response, mut seen_dropped) = (None, None);
     if expect.contains_key("poll_ready") {
@@ -87,12 +108,12 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
     } else {
         let is_dropped = expect.get("dropped") == Some(&Value::Bool(true));
         if is_dropped {
-            drop_after_one_poll(stack.service.clone(), http_request(&sent)?);
+            drop_after_one_poll(stack.service.clone(), http_request(&sent, &config)?);
             // What is expected of the inner service is about this request, not the second.
             seen_dropped = Some(stack.seen.lock().unwrap().clone());
         }
         if !is_dropped || expect.contains_key("shared_refresh_survives") {
-            let answered = stack.service.oneshot(http_request(&sent)?);
+            let answered = stack.service.oneshot(http_request(&sent, &config)?);
             response = Some(read(in_time(&stack.clock, answered).await?).await);
         }
     }
@@ -113,7 +134,7 @@ async fn answer(case: &Case, under: &Case) -> Result<Outcome, BuildError> {
     })
 }
 
-fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {
+fn http_request(sent: &Request, config: &Config<'_>) -> Result<http::Request<Body>, BuildError> {
     let wrong = |what: &str| {
         BuildError::Case(format!("expected a request, got one whose {what} is no such thing"))
     };
@@ -129,6 +150,9 @@ fn http_request(sent: &Request) -> Result<http::Request<Body>, BuildError> {
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(name))?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong(name))?;
         request.headers_mut().append(header, value);
+    }
+    if let Some(certificate) = bound::certificate(config)? {
+        request.extensions_mut().insert(certificate);
     }
     Ok(request)
 }

@@ -1,6 +1,7 @@
 //! Builds the stack of a `config`.
 
 use crate::{
+    bound,
     config::{BuildError, Config, unknown},
     fixture::{Body, Fixed, Fixture, Inner, Judge, Seen, Slow},
     jwt::{self, Outbound},
@@ -39,6 +40,10 @@ pub(crate) struct Stack {
     pub(crate) service: Boxed,
     pub(crate) clock: ManualClock,
     pub(crate) validator: Fixture,
+    /// What the layer asks.
+    pub(crate) judge: SharedValidator<Value>,
+    /// Whether it remembers verdicts.
+    pub(crate) remembers: bool,
     pub(crate) outbound: Outbound,
     pub(crate) seen: Log<Seen>,
     pub(crate) audited: Log<Value>,
@@ -56,7 +61,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
             let tokens = Fixed::new(&clock.clock(), accepted, hostile.to_owned());
             (Fixture::new(Judge::Fixed(tokens)), Outbound::default())
         }
-        Some(Ok("jwt")) => {
+        Some(Ok("jwt" | "cached(jwt)")) => {
             let (validator, outbound) = jwt::validator(config, &clock.clock())?;
             (Fixture::new(Judge::Jwt(validator)), outbound)
         }
@@ -67,13 +72,17 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
         Some(_) => return Err(unknown("validator", &config.0["validator"])),
     };
     let audited = Log::default();
-    let judge = if config.get("validator").and_then(Value::as_str) == Some("slow") {
-        let slow = Slow::new(validator.clone(), clock.clock());
-        Cached::new(slow).with_clock(clock.clock()).into_shared()
-    } else {
-        validator.clone().into_shared()
+    let name = config.get("validator").and_then(Value::as_str);
+    let remembers = name == Some("cached(jwt)");
+    let judge = match name {
+        Some("slow") => {
+            let slow = Slow::new(validator.clone(), clock.clock());
+            Cached::new(slow).with_clock(clock.clock()).into_shared()
+        }
+        _ if remembers => Cached::new(validator.clone()).with_clock(clock.clock()).into_shared(),
+        _ => validator.clone().into_shared(),
     };
-    let require = require_token(config, judge, &clock, &audited)?;
+    let require = require_token(config, judge.clone(), &clock, &audited)?;
     let metadata = metadata(config, &require)?;
 
     let (inner, seen) = inner(config)?;
@@ -95,7 +104,7 @@ pub(crate) async fn build(config: &Config<'_>) -> Result<Stack, BuildError> {
             request
         }));
     }
-    Ok(Stack { service, clock, validator, outbound, seen, audited })
+    Ok(Stack { service, clock, validator, judge, remembers, outbound, seen, audited })
 }
 
 fn boxed<S>(service: S) -> Boxed
@@ -131,6 +140,9 @@ fn require_token(
         .with_clock(clock.clock())
         .with_audit(move |event| audited.lock().unwrap().push(observed::audit(event)))
         .with_locations(config.sources()?)?;
+    if let Some(dpop) = bound::dpop(config)? {
+        require = require.with_dpop(dpop);
+    }
     if config.is("query_methods", "any")? {
         require = require.allow_query_on_any_method();
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 const BOUND: &[&str] = &["AT", "PROOF"];
 
 /// The texts that `${NAME}` stands for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Vars(BTreeMap<String, String>);
 
 impl Vars {
@@ -28,6 +28,15 @@ impl Vars {
         minted.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Adds the token `name`.
+    pub(crate) fn insert(&mut self, name: &str, token: String) {
+        self.0.insert(name.to_owned(), token);
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// `text` with `{{repeat:X:N}}` written out and `${NAME}` replaced.
     ///
     /// # Errors
@@ -35,12 +44,23 @@ impl Vars {
     /// What is wrong with the text, as `expected …, got …`.
     pub(crate) fn expanded(&self, text: &Value) -> Result<String, String> {
         let text = text.as_str().ok_or_else(|| format!("expected a text, got {text}"))?;
+        self.expanded_with(text, |_| Ok(None))
+    }
+
+    /// The same, with `other` for the names that no token has.
+    pub(crate) fn expanded_with(
+        &self,
+        text: &str,
+        other: impl Fn(&str) -> Result<Option<String>, String>,
+    ) -> Result<String, String> {
         replaced(&repeated(text)?, "${", "}", |name| match self.0.get(name) {
             Some(text) => Ok(Some(text.clone())),
-            None if name == "JWT" || BOUND.iter().any(|bound| name.starts_with(bound)) => {
-                Err(format!("expected a token for ${{{name}}}, got none"))
-            }
-            None => Ok(None),
+            None => match other(name)? {
+                None if name == "JWT" || BOUND.iter().any(|bound| name.starts_with(bound)) => {
+                    Err(format!("expected a token for ${{{name}}}, got none"))
+                }
+                other => Ok(other),
+            },
         })
     }
 

@@ -9,7 +9,8 @@ use std::{
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Where requests are refused.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
+    "src/proof",
     "src/server/end_with_token.rs",
     "src/server/extractors.rs",
     "src/server/policy",
@@ -26,7 +27,8 @@ const ROOMS: [&str; 12] = [
 
 /// Texts of these files that are no reasons, by their beginnings: errors of the configuration, and parts
 /// of headers.
-const OTHERS: [&str; 35] = [
+const OTHERS: [&str; 43] = [
+    "DPoP tokens need a proof",
     "a refusal has a rejection",
     "a refresh between",
     "a signed answer names the client that asks",
@@ -36,6 +38,8 @@ const OTHERS: [&str; 35] = [
     "futures do nothing unless polled",
     "grpc-status, ",
     "introspection sends its parameters",
+    "proofs cannot be signed by",
+    "proofs need an algorithm",
     "metadata need a resource",
     "more than four keys are for",
     "RequireRole needs a role",
@@ -45,6 +49,10 @@ const OTHERS: [&str; 35] = [
     "the URL of the key set {why}",
     "the access token is no longer good",
     "the algorithm {other} does not suit",
+    "the public URL {url:?}",
+    "the secret of the nonces",
+    "the system gives no random numbers",
+    "the window of proofs",
     "the claim {name:?} cannot be required",
     "the claims are of this type",
     "the error URI {uri:?}",
@@ -58,6 +66,7 @@ const OTHERS: [&str; 35] = [
     "the list of revocations is full",
     "the role claim {claim:?}",
     "the shared secret cannot be used",
+    "there is no shard",
     "there is no shared secret",
     "was added before",
     "{name}: expected {expected}, found {found}",

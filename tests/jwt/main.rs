@@ -11,6 +11,7 @@ mod der;
 #[allow(dead_code, reason = "the runner of the cases uses the rest")]
 #[path = "../conformance/issuers.rs"]
 mod issuers;
+#[allow(dead_code, reason = "the runner of the cases uses the rest")]
 #[path = "../conformance/keys.rs"]
 mod keys;
 #[path = "../support/leaks.rs"]

@@ -17,6 +17,7 @@ mod axum_extractors;
 mod cached;
 mod cached_flights;
 mod chain;
+mod dpop;
 mod drain_refused;
 mod end_with_token;
 mod introspection;

@@ -9,6 +9,8 @@
 
 #[path = "../support/calls_api.rs"]
 mod calls_api;
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/peers.rs"]
@@ -21,6 +23,7 @@ mod sign_in;
 mod system;
 
 mod authorization_server;
+mod bound_tokens;
 mod health;
 mod r1_relatel;
 mod r2_firmafon;

@@ -1,7 +1,7 @@
 //! The default HTTPS client where companies put it: behind a proxy, with a private certificate
 //! authority, with a certificate of its own that is renewed on disk. All goes over real sockets.
 
-use crate::mtls::{Authority, Identity};
+use crate::certificates::{Authority, Identity};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -21,6 +21,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 use tower_oauth2::{
     ClientAuthentication, Transport,
     client::{Grant, TokenEndpoint},
@@ -39,7 +40,7 @@ struct Server {
 
 impl Server {
     async fn start(authority: &Authority, name: &str) -> Self {
-        let acceptor = authority.server(name);
+        let acceptor = TlsAcceptor::from(Arc::new(authority.server_config_at(name, true)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Self { address, heads: Arc::default(), shown: Arc::default() };

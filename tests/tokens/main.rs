@@ -7,6 +7,8 @@
     reason = "a panic is the verdict of a test"
 )]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 #[path = "../support/counting_server.rs"]
 mod counting_server;
 #[path = "../support/engine.rs"]

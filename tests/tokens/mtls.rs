@@ -1,5 +1,6 @@
 //! A client that a token endpoint knows by its certificate (RFC 8705 §2).
 
+use crate::certificates::{Authority, Identity};
 use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
@@ -9,16 +10,7 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
-};
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    server::WebPkiClientVerifier,
-};
+use rustls::pki_types::CertificateDer;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -26,80 +18,6 @@ use tower_oauth2::{
     ClientAuthentication, Transport,
     client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse},
 };
-
-/// What one end shows the other.
-pub(crate) struct Identity {
-    pub(crate) certificate: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
-    /// The certificate and the key.
-    pub(crate) pem: [String; 2],
-}
-
-/// Who signs certificates.
-pub(crate) struct Authority {
-    certificate: CertificateDer<'static>,
-    pub(crate) pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-fn params(name: &str, addresses: &[&str]) -> CertificateParams {
-    let addresses: Vec<String> = addresses.iter().map(|address| (*address).into()).collect();
-    let mut params = CertificateParams::new(addresses).unwrap();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = params(name, &[]);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let signed = params.self_signed(&key).unwrap();
-        let (certificate, pem) = (signed.der().clone(), signed.pem());
-        Self { certificate, pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn issue(&self, name: &str, addresses: &[&str], usage: ExtendedKeyUsagePurpose) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let mut params = params(name, addresses);
-        params.extended_key_usages = vec![usage];
-        let signed = params.signed_by(&key, &self.issuer).unwrap();
-        let pem = [signed.pem(), key.serialize_pem()];
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        Identity { certificate: signed.der().clone(), key, pem }
-    }
-
-    /// TLS of a server with a certificate for `address`, which asks for one of the client, and lets
-    /// clients without one in.
-    pub(crate) fn server(&self, address: &str) -> TlsAcceptor {
-        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots(), provider())
-            .allow_unauthenticated();
-        let own = self.issue("the server", &[address], ExtendedKeyUsagePurpose::ServerAuth);
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(vec![own.certificate], own.key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
-
-    pub(crate) fn client(&self, name: &str) -> Identity {
-        self.issue(name, &[], ExtendedKeyUsagePurpose::ClientAuth)
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        Arc::new(roots)
-    }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
 
 /// A token endpoint that lets nobody in without a certificate of `authority`, and knows the
 /// client `app` by one of them.
@@ -110,16 +28,7 @@ struct Server {
 
 impl Server {
     async fn start(authority: &Authority, known: CertificateDer<'static>) -> Self {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(authority.roots(), provider()).build();
-        let own =
-            authority.issue("the server", &["127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.unwrap())
-            .with_single_cert(vec![own.certificate], own.key)
-            .unwrap();
+        let config = authority.server_config(false);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -146,14 +55,7 @@ impl Server {
         authority: &Authority,
         identity: Option<Identity>,
     ) -> Result<TokenResponse, Error> {
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(authority.roots());
-        let config = match identity {
-            Some(own) => config.with_client_auth_cert(vec![own.certificate], own.key).unwrap(),
-            None => config.with_no_client_auth(),
-        };
+        let config = authority.client_config(identity);
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
         let https = Client::builder(TokioExecutor::new()).build(connector.build());

@@ -70,7 +70,8 @@ impl Credential {
                 let value = sensitive_header(&["Basic ", &encoded]).map_err(too_long)?;
                 Self::Authorization(value)
             }
-            TokenLocation::Form
+            TokenLocation::Dpop
+            | TokenLocation::Form
             | TokenLocation::QueryParameter(_)
             | TokenLocation::BasicPassword(_)
             | TokenLocation::Cookie(_)
@@ -145,9 +146,10 @@ pub(super) fn has_credential<B>(request: &Request<B>, location: &TokenLocation) 
     let is_in_either =
         || request.headers().contains_key(AUTHORIZATION) || has_query_token(request.uri());
     match location {
-        TokenLocation::Bearer | TokenLocation::BasicUserName | TokenLocation::Query => {
-            is_in_either()
-        }
+        TokenLocation::Bearer
+        | TokenLocation::Dpop
+        | TokenLocation::BasicUserName
+        | TokenLocation::Query => is_in_either(),
         TokenLocation::Header(header) if header.name() == AUTHORIZATION => is_in_either(),
         TokenLocation::Header(header) => request.headers().contains_key(header.name()),
         TokenLocation::Form

@@ -1,4 +1,9 @@
-use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
+use super::settings::Settings;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL},
+};
+use std::sync::Arc;
 
 /// What the layer does to `Cache-Control` of the inner service's response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,9 +14,40 @@ pub(super) enum CacheControl {
     Private,
 }
 
+/// What the layer changes in the inner service's response.
+pub(super) struct Changes {
+    pub(super) cache_control: CacheControl,
+    /// Those that have a newer nonce than the proof had.
+    pub(super) nonces: Option<Arc<Settings>>,
+}
+
+impl Changes {
+    pub(super) const NONE: Self = Self { cache_control: CacheControl::Unchanged, nonces: None };
+
+    #[inline]
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        self.cache_control.apply(headers);
+        if let Some(settings) = &self.nonces
+            && let Some(dpop) = &settings.dpop
+        {
+            dpop.add_nonce(headers, settings.clock.wall());
+            if settings.challenges.settings().exposed {
+                let nonce = HeaderValue::from_static("DPoP-Nonce");
+                headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, nonce);
+            }
+        }
+    }
+}
+
+impl From<CacheControl> for Changes {
+    fn from(cache_control: CacheControl) -> Self {
+        Self { cache_control, nonces: None }
+    }
+}
+
 impl CacheControl {
     #[inline]
-    pub(super) fn apply(self, headers: &mut HeaderMap) {
+    fn apply(self, headers: &mut HeaderMap) {
         if self == Self::Private {
             make_private(headers);
         }

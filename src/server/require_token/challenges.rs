@@ -12,6 +12,8 @@ use http::{
     header::{ACCESS_CONTROL_EXPOSE_HEADERS, WWW_AUTHENTICATE},
 };
 
+pub(super) const NONCE_NEEDED: &str = "the proof needs a nonce of this server";
+
 /// What the challenges of a layer say beside the error.
 #[derive(Clone, Debug)]
 pub(super) struct ChallengeSettings {
@@ -23,6 +25,10 @@ pub(super) struct ChallengeSettings {
     pub(super) terse: bool,
     /// Lets pages of other origins read the challenges.
     pub(super) exposed: bool,
+    /// The algorithms of proofs, if DPoP tokens are read.
+    pub(super) dpop: Option<Box<str>>,
+    /// Offers Bearer.
+    pub(super) offers_bearer: bool,
     /// Offers Basic beside Bearer, as RFC 9110 §11.6.1 requires of a layer that reads it.
     pub(super) offers_basic: bool,
 }
@@ -51,13 +57,18 @@ impl ChallengeSettings {
             error_uri: None,
             terse: false,
             exposed: false,
+            dpop: None,
+            offers_bearer: true,
             offers_basic: false,
         })
     }
 
-    /// Returns the `Bearer` challenge with the parameters of every refusal.
-    fn base(&self) -> Challenge {
-        let mut challenge = Challenge::bearer();
+    /// Returns the challenge of `scheme` with the parameters of every refusal.
+    fn base(&self, scheme: Scheme) -> Challenge {
+        let mut challenge = match scheme {
+            Scheme::Bearer => Challenge::bearer(),
+            Scheme::Dpop => Challenge::dpop(self.dpop.as_deref().unwrap_or_default()),
+        };
         challenge.push("realm", &self.realm);
         if let Some(resource) = &self.resource {
             challenge.push("resource_metadata", &resource.metadata_url);
@@ -66,8 +77,8 @@ impl ChallengeSettings {
     }
 
     /// Returns the challenge of a request that presents no token.
-    fn missing(&self) -> Challenge {
-        let mut challenge = self.base();
+    fn missing(&self, scheme: Scheme) -> Challenge {
+        let mut challenge = self.base(scheme);
         if !self.scope_hint.is_empty() {
             challenge.push("scope", &self.scope_hint.to_string());
         }
@@ -75,8 +86,8 @@ impl ChallengeSettings {
     }
 
     /// Returns the challenge of a refusal that has an `error`.
-    fn error(&self, error: &str, rejection: &Rejection) -> Challenge {
-        let mut challenge = self.base();
+    fn error(&self, scheme: Scheme, error: &str, rejection: &Rejection) -> Challenge {
+        let mut challenge = self.base(scheme);
         challenge.push("error", error);
         let description = scrub::description(rejection.public_description());
         if !self.terse && !description.is_empty() {
@@ -94,12 +105,24 @@ impl ChallengeSettings {
         challenge
     }
 
-    /// Returns the `Bearer` challenge of a refusal, if it has one.
-    fn bearer(&self, rejection: &Rejection) -> Option<Challenge> {
-        match rejection.kind().error_code() {
-            _ if rejection.kind() == RejectionKind::Missing => Some(self.missing()),
-            Some(error) => Some(self.error(error, rejection)),
-            None => None,
+    fn offers(&self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Bearer => self.offers_bearer,
+            Scheme::Dpop => self.dpop.is_some(),
+        }
+    }
+
+    /// Returns the challenge of `scheme` in a refusal of a token that came by `used`, if it has one.
+    fn challenge(&self, scheme: Scheme, used: Scheme, rejection: &Rejection) -> Option<Challenge> {
+        let kind = rejection.kind();
+        match kind.error_code() {
+            _ if !self.offers(scheme) => None,
+            _ if kind == RejectionKind::Missing => Some(self.missing(scheme)),
+            Some(error) if scheme == used || !self.offers(used) => {
+                Some(self.error(scheme, error, rejection))
+            }
+            Some(_) if asks_for_token(kind) => Some(self.base(scheme)),
+            _ => None,
         }
     }
 
@@ -111,12 +134,25 @@ impl ChallengeSettings {
     }
 }
 
+/// The scheme by which a token came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// And any other but DPoP.
+    Bearer,
+    Dpop,
+}
+
+/// Returns `true` if another token would do.
+fn asks_for_token(kind: RejectionKind) -> bool {
+    kind.status() == StatusCode::UNAUTHORIZED && kind != RejectionKind::InsufficientAuthentication
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Challenges {
     settings: ChallengeSettings,
     /// Those of the crate's own rejections, the most frequent first, so that the usual refusal formats
     /// nothing.
-    prebuilt: Vec<(Rejection, HeaderMap)>,
+    prebuilt: Vec<(Rejection, Scheme, HeaderMap)>,
 }
 
 impl Challenges {
@@ -148,38 +184,50 @@ impl Challenges {
             Rejection::not_mine(),
             Rejection::malformed(REPEATED_HEADER),
             Rejection::malformed(SEVERAL_TOKENS),
+            Rejection::of(RejectionKind::NonceNeeded, NONCE_NEEDED),
         ];
-        let built = usual.map(|rejection| {
-            let headers = self.build(&rejection);
-            (rejection, headers)
-        });
-        self.prebuilt = built.into();
+        let schemes = [Scheme::Bearer, Scheme::Dpop];
+        let built = schemes
+            .into_iter()
+            .filter(|scheme| self.settings.offers(*scheme))
+            .flat_map(|scheme| usual.iter().map(move |usual| (usual.clone(), scheme)));
+        self.prebuilt = built
+            .map(|(rejection, scheme)| {
+                let headers = self.build(&rejection, scheme);
+                (rejection, scheme, headers)
+            })
+            .collect();
     }
 
     /// Returns the headers of a refusal: `Cache-Control` and its challenges.
-    pub(super) fn headers(&self, rejection: &Rejection) -> HeaderMap {
-        let prebuilt = self.prebuilt.iter().find(|(usual, _)| {
+    pub(super) fn headers(&self, rejection: &Rejection, used: Scheme) -> HeaderMap {
+        let prebuilt = self.prebuilt.iter().find(|(usual, scheme, _)| {
             usual.kind() == rejection.kind()
+                && *scheme == used
                 && usual.public_description() == rejection.public_description()
         });
         match prebuilt {
-            Some((_, headers)) => headers.clone(),
-            None => self.build(rejection),
+            Some((.., headers)) => headers.clone(),
+            None => self.build(rejection, used),
         }
     }
 
-    fn build(&self, rejection: &Rejection) -> HeaderMap {
+    fn build(&self, rejection: &Rejection, used: Scheme) -> HeaderMap {
         let mut headers = uncached::headers();
-        if let Some(bearer) = self.settings.bearer(rejection) {
-            headers.append(WWW_AUTHENTICATE, bearer.to_header_value());
+        for scheme in [Scheme::Bearer, Scheme::Dpop] {
+            if let Some(challenge) = self.settings.challenge(scheme, used, rejection) {
+                headers.append(WWW_AUTHENTICATE, challenge.to_header_value());
+            }
         }
-        let asks_for_token = rejection.kind().status() == StatusCode::UNAUTHORIZED
-            && rejection.kind() != RejectionKind::InsufficientAuthentication;
-        if self.settings.offers_basic && asks_for_token {
+        if self.settings.offers_basic && asks_for_token(rejection.kind()) {
             headers.append(WWW_AUTHENTICATE, self.settings.basic());
         }
         if self.settings.exposed {
-            let exposed = HeaderValue::from_static("WWW-Authenticate");
+            let exposed = match self.settings.dpop {
+                Some(_) => "WWW-Authenticate, DPoP-Nonce",
+                None => "WWW-Authenticate",
+            };
+            let exposed = HeaderValue::from_static(exposed);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
         headers
@@ -195,8 +243,8 @@ mod tests {
         let challenges = Challenges::new("api".into()).unwrap();
         let built = |description| {
             let rejection = Rejection::unverified(description);
-            let prebuilt = challenges.headers(&rejection)[WWW_AUTHENTICATE].clone();
-            (prebuilt, challenges.settings.error("invalid_token", &rejection))
+            let prebuilt = challenges.headers(&rejection, Scheme::Bearer)[WWW_AUTHENTICATE].clone();
+            (prebuilt, challenges.settings.error(Scheme::Bearer, "invalid_token", &rejection))
         };
         let (prebuilt, formatted) = built("the issuer is not trusted");
         let (other, _) = built("the signature is wrong");

@@ -3,22 +3,27 @@
 use super::{
     audit::{TokenDetails, TokenId},
     authenticated::{Anonymous, Authenticated},
-    cache_control::CacheControl,
+    cache_control::{CacheControl, Changes},
+    certificate::sha256_text,
     extract::{self, ExtractedToken, LocationIndex, Position, has_unread_token},
+    possession,
+    proved::{Proved, Proving},
     refuse::Refusal,
     settings::{Mode, Settings},
     strip::{self, Strip},
 };
 use crate::{
-    RequestHead,
+    Answer, RequestHead, TokenLocation,
     observe::Outcome,
-    validate::{CacheSupport, Rejection, RejectionKind, ValidateToken, Validated, Verdict},
+    validate::{
+        CacheSupport, Confirmation, Rejection, RejectionKind, ValidateToken, Validated, Verdict,
+    },
 };
 use http::{Request, header::AUTHORIZATION};
 use std::{sync::Arc, time::SystemTime};
 
 /// Admits a request, or refuses it.
-pub(super) type Decision<'s> = Result<CacheControl, Refusal<'s>>;
+pub(super) type Decision<'s> = Result<Changes, Refusal<'s>>;
 
 /// Where a token was presented, without the token.
 pub(super) struct PresentedToken {
@@ -26,12 +31,28 @@ pub(super) struct PresentedToken {
     position: Position,
     /// Only if there is an audit hook.
     id: Option<TokenId>,
+    /// Only of a DPoP token. Boxed, since few are.
+    possession: Option<Box<Possession>>,
+    /// The token is good, and the request does not come from its holder.
+    is_unproved: bool,
+}
+
+/// What a proof has to be about.
+struct Possession {
+    /// The digest of the token.
+    ath: String,
+    /// The key that was proved, and what of it.
+    proved: Option<(Box<str>, Proved)>,
 }
 
 impl PresentedToken {
     pub(super) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
         let ExtractedToken { token, location, position } = extracted;
-        Self { location, position, id: settings.token_id(token.as_bytes()) }
+        let is_dpop = *settings.sources.location(location) == TokenLocation::Dpop;
+        let possession = is_dpop
+            .then(|| Box::new(Possession { ath: sha256_text(token.as_bytes()), proved: None }));
+        let id = settings.token_id(token.as_bytes());
+        Self { location, position, id, possession, is_unproved: false }
     }
 
     fn details<'s>(&self, settings: &'s Settings) -> TokenDetails<'s> {
@@ -45,11 +66,12 @@ pub(super) fn without_token<B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
 ) -> Decision<'static> {
-    if settings.mode == Mode::Required || has_unread_token(RequestHead::from_request(request)) {
+    let head = RequestHead::from_request(request);
+    if settings.mode == Mode::Required || has_unread_token(head, &settings.sources) {
         return Err(Refusal::missing());
     }
     admit_anonymous(settings, request, None, TokenDetails::default());
-    Ok(CacheControl::Unchanged)
+    Ok(Changes::NONE)
 }
 
 /// Decides about a request by the validator's verdict on its token.
@@ -61,22 +83,62 @@ pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
 ) -> Decision<'s> {
     match verdict {
         Ok(validated) => {
-            let PresentedToken { location, position, id } = presented;
+            let PresentedToken { location, position, id, possession, .. } = presented;
+            let proved = possession.and_then(|possession| possession.proved);
             let cache_control = clean(settings, request, location, position);
             admit(settings, request, location, id, validated);
-            Ok(cache_control)
+            let needs_nonce = proved.is_some_and(|(_, proved)| proved.needs_nonce);
+            Ok(Changes { cache_control, nonces: needs_nonce.then(|| settings.clone()) })
         }
-        Err(rejection) if is_ignored(settings, &rejection) => {
+        Err(rejection) if is_ignored(settings, &presented, &rejection) => {
             admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
-            Ok(clean(settings, request, presented.location, presented.position))
+            Ok(clean(settings, request, presented.location, presented.position).into())
         }
         Err(rejection) => Err(Refusal { rejection, token: presented.details(settings) }),
     }
 }
 
+/// Checks that the request of `head` comes from the holder of its token, if that is good.
+pub(super) fn prove<C>(
+    settings: &Settings,
+    head: RequestHead<'_>,
+    presented: &PresentedToken,
+    verdict: &Verdict<C>,
+) -> Answer<Proving> {
+    let Ok(validated) = verdict else { return Answer::Ready(Ok(Proved::default())) };
+    let possession = presented.possession.as_ref();
+    let ath = possession.map(|possession| &*possession.ath);
+    let proved = possession.and_then(|possession| possession.proved.as_ref());
+    let proved = proved.map(|(key, _)| &**key);
+    possession::check(settings, head, (ath, proved), validated.principal())
+}
+
+/// Makes a good verdict a refusal if the proof is not good, and keeps what was proved.
+pub(super) fn proved<C>(
+    presented: &mut PresentedToken,
+    verdict: &mut Verdict<C>,
+    proof: Result<Proved, Rejection>,
+) {
+    match (proof, &verdict, &mut presented.possession) {
+        (Err(rejection), ..) => {
+            presented.is_unproved = true;
+            *verdict = Err(rejection);
+        }
+        (Ok(proof), Ok(validated), Some(possession)) if possession.proved.is_none() => {
+            let key = validated.principal().confirmation().and_then(Confirmation::key_thumbprint);
+            possession.proved = key.map(|key| (key.into(), proof));
+        }
+        _ => {}
+    }
+}
+
 /// Returns `true` if a request with this verdict goes on to the inner service.
-pub(super) fn admits<C>(settings: &Settings, verdict: &Verdict<C>) -> bool {
-    verdict.as_ref().map_or_else(|rejection| is_ignored(settings, rejection), |_| true)
+pub(super) fn admits<C>(
+    settings: &Settings,
+    presented: &PresentedToken,
+    verdict: &Verdict<C>,
+) -> bool {
+    verdict.as_ref().map_or_else(|rejection| is_ignored(settings, presented, rejection), |_| true)
 }
 
 /// Makes a good verdict a refusal if the token has ended since. Returns `false` if the token has to
@@ -107,13 +169,16 @@ pub(super) fn at_a_glance<V: ValidateToken, B>(
     };
     let credentials = extract::bearer_credentials(header)?;
     let validated = validator.cache_support().recall(credentials)?;
+    if validated.principal().confirmation().is_some() {
+        return None;
+    }
     let token_id = settings.token_id(credentials);
     match settings.strip {
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),
         Strip::Exposed | Strip::Nothing => header.set_sensitive(true),
     }
     admit(settings, request, LocationIndex::FIRST, token_id, validated);
-    Some(Ok(CacheControl::Unchanged))
+    Some(Ok(Changes::NONE))
 }
 
 /// Removes the token from `request`, as far as the settings say.
@@ -171,8 +236,9 @@ fn admit_anonymous<B>(
     request.extensions_mut().insert(Anonymous::new(settings.clone()));
 }
 
-/// Returns `true` if the token was judged, is not good, and counts as none.
-fn is_ignored(settings: &Settings, rejection: &Rejection) -> bool {
+/// Returns `true` if the token was judged, is not good, and counts as none. A good token of somebody
+/// else never does.
+fn is_ignored(settings: &Settings, presented: &PresentedToken, rejection: &Rejection) -> bool {
     let is_bad = matches!(
         rejection.kind(),
         RejectionKind::NotMine
@@ -180,5 +246,5 @@ fn is_ignored(settings: &Settings, rejection: &Rejection) -> bool {
             | RejectionKind::Expired
             | RejectionKind::Revoked
     );
-    is_bad && settings.mode == Mode::Lenient
+    is_bad && !presented.is_unproved && settings.mode == Mode::Lenient
 }

@@ -1,7 +1,8 @@
 use super::{
-    cache_control::CacheControl,
+    cache_control::Changes,
     decide::{self, Decision, PresentedToken},
-    extract::extract,
+    possession,
+    proved::Proving,
     settings::Settings,
 };
 use crate::{
@@ -45,13 +46,17 @@ pin_project_lite::pin_project! {
             // Boxed: only a verdict that takes I/O gets here, and the future stays small.
             pending: Option<Box<PendingRequest<S, V, B>>>,
         },
+        Proving {
+            proof: Proving,
+            pending: Option<Box<PendingRequest<S, V, B>>>,
+        },
         Waiting {
             pending: Option<Box<PendingRequest<S, V, B>>>,
         },
         Answering {
             #[pin]
             response: AnsweredFuture<S::Future, S::Response>,
-            cache_control: CacheControl,
+            changes: Changes,
         },
     }
 }
@@ -98,6 +103,11 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
         }
     }
 
+    pub(super) fn with_verdict(self, verdict: Verdict<V::Claims>) -> Self {
+        let generation = self.validator.cache_support().generation();
+        Self { verdict, generation, ..self }
+    }
+
     fn poll_verdict(&mut self, verdict: Pin<&mut V::Future>, cx: &mut Context<'_>) -> Poll<()> {
         match verdict.poll(cx) {
             Poll::Ready(verdict) => {
@@ -114,6 +124,21 @@ impl<S, V: ValidateToken, B> PendingRequest<S, V, B> {
         self.generation = self.validator.cache_support().generation();
         Poll::Ready(())
     }
+
+    fn poll_proof(&mut self, proof: &mut Proving, cx: &mut Context<'_>) -> Poll<()> {
+        let proof = match proof.as_mut().poll(cx) {
+            Poll::Ready(proof) => proof,
+            Poll::Pending => match &mut self.deadline {
+                Some(deadline) => {
+                    ready!(deadline.as_mut().poll(cx).map(|()| Err(Rejection::out_of_time())))
+                }
+                None => return Poll::Pending,
+            },
+        };
+        self.has_waited = true;
+        decide::proved(&mut self.presented, &mut self.verdict, proof);
+        Poll::Ready(())
+    }
 }
 
 fn deadline(settings: &Settings) -> Option<Pin<Box<Sleep>>> {
@@ -127,9 +152,25 @@ where
     V: ValidateToken,
     R: Default,
 {
+    /// Checks the proof of possession, if the token needs one.
+    fn after_verdict(mut self: Box<Self>) -> State<S, V, B> {
+        let head = RequestHead::from_request(&self.request);
+        match decide::prove(&self.settings, head, &self.presented, &self.verdict) {
+            Answer::Ready(proof) => {
+                decide::proved(&mut self.presented, &mut self.verdict, proof);
+                self.after_proof()
+            }
+            Answer::Pending(proof) => {
+                // It may hold the reservation of the turn before.
+                self.inner = self.inner.clone();
+                State::Proving { proof, pending: Some(self) }
+            }
+        }
+    }
+
     /// Waits for a turn if the verdict admits the request, and refuses it at once otherwise.
-    fn after_verdict(self: Box<Self>) -> State<S, V, B> {
-        match decide::admits(&self.settings, &self.verdict) {
+    fn after_proof(self: Box<Self>) -> State<S, V, B> {
+        match decide::admits(&self.settings, &self.presented, &self.verdict) {
             true => State::Waiting { pending: Some(self) },
             false => (*self).decided(),
         }
@@ -158,9 +199,12 @@ where
         self.has_waited = false;
         self.verdict = Err(Rejection::out_of_time());
         let head = RequestHead::from_request(&self.request);
-        if let Ok(Some(extracted)) = extract(head, &self.settings.sources) {
+        if let Ok(Some(extracted)) = possession::extract(head, &self.settings) {
             match self.validator.validate(&extracted.token, head) {
-                Answer::Ready(verdict) => self.verdict = verdict,
+                Answer::Ready(verdict) => {
+                    self.verdict = verdict;
+                    return self.after_verdict();
+                }
                 Answer::Pending(verdict) => {
                     self.inner = self.inner.clone();
                     self.deadline = deadline(&self.settings);
@@ -188,6 +232,10 @@ where
         Self { state: State::Validating { verdict, pending: Some(Box::new(pending)) } }
     }
 
+    pub(super) fn proving(proof: Proving, pending: PendingRequest<S, V, B>) -> Self {
+        Self { state: State::Proving { proof, pending: Some(Box::new(pending)) } }
+    }
+
     /// Calls `inner`, or refuses `request`.
     #[inline(always)] // Otherwise the request is moved once more.
     pub(super) fn decided(
@@ -196,17 +244,17 @@ where
         request: Request<B>,
         decision: Decision<'_>,
     ) -> Self {
-        let (response, cache_control) = match decision {
-            Ok(cache_control) => (AnsweredFuture::calling(inner.call(request)), cache_control),
+        let (response, changes) = match decision {
+            Ok(changes) => (AnsweredFuture::calling(inner.call(request)), changes),
             Err(refusal) => {
                 let response = refusal.into_response(settings, RequestHead::from_request(&request));
                 // The clone holds no reservation: a refused request takes no capacity of the inner
                 // service.
                 *inner = inner.clone();
-                (AnsweredFuture::answered(response), CacheControl::Unchanged)
+                (AnsweredFuture::answered(response), Changes::NONE)
             }
         };
-        Self { state: State::Answering { response, cache_control } }
+        Self { state: State::Answering { response, changes } }
     }
 }
 
@@ -228,17 +276,23 @@ where
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     pending.after_verdict()
                 }
+                StateProjection::Proving { proof, pending } => {
+                    let Some(waiting) = pending.as_mut() else { return Poll::Pending };
+                    ready!(waiting.poll_proof(proof, cx));
+                    let Some(pending) = pending.take() else { return Poll::Pending };
+                    pending.after_proof()
+                }
                 StateProjection::Waiting { pending } => {
                     let Some(waiting) = pending.as_mut() else { return Poll::Pending };
                     ready!(waiting.poll_turn(cx))?;
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     pending.after_turn()
                 }
-                StateProjection::Answering { response, cache_control } => {
+                StateProjection::Answering { response, changes } => {
                     // Changed in place: taken out of the answer, the response would be moved twice.
                     let mut answer = response.poll(cx);
                     if let Poll::Ready(Ok(response)) = &mut answer {
-                        cache_control.apply(response.headers_mut());
+                        changes.apply(response.headers_mut());
                     }
                     return answer;
                 }

@@ -3,7 +3,10 @@
 use crate::{
     RequestHead,
     back_channel::scrub::MAX_TEXT,
-    vocabulary::grpc::{self, GRPC_STATUS, Grpc},
+    vocabulary::{
+        grpc::{self, GRPC_STATUS, Grpc},
+        location::DPOP_NONCE,
+    },
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
@@ -36,8 +39,11 @@ pub(super) fn convert<R>(response: &mut Response<R>, content_type: &HeaderValue,
     headers.insert(CONTENT_TYPE, content_type.clone());
     headers.insert(GRPC_STATUS, code);
     headers.insert(GRPC_MESSAGE, escape(message));
-    let exposed = HeaderValue::from_static("grpc-status, grpc-message, www-authenticate");
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    let exposed = match headers.contains_key(DPOP_NONCE) {
+        true => "grpc-status, grpc-message, www-authenticate, dpop-nonce",
+        false => "grpc-status, grpc-message, www-authenticate",
+    };
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
 }
 
 /// Returns the trailers that end a stream whose token is no longer good.

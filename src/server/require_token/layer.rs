@@ -1,5 +1,6 @@
 use super::{
     audit::{AuditEvent, Auditor},
+    certificate::ClientCertificates,
     challenges::{ChallengeSettings, Resource},
     service::RequireTokenService,
     settings::{Mode, Settings},
@@ -31,10 +32,23 @@ use tower_layer::Layer;
 /// | no token, or a scheme that is not read | 401, challenge without `error` |
 /// | malformed, repeated, in two locations, beside `Authorization: DPoP` | 400 `invalid_request` |
 /// | unknown, expired, revoked, longer than 16 KiB | 401 `invalid_token` |
+/// | DPoP without a proof, a proof beside another token | 400 `invalid_request` |
+/// | bound to a key, and the proof is bad or was used before | 401 `invalid_dpop_proof` |
+/// | bound to a key, and the proof lacks the nonce | 401 `use_dpop_nonce`, `DPoP-Nonce` |
+/// | bound to a key or a certificate of somebody else, or without any proof | 401 `invalid_token` |
 /// | too few scopes ([`RequireScope`](crate::server::RequireScope)) | 403 `insufficient_scope` |
 /// | the validator cannot judge the token | 503, `Retry-After` |
 /// | the validator fails | 500 |
 /// | any of these, to a call of [gRPC](#grpc) | 200, trailers-only, `grpc-status` 16, 7, 14 or 13 |
+///
+/// # Bound tokens
+///
+/// A token that is bound to a key (DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) or to a
+/// client certificate ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)) is worth nothing to a thief.
+/// The layer compares what the validator says a token is bound to
+/// ([`Principal::confirmation`](crate::validate::Principal::confirmation)) with every request, whether
+/// or not the verdict was cached. Without [`with_dpop`](Self::with_dpop), tokens that are bound to a key
+/// are refused. No mode takes a good token of somebody else for none.
 ///
 /// # Reservations
 ///
@@ -170,6 +184,17 @@ impl<V> RequireToken<V> {
         Ok(self)
     }
 
+    /// Sets where the client certificates of tokens are found that are bound to one
+    /// ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)). Defaults to a
+    /// [`ClientCertificate`](crate::server::ClientCertificate) in the extensions, which the
+    /// [metadata](Self::resource_metadata) tell clients of only if it is set here.
+    pub fn with_client_certificates(self, certificates: ClientCertificates) -> Self {
+        self.change(|settings| {
+            settings.certificates = certificates;
+            settings.has_certificates = true;
+        })
+    }
+
     /// Reads the query of requests of any method. Defaults to GET, HEAD and CONNECT; of other requests,
     /// the parameter is removed unread.
     pub fn allow_query_on_any_method(self) -> Self {
@@ -259,7 +284,12 @@ impl<V> RequireToken<V> {
     /// Sets the clock of the timeout, of policies, and of
     /// [`Authenticated::ended`](crate::server::Authenticated::ended). Defaults to the system's.
     pub fn with_clock(self, clock: Clock) -> Self {
-        self.change(|settings| settings.clock = clock)
+        self.change(|settings| {
+            if let Some(dpop) = &mut settings.dpop {
+                dpop.set_clock(&clock);
+            }
+            settings.clock = clock;
+        })
     }
 }
 
@@ -278,7 +308,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Returns the metadata of this protected resource, as configured so far: where tokens are read,
-    /// and the scopes of [`with_scope_hint`](Self::with_scope_hint).
+    /// what they are bound to, and the scopes of [`with_scope_hint`](Self::with_scope_hint).
     ///
     /// # Errors
     ///
@@ -288,7 +318,11 @@ impl<V> RequireToken<V> {
         let challenges = self.settings.challenges.settings();
         let resource = challenges.resource.as_ref().ok_or_else(missing)?;
         let locations = self.settings.sources.locations();
-        let metadata = ResourceMetadata::new(&resource.identifier, locations)?;
+        let metadata = ResourceMetadata::new(&resource.identifier, locations)?.with_binding(
+            challenges.dpop.as_deref(),
+            !challenges.offers_bearer,
+            self.settings.has_certificates,
+        );
         Ok(metadata.with_scopes(&challenges.scope_hint))
     }
 
@@ -357,7 +391,7 @@ impl<V> RequireToken<V> {
         self.change(|settings| settings.recorder.auditor = Some(Auditor::new(hook)))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
     }

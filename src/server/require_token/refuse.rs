@@ -4,12 +4,15 @@
 
 use super::{
     audit::{Recorder, TokenDetails},
+    challenges::Scheme,
     extract::ExtractError,
     grpc,
     settings::Settings,
 };
-use crate::{Clock, RequestHead, observe::Outcome, server::uncached, validate::Rejection};
-use http::{HeaderMap, Response};
+use crate::{
+    Clock, RequestHead, TokenLocation, observe::Outcome, server::uncached, validate::Rejection,
+};
+use http::{HeaderMap, Response, StatusCode};
 
 /// A decision against a request.
 pub(super) struct Refusal<'s> {
@@ -31,7 +34,17 @@ impl Refusal<'_> {
     ) -> Response<R> {
         let Self { mut rejection, token } = self;
         settings.recorder.record(&settings.clock, Outcome::Rejected, Some(&rejection), token);
-        let mut response = response(settings.challenges.headers(&rejection), &rejection);
+        let scheme = match token.location {
+            Some(TokenLocation::Dpop) => Scheme::Dpop,
+            _ => Scheme::Bearer,
+        };
+        let mut response = response(settings.challenges.headers(&rejection, scheme), &rejection);
+        if let (Scheme::Dpop, StatusCode::UNAUTHORIZED, Some(dpop)) =
+            (scheme, response.status(), &settings.dpop)
+        {
+            // One more request cures both a bad token and a nonce that is missing.
+            dpop.add_nonce(response.headers_mut(), settings.clock.wall());
+        }
         rejection.set_terse(settings.challenges.settings().terse);
         if settings.speaks_grpc
             && let Some(content_type) = grpc::content_type(head)

@@ -1,9 +1,9 @@
 use super::{
     authenticated::{Anonymous, Authenticated},
-    cache_control::CacheControl,
+    cache_control::Changes,
     decide::{self, PresentedToken},
-    extract::extract,
     future::{PendingRequest, ResponseFuture},
+    possession,
     settings::Settings,
     standing::Preflight,
     strip,
@@ -35,6 +35,20 @@ impl<S, V> RequireTokenService<S, V> {
     inner_service_accessors!();
 }
 
+impl<S: Clone, V: ValidateToken> RequireTokenService<S, V> {
+    fn pending<B>(
+        &mut self,
+        request: Request<B>,
+        presented: PresentedToken,
+    ) -> PendingRequest<S, V, B> {
+        // A clone holds no reservation: while a token is judged, its request takes no capacity of
+        // the inner service.
+        self.inner = self.inner.clone();
+        let (inner, validator) = (self.inner.clone(), self.validator.clone());
+        PendingRequest::new(inner, validator, request, presented, self.settings.clone())
+    }
+}
+
 impl<S, V, B, R> Service<Request<B>> for RequireTokenService<S, V>
 where
     V: ValidateToken,
@@ -57,10 +71,11 @@ where
             request.extensions_mut().remove::<Preflight>();
         }
         let settings = &self.settings;
+        settings.certificates.prepare(&mut request);
         if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
             request.extensions_mut().insert(Preflight::new(settings.clone()));
             strip::strip_unread(&mut request, &settings.sources, settings.strip);
-            let decision = Ok(CacheControl::Unchanged);
+            let decision = Ok(Changes::NONE);
             return ResponseFuture::decided(&mut self.inner, settings, request, decision);
         }
         if let Some(decision) = decide::at_a_glance(settings, &mut request, &*self.validator) {
@@ -68,25 +83,27 @@ where
         }
         strip::strip_unread(&mut request, &settings.sources, settings.strip);
         let head = RequestHead::from_request(&request);
-        let decision = match extract(head, &settings.sources) {
+        let decision = match possession::extract(head, settings) {
             Err(error) => Err(error.into()),
             Ok(None) => decide::without_token(settings, &mut request),
             Ok(Some(extracted)) => {
                 let verdict = self.validator.validate(&extracted.token, head);
-                let presented = PresentedToken::new(extracted, settings);
-                match verdict {
-                    Answer::Ready(verdict) => {
+                let mut presented = PresentedToken::new(extracted, settings);
+                let mut verdict = match verdict {
+                    Answer::Ready(verdict) => verdict,
+                    Answer::Pending(verdict) => {
+                        let pending = self.pending(request, presented);
+                        return ResponseFuture::validating(verdict, pending);
+                    }
+                };
+                match decide::prove(settings, head, &presented, &verdict) {
+                    Answer::Ready(proof) => {
+                        decide::proved(&mut presented, &mut verdict, proof);
                         decide::by_verdict(settings, &mut request, presented, verdict)
                     }
-                    Answer::Pending(verdict) => {
-                        // A clone holds no reservation: while a token is judged, its request takes
-                        // no capacity of the inner service.
-                        self.inner = self.inner.clone();
-                        let (inner, validator) = (self.inner.clone(), self.validator.clone());
-                        let settings = settings.clone();
-                        let pending =
-                            PendingRequest::new(inner, validator, request, presented, settings);
-                        return ResponseFuture::validating(verdict, pending);
+                    Answer::Pending(proof) => {
+                        let pending = self.pending(request, presented);
+                        return ResponseFuture::proving(proof, pending.with_verdict(verdict));
                     }
                 }
             }

@@ -2,7 +2,9 @@
 
 use super::{
     audit::{Recorder, TokenId},
+    certificate::ClientCertificates,
     challenges::Challenges,
+    dpop::Dpop,
     extract::Sources,
     strip::Strip,
 };
@@ -24,6 +26,10 @@ pub(super) enum Mode {
 pub(super) struct Settings {
     pub(super) challenges: Challenges,
     pub(super) sources: Sources,
+    pub(super) dpop: Option<Dpop>,
+    pub(super) certificates: ClientCertificates,
+    /// They were set, rather than left to the default.
+    pub(super) has_certificates: bool,
     pub(super) mode: Mode,
     pub(super) strip: Strip,
     pub(super) preflights_pass: bool,
@@ -39,6 +45,9 @@ impl Settings {
         Ok(Self {
             challenges: Challenges::new(realm)?,
             sources: Sources::new([TokenLocation::Bearer])?,
+            dpop: None,
+            certificates: ClientCertificates::default(),
+            has_certificates: false,
             mode: Mode::Required,
             strip: Strip::Exposed,
             preflights_pass: false,

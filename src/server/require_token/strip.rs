@@ -3,7 +3,10 @@
 use super::extract::{Position, Sources, header_name, unread_parameter};
 use crate::{
     RequestHead, TokenLocation,
-    vocabulary::query::{pairs, with_pairs},
+    vocabulary::{
+        location::DPOP,
+        query::{pairs, with_pairs},
+    },
 };
 use http::{
     HeaderMap, HeaderName, Request, Uri,
@@ -31,12 +34,10 @@ pub(super) fn strip_token<B>(
     strip: Strip,
 ) {
     match position {
-        Position::Header if strip == Strip::Everything => {
-            request.headers_mut().remove(header_name(location));
-        }
         Position::Header => {
-            if let Some(value) = request.headers_mut().get_mut(header_name(location)) {
-                value.set_sensitive(true);
+            strip_value(request.headers_mut(), header_name(location), strip);
+            if *location == TokenLocation::Dpop {
+                strip_value(request.headers_mut(), &DPOP, strip);
             }
         }
         Position::Query(pair) if strip != Strip::Nothing => {
@@ -56,6 +57,15 @@ pub(super) fn strip_token<B>(
         }
         Position::WebSocket(_) => mark_sensitive(request.headers_mut(), &SEC_WEBSOCKET_PROTOCOL),
         Position::Query(_) | Position::Form => {}
+    }
+}
+
+/// Removes the one value of a header, or marks it sensitive.
+fn strip_value(headers: &mut HeaderMap, name: &HeaderName, strip: Strip) {
+    if strip == Strip::Everything {
+        headers.remove(name);
+    } else if let Some(value) = headers.get_mut(name) {
+        value.set_sensitive(true);
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) struct Claims<'a> {
     auth_time: Option<NumericDate>,
     scopes: Scopes<'a>,
     is_sub_a_number: bool,
-    /// `cnf`: the token is bound to a key.
-    is_bound: bool,
+    /// The token is bound to a key.
+    cnf: Option<Value<'a>>,
     /// `events`: a security event token, such as a log-out token.
     is_event: bool,
     /// `at_hash` or `c_hash`: an ID token.
@@ -190,7 +190,7 @@ impl<'a> Reader<'a, '_> {
         }
         let value = Value::next(object)?;
         match name {
-            "cnf" => claims.is_bound = !matches!(value, Value::Null),
+            "cnf" => claims.cnf = Some(value).filter(|value| !matches!(value, Value::Null)),
             "events" => claims.is_event = !matches!(value, Value::Null),
             _ if value.is_empty() => {}
             "at_hash" => claims.hash = Some("at_hash"),

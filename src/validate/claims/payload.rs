@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(claims.aud.unwrap().iter().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(claims.times.exp, Some(NumericDate::new(1.5)));
         assert_eq!(claims.scopes.iter().count(), 2);
-        assert!(claims.is_bound && claims.hash.is_none() && claims.odd.is_none());
+        assert!(claims.cnf.is_some() && claims.hash.is_none() && claims.odd.is_none());
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use super::{Claims, Scopes, Value, holder::Holder, listed, shown, told, unfit};
 use crate::{
     Scope, ScopeSet,
-    validate::{Principal, Rejection, times::NumericDate},
+    validate::{Confirmation, Principal, Rejection, times::NumericDate},
     vocabulary::members::Texts,
 };
 use serde_json::Value as Json;
 use std::{borrow::Cow, sync::Arc};
 
-const BOUND: &str = "the access token is bound to a key, and proofs are not read";
+const BOUND: &str = "the access token is bound in a way that is not supported";
 const OF_ANOTHER_KIND: &str = "the token is not an access token";
 
 /// The claims that RFC 9068 §2.2 requires besides `iss`, `exp` and `aud`.
@@ -36,6 +36,22 @@ pub(super) fn is(kind: &str, kinds: &[&str]) -> bool {
 
 /// What ID tokens call themselves.
 pub(super) const ID: &[&str] = &["id", "id_token"];
+
+/// Returns what the token is bound to.
+///
+/// # Errors
+///
+/// When it is bound in a way that cannot be checked.
+fn confirmation(claims: &Claims<'_>) -> Result<Option<Confirmation>, Rejection> {
+    let Some(cnf) = &claims.cnf else { return Ok(None) };
+    let bound = if let Value::Object(bound) = cnf { bound.confirmation() } else { None };
+    match bound {
+        Some(bound) => Ok(Some(bound)),
+        None => {
+            Err(unfit(BOUND, &told("cnf", "a thumbprint of a key or certificate", cnf.shown())))
+        }
+    }
+}
 
 impl Profile {
     /// The profile of RFC 9068.
@@ -80,7 +96,8 @@ impl Profile {
         issuer: Option<Arc<str>>,
         object: impl FnOnce() -> Cow<'o, Json>,
     ) -> Result<Principal, Rejection> {
-        self.check_kind(claims)?;
+        let confirmation = confirmation(claims)?;
+        self.check_kind(claims, confirmation.as_ref())?;
         for name in &self.required {
             self.check_there(name, claims)?;
         }
@@ -102,6 +119,9 @@ impl Profile {
             self.holder.apply(&object(), &mut principal)?;
         } else {
             self.holder.check_client(principal.client_id())?;
+        }
+        if let Some(confirmation) = confirmation {
+            principal = principal.with_confirmation(confirmation);
         }
         Ok(principal)
     }
@@ -133,10 +153,12 @@ impl Profile {
 
     /// Refuses tokens that are not access tokens, and access tokens that need a proof. The header
     /// alone does not tell: it may have no type, and an introspected token has none that is seen.
-    fn check_kind(&self, claims: &Claims<'_>) -> Result<(), Rejection> {
-        if claims.is_bound {
-            return Err(unfit(BOUND, &told("cnf", shown(None), "a key of the client")));
-        }
+    fn check_kind(
+        &self,
+        claims: &Claims<'_>,
+        confirmation: Option<&Confirmation>,
+    ) -> Result<(), Rejection> {
+        let has_key = confirmation.is_some_and(|bound| bound.key_thumbprint().is_some());
         let kinds = [
             ("token_type", &claims.token_type),
             ("token_use", &claims.token_use),
@@ -145,6 +167,9 @@ impl Profile {
         for (name, kind) in kinds {
             let Some(kind) = kind.as_deref() else { continue };
             let found = || told(name, "the kind of an access token", shown(Some(kind)));
+            if name == "token_type" && has_key && is(kind, &["dpop"]) {
+                continue;
+            }
             if is(kind, &["dpop", "pop", "mac"]) {
                 return Err(unfit(BOUND, &found()));
             }

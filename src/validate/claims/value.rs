@@ -1,7 +1,10 @@
 //! The value of a claim, of whatever type.
 
 use super::shown::{listed, shown};
-use crate::vocabulary::members::{Members, Object, Text, Texts};
+use crate::{
+    validate::principal::Confirmation,
+    vocabulary::members::{Members, Object, Text, Texts},
+};
 use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -12,6 +15,8 @@ pub(super) enum Value<'a> {
     Signed(i64),
     Float(f64),
     Texts(Vec<Cow<'a, str>>),
+    /// Boxed: few claims are objects.
+    Object(Box<Bound<'a>>),
     /// Anything else, in words.
     Other(&'static str),
 }
@@ -68,6 +73,7 @@ impl<'a> Value<'a> {
             Self::Unsigned(_) | Self::Signed(_) => self.digits().unwrap_or_default(),
             Self::Float(number) => number.to_string(),
             Self::Texts(texts) => format!("the list [{}]", listed(texts.iter().map(AsRef::as_ref))),
+            Self::Object(_) => "an object".to_owned(),
             Self::Other(other) => (*other).to_owned(),
         }
     }
@@ -135,22 +141,56 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
-        let mut number = Number(None);
-        Object(&mut number).visit_map(object)?;
-        Ok(number.0.map_or(Value::Other("an object"), Value::Float))
+        let mut read = Box::<Bound<'_>>::default();
+        Object(&mut *read).visit_map(object)?;
+        Ok(read.number.map_or(Value::Object(read), Value::Float))
     }
 }
 
-/// A number with a fraction or an exponent, as `serde_json` hands it on where any crate of the program
-/// switches its feature `arbitrary_precision` on: an object of this one member.
-struct Number(Option<f64>);
+/// The members of an object that `cnf` can have ([RFC 7800](https://www.rfc-editor.org/rfc/rfc7800)).
+#[derive(Default)]
+pub(super) struct Bound<'a> {
+    /// `jkt` (RFC 9449 §6.1).
+    key: Option<Cow<'a, str>>,
+    /// `x5t#S256` (RFC 8705 §3.1).
+    certificate: Option<Cow<'a, str>>,
+    /// A way to prove possession that is not supported, or a wrong member.
+    has_other: bool,
+    /// A number with a fraction or an exponent, as `serde_json` hands it on where any crate of the
+    /// program switches its feature `arbitrary_precision` on: an object of this one member.
+    number: Option<f64>,
+}
 
-impl<'de> Members<'de> for Number {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
-        let is_number = name == "$serde_json::private::Number";
-        if is_number {
-            self.0 = object.next_value_seed(Text)?.parse().ok();
+impl Bound<'_> {
+    /// Returns the confirmation, or `None` when it cannot be checked.
+    pub(super) fn confirmation(&self) -> Option<Confirmation> {
+        let [key, certificate] =
+            [&self.key, &self.certificate].map(|text| text.as_deref().map(Into::into));
+        let is_known = !self.has_other && (key.is_some() || certificate.is_some());
+        is_known.then_some(Confirmation { key, certificate })
+    }
+}
+
+impl<'a> Members<'a> for Bound<'a> {
+    fn member<A: MapAccess<'a>>(&mut self, name: &str, object: &mut A) -> Result<bool, A::Error> {
+        let text = match name {
+            "jkt" => &mut self.key,
+            "x5t#S256" => &mut self.certificate,
+            "$serde_json::private::Number" => {
+                self.number = object.next_value_seed(Text)?.parse().ok();
+                return Ok(true);
+            }
+            // RFC 7800 §3.1: members that are not understood are ignored. These are.
+            "jwk" | "jwe" | "jku" | "kid" => {
+                self.has_other = true;
+                return Ok(false);
+            }
+            _ => return Ok(false),
+        };
+        match Value::next(object)? {
+            Value::Text(value) if !value.is_empty() => *text = Some(value),
+            _ => self.has_other = true,
         }
-        Ok(is_number)
+        Ok(true)
     }
 }

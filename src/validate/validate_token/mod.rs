@@ -43,6 +43,11 @@ use std::{future::Future, sync::Arc};
 /// An `async` closure that captures something is no `Fn`; write
 /// `move |token| { let database = database.clone(); async move { … } }`.
 ///
+/// A token that is bound to a key or a certificate is good here, and its principal says what it is bound
+/// to ([`Principal::confirmation`](super::Principal::confirmation)). `RequireToken` compares that with
+/// the request; any other caller has to. A validator that builds a `Principal` from that of another
+/// must clone it, so that this is not lost.
+///
 /// A validator that cannot decide returns [`Rejection::unavailable`](super::Rejection::unavailable),
 /// never another rejection: a client discards a token that is called invalid.
 pub trait ValidateToken: Send + Sync + 'static {

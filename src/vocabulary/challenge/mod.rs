@@ -69,6 +69,12 @@ impl Challenge {
         Self { scheme: "Basic".into(), token68: None, params: Vec::new() }
     }
 
+    /// Returns a `DPoP` challenge with the algorithms of proofs (RFC 9449 §7.1).
+    pub(crate) fn dpop(algorithms: &str) -> Self {
+        let algorithms = ("algs".into(), algorithms.into());
+        Self { scheme: "DPoP".into(), token68: None, params: vec![algorithms] }
+    }
+
     /// Adds a parameter after the others.
     ///
     /// # Errors

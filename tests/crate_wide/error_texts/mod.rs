@@ -3,6 +3,7 @@
 
 mod client;
 mod discovery;
+mod dpop;
 mod every_text;
 mod fetches;
 mod key_sets;

@@ -1,6 +1,7 @@
 //! No secret shows in the `Debug` of any public type, in any error's text, or in a URI that is
 //! handed on.
 
+mod bound;
 mod jose;
 mod keys;
 mod revocation;
@@ -265,6 +266,7 @@ fn every_public_type_is_walked_here() {
     assert!(names.contains("AccessToken") && names.contains("client::ResponseFuture"), "{names:?}");
     let here = concat!(
         include_str!("mod.rs"),
+        include_str!("bound.rs"),
         include_str!("keys.rs"),
         include_str!("jose.rs"),
         include_str!("revocation.rs"),

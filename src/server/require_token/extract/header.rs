@@ -1,7 +1,11 @@
 //! A token in a header ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
 
-use super::{Position, REPEATED_HEADER, Read, Sources, basic, token_in};
-use crate::{RequestHead, TokenLocation, validate::Rejection, vocabulary::token::MAX_TOKEN_LEN};
+use super::{DpopReading, Position, REPEATED_HEADER, Read, Sources, basic, token_in};
+use crate::{
+    RequestHead, TokenLocation,
+    validate::Rejection,
+    vocabulary::{location::DPOP, token::MAX_TOKEN_LEN},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header::AUTHORIZATION};
 use std::borrow::Cow;
 
@@ -31,6 +35,11 @@ pub(in crate::server) fn bearer_header<'r, B>(
     let headers = request.headers_mut();
     match *sources.locations() {
         [TokenLocation::Bearer] if is_unrepeated(headers) => Some(headers.get_mut(AUTHORIZATION)),
+        [TokenLocation::Bearer, TokenLocation::Dpop]
+            if is_unrepeated(headers) && !headers.contains_key(DPOP) =>
+        {
+            Some(headers.get_mut(AUTHORIZATION))
+        }
         _ => None,
     }
 }
@@ -42,14 +51,18 @@ pub(in crate::server) fn bearer_credentials(value: &HeaderValue) -> Option<&[u8]
     (credentials.len() <= MAX_TOKEN_LEN).then_some(credentials)
 }
 
-/// Returns `true` if the request has credentials of a token scheme that the layer does not read.
-/// Such a request is not anonymous.
-pub(in crate::server) fn has_unread_token(head: RequestHead<'_>) -> bool {
+/// Returns `true` if the request has credentials of a token scheme that the layer does not read: DPoP,
+/// or Bearer where only DPoP is read. Such a request is not anonymous.
+pub(in crate::server) fn has_unread_token(head: RequestHead<'_>, sources: &Sources) -> bool {
     // Some proxies join the values of a repeated header.
     let values = head.headers().get_all(AUTHORIZATION).iter();
     values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|value| after_scheme(value.trim_ascii(), "DPoP").is_some())
+        .map(<[u8]>::trim_ascii)
+        .any(|value| {
+            after_scheme(value, "DPoP").is_some()
+                || (sources.dpop == DpopReading::Alone && after_scheme(value, "Bearer").is_some())
+        })
 }
 
 /// Reads the token of a header. An empty value, or one of another scheme, is none.
@@ -65,6 +78,7 @@ pub(super) fn read<'a>(
     let scheme = match location {
         TokenLocation::BasicUserName | TokenLocation::BasicPassword(_) => Some("Basic"),
         TokenLocation::Header(header) => header.scheme(),
+        TokenLocation::Dpop => Some("DPoP"),
         _ => Some("Bearer"),
     };
     let credentials = match scheme {

@@ -19,7 +19,7 @@ pub(in crate::server) use header::{
     bearer_credentials, bearer_header, has_unread_token, header_name,
 };
 pub(in crate::server) use query::{parameter, unread_parameter};
-pub(in crate::server) use sources::{LocationIndex, Sources};
+pub(in crate::server) use sources::{DpopReading, LocationIndex, Sources};
 
 use crate::{
     RequestHead, TokenLocation,
@@ -100,7 +100,7 @@ pub(super) fn extract<'a, 's>(
     let is_elsewhere = |found: &ExtractedToken<'_>| {
         !is_authorization(sources.location(found.location), &found.position)
     };
-    if found.as_ref().is_some_and(is_elsewhere) && has_unread_token(head) {
+    if found.as_ref().is_some_and(is_elsewhere) && has_unread_token(head, sources) {
         return Err(several());
     }
     Ok(found)
@@ -114,6 +114,7 @@ pub(super) fn read<'a>(
 ) -> Read<'a> {
     match location {
         TokenLocation::Bearer
+        | TokenLocation::Dpop
         | TokenLocation::BasicUserName
         | TokenLocation::BasicPassword(_)
         | TokenLocation::Header(_) => header::read(head, location, sources),

@@ -4,6 +4,7 @@ use crate::{ConfigError, TokenLocation};
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Sources {
     locations: Vec<TokenLocation>,
+    pub(in crate::server) dpop: DpopReading,
     /// The passwords with which a Basic user name is a token.
     pub(in crate::server) basic_passwords: Vec<Box<str>>,
     pub(in crate::server) query_on_any_method: bool,
@@ -11,6 +12,15 @@ pub(in crate::server) struct Sources {
     pub(in crate::server) first_wins: bool,
     /// Takes the credentials that a browser adds to the requests of other sites.
     pub(in crate::server) cross_site: bool,
+}
+
+/// Whether DPoP tokens are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum DpopReading {
+    Off,
+    /// After the other locations.
+    Beside,
+    Alone,
 }
 
 /// The index of a location in the list of its [`Sources`].
@@ -28,6 +38,7 @@ impl Sources {
     {
         let mut sources = Self {
             locations: Vec::new(),
+            dpop: DpopReading::Off,
             basic_passwords: vec!["".into()],
             query_on_any_method: false,
             first_wins: false,
@@ -43,16 +54,36 @@ impl Sources {
     {
         self.locations.clear();
         for location in locations {
+            if location == TokenLocation::Dpop {
+                return Err(ConfigError::new("DPoP tokens need a proof: with_dpop reads them"));
+            }
             if !self.locations.contains(&location) {
                 self.locations.push(location);
             }
         }
-        match self.locations.is_empty() {
-            true => {
-                Err(ConfigError::new("RequireToken needs a location: with_locations names none"))
-            }
-            false => Ok(()),
+        if self.locations.is_empty() {
+            return Err(ConfigError::new(
+                "RequireToken needs a location: with_locations names none",
+            ));
         }
+        self.set_dpop(self.dpop);
+        Ok(())
+    }
+
+    /// Reads DPoP tokens too, or alone.
+    pub(in crate::server) fn set_dpop(&mut self, dpop: DpopReading) {
+        self.dpop = dpop;
+        self.locations.retain(|location| *location != TokenLocation::Dpop);
+        match dpop {
+            DpopReading::Off => return,
+            // They were read alone before.
+            DpopReading::Beside if self.locations.is_empty() => {
+                self.locations.push(TokenLocation::Bearer);
+            }
+            DpopReading::Beside => {}
+            DpopReading::Alone => self.locations.clear(),
+        }
+        self.locations.push(TokenLocation::Dpop);
     }
 
     pub(in crate::server) fn locations(&self) -> &[TokenLocation] {

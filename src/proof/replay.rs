@@ -1,0 +1,61 @@
+use crate::Answer;
+use sha2::{Digest, Sha256};
+use std::{error::Error, fmt, future::Future, pin::Pin, time::SystemTime};
+
+/// Remembers the proofs that were used, so that each counts once
+/// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).
+///
+/// [`SeenProofs`](crate::server::SeenProofs) does it for one process. Replicas behind one URL need a
+/// shared one, such as a database in which a name can be set if it is not there yet.
+pub trait ProofReplay: Send + Sync + 'static {
+    /// Remembers `proof` until the instant `until`, from which it is refused for its age, and returns
+    /// whether it was there. `until` is the same each time that a proof is used.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told. The request is then refused with 503.
+    fn first_use(&self, proof: ProofId, until: SystemTime) -> Answer<ReplayFuture>;
+}
+
+/// The pending answer of a [`ProofReplay`].
+pub type ReplayFuture =
+    Pin<Box<dyn Future<Output = Result<FirstUse, Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// Says whether a proof was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstUse {
+    /// It was not.
+    First,
+    /// It was: the request is refused.
+    Replayed,
+}
+
+/// The name of a proof among those of all keys: a SHA-256 digest of the key's thumbprint and of the
+/// proof's `jti`. It is the same at every replica, and has a fixed size.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProofId([u8; 32]);
+
+impl ProofId {
+    pub(crate) fn new(thumbprint: &str, jti: &str) -> Self {
+        let mut hash = Sha256::new();
+        // All thumbprints have the same length, so that no two pairs are hashed as the same bytes.
+        hash.update(thumbprint);
+        hash.update(jti);
+        Self(hash.finalize().into())
+    }
+
+    /// Returns the digest.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Shows the digest in hexadecimal digits.
+impl fmt::Debug for ProofId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProofId(")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
