@@ -216,11 +216,10 @@ impl ClientAuthentication {
         self
     }
 
-    /// Sets the type (`typ`) of assertions. Defaults to `JWT`. OpenIddict 7 wants
-    /// `client-authentication+jwt`. It has no effect on clients that authenticate without an
-    /// assertion.
+    /// Sets the type in the header (`typ`) of signed assertions. Defaults to `JWT`. OpenIddict 7 wants
+    /// `client-authentication+jwt`. It has no effect on other clients.
     #[must_use]
-    pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
+    pub fn with_assertion_header_type(mut self, typ: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { typ: own, .. } = &mut self.method {
             *own = typ.into();
         }

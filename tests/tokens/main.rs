@@ -35,3 +35,4 @@ mod store;
 mod suspect;
 mod token_errors;
 mod token_response;
+mod workloads;

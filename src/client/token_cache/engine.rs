@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AccessToken, ClientSecret,
-    client::{Error, ErrorKind, TokenEndpoint, TokenResponse, TokenRevocation},
+    client::{Error, ErrorKind, TokenResponse, TokenRevocation},
     observe::tokens::{Instrument, Reporter},
     vocabulary::{
         clock::Now,
@@ -142,10 +142,10 @@ impl Engine {
             Ask::Fail { next_try } => {
                 let error = state.last_error.clone().unwrap_or_else(Error::too_soon);
                 let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
+                // That of a secret which could not be read, or had expired.
+                let unread = error.kind() == ErrorKind::Source;
                 let error = error.with_next_try(next_try);
-                let rotates =
-                    setup.source.endpoint().is_some_and(TokenEndpoint::rotates_its_secret);
-                match refused && rotates {
+                match (refused || unread) && setup.source.rotates_its_secret() {
                     true => Next::CompareSecret(error),
                     false => Next::Take(Err(error)),
                 }

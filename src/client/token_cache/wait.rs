@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     AccessToken, Answer, RequestHead, ScopeSet,
-    client::{BoxTokenFuture, Error, ErrorKind, TokenEndpoint},
+    client::{BoxTokenFuture, Error, ErrorKind},
     vocabulary::{
         clock::{MAX_LIFETIME, after},
         deadline::Deadline,
@@ -99,8 +99,7 @@ impl Caller {
                 Next::Take(outcome) => return outcome,
                 Next::CompareSecret(error) => {
                     // Once a call: a secret that is refused too is no reason to go on.
-                    let endpoint = setup.source.endpoint();
-                    if compared || !endpoint.is_some_and(TokenEndpoint::has_another_secret) {
+                    if compared || !setup.source.has_another_secret() {
                         return Err(error);
                     }
                     compared = true;

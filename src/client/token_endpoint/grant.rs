@@ -1,5 +1,5 @@
 use crate::{
-    ClientSecret, ConfigError, ScopeSet,
+    ClientSecret, ClientSecretSource, ConfigError, ScopeSet,
     back_channel::{
         assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
@@ -79,6 +79,8 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 pub struct Grant {
     /// Begins with `grant_type`. Some values are secret, so all are zeroized.
     pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
+    /// Read for each attempt.
+    sources: Vec<(&'static str, ClientSecretSource)>,
     /// Signed for each attempt.
     pub(super) assertion: Option<Arc<dyn Assertion>>,
     /// `Some` for a token exchange, whose answer has a member of its own.
@@ -100,6 +102,7 @@ impl Grant {
     pub(in crate::client) fn standard(params: &[(&'static str, &str)]) -> Self {
         Self {
             params: params.iter().map(|(name, v)| (*name, Zeroizing::new((*v).into()))).collect(),
+            sources: Vec::new(),
             assertion: None,
             exchange: None,
             own_form: None,
@@ -141,10 +144,50 @@ impl Grant {
 
     /// Sends an assertion of another issuer, usually a JWT
     /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most expire within
-    /// minutes. `signed_jwt_bearer` (feature `jwt`) signs a new one at each attempt.
-    pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
-        let assertion = assertion.into();
-        Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
+    /// minutes: a [`ClientSecretSource`] reads a new one from a file or a closure at each attempt, and
+    /// `signed_jwt_bearer` (feature `jwt`) signs one. A JWT from a file or a closure that has expired
+    /// is an error of the kind [`Source`](crate::client::ErrorKind::Source), and nothing is sent.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientSecretSource, client::Grant};
+    ///
+    /// let assertion = ClientSecretSource::from_file("/var/run/secrets/tokens/api");
+    /// let grant = Grant::jwt_bearer(assertion);
+    /// ```
+    pub fn jwt_bearer(assertion: impl Into<ClientSecretSource>) -> Self {
+        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
+        grant.with_source("assertion", assertion.into())
+    }
+
+    /// Adds a parameter that is secret, and may change.
+    pub(super) fn with_source(mut self, name: &'static str, source: ClientSecretSource) -> Self {
+        match source.fixed() {
+            Some(secret) => self.params.push((name, secret.expose().to_owned().into())),
+            None => self.sources.push((name, source)),
+        }
+        self
+    }
+
+    /// Returns `true` if it has the parameter `name` of its own.
+    pub(super) fn has_param(&self, name: &str) -> bool {
+        let sources = self.sources.iter().map(|(own, _)| *own);
+        self.params.iter().map(|(own, _)| *own).chain(sources).any(|own| own == name)
+    }
+
+    /// Returns `true` if a parameter may change by itself.
+    pub(in crate::client) fn may_change(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Returns `true` if a parameter has changed since it was last sent.
+    pub(in crate::client) fn has_changed(&self) -> bool {
+        self.sources.iter().any(|(_, source)| source.has_changed())
+    }
+
+    /// Returns a grant that remembers what it sent last apart from this one.
+    pub(in crate::client) fn detached(mut self) -> Self {
+        self.sources.iter_mut().for_each(|(_, source)| *source = source.detached());
+        self
     }
 
     /// Sends the code of a sign-in
@@ -301,7 +344,7 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// If an assertion cannot be signed.
+    /// If an assertion cannot be signed, or a source has nothing or an expired JWT.
     pub(in crate::client) fn params(
         &self,
         asked: Asked<'_>,
@@ -313,6 +356,11 @@ impl Grant {
                 secrets.add(value);
             }
             all.push((*name, value.clone()));
+        }
+        for (name, source) in &self.sources {
+            let secret = source.unexpired(asked.clock.wall())?;
+            secrets.add(secret.expose());
+            all.push((*name, secret.expose().to_owned().into()));
         }
         if let Some(assertion) = &self.assertion {
             let signed = assertion.sign(&asked.endpoint.to_string(), "JWT", asked.clock)?;
@@ -389,9 +437,10 @@ pub(in crate::client) fn absolute(
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self.own_form.iter().flatten().map(|(name, _)| name.as_str());
-        let names: Vec<_> = self.params.iter().map(|(name, _)| *name).chain(own).collect();
+        let sources = self.sources.iter().map(|(name, _)| *name);
+        let names = self.params.iter().map(|(name, _)| *name).chain(sources).chain(own);
         f.debug_struct("Grant")
-            .field("params", &names)
+            .field("params", &names.collect::<Vec<_>>())
             .field("scopes", &self.scopes)
             .field("audience", &self.audience)
             .field("resources", &self.resources)
