@@ -57,7 +57,10 @@ impl Source {
         let Self::Grant(source) = self else { return Err(no_store()) };
         let (_, client) = source.endpoint.identity();
         let is_unknown = client.rotates_its_secret() && client.client_id().is_none();
-        if source.step_up.is_some() || source.store.is_some() || is_unknown || source.grant.may_change()
+        if source.step_up.is_some()
+            || source.store.is_some()
+            || is_unknown
+            || source.grant.may_change()
         {
             return Err(no_store());
         }

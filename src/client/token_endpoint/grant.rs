@@ -87,7 +87,7 @@ pub struct Grant {
     pub(in crate::client) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
     scopes: ScopeSet,
-    audience: Option<String>,
+    audiences: Vec<String>,
     resources: Vec<String>,
     extras: Vec<(String, ClientSecret)>,
 }
@@ -107,7 +107,7 @@ impl Grant {
             exchange: None,
             own_form: None,
             scopes: ScopeSet::empty(),
-            audience: None,
+            audiences: Vec::new(),
             resources: Vec::new(),
             extras: Vec::new(),
         }
@@ -220,7 +220,7 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// If `grant_type` is empty, or a parameter has no name, is set twice, or is one that the client
+    /// If `grant_type` is neither a name nor a URI, or a parameter has no name, is set twice, or is one that the client
     /// or another method of the grant sets, such as `scope`.
     pub fn extension<N, V>(
         grant_type: &str,
@@ -230,8 +230,12 @@ impl Grant {
         N: Into<String>,
         V: Into<ClientSecret>,
     {
-        if grant_type.is_empty() {
-            return Err(ConfigError::new("the grant type is empty; name the one of the server"));
+        // RFC 6749, appendix A.10.
+        let is_named = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+        if grant_type.is_empty() || !grant_type.bytes().all(is_named) {
+            return Err(ConfigError::new(format!(
+                "the grant type {grant_type:?} is neither a name nor a URI; use that of the server"
+            )));
         }
         let mut grant = Self::standard(&[("grant_type", grant_type)]);
         for (name, value) in params {
@@ -268,9 +272,11 @@ impl Grant {
         self
     }
 
-    /// Requests a token for `audience`, a parameter that many servers know. Defaults to none.
+    /// Requests a token for `audience`, a parameter that many servers know. Another call adds another
+    /// audience ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)). Defaults to
+    /// none.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.audiences.push(audience.into());
         self
     }
 
@@ -284,6 +290,20 @@ impl Grant {
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
         self.resources.push(absolute("the resource", RESOURCE, resource.into())?);
         Ok(self)
+    }
+
+    /// Requests a token for `resource`, which need not be a URI, for servers with names of their own
+    /// there, such as the client identifiers of AD FS. Another call adds another resource. Defaults
+    /// to none.
+    pub fn with_non_uri_resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// Adds `params`, which are checked.
+    pub(in crate::client) fn with_params(mut self, params: &[(String, ClientSecret)]) -> Self {
+        self.extras.extend_from_slice(params);
+        self
     }
 
     /// Requests a token for `resources`, which are checked.
@@ -332,7 +352,7 @@ impl Grant {
         let forms = self.own_form.iter().flatten().chain(&self.extras);
         let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
         let assertion = self.assertion.iter().map(|it| ("assertion", it.identity()));
-        let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
+        let audience = self.audiences.iter().map(|it| ("audience", it.clone().into()));
         let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
         let mut scopes: Vec<_> = self.scopes.iter().collect();
         scopes.sort_unstable();
@@ -376,7 +396,7 @@ impl Grant {
         if !self.scopes.is_empty() {
             all.push(("scope", self.scopes.to_string().into()));
         }
-        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone().into())));
+        all.extend(self.audiences.iter().map(|audience| ("audience", audience.clone().into())));
         all.extend(self.resources.iter().map(|resource| ("resource", resource.clone().into())));
         Ok(all)
     }
@@ -442,7 +462,7 @@ impl fmt::Debug for Grant {
         f.debug_struct("Grant")
             .field("params", &names.collect::<Vec<_>>())
             .field("scopes", &self.scopes)
-            .field("audience", &self.audience)
+            .field("audiences", &self.audiences)
             .field("resources", &self.resources)
             .field("assertion", &self.assertion)
             .finish_non_exhaustive()

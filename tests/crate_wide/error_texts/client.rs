@@ -149,7 +149,7 @@ fn what_is_wrong_with_a_grant_is_said() {
         (
             "an extension grant of no type",
             text(Grant::extension("", [("a", "b")])),
-            "the grant type is empty; name the one of the server",
+            "the grant type \"\" is neither a name nor a URI; use that of the server",
         ),
         (
             "no token type",
@@ -289,7 +289,7 @@ fn what_is_wrong_with_a_store_is_said() {
         (
             "the resources of no session",
             text(cache().with_resources(&[])),
-            "the token cache has no session to renew: Grant::with_resource is for other grants",
+            "the token cache has no session to renew: Grant::with_resource and with_param are for other grants",
         ),
         (
             "a store after a clone",
