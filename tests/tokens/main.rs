@@ -17,6 +17,7 @@ mod leaks;
 mod scripted_endpoint;
 
 mod client_authentication;
+mod closures;
 mod device;
 mod discovery;
 mod freshness;

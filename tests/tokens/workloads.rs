@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tower_oauth2::{
-    ClientAuthentication, ClientSecret, ClientSecretSource,
+    ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     client::{ErrorKind, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenType},
     testing::InMemoryStore,
 };
@@ -207,4 +207,67 @@ fn tokens_of_a_nameless_assertion_or_a_file_are_not_shared_by_a_store() {
     assert!(store(basic.clone(), Grant::jwt_bearer(file.source())).is_err());
     assert!(store(file.client().with_client_id("id"), own.clone()).is_ok());
     assert!(store(basic, Grant::jwt_bearer("fixed")).is_ok());
+}
+
+/// An API behind the token in `file`, and the clock by which that is read.
+fn api_of(file: &TokenFile) -> Caller {
+    let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+    Caller::with_cache(|clock| TokenCache::from_file(&file.0, policy, clock))
+}
+
+#[tokio::test]
+async fn a_token_file_is_read_again_within_a_minute_and_without_a_good_one_the_last_serves() {
+    let (one, two) = (jwt("one", 7200), jwt("two", 7200));
+    let file = TokenFile::of(format!("{one}\n"));
+    let api = api_of(&file);
+    assert_eq!(api.call().await.unwrap(), format!("Bearer {one}"));
+    file.write(&two);
+    api.advance(Duration::from_secs(60)).await;
+    assert_eq!(api.call().await.unwrap(), format!("Bearer {two}"));
+    for bad in ["", &two[..50], "caf\u{e9} au lait", &jwt("old", -1)] {
+        file.write(bad);
+        api.advance(Duration::from_secs(600)).await;
+        assert_eq!(api.call().await.unwrap(), format!("Bearer {two}"), "{bad}");
+    }
+    // No longer than it says itself.
+    api.advance(Duration::from_secs(7200 - 4 * 600)).await;
+    let error = api.call().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Source);
+    assert_absent(&[&one, &two], &printed(&error));
+}
+
+#[tokio::test]
+async fn a_token_that_the_api_rejects_is_read_again_once_and_the_call_repeated_with_another() {
+    let (one, two) = (jwt("one", 7200), jwt("two", 7200));
+    let file = TokenFile::of(&one);
+    let api = api_of(&file);
+    assert_eq!(api.call().await.unwrap(), format!("Bearer {one}"));
+    api.api_answers(http::StatusCode::UNAUTHORIZED);
+    api.call().await.unwrap();
+    assert_eq!(api.calls(), 2, "the file holds the same token");
+    file.write(&two);
+    api.advance(Duration::from_secs(2)).await;
+    assert_eq!(api.call().await.unwrap(), format!("Bearer {two}"));
+    assert_eq!(api.calls(), 4, "and once more with the other one");
+}
+
+#[tokio::test]
+async fn a_file_that_never_held_a_token_is_an_error_that_names_it() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    for (file, why) in [
+        (TokenFile(folder.join("never-here")), "entity not found"),
+        (TokenFile(folder), "no regular file"),
+        (TokenFile::of(" \n"), "not visible ASCII"),
+        (TokenFile::of("two words"), "not visible ASCII"),
+        (TokenFile::of(jwt("x", -60)), "expired 60 s ago"),
+        (TokenFile::of(vec![b'x'; 10 << 20]), "64 KiB"),
+        (TokenFile::of(vec![b'x'; 17 << 10]), "16 KiB"),
+    ] {
+        let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+        let cache = TokenCache::from_file(&file.0, policy, Clock::system());
+        let error = cache.access_token().await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Source, true));
+        let text = printed(&error);
+        assert!(text.contains(why) && text.contains(&*file.0.to_string_lossy()), "{text}");
+    }
 }
