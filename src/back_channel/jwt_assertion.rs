@@ -98,6 +98,19 @@ impl JwtAssertion {
         Ok(self)
     }
 
+    /// Returns a new one for `audience`, unless it is always for another, in an envelope that does not
+    /// show it: for an endpoint that takes it as a bearer token, as that of GitHub Apps does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key, the system gives no random numbers, or the clock is before the epoch.
+    pub fn to_jwt(&self, audience: &str, clock: &Clock) -> Result<ClientSecret, ConfigError> {
+        let signed = self.sign(audience, "JWT", clock);
+        signed
+            .map(|jwt| ClientSecret::new(&**jwt))
+            .map_err(|text| ConfigError::new(String::from(text)))
+    }
+
     /// Adds the claim `name` with the value `json`.
     ///
     /// # Errors

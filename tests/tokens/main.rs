@@ -29,6 +29,7 @@ mod outage;
 mod paused_time;
 mod pauses;
 mod pool;
+mod recipes;
 mod refresh_race;
 mod rotation;
 mod schedules;
