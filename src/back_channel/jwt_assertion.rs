@@ -108,7 +108,7 @@ impl JwtAssertion {
         let signed = self.sign(audience, "JWT", clock);
         signed
             .map(|jwt| ClientSecret::new(&**jwt))
-            .map_err(|text| ConfigError::new(String::from(text)))
+            .map_err(|text| ConfigError::new(text.into_string()))
     }
 
     /// Adds the claim `name` with the value `json`.

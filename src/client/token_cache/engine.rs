@@ -207,7 +207,7 @@ impl Engine {
         Ok(move || {
             let span = setup.reporter.started(tries);
             let fetch = async move {
-                let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline);
+                let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline());
                 let runs = |ends_at| Self::runs_until(&watcher, attempt, ends_at);
                 // A fetch that was abandoned before this task first ran has been replaced.
                 let is_current = runs(deadline.ends_at());

@@ -204,7 +204,7 @@ impl Session {
             endpoint: endpoint.detached(),
             tokens: Mutex::default(),
             clock: clock.clone(),
-            deadline: policy.fetch_deadline,
+            deadline: policy.values().fetch_deadline,
         }
     }
 

@@ -26,8 +26,7 @@ pub(super) type Outcome = Result<AccessToken, Error>;
 /// What a cache is made of. It does not change once the cache is used.
 pub(super) struct Setup {
     pub(super) source: Source,
-    pub(super) patience: Duration,
-    pub(super) fetch_deadline: Duration,
+    policy: RefreshPolicy,
     pub(super) clock: Clock,
     /// Where leases are counted from.
     base: Instant,
@@ -68,8 +67,15 @@ pub(super) struct Landing {
 impl Setup {
     pub(super) fn new(source: Source, policy: &RefreshPolicy, clock: Clock) -> Self {
         let (base, reporter) = (clock.monotonic(), Reporter::new(source.labels()));
-        let (patience, fetch_deadline) = (policy.patience, policy.fetch_deadline);
-        Self { source, patience, fetch_deadline, clock, base, reporter }
+        Self { source, policy: policy.clone(), clock, base, reporter }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.values().patience
+    }
+
+    pub(super) fn fetch_deadline(&self) -> Duration {
+        self.policy.values().fetch_deadline
     }
 
     /// Returns where a fetch, and the timers of those who wait for one, run.

@@ -21,7 +21,7 @@ use std::{future::ready, sync::Arc};
 pub(super) fn token(engine: &Arc<Engine>, need: Need) -> Answer<BoxTokenFuture> {
     let setup = engine.setup();
     let now = setup.clock.now();
-    match engine.next(now, after(now.monotonic, setup.patience), need) {
+    match engine.next(now, after(now.monotonic, setup.patience()), need) {
         Next::Take(outcome) => Answer::Ready(outcome),
         next => {
             let caller = Caller::new(engine, need);
@@ -79,7 +79,7 @@ impl Need {
 impl Caller {
     fn new(engine: &Arc<Engine>, need: Need) -> Self {
         let setup = engine.setup();
-        let (length, one_fetch) = (setup.patience, setup.patience.is_zero());
+        let (length, one_fetch) = (setup.patience(), setup.patience().is_zero());
         let length = if one_fetch { MAX_LIFETIME } else { length };
         let patience = Deadline::new(&setup.clock, length);
         Self { engine: engine.clone(), patience, one_fetch, need }

@@ -6,9 +6,9 @@ use tower_oauth2::{
     Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion, SigningKey,
     TokenLocation, Transport,
     client::{
-        AddBearer, ClientCredentialsRefresh, Grant, Origins, PendingSignIn, RefreshPolicy, SignIn,
-        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse, TokenRevocation,
-        TokenType,
+        AddBearer, ClientCredentialsRefresh, DeviceSignIn, Grant, Origins, PendingSignIn,
+        RefreshPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse,
+        TokenRevocation, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -50,6 +50,14 @@ fn what_is_wrong_with_an_endpoint_is_said() {
             "a secret in the URL",
             token("https://id:hunter2@as.example/token"),
             "the token URL has a user name, which is for no URL that is fetched",
+        ),
+        (
+            "a path alone, for devices",
+            text(
+                TokenEndpoint::new("https://as.example/token", basic(), Transport::https())
+                    .and_then(|endpoint| DeviceSignIn::new(endpoint, "/device")),
+            ),
+            "the device authorization URL is no absolute http(s) URL, such as https://as.example/path",
         ),
         (
             "a path alone, to revoke at",
