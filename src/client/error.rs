@@ -99,8 +99,8 @@ impl Error {
         Self::new(ErrorKind::Refused, scrub::chain(error.into().as_ref(), str::to_owned))
     }
 
-    /// Sets how long a cache waits before it tries again, at most an hour. Defaults to the cache's own
-    /// back-off.
+    /// Returns the same failure with the time until the next try, which is how long a cache waits, an
+    /// hour at most. Defaults to the cache's own back-off.
     ///
     /// ```
     /// use std::time::Duration;
@@ -111,8 +111,8 @@ impl Error {
     /// assert!(busy.is_transient());
     /// ```
     #[must_use]
-    pub fn with_retry_after(self, wait: Duration) -> Self {
-        self.with_next_try(wait)
+    pub fn with_retry_after(&self, wait: Duration) -> Self {
+        Self { failure: self.failure.clone(), next_try: Some(wait) }
     }
 
     pub(super) fn foreign_origin(uri: &http::Uri) -> Self {
@@ -297,11 +297,6 @@ impl Error {
 
     fn of(failure: Failure) -> Self {
         Self { failure: Arc::new(failure), next_try: None }
-    }
-
-    /// Returns the same failure with the time until the next try.
-    pub(super) fn with_next_try(&self, next_try: Duration) -> Self {
-        Self { failure: self.failure.clone(), next_try: Some(next_try) }
     }
 
     /// Sets the server's `Retry-After`. Call it before the error is cloned: it has no effect later.

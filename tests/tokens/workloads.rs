@@ -205,7 +205,7 @@ fn tokens_of_a_nameless_assertion_or_a_file_are_not_shared_by_a_store() {
     let (basic, own) = (ClientAuthentication::basic("id", "s"), Grant::client_credentials());
     assert!(store(file.client(), own.clone()).is_err());
     assert!(store(basic.clone(), Grant::jwt_bearer(file.source())).is_err());
-    assert!(store(file.client().with_client_id("id"), own.clone()).is_ok());
+    assert!(store(file.client().with_client_id("id"), own).is_ok());
     assert!(store(basic, Grant::jwt_bearer("fixed")).is_ok());
 }
 

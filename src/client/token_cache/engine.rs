@@ -144,7 +144,7 @@ impl Engine {
                 let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
                 // That of a secret which could not be read, or had expired.
                 let unread = error.kind() == ErrorKind::Source;
-                let error = error.with_next_try(next_try);
+                let error = error.with_retry_after(next_try);
                 match (refused || unread) && setup.source.rotates_its_secret() {
                     true => Next::CompareSecret(error),
                     false => Next::Take(Err(error)),

@@ -27,7 +27,7 @@ pub use store::{
 
 use super::{
     BoxTokenFuture, Error, Grant, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource,
-    token_endpoint::grant::{RESOURCE, absolute},
+    token_endpoint::parameters::{RESOURCE, absolute},
 };
 use crate::{
     AccessToken, Answer, ClientSecret, Clock, ConfigError, RequestHead, ScopeSet,

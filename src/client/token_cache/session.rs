@@ -7,7 +7,7 @@ use crate::{
     ClientSecret, Clock, ConfigError,
     client::{
         Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
-        token_endpoint::{grant::new_param, token_response::Unusable},
+        token_endpoint::{parameters::new_param, token_response::Unusable},
     },
     observe::tokens::{self, Instrument, Span},
     vocabulary::{deadline::Deadline, race::before},

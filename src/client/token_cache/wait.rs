@@ -152,7 +152,7 @@ impl Caller {
     fn annotated(&self, error: &Error) -> Error {
         let next_try = self.engine.lock().next_try();
         match next_try {
-            Some(next_try) => error.with_next_try(next_try),
+            Some(next_try) => error.with_retry_after(next_try),
             None => error.clone(),
         }
     }

@@ -9,6 +9,7 @@ mod device;
 pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
+pub(in crate::client) mod parameters;
 mod protected_resource;
 mod refusal;
 mod revocation;

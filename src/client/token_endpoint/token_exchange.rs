@@ -1,7 +1,10 @@
 //! The exchange of one token for another
 //! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).
 
-use super::grant::{Exchange, absolute, set_twice};
+use super::{
+    grant::Exchange,
+    parameters::{absolute, set_twice},
+};
 use crate::{ClientSecretSource, ConfigError, client::Grant};
 use std::{borrow::Cow, fmt};
 

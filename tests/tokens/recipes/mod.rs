@@ -236,8 +236,8 @@ async fn a_job_of_github_asks_for_its_id_token_and_presents_it() {
     // Both servers are this one: an answer with the members of both.
     let body = format!(r#"{{"count":1,"value":"{id_token}","access_token":"AT","expires_in":60}}"#);
     let peer = Peer::ok(&body).await;
-    let url = "https://pipelines.example/idtoken?api-version=2.0".to_owned();
-    let cache = snippets::github_actions(url, "job-secret".into(), peer.transport()).unwrap();
+    let url = "https://pipelines.example/idtoken?api-version=2.0";
+    let cache = snippets::github_actions(url, "job-secret", peer.transport()).unwrap();
     assert_eq!(cache.access_token().await.unwrap().expose(), "AT");
     let [asked, presented] = peer.server.requests().try_into().unwrap();
     assert!(

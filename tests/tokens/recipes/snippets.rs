@@ -176,7 +176,7 @@ pub(super) fn google_sts(file: &'static str, transport: Transport) -> Made {
     Ok(cache)
 }
 
-pub(super) fn github_actions(url: String, secret: String, transport: Transport) -> Made {
+pub(super) fn github_actions(url: &str, secret: &str, transport: Transport) -> Made {
     async fn token(transport: Transport, ask: Request<()>) -> Result<TokenResponse, BoxError> {
         let response = transport.send(ask.map(|()| Default::default())).await?;
         let answer: Value = serde_json::from_slice(TokenResponse::read_body(&response)?)?;

@@ -349,7 +349,7 @@ impl Machine {
                     Outage::after(self.outage.as_deref().copied(), now.monotonic, failure);
                 match why {
                     Failed::Lost => {
-                        self.starts.hurry(now.monotonic, self.policy.values().min_interval)
+                        self.starts.hurry(now.monotonic, self.policy.values().min_interval);
                     }
                     Failed::LostAgain => {
                         let token = self.token.filter(|token| token.is_usable(now));
