@@ -17,7 +17,7 @@
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
-//! | authenticate by a token of Kubernetes, SPIFFE or a CI job | [`ClientAuthentication::assertion_from_file`](crate::ClientAuthentication::assertion_from_file): [workloads](workloads) |
+//! | authenticate by a token of Kubernetes, SPIFFE or a CI job | [`ClientAuthentication::assertion_from_file`](crate::ClientAuthentication::assertion_from_file): [recipes](workloads) |
 //! | send the token of a file that rotates | [`TokenCache::from_file`](crate::client::TokenCache::from_file) |
 //! | sign a user in from a command line | [`DeviceSignIn`](crate::client::DeviceSignIn) |
 //! | get a token without a request | [`TokenCache::access_token`](crate::client::TokenCache::access_token) |
