@@ -21,6 +21,10 @@
 //! | rotate a client's secret without a restart | [`ClientSecretSource`](crate::ClientSecretSource) |
 //! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
+//! | authenticate by a token of Kubernetes, SPIFFE or a CI job | [`ClientAuthentication::assertion_from_file`](crate::ClientAuthentication::assertion_from_file): [recipes](workloads) |
+//! | send the token of a file that rotates | [`TokenCache::from_file`](crate::client::TokenCache::from_file) |
+//! | sign a user in from a command line | [`DeviceSignIn`](crate::client::DeviceSignIn) |
+//! | get a token without a request | [`TokenCache::access_token`](crate::client::TokenCache::access_token) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
 //! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over [`Transport::https`](crate::Transport::https) with [`with_client_certificate_files`](crate::Transport::with_client_certificate_files); found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
 //! | reach it through a proxy, or under a private certificate authority | [`Transport::with_proxy_from_env`](crate::Transport::with_proxy_from_env), [`with_root_certificates`](crate::Transport::with_root_certificates) |
@@ -45,13 +49,15 @@
 //! | test all of this without waiting | [`testing`](crate::testing) |
 //!
 //! Recipes: [Relatel](relatel), [Firmafon](firmafon), [a platform with a log-in
-//! endpoint](login_platform), [Relatics on Keycloak](relatics). [Tokens of each provider](providers),
+//! endpoint](login_platform), [Relatics on Keycloak](relatics), [token endpoints that are not quite OAuth](endpoints), [workloads without a secret](workloads). [Tokens of each provider](providers),
 //! from Auth0 to Zitadel.
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages), [when a replica is ready](health),
 //! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
+#[doc = include_str!("../docs/guide/endpoints.md")]
+pub mod endpoints {}
 #[doc = include_str!("../docs/guide/firmafon.md")]
 pub mod firmafon {}
 #[doc = include_str!("../docs/guide/health.md")]
@@ -121,3 +127,5 @@ pub mod telemetry {}
 pub mod testing {}
 #[doc = include_str!("../docs/guide/threat_model.md")]
 pub mod threat_model {}
+#[doc = include_str!("../docs/guide/workloads.md")]
+pub mod workloads {}

@@ -330,6 +330,23 @@ fn a_password_may_have_a_colon() {
 }
 
 #[test]
+fn call_needs_no_client_where_an_assertion_says_who_it_is() {
+    let bearer = "--token-url https://a --grant jwt-bearer=a.jwt https://b";
+    let arguments = read(call::parse, bearer).unwrap();
+    assert!(matches!(arguments.authentication, call::Authentication::None));
+    assert!(arguments.client_id.is_none());
+    let file = "--token-url https://a --assertion-file /run/token https://b";
+    let how = read(call::parse, file).unwrap().authentication;
+    assert!(matches!(how, call::Authentication::AssertionFile(file) if file.ends_with("token")));
+    let line = "--issuer https://a --client-id cli --grant device https://b";
+    let arguments = read(call::parse, line).unwrap();
+    assert!(matches!(arguments.grant, call::Grant::Device) && arguments.device_url.is_none());
+    let line =
+        "--token-url https://a --client-id i --grant exchange=t --lenient-exchange https://b";
+    assert!(read(call::parse, line).unwrap().lenient_exchange);
+}
+
+#[test]
 fn call_says_what_is_wrong_and_what_would_be_right() {
     assert_refused(
         call::parse,
@@ -346,7 +363,7 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--repeat 0", "a number from 1"),
             ("--concurrency x", "a number from 1"),
             ("--every 2", "500ms, 2s, 1m"),
-            ("--grant device", "client_credentials, password=USER:PASS"),
+            ("--grant magic", "client_credentials, password=USER:PASS"),
             ("--grant password=alice", "colon"),
             ("--grant client_credentials=x", "client_credentials, password=USER:PASS"),
             ("--grant jwt-bearer", "nothing behind"),
@@ -360,6 +377,16 @@ fn call_says_what_is_wrong_and_what_would_be_right() {
             ("--token-url http://a --client-id id --auth magic", "secret-jwt"),
             ("--token-url http://a --client-id id --client-secret s --auth none", "no use"),
             ("--token-url http://a --client-id id --grant login=a:b", "no --client-id"),
+            ("--token-url https://a --client-id i --grant device http://127.0.0.1", "--device-url"),
+            ("--token-url https://a --client-id i --device-url http://b http://127.0.0.1", "alone"),
+            ("--token-url https://a --client-id i --lenient-exchange http://127.0.0.1", "alone"),
+            ("--token-url https://a --assertion-file f --auth post http://127.0.0.1", "stands in"),
+            ("--token-url https://a --assertion-file f --client-secret s http://b", "stands in"),
+            ("--token-url https://a --auth post --grant jwt-bearer=f http://b", "--client-id"),
+            (
+                "--token-url https://a --assertion-file f --grant login=a:b http://b",
+                "no --client-id",
+            ),
         ],
     );
     for line in [

@@ -10,6 +10,8 @@ mod assertions;
 mod browser;
 #[path = "interop/client_credentials.rs"]
 mod client_credentials;
+#[path = "interop/device.rs"]
+mod device;
 #[path = "interop/discovery.rs"]
 mod discovery;
 #[path = "interop/exchange.rs"]

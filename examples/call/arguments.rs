@@ -25,9 +25,14 @@ Where the token comes from:
   --auth HOW        basic (the default with a secret), basic-raw, post, query, secret-jwt,
                     private-key-jwt=JWK_FILE, tls (the default with --client-certificate), none (the
                     default without a secret)
+  --assertion-file FILE    an assertion that others issue, such as a Kubernetes token, in the place of
+                    --auth; FILE is read for each token request, --client-id may be left out
   --grant GRANT     client_credentials (the default), password=USER:PASS, jwt-bearer=FILE with an
-                    assertion, exchange=TOKEN of an access token, or login=USER:PASS: a form of
-                    both, to an endpoint that knows neither grants nor clients
+                    assertion (the client may be left out), exchange=TOKEN of an access token,
+                    device: you sign in with a browser, or login=USER:PASS: a form of both, to an
+                    endpoint that knows neither grants nor clients
+  --device-url URL  where --grant device gets its code; with --issuer the metadata name it
+  --lenient-exchange       takes an answer to exchange= that does not name the type of its token
   --scope SCOPE, --resource URI, --param NAME=VALUE    may be repeated
   --audience AUD
 
@@ -55,6 +60,8 @@ pub(crate) struct Arguments {
     pub(crate) client_id: Option<String>,
     pub(crate) authentication: Authentication,
     pub(crate) grant: Grant,
+    pub(crate) device_url: Option<String>,
+    pub(crate) lenient_exchange: bool,
     pub(crate) scopes: ScopeSet,
     pub(crate) audience: Option<String>,
     pub(crate) resources: Vec<String>,
@@ -95,6 +102,7 @@ pub(crate) enum Authentication {
     SecretJwt(ClientSecret),
     PrivateKeyJwt(PathBuf),
     Tls,
+    AssertionFile(PathBuf),
     None,
 }
 
@@ -102,9 +110,10 @@ pub(crate) enum Authentication {
 pub(crate) enum Grant {
     ClientCredentials,
     Password(User),
-    /// A file with the assertion, which is read once.
+    /// A file with the assertion, which is read for each token request.
     JwtBearer(PathBuf),
     Exchange(ClientSecret),
+    Device,
     LogIn(User),
 }
 
@@ -123,6 +132,9 @@ struct Given {
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
     auth: Option<String>,
+    assertion_file: Option<PathBuf>,
+    device_url: Option<String>,
+    lenient_exchange: bool,
     grant: Option<Grant>,
     scopes: ScopeSet,
     audience: Option<String>,
@@ -170,6 +182,9 @@ impl Given {
             "--client-id" => self.client_id = Some(text(parser, option)?),
             "--client-secret" => self.client_secret = Some(text(parser, option)?.into()),
             "--auth" => self.auth = Some(text(parser, option)?),
+            "--assertion-file" => self.assertion_file = Some(text(parser, option)?.into()),
+            "--device-url" => self.device_url = Some(text(parser, option)?),
+            "--lenient-exchange" => self.lenient_exchange = true,
             "--grant" => self.grant = Some(read(parser, option, grant)?),
             "--scope" => {
                 let scopes: ScopeSet = read(parser, option, str::parse)?;
@@ -222,6 +237,7 @@ impl Given {
         };
         let grant = self.grant.take().unwrap_or(Grant::ClientCredentials);
         let authentication = self.authentication(&grant)?;
+        self.fits(&grant, &from)?;
         let url = self.url.take().ok_or_else(|| missing("what is called? the URL is missing"))?;
         self.is_safe(&from, &url)?;
         let method = if self.data.is_some() { Method::POST } else { Method::GET };
@@ -231,6 +247,8 @@ impl Given {
             client_id: self.client_id,
             authentication,
             grant,
+            device_url: self.device_url,
+            lenient_exchange: self.lenient_exchange,
             scopes: self.scopes,
             audience: self.audience,
             resources: self.resources,
@@ -244,6 +262,24 @@ impl Given {
             concurrency: self.concurrency.unwrap_or(1),
             plain_http: self.plain_http,
         })
+    }
+
+    /// Whether what belongs to one grant was given with it.
+    fn fits(&self, grant: &Grant, from: &From) -> Result<(), Error> {
+        match (grant, from) {
+            (Grant::Device, From::TokenUrl(_)) if self.device_url.is_none() => {
+                Err(wrong("--grant device", "add --device-url URL, or --issuer for --token-url"))
+            }
+            (Grant::Device, _) => Ok(()),
+            _ if self.device_url.is_some() => {
+                Err(wrong("--device-url", "it is for --grant device alone"))
+            }
+            (Grant::Exchange(_), _) => Ok(()),
+            _ if self.lenient_exchange => {
+                Err(wrong("--lenient-exchange", "it is for --grant exchange=TOKEN alone"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether nobody on the way reads the secret or the token, unless that was allowed. What is
@@ -266,12 +302,24 @@ impl Given {
     fn authentication(&mut self, grant: &Grant) -> Result<Authentication, Error> {
         let how = self.auth.take();
         if matches!(grant, Grant::LogIn(_)) {
+            let file = self.assertion_file.is_some();
             return match (how, &self.client_id, &self.client_secret) {
-                (None, None, None) => Ok(Authentication::None),
+                (None, None, None) if !file => Ok(Authentication::None),
                 _ => Err(wrong("--grant login", "no client is named: no --client-id, no --auth")),
             };
         }
+        if let Some(file) = self.assertion_file.take() {
+            return match (how, &self.client_secret) {
+                (None, None) => Ok(Authentication::AssertionFile(file)),
+                _ => Err(wrong("--assertion-file", "it stands in for --auth and --client-secret")),
+            };
+        }
         if self.client_id.is_none() {
+            // RFC 7521 §4.1: the assertion may be all.
+            if matches!(grant, Grant::JwtBearer(_)) && how.is_none() && self.client_secret.is_none()
+            {
+                return Ok(Authentication::None);
+            }
             return Err(Error::Custom("who asks for the token? add --client-id ID".into()));
         }
         let default = match (&self.client_secret, &self.reached.client_certificate) {
@@ -316,12 +364,13 @@ fn grant(text: &str) -> Result<Grant, &'static str> {
     match (kind, value) {
         ("client_credentials", "") => Ok(Grant::ClientCredentials),
         ("password", user) => read_user(user).map(Grant::Password),
+        ("device", "") => Ok(Grant::Device),
         ("login", user) => read_user(user).map(Grant::LogIn),
         ("jwt-bearer" | "exchange", "") => Err("there is nothing behind the ="),
         ("jwt-bearer", file) => Ok(Grant::JwtBearer(file.into())),
         ("exchange", token) => Ok(Grant::Exchange(token.into())),
         _ => Err("it is one of client_credentials, password=USER:PASS, jwt-bearer=FILE, \
-                  exchange=TOKEN, login=USER:PASS"),
+                  exchange=TOKEN, device, login=USER:PASS"),
     }
 }
 

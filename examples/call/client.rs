@@ -18,8 +18,12 @@ use std::{
 };
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 use tower_oauth2::{
-    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Origin, SigningKey, Transport,
-    client::{AddBearer, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint, TokenType},
+    Algorithm, AuthorizationServerMetadata, ClientAuthentication, ClientSecretSource, Clock,
+    Origin, SigningKey, Transport,
+    client::{
+        AddBearer, DeviceSignIn, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint,
+        TokenResponse, TokenType,
+    },
 };
 
 pub(crate) type ApiClient = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
@@ -40,8 +44,7 @@ impl Sent {
 
 /// A client of the API, and the cache of the tokens that it calls with.
 pub(crate) async fn client(arguments: &Arguments) -> Result<(ApiClient, TokenCache), BoxError> {
-    let cache =
-        TokenCache::new(endpoint(arguments).await?, grant(arguments)?, RefreshPolicy::default());
+    let cache = cache(arguments).await?;
     let layer = AddBearer::from_source(cache.clone(), origins(arguments)?)?;
     let client = ServiceBuilder::new()
         .map_err(Into::into)
@@ -54,6 +57,39 @@ pub(crate) async fn client(arguments: &Arguments) -> Result<(ApiClient, TokenCac
     Ok((BoxCloneSyncService::new(client), cache))
 }
 
+async fn cache(arguments: &Arguments) -> Result<TokenCache, BoxError> {
+    let (endpoint, device_url) = endpoint(arguments).await?;
+    let Some(grant) = grant(arguments)? else {
+        let url = device_url.ok_or("the metadata name no device endpoint; add --device-url URL")?;
+        let response = sign_in(DeviceSignIn::new(endpoint.clone(), &url)?, arguments).await?;
+        let (policy, clock) = (RefreshPolicy::default(), Clock::system());
+        return Ok(TokenCache::from_sign_in(endpoint, &response, policy, clock));
+    };
+    Ok(TokenCache::new(endpoint, grant, RefreshPolicy::default()))
+}
+
+/// Shows where to enter which code, and waits until that is done.
+async fn sign_in(
+    mut sign_in: DeviceSignIn,
+    arguments: &Arguments,
+) -> Result<TokenResponse, BoxError> {
+    sign_in = sign_in.with_scopes(arguments.scopes.clone());
+    for resource in &arguments.resources {
+        sign_in = sign_in.with_resource(resource.as_str())?;
+    }
+    let audience = arguments.audience.iter().map(|it| ("audience", it.as_str().into()));
+    let params = arguments.params.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    for (name, value) in audience.chain(params) {
+        sign_in = sign_in.with_param(name, value)?;
+    }
+    let device = sign_in.begin().await?;
+    eprintln!("open {} and enter {}", device.verification_uri(), device.user_code());
+    if let Some(url) = device.verification_uri_complete() {
+        eprintln!("or open {url}");
+    }
+    Ok(device.finish().await?)
+}
+
 /// The token is for the origin of the URL that is called.
 fn origins(arguments: &Arguments) -> Result<Origins, BoxError> {
     let origin =
@@ -64,18 +100,22 @@ fn origins(arguments: &Arguments) -> Result<Origins, BoxError> {
     })
 }
 
-async fn endpoint(arguments: &Arguments) -> Result<TokenEndpoint, BoxError> {
+/// The token endpoint, and that of devices if it is known.
+async fn endpoint(arguments: &Arguments) -> Result<(TokenEndpoint, Option<String>), BoxError> {
     let transport = match arguments.plain_http {
         true => reached(&arguments.reached)?.allow_plain_http(),
         false => reached(&arguments.reached)?,
     };
     let client = authentication(arguments)?;
+    let device_url = arguments.device_url.clone();
     Ok(match &arguments.from {
-        From::TokenUrl(url) => TokenEndpoint::new(url, client, transport)?,
+        From::TokenUrl(url) => (TokenEndpoint::new(url, client, transport)?, device_url),
         From::Issuer(issuer) => {
             let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
             let url = metadata.token_endpoint().ok_or("the metadata name no token endpoint")?;
-            TokenEndpoint::new(url, client.with_assertion_audience(issuer.as_str()), transport)?
+            let client = client.with_assertion_audience(issuer.as_str());
+            let named = metadata.device_authorization_endpoint().map(str::to_owned);
+            (TokenEndpoint::new(url, client, transport)?, device_url.or(named))
         }
     })
 }
@@ -96,6 +136,13 @@ fn reached(how: &Reached) -> Result<Transport, BoxError> {
 }
 
 fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxError> {
+    if let Authentication::AssertionFile(file) = &arguments.authentication {
+        let client = ClientAuthentication::assertion_from_file(file);
+        return Ok(match &arguments.client_id {
+            Some(id) => client.with_client_id(id.as_str()),
+            None => client,
+        });
+    }
     let Some(id) = arguments.client_id.as_deref() else { return Ok(ClientAuthentication::none()) };
     Ok(match &arguments.authentication {
         Authentication::Basic(secret) => ClientAuthentication::basic(id, secret.clone()),
@@ -111,21 +158,26 @@ fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxErro
             ClientAuthentication::private_key_jwt(id, key)?
         }
         Authentication::Tls => ClientAuthentication::tls(id),
-        Authentication::None => ClientAuthentication::public(id),
+        Authentication::AssertionFile(_) | Authentication::None => ClientAuthentication::public(id),
     })
 }
 
-fn grant(arguments: &Arguments) -> Result<Grant, BoxError> {
+/// The grant; none where the user signs in.
+fn grant(arguments: &Arguments) -> Result<Option<Grant>, BoxError> {
     let mut grant = match &arguments.grant {
         Granted::ClientCredentials => Grant::client_credentials(),
         Granted::Password(user) => Grant::password(&user.name, &user.password),
-        Granted::JwtBearer(file) => Grant::jwt_bearer(text_of(file)?.trim()),
+        Granted::JwtBearer(file) => Grant::jwt_bearer(ClientSecretSource::from_file(file)),
         Granted::Exchange(token) => Grant::token_exchange(token.clone(), &TokenType::ACCESS_TOKEN),
+        Granted::Device => return Ok(None),
         Granted::LogIn(user) => {
             let name = user.name.as_str().into();
             Grant::form([("username", name), ("password", user.password.clone())])
         }
     };
+    if arguments.lenient_exchange {
+        grant = grant.allow_missing_issued_token_type();
+    }
     grant = grant.with_scopes(arguments.scopes.clone());
     if let Some(audience) = &arguments.audience {
         grant = grant.with_audience(audience.as_str());
@@ -136,7 +188,7 @@ fn grant(arguments: &Arguments) -> Result<Grant, BoxError> {
     for (name, value) in &arguments.params {
         grant = grant.with_param(name.as_str(), value.clone())?;
     }
-    Ok(grant)
+    Ok(Some(grant))
 }
 
 fn text_of(file: &Path) -> Result<String, String> {

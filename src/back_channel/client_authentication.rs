@@ -4,7 +4,7 @@ use super::{assertion::Assertion, secret_source::ClientSecretSource, secrets::Se
 use crate::{ClientSecret, Clock, vocabulary::token::sensitive_header};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, path::PathBuf, sync::Arc};
 use zeroize::Zeroizing;
 
 /// Authenticates a client at an endpoint of the authorization server.
@@ -35,6 +35,11 @@ pub(super) enum Method {
         assertion: Arc<dyn Assertion>,
         /// Defaults to the issuer where it is known, else to the URL of the endpoint.
         audience: Option<Box<str>>,
+        typ: Box<str>,
+    },
+    /// The secret is an assertion that others issued.
+    Presented {
+        /// `client_assertion_type`.
         typ: Box<str>,
     },
     Tls,
@@ -108,6 +113,69 @@ impl ClientAuthentication {
         Self { client_id: Some(client_id.into()), secret: None, method: Method::Tls }
     }
 
+    /// Sends the assertion in the file at `path`, which another program issues and replaces: the
+    /// token of a Kubernetes service account, a SPIFFE JWT-SVID
+    /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)). This needs no feature.
+    ///
+    /// The file is read as [`ClientSecretSource::from_file`] reads it, at each attempt. Nothing is
+    /// sent if the assertion is a JWT that has expired by its own `exp` or is half-written. The error,
+    /// of the kind [`Source`](crate::client::ErrorKind::Source), names the file.
+    ///
+    /// ```
+    /// use tower_oauth2::ClientAuthentication;
+    ///
+    /// let client = ClientAuthentication::assertion_from_file("/var/run/secrets/tokens/entra")
+    ///     .with_client_id("6e74172b-be56-4843-9ff4-e66a39bb12e3");
+    /// ```
+    pub fn assertion_from_file(path: impl Into<PathBuf>) -> Self {
+        Self::presented(ClientSecretSource::from_file(path))
+    }
+
+    /// Sends the assertion that `assertion` returns, which is called at each attempt and must not
+    /// block for long. Otherwise as [`assertion_from_file`](Self::assertion_from_file).
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientAuthentication, ClientSecret};
+    ///
+    /// // An ID token of GitLab CI.
+    /// let client = ClientAuthentication::assertion_from_fn(|| {
+    ///     std::env::var("ENTRA_ID_TOKEN").map(ClientSecret::from)
+    /// });
+    /// ```
+    pub fn assertion_from_fn<F, E>(assertion: F) -> Self
+    where
+        F: Fn() -> Result<ClientSecret, E> + Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self::presented(ClientSecretSource::from_fn(assertion))
+    }
+
+    fn presented(assertion: ClientSecretSource) -> Self {
+        let method = Method::Presented { typ: JWT_BEARER.into() };
+        Self { client_id: None, secret: Some(assertion), method }
+    }
+
+    /// Sets the identifier that is sent beside an assertion from a file or a closure. Defaults to
+    /// none: the subject of the assertion is the client. It has no effect on other clients.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: impl Into<Box<str>>) -> Self {
+        if let Method::Presented { .. } = self.method {
+            self.client_id = Some(client_id.into());
+        }
+        self
+    }
+
+    /// Sets the type (`client_assertion_type`) of an assertion from a file or a closure, for example
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`. Defaults to that of a JWT,
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`. It has no effect on other clients.
+    #[must_use]
+    pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
+        if let Method::Presented { typ: own } = &mut self.method {
+            *own = typ.into();
+        }
+        self
+    }
+
     /// Sends nothing, for an endpoint that does not authenticate clients.
     #[must_use]
     pub fn none() -> Self {
@@ -131,6 +199,7 @@ impl ClientAuthentication {
             Method::Post => ("post", secret),
             Method::Query => ("query", secret),
             Method::Assertion { assertion, .. } => ("assertion", Some(assertion.identity())),
+            Method::Presented { .. } => ("presented", None),
             Method::Tls => ("tls", None),
             Method::None => ("none", None),
         }
@@ -173,37 +242,43 @@ impl ClientAuthentication {
     ///
     /// # Errors
     ///
-    /// When there is no secret, or an assertion cannot be signed.
+    /// When there is no secret, or an assertion cannot be signed or has expired.
     pub(crate) fn apply(
         &self,
         asked: Asked<'_>,
         params: &mut Vec<(&'static str, Zeroizing<String>)>,
         secrets: &mut Secrets,
     ) -> Result<Option<Header>, Box<str>> {
-        let Some(client_id) = self.client_id.as_deref() else { return Ok(None) };
-        let secret = self.secret.as_ref().map(ClientSecretSource::secret).transpose()?;
+        let client_id = self.client_id.as_deref();
+        let secret = self.secret.as_ref().map(|source| match self.method {
+            Method::Presented { .. } => source.unexpired(asked.clock.wall()),
+            _ => source.secret(),
+        });
+        let secret = secret.transpose()?;
         let secret = secret.as_ref().map(ClientSecret::expose);
         secrets.add(secret.unwrap_or_default());
+        if let (Method::Basic { raw }, Some(client_id), Some(secret)) =
+            (&self.method, client_id, secret)
+        {
+            return Ok(basic(client_id, secret, *raw, secrets));
+        }
+        let zeroizing = |text: &str| Zeroizing::new(text.to_owned());
+        params.extend(client_id.map(|client_id| ("client_id", zeroizing(client_id))));
         match (&self.method, secret) {
-            (Method::Basic { raw }, Some(secret)) => {
-                return Ok(basic(client_id, secret, *raw, secrets));
-            }
-            (Method::None, _) => {}
             (Method::Assertion { assertion, audience, typ }, _) => {
                 let endpoint = asked.endpoint.to_string();
                 let audience = audience.as_deref().or(asked.issuer).unwrap_or(&endpoint);
                 let assertion = assertion.sign(audience, typ, asked.clock)?;
                 secrets.add(&assertion);
-                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
-                params.push(("client_assertion_type", Zeroizing::new(JWT_BEARER.to_owned())));
+                params.push(("client_assertion_type", zeroizing(JWT_BEARER)));
                 params.push(("client_assertion", assertion));
             }
-            (Method::Basic { .. } | Method::Post | Method::Query | Method::Tls, secret) => {
-                params.push(("client_id", Zeroizing::new(client_id.to_owned())));
-                if let Some(secret) = secret {
-                    params.push(("client_secret", Zeroizing::new(secret.to_owned())));
-                }
+            (Method::Presented { typ }, Some(assertion)) => {
+                params.push(("client_assertion_type", zeroizing(typ)));
+                params.push(("client_assertion", zeroizing(assertion)));
             }
+            (_, Some(secret)) => params.push(("client_secret", zeroizing(secret))),
+            (_, None) => {}
         }
         Ok(None)
     }

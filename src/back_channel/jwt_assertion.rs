@@ -98,6 +98,19 @@ impl JwtAssertion {
         Ok(self)
     }
 
+    /// Returns a new one for `audience`, unless it is always for another, in an envelope that does not
+    /// show it: for an endpoint that takes it as a bearer token, as that of GitHub Apps does.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key, the system gives no random numbers, or the clock is before the epoch.
+    pub fn to_jwt(&self, audience: &str, clock: &Clock) -> Result<ClientSecret, ConfigError> {
+        let signed = self.sign(audience, "JWT", clock);
+        signed
+            .map(|jwt| ClientSecret::new(&**jwt))
+            .map_err(|text| ConfigError::new(text.into_string()))
+    }
+
     /// Adds the claim `name` with the value `json`.
     ///
     /// # Errors
@@ -216,11 +229,10 @@ impl ClientAuthentication {
         self
     }
 
-    /// Sets the type (`typ`) of assertions. Defaults to `JWT`. OpenIddict 7 wants
-    /// `client-authentication+jwt`. It has no effect on clients that authenticate without an
-    /// assertion.
+    /// Sets the type in the header (`typ`) of signed assertions. Defaults to `JWT`. OpenIddict 7 wants
+    /// `client-authentication+jwt`. It has no effect on other clients.
     #[must_use]
-    pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
+    pub fn with_assertion_header_type(mut self, typ: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { typ: own, .. } = &mut self.method {
             *own = typ.into();
         }

@@ -156,6 +156,13 @@ impl AuthorizationServerMetadata {
         self.url("authorization_endpoint")
     }
 
+    /// Returns the URL at which a device requests a code for its user ([RFC
+    /// 8628](https://www.rfc-editor.org/rfc/rfc8628)).
+    #[must_use]
+    pub fn device_authorization_endpoint(&self) -> Option<&str> {
+        self.url("device_authorization_endpoint")
+    }
+
     /// Returns the URL of the keys that tokens are signed with.
     #[must_use]
     pub fn jwks_uri(&self) -> Option<&str> {

@@ -12,6 +12,7 @@ mod https;
 pub(crate) mod json;
 #[cfg(feature = "jwt")]
 mod jwt_assertion;
+pub(crate) mod jwt_expiry;
 pub(crate) mod metadata;
 pub(crate) mod not_connected;
 #[cfg(feature = "https")]

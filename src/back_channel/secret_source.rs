@@ -1,6 +1,6 @@
-//! The source of a client's secret.
+//! The source of a secret that may change while the program runs.
 
-use super::scrub;
+use super::{jwt_expiry, scrub};
 use crate::ClientSecret;
 use std::{
     error::Error,
@@ -9,14 +9,15 @@ use std::{
     io::Read,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 use zeroize::Zeroizing;
 
 /// The longest secret that is read from a file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// The source of a client's secret: a fixed [`ClientSecret`], or one that is read at each attempt,
-/// so that a rotated secret is used without a restart.
+/// The source of a client's secret, or of a token that a client presents: a fixed [`ClientSecret`],
+/// or one that is read at each attempt, so that a rotated secret is used without a restart.
 ///
 /// While the next attempt is delayed because the authorization server refused the client, each call
 /// reads the secret again. A changed secret is tried at once.
@@ -42,7 +43,7 @@ type AskForSecret = dyn Fn() -> Result<ClientSecret, Box<str>> + Send + Sync;
 #[derive(Clone)]
 enum Source {
     Fixed(ClientSecret),
-    Asked { ask: Arc<AskForSecret>, kind: &'static str },
+    Asked { ask: Arc<AskForSecret>, name: Arc<str> },
 }
 
 impl ClientSecretSource {
@@ -51,19 +52,19 @@ impl ClientSecretSource {
     }
 
     fn asked(
-        kind: &'static str,
+        name: &str,
         ask: impl Fn() -> Result<ClientSecret, Box<str>> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(Source::Asked { ask: Arc::new(ask), kind })
+        Self::new(Source::Asked { ask: Arc::new(ask), name: name.into() })
     }
 
     /// Reads the file at `path`, without the line ends after the secret: at most 64 KiB of UTF-8,
     /// in a regular file or behind a link to one. The read blocks, so the file should be local.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self::asked("file", move || {
+        Self::asked(&format!("file {}", path.display()), move || {
             read(&path).map_err(|why| {
-                format!("the client's secret cannot be read from {}: {why}", path.display()).into()
+                format!("the secret cannot be read from {}: {why}", path.display()).into()
             })
         })
     }
@@ -111,6 +112,28 @@ impl ClientSecretSource {
                 *self.last() = Some(secret.clone());
                 Ok(secret)
             }
+        }
+    }
+
+    /// Returns the secret for an attempt. It may be a JWT.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it is a JWT that has expired at `now` or is cut off.
+    pub(crate) fn unexpired(&self, now: SystemTime) -> Result<ClientSecret, Box<str>> {
+        let secret = self.secret()?;
+        let Source::Asked { name, .. } = &self.source else { return Ok(secret) };
+        let ended = match jwt_expiry::expiry(secret.expose()) {
+            Ok(expiry) => expiry.and_then(|expiry| now.duration_since(expiry).ok()),
+            Err(why) => {
+                return Err(format!("the JWT of the {name} cannot be sent: {why}").into());
+            }
+        };
+        match ended {
+            Some(ago) => {
+                Err(format!("the JWT of the {name} expired {} s ago", ago.as_secs()).into())
+            }
+            None => Ok(secret),
         }
     }
 
@@ -173,7 +196,7 @@ impl fmt::Debug for ClientSecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Fixed(secret) => secret.fmt(f),
-            Source::Asked { kind, .. } => write!(f, "ClientSecretSource({kind})"),
+            Source::Asked { name, .. } => write!(f, "ClientSecretSource({name})"),
         }
     }
 }

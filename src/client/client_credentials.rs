@@ -124,7 +124,7 @@ impl<P> ClientCredentialsRefresh<P> {
         Self { grant, ..self }.rebuilt()
     }
 
-    /// Requests a token for `audience`. Defaults to none.
+    /// Requests a token for `audience`. Another call adds another audience. Defaults to none.
     pub fn with_audience(self, audience: impl Into<String>) -> Self {
         let grant = self.grant.clone().with_audience(audience);
         Self { grant, ..self }.rebuilt()

@@ -92,6 +92,29 @@ impl Error {
         }
     }
 
+    /// Wraps the error of a source that would fail again with the same input: a wrong secret, an
+    /// account that is locked. It is rendered as by [`from_source`](Self::from_source), and is not
+    /// [transient](Self::is_transient): a cache tries again after seconds, and its callers do not wait.
+    pub fn from_refusal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Refused, scrub::chain(error.into().as_ref(), str::to_owned))
+    }
+
+    /// Returns the same failure with the time until the next try, which is how long a cache waits, an
+    /// hour at most. Defaults to the cache's own back-off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_oauth2::client::Error;
+    ///
+    /// let busy = Error::from_source("the vault is sealed");
+    /// let busy = busy.with_retry_after(Duration::from_secs(30));
+    /// assert!(busy.is_transient());
+    /// ```
+    #[must_use]
+    pub fn with_retry_after(&self, wait: Duration) -> Self {
+        Self { failure: self.failure.clone(), next_try: Some(wait) }
+    }
+
     pub(super) fn foreign_origin(uri: &http::Uri) -> Self {
         let text = match Origin::from_uri(uri) {
             Some(origin) => {
@@ -276,13 +299,8 @@ impl Error {
         Self { failure: Arc::new(failure), next_try: None }
     }
 
-    /// Returns the same failure with the time until the next try.
-    pub(super) fn with_next_try(&self, next_try: Duration) -> Self {
-        Self { failure: self.failure.clone(), next_try: Some(next_try) }
-    }
-
     /// Sets the server's `Retry-After`. Call it before the error is cloned: it has no effect later.
-    pub(super) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+    pub(super) fn answered_with(mut self, retry_after: Option<Duration>) -> Self {
         if let Some(failure) = Arc::get_mut(&mut self.failure) {
             failure.retry_after = retry_after;
         }

@@ -41,6 +41,7 @@ pub use token_cache::{
 #[doc(hidden)]
 pub use token_endpoint::TokenFuture;
 pub use token_endpoint::{
-    Grant, ProtectedResource, TokenEndpoint, TokenResponse, TokenRevocation, TokenType,
+    DeviceAuthorization, DeviceSignIn, Grant, ProtectedResource, TokenEndpoint, TokenResponse,
+    TokenRevocation, TokenType,
 };
 pub use token_pool::TokenPool;

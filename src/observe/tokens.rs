@@ -107,6 +107,16 @@ pub(crate) fn odd_member(member: &'static str, what: &'static str) {
     );
 }
 
+/// Logs that the file of a token is bad: the last token of it is used on.
+pub(crate) fn file_unread(error: impl Display) {
+    event!(
+        target: "tower_oauth2::client",
+        tracing::Level::WARN,
+        %error,
+        "the file of the access token is bad, and the last token of it is used"
+    );
+}
+
 /// Logs that a store failed: the token is fetched without it.
 pub(crate) fn store_failed(operation: &'static str, late: bool) {
     event!(

@@ -102,6 +102,16 @@ impl Clock {
         }
     }
 
+    /// Returns `true` if both show the same time.
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "token endpoints ask"))]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.replaced, &other.replaced) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+
     /// Returns how long the process was stopped, or `None` if this clock cannot know.
     pub(crate) fn stopped(&self) -> Option<Duration> {
         self.replaced.as_ref().map(|time| time.stopped())

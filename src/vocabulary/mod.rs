@@ -33,6 +33,8 @@ mod request_head;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod token;
+#[cfg(any(feature = "client", feature = "server"))]
+mod token_digest;
 
 pub use answer::Answer;
 pub use challenge::{Challenge, ChallengeError};

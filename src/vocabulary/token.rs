@@ -12,8 +12,11 @@ pub(crate) const MAX_TOKEN_LEN: usize = 16 * 1024;
 
 /// An access token ([RFC 6749 §1.4]), an opaque text.
 ///
-/// Clones share the text. It prints as `[redacted]`, and has no `Display`, no `Serialize` and no
-/// comparison. Its bytes are wiped when the last clone and the last header made of it are dropped.
+/// Clones share the text. It prints as `[redacted]`, and has no `Display` and no `Serialize`. Two
+/// tokens are equal if their texts are, so that a token can be part of a key. A comparison, and the
+/// hash of a token, digest its text with SHA-256: a microsecond or two for a token of 1 KiB. The time
+/// that this takes tells nothing of where two texts differ. (`clippy::mutable_key_type` warns of such keys
+/// in vain: what changes in a token is not compared.) Its bytes are wiped when the last clone and the last header made of it are dropped.
 ///
 /// ```
 /// use tower_oauth2::AccessToken;

@@ -3,9 +3,11 @@
 use crate::peers::{endpoint, oidc_provider, secret_of};
 use http::StatusCode;
 use serde_json::Value;
+use std::time::{Duration, SystemTime};
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, SigningKey,
-    client::{ErrorKind, Grant},
+    Algorithm, ClientAuthentication, Clock, JwtAssertion, SigningKey,
+    client::{ErrorKind, Grant, RefreshPolicy, TokenCache},
+    testing::ManualClock,
 };
 
 /// The clients, each with its key.
@@ -36,6 +38,40 @@ async fn assert_refused(client: ClientAuthentication) {
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false), "{error}");
     assert_eq!(error.code(), Some("invalid_client"), "{error}");
     assert_eq!(error.status(), Some(StatusCode::UNAUTHORIZED), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_client_is_known_by_the_assertion_in_a_file_and_a_used_one_is_replaced() {
+    let (id, key) = clients().remove(0);
+    let file = std::env::temp_dir().join(format!("interop-assertion-{}", std::process::id()));
+    let write = || {
+        let assertion = JwtAssertion::new(id.as_str(), key.clone());
+        let assertion = assertion.with_lifetime(Duration::from_secs(3600)).unwrap();
+        let jwt = assertion.to_jwt(&oidc_provider(), &Clock::system()).unwrap();
+        std::fs::write(&file, jwt.expose()).unwrap();
+    };
+    let from_file = || ClientAuthentication::assertion_from_file(&file);
+    for client in [from_file(), from_file().with_client_id(id.as_str())] {
+        write();
+        let clock = ManualClock::from_wall(SystemTime::now());
+        let endpoint = endpoint(&format!("{}/token", oidc_provider()), client);
+        let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+        let cache = TokenCache::new_with_clock(
+            endpoint,
+            Grant::client_credentials(),
+            policy,
+            clock.clock(),
+        );
+        let first = cache.access_token().await.unwrap();
+        // The server takes each `jti` once.
+        clock.advance(Duration::from_secs(1800));
+        let error = cache.access_token().await.unwrap_err();
+        assert_eq!(error.code(), Some("invalid_client"), "{error}");
+        write();
+        assert_ne!(cache.access_token().await.unwrap(), first);
+    }
+    std::fs::remove_file(&file).unwrap();
 }
 
 #[tokio::test]

@@ -25,6 +25,38 @@ pub(crate) async fn alice_cancels(url: &Uri) -> Uri {
     Browser::new(false).browse(url).await
 }
 
+/// Alice opens `url`, logs in, and approves the device with this code.
+pub(crate) async fn alice_approves(url: &str, user_code: &str) {
+    let mut browser = Browser::new(true);
+    let (mut url, mut form) = (url.to_owned(), None);
+    for _ in 0..STEPS {
+        let response = browser.load(&url, form.take()).await;
+        if let Some(to) = response.headers().get(header::LOCATION) {
+            url = resolved(&url, to.to_str().unwrap());
+            continue;
+        }
+        assert_eq!(response.status(), 200, "{}", response.body());
+        let page = Page { url: &url, html: response.body() };
+        if !FORM.is_match(page.html) {
+            return;
+        }
+        let (to, filled) = page.answer(true);
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(filled.unwrap_or_default().as_bytes()).into_owned().collect();
+        let mut again = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &pairs {
+            let value = if name == "user_code" { user_code } else { value };
+            again.append_pair(name, value);
+        }
+        if page.html.contains(r#"name="action""#) {
+            again.append_pair("action", "accept");
+        }
+        form = Some(again.finish());
+        url = if to.is_empty() { url } else { to };
+    }
+    panic!("the browser is sent round in circles: {url}");
+}
+
 struct Browser {
     http: HttpClient,
     cookies: BTreeMap<String, String>,

@@ -21,7 +21,7 @@ use std::{
 use tokio::task::{JoinHandle, yield_now};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
-    ClientAuthentication, Transport,
+    ClientAuthentication, Clock, Transport,
     client::{
         AddBearer, Error, Grant, RefreshPolicy, TokenCache, TokenEndpoint, TokenResponse,
         TokenStatus,
@@ -180,6 +180,12 @@ impl Caller {
         let policy = RefreshPolicy::default();
         let cache = TokenCache::from_sign_in(endpoint, response, policy, clock.clock());
         Self::of(cache, clock)
+    }
+
+    /// Calls with the tokens of the cache that `make` makes, by a clock at the time of day.
+    pub(crate) fn with_cache(make: impl FnOnce(Clock) -> TokenCache) -> Self {
+        let clock = ManualClock::from_wall(std::time::SystemTime::now());
+        Self::of(make(clock.clock()), clock)
     }
 
     fn of(cache: TokenCache, clock: ManualClock) -> Self {

@@ -355,7 +355,7 @@ async fn a_client_assertion_is_for_the_issuer_where_it_is_known_and_else_for_the
     let script = Script::of([Reply::token("T", 60)]);
     let client = client()
         .with_assertion_audience("https://as.example")
-        .with_assertion_type("client-authentication+jwt");
+        .with_assertion_header_type("client-authentication+jwt");
     script.endpoint(client).fetch(&Grant::client_credentials()).await.unwrap();
     let [header, claims] = sent(&script);
     assert_eq!(header["typ"], "client-authentication+jwt");

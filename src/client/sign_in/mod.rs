@@ -12,7 +12,7 @@ use super::{
     Error, ErrorKind, Grant, TokenEndpoint, TokenResponse,
     token_endpoint::{
         digest::FieldDigest,
-        grant::{RESOURCE, absolute, new_param},
+        parameters::{RESOURCE, absolute, new_param},
     },
 };
 use crate::{

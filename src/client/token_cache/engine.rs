@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     AccessToken, ClientSecret,
-    client::{Error, ErrorKind, TokenEndpoint, TokenResponse, TokenRevocation},
+    client::{Error, ErrorKind, TokenResponse, TokenRevocation},
     observe::tokens::{Instrument, Reporter},
     vocabulary::{
         clock::Now,
@@ -142,10 +142,10 @@ impl Engine {
             Ask::Fail { next_try } => {
                 let error = state.last_error.clone().unwrap_or_else(Error::too_soon);
                 let refused = error.kind() == ErrorKind::Refused && !error.is_transient();
-                let error = error.with_next_try(next_try);
-                let rotates =
-                    setup.source.endpoint().is_some_and(TokenEndpoint::rotates_its_secret);
-                match refused && rotates {
+                // That of a secret which could not be read, or had expired.
+                let unread = error.kind() == ErrorKind::Source;
+                let error = error.with_retry_after(next_try);
+                match (refused || unread) && setup.source.rotates_its_secret() {
                     true => Next::CompareSecret(error),
                     false => Next::Take(Err(error)),
                 }
@@ -207,7 +207,7 @@ impl Engine {
         Ok(move || {
             let span = setup.reporter.started(tries);
             let fetch = async move {
-                let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline);
+                let mut deadline = Deadline::new(&setup.clock, setup.fetch_deadline());
                 let runs = |ends_at| Self::runs_until(&watcher, attempt, ends_at);
                 // A fetch that was abandoned before this task first ran has been replaced.
                 let is_current = runs(deadline.ends_at());

@@ -16,6 +16,7 @@ mod state;
 mod status;
 mod step_up;
 mod store;
+mod token_file;
 mod wait;
 
 pub use policy::RefreshPolicy;
@@ -26,7 +27,7 @@ pub use store::{
 
 use super::{
     BoxTokenFuture, Error, Grant, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource,
-    token_endpoint::grant::{RESOURCE, absolute},
+    token_endpoint::parameters::{RESOURCE, absolute},
 };
 use crate::{
     AccessToken, Answer, ClientSecret, Clock, ConfigError, RequestHead, ScopeSet,
@@ -37,7 +38,8 @@ use machine::Need;
 use session::Session;
 use source::{Fetch, Source};
 use state::{Setup, State};
-use std::{error::Error as StdError, fmt, future::Future, sync::Arc};
+use std::{error::Error as StdError, fmt, future::Future, path::PathBuf, sync::Arc};
+use token_file::TokenFile;
 
 /// A [`TokenSource`] that fetches a token when it is first needed, keeps it fresh, and fetches
 /// another when it is rejected.
@@ -152,6 +154,25 @@ impl TokenCache {
         };
         let setup = Setup::new(Source::Closure(Arc::new(fetch)), &policy, clock);
         Self::of(State::new(setup, policy, true))
+    }
+
+    /// Creates a cache with the token in the file at `path`, which another program replaces: that of a
+    /// Kubernetes service account, for the Kubernetes API. It remembers a token for a minute at most.
+    ///
+    /// The cache reads at most 64 KiB of a regular file, without the line ends after the token, on the
+    /// task that fetches. The read blocks, so the file should be local. When a resource rejects the
+    /// token, the file is read again, and the call is repeated if it holds another token. While the
+    /// file is bad, the last token is used on, to the end that it names itself (`exp` of a JWT).
+    ///
+    /// # Errors
+    ///
+    /// Callers get an error of the kind [`Source`](crate::client::ErrorKind::Source) if there is no
+    /// such token, and the file is missing, empty, too long, half-written, or holds an expired JWT or
+    /// a character that is not visible ASCII.
+    #[must_use]
+    pub fn from_file(path: impl Into<PathBuf>, policy: RefreshPolicy, clock: Clock) -> Self {
+        let file = TokenFile::new(path.into(), clock.clone());
+        Self::from_fn(move || std::future::ready(file.read()), policy, clock)
     }
 
     /// Creates a cache with the token of a sign-in, which it renews with the refresh token, for the
@@ -310,13 +331,32 @@ impl TokenCache {
     pub fn with_resources(self, resources: &[&str]) -> Result<Self, ConfigError> {
         let resources = resources.iter().map(|it| absolute("the resource", RESOURCE, (*it).into()));
         let resources = resources.collect::<Result<Vec<_>, _>>()?;
-        match self.engine.source().session() {
-            Some(session) => session.tokens().named = Some(resources),
-            None => {
-                let text = "the token cache has no session to renew: Grant::with_resource is for other grants";
-                return Err(ConfigError::new(text));
-            }
-        }
+        let source = self.engine.source();
+        source.session().ok_or_else(no_session)?.tokens().renewal().resources = Some(resources);
+        Ok(self)
+    }
+
+    /// Adds a parameter to each renewal of the session, such as the `audience` or the narrower `scope`
+    /// of its tokens. Defaults to none.
+    ///
+    /// ```
+    /// # use tower_oauth2::{ConfigError, client::TokenCache};
+    /// fn for_orders(cache: TokenCache) -> Result<TokenCache, ConfigError> {
+    ///     cache.with_param("audience", "https://orders.example")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `name` is empty, set already, or one that a renewal sets itself, or the cache has no session.
+    pub fn with_param(
+        self,
+        name: impl Into<String>,
+        value: impl Into<ClientSecret>,
+    ) -> Result<Self, ConfigError> {
+        let source = self.engine.source();
+        let session = source.session().ok_or_else(no_session)?;
+        session.tokens().renewal().add_param(name.into(), value.into())?;
         Ok(self)
     }
 
@@ -384,7 +424,36 @@ impl TokenCache {
     ///
     /// [`RefreshPolicy`]: crate::client::RefreshPolicy
     pub async fn warm_up(&self) -> Result<(), Error> {
-        wait::token(&self.engine, Need::Any).wait().await.map(drop)
+        self.access_token().await.map(drop)
+    }
+
+    /// Returns a token without a request: for a connection string, a subprocess, another library.
+    ///
+    /// A cache that has a token returns it at once. Otherwise this waits as a call does, for the
+    /// patience of [`RefreshPolicy`] at most. Ask again for each use: the token may expire.
+    ///
+    /// ```
+    /// # use tower_oauth2::client::{Error, TokenCache};
+    /// async fn password(cache: &TokenCache) -> Result<String, Error> {
+    ///     Ok(cache.access_token().await?.expose().to_owned())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`warm_up`](Self::warm_up).
+    ///
+    /// # Panics
+    ///
+    /// Like [any caller](Self#panics).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the fetch goes on.
+    ///
+    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
+    pub async fn access_token(&self) -> Result<AccessToken, Error> {
+        wait::token(&self.engine, Need::Any).wait().await
     }
 
     /// Returns a snapshot of the cache, without a secret. It does not wait for a fetch in flight.
@@ -472,6 +541,12 @@ impl TokenCache {
     pub fn shutdown(&self) {
         self.engine.shut_down();
     }
+}
+
+fn no_session() -> ConfigError {
+    ConfigError::new(
+        "the token cache has no session to renew: Grant::with_resource and with_param are for other grants",
+    )
 }
 
 impl TokenSource for TokenCache {

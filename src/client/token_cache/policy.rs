@@ -1,5 +1,5 @@
 use crate::vocabulary::clock::MAX_LIFETIME;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Decides when a [`TokenCache`](crate::client::TokenCache) fetches, how long its callers wait, and
 /// how long a token counts as good.
@@ -13,6 +13,12 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RefreshPolicy {
+    /// Shared, because each user of a pool has a policy.
+    values: Arc<Values>,
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::client) struct Values {
     pub(in crate::client) lead_ratio: f64,
     pub(in crate::client) lead_cap: Duration,
     pub(in crate::client) jitter: bool,
@@ -25,7 +31,7 @@ pub struct RefreshPolicy {
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
-        Self {
+        let values = Values {
             lead_ratio: 0.2,
             lead_cap: Duration::from_secs(5 * 60),
             jitter: true,
@@ -34,37 +40,46 @@ impl Default for RefreshPolicy {
             fetch_deadline: Duration::from_secs(30),
             min_interval: Duration::from_secs(1),
             default_lifetime: Duration::from_secs(5 * 60),
-        }
+        };
+        Self { values: Arc::new(values) }
     }
 }
 
 impl RefreshPolicy {
+    pub(in crate::client) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    fn change(&mut self) -> &mut Values {
+        Arc::make_mut(&mut self.values)
+    }
+
     /// Sets how long before its expiry a token is renewed in the background: `ratio` of its lifetime
     /// (between 0 and 1), at most `cap`. Defaults to 0.2 and 5 min.
     pub fn with_lead(mut self, ratio: f64, cap: Duration) -> Self {
-        self.lead_ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
-        self.lead_cap = cap;
+        self.change().lead_ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
+        self.change().lead_cap = cap;
         self
     }
 
     /// Renews all tokens at the full lead. Defaults to an earlier moment of each cache's own, by up
     /// to another lead, so that a fleet that started at once does not renew at once.
     pub fn without_jitter(mut self) -> Self {
-        self.jitter = false;
+        self.change().jitter = false;
         self
     }
 
     /// Sets how long before its expiry a token is no longer sent, at most half of its lifetime.
     /// Defaults to 10 s, at most half of the lead.
     pub fn with_safety_margin(mut self, margin: Duration) -> Self {
-        self.margin = Some(margin);
+        self.change().margin = Some(margin);
         self
     }
 
     /// Sets how long a caller waits for a token, for fetches and the pauses between them together. With
     /// zero it waits for the fetch in flight, however long, and for no pause. Defaults to 5 s.
     pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.change().patience = patience;
         self
     }
 
@@ -74,7 +89,7 @@ impl RefreshPolicy {
     /// For a session, keep it longer than the connect timeout of the transport, 10 s for
     /// `Transport::https`: a renewal that is cut off earlier counts as sent, and its answer as lost.
     pub fn with_fetch_deadline(mut self, deadline: Duration) -> Self {
-        self.fetch_deadline = deadline;
+        self.change().fetch_deadline = deadline;
         self
     }
 
@@ -82,14 +97,14 @@ impl RefreshPolicy {
     /// fetch after a rejection, or after the credential changed, does not wait for it, once in
     /// that time. Defaults to 1 s.
     pub fn with_min_interval(mut self, interval: Duration) -> Self {
-        self.min_interval = interval;
+        self.change().min_interval = interval;
         self
     }
 
     /// Sets how long a token is good if the server names no lifetime, at most ten years. A token that
     /// cannot be fetched again is then good until it is rejected. Defaults to 5 min.
     pub fn with_default_lifetime(mut self, lifetime: Duration) -> Self {
-        self.default_lifetime = lifetime.min(MAX_LIFETIME);
+        self.change().default_lifetime = lifetime.min(MAX_LIFETIME);
         self
     }
 }

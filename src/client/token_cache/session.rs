@@ -4,10 +4,10 @@
 
 use super::machine::Failed;
 use crate::{
-    ClientSecret, Clock,
+    ClientSecret, Clock, ConfigError,
     client::{
         Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
-        token_endpoint::token_response::Unusable,
+        token_endpoint::{parameters::new_param, token_response::Unusable},
     },
     observe::tokens::{self, Instrument, Span},
     vocabulary::{deadline::Deadline, race::before},
@@ -41,9 +41,38 @@ pub(super) struct RefreshTokens {
     rotates: bool,
     /// The resources of the sign-in.
     resources: Vec<String>,
-    /// The resources of renewals, if they are others.
-    pub(super) named: Option<Vec<String>>,
+    renewal: Option<Box<Renewal>>,
     pub(super) on_rotation: Option<OnRotation>,
+}
+
+/// What renewals say beside the refresh token. Boxed, because a pool has a session for each user.
+#[derive(Default)]
+pub(super) struct Renewal {
+    /// The resources, if they are others than those of the sign-in.
+    pub(super) resources: Option<Vec<String>>,
+    params: Vec<(String, ClientSecret)>,
+}
+
+/// The parameters that a renewal sets itself.
+const RESERVED: &[&str] = &[
+    "grant_type",
+    "refresh_token",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+impl Renewal {
+    pub(super) fn add_param(
+        &mut self,
+        name: String,
+        value: ClientSecret,
+    ) -> Result<(), ConfigError> {
+        let name = new_param(name, "renewal", RESERVED, &self.params)?;
+        self.params.push((name, value));
+        Ok(())
+    }
 }
 
 /// A refresh token that a renewal in flight may replace after the session ended.
@@ -56,6 +85,10 @@ struct GivenUp {
 impl RefreshTokens {
     pub(super) fn can_renew(&self) -> bool {
         self.newest.is_some()
+    }
+
+    pub(super) fn renewal(&mut self) -> &mut Renewal {
+        self.renewal.get_or_insert_default()
     }
 
     /// Goes on with the refresh token of another sign-in, which was for `resources`.
@@ -81,8 +114,11 @@ impl RefreshTokens {
     /// Returns the grant that sends it. The scopes are those of the sign-in if none are named
     /// (RFC 6749 §6), the resources are not (RFC 8707 §2.2).
     fn grant(&self, sent: &ClientSecret) -> Grant {
-        let resources = self.named.as_ref().unwrap_or(&self.resources);
-        Grant::refresh_token(sent).with_resources(resources)
+        let renewal = self.renewal.as_deref();
+        let named = renewal.and_then(|renewal| renewal.resources.as_ref());
+        let params = renewal.map_or(&[][..], |renewal| &renewal.params);
+        let resources = named.unwrap_or(&self.resources);
+        Grant::refresh_token(sent).with_resources(resources).with_params(params)
     }
 
     /// Takes the answer to `sent`. A new refresh token replaces the one that was sent, but not that of
@@ -168,7 +204,7 @@ impl Session {
             endpoint: endpoint.detached(),
             tokens: Mutex::default(),
             clock: clock.clone(),
-            deadline: policy.fetch_deadline,
+            deadline: policy.values().fetch_deadline,
         }
     }
 

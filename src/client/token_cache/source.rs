@@ -37,7 +37,7 @@ pub(super) struct RepeatedGrant {
 impl Source {
     pub(super) fn grant(endpoint: TokenEndpoint, grant: Grant, ceiling: Option<ScopeSet>) -> Self {
         let step_up = ceiling.map(|ceiling| StepUp::new(grant.scopes().clone(), ceiling).into());
-        let endpoint = endpoint.detached();
+        let (endpoint, grant) = (endpoint.detached(), grant.detached());
         Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up, store: None }))
     }
 
@@ -53,9 +53,15 @@ impl Source {
         refresh: RefreshPolicy,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
-        // The scopes that a resource asked for are not in the key.
+        // The scopes that a resource asked for are not in the key, nor is what a source holds.
         let Self::Grant(source) = self else { return Err(no_store()) };
-        if source.step_up.is_some() || source.store.is_some() {
+        let (_, client) = source.endpoint.identity();
+        let is_unknown = client.rotates_its_secret() && client.client_id().is_none();
+        if source.step_up.is_some()
+            || source.store.is_some()
+            || is_unknown
+            || source.grant.may_change()
+        {
             return Err(no_store());
         }
         let (endpoint, grant) = (source.endpoint.clone(), source.grant.clone());
@@ -134,6 +140,18 @@ impl Source {
     /// Returns the store in front of it.
     pub(super) fn store(&self) -> Option<&Level> {
         if let Self::Grant(source) = self { source.store.as_deref() } else { None }
+    }
+
+    /// Returns `true` if a secret of its requests may change by itself.
+    pub(super) fn rotates_its_secret(&self) -> bool {
+        matches!(self, Self::Grant(source) if source.grant.may_change())
+            || self.endpoint().is_some_and(TokenEndpoint::rotates_its_secret)
+    }
+
+    /// Returns `true` if a secret has changed since it was last sent.
+    pub(super) fn has_another_secret(&self) -> bool {
+        matches!(self, Self::Grant(source) if source.grant.has_changed())
+            || self.endpoint().is_some_and(TokenEndpoint::has_another_secret)
     }
 
     pub(super) fn endpoint(&self) -> Option<&TokenEndpoint> {

@@ -26,8 +26,7 @@ pub(super) type Outcome = Result<AccessToken, Error>;
 /// What a cache is made of. It does not change once the cache is used.
 pub(super) struct Setup {
     pub(super) source: Source,
-    pub(super) patience: Duration,
-    pub(super) fetch_deadline: Duration,
+    policy: RefreshPolicy,
     pub(super) clock: Clock,
     /// Where leases are counted from.
     base: Instant,
@@ -68,8 +67,15 @@ pub(super) struct Landing {
 impl Setup {
     pub(super) fn new(source: Source, policy: &RefreshPolicy, clock: Clock) -> Self {
         let (base, reporter) = (clock.monotonic(), Reporter::new(source.labels()));
-        let (patience, fetch_deadline) = (policy.patience, policy.fetch_deadline);
-        Self { source, patience, fetch_deadline, clock, base, reporter }
+        Self { source, policy: policy.clone(), clock, base, reporter }
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.values().patience
+    }
+
+    pub(super) fn fetch_deadline(&self) -> Duration {
+        self.policy.values().fetch_deadline
     }
 
     /// Returns where a fetch, and the timers of those who wait for one, run.
@@ -100,6 +106,8 @@ impl Setup {
         (since.as_secs() << NANOS_BITS) | u64::from(since.subsec_nanos())
     }
 }
+
+const LATE: &str = "the token had expired when it came";
 
 /// As many as hold the nanoseconds of a second.
 const NANOS_BITS: u32 = 30;
@@ -246,6 +254,11 @@ impl State {
     ) -> Result<Outcome, Error> {
         let (jitter, Landing { ended, result }) = (self.setup.clock.fraction(), landing);
         self.flight.take_if(|_| self.machine.is_in_flight(ended.attempt));
+        let late = || Err(Error::new(ErrorKind::InvalidResponse, LATE));
+        let result = match result {
+            Ok(response) if response.is_expired(now.wall) => late(),
+            result => result,
+        };
         let fetched = match result {
             Ok(response) => self.keep(&response, now, ended, giver, jitter),
             Err(error) => {
@@ -273,7 +286,8 @@ impl State {
         jitter: f64,
     ) -> Result<Outcome, Error> {
         let can_fetch = self.setup.source.fetched(response);
-        Ok(match self.machine.fetched(now, ended, response.lifetime(), can_fetch, jitter) {
+        let lifetime = response.lifetime_at(now.wall);
+        Ok(match self.machine.fetched(now, ended, lifetime, can_fetch, jitter) {
             Fetched::Kept => Ok(self.hold(response, giver)),
             Fetched::Once => {
                 self.last_error = None;
@@ -287,8 +301,7 @@ impl State {
                 self.usable_or(now, Error::new(ErrorKind::Aborted, text))
             }
             Fetched::Useless => {
-                let text = "the token had expired when it came";
-                return Err(Error::new(ErrorKind::InvalidResponse, text));
+                return Err(Error::new(ErrorKind::InvalidResponse, LATE));
             }
         })
     }
@@ -296,7 +309,7 @@ impl State {
     /// Replaces the token by that of the user.
     pub(super) fn store(&mut self, now: Now, response: &TokenResponse, giver: Weak<dyn Giver>) {
         let can_fetch = self.setup.source.stored(response);
-        self.machine.stored(now, response.lifetime(), can_fetch);
+        self.machine.stored(now, response.lifetime_at(now.wall), can_fetch);
         self.granted = None;
         self.hold(response, giver);
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     AccessToken, Answer, RequestHead, ScopeSet,
-    client::{BoxTokenFuture, Error, ErrorKind, TokenEndpoint},
+    client::{BoxTokenFuture, Error, ErrorKind},
     vocabulary::{
         clock::{MAX_LIFETIME, after},
         deadline::Deadline,
@@ -21,7 +21,7 @@ use std::{future::ready, sync::Arc};
 pub(super) fn token(engine: &Arc<Engine>, need: Need) -> Answer<BoxTokenFuture> {
     let setup = engine.setup();
     let now = setup.clock.now();
-    match engine.next(now, after(now.monotonic, setup.patience), need) {
+    match engine.next(now, after(now.monotonic, setup.patience()), need) {
         Next::Take(outcome) => Answer::Ready(outcome),
         next => {
             let caller = Caller::new(engine, need);
@@ -79,7 +79,7 @@ impl Need {
 impl Caller {
     fn new(engine: &Arc<Engine>, need: Need) -> Self {
         let setup = engine.setup();
-        let (length, one_fetch) = (setup.patience, setup.patience.is_zero());
+        let (length, one_fetch) = (setup.patience(), setup.patience().is_zero());
         let length = if one_fetch { MAX_LIFETIME } else { length };
         let patience = Deadline::new(&setup.clock, length);
         Self { engine: engine.clone(), patience, one_fetch, need }
@@ -99,8 +99,7 @@ impl Caller {
                 Next::Take(outcome) => return outcome,
                 Next::CompareSecret(error) => {
                     // Once a call: a secret that is refused too is no reason to go on.
-                    let endpoint = setup.source.endpoint();
-                    if compared || !endpoint.is_some_and(TokenEndpoint::has_another_secret) {
+                    if compared || !setup.source.has_another_secret() {
                         return Err(error);
                     }
                     compared = true;
@@ -153,7 +152,7 @@ impl Caller {
     fn annotated(&self, error: &Error) -> Error {
         let next_try = self.engine.lock().next_try();
         match next_try {
-            Some(next_try) => error.with_next_try(next_try),
+            Some(next_try) => error.with_retry_after(next_try),
             None => error.clone(),
         }
     }

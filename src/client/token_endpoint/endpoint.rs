@@ -47,15 +47,27 @@ pub(super) const JSON: &str = "application/json";
 #[derive(Clone)]
 #[must_use]
 pub struct TokenEndpoint {
-    address: Address,
     /// Shared, because each user of a pool has an endpoint.
-    client: Arc<ClientAuthentication>,
+    parts: Arc<Parts>,
+}
+
+#[derive(Clone)]
+struct Parts {
+    address: Address,
+    client: ClientAuthentication,
     transport: Transport,
     /// The issuer of a known address, if its metadata were read.
     issuer: Option<Arc<str>>,
+    /// Further names for Bearer.
+    token_types: Vec<Box<str>>,
 }
 
 impl TokenEndpoint {
+    fn of(address: Address, client: ClientAuthentication, transport: Transport) -> Self {
+        let (issuer, token_types) = (None, Vec::new());
+        Self { parts: Arc::new(Parts { address, client, transport, issuer, token_types }) }
+    }
+
     /// Sends requests to `url` as `client` through `transport`.
     ///
     /// # Errors
@@ -70,7 +82,7 @@ impl TokenEndpoint {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
         let address = Address::Known(url);
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self::of(address, client, transport))
     }
 
     /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
@@ -110,7 +122,7 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         let address = Address::of_issuer(issuer, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self::of(address, client, transport))
     }
 
     /// Sends requests to the token endpoint of the authorization server that `resource` names in its
@@ -162,43 +174,61 @@ impl TokenEndpoint {
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self::of(address, client, transport))
     }
 
     /// Sets the clock that measures the deadline of a request, a `Retry-After` date and the age of
     /// metadata. Defaults to the transport's.
     pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.transport = self.transport.with_clock(clock);
+        if !self.clock().is_same(&clock) {
+            let transport = self.parts.transport.clone().with_clock(clock);
+            Arc::make_mut(&mut self.parts).transport = transport;
+        }
         self
     }
 
-    pub(in crate::client) fn with_issuer(self, issuer: &str) -> Self {
-        Self { issuer: Some(issuer.into()), ..self }
+    /// Also accepts answers of these types (`token_type`), as if they were Bearer: `bot` and `user` of
+    /// Slack, or `N_A` for a token that is not for an API. `BearerToken` is accepted without this.
+    /// Upper and lower case are the same. Defaults to none: another type is an error.
+    pub fn allow_token_types<I>(mut self, types: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        let types = types.into_iter().map(Into::into).collect();
+        Arc::make_mut(&mut self.parts).token_types = types;
+        self
+    }
+
+    pub(in crate::client) fn with_issuer(mut self, issuer: &str) -> Self {
+        Arc::make_mut(&mut self.parts).issuer = Some(issuer.into());
+        self
     }
 
     pub(in crate::client) fn clock(&self) -> &Clock {
-        self.transport.clock()
+        self.parts.transport.clock()
     }
 
     /// Returns what identifies the requests: their address and client.
     pub(in crate::client) fn identity(&self) -> (&Address, &ClientAuthentication) {
-        (&self.address, &self.client)
+        (&self.parts.address, &self.parts.client)
     }
 
     /// Returns an endpoint that remembers the secret that it sent last apart from this one.
-    pub(in crate::client) fn detached(self) -> Self {
-        match self.rotates_its_secret() {
-            true => Self { client: Arc::new(self.client.detached()), ..self },
-            false => self,
+    pub(in crate::client) fn detached(mut self) -> Self {
+        if self.rotates_its_secret() {
+            let client = self.parts.client.detached();
+            Arc::make_mut(&mut self.parts).client = client;
         }
+        self
     }
 
     pub(in crate::client) fn rotates_its_secret(&self) -> bool {
-        self.client.rotates_its_secret()
+        self.parts.client.rotates_its_secret()
     }
 
     pub(in crate::client) fn has_another_secret(&self) -> bool {
-        self.client.has_another_secret()
+        self.parts.client.has_another_secret()
     }
 
     /// Requests a token.
@@ -227,7 +257,7 @@ impl TokenEndpoint {
 
     /// Returns the URL of the next request, which is read from metadata if necessary.
     pub(in crate::client) async fn locate(&self) -> Result<Uri, Error> {
-        self.address.url(&self.transport, self.clock()).await
+        self.parts.address.url(&self.parts.transport, self.clock()).await
     }
 
     /// Requests a token at `url`.
@@ -236,27 +266,38 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
-        let issuer = self.issuer.clone().or_else(|| self.address.issuer());
+        let Answered { response, secrets } = self.ask(url, grant).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            self.parts.address.expire(url, self.clock());
+        }
+        let read = token_response::read_for(grant, &response, &secrets, &self.parts.token_types);
+        read.map_err(|unusable| {
+            let wait = retry_after(response.headers(), self.clock().wall());
+            Unusable { error: unusable.error.answered_with(wait), ..unusable }
+        })
+    }
+
+    /// Posts the parameters of `grant` to `url`, and returns the answer.
+    pub(super) async fn ask(&self, url: &Uri, grant: &Grant) -> Result<Answered, Error> {
+        let issuer = self.parts.issuer.clone().or_else(|| self.parts.address.issuer());
         let asked = Asked { endpoint: url, issuer: issuer.as_deref(), clock: self.clock() };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
         let anonymous = ClientAuthentication::none();
-        let client = if grant.is_standard() { &self.client } else { &anonymous };
-        let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
-        let Answered { response, secrets } = posted.map_err(Error::post)?;
-        if response.status() == StatusCode::NOT_FOUND {
-            self.address.expire(url, self.clock());
-        }
-        token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
-            let wait = retry_after(response.headers(), self.clock().wall());
-            Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
-        })
+        let client = if grant.is_standard() { &self.parts.client } else { &anonymous };
+        let posted = post(asked, client, &params, JSON, secrets, &self.parts.transport).await;
+        posted.map_err(Error::post)
+    }
+
+    /// Parses the URL of another endpoint of the server, as the transport allows it.
+    pub(super) fn parse_url(&self, url: &str) -> Result<Uri, &'static str> {
+        fetchable(url, self.parts.transport.allows_plain_http())
     }
 
     /// Returns the label of this endpoint in metrics and traces.
     pub(in crate::client) fn label(&self) -> Option<String> {
-        self.address.label()
+        self.parts.address.label()
     }
 }
 
@@ -297,9 +338,9 @@ impl fmt::Debug for TokenFuture {
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenEndpoint")
-            .field("address", &self.address)
-            .field("client", &self.client)
-            .field("transport", &self.transport)
+            .field("address", &self.parts.address)
+            .field("client", &self.parts.client)
+            .field("transport", &self.parts.transport)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,12 @@
+use super::parameters::{RESOURCE, absolute, new_param};
 use crate::{
-    ClientSecret, ConfigError, ScopeSet,
+    ClientSecret, ClientSecretSource, ConfigError, ScopeSet,
     back_channel::{
         assertion::Assertion, client_authentication::Asked, form_post::Params, secrets::Secrets,
     },
 };
 use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
-
-/// An example for error texts.
-pub(in crate::client) const RESOURCE: &str = "https://api.example/v1";
 
 /// Names that a standard grant sets itself.
 const RESERVED: &[&str] = &[
@@ -79,13 +77,15 @@ pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 pub struct Grant {
     /// Begins with `grant_type`. Some values are secret, so all are zeroized.
     pub(in crate::client) params: Vec<(&'static str, Zeroizing<String>)>,
+    /// Read for each attempt.
+    sources: Vec<(&'static str, ClientSecretSource)>,
     /// Signed for each attempt.
     pub(super) assertion: Option<Arc<dyn Assertion>>,
     /// `Some` for a token exchange, whose answer has a member of its own.
     pub(in crate::client) exchange: Option<Exchange>,
     own_form: Option<Vec<(String, ClientSecret)>>,
     scopes: ScopeSet,
-    audience: Option<String>,
+    audiences: Vec<String>,
     resources: Vec<String>,
     extras: Vec<(String, ClientSecret)>,
 }
@@ -100,11 +100,12 @@ impl Grant {
     pub(in crate::client) fn standard(params: &[(&'static str, &str)]) -> Self {
         Self {
             params: params.iter().map(|(name, v)| (*name, Zeroizing::new((*v).into()))).collect(),
+            sources: Vec::new(),
             assertion: None,
             exchange: None,
             own_form: None,
             scopes: ScopeSet::empty(),
-            audience: None,
+            audiences: Vec::new(),
             resources: Vec::new(),
             extras: Vec::new(),
         }
@@ -141,10 +142,50 @@ impl Grant {
 
     /// Sends an assertion of another issuer, usually a JWT
     /// ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)). Most expire within
-    /// minutes. `signed_jwt_bearer` (feature `jwt`) signs a new one at each attempt.
-    pub fn jwt_bearer(assertion: impl Into<ClientSecret>) -> Self {
-        let assertion = assertion.into();
-        Self::standard(&[("grant_type", JWT_BEARER), ("assertion", assertion.expose())])
+    /// minutes: a [`ClientSecretSource`] reads a new one from a file or a closure at each attempt, and
+    /// `signed_jwt_bearer` (feature `jwt`) signs one. A JWT from a file or a closure that has expired
+    /// is an error of the kind [`Source`](crate::client::ErrorKind::Source), and nothing is sent.
+    ///
+    /// ```
+    /// use tower_oauth2::{ClientSecretSource, client::Grant};
+    ///
+    /// let assertion = ClientSecretSource::from_file("/var/run/secrets/tokens/api");
+    /// let grant = Grant::jwt_bearer(assertion);
+    /// ```
+    pub fn jwt_bearer(assertion: impl Into<ClientSecretSource>) -> Self {
+        let grant = Self::standard(&[("grant_type", JWT_BEARER)]);
+        grant.with_source("assertion", assertion.into())
+    }
+
+    /// Adds a parameter that is secret, and may change.
+    pub(super) fn with_source(mut self, name: &'static str, source: ClientSecretSource) -> Self {
+        match source.fixed() {
+            Some(secret) => self.params.push((name, secret.expose().to_owned().into())),
+            None => self.sources.push((name, source)),
+        }
+        self
+    }
+
+    /// Returns `true` if it has the parameter `name` of its own.
+    pub(super) fn has_param(&self, name: &str) -> bool {
+        let sources = self.sources.iter().map(|(own, _)| *own);
+        self.params.iter().map(|(own, _)| *own).chain(sources).any(|own| own == name)
+    }
+
+    /// Returns `true` if a parameter may change by itself.
+    pub(in crate::client) fn may_change(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Returns `true` if a parameter has changed since it was last sent.
+    pub(in crate::client) fn has_changed(&self) -> bool {
+        self.sources.iter().any(|(_, source)| source.has_changed())
+    }
+
+    /// Returns a grant that remembers what it sent last apart from this one.
+    pub(in crate::client) fn detached(mut self) -> Self {
+        self.sources.iter_mut().for_each(|(_, source)| *source = source.detached());
+        self
     }
 
     /// Sends the code of a sign-in
@@ -177,7 +218,7 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// If `grant_type` is empty, or a parameter has no name, is set twice, or is one that the client
+    /// If `grant_type` is neither a name nor a URI, or a parameter has no name, is set twice, or is one that the client
     /// or another method of the grant sets, such as `scope`.
     pub fn extension<N, V>(
         grant_type: &str,
@@ -187,8 +228,12 @@ impl Grant {
         N: Into<String>,
         V: Into<ClientSecret>,
     {
-        if grant_type.is_empty() {
-            return Err(ConfigError::new("the grant type is empty; name the one of the server"));
+        // RFC 6749, appendix A.10.
+        let is_named = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+        if grant_type.is_empty() || !grant_type.bytes().all(is_named) {
+            return Err(ConfigError::new(format!(
+                "the grant type {grant_type:?} is neither a name nor a URI; use that of the server"
+            )));
         }
         let mut grant = Self::standard(&[("grant_type", grant_type)]);
         for (name, value) in params {
@@ -225,9 +270,11 @@ impl Grant {
         self
     }
 
-    /// Requests a token for `audience`, a parameter that many servers know. Defaults to none.
+    /// Requests a token for `audience`, a parameter that many servers know. Another call adds another
+    /// audience ([RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)). Defaults to
+    /// none.
     pub fn with_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audience = Some(audience.into());
+        self.audiences.push(audience.into());
         self
     }
 
@@ -241,6 +288,20 @@ impl Grant {
     pub fn with_resource(mut self, resource: impl Into<String>) -> Result<Self, ConfigError> {
         self.resources.push(absolute("the resource", RESOURCE, resource.into())?);
         Ok(self)
+    }
+
+    /// Requests a token for `resource`, which need not be a URI, for servers with names of their own
+    /// there, such as the client identifiers of AD FS. Another call adds another resource. Defaults
+    /// to none.
+    pub fn with_non_uri_resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// Adds `params`, which are checked.
+    pub(in crate::client) fn with_params(mut self, params: &[(String, ClientSecret)]) -> Self {
+        self.extras.extend_from_slice(params);
+        self
     }
 
     /// Requests a token for `resources`, which are checked.
@@ -289,7 +350,7 @@ impl Grant {
         let forms = self.own_form.iter().flatten().chain(&self.extras);
         let forms = forms.map(|(name, value)| (name.as_str(), value.expose().to_owned().into()));
         let assertion = self.assertion.iter().map(|it| ("assertion", it.identity()));
-        let audience = self.audience.iter().map(|it| ("audience", it.clone().into()));
+        let audience = self.audiences.iter().map(|it| ("audience", it.clone().into()));
         let resources = self.resources.iter().map(|it| ("resource", it.clone().into()));
         let mut scopes: Vec<_> = self.scopes.iter().collect();
         scopes.sort_unstable();
@@ -301,7 +362,7 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// If an assertion cannot be signed.
+    /// If an assertion cannot be signed, or a source has nothing or an expired JWT.
     pub(in crate::client) fn params(
         &self,
         asked: Asked<'_>,
@@ -313,6 +374,11 @@ impl Grant {
                 secrets.add(value);
             }
             all.push((*name, value.clone()));
+        }
+        for (name, source) in &self.sources {
+            let secret = source.unexpired(asked.clock.wall())?;
+            secrets.add(secret.expose());
+            all.push((*name, secret.expose().to_owned().into()));
         }
         if let Some(assertion) = &self.assertion {
             let signed = assertion.sign(&asked.endpoint.to_string(), "JWT", asked.clock)?;
@@ -328,72 +394,21 @@ impl Grant {
         if !self.scopes.is_empty() {
             all.push(("scope", self.scopes.to_string().into()));
         }
-        all.extend(self.audience.iter().map(|audience| ("audience", audience.clone().into())));
+        all.extend(self.audiences.iter().map(|audience| ("audience", audience.clone().into())));
         all.extend(self.resources.iter().map(|resource| ("resource", resource.clone().into())));
         Ok(all)
-    }
-}
-
-/// Returns `name` if it can be added to `params`, the parameters of an `owner`.
-///
-/// # Errors
-///
-/// If `name` is empty, `reserved`, or in `params`.
-pub(in crate::client) fn new_param<V>(
-    name: String,
-    owner: &str,
-    reserved: &[&str],
-    params: &[(String, V)],
-) -> Result<String, ConfigError> {
-    if name.is_empty() {
-        return Err(ConfigError::new("a parameter without a name cannot be sent"));
-    }
-    if reserved.contains(&name.as_str()) {
-        let text = format!("the parameter {name:?} is set by the {owner} itself; leave it out");
-        return Err(ConfigError::new(text));
-    }
-    match params.iter().any(|(own, _)| *own == name) {
-        true => Err(set_twice(&name)),
-        false => Ok(name),
-    }
-}
-
-pub(super) fn set_twice(name: &str) -> ConfigError {
-    ConfigError::new(format!("the parameter {name:?} is set twice; set it once"))
-}
-
-/// Returns `uri` if it is an absolute URI without a fragment (RFC 3986 §3.1).
-///
-/// # Errors
-///
-/// If it is not; the text names `what` it is and an `example`.
-pub(in crate::client) fn absolute(
-    what: &str,
-    example: &str,
-    uri: String,
-) -> Result<String, ConfigError> {
-    let absolute = uri.split_once(':').is_some_and(|(scheme, rest)| {
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let is_rest = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-        is_scheme && !rest.is_empty() && rest.bytes().all(is_rest)
-    });
-    match absolute {
-        true => Ok(uri),
-        false => Err(ConfigError::new(format!(
-            "{what} is not an absolute URI without a fragment, such as {example}"
-        ))),
     }
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self.own_form.iter().flatten().map(|(name, _)| name.as_str());
-        let names: Vec<_> = self.params.iter().map(|(name, _)| *name).chain(own).collect();
+        let sources = self.sources.iter().map(|(name, _)| *name);
+        let names = self.params.iter().map(|(name, _)| *name).chain(sources).chain(own);
         f.debug_struct("Grant")
-            .field("params", &names)
+            .field("params", &names.collect::<Vec<_>>())
             .field("scopes", &self.scopes)
-            .field("audience", &self.audience)
+            .field("audiences", &self.audiences)
             .field("resources", &self.resources)
             .field("assertion", &self.assertion)
             .finish_non_exhaustive()

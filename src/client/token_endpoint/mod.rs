@@ -5,9 +5,11 @@
 
 pub(in crate::client) mod address;
 mod answer_body;
+mod device;
 pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
+pub(in crate::client) mod parameters;
 mod protected_resource;
 mod refusal;
 mod revocation;
@@ -16,6 +18,7 @@ mod signed_grant;
 mod token_exchange;
 pub(in crate::client) mod token_response;
 
+pub use device::{DeviceAuthorization, DeviceSignIn};
 pub use endpoint::{TokenEndpoint, TokenFuture};
 pub use grant::Grant;
 pub use protected_resource::ProtectedResource;

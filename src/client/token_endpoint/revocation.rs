@@ -72,7 +72,7 @@ impl TokenRevocation {
             return Ok(());
         }
         let wait = retry_after(response.headers(), self.transport.clock().wall());
-        Err(refusal(&response, &secrets).with_retry_after(wait))
+        Err(refusal(&response, &secrets).answered_with(wait))
     }
 }
 

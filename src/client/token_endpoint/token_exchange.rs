@@ -1,10 +1,12 @@
 //! The exchange of one token for another
 //! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).
 
-use super::grant::{Exchange, absolute, set_twice};
-use crate::{ClientSecret, ConfigError, client::Grant};
+use super::{
+    grant::Exchange,
+    parameters::{absolute, set_twice},
+};
+use crate::{ClientSecretSource, ConfigError, client::Grant};
 use std::{borrow::Cow, fmt};
-use zeroize::Zeroizing;
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
@@ -77,16 +79,17 @@ impl Grant {
     ///     .with_resource("https://backend.example/api")?;
     /// # Ok::<(), tower_oauth2::ConfigError>(())
     /// ```
+    ///
+    /// A [`ClientSecretSource`] reads the subject token from a file or a closure at each attempt. If
+    /// that is a JWT that has expired, nothing is sent.
     pub fn token_exchange(
-        subject_token: impl Into<ClientSecret>,
+        subject_token: impl Into<ClientSecretSource>,
         subject_token_type: &TokenType,
     ) -> Self {
-        let subject_token = subject_token.into();
-        let mut grant = Self::standard(&[
-            ("grant_type", TOKEN_EXCHANGE),
-            ("subject_token", subject_token.expose()),
-            ("subject_token_type", subject_token_type.as_str()),
-        ]);
+        let mut grant = Self::standard(&[("grant_type", TOKEN_EXCHANGE)])
+            .with_source("subject_token", subject_token.into());
+        let typ = subject_token_type.as_str().to_owned();
+        grant.params.push(("subject_token_type", typ.into()));
         grant.exchange = Some(Exchange { allow_missing_type: false });
         grant
     }
@@ -98,11 +101,11 @@ impl Grant {
     /// If this grant is not a token exchange, or has an actor token.
     pub fn with_actor_token(
         self,
-        actor_token: impl Into<ClientSecret>,
+        actor_token: impl Into<ClientSecretSource>,
         actor_token_type: &TokenType,
     ) -> Result<Self, ConfigError> {
-        self.with_exchanged("actor_token", actor_token.into().expose())?
-            .with_exchanged("actor_token_type", actor_token_type.as_str())
+        self.with_exchanged("actor_token", actor_token.into())?
+            .with_exchanged("actor_token_type", actor_token_type.as_str().into())
     }
 
     /// Requests a type of token from a token exchange. Defaults to none: the server decides.
@@ -111,7 +114,7 @@ impl Grant {
     ///
     /// If this grant is not a token exchange, or requests a type.
     pub fn with_requested_token_type(self, requested: &TokenType) -> Result<Self, ConfigError> {
-        self.with_exchanged("requested_token_type", requested.as_str())
+        self.with_exchanged("requested_token_type", requested.as_str().into())
     }
 
     /// Accepts an answer to a token exchange without `issued_token_type`, for servers that leave it
@@ -123,17 +126,20 @@ impl Grant {
         self
     }
 
-    fn with_exchanged(mut self, name: &'static str, value: &str) -> Result<Self, ConfigError> {
+    fn with_exchanged(
+        self,
+        name: &'static str,
+        value: ClientSecretSource,
+    ) -> Result<Self, ConfigError> {
         if self.exchange.is_none() {
             return Err(ConfigError::new(format!(
                 "only a token exchange has {name}; see Grant::token_exchange"
             )));
         }
-        if self.params.iter().any(|(own, _)| *own == name) {
-            return Err(set_twice(name));
+        match self.has_param(name) {
+            true => Err(set_twice(name)),
+            false => Ok(self.with_source(name, value)),
         }
-        self.params.push((name, Zeroizing::new(value.to_owned())));
-        Ok(self)
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
     refusal::{is_refusal, refusal},
 };
 use crate::{
-    AccessToken, ClientSecret, ScopeSet,
-    back_channel::secrets::Secrets,
+    AccessToken, ClientSecret, Clock, ScopeSet,
+    back_channel::{jwt_expiry, retry_after::retry_after, secrets::Secrets},
     client::{Error, Grant},
     observe::tokens,
     vocabulary::clock::MAX_LIFETIME,
@@ -17,7 +17,10 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// A successful answer of a token endpoint.
 ///
@@ -34,6 +37,7 @@ use std::{fmt, time::Duration};
 pub struct TokenResponse {
     access_token: AccessToken,
     lifetime: Option<Duration>,
+    expires_at: Option<SystemTime>,
     refresh_token: Option<ClientSecret>,
     scope: Option<ScopeSet>,
     members: Map<String, Value>,
@@ -48,6 +52,7 @@ impl TokenResponse {
         Self {
             access_token,
             lifetime: None,
+            expires_at: None,
             refresh_token: None,
             scope: None,
             members: Map::new(),
@@ -63,6 +68,30 @@ impl TokenResponse {
         self
     }
 
+    /// Sets the instant at which the token expires, in place of a lifetime. A fetch that brings an
+    /// expired token fails. Defaults to none.
+    #[must_use]
+    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Sets the instant that a JWT names (`exp`), which is not verified. Does not change the answer if
+    /// the access token is no JWT, or names none.
+    #[must_use]
+    pub fn with_jwt_expiry(mut self) -> Self {
+        let expiry = jwt_expiry::expiry(self.access_token.expose()).ok().flatten();
+        self.expires_at = expiry.or(self.expires_at);
+        self
+    }
+
+    /// Sets the granted scopes. Defaults to none: they are the requested ones.
+    #[must_use]
+    pub fn with_scope(mut self, scope: ScopeSet) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
     /// Sets the refresh token. Defaults to none.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<ClientSecret>) -> Self {
@@ -70,8 +99,40 @@ impl TokenResponse {
         self
     }
 
-    pub(in crate::client) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
-        Self { scope, ..self }
+    /// Reads an answer as a [`TokenEndpoint`](crate::client::TokenEndpoint) does, for a closure of
+    /// [`TokenCache::from_fn`](crate::client::TokenCache::from_fn). It bears with lifetimes that are
+    /// texts, with members of other types than they should be, and with JSON that is a little wrong.
+    ///
+    /// ```
+    /// use tower_oauth2::client::TokenResponse;
+    ///
+    /// // Azure writes numbers as texts.
+    /// let body = br#"{"access_token":"eyJ0","expires_in":"3599","refresh_token":""}"#;
+    /// let response = TokenResponse::from_json(body)?;
+    /// assert_eq!(response.lifetime().unwrap().as_secs(), 3599);
+    /// # Ok::<(), tower_oauth2::client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `body` is not an object with an `access_token` that can be sent, or has an `error`.
+    pub fn from_json(body: &[u8]) -> Result<Self, Error> {
+        let response = Response::new(Bytes::copy_from_slice(body));
+        read(&response, &Secrets::default(), &[]).map_err(|unusable| unusable.error)
+    }
+
+    /// Returns the body of a 2xx, for [`from_json`](Self::from_json) or a reader of one's own.
+    ///
+    /// # Errors
+    ///
+    /// If the status is another one: the refusal that a
+    /// [`TokenEndpoint`](crate::client::TokenEndpoint) would return, with its `Retry-After`.
+    pub fn read_body(response: &Response<Bytes>) -> Result<&Bytes, Error> {
+        if response.status().is_success() {
+            return Ok(response.body());
+        }
+        let wait = retry_after(response.headers(), Clock::system().wall());
+        Err(refusal(response, &Secrets::default()).answered_with(wait))
     }
 
     pub(in crate::client) fn with_resources(self, resources: Vec<String>) -> Self {
@@ -93,6 +154,17 @@ impl TokenResponse {
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
+    }
+
+    /// Returns the lifetime that is left at `now`, or that the server sent.
+    pub(in crate::client) fn lifetime_at(&self, now: SystemTime) -> Option<Duration> {
+        let left = |at: SystemTime| at.duration_since(now).unwrap_or_default().min(MAX_LIFETIME);
+        self.expires_at.map(left).or(self.lifetime)
+    }
+
+    /// Returns `true` if an instant is known at which it expires, and has passed.
+    pub(in crate::client) fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
     }
 
     /// Returns the refresh token, if there is one.
@@ -163,8 +235,9 @@ pub(in crate::client) fn read_for(
     grant: &Grant,
     response: &Response<Bytes>,
     secrets: &Secrets,
+    token_types: &[Box<str>],
 ) -> Result<TokenResponse, Unusable> {
-    let read = read(response, secrets)?;
+    let read = read(response, secrets, token_types)?;
     match grant.exchange {
         Some(Exchange { allow_missing_type: false }) if read.issued_token_type().is_none() => {
             Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
@@ -178,7 +251,11 @@ pub(in crate::client) fn read_for(
 /// # Errors
 ///
 /// If the answer is not a 2xx with an `access_token` that can be sent. The error has no `secrets`.
-fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
+fn read(
+    response: &Response<Bytes>,
+    secrets: &Secrets,
+    token_types: &[Box<str>],
+) -> Result<TokenResponse, Unusable> {
     let status = response.status();
     if !status.is_success() {
         return Err(refusal(response, secrets).into());
@@ -192,12 +269,12 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
         return Err(refusal(response, secrets).into());
     }
     let refresh_token = members.remove("refresh_token").and_then(refresh_token);
-    match access_token(status, &mut members, secrets) {
+    match access_token(status, &mut members, secrets, token_types) {
         Ok(access_token) => {
-            let lifetime = members.get("expires_in").and_then(lifetime);
-            let scope = members.get("scope").and_then(scope);
-            let resources = Vec::new();
-            Ok(TokenResponse { access_token, lifetime, refresh_token, scope, members, resources })
+            let mut read = TokenResponse::new(access_token);
+            read.lifetime = members.get("expires_in").and_then(lifetime);
+            read.scope = members.get("scope").and_then(scope);
+            Ok(TokenResponse { refresh_token, members, ..read })
         }
         Err(error) => Err(Unusable { error, refresh_token }),
     }
@@ -208,6 +285,7 @@ fn access_token(
     status: StatusCode,
     members: &mut Map<String, Value>,
     secrets: &Secrets,
+    token_types: &[Box<str>],
 ) -> Result<AccessToken, Error> {
     let invalid = |text: &str| Error::invalid_response(status, text);
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
@@ -216,7 +294,8 @@ fn access_token(
         Some(Value::String(kind)) => kind.trim().to_owned(),
         Some(odd) => odd.to_string(),
     };
-    if !["", "bearer", "bearertoken"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+    let known = ["", "bearer", "bearertoken"].into_iter().chain(token_types.iter().map(|it| &**it));
+    if !known.into_iter().any(|known| kind.eq_ignore_ascii_case(known)) {
         let text = format!("the token type {} is not supported", secrets.scrub(&kind));
         return Err(Error::of_no_use(status, text));
     }
@@ -246,7 +325,7 @@ fn refresh_token(value: Value) -> Option<ClientSecret> {
 
 /// Reads `expires_in` as servers write it: an integer, a float or a text. Drops fractions, and
 /// ignores what is negative or not a number.
-fn lifetime(value: &Value) -> Option<Duration> {
+pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let odd = |why| {
         tokens::odd_member("expires_in", why);
         None
@@ -348,7 +427,7 @@ mod tests {
                 1 => prop::collection::vec(any::<u8>(), 0..80),
             ],
         ) {
-            match read(&response(status, &content_type, body), &Secrets::default()) {
+            match read(&response(status, &content_type, body), &Secrets::default(), &[]) {
                 Ok(response) => {
                     prop_assert!((200..300).contains(&status));
                     prop_assert!(!response.access_token().expose().is_empty());
@@ -388,10 +467,10 @@ mod tests {
     #[test]
     fn an_empty_text_counts_as_absent() {
         let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
-        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).ok().unwrap();
+        let read = TokenResponse::from_json(body).unwrap();
         assert!(read.refresh_token().is_none());
         let empty = br#"{"error":"","error_description":""}"#;
-        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default());
+        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default(), &[]);
         let Err(Unusable { error, .. }) = refused else { panic!("it is no token") };
         assert_eq!(error.code(), None);
         assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");

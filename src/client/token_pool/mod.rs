@@ -174,6 +174,20 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static> TokenPool<K> {
         self.caches.peek(key)
     }
 
+    /// Returns the token of `key` without a request, as [`TokenCache::access_token`] does, and makes
+    /// its cache if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::access_token`], and if there is no cache for `key`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the fetch goes on.
+    pub async fn access_token(&self, key: &K) -> Result<AccessToken, Error> {
+        self.cache_of(key).ok_or_else(Error::not_signed_in)?.access_token().await
+    }
+
     /// Returns how many keys have a cache.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -4,6 +4,7 @@ use http::Method;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Authorize,
+    Device,
     Token,
     LogIn,
     Introspect,
@@ -23,6 +24,7 @@ impl Endpoint {
         }
         match path.rsplit('/').next()? {
             "authorize" => Some(Self::Authorize),
+            "device_authorization" => Some(Self::Device),
             "token" => Some(Self::Token),
             "authorization" => Some(Self::LogIn),
             "introspect" => Some(Self::Introspect),
@@ -37,7 +39,9 @@ impl Endpoint {
     pub(super) fn method(self) -> Method {
         match self {
             Self::Authorize | Self::Keys | Self::Metadata => Method::GET,
-            Self::Token | Self::LogIn | Self::Introspect | Self::Revoke => Method::POST,
+            Self::Device | Self::Token | Self::LogIn | Self::Introspect | Self::Revoke => {
+                Method::POST
+            }
         }
     }
 }
@@ -53,6 +57,7 @@ mod tests {
             ("/auth/realms/myenvironment/protocol/openid-connect/token", Some(Endpoint::Token)),
             ("/api/v2/authorize", Some(Endpoint::Authorize)),
             ("/authorization", Some(Endpoint::LogIn)),
+            ("/oauth/device_authorization", Some(Endpoint::Device)),
             ("/introspect", Some(Endpoint::Introspect)),
             ("/revoke", Some(Endpoint::Revoke)),
             ("/realms/x/protocol/openid-connect/certs", Some(Endpoint::Keys)),

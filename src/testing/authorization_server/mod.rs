@@ -44,7 +44,7 @@ use exchange::Exchange;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use state::State;
+use state::{Approval, State};
 use std::{
     convert::Infallible,
     fmt,
@@ -62,7 +62,8 @@ use tower_service::Service;
 /// | endpoint | answer |
 /// |---|---|
 /// | `GET …/authorize` | approves at once: 302 with a code, with PKCE (`S256`) or without |
-/// | `POST …/token` | issues tokens for the grants `client_credentials`, `authorization_code`, `refresh_token` and `password`, for assertions about users ([RFC 7523 §2.1]), and in exchange for its own access tokens ([RFC 8693]) |
+/// | `POST …/token` | issues tokens for the grants `client_credentials`, `authorization_code`, `refresh_token` and `password`, for assertions about users ([RFC 7523 §2.1]), for devices, and in exchange for its own access tokens ([RFC 8693]) |
+/// | `POST …/device_authorization` | issues the codes of a device ([RFC 8628]), which [`approve_device`](Self::approve_device) and [`deny_device`](Self::deny_device) end; polled more often than its interval it says `slow_down`, after ten minutes `expired_token` |
 /// | `POST …/authorization` | logs a user in by a form of `username` and `password`, without a grant or a client: 200, or 401 without a body |
 /// | `POST …/introspect` | describes an access token to a client with a secret ([RFC 7662]) |
 /// | `POST …/revoke` | revokes a token ([RFC 7009]) |
@@ -144,6 +145,7 @@ use tower_service::Service;
 /// [RFC 7523 §2.1]: https://www.rfc-editor.org/rfc/rfc7523#section-2.1
 /// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
+/// [RFC 8628]: https://www.rfc-editor.org/rfc/rfc8628
 /// [RFC 8693]: https://www.rfc-editor.org/rfc/rfc8693
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
@@ -184,6 +186,17 @@ impl AuthorizationServer {
         scopes: ScopeSet,
     ) {
         self.lock().register_user(name.into(), password.into(), scopes);
+    }
+
+    /// Approves the device with this code as the user `name`. Returns `false` if no device waits for a
+    /// user with this code.
+    pub fn approve_device(&self, user_code: &str, name: impl Into<String>) -> bool {
+        self.lock().end_device(user_code, Approval::By(name.into()))
+    }
+
+    /// Denies the device with this code. Returns `false` if no device waits for a user with this code.
+    pub fn deny_device(&self, user_code: &str) -> bool {
+        self.lock().end_device(user_code, Approval::Denied)
     }
 
     /// Returns the contents of an access token, or `None` if it is unknown, expired or revoked.

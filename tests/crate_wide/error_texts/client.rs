@@ -8,9 +8,9 @@ use tower_oauth2::{
     AccessToken, Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion,
     SigningKey, TokenLocation, Transport,
     client::{
-        AddBearer, ClientCredentialsRefresh, Grant, Origins, PendingSignIn, RefreshPolicy, SignIn,
-        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse, TokenRevocation,
-        TokenType,
+        AddBearer, ClientCredentialsRefresh, DeviceSignIn, Grant, Origins, PendingSignIn,
+        RefreshPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse,
+        TokenRevocation, TokenType,
     },
     testing::InMemoryStore,
 };
@@ -118,6 +118,14 @@ fn what_is_wrong_with_an_endpoint_is_said() {
             "the token URL has a user name, which is for no URL that is fetched",
         ),
         (
+            "a path alone, for devices",
+            text(
+                TokenEndpoint::new("https://as.example/token", basic(), Transport::https())
+                    .and_then(|endpoint| DeviceSignIn::new(endpoint, "/device")),
+            ),
+            "the device authorization URL is no absolute http(s) URL, such as https://as.example/path",
+        ),
+        (
             "a path alone, to revoke at",
             revocation("/revoke"),
             "the revocation URL is no absolute http(s) URL, such as https://as.example/path",
@@ -215,7 +223,7 @@ fn what_is_wrong_with_a_grant_is_said() {
         (
             "an extension grant of no type",
             text(Grant::extension("", [("a", "b")])),
-            "the grant type is empty; name the one of the server",
+            "the grant type \"\" is neither a name nor a URI; use that of the server",
         ),
         (
             "no token type",
@@ -355,7 +363,7 @@ fn what_is_wrong_with_a_store_is_said() {
         (
             "the resources of no session",
             text(cache().with_resources(&[])),
-            "the token cache has no session to renew: Grant::with_resource is for other grants",
+            "the token cache has no session to renew: Grant::with_resource and with_param are for other grants",
         ),
         (
             "a store after a clone",

@@ -245,22 +245,22 @@ async fn a_secret_or_a_key_that_is_not_to_be_had_is_said_when_it_is_needed() {
             "no file",
             cut(from(ClientSecretSource::from_file(concat!(env!("CARGO_TARGET_TMPDIR"), "/none")))
                 .await),
-            "the client's secret cannot be read from FOLDER/none: entity not found",
+            "the secret cannot be read from FOLDER/none: entity not found",
         ),
         (
             "a folder",
             cut(from(ClientSecretSource::from_file(env!("CARGO_TARGET_TMPDIR"))).await),
-            "the client's secret cannot be read from FOLDER: it is no regular file",
+            "the secret cannot be read from FOLDER: it is no regular file",
         ),
         (
             "an empty file",
             cut(from(file("empty", "\n")).await),
-            "the client's secret cannot be read from FOLDER/empty: it is empty",
+            "the secret cannot be read from FOLDER/empty: it is empty",
         ),
         (
             "a long file",
             cut(from(file("long", &"x".repeat(64 * 1024 + 1))).await),
-            "the client's secret cannot be read from FOLDER/long: it is longer than 64 KiB",
+            "the secret cannot be read from FOLDER/long: it is longer than 64 KiB",
         ),
         (
             "a closure that fails",

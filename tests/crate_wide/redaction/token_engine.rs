@@ -18,10 +18,10 @@ use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     ConfigError, Health, HealthPart, RequestHead, Transport,
     client::{
-        AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, Error, ErrorKind, Grant,
-        InsufficientScope, InsufficientUserAuthentication, Known, Never, PendingSignIn,
-        ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService, SignIn,
-        StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
+        AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
+        ErrorKind, Grant, InsufficientScope, InsufficientUserAuthentication, Known, Never,
+        PendingSignIn, ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService,
+        SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
         TokenRevocation, TokenSource, TokenStore, TokenType,
     },
     testing::InMemoryStore,
@@ -576,6 +576,33 @@ fn a_sign_in_under_way_shows_neither_its_state_nor_its_verifier() {
         assert!(!shown.contains(state) && !shown.contains(verifier), "{shown}");
     }
     assert!(!url.to_string().contains(verifier));
+}
+
+#[tokio::test]
+async fn a_sign_in_on_another_device_does_not_show_its_codes() {
+    let codes = format!(
+        r#"{{"device_code":{SECRET:?},"user_code":"{}","verification_uri":"https://as.example/d"}}"#,
+        SECRET.trim_end_matches('=')
+    );
+    let endpoint = answering(ClientAuthentication::basic("id", SECRET), answer(200, &codes));
+    let sign_in = DeviceSignIn::new(endpoint, "https://as.example/device").unwrap();
+    let sign_in = sign_in.with_param("login_hint", SECRET).unwrap();
+    assert_clean("client::DeviceSignIn", &sign_in);
+    assert_clean("client::DeviceAuthorization", &sign_in.begin().await.unwrap());
+    let refused = answering(ClientAuthentication::none(), answer(400, &codes));
+    let sign_in = DeviceSignIn::new(refused, "https://as.example/device").unwrap();
+    assert_clean_failure("device", &sign_in.begin().await.unwrap_err(), ErrorKind::Refused);
+}
+
+#[test]
+fn an_assertion_of_others_and_a_grant_with_one_show_nothing_of_it() {
+    let source = || ClientSecretSource::from_fn(|| Ok::<_, Failed>(ClientSecret::new(SECRET)));
+    let closure = || Ok::<_, Failed>(ClientSecret::new(SECRET));
+    assert_clean("ClientAuthentication", &ClientAuthentication::assertion_from_fn(closure));
+    let grant = Grant::token_exchange(source(), &TokenType::JWT);
+    let grant = grant.with_actor_token(source(), &TokenType::JWT).unwrap();
+    assert_clean("client::Grant", &grant);
+    assert_clean("client::Grant", &Grant::jwt_bearer(source()));
 }
 
 /// What is kept of `sign_in` where its state is `ours`, with the verifier of RFC 7636, appendix B.

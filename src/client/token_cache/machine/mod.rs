@@ -27,14 +27,15 @@ pub(super) struct Machine {
     token: Option<Validity>,
     /// A resource rejected the token; it stays until another comes.
     is_suspect: bool,
-    flight: Option<Flight>,
+    /// Boxed, as the outage is: a pool has a machine for each user, and few of them fetch.
+    flight: Option<Box<Flight>>,
     /// How many fetches were started.
     attempts: u64,
     /// What an attempt up to this one brings is out of date: a newer token was stored, or fetched.
     overtaken: u64,
     /// The failure of an attempt up to this one no longer counts: the client has another secret.
     outdated: u64,
-    outage: Option<Outage>,
+    outage: Option<Box<Outage>>,
     starts: Starts,
     refetchable: bool,
 }
@@ -42,7 +43,7 @@ pub(super) struct Machine {
 impl Machine {
     /// A machine without a token. `jitter` is between 0 and 1 and stays.
     pub(super) fn new(policy: RefreshPolicy, jitter: f64, refetchable: bool) -> Self {
-        let jitter = if policy.jitter { jitter.clamp(0.0, 1.0) } else { 0.0 };
+        let jitter = if policy.values().jitter { jitter.clamp(0.0, 1.0) } else { 0.0 };
         Self {
             policy,
             jitter,
@@ -79,7 +80,7 @@ impl Machine {
         }
         match self.next_start() {
             Some(next) if next > now.monotonic => {
-                let refused = self.outage.is_some_and(|outage| outage.refusals > 0);
+                let refused = self.outage.as_ref().is_some_and(|outage| outage.refusals > 0);
                 match refused || next > give_up {
                     // Nothing better is to be had in time than the rejected token.
                     _ if usable && need == Need::Any => Ask::Serve,
@@ -96,12 +97,12 @@ impl Machine {
 
     /// Returns when to look whether the task of the fetch in flight still runs.
     pub(super) fn look_at(&self) -> Option<Instant> {
-        self.flight.map(|flight| flight.look_at())
+        self.flight.as_ref().map(|flight| flight.look_at())
     }
 
     /// Returns the fetch in flight.
     pub(super) fn attempt(&self) -> Option<Attempt> {
-        self.flight.map(|flight| flight.attempt)
+        self.flight.as_ref().map(|flight| flight.attempt)
     }
 
     /// Notes that the task of `attempt` runs, and gives up at `ends_at` if it runs until then. Returns
@@ -118,7 +119,7 @@ impl Machine {
         if self.flight.is_some() || !self.refetchable {
             return false;
         }
-        self.starts.hurry(now.monotonic, self.policy.min_interval);
+        self.starts.hurry(now.monotonic, self.policy.values().min_interval);
         let due = self.next_start() <= Some(now.monotonic);
         if due {
             self.start(now);
@@ -197,7 +198,7 @@ impl Machine {
     pub(super) fn rejected(&mut self, now: Now) -> bool {
         if self.refetchable {
             self.is_suspect = true;
-            self.starts.hurry(now.monotonic, self.policy.min_interval);
+            self.starts.hurry(now.monotonic, self.policy.values().min_interval);
         } else {
             self.token = None;
         }
@@ -219,7 +220,7 @@ impl Machine {
     pub(super) fn credential_changed(&mut self, now: Now) {
         self.outage = None;
         self.outdated = self.attempts;
-        self.starts.hurry(now.monotonic, self.policy.min_interval);
+        self.starts.hurry(now.monotonic, self.policy.values().min_interval);
     }
 
     /// Returns `true` if the token may be sent.
@@ -233,7 +234,7 @@ impl Machine {
 
     /// Returns `true` if `attempt` is the fetch in flight.
     pub(super) fn is_in_flight(&self, attempt: Attempt) -> bool {
-        self.flight.is_some_and(|flight| flight.is(attempt))
+        self.flight.as_ref().is_some_and(|flight| flight.is(attempt))
     }
 
     pub(super) fn is_fetching(&self) -> bool {
@@ -281,7 +282,7 @@ impl Machine {
     }
 
     fn lifetime(&self, named: Option<Duration>, refetchable: bool) -> Option<Duration> {
-        named.or(refetchable.then_some(self.policy.default_lifetime))
+        named.or(refetchable.then_some(self.policy.values().default_lifetime))
     }
 
     fn validity(&self, started: Now, lifetime: Option<Duration>) -> Validity {
@@ -292,7 +293,7 @@ impl Machine {
     /// interval.
     fn give_up_dead(&mut self, now: Now) {
         if self.flight.take_if(|flight| flight.is_dead(now.monotonic)).is_some() {
-            self.starts.hurry(now.monotonic, self.policy.min_interval);
+            self.starts.hurry(now.monotonic, self.policy.values().min_interval);
         }
     }
 
@@ -309,7 +310,8 @@ impl Machine {
     fn start(&mut self, now: Now) {
         self.attempts = self.attempts.saturating_add(1);
         let attempt = Attempt { number: self.attempts, started: now };
-        self.flight = Some(Flight::new(attempt, self.policy.fetch_deadline, self.starts));
+        let deadline = self.policy.values().fetch_deadline;
+        self.flight = Some(Flight::new(attempt, deadline, self.starts).into());
         self.starts = self.starts.and(now.monotonic, self.is_suspect);
     }
 
@@ -322,8 +324,8 @@ impl Machine {
 
     /// Returns the earliest start of a fetch. `None`: at once.
     fn next_start(&self) -> Option<Instant> {
-        let pause = self.starts.next(self.policy.min_interval);
-        pause.max(self.outage.map(|outage| outage.next_try))
+        let pause = self.starts.next(self.policy.values().min_interval);
+        pause.max(self.outage.as_ref().map(|outage| outage.next_try))
     }
 
     fn fail(
@@ -343,9 +345,12 @@ impl Machine {
             _ => {
                 let started = attempt.started.monotonic;
                 let failure = FailedAttempt { started, ran, why, retry_after, jitter };
-                let mut outage = Outage::after(self.outage, now.monotonic, failure);
+                let mut outage =
+                    Outage::after(self.outage.as_deref().copied(), now.monotonic, failure);
                 match why {
-                    Failed::Lost => self.starts.hurry(now.monotonic, self.policy.min_interval),
+                    Failed::Lost => {
+                        self.starts.hurry(now.monotonic, self.policy.values().min_interval);
+                    }
                     Failed::LostAgain => {
                         let token = self.token.filter(|token| token.is_usable(now));
                         let bounds = token.and_then(Validity::bounds);
@@ -354,7 +359,7 @@ impl Machine {
                     }
                     _ => {}
                 }
-                self.outage = Some(outage);
+                self.outage = Some(outage.into());
             }
         }
     }

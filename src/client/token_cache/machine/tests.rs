@@ -289,9 +289,9 @@ impl Run {
     fn started(&mut self) {
         let start = self.now.monotonic;
         let attempt = self.machine.attempt().unwrap();
-        let ends_at = after(start, self.policy.fetch_deadline);
+        let ends_at = after(start, self.policy.values().fetch_deadline);
         self.flight = Some(InFlight { attempt, ends_at });
-        let interval = self.policy.min_interval.min(YEARS);
+        let interval = self.policy.values().min_interval.min(YEARS);
         let within = |earlier: &Instant| start - *earlier < interval;
         let recent = self.starts.iter().rev().take_while(|earlier| within(earlier)).count();
         let allowed = if self.may_hurry { 1 } else { 0 };
@@ -360,7 +360,7 @@ impl Run {
     }
 
     fn lifetime(&self, named: Option<Duration>, refetchable: bool) -> Option<Duration> {
-        named.or(refetchable.then_some(self.policy.default_lifetime))
+        named.or(refetchable.then_some(self.policy.values().default_lifetime))
     }
 
     /// What holds at every instant.

@@ -51,8 +51,8 @@ impl Validity {
 impl Bounds {
     fn new(policy: &RefreshPolicy, jitter: f64, started: Now, lifetime: Duration) -> Self {
         let lifetime = lifetime.min(MAX_LIFETIME);
-        let lead = lifetime.mul_f64(policy.lead_ratio).min(policy.lead_cap);
-        let margin = match policy.margin {
+        let lead = lifetime.mul_f64(policy.values().lead_ratio).min(policy.values().lead_cap);
+        let margin = match policy.values().margin {
             Some(margin) => margin.min(lifetime / 2),
             None => Duration::from_secs(10).min(lead / 2),
         };

@@ -70,7 +70,7 @@ impl Level {
         let asked_at = self.backend.clock.wall();
         let result = fetch.await;
         let fetched = result.as_ref().ok().map(|response| {
-            let lifetime = response.lifetime().unwrap_or(self.refresh.default_lifetime);
+            let lifetime = response.lifetime().unwrap_or(self.refresh.values().default_lifetime);
             StoredToken::of(response, asked_at, lifetime)
         });
         self.leave(visit, fetched);
@@ -121,7 +121,10 @@ impl Level {
     async fn look(&self, visit: &mut Visit) -> Option<TokenResponse> {
         let stored = self.backend.load(visit).await?;
         let left = stored.remaining(self.backend.clock.wall());
-        let lead = stored.lifetime().mul_f64(self.refresh.lead_ratio).min(self.refresh.lead_cap);
+        let lead = stored
+            .lifetime()
+            .mul_f64(self.refresh.values().lead_ratio)
+            .min(self.refresh.values().lead_cap);
         let good = left > lead && !self.had(stored.access_token());
         good.then(|| stored.response(left))
     }

@@ -82,7 +82,11 @@ impl StoredToken {
         self,
         lifetime: Duration,
     ) -> TokenResponse {
-        TokenResponse::new(self.access_token).with_lifetime(lifetime).with_scope(self.scope)
+        let response = TokenResponse::new(self.access_token).with_lifetime(lifetime);
+        match self.scope {
+            Some(scope) => response.with_scope(scope),
+            None => response,
+        }
     }
 
     /// Returns it as one text, with times in whole seconds, rounded down.

@@ -6,6 +6,7 @@
 mod assertions;
 mod authorize;
 mod client_auth;
+mod device;
 mod introspect;
 mod log_in;
 mod published;
@@ -65,6 +66,7 @@ pub(super) fn react(state: &mut State, request: &Request<Bytes>) -> Reaction {
 fn answer(state: &mut State, endpoint: Endpoint, request: &Request<Bytes>) -> Response<Bytes> {
     let answer = match endpoint {
         Endpoint::Authorize => authorize::answer(state, request),
+        Endpoint::Device => device::answer(state, request),
         Endpoint::Introspect => introspect::answer(state, request),
         Endpoint::Keys => Ok(published::keys(state)),
         Endpoint::LogIn => Ok(log_in::answer(state, request)),
@@ -105,6 +107,7 @@ mod tests {
     fn endpoint() -> impl Strategy<Value = &'static str> {
         prop_oneof![
             Just("authorize"),
+            Just("device_authorization"),
             Just("token"),
             Just("authorization"),
             Just("introspect"),

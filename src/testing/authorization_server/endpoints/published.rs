@@ -35,6 +35,7 @@ pub(super) fn metadata(state: &State) -> Response<Bytes> {
     let keys = if prefix.is_empty() { "jwks" } else { "certs" };
     for (name, endpoint) in [
         ("authorization_endpoint", "authorize"),
+        ("device_authorization_endpoint", "device_authorization"),
         ("token_endpoint", "token"),
         ("jwks_uri", keys),
         ("introspection_endpoint", "introspect"),

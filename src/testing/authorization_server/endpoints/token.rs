@@ -3,7 +3,7 @@
 //! [RFC 6749 §4]: https://www.rfc-editor.org/rfc/rfc6749#section-4
 //! [§6]: https://www.rfc-editor.org/rfc/rfc6749#section-6
 
-use super::{assertions, client_auth};
+use super::{assertions, client_auth, device};
 use crate::{
     ScopeSet,
     testing::authorization_server::{
@@ -73,6 +73,7 @@ impl TokenRequest<'_> {
             "refresh_token" => self.refresh_token(),
             "password" => self.password(),
             JWT_BEARER => self.jwt_bearer(),
+            device::GRANT => self.device(),
             TOKEN_EXCHANGE => self.token_exchange(),
             _ => Err(Refusal::new("unsupported_grant_type", "the grant type is not known")),
         }
@@ -124,6 +125,16 @@ impl TokenRequest<'_> {
         let rights =
             rights.ok_or(Refusal::invalid_grant("the user name or the password is wrong"))?;
         let grant = self.grant_of_user(name, &rights)?;
+        self.issue_to_user(grant)
+    }
+
+    /// RFC 8628 §3.4.
+    fn device(&mut self) -> Result<Issued, Refusal> {
+        let code = self.form.require("device_code")?;
+        let (name, requested) = device::approved(self.state, code, self.client.id())?;
+        let rights = self.state.users.get(&name).map(|user| user.scopes.clone());
+        let scopes = self.client.user_scopes(&requested, &rights.unwrap_or_default())?;
+        let grant = self.state.grant(Some(&name), Some(self.client.id()), scopes);
         self.issue_to_user(grant)
     }
 

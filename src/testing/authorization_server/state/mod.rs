@@ -5,6 +5,7 @@
 //! the server's clock. **Uses** no endpoint and no socket.
 
 mod client;
+mod device;
 mod faults;
 mod issued;
 #[cfg(feature = "jwt")]
@@ -17,6 +18,7 @@ mod request_log;
 mod settings;
 
 pub use client::RegisteredClient;
+pub(super) use device::{Approval, Device};
 pub(super) use faults::{Faults, Outcome};
 pub use issued::IssuedToken;
 #[cfg(feature = "jwt")]
@@ -51,6 +53,8 @@ pub(super) struct State {
     pub(super) used_assertions: HashSet<(Box<str>, Box<str>)>,
     /// The issuers whose assertions about users the server trusts.
     pub(super) trusted_issuers: HashMap<Box<str>, ClientKeys>,
+    /// The devices that wait for their users, by device code.
+    pub(super) devices: HashMap<String, Device>,
     codes: HashMap<String, Code>,
     access_tokens: HashMap<String, AccessToken>,
     refresh_tokens: HashMap<String, RefreshToken>,
@@ -284,9 +288,27 @@ impl State {
     }
 
     /// Returns 256 random bits in the characters of a `b64token`.
-    fn unguessable(&self) -> Result<String, Refusal> {
+    pub(super) fn unguessable(&self) -> Result<String, Refusal> {
         let failed = || Refusal::new("server_error", "the system gives no random numbers");
         Ok(BASE64_URL_SAFE_NO_PAD.encode(self.clock.secret().ok_or_else(failed)?))
+    }
+
+    /// Returns eight random consonants, as a user types them (RFC 8628 §6.1).
+    pub(super) fn user_code(&self) -> Result<String, Refusal> {
+        let letters = b"BCDFGHJKLMNPQRST";
+        let random = self.unguessable()?;
+        let pick = |byte: u8| letters.get(usize::from(byte % 16)).copied().map(char::from);
+        let mut code: String = random.bytes().take(8).filter_map(pick).collect();
+        code.insert(4, '-');
+        Ok(code)
+    }
+
+    /// Ends the wait of the device with `user_code`. Returns `false` if none waits.
+    pub(super) fn end_device(&mut self, user_code: &str, approval: Approval) -> bool {
+        let now = self.now();
+        let waits = |it: &&mut Device| it.user_code == user_code && now < it.expires_at;
+        let device = self.devices.values_mut().find(waits);
+        device.map(|device| device.approval = approval).is_some()
     }
 
     /// Revokes every token and every code.

@@ -23,4 +23,6 @@ pub enum Quirk {
     DeniedConsent,
     /// `…/authorize` does not return `state`. By default it returns it byte for byte.
     NoState,
+    /// The answer of `…/device_authorization` has no `interval`, which means 5 s.
+    NoInterval,
 }

@@ -25,7 +25,7 @@ impl RequestLog {
             Endpoint::Introspect => self.introspections += 1,
             Endpoint::Revoke => self.revocations += 1,
             Endpoint::Keys => self.key_requests += 1,
-            Endpoint::Metadata => {}
+            Endpoint::Device | Endpoint::Metadata => {}
             Endpoint::Token | Endpoint::LogIn => {
                 self.token_requests += 1;
                 if self.kept.len() == MAX_KEPT {
