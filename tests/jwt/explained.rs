@@ -105,9 +105,9 @@ async fn a_refusal_names_the_claim_and_what_was_expected_and_found() {
         ),
         (
             good.clone(),
-            json!({"cnf": {"jkt": "x"}}),
-            "cnf: expected nothing, found a key of the client".into(),
-            "the access token is bound to a key, and proofs are not read",
+            json!({"cnf": {"kid": "x"}}),
+            "cnf: expected a thumbprint of a key or certificate, found an object".into(),
+            "the access token is bound in a way that is not supported",
         ),
     ] {
         let token = token(&header, &with(claims(), more));

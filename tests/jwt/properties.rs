@@ -168,7 +168,9 @@ mod model {
         };
         of_profile
             && scope
-            && !["cnf", "at_hash"].iter().any(|one| claims.contains_key(*one))
+            && !claims.contains_key("at_hash")
+            // It is good, and its request has to prove the key.
+            && claims.get("cnf").is_none_or(|cnf| cnf["jkt"].is_string())
             && !other("typ", &["ID", "Refresh"])
             && says(claims, "token_use").is_none_or(|one| one == "access")
     }

@@ -33,10 +33,8 @@ fn the_settings_of_bound_tokens_print_no_secret() {
     assert_clean("server::RequireToken", &layer);
     let certificate = ClientCertificate::from_der(SECRET.as_bytes());
     assert_clean("server::ClientCertificate", &certificate);
-    assert_clean(
-        "validate::Confirmation",
-        &Confirmation::from_certificate(certificate.thumbprint()),
-    );
+    let confirmation = Confirmation::from_certificate(certificate.thumbprint());
+    assert_clean("validate::Confirmation", &confirmation);
     let from_request = ClientCertificates::from_request(move |_| Some(certificate.clone()));
     for certificates in
         [ClientCertificates::default(), ClientCertificates::from_proxy_header(), from_request]
