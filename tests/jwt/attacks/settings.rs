@@ -180,9 +180,12 @@ async fn no_setting_takes_an_unsigned_foreign_expired_or_bound_token_or_one_of_a
     }
 }
 
+/// Whether it is good as it is: one that is bound to a key needs a proof besides.
 fn is_taken(validator: &JwtValidator, token: &str) -> bool {
     match validator.validate(token, RequestHead::from_request(&Request::new(()))) {
-        Answer::Ready(verdict) => verdict.is_ok(),
+        Answer::Ready(verdict) => {
+            verdict.is_ok_and(|good| good.principal().confirmation().is_none())
+        }
         Answer::Pending(_) => panic!("the keys are fixed"),
     }
 }
