@@ -118,7 +118,7 @@ mod back_channel;
 mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
-#[cfg(all(feature = "jwt", feature = "server"))]
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "server")))]
 mod proof;
 mod vocabulary;
 
@@ -142,6 +142,8 @@ pub use back_channel::{
 pub use back_channel::{JwtAssertion, SigningKeySource};
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
+#[cfg(all(feature = "jwt", feature = "client"))]
+pub use proof::ProofKey;
 pub use vocabulary::{
     AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError, Origin,
     RequestHead, Scope, ScopeSet, TokenLocation,

@@ -15,9 +15,7 @@ pub(crate) mod base64url;
 mod compact;
 mod curve;
 mod der;
-#[cfg(feature = "server")]
 mod embedded;
-#[cfg(any(test, feature = "test-util"))]
 mod generate;
 mod header;
 mod jwk;

@@ -5,7 +5,7 @@ use super::{
 use crate::{
     ClientAuthentication, Clock, ConfigError, Transport,
     back_channel::{
-        client_authentication::Asked,
+        client_authentication::{Asked, Proof},
         form_post::{Answered, post},
         metadata::Places,
         retry_after::retry_after,
@@ -13,7 +13,10 @@ use crate::{
         well_known::resource_metadata,
     },
     client::{Error, ErrorKind, Grant, TokenResponse},
-    vocabulary::origin::fetchable,
+    vocabulary::{
+        bond::{Prove, Server, ServerKind},
+        origin::{Origin, fetchable},
+    },
 };
 use http::{StatusCode, Uri};
 use std::{
@@ -53,6 +56,8 @@ pub struct TokenEndpoint {
     transport: Transport,
     /// The issuer of a known address, if its metadata were read.
     issuer: Option<Arc<str>>,
+    /// The key that tokens are bound to.
+    proof: Option<Arc<dyn Prove>>,
 }
 
 impl TokenEndpoint {
@@ -70,7 +75,7 @@ impl TokenEndpoint {
         let wrong = |why: &str| ConfigError::new(format!("the token URL {why}"));
         let url = fetchable(url, transport.allows_plain_http()).map_err(wrong)?;
         let address = Address::Known(url);
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None, proof: None })
     }
 
     /// Sends requests to the token endpoint that the metadata of `issuer` name. This constructor does
@@ -110,7 +115,7 @@ impl TokenEndpoint {
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
         let address = Address::of_issuer(issuer, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None, proof: None })
     }
 
     /// Sends requests to the token endpoint of the authorization server that `resource` names in its
@@ -162,7 +167,7 @@ impl TokenEndpoint {
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
         let address = Address::of_resource(resource, issuers, client.is_tls());
-        Ok(Self { address, client: Arc::new(client), transport, issuer: None })
+        Ok(Self { address, client: Arc::new(client), transport, issuer: None, proof: None })
     }
 
     /// Sets the clock that measures the deadline of a request, a `Retry-After` date and the age of
@@ -178,6 +183,16 @@ impl TokenEndpoint {
 
     pub(in crate::client) fn clock(&self) -> &Clock {
         self.transport.clock()
+    }
+
+    /// Binds its tokens to `key`.
+    pub(crate) fn with_key(self, key: Arc<dyn Prove>) -> Self {
+        Self { proof: Some(key), ..self }
+    }
+
+    /// Returns the key that its tokens are bound to.
+    pub(in crate::client) fn key(&self) -> Option<&Arc<dyn Prove>> {
+        self.proof.as_ref()
     }
 
     /// Returns what identifies the requests: their address and client.
@@ -236,8 +251,35 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
+        let key = self.proof.as_ref().zip(Origin::from_uri(url));
+        let Some((key, origin)) = key else { return self.request_once(url, grant, None).await };
+        let server = Server { kind: ServerKind::Authorization, origin };
+        let mut learned = false;
+        let proof = Proof { key, server: &server };
+        let answer = self.request_once(url, grant, Some((proof, &mut learned))).await;
+        match answer {
+            // A whole new request, with a client assertion of its own.
+            Err(unusable) if learned && unusable.error.code() == Some("use_dpop_nonce") => {
+                self.request_once(url, grant, Some((proof, &mut learned))).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Sends one request. The flag says whether the answer brought a nonce.
+    async fn request_once(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+        proof: Option<(Proof<'_>, &mut bool)>,
+    ) -> Result<TokenResponse, Unusable> {
         let issuer = self.issuer.clone().or_else(|| self.address.issuer());
-        let asked = Asked { endpoint: url, issuer: issuer.as_deref(), clock: self.clock() };
+        let asked = Asked {
+            endpoint: url,
+            issuer: issuer.as_deref(),
+            clock: self.clock(),
+            proof: proof.as_ref().map(|(proof, _)| *proof),
+        };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
@@ -245,10 +287,14 @@ impl TokenEndpoint {
         let client = if grant.is_standard() { &self.client } else { &anonymous };
         let posted = post(asked, client, &params, JSON, secrets, &self.transport).await;
         let Answered { response, secrets } = posted.map_err(Error::post)?;
+        if let Some((Proof { key, server }, learned)) = proof {
+            *learned = key.learn(server, response.headers());
+        }
         if response.status() == StatusCode::NOT_FOUND {
             self.address.expire(url, self.clock());
         }
-        token_response::read_for(grant, &response, &secrets).map_err(|unusable| {
+        let key = self.proof.as_ref();
+        token_response::read_for(grant, &response, &secrets, key).map_err(|unusable| {
             let wait = retry_after(response.headers(), self.clock().wall());
             Unusable { error: unusable.error.with_retry_after(wait), ..unusable }
         })
@@ -300,6 +346,7 @@ impl fmt::Debug for TokenEndpoint {
             .field("address", &self.address)
             .field("client", &self.client)
             .field("transport", &self.transport)
+            .field("proof", &self.proof.as_ref().map(|key| key.thumbprint()))
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,8 @@ mod answer_body;
 pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
+#[cfg(feature = "jwt")]
+mod proof;
 mod protected_resource;
 mod refusal;
 mod revocation;

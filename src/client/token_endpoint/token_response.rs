@@ -3,6 +3,7 @@
 
 use super::{
     answer_body::{members, text, what_it_is},
+    digest::bound,
     grant::Exchange,
     refusal::{is_refusal, refusal},
 };
@@ -11,13 +12,13 @@ use crate::{
     back_channel::secrets::Secrets,
     client::{Error, Grant},
     observe::tokens,
-    vocabulary::clock::MAX_LIFETIME,
+    vocabulary::{bond::Prove, clock::MAX_LIFETIME},
 };
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// A successful answer of a token endpoint.
 ///
@@ -163,8 +164,9 @@ pub(in crate::client) fn read_for(
     grant: &Grant,
     response: &Response<Bytes>,
     secrets: &Secrets,
+    key: Option<&Arc<dyn Prove>>,
 ) -> Result<TokenResponse, Unusable> {
-    let read = read(response, secrets)?;
+    let read = read(response, secrets, key)?;
     match grant.exchange {
         Some(Exchange { allow_missing_type: false }) if read.issued_token_type().is_none() => {
             Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
@@ -178,7 +180,11 @@ pub(in crate::client) fn read_for(
 /// # Errors
 ///
 /// If the answer is not a 2xx with an `access_token` that can be sent. The error has no `secrets`.
-fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, Unusable> {
+fn read(
+    response: &Response<Bytes>,
+    secrets: &Secrets,
+    key: Option<&Arc<dyn Prove>>,
+) -> Result<TokenResponse, Unusable> {
     let status = response.status();
     if !status.is_success() {
         return Err(refusal(response, secrets).into());
@@ -192,7 +198,7 @@ fn read(response: &Response<Bytes>, secrets: &Secrets) -> Result<TokenResponse, 
         return Err(refusal(response, secrets).into());
     }
     let refresh_token = members.remove("refresh_token").and_then(refresh_token);
-    match access_token(status, &mut members, secrets) {
+    match access_token(status, &mut members, secrets, key) {
         Ok(access_token) => {
             let lifetime = members.get("expires_in").and_then(lifetime);
             let scope = members.get("scope").and_then(scope);
@@ -208,6 +214,7 @@ fn access_token(
     status: StatusCode,
     members: &mut Map<String, Value>,
     secrets: &Secrets,
+    key: Option<&Arc<dyn Prove>>,
 ) -> Result<AccessToken, Error> {
     let invalid = |text: &str| Error::invalid_response(status, text);
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
@@ -216,7 +223,15 @@ fn access_token(
         Some(Value::String(kind)) => kind.trim().to_owned(),
         Some(odd) => odd.to_string(),
     };
-    if !["", "bearer", "bearertoken"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+    let is = |known: &&str| kind.eq_ignore_ascii_case(known);
+    let bond = key.filter(|_| is(&"dpop"));
+    let is_bearer = ["", "bearer", "bearertoken"].iter().any(is);
+    if is_bearer && key.is_some_and(|key| !key.allows_bearer()) {
+        let text = "the token is not bound to the proof key: its type is not DPoP; \
+                    ProofKey::allow_bearer takes it";
+        return Err(Error::of_no_use(status, text));
+    }
+    if bond.is_none() && !is_bearer {
         let text = format!("the token type {} is not supported", secrets.scrub(&kind));
         return Err(Error::of_no_use(status, text));
     }
@@ -226,7 +241,11 @@ fn access_token(
     if token.is_empty() {
         return Err(invalid("missing access_token"));
     }
-    AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
+    let token = AccessToken::new(token).and_then(|token| match bond {
+        Some(key) => bound(&token, key),
+        None => Ok(token),
+    });
+    token.map_err(|error| invalid(&error.to_string()))
 }
 
 fn refresh_token(value: Value) -> Option<ClientSecret> {
@@ -348,7 +367,7 @@ mod tests {
                 1 => prop::collection::vec(any::<u8>(), 0..80),
             ],
         ) {
-            match read(&response(status, &content_type, body), &Secrets::default()) {
+            match read(&response(status, &content_type, body), &Secrets::default(), None) {
                 Ok(response) => {
                     prop_assert!((200..300).contains(&status));
                     prop_assert!(!response.access_token().expose().is_empty());
@@ -388,10 +407,11 @@ mod tests {
     #[test]
     fn an_empty_text_counts_as_absent() {
         let body = br#"{"access_token":"T","token_type":"","error":"","refresh_token":""}"#;
-        let read = read(&response(200, b"", body.to_vec()), &Secrets::default()).ok().unwrap();
+        let read =
+            read(&response(200, b"", body.to_vec()), &Secrets::default(), None).ok().unwrap();
         assert!(read.refresh_token().is_none());
         let empty = br#"{"error":"","error_description":""}"#;
-        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default());
+        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default(), None);
         let Err(Unusable { error, .. }) = refused else { panic!("it is no token") };
         assert_eq!(error.code(), None);
         assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");
