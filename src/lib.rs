@@ -118,7 +118,7 @@ mod back_channel;
 mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
-#[cfg(all(feature = "jwt", any(feature = "client", feature = "server")))]
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "server", feature = "test-util")))]
 mod proof;
 mod vocabulary;
 

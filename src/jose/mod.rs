@@ -38,7 +38,7 @@ pub use algorithm::Algorithm;
 pub(crate) use compact::Compact;
 #[cfg(feature = "server")]
 pub(crate) use compact::signature_at;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use embedded::EmbeddedKey;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;

@@ -8,30 +8,34 @@
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 mod check;
 #[cfg(feature = "client")]
 mod kept_nonces;
 #[cfg(feature = "client")]
 mod key;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 mod nonces;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 mod replay;
 #[cfg(feature = "server")]
 mod seen;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 mod target;
 
 #[cfg(feature = "server")]
-pub(crate) use check::{Checked, Expected, Fault, Freshness, check};
+pub(crate) use check::Checked;
+#[cfg(any(feature = "server", feature = "test-util"))]
+pub(crate) use check::{Expected, Fault, Freshness, check};
 #[cfg(feature = "client")]
 pub use key::ProofKey;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub use nonces::DpopNonces;
+#[cfg(any(feature = "server", feature = "test-util"))]
+pub use replay::ProofId;
 #[cfg(feature = "server")]
-pub use replay::{FirstUse, ProofId, ProofReplay, ReplayFuture};
+pub use replay::{FirstUse, ProofReplay, ReplayFuture};
 #[cfg(feature = "server")]
 pub use seen::SeenProofs;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use target::Target;

@@ -23,4 +23,11 @@ pub enum Quirk {
     DeniedConsent,
     /// `…/authorize` does not return `state`. By default it returns it byte for byte.
     NoState,
+    /// A token request without a DPoP proof is refused (feature `jwt`). By default a request with a
+    /// proof gets a token that is bound to its key, and one without a proof gets a Bearer token.
+    DpopRequired,
+    /// A DPoP proof needs a nonce, which every answer of `…/token` brings ([RFC 9449 §8]).
+    ///
+    /// [RFC 9449 §8]: https://www.rfc-editor.org/rfc/rfc9449#section-8
+    DpopNonces,
 }
