@@ -18,6 +18,7 @@
 //! | get a token by a grant of the server's own | [`Grant::extension`](crate::client::Grant::extension) |
 //! | get a token where OAuth is not spoken | [`Grant::form`](crate::client::Grant::form), [`TokenCache::from_fn`](crate::client::TokenCache::from_fn) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
+//! | make a stolen token worthless | [`ProofKey`](crate::ProofKey), [`Dpop`](crate::server::Dpop): [stolen tokens](stolen_tokens) |
 //! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over a [`Transport`](crate::Transport::new) that shows it; found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
 //! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
 //! | read a token, or put it, elsewhere | [`TokenLocation`](crate::TokenLocation): [where the token rides](placement) |
@@ -106,6 +107,8 @@ pub mod refused {}
 pub mod relatel {}
 #[doc = include_str!("../docs/guide/relatics.md")]
 pub mod relatics {}
+#[doc = include_str!("../docs/guide/stolen_tokens.md")]
+pub mod stolen_tokens {}
 #[doc = include_str!("../docs/guide/telemetry.md")]
 pub mod telemetry {}
 #[doc = include_str!("../docs/guide/testing.md")]

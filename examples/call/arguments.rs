@@ -29,6 +29,7 @@ Where the token comes from:
                     both, to an endpoint that knows neither grants nor clients
   --scope SCOPE, --resource URI, --param NAME=VALUE    may be repeated
   --audience AUD
+  --dpop            binds the token to a new key, and proves it on every call (RFC 9449)
 
 How the API is called:
   --place WAY       header (the default), query, basic, header=NAME
@@ -53,6 +54,7 @@ pub(crate) struct Arguments {
     pub(crate) audience: Option<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) params: Vec<(String, ClientSecret)>,
+    pub(crate) dpop: bool,
     pub(crate) place: TokenLocation,
     pub(crate) method: Method,
     pub(crate) data: Option<String>,
@@ -111,6 +113,7 @@ struct Given {
     audience: Option<String>,
     resources: Vec<String>,
     params: Vec<(String, ClientSecret)>,
+    dpop: bool,
     place: Option<TokenLocation>,
     method: Option<Method>,
     data: Option<String>,
@@ -161,6 +164,7 @@ impl Given {
             "--audience" => self.audience = Some(text(parser, option)?),
             "--resource" => self.resources.push(text(parser, option)?),
             "--param" => self.params.push(read(parser, option, param)?),
+            "--dpop" => self.dpop = true,
             "--allow-plain-http" => self.plain_http = true,
             _ => return Ok(false),
         }
@@ -199,6 +203,9 @@ impl Given {
         let authentication = self.authentication(&grant)?;
         let url = self.url.take().ok_or_else(|| missing("what is called? the URL is missing"))?;
         self.is_safe(&from, &url)?;
+        if self.dpop && self.place.as_ref().is_some_and(|place| *place != TokenLocation::Bearer) {
+            return Err(wrong("--dpop", "the token then goes into the header: leave --place out"));
+        }
         let method = if self.data.is_some() { Method::POST } else { Method::GET };
         Ok(Arguments {
             url,
@@ -210,6 +217,7 @@ impl Given {
             audience: self.audience,
             resources: self.resources,
             params: self.params,
+            dpop: self.dpop,
             place: self.place.unwrap_or(TokenLocation::Bearer),
             method: self.method.unwrap_or(method),
             data: self.data,

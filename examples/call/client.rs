@@ -18,7 +18,8 @@ use std::{
 };
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 use tower_oauth2::{
-    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Origin, SigningKey, Transport,
+    Algorithm, AuthorizationServerMetadata, ClientAuthentication, Origin, ProofKey, SigningKey,
+    Transport,
     client::{AddBearer, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint, TokenType},
 };
 
@@ -70,14 +71,16 @@ async fn endpoint(arguments: &Arguments) -> Result<TokenEndpoint, BoxError> {
         false => Transport::https(),
     };
     let client = authentication(arguments)?;
-    Ok(match &arguments.from {
+    let endpoint = match &arguments.from {
         From::TokenUrl(url) => TokenEndpoint::new(url, client, transport)?,
         From::Issuer(issuer) => {
             let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
             let url = metadata.token_endpoint().ok_or("the metadata name no token endpoint")?;
             TokenEndpoint::new(url, client.with_assertion_audience(issuer.as_str()), transport)?
         }
-    })
+    };
+    // The one line. The cache and the layer need none.
+    Ok(if arguments.dpop { endpoint.with_proof(ProofKey::generate()?) } else { endpoint })
 }
 
 fn authentication(arguments: &Arguments) -> Result<ClientAuthentication, BoxError> {

@@ -161,3 +161,46 @@ impl fmt::Debug for ProofKey {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_slow_shared_or_rarely_accepted_are_refused_with_the_reason() {
+        for algorithm in [
+            Algorithm::Hs256,
+            Algorithm::Rs256,
+            Algorithm::Ps256,
+            Algorithm::Es512,
+            Algorithm::Es256K,
+        ] {
+            let key = SigningKey::generate(algorithm).unwrap();
+            let error = ProofKey::new(key).unwrap_err().to_string();
+            assert!(error.contains("ES256, ES384 or EdDSA"), "{error}");
+            assert!(error.ends_with(&algorithm.to_string()), "{error}");
+        }
+        for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Ed25519]
+        {
+            let key = SigningKey::generate(algorithm).unwrap();
+            assert_eq!(ProofKey::new(key).unwrap().thumbprint().len(), 43);
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_add_a_claim() {
+        let uri = http::Uri::from_static(r#"https://api.example/","nonce":"own","x":"\"#);
+        let server = Server {
+            kind: crate::vocabulary::bond::ServerKind::Resource,
+            origin: crate::Origin::from_uri(&uri).unwrap(),
+        };
+        let (method, path) = (&http::Method::GET, uri.path());
+        let now = SystemTime::UNIX_EPOCH;
+        let request = Proved { method, server: &server, path, ath: Some("A"), now };
+        let json = claims(&request, Some("N")).unwrap();
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["htu"], uri.to_string());
+        assert_eq!((&read["nonce"], &read["ath"]), (&"N".into(), &"A".into()));
+        assert_eq!(read.as_object().unwrap().len(), 6);
+    }
+}

@@ -16,6 +16,7 @@ mod resource;
 
 mod allocations;
 mod client_tower;
+mod dpop;
 mod placement;
 mod queue;
 mod redirects;

@@ -18,6 +18,7 @@ mod scripted_endpoint;
 
 mod client_authentication;
 mod discovery;
+mod dpop;
 mod freshness;
 mod grants;
 mod life_cycle;

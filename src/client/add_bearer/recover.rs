@@ -65,6 +65,8 @@ pub(super) struct Proofs {
     server: Server,
     /// The call is repeated for the sake of a nonce once.
     has_repeated: bool,
+    /// And for the sake of another token once.
+    has_replaced: bool,
 }
 
 impl Proofs {
@@ -72,7 +74,12 @@ impl Proofs {
     #[inline]
     pub(super) fn new(bond: Option<&Arc<Bond>>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
         let bond = bond?.clone();
-        Some(Box::new(Self { bond, server: server_of(uri, rules)?, has_repeated: false }))
+        Some(Box::new(Self {
+            bond,
+            server: server_of(uri, rules)?,
+            has_repeated: false,
+            has_replaced: false,
+        }))
     }
 
     /// Keeps the nonce of `response`. Returns `true` if it asks for the nonce, the first time.
@@ -106,8 +113,11 @@ where
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
         let needs_nonce = self.proofs.as_mut().is_some_and(|proofs| proofs.needs_nonce(&response));
+        let has_replaced = self.proofs.as_ref().is_some_and(|proofs| proofs.has_replaced);
         let second = if needs_nonce {
             Some(SecondToken::Same)
+        } else if has_replaced {
+            None
         } else if self.rules.rejection.applies_to(&response, &self.rules.location) {
             self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
@@ -141,11 +151,12 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     {
         let Self { mut inner, source, rules, replay, token: rejected, copy, proofs } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
-        // A call with a proof may be repeated for the nonce, and then for its token.
-        let again = match second {
-            SecondToken::Same => replay.keep(&copy).map(|copy| (head.clone(), copy)),
-            _ => None,
+        // A call with a proof may be repeated for the nonce, and for its token.
+        let again = match &proofs {
+            Some(_) => replay.keep(&copy).map(|copy| (head.clone(), copy)),
+            None => None,
         };
+        let is_same = matches!(second, SecondToken::Same);
         let answer = match second {
             SecondToken::Same => Answer::Ready(Ok(rejected.clone())),
             SecondToken::FromSource => {
@@ -153,7 +164,6 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
             }
             SecondToken::Wider(token) => Answer::Pending(token),
         };
-        let is_same = matches!(&answer, Answer::Ready(Ok(token)) if token.is_same(&rejected));
         let token = match answer.wait().await {
             Ok(token) if is_same || !token.has_text_of(&rejected) => token,
             _ => return Ok(response),
@@ -166,18 +176,20 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         let held = Some(token.clone());
         let asked = RequestHead::from_request(&head);
         let current = reserve::<S, T, P::Body, R>(&mut inner, &source, &rules, asked, held).await?;
-        let request = match current {
-            Some(current) if current.has_text_of(&token) => request,
-            Some(current) => attach(&head, &current, &rules)?,
-            None => head,
+        let (token, request) = match current {
+            // A proof is made when the inner service takes it: it ages.
+            Some(current) if current.bond().is_some() || !current.has_text_of(&token) => {
+                let request = attach(&head, &current, &rules)?;
+                (current, request)
+            }
+            Some(_) => (token, request),
+            None => (token, head),
         };
         Uses::new().used();
         let response = inner.call(request.map(|()| body)).await.map_err(Into::into)?;
-        let Some(mut proofs) = proofs else { return Ok(response) };
-        if !is_same {
-            proofs.needs_nonce(&response);
-            return Ok(response);
-        }
+        let (Some(mut proofs), Some(bond)) = (proofs, token.bond()) else { return Ok(response) };
+        proofs.bond = bond.clone();
+        proofs.has_replaced |= !is_same;
         let rest = Self { inner, source, rules, replay, token, copy: again, proofs: Some(proofs) };
         match Box::new(rest).answered(response) {
             Ok(response) => Ok(response),

@@ -1,7 +1,9 @@
 use super::{AuthorizationServer, state::Inactive};
 use crate::{
     Answer, Clock, RequestHead,
-    validate::{CacheSupport, Confirmation, Principal, Rejection, ValidateToken, Validated, Verdict},
+    validate::{
+        CacheSupport, Confirmation, Principal, Rejection, ValidateToken, Validated, Verdict,
+    },
 };
 use std::{future::Ready, sync::Arc};
 

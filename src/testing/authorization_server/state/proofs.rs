@@ -57,7 +57,9 @@ impl Proofs {
         };
         let checked = check(proof.as_bytes(), &expected).map_err(|fault| match fault {
             Fault::Invalid(why) => invalid(why),
-            Fault::Nonce => Refusal::new("use_dpop_nonce", "the proof needs the nonce in DPoP-Nonce"),
+            Fault::Nonce => {
+                Refusal::new("use_dpop_nonce", "the proof needs the nonce in DPoP-Nonce")
+            }
             Fault::OtherKey => invalid("the proof is of another key"),
         })?;
         match self.used.insert(checked.id) {
