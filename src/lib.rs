@@ -119,6 +119,7 @@ mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
 #[cfg(all(feature = "jwt", any(feature = "client", feature = "server", feature = "test-util")))]
+#[cfg_attr(not(feature = "server"), allow(unreachable_pub, reason = "servers export it"))]
 mod proof;
 mod vocabulary;
 

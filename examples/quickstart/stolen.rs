@@ -6,7 +6,7 @@ use crate::{
     system::{Answer, call, hello, http_client},
 };
 use axum::{Router, routing::get};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};

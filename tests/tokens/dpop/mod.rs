@@ -2,6 +2,7 @@
 //! renewed, and what is no such token.
 
 mod answers;
+mod server;
 mod sessions;
 mod stores;
 
