@@ -96,7 +96,7 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`] | |
+//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`ProofKey`], [`server::Dpop`] | |
 //! | `axum` | extractors, such as [`server::Claims`] | |
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |

@@ -12,6 +12,8 @@ mod browser;
 mod client_credentials;
 #[path = "interop/discovery.rs"]
 mod discovery;
+#[path = "interop/dpop.rs"]
+mod dpop;
 #[path = "interop/exchange.rs"]
 mod exchange;
 #[path = "interop/introspection.rs"]

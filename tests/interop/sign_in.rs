@@ -16,7 +16,7 @@ use tower_oauth2::{
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A server, and something of it that wants the token of a user.
-struct Peer {
+pub(crate) struct Peer {
     origin: String,
     sign_in: SignIn,
     endpoint: TokenEndpoint,
@@ -30,6 +30,11 @@ struct Peer {
 fn provider_peer() -> Peer {
     let origin = oidc_provider();
     let endpoint = endpoint(&format!("{origin}/token"), ClientAuthentication::public("app"));
+    provider_peer_at(origin, endpoint)
+}
+
+/// The same at `origin`, with tokens of `endpoint`.
+pub(crate) fn provider_peer_at(origin: String, endpoint: TokenEndpoint) -> Peer {
     let authorize = format!("{origin}/auth?prompt=consent");
     let sign_in = SignIn::new(endpoint.clone(), "app", &authorize, CALLBACK)
         .unwrap()
@@ -51,14 +56,14 @@ fn django_peer() -> Peer {
 }
 
 impl Peer {
-    async fn alice_signs_in(&self) -> TokenResponse {
+    pub(crate) async fn alice_signs_in(&self) -> TokenResponse {
         let (url, pending) = self.sign_in.begin().unwrap();
         let callback = alice_agrees(&url).await;
         self.sign_in.finish(pending, &callback).await.unwrap()
     }
 
     /// One sign-in, calls over two lifetimes, and the end that a stolen refresh token makes.
-    async fn assert_rotation(&self) {
+    pub(crate) async fn assert_rotation(&self) {
         let response = self.alice_signs_in().await;
         assert_eq!(response.lifetime(), Some(LIFETIME));
         let first = response.refresh_token().unwrap().clone();
