@@ -9,7 +9,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    AccessToken, Answer, Clock, RequestHead,
+    AccessToken, Answer, Clock, RequestHead, TokenLocation,
     client::{Error, TokenSource},
     observe::tokens::Uses,
     vocabulary::bond::{Bond, Server},
@@ -114,11 +114,15 @@ where
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
         let needs_nonce = self.proofs.as_mut().is_some_and(|proofs| proofs.needs_nonce(&response));
         let has_replaced = self.proofs.as_ref().is_some_and(|proofs| proofs.has_replaced);
+        let location = match self.token.bond() {
+            Some(_) => &TokenLocation::Dpop,
+            None => &self.rules.location,
+        };
         let second = if needs_nonce {
             Some(SecondToken::Same)
         } else if has_replaced {
             None
-        } else if self.rules.rejection.applies_to(&response, &self.rules.location) {
+        } else if self.rules.rejection.applies_to(&response, location) {
             self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
             let missing = missing_scopes(&response);

@@ -90,7 +90,10 @@ impl RejectionRule {
             _ if is_grpc_unauthenticated(response) => true,
             _ if response.status() != StatusCode::UNAUTHORIZED => false,
             Self::Any => concerns_token(response.headers(), location),
-            Self::InvalidToken => challenges(response.headers()).iter().any(is_invalid_token),
+            Self::InvalidToken => {
+                let is_invalid = |challenge: &Challenge| is_invalid_token(challenge, location);
+                challenges(response.headers()).iter().any(is_invalid)
+            }
         }
     }
 }
@@ -111,10 +114,11 @@ fn concerns_token(headers: &HeaderMap, location: &TokenLocation) -> bool {
     let is_of_scheme = |challenge: &Challenge| match location {
         TokenLocation::BasicUserName => challenge.is_scheme("Basic"),
         TokenLocation::Header(header) => challenge.is_scheme(header.scheme().unwrap_or("Bearer")),
-        _ => is_of_token(challenge),
+        TokenLocation::Dpop => is_of_token(challenge),
+        _ => challenge.is_scheme("Bearer"),
     };
     challenges.is_empty()
-        || challenges.iter().any(is_invalid_token)
+        || challenges.iter().any(|challenge| is_invalid_token(challenge, location))
         || challenges.iter().any(is_of_scheme)
             && !challenges
                 .iter()
@@ -135,8 +139,10 @@ pub(super) fn asks_for_nonce<R>(response: &Response<R>) -> bool {
     is_refusal && challenges(response.headers()).iter().any(asks)
 }
 
-fn is_invalid_token(challenge: &Challenge) -> bool {
-    has_error(challenge, "invalid_token")
+/// `DPoP` speaks of tokens that are bound to a key.
+fn is_invalid_token(challenge: &Challenge, location: &TokenLocation) -> bool {
+    let is_of_other = *location != TokenLocation::Dpop && challenge.is_scheme("DPoP");
+    has_error(challenge, "invalid_token") && !is_of_other
 }
 
 fn has_error(challenge: &Challenge, error: &str) -> bool {

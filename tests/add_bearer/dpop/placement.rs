@@ -74,7 +74,7 @@ async fn a_server_accepts_the_proofs_of_every_kind_of_key_and_of_odd_paths() {
         let client = layer.layer(server);
         for path in [
             "/",
-            "/a?q=\"",
+            "/a?q={}",
             r#"/"},"htu":"https://evil.example/"#,
             r"/a\b\",
             "/{id}/}",

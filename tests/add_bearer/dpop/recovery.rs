@@ -174,6 +174,25 @@ async fn a_rejected_token_is_not_sent_again_when_the_source_has_no_other() {
 }
 
 #[tokio::test]
+async fn a_rejection_by_either_scheme_counts_for_a_bound_token_and_by_another_does_not() {
+    for (strict, challenge, sends) in [
+        (false, r#"DPoP error="invalid_token", algs="ES256""#, 2),
+        (true, r#"DPoP error="invalid_token", algs="ES256""#, 2),
+        (true, r#"Bearer error="invalid_token""#, 2),
+        (false, r#"DPoP algs="ES256""#, 2),
+        (true, r#"DPoP algs="ES256""#, 1),
+        (false, r#"Bearer realm="x""#, 2),
+        (false, r#"Basic realm="x""#, 1),
+    ] {
+        let api = Api::new(move |_| answer(401, &[(WWW_AUTHENTICATE.as_str(), challenge)]));
+        let layer = Rotating::new(9).layer();
+        let layer = if strict { layer.with_strict_recovery() } else { layer };
+        let response = layer.layer(api.clone()).oneshot(post()).await.unwrap();
+        assert_eq!((response.status().as_u16(), api.seen().len()), (401, sends), "{challenge}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_proof_is_of_no_concern_to_the_source() {
     let challenges: [&[(&str, &str)]; 3] = [
         &[("www-authenticate", r#"DPoP error="invalid_dpop_proof""#), ("dpop-nonce", "n")],

@@ -54,6 +54,7 @@ fn a_proof_key_shows_its_thumbprint_and_a_token_that_is_bound_to_it_nothing() {
     );
     let endpoint = endpoint.unwrap().with_proof(key.clone());
     let token = AccessToken::new(SECRET).unwrap().bound_to(&key).unwrap();
+    assert_clean("ProofKey", &key);
     assert_clean("AccessToken", &token);
     assert_clean("AccessToken::authorization", token.authorization());
     assert_clean("TokenEndpoint", &endpoint);
