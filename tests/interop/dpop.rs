@@ -45,10 +45,10 @@ async fn a_client_gets_a_token_that_is_bound_to_its_key_with_nonces_and_without(
 
 #[tokio::test]
 #[ignore = "needs the servers of tests/interop/run"]
-async fn a_user_s_bound_tokens_are_renewed_with_nonces_until_they_are_stolen() {
+async fn a_user_s_bound_tokens_are_renewed_with_nonces() {
     let origin = oidc_provider_with_nonces();
     let endpoint = public(&origin, &key(Algorithm::Es256));
-    provider_peer_at(origin, endpoint).assert_rotation().await;
+    provider_peer_at(origin, endpoint).assert_renewals().await;
 }
 
 #[tokio::test]
