@@ -31,6 +31,8 @@ const TOKEN: &str = "mF_9.B5f-4.1JqM";
 const ATH: &str = "uOFIVFsTx4vHTaLxpydd1x5W3ezhKdfS97PswG95lNo";
 
 type Text = Full<Bytes>;
+/// Answers a request.
+type Script = dyn Fn(&Sent) -> Response<Text> + Send + Sync;
 
 fn clock() -> ManualClock {
     ManualClock::from_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
@@ -105,7 +107,7 @@ impl Sent {
 #[derive(Clone)]
 struct Api {
     seen: Arc<Mutex<Vec<Sent>>>,
-    answer: Arc<dyn Fn(&Sent) -> Response<Text> + Send + Sync>,
+    answer: Arc<Script>,
 }
 
 impl Api {

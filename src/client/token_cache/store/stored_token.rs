@@ -115,8 +115,8 @@ impl StoredToken {
             "lifetime": self.lifetime.as_secs(),
             "scope": self.scope.as_ref().map(ToString::to_string),
         });
-        if let Some(bond) = self.access_token.bond() {
-            text["jkt"] = bond.key().thumbprint().into();
+        if let (Some(bond), Some(members)) = (self.access_token.bond(), text.as_object_mut()) {
+            members.insert("jkt".to_owned(), bond.key().thumbprint().into());
         }
         ClientSecret::new(text.to_string())
     }
@@ -151,7 +151,7 @@ impl FromStr for StoredToken {
             None => {}
             // Never to be sent as Bearer.
             Some(Value::String(jkt)) => {
-                token = token.with_key(Arc::new(AbsentKey(jkt.into())), "")?
+                token = token.with_key(Arc::new(AbsentKey(jkt.into())), "")?;
             }
             Some(_) => return Err(wrong()),
         }
