@@ -73,13 +73,8 @@ impl Proofs {
     /// Returns the proofs of a call to `uri`, if its token is bound to a key.
     #[inline]
     pub(super) fn new(bond: Option<&Arc<Bond>>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
-        let bond = bond?.clone();
-        Some(Box::new(Self {
-            bond,
-            server: server_of(uri, rules)?,
-            has_repeated: false,
-            has_replaced: false,
-        }))
+        let (bond, server) = (bond?.clone(), server_of(uri, rules)?);
+        Some(Box::new(Self { bond, server, has_repeated: false, has_replaced: false }))
     }
 
     /// Keeps the nonce of `response`. Returns `true` if it asks for the nonce, the first time.
@@ -156,10 +151,8 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         let Self { mut inner, source, rules, replay, token: rejected, copy, proofs } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
         // A call with a proof may be repeated for the nonce, and for its token.
-        let again = match &proofs {
-            Some(_) => replay.keep(&copy).map(|copy| (head.clone(), copy)),
-            None => None,
-        };
+        let keep = |_| replay.keep(&copy).map(|copy| (head.clone(), copy));
+        let again = proofs.as_ref().and_then(keep);
         let is_same = matches!(second, SecondToken::Same);
         let answer = match second {
             SecondToken::Same => Answer::Ready(Ok(rejected.clone())),

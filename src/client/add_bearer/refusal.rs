@@ -90,10 +90,7 @@ impl RejectionRule {
             _ if is_grpc_unauthenticated(response) => true,
             _ if response.status() != StatusCode::UNAUTHORIZED => false,
             Self::Any => concerns_token(response.headers(), location),
-            Self::InvalidToken => {
-                let is_invalid = |challenge: &Challenge| is_invalid_token(challenge, location);
-                challenges(response.headers()).iter().any(is_invalid)
-            }
+            Self::InvalidToken => challenges(response.headers()).iter().any(rejects(location)),
         }
     }
 }
@@ -118,7 +115,7 @@ fn concerns_token(headers: &HeaderMap, location: &TokenLocation) -> bool {
         _ => challenge.is_scheme("Bearer"),
     };
     challenges.is_empty()
-        || challenges.iter().any(|challenge| is_invalid_token(challenge, location))
+        || challenges.iter().any(rejects(location))
         || challenges.iter().any(is_of_scheme)
             && !challenges
                 .iter()
@@ -139,10 +136,12 @@ pub(super) fn asks_for_nonce<R>(response: &Response<R>) -> bool {
     is_refusal && challenges(response.headers()).iter().any(asks)
 }
 
-/// `DPoP` speaks of tokens that are bound to a key.
-fn is_invalid_token(challenge: &Challenge, location: &TokenLocation) -> bool {
-    let is_of_other = *location != TokenLocation::Dpop && challenge.is_scheme("DPoP");
-    has_error(challenge, "invalid_token") && !is_of_other
+/// Says whether a challenge rejects a token that went to `location`. `DPoP` speaks of bound ones.
+fn rejects(location: &TokenLocation) -> impl Fn(&Challenge) -> bool {
+    let is_bound = *location == TokenLocation::Dpop;
+    move |challenge| {
+        has_error(challenge, "invalid_token") && (is_bound || !challenge.is_scheme("DPoP"))
+    }
 }
 
 fn has_error(challenge: &Challenge, error: &str) -> bool {
