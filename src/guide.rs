@@ -26,6 +26,7 @@
 //! | sign a user in from a command line | [`DeviceSignIn`](crate::client::DeviceSignIn) |
 //! | get a token without a request | [`TokenCache::access_token`](crate::client::TokenCache::access_token) |
 //! | sign who I am, with no secret on the wire | [`ClientAuthentication::private_key_jwt`](crate::ClientAuthentication::private_key_jwt) |
+//! | make a stolen token worthless | [`ProofKey`](crate::ProofKey), [`Dpop`](crate::server::Dpop): [stolen tokens](stolen_tokens) |
 //! | be known by a certificate | [`ClientAuthentication::tls`](crate::ClientAuthentication::tls), over [`Transport::https`](crate::Transport::https) with [`with_client_certificate_files`](crate::Transport::with_client_certificate_files); found by the issuer, the endpoints are those for certificates ([`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases)) |
 //! | reach it through a proxy, or under a private certificate authority | [`Transport::with_proxy_from_env`](crate::Transport::with_proxy_from_env), [`with_root_certificates`](crate::Transport::with_root_certificates) |
 //! | reach the authorization server by my own HTTP client | [`Transport::new`](crate::Transport::new) |
@@ -121,6 +122,8 @@ pub mod refused {}
 pub mod relatel {}
 #[doc = include_str!("../docs/guide/relatics.md")]
 pub mod relatics {}
+#[doc = include_str!("../docs/guide/stolen_tokens.md")]
+pub mod stolen_tokens {}
 #[doc = include_str!("../docs/guide/telemetry.md")]
 pub mod telemetry {}
 #[doc = include_str!("../docs/guide/testing.md")]

@@ -96,7 +96,7 @@
 //! | `client` | [`client`] | yes |
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
-//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`server::Dpop`] | |
+//! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`ProofKey`], [`server::Dpop`] | |
 //! | `axum` | extractors, such as [`server::Claims`] | |
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
@@ -119,7 +119,8 @@ mod back_channel;
 mod jose;
 #[cfg(any(feature = "client", feature = "server"))]
 mod observe;
-#[cfg(all(feature = "jwt", feature = "server"))]
+#[cfg(all(feature = "jwt", any(feature = "client", feature = "server", feature = "test-util")))]
+#[cfg_attr(not(feature = "server"), allow(unreachable_pub, reason = "servers export it"))]
 mod proof;
 mod vocabulary;
 
@@ -143,6 +144,8 @@ pub use back_channel::{
 pub use back_channel::{JwtAssertion, SigningKeySource};
 #[cfg(feature = "jwt")]
 pub use jose::{Algorithm, SigningKey};
+#[cfg(all(feature = "jwt", feature = "client"))]
+pub use proof::ProofKey;
 pub use vocabulary::{
     AccessToken, Answer, Challenge, ChallengeError, ClientSecret, Clock, ConfigError, Origin,
     RequestHead, Scope, ScopeSet, TokenLocation,

@@ -58,6 +58,7 @@ fn the_authorization_server_needs_no_argument_and_says_what_is_wrong_with_one() 
     let line = "--jwts api --lifetime 2s --assertion file --listen [::1]:9000";
     let arguments = read(authorization_server::parse, line).unwrap();
     assert_eq!(arguments.audience.as_deref(), Some("api"));
+    assert!(!arguments.dpop && read(authorization_server::parse, "--dpop").unwrap().dpop);
     assert_eq!((arguments.lifetime.as_secs(), arguments.listen.port()), (2, 9000));
     assert_refused(
         authorization_server::parse,
@@ -222,6 +223,24 @@ fn protect_says_what_is_wrong_and_what_would_be_right() {
             ("--token abc=alice --scope a\"b", "--scope"),
         ],
     );
+}
+
+#[test]
+fn proofs_of_possession_are_read_by_protect_and_made_by_call() {
+    let line = "--token abc=alice --nonces --dpop https://api.example/v1";
+    let dpop = read(protect::parse, line).unwrap().dpop.unwrap();
+    assert_eq!(dpop.url, "https://api.example/v1");
+    assert!(dpop.needs_nonces && !dpop.is_required);
+    assert!(read(protect::parse, "--token abc=alice").unwrap().dpop.is_none());
+    assert_refused(
+        protect::parse,
+        [
+            ("--token abc=alice --required", "add --dpop URL"),
+            ("--token abc=alice --nonces", "add --dpop URL"),
+        ],
+    );
+    assert!(!read_call("").unwrap().dpop && read_call("--dpop --place header").unwrap().dpop);
+    assert!(read_call("--dpop --place query").unwrap_err().contains("leave --place out"));
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod client_credentials;
 mod device;
 #[path = "interop/discovery.rs"]
 mod discovery;
+#[path = "interop/dpop.rs"]
+mod dpop;
 #[path = "interop/exchange.rs"]
 mod exchange;
 #[path = "interop/introspection.rs"]

@@ -26,6 +26,7 @@ for nothing else.
   --listen ADDR      default 127.0.0.1:0, which takes a free port; loopback only
   --jwts AUDIENCE    tokens are JWTs for this audience; default opaque
   --lifetime TIME    of tokens: 500ms, 2s, 1m; default 60m
+  --dpop             token requests need a DPoP proof and a nonce; else a proof is welcome
   --assertion FILE   writes what another issuer says of alice there, good once and for 10 minutes:
                      for `call --grant jwt-bearer=FILE`
 
@@ -44,6 +45,7 @@ pub(crate) struct Arguments {
     pub(crate) listen: SocketAddr,
     pub(crate) audience: Option<String>,
     pub(crate) lifetime: Duration,
+    pub(crate) dpop: bool,
     pub(crate) assertion: Option<PathBuf>,
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         audience: None,
         lifetime: Duration::from_secs(3600),
+        dpop: false,
         assertion: None,
     };
     while let Some(argument) = parser.next()? {
@@ -62,6 +65,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
             Long("listen") => arguments.listen = read(parser, "--listen", loopback)?,
             Long("jwts") => arguments.audience = Some(text(parser, "--jwts")?),
             Long("lifetime") => arguments.lifetime = read(parser, "--lifetime", duration)?,
+            Long("dpop") => arguments.dpop = true,
             Long("assertion") => {
                 arguments.assertion = Some(text(parser, "--assertion")?.into());
             }

@@ -25,7 +25,7 @@ use std::{process::ExitCode, time::SystemTime};
 use tower::{BoxError, ServiceExt, service_fn};
 use tower_oauth2::{
     Algorithm, SigningKey,
-    testing::{AuthorizationServer, JwtFormat, RegisteredClient},
+    testing::{AuthorizationServer, JwtFormat, Quirk, RegisteredClient},
 };
 
 const SECRET: &str = "app-secret-that-everybody-can-see";
@@ -81,6 +81,10 @@ fn server(arguments: &Arguments, issuer: &str) -> Result<AuthorizationServer, Bo
         server.issue_jwts(JwtFormat::rfc9068(issuer, [audience.as_str()]), key);
         server.set_introspection_member("aud", &json!(audience).to_string())?;
     }
+    if arguments.dpop {
+        server.enable(Quirk::DpopRequired);
+        server.enable(Quirk::DpopNonces);
+    }
     if let Some(file) = &arguments.assertion {
         let key = SigningKey::generate(Algorithm::Es256)?;
         server.trust_issuer(OTHER_ISSUER, &key.public_jwk().ok_or("no public half")?)?;
@@ -109,10 +113,14 @@ fn tell(arguments: &Arguments, issuer: &str) {
             format!("--introspect {issuer}/introspect --client-id app --client-secret {SECRET}")
         }
     };
+    let [reads, proves] = match arguments.dpop {
+        true => [" --dpop http://127.0.0.1:8080", " --dpop"],
+        false => ["", ""],
+    };
     eprintln!(
         "an API that takes its tokens, and a call of it:\n  \
-         cargo run --example protect -- --listen 127.0.0.1:8080 {judges}\n  \
+         cargo run --example protect -- --listen 127.0.0.1:8080 {judges}{reads}\n  \
          cargo run --example call -- --token-url {issuer}/token --client-id app \
-         --client-secret {SECRET} http://127.0.0.1:8080/"
+         --client-secret {SECRET}{proves} http://127.0.0.1:8080/"
     );
 }

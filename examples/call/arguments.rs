@@ -35,6 +35,7 @@ Where the token comes from:
   --lenient-exchange       takes an answer to exchange= that does not name the type of its token
   --scope SCOPE, --resource URI, --param NAME=VALUE    may be repeated
   --audience AUD
+  --dpop            binds the token to a new key, and proves it on every call (RFC 9449)
 
 How the authorization server is reached:
   --proxy-from-env            through the proxy of HTTPS_PROXY, except servers of NO_PROXY
@@ -67,6 +68,7 @@ pub(crate) struct Arguments {
     pub(crate) resources: Vec<String>,
     pub(crate) params: Vec<(String, ClientSecret)>,
     pub(crate) reached: Reached,
+    pub(crate) dpop: bool,
     pub(crate) place: TokenLocation,
     pub(crate) method: Method,
     pub(crate) data: Option<String>,
@@ -141,6 +143,7 @@ struct Given {
     resources: Vec<String>,
     params: Vec<(String, ClientSecret)>,
     reached: Reached,
+    dpop: bool,
     place: Option<TokenLocation>,
     method: Option<Method>,
     data: Option<String>,
@@ -201,6 +204,7 @@ impl Given {
             "--client-certificate" => {
                 self.reached.client_certificate = Some(read(parser, option, certificate)?);
             }
+            "--dpop" => self.dpop = true,
             "--allow-plain-http" => self.plain_http = true,
             _ => return Ok(false),
         }
@@ -240,6 +244,9 @@ impl Given {
         self.fits(&grant, &from)?;
         let url = self.url.take().ok_or_else(|| missing("what is called? the URL is missing"))?;
         self.is_safe(&from, &url)?;
+        if self.dpop && self.place.as_ref().is_some_and(|place| *place != TokenLocation::Bearer) {
+            return Err(wrong("--dpop", "the token then goes into the header: leave --place out"));
+        }
         let method = if self.data.is_some() { Method::POST } else { Method::GET };
         Ok(Arguments {
             url,
@@ -254,6 +261,7 @@ impl Given {
             resources: self.resources,
             params: self.params,
             reached: self.reached,
+            dpop: self.dpop,
             place: self.place.unwrap_or(TokenLocation::Bearer),
             method: self.method.unwrap_or(method),
             data: self.data,

@@ -19,7 +19,7 @@ use std::{
 use tower::{BoxError, ServiceBuilder, util::BoxCloneSyncService};
 use tower_oauth2::{
     Algorithm, AuthorizationServerMetadata, ClientAuthentication, ClientSecretSource, Clock,
-    Origin, SigningKey, Transport,
+    Origin, ProofKey, SigningKey, Transport,
     client::{
         AddBearer, DeviceSignIn, Grant, Origins, RefreshPolicy, TokenCache, TokenEndpoint,
         TokenResponse, TokenType,
@@ -108,7 +108,7 @@ async fn endpoint(arguments: &Arguments) -> Result<(TokenEndpoint, Option<String
     };
     let client = authentication(arguments)?;
     let device_url = arguments.device_url.clone();
-    Ok(match &arguments.from {
+    let (endpoint, device_url) = match &arguments.from {
         From::TokenUrl(url) => (TokenEndpoint::new(url, client, transport)?, device_url),
         From::Issuer(issuer) => {
             let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
@@ -117,7 +117,13 @@ async fn endpoint(arguments: &Arguments) -> Result<(TokenEndpoint, Option<String
             let named = metadata.device_authorization_endpoint().map(str::to_owned);
             (TokenEndpoint::new(url, client, transport)?, device_url.or(named))
         }
-    })
+    };
+    // The one line. The cache and the layer need none.
+    let endpoint = match arguments.dpop {
+        true => endpoint.with_proof(ProofKey::generate()?),
+        false => endpoint,
+    };
+    Ok((endpoint, device_url))
 }
 
 /// How the authorization server is reached.

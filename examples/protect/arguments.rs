@@ -49,6 +49,10 @@ What else is asked for, and what refusals say:
   --allow-client-id ID   only tokens of this client, of --issuer and --introspect; may be repeated
   --resource URL         where clients know this server: challenges point to its RFC 9728 metadata,
                          which are served at /.well-known/oauth-protected-resource and its path
+  --dpop URL             where clients call this server: tokens that are bound to a key need a DPoP
+                         proof for this origin and path (RFC 9449), and others are good as they are
+      [--required]       no others are good
+      [--nonces]         a proof needs a nonce of this server
   --optional             requests without a token pass
   --terse                refusals do not say what was wrong with the token
   --without-grpc         for a proxy that asks whether a request may pass (auth_request, ext_authz):
@@ -74,10 +78,19 @@ pub(crate) struct Arguments {
     pub(crate) scopes: ScopeSet,
     pub(crate) roles: Vec<String>,
     pub(crate) resource: Option<String>,
+    pub(crate) dpop: Option<Dpop>,
     pub(crate) optional: bool,
     pub(crate) terse: bool,
     pub(crate) without_grpc: bool,
     pub(crate) plain_http: bool,
+}
+
+/// How proofs are read.
+#[derive(Debug)]
+pub(crate) struct Dpop {
+    pub(crate) url: String,
+    pub(crate) is_required: bool,
+    pub(crate) needs_nonces: bool,
 }
 
 #[derive(Debug)]
@@ -125,6 +138,9 @@ struct Given {
     is_introspect_last: bool,
     client_id: Option<String>,
     client_secret: Option<ClientSecret>,
+    dpop: Option<String>,
+    is_required: bool,
+    needs_nonces: bool,
 }
 
 /// Reads a command line.
@@ -142,6 +158,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
         scopes: ScopeSet::empty(),
         roles: Vec::new(),
         resource: None,
+        dpop: None,
         optional: false,
         terse: false,
         without_grpc: false,
@@ -179,6 +196,9 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Asked<Arguments>, Error> {
                 arguments.holder.client_ids.push(text(parser, "--allow-client-id")?);
             }
             Long("resource") => arguments.resource = Some(text(parser, "--resource")?),
+            Long("dpop") => given.dpop = Some(text(parser, "--dpop")?),
+            Long("required") => given.is_required = true,
+            Long("nonces") => given.needs_nonces = true,
             Long("optional") => arguments.optional = true,
             Long("terse") => arguments.terse = true,
             Long("without-grpc") => arguments.without_grpc = true,
@@ -262,12 +282,17 @@ impl Given {
                 return Err(wrong("--client-id", why));
             }
         };
+        let (is_required, needs_nonces) = (self.is_required, self.needs_nonces);
+        arguments.dpop = self.dpop.map(|url| Dpop { url, is_required, needs_nonces });
         arguments.issuers = self.issuers;
         Ok(arguments)
     }
 
     /// Says which option is for nothing.
     fn misplaced(&self) -> Result<(), Error> {
+        if self.dpop.is_none() && (self.is_required || self.needs_nonces) {
+            return Err(wrong("--required", "and --nonces are about proofs: add --dpop URL"));
+        }
         match (self.issuers.as_slice(), &self.introspect) {
             ([], _) if self.jwks.is_some() => {
                 Err(wrong("--jwks", "whose keys they are: add --issuer URL"))

@@ -34,12 +34,13 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use tower_oauth2::{
     ConfigError,
     server::{
-        AuditEvent, BufferForm, DrainRefused, EndWithToken, RenderRefusals, RequireRole,
-        RequireScope, RequireToken,
+        AuditEvent, BufferForm, Dpop, DpopNonces, DrainRefused, EndWithToken, RenderRefusals,
+        RequireRole, RequireScope, RequireToken,
     },
     validate::SharedValidator,
 };
 
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
@@ -104,6 +105,9 @@ fn require_token(arguments: &Arguments) -> Result<RequireToken<SharedValidator>,
     if let Some(resource) = &arguments.resource {
         layer = layer.with_resource(resource.as_str())?;
     }
+    if let Some(dpop) = &arguments.dpop {
+        layer = layer.with_dpop(proofs(dpop)?);
+    }
     if arguments.optional {
         layer = layer.allow_anonymous();
     }
@@ -113,6 +117,17 @@ fn require_token(arguments: &Arguments) -> Result<RequireToken<SharedValidator>,
     Ok(if arguments.terse { layer.with_terse_refusals() } else { layer })
 }
 
+fn proofs(arguments: &arguments::Dpop) -> Result<Dpop, ConfigError> {
+    let mut dpop = Dpop::new(&arguments.url)?;
+    if arguments.is_required {
+        dpop = dpop.without_bearer();
+    }
+    Ok(match arguments.needs_nonces {
+        true => dpop.with_nonces(DpopNonces::random()?),
+        false => dpop,
+    })
+}
+
 /// Pages of any origin may call, and read the answers. Preflights, which carry no token, end here.
 fn cors() -> CorsLayer {
     CorsLayer::new()
@@ -120,7 +135,7 @@ fn cors() -> CorsLayer {
         .allow_methods(Any)
         // `*` would not let `Authorization` through.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, GRPC_STATUS, GRPC_MESSAGE])
+        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, DPOP_NONCE, GRPC_STATUS, GRPC_MESSAGE])
 }
 
 /// A line for each decision. What came from outside is escaped.

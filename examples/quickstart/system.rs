@@ -3,7 +3,7 @@
 use crate::{BoxError, report::Report};
 use axum::{Extension, Router, routing::get};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -163,7 +163,7 @@ where
 }
 
 /// The handler is told whose token it was.
-async fn hello(Extension(authenticated): Extension<Authenticated>) -> String {
+pub(crate) async fn hello(Extension(authenticated): Extension<Authenticated>) -> String {
     let principal = authenticated.principal();
     let who = principal.subject().or(principal.client_id());
     format!("hello {}", who.unwrap_or("nobody"))
@@ -201,10 +201,10 @@ where
     let client = client.ready().await.map_err(Into::into)?;
     let response = client.call(request).await.map_err(Into::into)?;
     let status = response.status();
-    let text = match response.headers().get(WWW_AUTHENTICATE) {
-        Some(challenges) => Challenge::parse(challenges.as_bytes())?.first().map(reason),
-        None => None,
-    };
+    // Of several challenges the one that says what is wrong.
+    let challenges = Challenge::from_headers(response.headers());
+    let is_refusal = |challenge: &&Challenge| challenge.param("error").is_some();
+    let text = challenges.iter().find(is_refusal).or(challenges.first()).map(reason);
     let body = response.into_body().collect().await?.to_bytes();
     let text = text.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
     Ok(Answer { status, text })

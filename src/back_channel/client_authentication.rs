@@ -1,7 +1,13 @@
 //! Client authentication ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
 
 use super::{assertion::Assertion, secret_source::ClientSecretSource, secrets::Secrets};
-use crate::{ClientSecret, Clock, vocabulary::token::sensitive_header};
+use crate::{
+    ClientSecret, Clock,
+    vocabulary::{
+        bond::{Prove, Server},
+        token::sensitive_header,
+    },
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
 use std::{error::Error, fmt, path::PathBuf, sync::Arc};
@@ -57,6 +63,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) issuer: Option<&'a str>,
     /// Shows the time, and draws the name of an assertion.
     pub(crate) clock: &'a Clock,
+    /// The key whose possession is proved, if the answer is to be bound to one.
+    pub(crate) proof: Option<Proof<'a>>,
+}
+
+/// A key, and the server that reads its proof.
+#[derive(Clone, Copy)]
+pub(crate) struct Proof<'a> {
+    pub(crate) key: &'a Arc<dyn Prove>,
+    pub(crate) server: &'a Server,
 }
 
 type Header = (http::HeaderName, HeaderValue);

@@ -1,11 +1,11 @@
 //! The one way in which a form is posted to an authorization server.
 
 use super::{
-    client_authentication::{Asked, ClientAuthentication},
+    client_authentication::{Asked, ClientAuthentication, Proof},
     secrets::Secrets,
     transport::{Transport, TransportError},
 };
-use crate::vocabulary::{query::with_more, secret::wiped};
+use crate::vocabulary::{bond::Proved, location::DPOP, query::with_more, secret::wiped};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response,
@@ -114,6 +114,11 @@ pub(crate) fn request(
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     headers.extend(credential);
+    if let Some(Proof { key, server }) = asked.proof {
+        let (path, now) = (asked.endpoint.path(), asked.clock.wall());
+        let proof = key.prove(Proved { method: &Method::POST, server, path, ath: None, now });
+        headers.insert(DPOP, proof.map_err(|why| PostError::Client(why.into()))?);
+    }
     Ok(request)
 }
 
@@ -130,7 +135,8 @@ mod tests {
         let params = vec![("token", Zeroizing::new("a+b/==".to_owned()))];
         secrets.add("a+b/==");
         let endpoint = Uri::from_static(URL);
-        let asked = Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system() };
+        let asked =
+            Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system(), proof: None };
         let request = request(asked, client, &params, "application/json", secrets).unwrap();
         let (parts, body) = request.into_parts();
         let body = tokio_test::block_on(body.collect()).unwrap().to_bytes();

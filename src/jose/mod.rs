@@ -15,9 +15,7 @@ pub(crate) mod base64url;
 mod compact;
 mod curve;
 mod der;
-#[cfg(feature = "server")]
 mod embedded;
-#[cfg(any(test, feature = "test-util"))]
 mod generate;
 mod header;
 mod jwk;
@@ -40,7 +38,7 @@ pub use algorithm::Algorithm;
 pub(crate) use compact::Compact;
 #[cfg(feature = "server")]
 pub(crate) use compact::signature_at;
-#[cfg(feature = "server")]
+#[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use embedded::EmbeddedKey;
 #[cfg(any(feature = "server", feature = "test-util"))]
 pub(crate) use header::Header;

@@ -28,6 +28,22 @@ const CONVERT: &str = "the private key is not in PKCS#8: convert it, with \
 const PRIVATE: &str =
     "it is a private key: give the public one, as `openssl pkey -pubout` writes it";
 
+/// Returns the PEM of a private key in PKCS#8.
+pub(super) fn of_private_key(der: &[u8]) -> String {
+    let base64 = Zeroizing::new(BASE64_STANDARD.encode(der));
+    // Of its final size, since a buffer that grows leaves copies behind.
+    let mut pem = String::with_capacity(base64.len() + base64.len() / 64 + 64);
+    pem.push_str(BEGIN);
+    for (index, char) in base64.chars().enumerate() {
+        if index % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(char);
+    }
+    pem.extend(["\n", END, "\n"]);
+    pem
+}
+
 /// Returns the DER in the one block of `pem`, with nothing but white space around it.
 pub(super) fn private_key(pem: &str) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let pem = pem.trim();

@@ -1,5 +1,9 @@
-use super::{Algorithm, base64url, jwk::Jwk, key_pair::KeyPair, public_jwk, public_key, verifying};
+use super::{
+    Algorithm, base64url, embedded::thumbprint, jwk::Jwk, key_pair::KeyPair, public_jwk,
+    public_key, verifying,
+};
 use crate::ConfigError;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use std::{fmt, sync::Arc};
 
@@ -177,15 +181,44 @@ impl SigningKey {
         header: &Map<String, Value>,
         payload: &[u8],
     ) -> Result<String, ConfigError> {
-        let header = serde_json::to_vec(header);
-        let header = header.map_err(|_| ConfigError::new("the header is no JSON"))?;
-        let mut token = base64url::encode(&header);
-        token.push('.');
-        token.push_str(&base64url::encode(payload));
+        self.sign_after(&start(header)?, payload)
+    }
+
+    /// Returns the compact JWS of `payload` after `start`, an encoded header and a dot.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sign`](Self::sign).
+    pub(crate) fn sign_after(&self, start: &str, payload: &[u8]) -> Result<String, ConfigError> {
+        // Signatures have 64 to 1,024 bytes; most fit.
+        let mut token = String::with_capacity(start.len() + payload.len() * 4 / 3 + 100);
+        token.push_str(start);
+        BASE64_URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let signature = self.signature(token.as_bytes())?;
         token.push('.');
-        token.push_str(&base64url::encode(&signature));
+        BASE64_URL_SAFE_NO_PAD.encode_string(&signature, &mut token);
         Ok(token)
+    }
+
+    /// Returns the start of every proof by this key ([RFC 9449 §4.2]), and the key's thumbprint.
+    ///
+    /// # Errors
+    ///
+    /// When it is a shared secret.
+    ///
+    /// [RFC 9449 §4.2]: https://www.rfc-editor.org/rfc/rfc9449#section-4.2
+    #[cfg_attr(not(feature = "client"), allow(dead_code, reason = "clients prove"))]
+    pub(crate) fn proof_header(&self) -> Result<(Box<str>, Box<str>), ConfigError> {
+        let jwk = public_jwk::members(&self.pair)
+            .ok_or_else(|| ConfigError::new("a shared secret proves nothing"))?;
+        let text = Value::Object(jwk.clone()).to_string();
+        let thumbprint = Jwk::read(text.as_bytes()).ok().and_then(|jwk| thumbprint(&jwk));
+        let thumbprint = thumbprint.ok_or_else(|| ConfigError::new("the key has no thumbprint"))?;
+        let mut header = Map::new();
+        header.insert("typ".to_owned(), "dpop+jwt".into());
+        header.insert("alg".to_owned(), self.algorithm.as_str().into());
+        header.insert("jwk".to_owned(), Value::Object(jwk));
+        Ok((start(&header)?.into(), thumbprint.into()))
     }
 
     /// Returns the signature of `message` in the form of JWS.
@@ -197,6 +230,13 @@ impl SigningKey {
         let signature = self.pair.sign(message);
         signature.ok_or_else(|| ConfigError::new("the key cannot sign"))
     }
+}
+
+/// Returns `header`, encoded, and a dot.
+fn start(header: &Map<String, Value>) -> Result<String, ConfigError> {
+    let header = serde_json::to_vec(header);
+    let header = header.map_err(|_| ConfigError::new("the header is no JSON"))?;
+    Ok(base64url::encode(&header) + ".")
 }
 
 /// Returns the error of a key that cannot be used. It repeats nothing of the key.

@@ -26,10 +26,10 @@ pub(crate) struct Expected<'e> {
     pub(crate) target: &'e Target,
     /// After that of the target.
     pub(crate) path: &'e str,
-    /// The digest of the access token.
-    pub(crate) ath: &'e str,
+    /// The digest of the access token, if there is one.
+    pub(crate) ath: Option<&'e str>,
     /// The key that the token is bound to.
-    pub(crate) thumbprint: &'e str,
+    pub(crate) thumbprint: Option<&'e str>,
     pub(crate) algorithms: &'e [Algorithm],
     pub(crate) freshness: Freshness<'e>,
     pub(crate) now: SystemTime,
@@ -48,6 +48,9 @@ pub(crate) enum Freshness<'e> {
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) id: ProofId,
+    /// Of its key.
+    #[cfg_attr(not(feature = "test-util"), allow(dead_code, reason = "tokens are bound to it"))]
+    pub(crate) thumbprint: String,
     /// From then on the proof is too old.
     pub(crate) until: SystemTime,
     /// There is a newer nonce than the proof has.
@@ -90,13 +93,12 @@ pub(crate) fn check(proof: &[u8], expected: &Expected<'_>) -> Result<Checked, Fa
     let claims = claims.ok_or(Invalid("the claims of the proof are malformed"))?;
     let jti = claims.check(expected)?;
     let (until, needs_nonce) = claims.check_freshness(expected)?;
-    if header.thumbprint().as_deref() != Some(expected.thumbprint) {
-        return Err(match header.key() {
-            Ok(_) => Fault::OtherKey,
-            Err(_) => Invalid("the key of the proof cannot be used"),
-        });
+    let unusable = Invalid("the key of the proof cannot be used");
+    let thumbprint = header.thumbprint().ok_or(unusable)?;
+    if expected.thumbprint.is_some_and(|bound| bound != thumbprint) {
+        return Err(header.key().map_or(unusable, |_| Fault::OtherKey));
     }
-    let key = header.key().map_err(|_| Invalid("the key of the proof cannot be used"))?;
+    let key = header.key().map_err(|_| unusable)?;
     let signature = base64url::decode(compact.signature);
     let is_good = signature.is_some_and(|signature| {
         key.verify(algorithm, compact.signing_input.as_bytes(), &signature)
@@ -104,7 +106,7 @@ pub(crate) fn check(proof: &[u8], expected: &Expected<'_>) -> Result<Checked, Fa
     if !is_good {
         return Err(Invalid("the signature of the proof is wrong"));
     }
-    Ok(Checked { id: ProofId::new(expected.thumbprint, jti), until, needs_nonce })
+    Ok(Checked { id: ProofId::new(&thumbprint, jti), thumbprint, until, needs_nonce })
 }
 
 #[derive(Default)]
@@ -135,7 +137,7 @@ impl<'a> ProofClaims<'a> {
         if !expected.target.is_named_by(htu, expected.path) {
             return Err(Fault::Invalid("the proof is for another URL (htu)"));
         }
-        if self.ath.as_deref() != Some(expected.ath) {
+        if expected.ath.is_some() && self.ath.as_deref() != expected.ath {
             return Err(Fault::Invalid("the proof is for another token (ath)"));
         }
         Ok(jti)

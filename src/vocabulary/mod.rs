@@ -6,6 +6,7 @@
 mod answer;
 #[cfg(feature = "server")]
 pub(crate) mod b64token;
+pub(crate) mod bond;
 pub(crate) mod challenge;
 pub(crate) mod clock;
 pub(crate) mod config_error;

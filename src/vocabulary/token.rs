@@ -1,4 +1,7 @@
-use super::secret::{REDACTED, wiped};
+use super::{
+    bond::{Bond, Prove},
+    secret::{REDACTED, wiped},
+};
 use crate::ConfigError;
 use http::HeaderValue;
 use std::{
@@ -35,15 +38,18 @@ pub struct AccessToken {
 }
 
 struct Inner {
-    /// [`PREFIX`] and the token. A pool holds one for each user, so the text is not kept twice.
-    bearer: HeaderValue,
+    /// The scheme and the token. A pool holds one for each user, so the text is not kept twice.
+    authorization: HeaderValue,
+    /// The key that the token is bound to. Its scheme is then `DPoP`.
+    bond: Option<Arc<Bond>>,
     /// See [`AccessToken::lease`].
     lease: AtomicU64,
     /// See [`AccessToken::giver`].
     giver: Option<Weak<dyn Giver>>,
 }
 
-const PREFIX: &str = "Bearer ";
+const BEARER: &str = "Bearer ";
+const DPOP: &str = "DPoP ";
 
 /// The issuer of a token to callers, which reacts to its rejection.
 pub(crate) trait Giver: Send + Sync {
@@ -73,22 +79,53 @@ impl AccessToken {
                 "the access token holds a character that is not visible ASCII",
             ));
         }
-        let bearer = sensitive_header(&[PREFIX, text.as_str()])?;
-        Ok(Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver: None }) })
+        Ok(Self::of(sensitive_header(&[BEARER, text.as_str()])?, None, None))
+    }
+
+    fn of(
+        authorization: HeaderValue,
+        bond: Option<Arc<Bond>>,
+        giver: Option<Weak<dyn Giver>>,
+    ) -> Self {
+        let lease = AtomicU64::new(0);
+        Self { inner: Arc::new(Inner { authorization, bond, lease, giver }) }
+    }
+
+    /// Returns another token of the same text that is bound to `key`, and goes with a proof of it.
+    /// `ath` is the SHA-256 digest of the text, in base64url.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn with_key(
+        &self,
+        key: Arc<dyn Prove>,
+        ath: impl Into<Box<str>>,
+    ) -> Result<Self, ConfigError> {
+        let bond = Some(Arc::new(Bond::new(key, ath.into())));
+        Ok(Self::of(sensitive_header(&[DPOP, self.expose()])?, bond, None))
+    }
+
+    /// Returns the key that the token is bound to, if it is.
+    #[inline]
+    pub(crate) fn bond(&self) -> Option<&Arc<Bond>> {
+        self.inner.bond.as_ref()
     }
 
     /// Returns the token itself. The caller is responsible for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
-        let text = self.inner.bearer.as_bytes().get(PREFIX.len()..).unwrap_or_default();
+        let scheme = if self.inner.bond.is_some() { DPOP } else { BEARER };
+        let text = self.inner.authorization.as_bytes().get(scheme.len()..).unwrap_or_default();
         // It was checked to be visible ASCII.
         str::from_utf8(text).unwrap_or_default()
     }
 
-    /// Returns the value of an `Authorization` header, `Bearer` and the token, marked sensitive.
+    /// Returns the value of an `Authorization` header, marked sensitive: `Bearer` and the token, or
+    /// `DPoP` and the token if it is bound to a key.
     #[must_use]
-    pub fn bearer(&self) -> &HeaderValue {
-        &self.inner.bearer
+    pub fn authorization(&self) -> &HeaderValue {
+        &self.inner.authorization
     }
 
     /// Returns the time until which the token may be sent without asking its cache, as that cache
@@ -104,14 +141,12 @@ impl AccessToken {
 
     /// Returns another token of the same text, without a lease, that `giver` gives out.
     pub(crate) fn given_by(&self, giver: Weak<dyn Giver>) -> Self {
-        let bearer = self.inner.bearer.clone();
-        let giver = Some(giver);
-        Self { inner: Arc::new(Inner { bearer, lease: AtomicU64::new(0), giver }) }
+        Self::of(self.inner.authorization.clone(), self.inner.bond.clone(), Some(giver))
     }
 
-    /// Returns `true` if both have the same text.
+    /// Returns `true` if both have the same text, and both are bound or neither is.
     pub(crate) fn has_text_of(&self, other: &Self) -> bool {
-        self.is_same(other) || self.inner.bearer == other.inner.bearer
+        self.is_same(other) || self.inner.authorization == other.inner.authorization
     }
 
     /// Returns `true` if both are clones of one token, and thus of the same answer of the same
@@ -167,8 +202,8 @@ mod tests {
     #[test]
     fn its_header_is_sensitive_and_exact() {
         let token = AccessToken::new("abc").unwrap();
-        assert_eq!(token.bearer(), "Bearer abc");
-        assert!(token.bearer().is_sensitive());
+        assert_eq!(token.authorization(), "Bearer abc");
+        assert!(token.authorization().is_sensitive());
     }
 
     // case: place-09

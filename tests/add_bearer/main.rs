@@ -17,6 +17,7 @@ mod resource;
 mod allocations;
 mod by_origin;
 mod client_tower;
+mod dpop;
 mod placement;
 mod queue;
 mod redirects;

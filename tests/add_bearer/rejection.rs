@@ -646,7 +646,8 @@ async fn a_403_says_which_scopes_it_wants_on_every_way() {
         (r#"Basic realm="x", bearer ERROR=insufficient_scope, scope=a"#, Some(1)),
         (r#"Bearer error="insufficient_scope""#, Some(0)),
         (r#"Bearer scope="a""#, None),
-        (r#"DPoP error="insufficient_scope", scope="a""#, None),
+        (r#"DPoP error="insufficient_scope", scope="a""#, Some(1)),
+        (r#"Other error="insufficient_scope", scope="a""#, None),
     ];
     for (challenge, scopes) in cases {
         let headers = header("www-authenticate", challenge);

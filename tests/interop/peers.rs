@@ -18,6 +18,11 @@ pub(crate) fn oidc_provider() -> String {
     set("INTEROP_OIDC_PROVIDER")
 }
 
+/// The same, of one that demands nonces in DPoP proofs.
+pub(crate) fn oidc_provider_with_nonces() -> String {
+    set("INTEROP_NONCES")
+}
+
 /// The issuer that has a Keycloak realm's paths.
 pub(crate) fn realm() -> String {
     set("INTEROP_REALM")

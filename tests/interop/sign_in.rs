@@ -3,12 +3,12 @@
 use crate::{
     browser::{CALLBACK, alice_agrees, alice_cancels},
     peers::{call_json, client_of, django, endpoint, oidc_provider},
-    system,
+    system::{self, ApiClient},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 use tower_oauth2::{
-    ClientAuthentication,
+    ClientAuthentication, ClientSecret,
     client::{ErrorKind, Grant, RefreshPolicy, SignIn, TokenCache, TokenEndpoint, TokenResponse},
     testing::ManualClock,
 };
@@ -16,7 +16,7 @@ use tower_oauth2::{
 const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A server, and something of it that wants the token of a user.
-struct Peer {
+pub(crate) struct Peer {
     origin: String,
     sign_in: SignIn,
     endpoint: TokenEndpoint,
@@ -30,6 +30,11 @@ struct Peer {
 fn provider_peer() -> Peer {
     let origin = oidc_provider();
     let endpoint = endpoint(&format!("{origin}/token"), ClientAuthentication::public("app"));
+    provider_peer_at(origin, endpoint)
+}
+
+/// The same at `origin`, with tokens of `endpoint`.
+pub(crate) fn provider_peer_at(origin: String, endpoint: TokenEndpoint) -> Peer {
     let authorize = format!("{origin}/auth?prompt=consent");
     let sign_in = SignIn::new(endpoint.clone(), "app", &authorize, CALLBACK)
         .unwrap()
@@ -51,7 +56,7 @@ fn django_peer() -> Peer {
 }
 
 impl Peer {
-    async fn alice_signs_in(&self) -> TokenResponse {
+    pub(crate) async fn alice_signs_in(&self) -> TokenResponse {
         let (url, pending) = self.sign_in.begin().unwrap();
         let callback = alice_agrees(&url).await;
         self.sign_in.finish(pending, &callback).await.unwrap()
@@ -59,6 +64,21 @@ impl Peer {
 
     /// One sign-in, calls over two lifetimes, and the end that a stolen refresh token makes.
     async fn assert_rotation(&self) {
+        let (first, cache, mut client) = self.assert_renewals().await;
+
+        // Whoever shows a refresh token that was used before is a thief, or was robbed: the
+        // server ends all that came of it.
+        let replayed = self.endpoint.fetch(&Grant::refresh_token(&first)).await.unwrap_err();
+        assert_eq!((replayed.kind(), replayed.code()), (ErrorKind::Refused, Some("invalid_grant")));
+        let error = system::call(&mut client, &self.resource).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInNeeded, "{error}");
+
+        cache.store(&self.alice_signs_in().await);
+        assert_eq!(call_json(&mut client, &self.resource).await, self.greeting);
+    }
+
+    /// One sign-in, and calls over two lifetimes. Returns the first refresh token.
+    pub(crate) async fn assert_renewals(&self) -> (ClientSecret, TokenCache, ApiClient) {
         let response = self.alice_signs_in().await;
         assert_eq!(response.lifetime(), Some(LIFETIME));
         let first = response.refresh_token().unwrap().clone();
@@ -75,16 +95,7 @@ impl Peer {
             assert_eq!(cache.status().fetches(), renewals);
             clock.advance(LIFETIME);
         }
-
-        // Whoever shows a refresh token that was used before is a thief, or was robbed: the
-        // server ends all that came of it.
-        let replayed = self.endpoint.fetch(&Grant::refresh_token(&first)).await.unwrap_err();
-        assert_eq!((replayed.kind(), replayed.code()), (ErrorKind::Refused, Some("invalid_grant")));
-        let error = system::call(&mut client, &self.resource).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::SignInNeeded, "{error}");
-
-        cache.store(&self.alice_signs_in().await);
-        assert_eq!(call_json(&mut client, &self.resource).await, self.greeting);
+        (first, cache, client)
     }
 
     async fn assert_no_is_an_answer(&self) {

@@ -23,6 +23,7 @@ mod closures;
 mod company_network;
 mod device;
 mod discovery;
+mod dpop;
 mod freshness;
 mod grants;
 mod life_cycle;

@@ -261,7 +261,7 @@ impl Walk {
         assert_eq!(response.extra("id_token"), Some(ID_TOKEN.to_owned()));
         self.see("TokenResponse", &response);
         self.see("AccessToken", response.access_token());
-        self.see("HeaderValue", response.access_token().bearer());
+        self.see("HeaderValue", response.access_token().authorization());
         self.see("ClientSecret", response.refresh_token().unwrap());
         response
     }

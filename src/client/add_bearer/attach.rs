@@ -1,10 +1,12 @@
 //! Attaches a token to the head of a request, in any location that a client can use.
 
+use super::rules::Rules;
 use crate::{
-    AccessToken, TokenLocation,
+    AccessToken, Origin, TokenLocation,
     client::Error,
     vocabulary::{
-        location::ACCESS_TOKEN,
+        bond::{Bond, Server, ServerKind},
+        location::{ACCESS_TOKEN, DPOP},
         query::{self, ESCAPED, Pair},
         token::sensitive_header,
     },
@@ -16,6 +18,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 use percent_encoding::utf8_percent_encode;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A token as it is attached: a header value or a query parameter.
@@ -26,6 +29,8 @@ pub(super) enum Credential {
     Header(HeaderName, HeaderValue),
     /// The whole pair `access_token=…`, percent-encoded.
     Query(Zeroizing<String>),
+    /// In `Authorization`, beside a proof that is made for each request.
+    Bound(HeaderValue, Arc<Bond>),
 }
 
 /// Which credential the request has after [`Credential::attach`].
@@ -46,8 +51,19 @@ impl Credential {
     /// or has a `:` and would be a Basic user name.
     pub(super) fn new(token: &AccessToken, location: &TokenLocation) -> Result<Self, Error> {
         let too_long = |_| Error::placement("the token is too long for a header");
+        if let Some(bond) = token.bond() {
+            return match location {
+                TokenLocation::Bearer => {
+                    Ok(Self::Bound(token.authorization().clone(), bond.clone()))
+                }
+                // RFC 9449 §7.1.
+                _ => Err(Error::placement(
+                    "a token that is bound to a key goes into Authorization alone (RFC 9449 section 7.1)",
+                )),
+            };
+        }
         Ok(match location {
-            TokenLocation::Bearer => Self::Authorization(token.bearer().clone()),
+            TokenLocation::Bearer => Self::Authorization(token.authorization().clone()),
             TokenLocation::Header(header) => {
                 let value = match header.scheme() {
                     Some(scheme) => sensitive_header(&[scheme, " ", token.expose()]),
@@ -100,21 +116,29 @@ impl Credential {
             Self::Authorization(value) => Self::Authorization(copy_of(value)),
             Self::Header(name, value) => Self::Header(name.clone(), copy_of(value)),
             Self::Query(pair) => Self::Query(pair.clone()),
+            Self::Bound(value, bond) => Self::Bound(copy_of(value), bond.clone()),
         }
     }
 
-    /// Attaches the token to `request`. A credential that the request already has is replaced if
-    /// `overwrite` is `true`, and kept otherwise.
+    /// Returns the key of a token that is bound to one.
+    #[inline]
+    pub(super) fn bond(&self) -> Option<&Arc<Bond>> {
+        if let Self::Bound(_, bond) = self { Some(bond) } else { None }
+    }
+
+    /// Attaches the token to `request`. A credential that the request already has is replaced if the
+    /// rules overwrite it, and kept otherwise.
     ///
     /// # Errors
     ///
-    /// If a URI cannot hold the token in its query.
+    /// If a URI cannot hold the token in its query, or there is no proof.
     #[inline]
     pub(super) fn attach<B>(
         &self,
         request: &mut Request<B>,
-        overwrite: bool,
+        rules: &Rules,
     ) -> Result<Attached, Error> {
+        let overwrite = rules.overwrite;
         match self {
             Self::Authorization(value) => {
                 if has_query_token(request.uri()) {
@@ -135,8 +159,43 @@ impl Credential {
                 Ok(Attached::Token)
             }
             Self::Query(pair) => attach_query(request, pair, overwrite),
+            Self::Bound(value, bond) => attach_bound(request, value, bond, rules),
         }
     }
+}
+
+/// Attaches a token that is bound to a key, and a new proof.
+fn attach_bound<B>(
+    request: &mut Request<B>,
+    value: &HeaderValue,
+    bond: &Bond,
+    rules: &Rules,
+) -> Result<Attached, Error> {
+    let is_taken =
+        request.headers().contains_key(DPOP) || has_credential(request, &TokenLocation::Bearer);
+    if is_taken && !rules.overwrite {
+        return Ok(Attached::Untouched);
+    }
+    if has_query_token(request.uri()) {
+        *request.uri_mut() = with_pair(request.uri(), None)?;
+    }
+    let server = server_of(request.uri(), rules).ok_or_else(|| {
+        Error::placement(
+            "a proof names the origin of the call: its URI has none, and the layer does not have \
+             exactly one",
+        )
+    })?;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let headers = request.headers_mut();
+    bond.prove(headers, (&method, &uri), &server, rules.clock.wall()).map_err(Error::placement)?;
+    headers.insert(AUTHORIZATION, value.clone());
+    Ok(Attached::Token)
+}
+
+/// Returns the resource that a request to `uri` reaches.
+pub(super) fn server_of(uri: &Uri, rules: &Rules) -> Option<Server> {
+    let origin = Origin::from_uri(uri).or_else(|| rules.origins.only().cloned())?;
+    Some(Server { kind: ServerKind::Resource, origin })
 }
 
 /// Returns `true` if `request` has a credential where `location` would put one. A strict server
@@ -258,6 +317,7 @@ pub(super) fn with_pair(uri: &Uri, pair: Option<&str>) -> Result<Uri, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Clock;
 
     fn sent(location: &TokenLocation, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
         sent_with("T", location, uri, headers, false)
@@ -277,7 +337,11 @@ mod tests {
         let mut request = request.body(()).unwrap();
         let token = AccessToken::new(token).unwrap();
         let credential = Credential::new(&token, location).unwrap();
-        credential.deep_copy().attach(&mut request, overwrite).unwrap();
+        let rules = Rules {
+            overwrite,
+            ..Rules::new("https://api.example".try_into().unwrap(), Clock::system())
+        };
+        credential.deep_copy().attach(&mut request, &rules).unwrap();
         request
     }
 

@@ -1,7 +1,10 @@
 //! The token of the last call, kept so that a warm call copies only its header value.
 
 use super::attach::Credential;
-use crate::{AccessToken, TokenLocation, client::Error, observe::tokens::Uses};
+use crate::{
+    AccessToken, TokenLocation, client::Error, observe::tokens::Uses, vocabulary::bond::Bond,
+};
+use std::sync::Arc;
 
 /// The token that a clone of the service attached last.
 pub(super) struct LastToken {
@@ -59,6 +62,12 @@ impl LastToken {
             Ownership::Owned => {}
         }
         &self.credential
+    }
+
+    /// Returns the key of a token that is bound to one.
+    #[inline]
+    pub(super) fn bond(&self) -> Option<&Arc<Bond>> {
+        self.credential.bond()
     }
 
     /// Counts a use of the token in the metrics.

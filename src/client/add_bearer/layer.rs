@@ -185,15 +185,7 @@ impl<T: TokenSource, P> AddBearer<T, P> {
 
 impl<T> AddBearer<T> {
     fn with(source: T, clock: Clock, origins: Origins) -> Self {
-        let rules = Rules {
-            origins,
-            location: TokenLocation::Bearer,
-            overwrite: false,
-            allow_other_origins: false,
-            allow_missing_token: false,
-            rejection: RejectionRule::Any,
-            clock,
-        };
+        let rules = Rules::new(origins, clock);
         Self { source: Arc::new(source), rules: Arc::new(rules), replay: Known }
     }
 }

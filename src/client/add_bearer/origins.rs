@@ -102,6 +102,11 @@ impl Origins {
         self.listed.first().is_some_and(|origin| origin.is_spelled(uri)) || self.contains_other(uri)
     }
 
+    /// Returns the origin, if there is one alone.
+    pub(super) fn only(&self) -> Option<&Origin> {
+        if let [only] = &*self.listed { Some(only) } else { None }
+    }
+
     fn contains_other(&self, uri: &Uri) -> bool {
         uri.authority().is_none()
             || self.listed.iter().any(|origin| origin.matches(uri))

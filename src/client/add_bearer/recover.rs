@@ -2,21 +2,23 @@
 
 use super::{
     ReplayPolicy,
-    attach::Credential,
+    attach::{Credential, server_of},
     inner_service::{BoxError, BoxedCall, InnerService},
-    refusal::missing_scopes,
+    refusal::{asks_for_nonce, missing_scopes},
     reserve::reserve,
     rules::Rules,
 };
 use crate::{
-    AccessToken, Answer, Clock, RequestHead,
+    AccessToken, Answer, Clock, RequestHead, TokenLocation,
     client::{Error, TokenSource},
     observe::tokens::Uses,
+    vocabulary::bond::{Bond, Server},
 };
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use std::{
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -35,6 +37,8 @@ pub(super) trait Recover<R>: Send {
 
 /// Where the token of the second call comes from.
 enum SecondToken<F> {
+    /// The first, whose proof needs a nonce.
+    Same,
     /// [`TokenSource::token`], asked again.
     FromSource,
     /// [`TokenSource::widen`].
@@ -51,6 +55,44 @@ pub(super) struct Repeat<S, T, P: ReplayPolicy<B>, B> {
     pub(super) token: AccessToken,
     /// The request without the token; `None` if it cannot be sent again.
     pub(super) copy: Option<(Request<()>, P::Copy)>,
+    /// Of a token that is bound to a key.
+    pub(super) proofs: Option<Box<Proofs>>,
+}
+
+/// Keeps the nonces of a resource for later proofs.
+pub(super) struct Proofs {
+    bond: Arc<Bond>,
+    server: Server,
+    /// The call is repeated for the sake of a nonce once.
+    has_repeated: bool,
+    /// And for the sake of another token once.
+    has_replaced: bool,
+}
+
+impl Proofs {
+    /// Returns the proofs of a call to `uri`, if its token is bound to a key.
+    #[inline]
+    pub(super) fn new(bond: Option<&Arc<Bond>>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
+        let (bond, server) = (bond?.clone(), server_of(uri, rules)?);
+        Some(Box::new(Self { bond, server, has_repeated: false, has_replaced: false }))
+    }
+
+    /// Keeps the nonce of `response`. Returns `true` if it asks for the nonce, the first time.
+    fn needs_nonce<R>(&mut self, response: &Response<R>) -> bool {
+        let is_kept = self.bond.key().learn(&self.server, response.headers());
+        is_kept && asks_for_nonce(response) && !mem::replace(&mut self.has_repeated, true)
+    }
+}
+
+/// A call that is never repeated.
+impl<R> Recover<Response<R>> for Proofs {
+    fn answered(
+        mut self: Box<Self>,
+        response: Response<R>,
+    ) -> Result<Response<R>, BoxedCall<Response<R>>> {
+        self.needs_nonce(&response);
+        Ok(response)
+    }
 }
 
 impl<S, T, P, B, R> Recover<Response<R>> for Repeat<S, T, P, B>
@@ -62,10 +104,20 @@ where
     R: Body + Send + 'static,
 {
     fn answered(
-        self: Box<Self>,
+        mut self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let second = if self.rules.rejection.applies_to(&response, &self.rules.location) {
+        let needs_nonce = self.proofs.as_mut().is_some_and(|proofs| proofs.needs_nonce(&response));
+        let has_replaced = self.proofs.as_ref().is_some_and(|proofs| proofs.has_replaced);
+        let location = match self.token.bond() {
+            Some(_) => &TokenLocation::Dpop,
+            None => &self.rules.location,
+        };
+        let second = if needs_nonce {
+            Some(SecondToken::Same)
+        } else if has_replaced {
+            None
+        } else if self.rules.rejection.applies_to(&response, location) {
             self.source.reject(&self.token).then_some(SecondToken::FromSource)
         } else {
             let missing = missing_scopes(&response);
@@ -93,18 +145,24 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     ) -> Result<Response<R>, BoxError>
     where
         S: InnerService<P::Body, R>,
-        R: Body,
+        B: 'static,
+        R: Body + Send + 'static,
     {
-        let Self { mut inner, source, rules, replay, token: rejected, copy } = *self;
+        let Self { mut inner, source, rules, replay, token: rejected, copy, proofs } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
+        // A call with a proof may be repeated for the nonce, and for its token.
+        let keep = |_| replay.keep(&copy).map(|copy| (head.clone(), copy));
+        let again = proofs.as_ref().and_then(keep);
+        let is_same = matches!(second, SecondToken::Same);
         let answer = match second {
+            SecondToken::Same => Answer::Ready(Ok(rejected.clone())),
             SecondToken::FromSource => {
                 source.token(RequestHead::from_request(&head).rejected_with(&rejected))
             }
             SecondToken::Wider(token) => Answer::Pending(token),
         };
         let token = match answer.wait().await {
-            Ok(token) if !token.has_text_of(&rejected) => token,
+            Ok(token) if is_same || !token.has_text_of(&rejected) => token,
             _ => return Ok(response),
         };
         // The first response is dropped only if the call can be repeated.
@@ -115,20 +173,32 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         let held = Some(token.clone());
         let asked = RequestHead::from_request(&head);
         let current = reserve::<S, T, P::Body, R>(&mut inner, &source, &rules, asked, held).await?;
-        let request = match current {
-            Some(current) if current.has_text_of(&token) => request,
-            Some(current) => attach(&head, &current, &rules)?,
-            None => head,
+        let (token, request) = match current {
+            // A proof is made when the inner service takes it: it ages.
+            Some(current) if current.bond().is_some() || !current.has_text_of(&token) => {
+                let request = attach(&head, &current, &rules)?;
+                (current, request)
+            }
+            Some(_) => (token, request),
+            None => (token, head),
         };
         Uses::new().used();
-        inner.call(request.map(|()| body)).await.map_err(Into::into)
+        let response = inner.call(request.map(|()| body)).await.map_err(Into::into)?;
+        let (Some(mut proofs), Some(bond)) = (proofs, token.bond()) else { return Ok(response) };
+        proofs.bond = bond.clone();
+        proofs.has_replaced |= !is_same;
+        let rest = Self { inner, source, rules, replay, token, copy: again, proofs: Some(proofs) };
+        match Box::new(rest).answered(response) {
+            Ok(response) => Ok(response),
+            Err(third_call) => third_call.await,
+        }
     }
 }
 
 /// Returns a copy of `head` with `token`.
 fn attach(head: &Request<()>, token: &AccessToken, rules: &Rules) -> Result<Request<()>, Error> {
     let mut request = head.clone();
-    Credential::new(token, &rules.location)?.attach(&mut request, rules.overwrite)?;
+    Credential::new(token, &rules.location)?.attach(&mut request, rules)?;
     Ok(request)
 }
 

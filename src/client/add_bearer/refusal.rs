@@ -90,7 +90,7 @@ impl RejectionRule {
             _ if is_grpc_unauthenticated(response) => true,
             _ if response.status() != StatusCode::UNAUTHORIZED => false,
             Self::Any => concerns_token(response.headers(), location),
-            Self::InvalidToken => challenges(response.headers()).iter().any(is_invalid_token),
+            Self::InvalidToken => challenges(response.headers()).iter().any(rejects(location)),
         }
     }
 }
@@ -108,23 +108,48 @@ fn is_grpc_unauthenticated<R>(response: &Response<R>) -> bool {
 /// authentication of the user (RFC 9470).
 fn concerns_token(headers: &HeaderMap, location: &TokenLocation) -> bool {
     let challenges = challenges(headers);
-    let scheme = match location {
-        TokenLocation::BasicUserName => "Basic",
-        TokenLocation::Header(header) => header.scheme().unwrap_or("Bearer"),
-        _ => "Bearer",
+    let is_of_scheme = |challenge: &Challenge| match location {
+        TokenLocation::BasicUserName => challenge.is_scheme("Basic"),
+        TokenLocation::Header(header) => challenge.is_scheme(header.scheme().unwrap_or("Bearer")),
+        TokenLocation::Dpop => is_of_token(challenge),
+        _ => challenge.is_scheme("Bearer"),
     };
     challenges.is_empty()
-        || challenges.iter().any(is_invalid_token)
-        || challenges.iter().any(|challenge| challenge.is_scheme(scheme))
-            && !challenges.iter().any(asks_for_user)
+        || challenges.iter().any(rejects(location))
+        || challenges.iter().any(is_of_scheme)
+            && !challenges
+                .iter()
+                .any(|challenge| asks_for_user(challenge) || is_of_proof(challenge))
 }
 
-fn is_invalid_token(challenge: &Challenge) -> bool {
-    has_error(challenge, "invalid_token")
+/// Returns `true` for a refusal of a proof: its token is good.
+fn is_of_proof(challenge: &Challenge) -> bool {
+    matches!(challenge.param("error"), Some("use_dpop_nonce" | "invalid_dpop_proof"))
+}
+
+/// Returns `true` if `response` refuses a proof for the lack of a nonce
+/// ([RFC 9449 §9](https://www.rfc-editor.org/rfc/rfc9449#section-9)).
+pub(super) fn asks_for_nonce<R>(response: &Response<R>) -> bool {
+    let is_refusal =
+        response.status() == StatusCode::UNAUTHORIZED || is_grpc_unauthenticated(response);
+    let asks = |challenge: &Challenge| has_error(challenge, "use_dpop_nonce");
+    is_refusal && challenges(response.headers()).iter().any(asks)
+}
+
+/// Says whether a challenge rejects a token that went to `location`. `DPoP` speaks of bound ones.
+fn rejects(location: &TokenLocation) -> impl Fn(&Challenge) -> bool {
+    let is_bound = *location == TokenLocation::Dpop;
+    move |challenge| {
+        has_error(challenge, "invalid_token") && (is_bound || !challenge.is_scheme("DPoP"))
+    }
 }
 
 fn has_error(challenge: &Challenge, error: &str) -> bool {
-    challenge.is_scheme("Bearer") && challenge.param("error") == Some(error)
+    is_of_token(challenge) && challenge.param("error") == Some(error)
+}
+
+fn is_of_token(challenge: &Challenge) -> bool {
+    challenge.is_scheme("Bearer") || challenge.is_scheme("DPoP")
 }
 
 fn asks_for_user(challenge: &Challenge) -> bool {

@@ -46,6 +46,15 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
         true
     }
 
+    /// Returns another copy, for a call that may be repeated twice: for a nonce of a DPoP proof, and
+    /// then for its token.
+    ///
+    /// Defaults to `None`: the call is repeated once.
+    fn keep(&self, copy: &Self::Copy) -> Option<Self::Copy> {
+        let _ = copy;
+        None
+    }
+
     /// Returns the body to send again, or `None` if `copy` is not whole.
     fn again(&self, copy: Self::Copy) -> Option<Self::Body>;
 }
@@ -80,14 +89,17 @@ impl<B: Body + Default + Send + 'static> ReplayPolicy<B> for Known {
     }
 
     fn split(&self, body: B) -> (B, Option<B>) {
-        let copy = if body.is_end_stream() {
-            Some(B::default())
-        } else {
-            copy_as::<Full<Bytes>, B>(&body)
-                .or_else(|| copy_as::<Empty<Bytes>, B>(&body))
-                .or_else(|| copy_as::<String, B>(&body))
-        };
+        let copy = self.keep(&body);
         (body, copy)
+    }
+
+    fn keep(&self, body: &B) -> Option<B> {
+        if body.is_end_stream() {
+            return Some(B::default());
+        }
+        copy_as::<Full<Bytes>, B>(body)
+            .or_else(|| copy_as::<Empty<Bytes>, B>(body))
+            .or_else(|| copy_as::<String, B>(body))
     }
 
     fn again(&self, copy: B) -> Option<B> {
@@ -135,6 +147,10 @@ impl<B: Clone + Send + 'static> ReplayPolicy<B> for Cloned {
     fn split(&self, body: B) -> (B, Option<B>) {
         let copy = body.clone();
         (body, Some(copy))
+    }
+
+    fn keep(&self, copy: &B) -> Option<B> {
+        Some(copy.clone())
     }
 
     fn again(&self, copy: B) -> Option<B> {

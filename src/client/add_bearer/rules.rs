@@ -12,3 +12,17 @@ pub(super) struct Rules {
     pub(super) rejection: RejectionRule,
     pub(super) clock: Clock,
 }
+
+impl Rules {
+    pub(super) fn new(origins: Origins, clock: Clock) -> Self {
+        Self {
+            origins,
+            location: TokenLocation::Bearer,
+            overwrite: false,
+            allow_other_origins: false,
+            allow_missing_token: false,
+            rejection: RejectionRule::Any,
+            clock,
+        }
+    }
+}

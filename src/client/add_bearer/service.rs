@@ -5,7 +5,7 @@ use super::{
     last_token::LastToken,
     other_origin::pass_without_token,
     outgoing::Outgoing,
-    recover::{Recover, Repeat},
+    recover::{Proofs, Recover, Repeat},
     refusal::RejectionRule,
     reserve::accept,
     rules::Rules,
@@ -78,10 +78,10 @@ where
         let rules = &*self.rules;
         if rules.origins.contains(request.uri()) {
             let attached = match &mut self.last {
-                Some(last) => last.reuse().attach(&mut request, rules.overwrite),
+                Some(last) => last.reuse().attach(&mut request, rules),
                 None => {
                     let credential = self.source.credential().clone();
-                    let attached = credential.attach(&mut request, rules.overwrite);
+                    let attached = credential.attach(&mut request, rules);
                     self.last = Some(LastToken::of_static(credential));
                     attached
                 }
@@ -132,8 +132,9 @@ where
         match self.attach_last(&mut request) {
             Ok(()) => {
                 self.reserved = false;
+                let recover = self.proofs(&request);
                 let request = request.map(|body| self.replay.once(body));
-                ResponseFuture::warm(self.inner.call(request), None)
+                ResponseFuture::warm(self.inner.call(request), recover)
             }
             Err(error) => self.fail(error),
         }
@@ -176,10 +177,18 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     #[inline]
     fn attach_last<B>(&mut self, request: &mut Request<B>) -> Result<(), Error> {
         let Some(last) = &mut self.last else { return Ok(()) };
-        if last.reuse().attach(request, self.rules.overwrite)? == Attached::Token {
+        if last.reuse().attach(request, &self.rules)? == Attached::Token {
             last.used();
         }
         Ok(())
+    }
+
+    /// Keeps the nonces of a call that is never repeated, if its token is bound to a key.
+    #[inline]
+    fn proofs<B, R>(&self, request: &Request<B>) -> Option<Box<dyn Recover<Response<R>>>> {
+        let bond = self.last.as_ref()?.bond();
+        let proofs = Proofs::new(bond, request.uri(), &self.rules)?;
+        Some(proofs)
     }
 
     fn call_with_new_token<B, R>(
@@ -244,17 +253,19 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
         let can_recover = self.can_recover();
         let Some(last) = self.last.as_mut().filter(|_| can_recover) else {
             self.attach_last(&mut request)?;
+            let recover = self.proofs(&request);
             let request = request.map(|body| self.replay.once(body));
-            return Ok(Outgoing { request, recover: None });
+            return Ok(Outgoing { request, recover });
         };
         let (parts, body) = request.into_parts();
         let (body, copy) = self.replay.split(body);
         let copy = copy.map(|copy| (Request::from_parts(parts.clone(), ()), copy));
         let mut request = Request::from_parts(parts, body);
-        let attached = last.reuse().attach(&mut request, self.rules.overwrite)?;
+        let attached = last.reuse().attach(&mut request, &self.rules)?;
         let token = last.token().filter(|_| attached == Attached::Token);
         let Some(token) = token.cloned() else { return Ok(Outgoing { request, recover: None }) };
         last.used();
+        let proofs = Proofs::new(last.bond(), request.uri(), &self.rules);
         let recover: Box<dyn Recover<Response<R>>> = Box::new(Repeat::<S, T, P, B> {
             inner: self.inner.clone(),
             source: self.source.clone(),
@@ -262,6 +273,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             replay: self.replay.clone(),
             token,
             copy,
+            proofs,
         });
         Ok(Outgoing { request, recover: Some(recover) })
     }

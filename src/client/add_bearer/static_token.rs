@@ -11,6 +11,12 @@ pub struct StaticToken {
 
 impl StaticToken {
     pub(super) fn new(token: AccessToken, location: &TokenLocation) -> Result<Self, ConfigError> {
+        if token.bond().is_some() {
+            return Err(ConfigError::new(
+                "a token that is bound to a key may need a second request, for a nonce; use \
+                 AddBearer::from_source",
+            ));
+        }
         let credential = Credential::new(&token, location)
             .map_err(|error: Error| ConfigError::new(error.to_string()))?;
         Ok(Self { token, credential })

@@ -40,6 +40,7 @@ const RESERVED: &[&str] = &[
     "resource",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "request",
     "request_uri",
 ];
@@ -346,6 +347,9 @@ impl SignIn {
             query.append_pair("code_challenge", &verifier.challenge());
             query.append_pair("code_challenge_method", "S256");
         }
+        if let Some(key) = self.endpoint.key() {
+            query.append_pair("dpop_jkt", key.thumbprint());
+        }
         query.extend_pairs(self.audience.iter().map(|audience| ("audience", audience)));
         query.extend_pairs(self.resources.iter().map(|resource| ("resource", resource)));
         query.extend_pairs(&self.params);
@@ -368,6 +372,9 @@ impl SignIn {
         identity.add("client", client.client_id());
         identity.add("client_id", Some(&self.client_id));
         identity.add("redirect_uri", Some(&self.redirect_uri));
+        if let Some(key) = self.endpoint.key() {
+            identity.add("dpop_jkt", Some(key.thumbprint()));
+        }
         identity.finish()
     }
 

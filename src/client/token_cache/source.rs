@@ -66,7 +66,8 @@ impl Source {
         }
         let (endpoint, grant) = (source.endpoint.clone(), source.grant.clone());
         let key = StoreKey::of(&endpoint, &grant, policy.key_secret());
-        let store = Some(Level::new(store, key, policy, refresh, clock).into());
+        let store =
+            Some(Level::new(store, key, policy, refresh, clock, endpoint.key().cloned()).into());
         Ok(Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up: None, store })))
     }
 

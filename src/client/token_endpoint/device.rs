@@ -135,7 +135,8 @@ impl DeviceSignIn {
     ///
     /// As [`Transport::send`](crate::Transport::send).
     pub async fn begin(&self) -> Result<DeviceAuthorization, Error> {
-        let Answered { response, secrets } = self.endpoint.ask(&self.url, &self.asked).await?;
+        let Answered { response, secrets } =
+            self.endpoint.ask(&self.url, &self.asked, None).await?;
         let status = response.status();
         let invalid = |what: &str| {
             Error::invalid_response(status, format!("{what} (of the device authorization)"))

@@ -1,6 +1,18 @@
-//! A digest of named texts.
+//! Digests of named texts, and of tokens.
 
+use crate::{AccessToken, ConfigError, vocabulary::bond::Prove};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Returns `token`, bound to `key`.
+pub(in crate::client) fn bound(
+    token: &AccessToken,
+    key: &Arc<dyn Prove>,
+) -> Result<AccessToken, ConfigError> {
+    let ath = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token.expose()));
+    token.with_key(key.clone(), ath)
+}
 
 /// Digests named texts, each after its length, so that different lists have different digests.
 #[derive(Default)]

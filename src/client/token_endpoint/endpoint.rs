@@ -1,11 +1,11 @@
 use super::{
     address::Address,
-    token_response::{self, Unusable},
+    token_response::{self, Taken, Unusable},
 };
 use crate::{
     ClientAuthentication, Clock, ConfigError, Transport,
     back_channel::{
-        client_authentication::Asked,
+        client_authentication::{Asked, Proof},
         form_post::{Answered, post},
         metadata::Places,
         retry_after::retry_after,
@@ -13,7 +13,10 @@ use crate::{
         well_known::resource_metadata,
     },
     client::{Error, ErrorKind, Grant, TokenResponse},
-    vocabulary::origin::fetchable,
+    vocabulary::{
+        bond::{Prove, Server, ServerKind},
+        origin::{Origin, fetchable},
+    },
 };
 use http::{StatusCode, Uri};
 use std::{
@@ -60,12 +63,14 @@ struct Parts {
     issuer: Option<Arc<str>>,
     /// Further names for Bearer.
     token_types: Vec<Box<str>>,
+    /// The key that tokens are bound to.
+    proof: Option<Arc<dyn Prove>>,
 }
 
 impl TokenEndpoint {
     fn of(address: Address, client: ClientAuthentication, transport: Transport) -> Self {
-        let (issuer, token_types) = (None, Vec::new());
-        Self { parts: Arc::new(Parts { address, client, transport, issuer, token_types }) }
+        let (issuer, token_types, proof) = (None, Vec::new(), None);
+        Self { parts: Arc::new(Parts { address, client, transport, issuer, token_types, proof }) }
     }
 
     /// Sends requests to `url` as `client` through `transport`.
@@ -209,6 +214,17 @@ impl TokenEndpoint {
         self.parts.transport.clock()
     }
 
+    /// Binds its tokens to `key`.
+    pub(crate) fn with_key(mut self, key: Arc<dyn Prove>) -> Self {
+        Arc::make_mut(&mut self.parts).proof = Some(key);
+        self
+    }
+
+    /// Returns the key that its tokens are bound to.
+    pub(in crate::client) fn key(&self) -> Option<&Arc<dyn Prove>> {
+        self.parts.proof.as_ref()
+    }
+
     /// Returns what identifies the requests: their address and client.
     pub(in crate::client) fn identity(&self) -> (&Address, &ClientAuthentication) {
         (&self.parts.address, &self.parts.client)
@@ -266,21 +282,54 @@ impl TokenEndpoint {
         url: &Uri,
         grant: &Grant,
     ) -> Result<TokenResponse, Unusable> {
-        let Answered { response, secrets } = self.ask(url, grant).await?;
+        let key = self.parts.proof.as_ref().zip(Origin::from_uri(url));
+        let Some((key, origin)) = key else { return self.request_once(url, grant, None).await };
+        let server = Server { kind: ServerKind::Authorization, origin };
+        let mut learned = false;
+        let proof = Proof { key, server: &server };
+        let answer = self.request_once(url, grant, Some((proof, &mut learned))).await;
+        match answer {
+            // A whole new request, with a client assertion of its own.
+            Err(unusable) if learned && unusable.error.code() == Some("use_dpop_nonce") => {
+                self.request_once(url, grant, Some((proof, &mut learned))).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Sends one request. The flag says whether the answer brought a nonce.
+    async fn request_once(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+        proof: Option<(Proof<'_>, &mut bool)>,
+    ) -> Result<TokenResponse, Unusable> {
+        let asked = proof.as_ref().map(|(proof, _)| *proof);
+        let Answered { response, secrets } = self.ask(url, grant, asked).await?;
+        if let Some((Proof { key, server }, learned)) = proof {
+            *learned = key.learn(server, response.headers());
+        }
         if response.status() == StatusCode::NOT_FOUND {
             self.parts.address.expire(url, self.clock());
         }
-        let read = token_response::read_for(grant, &response, &secrets, &self.parts.token_types);
-        read.map_err(|unusable| {
+        let Parts { token_types, proof, .. } = &*self.parts;
+        let taken = Taken { types: token_types, key: proof.as_ref() };
+        token_response::read_for(grant, &response, &secrets, taken).map_err(|unusable| {
             let wait = retry_after(response.headers(), self.clock().wall());
             Unusable { error: unusable.error.answered_with(wait), ..unusable }
         })
     }
 
-    /// Posts the parameters of `grant` to `url`, and returns the answer.
-    pub(super) async fn ask(&self, url: &Uri, grant: &Grant) -> Result<Answered, Error> {
+    /// Posts the parameters of `grant` to `url`, with `proof` if there is one, and returns the answer.
+    pub(super) async fn ask(
+        &self,
+        url: &Uri,
+        grant: &Grant,
+        proof: Option<Proof<'_>>,
+    ) -> Result<Answered, Error> {
         let issuer = self.parts.issuer.clone().or_else(|| self.parts.address.issuer());
-        let asked = Asked { endpoint: url, issuer: issuer.as_deref(), clock: self.clock() };
+        let (issuer, clock) = (issuer.as_deref(), self.clock());
+        let asked = Asked { endpoint: url, issuer, clock, proof };
         let mut secrets = Secrets::default();
         let params = grant.params(asked, &mut secrets);
         let params = params.map_err(|text| Error::new(ErrorKind::Source, text))?;
@@ -341,6 +390,7 @@ impl fmt::Debug for TokenEndpoint {
             .field("address", &self.parts.address)
             .field("client", &self.parts.client)
             .field("transport", &self.parts.transport)
+            .field("proof", &self.parts.proof.as_ref().map(|key| key.thumbprint()))
             .finish_non_exhaustive()
     }
 }

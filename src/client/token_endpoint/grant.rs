@@ -422,7 +422,8 @@ mod tests {
 
     fn names(grant: &Grant) -> Vec<String> {
         let endpoint = http::Uri::from_static("https://as.example/token");
-        let asked = Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system() };
+        let asked =
+            Asked { endpoint: &endpoint, issuer: None, clock: &Clock::system(), proof: None };
         let params = grant.params(asked, &mut Secrets::default()).unwrap();
         params.into_iter().map(|(name, _)| name.to_owned()).collect()
     }

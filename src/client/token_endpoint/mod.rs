@@ -10,6 +10,8 @@ pub(in crate::client) mod digest;
 pub(in crate::client) mod endpoint;
 pub(in crate::client) mod grant;
 pub(in crate::client) mod parameters;
+#[cfg(feature = "jwt")]
+mod proof;
 mod protected_resource;
 mod refusal;
 mod revocation;

@@ -64,7 +64,8 @@ impl TokenRevocation {
         let posted = repeatable(|| {
             let mut secrets = Secrets::default();
             secrets.add(token);
-            let asked = Asked { endpoint: &self.url, issuer: None, clock: self.transport.clock() };
+            let clock = self.transport.clock();
+            let asked = Asked { endpoint: &self.url, issuer: None, clock, proof: None };
             post(asked, &self.client, &params, JSON, secrets, &self.transport)
         });
         let Answered { response, secrets } = posted.await.map_err(Error::post)?;

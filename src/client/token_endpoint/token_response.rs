@@ -3,6 +3,7 @@
 
 use super::{
     answer_body::{members, text, what_it_is},
+    digest::bound,
     grant::Exchange,
     refusal::{is_refusal, refusal},
 };
@@ -11,7 +12,7 @@ use crate::{
     back_channel::{jwt_expiry, retry_after::retry_after, secrets::Secrets},
     client::{Error, Grant},
     observe::tokens,
-    vocabulary::clock::MAX_LIFETIME,
+    vocabulary::{bond::Prove, clock::MAX_LIFETIME},
 };
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -19,6 +20,7 @@ use serde_core::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -118,7 +120,7 @@ impl TokenResponse {
     /// If `body` is not an object with an `access_token` that can be sent, or has an `error`.
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
         let response = Response::new(Bytes::copy_from_slice(body));
-        read(&response, &Secrets::default(), &[]).map_err(|unusable| unusable.error)
+        read(&response, &Secrets::default(), Taken::default()).map_err(|unusable| unusable.error)
     }
 
     /// Returns the body of a 2xx, for [`from_json`](Self::from_json) or a reader of one's own.
@@ -226,6 +228,15 @@ impl From<Error> for Unusable {
     }
 }
 
+/// Which tokens are taken beside Bearer.
+#[derive(Clone, Copy, Default)]
+pub(in crate::client) struct Taken<'a> {
+    /// Further names for Bearer.
+    pub(super) types: &'a [Box<str>],
+    /// The key that a token of the type DPoP is bound to.
+    pub(super) key: Option<&'a Arc<dyn Prove>>,
+}
+
 /// Reads the answer to a request for `grant`.
 ///
 /// # Errors
@@ -235,9 +246,9 @@ pub(in crate::client) fn read_for(
     grant: &Grant,
     response: &Response<Bytes>,
     secrets: &Secrets,
-    token_types: &[Box<str>],
+    taken: Taken<'_>,
 ) -> Result<TokenResponse, Unusable> {
-    let read = read(response, secrets, token_types)?;
+    let read = read(response, secrets, taken)?;
     match grant.exchange {
         Some(Exchange { allow_missing_type: false }) if read.issued_token_type().is_none() => {
             Err(Error::of_no_use(response.status(), "missing issued_token_type").into())
@@ -254,7 +265,7 @@ pub(in crate::client) fn read_for(
 fn read(
     response: &Response<Bytes>,
     secrets: &Secrets,
-    token_types: &[Box<str>],
+    taken: Taken<'_>,
 ) -> Result<TokenResponse, Unusable> {
     let status = response.status();
     if !status.is_success() {
@@ -269,7 +280,7 @@ fn read(
         return Err(refusal(response, secrets).into());
     }
     let refresh_token = members.remove("refresh_token").and_then(refresh_token);
-    match access_token(status, &mut members, secrets, token_types) {
+    match access_token(status, &mut members, secrets, taken) {
         Ok(access_token) => {
             let mut read = TokenResponse::new(access_token);
             read.lifetime = members.get("expires_in").and_then(lifetime);
@@ -285,7 +296,7 @@ fn access_token(
     status: StatusCode,
     members: &mut Map<String, Value>,
     secrets: &Secrets,
-    token_types: &[Box<str>],
+    Taken { types, key }: Taken<'_>,
 ) -> Result<AccessToken, Error> {
     let invalid = |text: &str| Error::invalid_response(status, text);
     // RFC 6749 §5.1 requires `token_type`; servers that leave it out mean Bearer.
@@ -294,8 +305,16 @@ fn access_token(
         Some(Value::String(kind)) => kind.trim().to_owned(),
         Some(odd) => odd.to_string(),
     };
-    let known = ["", "bearer", "bearertoken"].into_iter().chain(token_types.iter().map(|it| &**it));
-    if !known.into_iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+    let is = |known: &str| kind.eq_ignore_ascii_case(known);
+    let bond = key.filter(|_| is("dpop"));
+    let is_bearer =
+        ["", "bearer", "bearertoken"].into_iter().any(is) || types.iter().any(|known| is(known));
+    if is_bearer && key.is_some_and(|key| !key.allows_bearer()) {
+        let text = "the token is not bound to the proof key: its type is not DPoP; \
+                    ProofKey::allow_bearer takes it";
+        return Err(Error::of_no_use(status, text));
+    }
+    if bond.is_none() && !is_bearer {
         let text = format!("the token type {} is not supported", secrets.scrub(&kind));
         return Err(Error::of_no_use(status, text));
     }
@@ -305,7 +324,11 @@ fn access_token(
     if token.is_empty() {
         return Err(invalid("missing access_token"));
     }
-    AccessToken::new(token).map_err(|error| invalid(&error.to_string()))
+    let token = AccessToken::new(token).and_then(|token| match bond {
+        Some(key) => bound(&token, key),
+        None => Ok(token),
+    });
+    token.map_err(|error| invalid(&error.to_string()))
 }
 
 fn refresh_token(value: Value) -> Option<ClientSecret> {
@@ -427,7 +450,7 @@ mod tests {
                 1 => prop::collection::vec(any::<u8>(), 0..80),
             ],
         ) {
-            match read(&response(status, &content_type, body), &Secrets::default(), &[]) {
+            match read(&response(status, &content_type, body), &Secrets::default(), Taken::default()) {
                 Ok(response) => {
                     prop_assert!((200..300).contains(&status));
                     prop_assert!(!response.access_token().expose().is_empty());
@@ -470,7 +493,8 @@ mod tests {
         let read = TokenResponse::from_json(body).unwrap();
         assert!(read.refresh_token().is_none());
         let empty = br#"{"error":"","error_description":""}"#;
-        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default(), &[]);
+        let taken = Taken::default();
+        let refused = super::read(&response(400, b"", empty.to_vec()), &Secrets::default(), taken);
         let Err(Unusable { error, .. }) = refused else { panic!("it is no token") };
         assert_eq!(error.code(), None);
         assert!(error.to_string().ends_with("(400 Bad Request)"), "{error}");

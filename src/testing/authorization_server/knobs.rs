@@ -15,6 +15,11 @@ impl AuthorizationServer {
         self.lock().settings.quirks.remove(&quirk);
     }
 
+    /// Replaces the nonce of [`Quirk::DpopNonces`]. The old one is refused from now on.
+    pub fn rotate_dpop_nonce(&self) {
+        self.lock().proofs.rotate_nonce();
+    }
+
     /// Sets the lifetime of access tokens, from the arrival of the request. With `None` they do not
     /// expire, and the answer has no `expires_in`. Defaults to an hour.
     pub fn set_access_token_lifetime(&self, lifetime: Option<Duration>) {

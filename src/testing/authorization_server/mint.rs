@@ -8,7 +8,8 @@ impl AuthorizationServer {
     /// ([RFC 7662 §2.2]). Without `exp` it has the lifetime of every token. Like a requested token,
     /// it can be introspected, revoked and exchanged, and it expires.
     ///
-    /// The [validator](Self::validator) reads `sub`, `client_id`, `scope`, `exp` and `iat`;
+    /// The [validator](Self::validator) reads `sub`, `client_id`, `scope`, `exp`, `iat` and
+    /// `cnf.jkt`;
     /// `…/introspect` answers every member as it is.
     ///
     /// ```
@@ -33,6 +34,7 @@ impl AuthorizationServer {
         let scopes: Option<ScopeSet> =
             text(&claims, "scope")?.map(|all| all.parse()).transpose()?;
         let token = IssuedToken {
+            key: claims.get("cnf").and_then(|cnf| cnf.get("jkt")?.as_str()).map(Into::into),
             subject: text(&claims, "sub")?.map(Into::into),
             client_id: text(&claims, "client_id")?.map(Into::into),
             scopes: scopes.unwrap_or_default(),

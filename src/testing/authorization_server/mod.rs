@@ -73,6 +73,9 @@ use tower_service::Service;
 /// A client authenticates by Basic, in the body, in the query of a request without a body, or by an
 /// assertion that it signs. A public client only names itself.
 ///
+/// A token request with a DPoP proof gets a token that is bound to the key of the proof
+/// ([RFC 9449 §5], feature `jwt`), and so is the refresh token of a public client.
+///
 /// A code can be used once, for ten minutes. A second use of a code or a refresh token revokes every
 /// token of its grant ([RFC 9700 §4.14]).
 ///
@@ -147,6 +150,7 @@ use tower_service::Service;
 /// [RFC 8414]: https://www.rfc-editor.org/rfc/rfc8414
 /// [RFC 8628]: https://www.rfc-editor.org/rfc/rfc8628
 /// [RFC 8693]: https://www.rfc-editor.org/rfc/rfc8693
+/// [RFC 9449 §5]: https://www.rfc-editor.org/rfc/rfc9449#section-5
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
 #[derive(Clone)]
 pub struct AuthorizationServer {

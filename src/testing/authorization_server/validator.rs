@@ -1,7 +1,9 @@
 use super::{AuthorizationServer, state::Inactive};
 use crate::{
     Answer, Clock, RequestHead,
-    validate::{CacheSupport, Principal, Rejection, ValidateToken, Validated, Verdict},
+    validate::{
+        CacheSupport, Confirmation, Principal, Rejection, ValidateToken, Validated, Verdict,
+    },
 };
 use std::{future::Ready, sync::Arc};
 
@@ -45,6 +47,9 @@ impl IssuedTokens {
         }
         if let Some(expiry) = issued.expires_at() {
             principal = principal.with_expiry(expiry);
+        }
+        if let Some(key) = issued.key_thumbprint() {
+            principal = principal.with_confirmation(Confirmation::from_key(key));
         }
         Ok(Arc::new(Validated::from(principal)))
     }

@@ -337,7 +337,7 @@ impl Settings {
         let params = [("token", token), ("token_type_hint", "access_token")];
         let params = params.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).to_vec();
         let (issuer, clock) = (self.rules.issuer.as_deref(), self.transport.clock());
-        let asked = Asked { endpoint: &self.url, issuer, clock };
+        let asked = Asked { endpoint: &self.url, issuer, clock, proof: None };
         let accept = self.format.media_type();
         let request = form_post::request(asked, &self.client, &params, accept, &mut secrets)?;
         Ok((request, secrets))

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use std::{sync::Arc, time::Duration};
 use tower_oauth2::{
     AccessToken, Algorithm, AuthorizationServerMetadata, ClientAuthentication, Clock, JwtAssertion,
-    SigningKey, TokenLocation, Transport,
+    ProofKey, SigningKey, TokenLocation, Transport,
     client::{
         AddBearer, ClientCredentialsRefresh, DeviceSignIn, Grant, Origins, PendingSignIn,
         RefreshPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse,
@@ -198,6 +198,30 @@ fn what_is_wrong_with_where_a_token_goes_is_said() {
             "a token with a colon cannot be a Basic user name",
         ),
         ("a form, at a client", fixed("T", TokenLocation::Form), ONLY_SERVERS),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_key_that_tokens_are_bound_to_is_said() {
+    let key = ProofKey::generate().unwrap();
+    let token = AccessToken::new("T").unwrap().bound_to(&key).unwrap();
+    assert_said([
+        (
+            "a slow algorithm",
+            text(ProofKey::new(SigningKey::from_secret(Algorithm::Hs256, "x".repeat(32)).unwrap())),
+            "proofs are signed by ES256, ES384 or EdDSA, not by HS256",
+        ),
+        (
+            "a secret as a PEM",
+            text(SigningKey::generate_pem(Algorithm::Hs256)),
+            "generate_pem makes keys for ECDSA and Ed25519, not for HS256",
+        ),
+        (
+            "a bound token as the fixed one",
+            text(AddBearer::bearer(token, "https://api.example")),
+            "a token that is bound to a key may need a second request, for a nonce; use \
+             AddBearer::from_source",
+        ),
     ]);
 }
 

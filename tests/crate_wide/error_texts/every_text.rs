@@ -3,11 +3,13 @@
 use std::{fs, path::Path};
 
 /// What nobody can cause, or only by breaking the system or the environment of the process.
-const UNREACHABLE: [&str; 7] = [
+const UNREACHABLE: [&str; 9] = [
+    "a shared secret proves nothing",
     "no key could be generated",
     "the credential does not fit into a header",
     "the header is no JSON",
     "the key cannot sign",
+    "the key has no thumbprint",
     "the resource has no origin",
     "the system gives no random numbers",
     "{name} is no proxy address, such as http://proxy.example:3128",

@@ -2,7 +2,10 @@
 
 use super::{SECRET, assert_clean, assert_clean_error};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use tower_oauth2::{Algorithm, JwtAssertion, SigningKey, SigningKeySource};
+use tower_oauth2::{
+    AccessToken, Algorithm, ClientAuthentication, JwtAssertion, ProofKey, SigningKey,
+    SigningKeySource, Transport, client::TokenEndpoint,
+};
 
 #[test]
 fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
@@ -36,5 +39,31 @@ fn a_key_shows_neither_itself_nor_what_it_could_not_be_made_of() {
         SECRET.parse::<Algorithm>().err(),
     ] {
         assert_clean_error("ConfigError", &error.unwrap());
+    }
+}
+
+#[test]
+fn a_proof_key_shows_its_thumbprint_and_a_token_that_is_bound_to_it_nothing() {
+    let (signing, pem) = SigningKey::generate_pem(Algorithm::Es256).unwrap();
+    let key = ProofKey::new(signing).unwrap();
+    let thumbprint = key.thumbprint().to_owned();
+    let endpoint = TokenEndpoint::new(
+        "https://as.example/token",
+        ClientAuthentication::basic("id", SECRET),
+        Transport::https(),
+    );
+    let endpoint = endpoint.unwrap().with_proof(key.clone());
+    let token = AccessToken::new(SECRET).unwrap().bound_to(&key).unwrap();
+    assert_clean("ProofKey", &key);
+    assert_clean("AccessToken", &token);
+    assert_clean("AccessToken::authorization", token.authorization());
+    assert_clean("TokenEndpoint", &endpoint);
+    for shown in
+        [format!("{key:?}"), format!("{endpoint:#?}"), format!("{:#?}", key.allow_bearer())]
+    {
+        assert!(shown.contains(&thumbprint), "{shown}");
+        for line in pem.expose().lines().filter(|line| !line.starts_with('-')) {
+            assert!(!shown.contains(line), "{shown}");
+        }
     }
 }

@@ -319,7 +319,7 @@ fn the_helper_fails_for_an_error_whose_cause_leaks() {
 #[test]
 fn secrets_and_the_words_around_them_do_not_print() {
     assert_clean("AccessToken", &token());
-    assert_clean("AccessToken::bearer", token().bearer());
+    assert_clean("AccessToken::authorization", token().authorization());
     assert_clean("ClientSecret", &ClientSecret::new(SECRET));
     for place in places() {
         assert_clean("TokenLocation", &place);

@@ -7,6 +7,7 @@
 //               /auth/realms/REALM/protocol/openid-connect/token and so on
 //   TLS         a directory that ../tls/make.sh filled: a listener with TLS, on a free port,
 //               that asks for certificates; discovery names it in mtls_endpoint_aliases
+//   DPOP_NONCE  when set, DPoP proofs need a nonce; otherwise there are none
 //   TLS_STRICT  when set, that listener ends a handshake without a certificate of its CA;
 //               otherwise it lets everybody in and the provider judges
 //
@@ -195,6 +196,9 @@ const configuration = {
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true, allowedPolicy: () => true },
     ...(env.TLS ? { mTLS } : {}),
+    ...(env.DPOP_NONCE ? {
+      dPoP: { enabled: true, nonceSecret: crypto.randomBytes(32), requireNonce: () => true },
+    } : {}),
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,

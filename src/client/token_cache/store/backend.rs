@@ -5,7 +5,7 @@ use super::{Acquired, StoreError, StoreKey, StorePolicy, StoredToken, TokenStore
 use crate::{
     Clock,
     observe::tokens::{self, Instrument, Span},
-    vocabulary::deadline::Deadline,
+    vocabulary::{bond::Prove, deadline::Deadline},
 };
 use std::{
     future::Future,
@@ -22,6 +22,8 @@ pub(super) struct Backend {
     key: StoreKey,
     pub(super) policy: StorePolicy,
     pub(super) clock: Clock,
+    /// The key that its tokens are bound to.
+    proof: Option<Arc<dyn Prove>>,
     failures: AtomicU64,
 }
 
@@ -40,8 +42,9 @@ impl Backend {
         key: StoreKey,
         policy: StorePolicy,
         clock: Clock,
+        proof: Option<Arc<dyn Prove>>,
     ) -> Self {
-        Self { store, key, policy, clock, failures: AtomicU64::new(0) }
+        Self { store, key, policy, clock, proof, failures: AtomicU64::new(0) }
     }
 
     /// Returns in how many fetches the store failed.
@@ -49,9 +52,11 @@ impl Backend {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// Returns the token of the store. One that is bound to another key counts as none.
     pub(super) async fn load(self: &Arc<Self>, visit: &mut Visit) -> Option<StoredToken> {
         let this = self.clone();
-        self.ask(visit, "load", async move { this.store.load(&this.key).await }).await?
+        let load = async move { this.store.load(&this.key).await };
+        self.ask(visit, "load", load).await??.with_key(self.proof.as_ref())
     }
 
     /// Saves `token` unless it has expired.

@@ -41,6 +41,10 @@ impl StoreKey {
             digest.add("method", Some(method));
             digest.add("secret", secret.as_ref().map(|secret| secret.as_str()));
         }
+        // Only then, so that the names of other tokens stay what they are.
+        if let Some(key) = endpoint.key() {
+            digest.add("jkt", Some(key.thumbprint()));
+        }
         let mut params = grant.identity();
         params.sort_unstable_by(|one, other| (one.0, &*one.1).cmp(&(other.0, &*other.1)));
         for (name, value) in &params {

@@ -9,6 +9,7 @@ use crate::{
     client::{Error, RefreshPolicy, TokenResponse},
     observe::tokens::{Instrument, Span},
     vocabulary::{
+        bond::Prove,
         clock::after,
         flight::{Joined, Launch},
         race::before,
@@ -46,8 +47,9 @@ impl Level {
         policy: StorePolicy,
         refresh: RefreshPolicy,
         clock: Clock,
+        proof: Option<Arc<dyn Prove>>,
     ) -> Self {
-        let backend = Arc::new(Backend::new(store, key, policy, clock));
+        let backend = Arc::new(Backend::new(store, key, policy, clock, proof));
         Self { backend, refresh, had: Mutex::default(), leaving: Mutex::default() }
     }
 

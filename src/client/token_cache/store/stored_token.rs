@@ -1,11 +1,16 @@
 use crate::{
-    AccessToken, ClientSecret, ConfigError, ScopeSet, client::TokenResponse,
-    vocabulary::clock::MAX_LIFETIME,
+    AccessToken, ClientSecret, ConfigError, ScopeSet,
+    client::{TokenResponse, token_endpoint::digest::bound},
+    vocabulary::{
+        bond::{AbsentKey, Prove},
+        clock::MAX_LIFETIME,
+    },
 };
 use serde_json::{Value, json};
 use std::{
     fmt,
     str::FromStr,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -73,6 +78,21 @@ impl StoredToken {
         self.scope.as_ref()
     }
 
+    /// Returns the token with `key`, which it must be bound to; without a key, only if it is not bound.
+    pub(in crate::client::token_cache::store) fn with_key(
+        self,
+        key: Option<&Arc<dyn Prove>>,
+    ) -> Option<Self> {
+        let access_token = match (self.access_token.bond(), key) {
+            (None, None) => self.access_token.clone(),
+            (Some(bond), Some(key)) if bond.key().thumbprint() == key.thumbprint() => {
+                bound(&self.access_token, key).ok()?
+            }
+            _ => return None,
+        };
+        Some(Self { access_token, ..self })
+    }
+
     /// Returns how long it is good from `now` on, at most its lifetime because clocks differ.
     pub(in crate::client::token_cache::store) fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_at().duration_since(now).unwrap_or_default().min(self.lifetime)
@@ -93,12 +113,15 @@ impl StoredToken {
     #[must_use]
     pub fn to_secret_string(&self) -> ClientSecret {
         let asked_at = self.asked_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let text = json!({
+        let mut text = json!({
             "access_token": self.access_token.expose(),
             "asked_at": asked_at.as_secs(),
             "lifetime": self.lifetime.as_secs(),
             "scope": self.scope.as_ref().map(ToString::to_string),
         });
+        if let (Some(bond), Some(members)) = (self.access_token.bond(), text.as_object_mut()) {
+            members.insert("jkt".to_owned(), bond.key().thumbprint().into());
+        }
         ClientSecret::new(text.to_string())
     }
 }
@@ -127,7 +150,15 @@ impl FromStr for StoredToken {
             Some(Value::String(scope)) => Some(scope.parse().map_err(|_| wrong())?),
             Some(_) => return Err(wrong()),
         };
-        let token = AccessToken::new(token).map_err(|_| wrong())?;
+        let mut token = AccessToken::new(token).map_err(|_| wrong())?;
+        match members.remove("jkt") {
+            None => {}
+            // Never to be sent as Bearer.
+            Some(Value::String(jkt)) => {
+                token = token.with_key(Arc::new(AbsentKey(jkt.into())), "")?;
+            }
+            Some(_) => return Err(wrong()),
+        }
         Ok(Self { scope, ..Self::new(token, asked_at, lifetime) })
     }
 }

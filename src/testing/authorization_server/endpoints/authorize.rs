@@ -89,7 +89,9 @@ fn approve(state: &mut State, form: &Form, client: &RegisteredClient) -> Result<
     let approving = name.and_then(|name| Some((state.users.get(&name)?.scopes.clone(), name)));
     let (rights, name) = approving.ok_or_else(|| denied("no user can approve"))?;
     let scopes = client.user_scopes(&asked, &rights)?;
-    let grant = state.grant(Some(&name), Some(client.id()), scopes);
+    let mut grant = state.grant(Some(&name), Some(client.id()), scopes);
+    // RFC 9449 §10.
+    grant.key = form.get("dpop_jkt")?.map(Into::into);
     let redirect_uri = form.get("redirect_uri")?.map(str::to_owned);
     state.issue_code(grant, redirect_uri, challenge)
 }

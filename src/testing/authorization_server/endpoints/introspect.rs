@@ -9,6 +9,7 @@ use crate::testing::authorization_server::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
+use serde_json::json;
 use std::time::SystemTime;
 
 pub(super) fn answer(
@@ -56,7 +57,10 @@ fn describe(members: &mut Members, token: &IssuedToken, issuer: Option<&str>) {
             members.set(name, since_1970(at).as_secs().to_string());
         }
     }
-    members.set_text("token_type", "Bearer");
+    if let Some(key) = token.key_thumbprint() {
+        members.set("cnf", json!({ "jkt": key }).to_string());
+    }
+    members.set_text("token_type", token.token_type());
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ mod token;
 use super::{
     answer::{self, Refusal},
     endpoint::Endpoint,
-    state::{Outcome, State},
+    state::{Outcome, Quirk, State},
 };
+use crate::vocabulary::location::DPOP_NONCE;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use std::time::Duration;
@@ -74,7 +75,14 @@ fn answer(state: &mut State, endpoint: Endpoint, request: &Request<Bytes>) -> Re
         Endpoint::Revoke => revoke::answer(state, request),
         Endpoint::Token => token::answer(state, request),
     };
-    answer.unwrap_or_else(Refusal::into_response)
+    let mut response = answer.unwrap_or_else(Refusal::into_response);
+    if endpoint == Endpoint::Token
+        && state.settings.has(Quirk::DpopNonces)
+        && let Some(nonce) = state.proofs.nonce(state.clock.wall())
+    {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub(super) fn metadata(state: &State) -> Response<Bytes> {
     ] {
         members.set_text(name, &format!("{base}/{endpoint}"));
     }
+    if let Some(algorithms) = state.proofs.algorithms() {
+        members.set("dpop_signing_alg_values_supported", algorithms);
+    }
     members.set("response_types_supported", "[\"code\"]".into());
     members.set("code_challenge_methods_supported", "[\"S256\"]".into());
     members.into_response()

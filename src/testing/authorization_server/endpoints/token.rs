@@ -25,7 +25,12 @@ pub(super) fn answer(
     request: &Request<Bytes>,
 ) -> Result<Response<Bytes>, Refusal> {
     let (form, client) = client_auth::identify(state, request)?;
-    let issued = TokenRequest { state, form: &form, client: &client }.issue()?;
+    let (now, settings) = (state.now(), &state.settings);
+    let key = state.proofs.check(request, settings.has(Quirk::DpopNonces), now)?;
+    if key.is_none() && (client.needs_proof || settings.has(Quirk::DpopRequired)) {
+        return Err(Refusal::invalid_request("the request has no DPoP proof"));
+    }
+    let issued = TokenRequest { state, form: &form, client: &client, key }.issue()?;
     Ok(describe(state, &issued))
 }
 
@@ -38,7 +43,7 @@ pub(super) fn describe(state: &State, issued: &Issued) -> Response<Bytes> {
         return members.into_response();
     }
     if !settings.has(Quirk::NoTokenType) {
-        members.set_text("token_type", "Bearer");
+        members.set_text("token_type", issued.kind);
     }
     if let Some(lifetime) = settings.lifetime {
         members.set("expires_in", lifetime.as_secs().to_string());
@@ -63,6 +68,8 @@ struct TokenRequest<'a> {
     state: &'a mut State,
     form: &'a Form,
     client: &'a RegisteredClient,
+    /// The thumbprint of the key that it has proved to have.
+    key: Option<Box<str>>,
 }
 
 impl TokenRequest<'_> {
@@ -86,7 +93,7 @@ impl TokenRequest<'_> {
         }
         let scopes = self.client.own_scopes(&self.form.scopes()?)?;
         let grant = self.state.grant(None, Some(self.client.id()), scopes);
-        self.state.issue(&grant)
+        self.issue_bound(grant)
     }
 
     fn authorization_code(&mut self) -> Result<Issued, Refusal> {
@@ -114,6 +121,9 @@ impl TokenRequest<'_> {
             _ => false,
         };
         match proven {
+            true if !self.has_key_of(&code.grant) => {
+                Err(Refusal::invalid_grant("the code is for another proof key (dpop_jkt)"))
+            }
             true => self.issue_to_user(code.grant),
             false => Err(Refusal::invalid_grant("the code verifier does not fit the challenge")),
         }
@@ -143,7 +153,7 @@ impl TokenRequest<'_> {
         let name = assertions::subject(self.state, self.form.require("assertion")?)?;
         let rights = self.state.users.get(&name).map(|user| user.scopes.clone());
         let grant = self.grant_of_user(&name, &rights.unwrap_or_default())?;
-        self.state.issue(&grant)
+        self.issue_bound(grant)
     }
 
     /// RFC 8693 §2: exchanges an access token of this server for another, with no more scopes.
@@ -161,7 +171,7 @@ impl TokenRequest<'_> {
         }
         let scopes = narrowed(self.form.scopes()?, subject.scopes())?;
         let grant = self.state.grant(subject.subject(), Some(self.client.id()), scopes);
-        let issued = self.state.issue(&grant)?;
+        let issued = self.issue_bound(grant)?;
         Ok(Issued { token_type: Some(ACCESS_TOKEN), ..issued })
     }
 
@@ -192,12 +202,17 @@ impl TokenRequest<'_> {
             self.state.revoke_grant(&refresh.grant);
             return Err(Refusal::invalid_grant("the refresh token was used before or revoked"));
         }
+        // RFC 9449 §5: the refresh token of a client with a secret is bound to the client alone.
+        if self.client.is_public() && !self.has_key_of(&refresh.grant) {
+            return Err(Refusal::invalid_grant("the refresh token is bound to another proof key"));
+        }
         let scopes = narrowed(self.form.scopes()?, &refresh.grant.scopes)?;
-        let mut issued = self.state.issue_narrowed(&refresh.grant, scopes)?;
+        let grant = Grant { key: self.key.take(), ..refresh.grant };
+        let mut issued = self.state.issue_narrowed(&grant, scopes)?;
         let settings = &self.state.settings;
         if !settings.has(Quirk::NoRotation) && !settings.has(Quirk::BareAnswers) {
             self.state.use_refresh_token(token);
-            issued.refresh_token = Some(self.state.issue_refresh_token(refresh.grant)?);
+            issued.refresh_token = Some(self.state.issue_refresh_token(grant)?);
         }
         Ok(issued)
     }
@@ -207,7 +222,17 @@ impl TokenRequest<'_> {
         Ok(self.state.grant(Some(name), Some(self.client.id()), scopes))
     }
 
+    /// Returns `true` if the request proves the key that `grant` is bound to, or it is bound to none.
+    fn has_key_of(&self, grant: &Grant) -> bool {
+        grant.key.is_none() || grant.key == self.key
+    }
+
+    fn issue_bound(&mut self, grant: Grant) -> Result<Issued, Refusal> {
+        self.state.issue(&Grant { key: self.key.take(), ..grant })
+    }
+
     fn issue_to_user(&mut self, grant: Grant) -> Result<Issued, Refusal> {
+        let grant = Grant { key: self.key.take(), ..grant };
         let mut issued = self.state.issue(&grant)?;
         let settings = &self.state.settings;
         if !settings.has(Quirk::NoRefreshTokens) && !settings.has(Quirk::BareAnswers) {

@@ -20,6 +20,7 @@ pub struct RegisteredClient {
     redirect_uris: Vec<Box<str>>,
     scopes: Option<ScopeSet>,
     pub(crate) keys: ClientKeys,
+    pub(crate) needs_proof: bool,
 }
 
 impl RegisteredClient {
@@ -32,7 +33,7 @@ impl RegisteredClient {
     /// token of its own.
     pub fn public(id: impl Into<Box<str>>) -> Self {
         let (redirect_uris, keys) = (Vec::new(), ClientKeys::default());
-        Self { id: id.into(), secret: None, redirect_uris, scopes: None, keys }
+        Self { id: id.into(), secret: None, redirect_uris, scopes: None, keys, needs_proof: false }
     }
 
     /// Adds a redirect URI. A request must name it byte for byte ([RFC 9700 §2.1]). Defaults to none.
@@ -65,6 +66,15 @@ impl RegisteredClient {
     /// to the scopes that it asks for.
     pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = Some(scopes);
+        self
+    }
+
+    /// Refuses the client without a DPoP proof (`dpop_bound_access_tokens`, [RFC 9449 §5.2]; feature
+    /// `jwt`). Defaults to Bearer tokens for requests without a proof.
+    ///
+    /// [RFC 9449 §5.2]: https://www.rfc-editor.org/rfc/rfc9449#section-5.2
+    pub fn with_bound_tokens(mut self) -> Self {
+        self.needs_proof = true;
         self
     }
 

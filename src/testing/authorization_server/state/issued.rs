@@ -10,6 +10,7 @@ pub struct IssuedToken {
     pub(crate) scopes: ScopeSet,
     pub(crate) issued_at: SystemTime,
     pub(crate) expires_at: Option<SystemTime>,
+    pub(crate) key: Option<Box<str>>,
 }
 
 impl IssuedToken {
@@ -23,6 +24,18 @@ impl IssuedToken {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
+    }
+
+    /// Returns the thumbprint of the key that the token is bound to
+    /// ([RFC 9449 §6](https://www.rfc-editor.org/rfc/rfc9449#section-6)), or `None` for a Bearer token.
+    #[must_use]
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// Returns the type of the token, `DPoP` or `Bearer`.
+    pub(crate) fn token_type(&self) -> &'static str {
+        if self.key.is_some() { "DPoP" } else { "Bearer" }
     }
 
     /// Returns the scopes of the token.

@@ -84,8 +84,11 @@ impl JwtFormat {
         if !token.scopes().is_empty() {
             claims.insert("scope".into(), json!(token.scopes().to_string()));
         }
+        if let Some(key) = token.key_thumbprint() {
+            claims.insert("cnf".into(), json!({ "jkt": key }));
+        }
         if self.keycloak {
-            claims.insert("typ".into(), json!("Bearer"));
+            claims.insert("typ".into(), json!(token.token_type()));
             claims.insert("azp".into(), json!(client));
         }
         claims.extend(self.claims.clone());

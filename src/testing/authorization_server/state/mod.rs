@@ -13,6 +13,11 @@ mod jwts;
 #[cfg(not(feature = "jwt"))]
 #[path = "no_jwts.rs"]
 mod jwts;
+#[cfg(feature = "jwt")]
+mod proofs;
+#[cfg(not(feature = "jwt"))]
+#[path = "no_proofs.rs"]
+mod proofs;
 mod quirk;
 mod request_log;
 mod settings;
@@ -29,6 +34,7 @@ pub use quirk::Quirk;
 use super::answer::Refusal;
 use crate::{Clock, ScopeSet};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use proofs::Proofs;
 use request_log::RequestLog;
 use settings::Settings;
 use std::{
@@ -49,6 +55,7 @@ pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) requests: RequestLog,
     pub(super) jwts: Jwts,
+    pub(super) proofs: Proofs,
     /// The assertions that were used, by their issuer and `jti`.
     pub(super) used_assertions: HashSet<(Box<str>, Box<str>)>,
     /// The issuers whose assertions about users the server trusts.
@@ -69,10 +76,12 @@ pub(super) struct User {
 /// What a user or a client was granted once. Tokens of one grant are revoked together.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
-    id: u64,
+    pub(super) id: u64,
     pub(super) subject: Option<Box<str>>,
     pub(super) client_id: Option<Box<str>>,
     pub(super) scopes: ScopeSet,
+    /// The thumbprint of the key that its tokens are bound to.
+    pub(super) key: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,6 +115,8 @@ pub(super) struct Issued {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: ScopeSet,
+    /// Its `token_type`.
+    pub(super) kind: &'static str,
     /// The `issued_token_type` of a token exchange.
     pub(super) token_type: Option<&'static str>,
 }
@@ -148,7 +159,7 @@ impl State {
     ) -> Grant {
         self.grants += 1;
         let (subject, client_id) = (subject.map(Into::into), client_id.map(Into::into));
-        Grant { id: self.grants, subject, client_id, scopes }
+        Grant { id: self.grants, subject, client_id, scopes, key: None }
     }
 
     /// Issues an authorization code for the whole of `grant`.
@@ -211,12 +222,14 @@ impl State {
             scopes: scopes.clone(),
             issued_at: now,
             expires_at: self.expiry_from(now),
+            key: grant.key.clone(),
         };
+        let kind = token.token_type();
         let id = unguessable.get(..16).unwrap_or_default();
         let jwt = self.jwts.encode(&token, id, now).transpose()?;
         let access_token = jwt.unwrap_or(unguessable);
         self.insert(access_token.clone(), grant.id, token, Vec::new());
-        Ok(Issued { access_token, refresh_token: None, scopes, token_type: None })
+        Ok(Issued { access_token, refresh_token: None, scopes, kind, token_type: None })
     }
 
     /// Issues an opaque access token with the contents that a test chose.

@@ -25,4 +25,11 @@ pub enum Quirk {
     NoState,
     /// The answer of `…/device_authorization` has no `interval`, which means 5 s.
     NoInterval,
+    /// A token request without a DPoP proof is refused (feature `jwt`). By default a request with a
+    /// proof gets a token that is bound to its key, and one without a proof gets a Bearer token.
+    DpopRequired,
+    /// A DPoP proof needs a nonce, which every answer of `…/token` brings ([RFC 9449 §8]).
+    ///
+    /// [RFC 9449 §8]: https://www.rfc-editor.org/rfc/rfc9449#section-8
+    DpopNonces,
 }

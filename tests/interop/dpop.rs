@@ -1,0 +1,75 @@
+//! Tokens that are bound to a key, at a certified provider with nonces and without.
+
+use crate::{
+    peers::{
+        call_json, client_of, endpoint, oidc_provider, oidc_provider_with_nonces, post_token,
+        secret_of,
+    },
+    sign_in::provider_peer_at,
+};
+use serde_json::{Value, json};
+use tower_oauth2::{
+    Algorithm, ClientAuthentication, Clock, ProofKey, SigningKey,
+    client::{ErrorKind, Grant, RefreshPolicy, TokenCache, TokenEndpoint},
+};
+
+fn key(algorithm: Algorithm) -> ProofKey {
+    ProofKey::new(SigningKey::generate(algorithm).unwrap()).unwrap()
+}
+
+fn public(origin: &str, key: &ProofKey) -> TokenEndpoint {
+    let client = ClientAuthentication::public("app");
+    endpoint(&format!("{origin}/token"), client).with_proof(key.clone())
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_client_gets_a_token_that_is_bound_to_its_key_with_nonces_and_without() {
+    for origin in [oidc_provider(), oidc_provider_with_nonces()] {
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ed25519] {
+            let key = key(algorithm);
+            let client = ClientAuthentication::basic("svc-basic", secret_of("svc-basic"));
+            let endpoint = endpoint(&format!("{origin}/token"), client).with_proof(key.clone());
+            for _ in 0..2 {
+                let response = endpoint.fetch(&Grant::client_credentials()).await.unwrap();
+                let token = response.access_token().expose();
+                let url = format!("{origin}/token/introspection");
+                let answer = post_token(&url, "rs", &secret_of("rs"), token).await;
+                let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+                assert_eq!(answer["cnf"]["jkt"], key.thumbprint(), "{algorithm} {answer}");
+                assert_eq!(answer["token_type"], "DPoP");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_user_s_bound_tokens_are_renewed_with_nonces() {
+    let origin = oidc_provider_with_nonces();
+    let endpoint = public(&origin, &key(Algorithm::Es256));
+    provider_peer_at(origin, endpoint).assert_renewals().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_user_s_session_goes_on_with_its_key_and_with_no_other() {
+    for origin in [oidc_provider(), oidc_provider_with_nonces()] {
+        let (mine, other) = (key(Algorithm::EdDsa), key(Algorithm::EdDsa));
+        let response =
+            provider_peer_at(origin.clone(), public(&origin, &mine)).alice_signs_in().await;
+        let resumed = |key| {
+            let token = response.refresh_token().unwrap().clone();
+            let policy = RefreshPolicy::default();
+            TokenCache::from_refresh_token(public(&origin, key), token, policy, Clock::system())
+        };
+        let url = format!("{origin}/me");
+        let thief = resumed(&other);
+        let error = thief.warm_up().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::SignInNeeded, "{error}");
+        let mut client = client_of(&resumed(&mine), &origin);
+        for _ in 0..2 {
+            assert_eq!(call_json(&mut client, &url).await, json!({"sub": "alice"}));
+        }
+    }
+}
