@@ -73,7 +73,12 @@ impl Proofs {
     /// Returns the proofs of a call to `uri`, if its token is bound to a key.
     #[inline]
     pub(super) fn new(bond: Option<&Arc<Bond>>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
-        let (bond, server) = (bond?.clone(), server_of(uri, rules)?);
+        Self::of(bond?, uri, rules)
+    }
+
+    #[cold]
+    fn of(bond: &Arc<Bond>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
+        let (bond, server) = (bond.clone(), server_of(uri, rules)?);
         Some(Box::new(Self { bond, server, has_repeated: false, has_replaced: false }))
     }
 

@@ -15,39 +15,30 @@ pub(super) enum CacheControl {
 }
 
 /// What the layer changes in the inner service's response.
-pub(super) struct Changes {
-    pub(super) cache_control: CacheControl,
-    /// Those that have a newer nonce than the proof had.
-    pub(super) nonces: Option<Arc<Settings>>,
+pub(super) enum Changes {
+    CacheControl(CacheControl),
+    /// Adds the nonce for the next proof. A DPoP token is in `Authorization`.
+    Nonce(Arc<Settings>),
 }
 
 impl Changes {
-    pub(super) const NONE: Self = Self { cache_control: CacheControl::Unchanged, nonces: None };
-
-    #[inline]
-    pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        self.cache_control.apply(headers);
-        if let Some(settings) = &self.nonces
-            && let Some(dpop) = &settings.dpop
-        {
-            dpop.add_nonce(headers, settings.clock.wall());
-            if settings.challenges.settings().exposed {
-                let nonce = HeaderValue::from_static("DPoP-Nonce");
-                headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, nonce);
-            }
-        }
-    }
+    pub(super) const NONE: Self = Self::CacheControl(CacheControl::Unchanged);
 }
 
-impl From<CacheControl> for Changes {
-    fn from(cache_control: CacheControl) -> Self {
-        Self { cache_control, nonces: None }
+/// Adds the nonce for the next proof.
+#[cold]
+pub(super) fn add_nonce(settings: &Settings, headers: &mut HeaderMap) {
+    let Some(dpop) = &settings.dpop else { return };
+    dpop.add_nonce(headers, settings.clock.wall());
+    if settings.challenges.settings().exposed {
+        let nonce = HeaderValue::from_static("DPoP-Nonce");
+        headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, nonce);
     }
 }
 
 impl CacheControl {
     #[inline]
-    fn apply(self, headers: &mut HeaderMap) {
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
         if self == Self::Private {
             make_private(headers);
         }

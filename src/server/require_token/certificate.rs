@@ -92,10 +92,16 @@ impl ClientCertificates {
     }
 
     /// Moves the certificate of a proxy into the extensions.
+    #[inline]
     pub(super) fn prepare<B>(&self, request: &mut Request<B>) {
-        if !matches!(self.source, Source::ProxyHeader)
-            || !request.headers().contains_key(CLIENT_CERT)
-        {
+        if matches!(self.source, Source::ProxyHeader) {
+            Self::take_header(request);
+        }
+    }
+
+    #[cold]
+    fn take_header<B>(request: &mut Request<B>) {
+        if !request.headers().contains_key(CLIENT_CERT) {
             return;
         }
         let mut values = request.headers().get_all(CLIENT_CERT).iter();

@@ -16,7 +16,8 @@ use crate::{
     Answer, RequestHead, TokenLocation,
     observe::Outcome,
     validate::{
-        CacheSupport, Confirmation, Rejection, RejectionKind, ValidateToken, Validated, Verdict,
+        CacheSupport, Confirmation, Principal, Rejection, RejectionKind, ValidateToken, Validated,
+        Verdict,
     },
 };
 use http::{Request, header::AUTHORIZATION};
@@ -88,29 +89,45 @@ pub(super) fn by_verdict<'s, B, C: Send + Sync + 'static>(
             let cache_control = clean(settings, request, location, position);
             admit(settings, request, location, id, validated);
             let needs_nonce = proved.is_some_and(|(_, proved)| proved.needs_nonce);
-            Ok(Changes { cache_control, nonces: needs_nonce.then(|| settings.clone()) })
+            Ok(match needs_nonce {
+                true => Changes::Nonce(settings.clone()),
+                false => Changes::CacheControl(cache_control),
+            })
         }
         Err(rejection) if is_ignored(settings, &presented, &rejection) => {
             admit_anonymous(settings, request, Some(&rejection), presented.details(settings));
-            Ok(clean(settings, request, presented.location, presented.position).into())
+            let cache_control = clean(settings, request, presented.location, presented.position);
+            Ok(Changes::CacheControl(cache_control))
         }
         Err(rejection) => Err(Refusal { rejection, token: presented.details(settings) }),
     }
 }
 
-/// Checks that the request of `head` comes from the holder of its token, if that is good.
+/// Checks that the request of `head` comes from the holder of its token. Returns `None` if the token
+/// is not good, or bound to nothing.
+#[inline]
 pub(super) fn prove<C>(
     settings: &Settings,
     head: RequestHead<'_>,
     presented: &PresentedToken,
     verdict: &Verdict<C>,
+) -> Option<Answer<Proving>> {
+    let principal = verdict.as_ref().ok()?.principal();
+    let is_bound = presented.possession.is_some() || principal.confirmation().is_some();
+    is_bound.then(|| prove_bound(settings, head, presented, principal))
+}
+
+fn prove_bound(
+    settings: &Settings,
+    head: RequestHead<'_>,
+    presented: &PresentedToken,
+    principal: &Principal,
 ) -> Answer<Proving> {
-    let Ok(validated) = verdict else { return Answer::Ready(Ok(Proved::default())) };
     let possession = presented.possession.as_ref();
     let ath = possession.map(|possession| &*possession.ath);
     let proved = possession.and_then(|possession| possession.proved.as_ref());
     let proved = proved.map(|(key, _)| &**key);
-    possession::check(settings, head, (ath, proved), validated.principal())
+    possession::check(settings, head, (ath, proved), principal)
 }
 
 /// Makes a good verdict a refusal if the proof is not good, and keeps what was proved.

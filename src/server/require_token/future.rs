@@ -1,5 +1,5 @@
 use super::{
-    cache_control::Changes,
+    cache_control::{CacheControl, Changes, add_nonce},
     decide::{self, Decision, PresentedToken},
     possession,
     proved::Proving,
@@ -56,7 +56,13 @@ pin_project_lite::pin_project! {
         Answering {
             #[pin]
             response: AnsweredFuture<S::Future, S::Response>,
-            changes: Changes,
+            cache_control: CacheControl,
+        },
+        // Apart, so that the usual answer has nothing to drop.
+        AnsweringWithNonce {
+            #[pin]
+            response: AnsweredFuture<S::Future, S::Response>,
+            settings: Arc<Settings>,
         },
     }
 }
@@ -156,11 +162,12 @@ where
     fn after_verdict(mut self: Box<Self>) -> State<S, V, B> {
         let head = RequestHead::from_request(&self.request);
         match decide::prove(&self.settings, head, &self.presented, &self.verdict) {
-            Answer::Ready(proof) => {
+            None => self.after_proof(),
+            Some(Answer::Ready(proof)) => {
                 decide::proved(&mut self.presented, &mut self.verdict, proof);
                 self.after_proof()
             }
-            Answer::Pending(proof) => {
+            Some(Answer::Pending(proof)) => {
                 // It may hold the reservation of the turn before.
                 self.inner = self.inner.clone();
                 State::Proving { proof, pending: Some(self) }
@@ -244,17 +251,23 @@ where
         request: Request<B>,
         decision: Decision<'_>,
     ) -> Self {
-        let (response, changes) = match decision {
-            Ok(changes) => (AnsweredFuture::calling(inner.call(request)), changes),
+        let (response, cache_control) = match decision {
+            Ok(Changes::CacheControl(cache_control)) => {
+                (AnsweredFuture::calling(inner.call(request)), cache_control)
+            }
+            Ok(Changes::Nonce(settings)) => {
+                let response = AnsweredFuture::calling(inner.call(request));
+                return Self { state: State::AnsweringWithNonce { response, settings } };
+            }
             Err(refusal) => {
                 let response = refusal.into_response(settings, RequestHead::from_request(&request));
                 // The clone holds no reservation: a refused request takes no capacity of the inner
                 // service.
                 *inner = inner.clone();
-                (AnsweredFuture::answered(response), Changes::NONE)
+                (AnsweredFuture::answered(response), CacheControl::Unchanged)
             }
         };
-        Self { state: State::Answering { response, changes } }
+        Self { state: State::Answering { response, cache_control } }
     }
 }
 
@@ -288,11 +301,18 @@ where
                     let Some(pending) = pending.take() else { return Poll::Pending };
                     pending.after_turn()
                 }
-                StateProjection::Answering { response, changes } => {
+                StateProjection::Answering { response, cache_control } => {
                     // Changed in place: taken out of the answer, the response would be moved twice.
                     let mut answer = response.poll(cx);
                     if let Poll::Ready(Ok(response)) = &mut answer {
-                        changes.apply(response.headers_mut());
+                        cache_control.apply(response.headers_mut());
+                    }
+                    return answer;
+                }
+                StateProjection::AnsweringWithNonce { response, settings } => {
+                    let mut answer = response.poll(cx);
+                    if let Poll::Ready(Ok(response)) = &mut answer {
+                        add_nonce(settings, response.headers_mut());
                     }
                     return answer;
                 }

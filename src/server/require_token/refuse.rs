@@ -39,8 +39,9 @@ impl Refusal<'_> {
             _ => Scheme::Bearer,
         };
         let mut response = response(settings.challenges.headers(&rejection, scheme), &rejection);
-        if let (Scheme::Dpop, StatusCode::UNAUTHORIZED, Some(dpop)) =
-            (scheme, response.status(), &settings.dpop)
+        if scheme == Scheme::Dpop
+            && response.status() == StatusCode::UNAUTHORIZED
+            && let Some(dpop) = &settings.dpop
         {
             // One more request cures both a bad token and a nonce that is missing.
             dpop.add_nonce(response.headers_mut(), settings.clock.wall());

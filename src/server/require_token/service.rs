@@ -97,15 +97,16 @@ where
                     }
                 };
                 match decide::prove(settings, head, &presented, &verdict) {
-                    Answer::Ready(proof) => {
+                    None => {}
+                    Some(Answer::Ready(proof)) => {
                         decide::proved(&mut presented, &mut verdict, proof);
-                        decide::by_verdict(settings, &mut request, presented, verdict)
                     }
-                    Answer::Pending(proof) => {
+                    Some(Answer::Pending(proof)) => {
                         let pending = self.pending(request, presented);
                         return ResponseFuture::proving(proof, pending.with_verdict(verdict));
                     }
                 }
+                decide::by_verdict(settings, &mut request, presented, verdict)
             }
         };
         ResponseFuture::decided(&mut self.inner, settings, request, decision)
