@@ -112,6 +112,10 @@ async fn endpoint(arguments: &Arguments) -> Result<(TokenEndpoint, Option<String
         From::TokenUrl(url) => (TokenEndpoint::new(url, client, transport)?, device_url),
         From::Issuer(issuer) => {
             let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
+            let metadata = match arguments.authentication {
+                Authentication::Tls => metadata.with_mtls_aliases(),
+                _ => metadata,
+            };
             let url = metadata.token_endpoint().ok_or("the metadata name no token endpoint")?;
             let client = client.with_assertion_audience(issuer.as_str());
             let named = metadata.device_authorization_endpoint().map(str::to_owned);

@@ -3,7 +3,10 @@
 use super::scrub;
 use crate::{
     ConfigError,
-    vocabulary::{origin::is_loopback, token::sensitive_header},
+    vocabulary::{
+        origin::{Origin, is_loopback},
+        token::sensitive_header,
+    },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, uri::Scheme};
@@ -56,9 +59,13 @@ impl Proxy {
         })
     }
 
-    fn read(url: &str, exempt: Arc<str>) -> Option<Self> {
-        let url: Uri = url.parse().ok()?;
+    fn read(text: &str, exempt: Arc<str>) -> Option<Self> {
+        let url: Uri = text.parse().ok()?;
         let authority = url.authority()?.as_str();
+        // A `/`, `?` or `#` may be one of the password: what is before it is then no host.
+        if !text.trim_end_matches('/').ends_with(authority) {
+            return None;
+        }
         let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         let authorization = match user {
             "" => None,
@@ -70,7 +77,9 @@ impl Proxy {
                 Some(sensitive_header(&["Basic ", &encoded]).ok()?)
             }
         };
-        let uri = format!("http://{place}/").parse().ok()?;
+        let uri: Uri = format!("http://{place}/").parse().ok()?;
+        // The port is a number.
+        Origin::from_uri(&uri)?;
         let is_http = url.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP);
         is_http.then_some(Self { uri, authorization, exempt })
     }
@@ -198,9 +207,17 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_an_error_that_names_the_variable_and_no_password() {
-        for wrong in
-            ["socks5://u:pa55@h:1", "https://u:pa55@h", "http://u:pa55@", "u:pa 55@h", "/p"]
-        {
+        for wrong in [
+            "socks5://u:pa55@h:1",
+            "https://u:pa55@h",
+            "http://u:pa55@",
+            "u:pa 55@h",
+            "/p",
+            "http://u:pa55/x@h:1",
+            "http://u:pa55#x@h:1",
+            "http://u:pa55?x@h:1",
+            "http://h:pa55",
+        ] {
             let error = proxy(wrong, "").map(drop).unwrap_err().to_string();
             assert!(error.starts_with("HTTPS_PROXY is no proxy address"), "{error}");
             assert!(!error.contains("55"), "{error}");

@@ -2,7 +2,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use std::time::{Duration, SystemTime};
 
 /// The longest `Retry-After` that is honoured.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Returns `Retry-After`, given in either form ([RFC 9110 §10.2.3]), at most an hour. A past date
 /// is zero.

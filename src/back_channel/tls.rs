@@ -13,6 +13,7 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -111,10 +112,12 @@ impl ClientCertificate {
         if self.pair.is_some() && self.seen == Some(found) {
             return Ok(false);
         }
+        // A change of rights alone does not show in the stamps. A pipe would block.
+        let is_readable = self.paths.iter().all(|path| path.is_file() && File::open(path).is_ok());
         let read = self.read();
         if let (Err(why), Some(_)) = (&read, &self.pair) {
             observe::client_certificate_kept(why);
-            self.seen = Some(found);
+            self.seen = is_readable.then_some(found);
             return Ok(false);
         }
         (self.pair, self.seen) = (Some(Arc::new(read?)), Some(found));

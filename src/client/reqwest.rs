@@ -202,9 +202,23 @@ async fn send(
     let request = Request::try_from(request)?;
     let sent = request.url().clone();
     let response = next.run(request, with).await;
-    let response = response.map_err(|error| error.without_url().with_url(url.clone()))?;
-    let shown = if *response.url() == sent { url } else { response.url() };
-    let mut shown = http::Response::builder().url(shown.clone());
+    let in_query = sent.query() != url.query();
+    let response = response.map_err(|error| match error {
+        // It may wrap an error of reqwest, whose URL cannot be taken out.
+        wrapped @ reqwest_middleware::Error::Middleware(_) if in_query => {
+            reqwest_middleware::Error::middleware(Error::from_source(wrapped))
+        }
+        error => error.without_url().with_url(url.clone()),
+    })?;
+    let mut shown = if *response.url() == sent { url.clone() } else { response.url().clone() };
+    if in_query && shown != *url {
+        // A redirect may have copied the token.
+        let is_kept = |pair: &&str| !pair.starts_with("access_token=");
+        let query = shown.query().unwrap_or_default().split('&').filter(is_kept);
+        let query = query.collect::<Vec<_>>().join("&");
+        shown.set_query(Some(&*query).filter(|query| !query.is_empty()));
+    }
+    let mut shown = http::Response::builder().url(shown);
     let mut response = http::Response::from(response);
     response
         .extensions_mut()

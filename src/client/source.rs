@@ -181,11 +181,6 @@ impl TokenSource for AccessToken {
     fn is_current(&self, held: &Self, _: RequestHead<'_>) -> bool {
         self.is_same(held)
     }
-
-    /// A proof may need a nonce.
-    fn can_recover(&self) -> bool {
-        self.bond().is_some()
-    }
 }
 
 impl<F, Fut, E> TokenSource for F

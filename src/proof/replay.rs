@@ -9,7 +9,8 @@ use std::{error::Error, fmt, future::Future, pin::Pin, time::SystemTime};
 /// shared one, such as a database in which a name can be set if it is not there yet.
 pub trait ProofReplay: Send + Sync + 'static {
     /// Remembers `proof` until the instant `until`, from which it is refused for its age, and returns
-    /// whether it was there. `until` is the same each time that a proof is used.
+    /// whether it was there. `until` is the same each time that a proof is used. Replicas go by their own
+    /// clocks: where these can differ, remember it for longer by as much.
     ///
     /// # Errors
     ///

@@ -36,13 +36,18 @@ struct Shard {
     /// By the slot of their ends. Cut to half, an id of SHA-256 still has no second preimage.
     slots: BTreeMap<u64, HashSet<[u8; 16]>>,
     len: usize,
-    /// Some of the slots before this one are forgotten.
-    floor: u64,
+    /// The slots that may be forgotten, from and before: a range for each run of the clock.
+    forgotten: Vec<(u64, u64)>,
 }
 
+/// A range goes on over a quiet time of so many slots, but not over a jump of the clock.
+const GAP: u64 = 8;
+/// How many ranges are told apart.
+const RANGES: usize = 8;
+
 impl SeenProofs {
-    /// Creates a memory for `capacity` proofs. At 1,000 requests a second and the default window of
-    /// 90 s, there are 90,000.
+    /// Creates a memory for `capacity` proofs. At 1,000 requests a second, there are 90,000 in the default
+    /// window of 90 s, and 180,000 with nonces, which are good for up to 180 s.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::new_with_clock(capacity, Clock::system())
@@ -69,11 +74,12 @@ impl Shard {
         capacity: usize,
     ) -> Result<FirstUse, &'static str> {
         while let Some(ended) = self.slots.first_entry().filter(|slot| *slot.key() < now / SLOT) {
-            self.floor = ended.key() + 1;
+            let slot = *ended.key();
             self.len -= ended.remove().len();
+            self.forget(slot);
         }
         let slot = until / SLOT;
-        if slot < self.floor {
+        if self.forgotten.iter().any(|(from, before)| (*from..*before).contains(&slot)) {
             return Err("the clock went back, so that the proof may have been forgotten");
         }
         let is_full = self.len >= capacity;
@@ -87,6 +93,22 @@ impl Shard {
         ids.insert(id);
         self.len += 1;
         Ok(FirstUse::First)
+    }
+
+    /// Remembers that the proofs of `slot` are forgotten. Ranges only grow.
+    fn forget(&mut self, slot: u64) {
+        let near = |(from, before): &&mut (u64, u64)| (*from..=*before + GAP).contains(&slot);
+        match self.forgotten.iter_mut().find(near) {
+            Some((_, before)) => *before = (slot + 1).max(*before),
+            None => self.forgotten.push((slot, slot + 1)),
+        }
+        if self.forgotten.len() > RANGES {
+            self.forgotten.sort_unstable();
+            let (from, _) = self.forgotten.remove(0);
+            if let Some(first) = self.forgotten.first_mut() {
+                first.0 = from;
+            }
+        }
     }
 }
 
@@ -132,6 +154,25 @@ mod tests {
         match seen.first_use(proof, until) {
             Answer::Ready(answer) => answer.ok(),
             Answer::Pending(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_until_proofs_ended_is_no_bar_once_it_is_set_right() {
+        let clock = ManualClock::from_wall(at(10_000));
+        let seen = SeenProofs::new_with_clock(1600, clock.clock());
+        for (wall, until) in [(1_000_000, 1_000_060), (1_000_100, 1_000_160)] {
+            clock.set_wall(at(wall));
+            for name in 0..200 {
+                assert_eq!(first_use(&seen, name, at(until)), Some(FirstUse::First));
+            }
+        }
+        clock.set_wall(at(10_001));
+        for name in 0..200 {
+            assert_eq!(first_use(&seen, name, at(10_080)), Some(FirstUse::First));
+            assert_eq!(first_use(&seen, name, at(10_080)), Some(FirstUse::Replayed));
+            // What was forgotten is never new again.
+            assert_eq!(first_use(&seen, name, at(1_000_060)), None);
         }
     }
 

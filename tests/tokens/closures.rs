@@ -66,6 +66,8 @@ async fn a_closure_says_whether_and_when_its_error_is_worth_another_try() {
     for (error, transient, wait) in [
         (Error::from_source("busy"), true, None),
         (Error::from_source("busy").with_retry_after(seconds(30)), true, Some(30)),
+        // An hour at most.
+        (Error::from_source("busy").with_retry_after(seconds(86_400)), true, Some(3600)),
         (Error::from_refusal("locked"), false, None),
         (Error::from_refusal("locked").with_retry_after(seconds(30)), false, Some(30)),
     ] {

@@ -264,6 +264,7 @@ async fn an_answer_without_what_the_user_needs_is_a_typed_error_without_its_code
         ("verification_uri", r#""javascript:alert(1)""#),
         ("verification_uri", r#""http://as.example/device""#),
         ("verification_uri", r#""/device""#),
+        ("verification_uri", r#""https://as.example/\u009b2J""#),
     ] {
         let body = object(name, bad);
         let world = World::answering(move |_: &Asked| Reply::json(&body));

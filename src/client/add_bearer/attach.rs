@@ -238,6 +238,7 @@ fn replace_query_token<B>(
         return Ok(Attached::Untouched);
     }
     *request.uri_mut() = with_pair(request.uri(), None)?;
+    request.headers_mut().remove(DPOP);
     request.headers_mut().insert(AUTHORIZATION, value.clone());
     Ok(Attached::Token)
 }
@@ -255,6 +256,10 @@ fn replace_or_undo_append(headers: &mut HeaderMap, name: &HeaderName, overwrite:
     values.into_iter().for_each(|value| {
         headers.append(name, value);
     });
+    if overwrite && *name == AUTHORIZATION {
+        // The proof of the credential that is gone.
+        headers.remove(DPOP);
+    }
     if overwrite { Attached::Token } else { Attached::Untouched }
 }
 
@@ -289,6 +294,7 @@ fn attach_query<B>(
             return Ok(Attached::Untouched);
         }
         request.headers_mut().remove(AUTHORIZATION);
+        request.headers_mut().remove(DPOP);
     }
     let uri = with_pair(request.uri(), Some(pair))?;
     let origin = QueryTokenOrigin::from_uri(&uri);
@@ -390,6 +396,20 @@ mod tests {
         }
         let request = sent_with("a+/=~.", &TokenLocation::Query, "/", &[], false);
         assert_eq!(request.uri(), "/?access_token=a%2B%2F%3D~.");
+    }
+
+    #[test]
+    fn the_proof_of_a_credential_that_is_replaced_goes_with_it() {
+        let there = [("authorization", "DPoP o"), ("dpop", "a.b.c")];
+        for location in [TokenLocation::Bearer, TokenLocation::Query] {
+            let kept = sent_with("T", &location, "/", &there, false);
+            assert_eq!(kept.headers()["dpop"], "a.b.c");
+            let replaced = sent_with("T", &location, "/", &there, true);
+            assert!(!replaced.headers().contains_key(DPOP), "{location:?}");
+        }
+        let there = [("dpop", "a.b.c")];
+        let in_query = sent_with("T", &TokenLocation::Bearer, "/?access_token=o", &there, true);
+        assert!(!in_query.headers().contains_key(DPOP));
     }
 
     #[test]

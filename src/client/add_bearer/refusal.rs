@@ -87,7 +87,9 @@ impl RejectionRule {
     pub(super) fn applies_to<R>(self, response: &Response<R>, location: &TokenLocation) -> bool {
         match self {
             Self::None => false,
-            _ if is_grpc_unauthenticated(response) => true,
+            _ if is_grpc_unauthenticated(response) => {
+                !challenges(response.headers()).iter().any(is_of_proof)
+            }
             _ if response.status() != StatusCode::UNAUTHORIZED => false,
             Self::Any => concerns_token(response.headers(), location),
             Self::InvalidToken => challenges(response.headers()).iter().any(rejects(location)),

@@ -160,10 +160,11 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
             })
     }
 
-    /// Returns `true` if a call is repeated when its token is rejected.
+    /// Returns `true` if a call is repeated when its token is rejected, or its proof needs a nonce.
     #[inline]
     fn can_recover(&self) -> bool {
-        self.rules.rejection != RejectionRule::None && self.source.can_recover()
+        let is_bound = || self.last.as_ref().is_some_and(|last| last.bond().is_some());
+        self.rules.rejection != RejectionRule::None && (self.source.can_recover() || is_bound())
     }
 
     /// Returns `true` if the call with `request` is repeated when its token is rejected.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     AccessToken, Clock, ConfigError, ScopeSet,
+    back_channel::retry_after::MAX_RETRY_AFTER,
     client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
     observe::tokens::Reporter,
     vocabulary::{clock::Now, flight::Joined, token::Giver},
@@ -262,7 +263,8 @@ impl State {
         let fetched = match result {
             Ok(response) => self.keep(&response, now, ended, giver, jitter),
             Err(error) => {
-                let (failed, wait) = (self.setup.source.failed(&error), error.retry_after());
+                let failed = self.setup.source.failed(&error);
+                let wait = error.retry_after().map(|wait| wait.min(MAX_RETRY_AFTER));
                 self.machine.failed(now, ended, failed, wait, jitter);
                 Err(error)
             }

@@ -21,6 +21,8 @@ const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// ([RFC 8628 §3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)).
 const INTERVAL: Duration = Duration::from_secs(5);
 const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// The longest interval to which failures lead by themselves: what was approved meanwhile is not missed.
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 /// The longest time for which it polls, and that for which it polls if the server names none.
 const MAX_LIFETIME: Duration = Duration::from_secs(60 * 60);
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -152,7 +154,11 @@ impl DeviceSignIn {
         let device_code = text(&members, "device_code").ok_or_else(|| invalid("no device_code"))?;
         let user_code = text(&members, "user_code").filter(|code| is_typed(code));
         // Terminals obey control characters, and browsers open what is no web page.
-        let url = |name| text(&members, name).filter(|url| self.endpoint.parse_url(url).is_ok());
+        let is_shown = |url: &&str| url.bytes().all(|byte| byte.is_ascii_graphic());
+        let url = |name| {
+            let url = text(&members, name).filter(is_shown);
+            url.filter(|url| self.endpoint.parse_url(url).is_ok())
+        };
         // Google's name is that of a draft.
         let uri = url("verification_uri").or_else(|| url("verification_url"));
         let seconds = |name| members.get(name).and_then(lifetime).filter(|it| !it.is_zero());
@@ -264,11 +270,12 @@ impl DeviceAuthorization {
 
 /// Returns how long to wait after `error`, or `None` if that is the end.
 fn next_interval(error: &Error, interval: Duration) -> Option<Duration> {
+    let doubled = (interval * 2).min(interval.max(MAX_BACK_OFF));
     let next = match (error.code(), error.kind()) {
         (Some("authorization_pending"), _) => interval,
         (Some("slow_down"), _) => interval + INTERVAL,
-        (_, ErrorKind::Transport | ErrorKind::Source) => interval * 2,
-        (_, ErrorKind::Refused) if error.is_transient() => interval * 2,
+        (_, ErrorKind::Transport | ErrorKind::Source) => doubled,
+        (_, ErrorKind::Refused) if error.is_transient() => doubled,
         _ => return None,
     };
     Some(next.max(error.retry_after().unwrap_or_default()).min(MAX_INTERVAL))

@@ -307,8 +307,8 @@ fn access_token(
     };
     let is = |known: &str| kind.eq_ignore_ascii_case(known);
     let bond = key.filter(|_| is("dpop"));
-    let is_bearer =
-        ["", "bearer", "bearertoken"].into_iter().any(is) || types.iter().any(|known| is(known));
+    let is_bearer = ["", "bearer", "bearertoken"].into_iter().any(is)
+        || types.iter().any(|known| is(known) && !is("dpop") && !is("mac"));
     if is_bearer && key.is_some_and(|key| !key.allows_bearer()) {
         let text = "the token is not bound to the proof key: its type is not DPoP; \
                     ProofKey::allow_bearer takes it";

@@ -115,6 +115,19 @@ async fn an_odd_nonce_is_as_good_as_none() {
 }
 
 #[tokio::test]
+async fn a_bound_token_of_a_closure_is_sent_again_with_the_nonce_too() {
+    let (key, api) = (ProofKey::generate().unwrap(), Api::demanding("n"));
+    let token = bound(&key);
+    let source = move || {
+        let token = token.clone();
+        async move { Ok::<_, std::convert::Infallible>(token) }
+    };
+    let client = AddBearer::from_source(source, HOME).unwrap().layer(api.clone());
+    assert_eq!(client.oneshot(get(HOME)).await.unwrap().status(), 200);
+    assert_eq!(api.nonces(), some(&["", "n"]));
+}
+
+#[tokio::test]
 async fn without_recovery_a_nonce_is_learnt_and_nothing_is_repeated() {
     let (key, api) = (ProofKey::generate().unwrap(), Api::demanding("n"));
     let layer = AddBearer::from_source(bound(&key), HOME).unwrap().without_recovery();

@@ -210,6 +210,16 @@ async fn a_refused_proof_is_of_no_concern_to_the_source() {
         assert_eq!(client.oneshot(post()).await.unwrap().status(), 401);
         assert_eq!((api.seen().len(), source.rejections()), (1, 0), "{headers:?}");
     }
+    let headers: &[_] = &[
+        ("content-type", "application/grpc"),
+        ("grpc-status", "16"),
+        ("www-authenticate", r#"DPoP error="invalid_dpop_proof""#),
+    ];
+    let api = Api::new(move |_| answer(200, headers));
+    let source = Rotating::new(9);
+    let client = source.layer().layer(api.clone());
+    assert_eq!(client.oneshot(post()).await.unwrap().status(), 200);
+    assert_eq!((api.seen().len(), source.rejections()), (1, 0), "gRPC");
 }
 
 #[tokio::test]

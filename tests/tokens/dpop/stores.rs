@@ -108,6 +108,17 @@ async fn a_token_of_the_store_that_is_bound_otherwise_is_as_good_as_none() {
 }
 
 #[tokio::test]
+async fn an_unbound_token_of_the_store_is_used_where_the_key_allows_bearer() {
+    let (server, lenient) = (Server::new(), key().allow_bearer());
+    let now = server.manual.clock().wall();
+    let stored = AccessToken::new("stored").unwrap();
+    let token = StoredToken::new(stored, now, Duration::from_secs(3600));
+    let store = Arc::new(Having { token, saved: Mutex::default() });
+    let token = token_of(&replica(&server, Some(&lenient), store)).await.unwrap();
+    assert_eq!((token.expose(), is_bound(&token)), ("stored", false));
+}
+
+#[tokio::test]
 async fn a_bound_token_that_was_stored_cannot_be_sent_without_its_key() {
     let mine = key();
     let token = AccessToken::new("T").unwrap().bound_to(&mine).unwrap();

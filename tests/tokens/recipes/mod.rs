@@ -254,6 +254,8 @@ async fn what_a_strange_server_answers_is_an_error_of_a_known_kind_without_its_b
         ("200 OK", "<html>s3cr3t captive portal</html>"),
         ("200 OK", r#"{"access_token":{"s3cr3t":1},"auth":7,"token":[],"value":null}"#),
         ("200 OK", "null"),
+        ("200 OK", "[]"),
+        ("200 OK", "7"),
         ("200 OK", ""),
         ("404 Not Found", "s3cr3t nothing here"),
         ("302 Found", ""),

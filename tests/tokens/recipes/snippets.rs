@@ -62,8 +62,8 @@ pub(super) fn vault(file: &'static str, transport: Transport) -> Made {
             json!({"role": "orders", "jwt": std::fs::read_to_string(file)?.trim()}).to_string();
         let url = "https://vault.example:8200/v1/auth/kubernetes/login";
         let response = transport.send(Request::post(url).body(body.into())?).await?;
-        let auth =
-            serde_json::from_slice::<Value>(TokenResponse::read_body(&response)?)?["auth"].take();
+        let answer: Value = serde_json::from_slice(TokenResponse::read_body(&response)?)?;
+        let auth = &answer["auth"];
         let token = AccessToken::new(auth["client_token"].as_str().ok_or("no client_token")?)?;
         let lifetime =
             Duration::from_secs(auth["lease_duration"].as_u64().ok_or("no lease_duration")?);

@@ -85,6 +85,8 @@ impl StoredToken {
     ) -> Option<Self> {
         let access_token = match (self.access_token.bond(), key) {
             (None, None) => self.access_token.clone(),
+            // As from the authorization server.
+            (None, Some(key)) if key.allows_bearer() => self.access_token.clone(),
             (Some(bond), Some(key)) if bond.key().thumbprint() == key.thumbprint() => {
                 bound(&self.access_token, key).ok()?
             }

@@ -33,8 +33,10 @@ const MAX_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// # Defaults
 ///
 /// Bearer tokens that are bound to no key are good too. Proofs are signed by ES256, ES384, EdDSA or
-/// PS256, are at most 60 s old and 30 s ahead, need no nonce, and count once: the last million is
-/// remembered by this process.
+/// PS256, are at most 60 s old and 30 s ahead, need no nonce, and count once at each layer, which
+/// remembers up to a million and then refuses with 503. Layers that serve one URL side by side need one
+/// [`SeenProofs`] and the same window ([`with_replay`](Self::with_replay)); layers one inside the other
+/// need one each.
 ///
 /// # Deployment
 ///
