@@ -73,7 +73,8 @@ pub(super) fn client_config(
         )
     })?;
     Ok(match own {
-        Some(own) => tls.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.clone()))),
+        Some(own) => tls
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::clone(own)))),
         None => tls.with_no_client_auth(),
     })
 }
