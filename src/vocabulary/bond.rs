@@ -25,6 +25,7 @@ pub(crate) trait Prove: Send + Sync {
 }
 
 /// What a proof is made for.
+#[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "proofs are signed"))]
 pub(crate) struct Proved<'p> {
     pub(crate) method: &'p Method,
     pub(crate) server: &'p Server,

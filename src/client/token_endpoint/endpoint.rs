@@ -215,6 +215,7 @@ impl TokenEndpoint {
     }
 
     /// Binds its tokens to `key`.
+    #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "proofs are signed"))]
     pub(crate) fn with_key(mut self, key: Arc<dyn Prove>) -> Self {
         Arc::make_mut(&mut self.parts).proof = Some(key);
         self

@@ -15,6 +15,7 @@ pub(in crate::server) struct Sources {
 }
 
 /// Whether DPoP tokens are read.
+#[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "proofs are signed"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum DpopReading {
     Off,
