@@ -190,7 +190,7 @@ impl StaticTokens {
 
     fn verdict(&self, token: &str) -> Verdict<()> {
         let tokens = self.shared.tokens.load();
-        let validated = tokens.get(&self.shared.digest(token)).ok_or(Rejection::unknown())?;
+        let validated = tokens.get(&self.shared.digest(token)).ok_or_else(Rejection::unknown)?;
         match validated.principal().expires_at() {
             Some(expiry) if self.clock.wall() >= expiry => Err(Rejection::expired()),
             _ => Ok(validated.clone()),

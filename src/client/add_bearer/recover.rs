@@ -112,32 +112,39 @@ where
         mut self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let needs_nonce = self.proofs.as_mut().is_some_and(|proofs| proofs.needs_nonce(&response));
-        let has_replaced = self.proofs.as_ref().is_some_and(|proofs| proofs.has_replaced);
-        let location = match self.token.bond() {
-            Some(_) => &TokenLocation::Dpop,
-            None => &self.rules.location,
+        let second = match &mut self.proofs {
+            None => self.second_token(&response, &self.rules.location),
+            Some(proofs) => match (proofs.needs_nonce(&response), proofs.has_replaced) {
+                (true, _) => Some(SecondToken::Same),
+                (false, true) => None,
+                (false, false) => self.second_token(&response, &TokenLocation::Dpop),
+            },
         };
-        let second = if needs_nonce {
-            Some(SecondToken::Same)
-        } else if has_replaced {
-            None
-        } else if self.rules.rejection.applies_to(&response, location) {
-            self.source.reject(&self.token).then_some(SecondToken::FromSource)
-        } else {
-            let missing = missing_scopes(&response);
-            let wider = missing.and_then(|scopes| self.source.widen(&self.token, &scopes));
-            wider.map(SecondToken::Wider)
-        };
-        let whole = self.copy.as_ref().is_some_and(|(_, copy)| self.replay.is_whole(copy));
-        match second.filter(|_| whole) {
-            Some(second) => Err(Box::pin(self.repeat(response, second))),
-            None => Ok(response),
+        let is_whole = |(_, copy): &(_, P::Copy)| self.replay.is_whole(copy);
+        match second {
+            Some(second) if self.copy.as_ref().is_some_and(is_whole) => {
+                Err(Box::pin(self.repeat(response, second)))
+            }
+            _ => Ok(response),
         }
     }
 }
 
 impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
+    /// Returns where another token comes from if `response` rejects this one, or lacks a scope.
+    #[inline]
+    fn second_token<R>(
+        &self,
+        response: &Response<R>,
+        location: &TokenLocation,
+    ) -> Option<SecondToken<T::Future>> {
+        if self.rules.rejection.applies_to(response, location) {
+            return self.source.reject(&self.token).then_some(SecondToken::FromSource);
+        }
+        let scopes = missing_scopes(response)?;
+        self.source.widen(&self.token, &scopes).map(SecondToken::Wider)
+    }
+
     /// Gets another token and repeats the call with it, or returns `response` if there is none.
     ///
     /// `response` is read to its end, within bounds, and dropped before the second call: over one

@@ -124,7 +124,7 @@ where
         if !(self.reserved && self.has_token_for(&request)) {
             return self.call_with_new_token(request);
         }
-        if self.can_recover() {
+        if self.can_recover() || self.is_bound() {
             let outgoing = self.outgoing(request);
             return self.send(outgoing);
         }
@@ -132,9 +132,8 @@ where
         match self.attach_last(&mut request) {
             Ok(()) => {
                 self.reserved = false;
-                let recover = self.proofs(&request);
                 let request = request.map(|body| self.replay.once(body));
-                ResponseFuture::warm(self.inner.call(request), recover)
+                ResponseFuture::warm(self.inner.call(request), None)
             }
             Err(error) => self.fail(error),
         }
@@ -163,8 +162,14 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     /// Returns `true` if a call is repeated when its token is rejected, or its proof needs a nonce.
     #[inline]
     fn can_recover(&self) -> bool {
-        let is_bound = || self.last.as_ref().is_some_and(|last| last.bond().is_some());
-        self.rules.rejection != RejectionRule::None && (self.source.can_recover() || is_bound())
+        self.rules.rejection != RejectionRule::None
+            && (self.source.can_recover() || self.is_bound())
+    }
+
+    /// Returns `true` if the token of an earlier call is bound to a key.
+    #[inline]
+    fn is_bound(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.bond().is_some())
     }
 
     /// Returns `true` if the call with `request` is repeated when its token is rejected.
@@ -280,7 +285,7 @@ impl<S, T: TokenSource, P> AddBearerService<S, T, P> {
     }
 
     /// Calls the inner service at once if it is reserved, otherwise when it becomes ready.
-    #[inline]
+    #[inline(always)] // Otherwise the request is moved once more.
     fn send<B, R>(
         &mut self,
         outgoing: Result<Outgoing<B, R>, Error>,

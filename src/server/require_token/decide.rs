@@ -5,7 +5,7 @@ use super::{
     authenticated::{Anonymous, Authenticated},
     cache_control::{CacheControl, Changes},
     certificate::sha256_text,
-    extract::{self, ExtractedToken, LocationIndex, Position, has_unread_token},
+    extract::{self, LocationIndex, Position, has_unread_token},
     possession,
     proved::{Proved, Proving},
     refuse::Refusal,
@@ -47,9 +47,14 @@ struct Possession {
 }
 
 impl PresentedToken {
-    pub(super) fn new(extracted: ExtractedToken<'_>, settings: &Settings) -> Self {
-        let ExtractedToken { token, location, position } = extracted;
-        let is_dpop = *settings.sources.location(location) == TokenLocation::Dpop;
+    #[inline]
+    pub(super) fn new(
+        token: &str,
+        location: LocationIndex,
+        position: Position,
+        settings: &Settings,
+    ) -> Self {
+        let is_dpop = matches!(settings.sources.location(location), TokenLocation::Dpop);
         let possession = is_dpop
             .then(|| Box::new(Possession { ath: sha256_text(token.as_bytes()), proved: None }));
         let id = settings.token_id(token.as_bytes());
@@ -62,17 +67,15 @@ impl PresentedToken {
     }
 }
 
-/// Decides about a request that presents no token in a location that is read.
-pub(super) fn without_token<B>(
-    settings: &Arc<Settings>,
-    request: &mut Request<B>,
-) -> Decision<'static> {
+/// Admits a request that presents no token in a location that is read. Returns `false`, with the
+/// request unchanged, if it needs one.
+pub(super) fn admit_without_token<B>(settings: &Arc<Settings>, request: &mut Request<B>) -> bool {
     let head = RequestHead::from_request(request);
     if settings.mode == Mode::Required || has_unread_token(head, &settings.sources) {
-        return Err(Refusal::missing());
+        return false;
     }
     admit_anonymous(settings, request, None, TokenDetails::default());
-    Ok(Changes::NONE)
+    true
 }
 
 /// Decides about a request by the validator's verdict on its token.
@@ -174,28 +177,42 @@ pub(super) fn still_holds<C>(
     generation == support.generation() && support.recheck(validated, now).is_ok()
 }
 
-/// Fast path: decides about `request` if its token is where most are and `validator` remembers the
-/// very bytes, and if it presents none. Returns `None`, with the request unchanged, otherwise.
+/// What is known of a request before its token is judged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Glance {
+    Admitted,
+    /// It presents no token, and needs one.
+    Missing,
+    /// The request is unchanged.
+    Unclear,
+}
+
+/// Fast path: admits `request` if its token is where most are and `validator` remembers the very bytes,
+/// and decides about one without a token.
 pub(super) fn at_a_glance<V: ValidateToken, B>(
     settings: &Arc<Settings>,
     request: &mut Request<B>,
     validator: &V,
-) -> Option<Decision<'static>> {
-    let Some(header) = extract::bearer_header(request, &settings.sources)? else {
-        return Some(without_token(settings, request));
+) -> Glance {
+    let Some(found) = extract::bearer_header(request, &settings.sources) else {
+        return Glance::Unclear;
     };
-    let credentials = extract::bearer_credentials(header)?;
-    let validated = validator.cache_support().recall(credentials)?;
-    if validated.principal().confirmation().is_some() {
-        return None;
-    }
-    let token_id = settings.token_id(credentials);
+    let Some(header) = found else {
+        let is_admitted = admit_without_token(settings, request);
+        return if is_admitted { Glance::Admitted } else { Glance::Missing };
+    };
+    let known = extract::bearer_credentials(header).and_then(|credentials| {
+        let validated = validator.cache_support().recall(credentials)?;
+        let is_bound = validated.principal().confirmation().is_some();
+        (!is_bound).then(|| (validated, settings.token_id(credentials)))
+    });
+    let Some((validated, token_id)) = known else { return Glance::Unclear };
     match settings.strip {
         Strip::Everything => drop(request.headers_mut().remove(AUTHORIZATION)),
         Strip::Exposed | Strip::Nothing => header.set_sensitive(true),
     }
     admit(settings, request, LocationIndex::FIRST, token_id, validated);
-    Some(Ok(Changes::NONE))
+    Glance::Admitted
 }
 
 /// Removes the token from `request`, as far as the settings say.

@@ -1,13 +1,13 @@
 use super::{
     cache_control::{CacheControl, Changes, add_nonce},
-    decide::{self, Decision, PresentedToken},
+    decide::{self, PresentedToken},
     possession,
     proved::Proving,
+    refuse::Refusal,
     settings::Settings,
 };
 use crate::{
     Answer, RequestHead, Sleep,
-    server::AnsweredFuture,
     validate::{Rejection, ValidateToken, Verdict},
 };
 use http::{Request, Response};
@@ -55,14 +55,17 @@ pin_project_lite::pin_project! {
         },
         Answering {
             #[pin]
-            response: AnsweredFuture<S::Future, S::Response>,
+            response: S::Future,
             cache_control: CacheControl,
         },
         // Apart, so that the usual answer has nothing to drop.
         AnsweringWithNonce {
             #[pin]
-            response: AnsweredFuture<S::Future, S::Response>,
+            response: S::Future,
             settings: Arc<Settings>,
+        },
+        Refused {
+            response: Option<S::Response>,
         },
     }
 }
@@ -224,8 +227,11 @@ where
 
     fn decided(self) -> State<S, V, B> {
         let Self { mut inner, mut request, presented, settings, verdict, .. } = self;
-        let decision = decide::by_verdict(&settings, &mut request, presented, verdict);
-        ResponseFuture::decided(&mut inner, &settings, request, decision).state
+        let future = match decide::by_verdict(&settings, &mut request, presented, verdict) {
+            Ok(changes) => ResponseFuture::calling(inner.call(request), changes),
+            Err(refusal) => refused(&mut inner, &settings, &request, refusal),
+        };
+        future.state
     }
 }
 
@@ -243,32 +249,35 @@ where
         Self { state: State::Proving { proof, pending: Some(Box::new(pending)) } }
     }
 
-    /// Calls `inner`, or refuses `request`.
-    #[inline(always)] // Otherwise the request is moved once more.
-    pub(super) fn decided(
-        inner: &mut S,
-        settings: &Settings,
-        request: Request<B>,
-        decision: Decision<'_>,
-    ) -> Self {
-        let (response, cache_control) = match decision {
-            Ok(Changes::CacheControl(cache_control)) => {
-                (AnsweredFuture::calling(inner.call(request)), cache_control)
-            }
-            Ok(Changes::Nonce(settings)) => {
-                let response = AnsweredFuture::calling(inner.call(request));
-                return Self { state: State::AnsweringWithNonce { response, settings } };
-            }
-            Err(refusal) => {
-                let response = refusal.into_response(settings, RequestHead::from_request(&request));
-                // The clone holds no reservation: a refused request takes no capacity of the inner
-                // service.
-                *inner = inner.clone();
-                (AnsweredFuture::answered(response), CacheControl::Unchanged)
-            }
-        };
-        Self { state: State::Answering { response, cache_control } }
+    #[inline]
+    pub(super) fn calling(response: S::Future, changes: Changes) -> Self {
+        Self {
+            state: match changes {
+                Changes::CacheControl(cache_control) => {
+                    State::Answering { response, cache_control }
+                }
+                Changes::Nonce(settings) => State::AnsweringWithNonce { response, settings },
+            },
+        }
     }
+}
+
+/// Refuses `request`. A clone, which holds no reservation, takes the place of `inner`: a refused request
+/// takes none of its capacity.
+pub(super) fn refused<S, V, B, R>(
+    inner: &mut S,
+    settings: &Settings,
+    request: &Request<B>,
+    refusal: Refusal<'_>,
+) -> ResponseFuture<S, V, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    V: ValidateToken,
+    R: Default,
+{
+    let response = refusal.into_response(settings, RequestHead::from_request(request));
+    *inner = inner.clone();
+    ResponseFuture { state: State::Refused { response: Some(response) } }
 }
 
 impl<S, V, B, R> Future for ResponseFuture<S, V, B>
@@ -315,6 +324,12 @@ where
                         add_nonce(settings, response.headers_mut());
                     }
                     return answer;
+                }
+                StateProjection::Refused { response } => {
+                    // A future that is polled after its end may stay pending.
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |refusal| Poll::Ready(Ok(refusal)));
                 }
             };
             self.as_mut().project().state.set(next);

@@ -20,13 +20,14 @@ pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     settings: &'s Settings,
 ) -> Result<Option<ExtractedToken<'a>>, ExtractError<'s>> {
-    let found = extract::extract(head, &settings.sources)?;
-    if let (Some(found), Some(dpop)) = (&found, &settings.dpop) {
-        let location = settings.sources.location(found.location);
-        dpop.check_headers(head.headers(), *location == TokenLocation::Dpop)
-            .map_err(|rejection| ExtractError { rejection, location: Some(location) })?;
+    let found = extract::extract(head, &settings.sources);
+    let (Ok(Some(token)), Some(dpop)) = (&found, &settings.dpop) else { return found };
+    let location = settings.sources.location(token.location);
+    let is_dpop = matches!(location, TokenLocation::Dpop);
+    match dpop.check_headers(head.headers(), is_dpop) {
+        Ok(()) => found,
+        Err(rejection) => Err(ExtractError { rejection, location: Some(location) }),
     }
-    Ok(found)
 }
 
 /// Checks that the request of `head` comes from the holder of the good token of `principal`. `ath` is

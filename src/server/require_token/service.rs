@@ -1,9 +1,11 @@
 use super::{
     authenticated::{Anonymous, Authenticated},
     cache_control::Changes,
-    decide::{self, PresentedToken},
-    future::{PendingRequest, ResponseFuture},
+    decide::{self, Glance, PresentedToken},
+    extract::ExtractedToken,
+    future::{PendingRequest, ResponseFuture, refused},
     possession,
+    refuse::Refusal,
     settings::Settings,
     standing::Preflight,
     strip,
@@ -35,6 +37,27 @@ impl<S, V> RequireTokenService<S, V> {
     inner_service_accessors!();
 }
 
+impl<S, V: ValidateToken> RequireTokenService<S, V> {
+    /// Decides about a request as far as that needs no verdict.
+    #[inline]
+    fn glance<B>(&self, request: &mut Request<B>) -> Glance {
+        if !request.extensions().is_empty() {
+            // Whatever an outer layer put there, only this layer's own decision counts below it.
+            request.extensions_mut().remove::<Authenticated>();
+            request.extensions_mut().remove::<Anonymous>();
+            request.extensions_mut().remove::<Preflight>();
+        }
+        let settings = &self.settings;
+        settings.certificates.prepare(request);
+        if settings.preflights_pass && is_preflight(request) {
+            request.extensions_mut().insert(Preflight::new(settings.clone()));
+            strip::strip_unread(request, &settings.sources, settings.strip);
+            return Glance::Admitted;
+        }
+        decide::at_a_glance(settings, request, &*self.validator)
+    }
+}
+
 impl<S: Clone, V: ValidateToken> RequireTokenService<S, V> {
     fn pending<B>(
         &mut self,
@@ -64,61 +87,60 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !request.extensions().is_empty() {
-            // Whatever an outer layer put there, only this layer's own decision counts below it.
-            request.extensions_mut().remove::<Authenticated>();
-            request.extensions_mut().remove::<Anonymous>();
-            request.extensions_mut().remove::<Preflight>();
-        }
+        let glance = self.glance(&mut request);
         let settings = &self.settings;
-        settings.certificates.prepare(&mut request);
-        if settings.preflights_pass && is_preflight(RequestHead::from_request(&request)) {
-            request.extensions_mut().insert(Preflight::new(settings.clone()));
-            strip::strip_unread(&mut request, &settings.sources, settings.strip);
-            let decision = Ok(Changes::NONE);
-            return ResponseFuture::decided(&mut self.inner, settings, request, decision);
-        }
-        if let Some(decision) = decide::at_a_glance(settings, &mut request, &*self.validator) {
-            return ResponseFuture::decided(&mut self.inner, settings, request, decision);
+        match glance {
+            Glance::Admitted => {
+                return ResponseFuture::calling(self.inner.call(request), Changes::NONE);
+            }
+            Glance::Missing => {
+                return refused(&mut self.inner, settings, &request, Refusal::missing());
+            }
+            Glance::Unclear => {}
         }
         strip::strip_unread(&mut request, &settings.sources, settings.strip);
         let head = RequestHead::from_request(&request);
-        let decision = match possession::extract(head, settings) {
-            Err(error) => Err(error.into()),
-            Ok(None) => decide::without_token(settings, &mut request),
-            Ok(Some(extracted)) => {
-                let verdict = self.validator.validate(&extracted.token, head);
-                let mut presented = PresentedToken::new(extracted, settings);
-                let mut verdict = match verdict {
-                    Answer::Ready(verdict) => verdict,
-                    Answer::Pending(verdict) => {
-                        let pending = self.pending(request, presented);
-                        return ResponseFuture::validating(verdict, pending);
-                    }
+        let ExtractedToken { token, location, position } = match possession::extract(head, settings)
+        {
+            Ok(Some(extracted)) => extracted,
+            Ok(None) => {
+                return match decide::admit_without_token(settings, &mut request) {
+                    true => ResponseFuture::calling(self.inner.call(request), Changes::NONE),
+                    false => refused(&mut self.inner, settings, &request, Refusal::missing()),
                 };
-                match decide::prove(settings, head, &presented, &verdict) {
-                    None => {}
-                    Some(Answer::Ready(proof)) => {
-                        decide::proved(&mut presented, &mut verdict, proof);
-                    }
-                    Some(Answer::Pending(proof)) => {
-                        let pending = self.pending(request, presented);
-                        return ResponseFuture::proving(proof, pending.with_verdict(verdict));
-                    }
-                }
-                decide::by_verdict(settings, &mut request, presented, verdict)
+            }
+            Err(error) => return refused(&mut self.inner, settings, &request, error.into()),
+        };
+        let verdict = self.validator.validate(&token, head);
+        let mut presented = PresentedToken::new(&token, location, position, settings);
+        let mut verdict = match verdict {
+            Answer::Ready(verdict) => verdict,
+            Answer::Pending(verdict) => {
+                let pending = self.pending(request, presented);
+                return ResponseFuture::validating(verdict, pending);
             }
         };
-        ResponseFuture::decided(&mut self.inner, settings, request, decision)
+        match decide::prove(settings, head, &presented, &verdict) {
+            None => {}
+            Some(Answer::Ready(proof)) => decide::proved(&mut presented, &mut verdict, proof),
+            Some(Answer::Pending(proof)) => {
+                let pending = self.pending(request, presented);
+                return ResponseFuture::proving(proof, pending.with_verdict(verdict));
+            }
+        }
+        match decide::by_verdict(settings, &mut request, presented, verdict) {
+            Ok(changes) => ResponseFuture::calling(self.inner.call(request), changes),
+            Err(refusal) => refused(&mut self.inner, settings, &request, refusal),
+        }
     }
 }
 
 /// Returns `true` for exactly a CORS preflight
 /// ([Fetch §3.2.2](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
-fn is_preflight(head: RequestHead<'_>) -> bool {
-    *head.method() == Method::OPTIONS
-        && head.headers().contains_key(ORIGIN)
-        && head.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::OPTIONS
+        && request.headers().contains_key(ORIGIN)
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl<S: Clone, V> Clone for RequireTokenService<S, V> {

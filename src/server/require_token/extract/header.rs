@@ -66,6 +66,7 @@ pub(in crate::server) fn has_unread_token(head: RequestHead<'_>, sources: &Sourc
 }
 
 /// Reads the token of a header. An empty value, or one of another scheme, is none.
+#[inline]
 pub(super) fn read<'a>(
     head: RequestHead<'a>,
     location: &TokenLocation,
@@ -100,6 +101,7 @@ pub(super) fn read<'a>(
 
 /// Returns the value of the header `name`, without the space around it. The header must not be
 /// repeated.
+#[inline]
 fn only_value<'a>(head: RequestHead<'a>, name: &HeaderName) -> Result<Option<&'a [u8]>, Rejection> {
     let headers = head.headers();
     let value = match is_unrepeated(headers) {

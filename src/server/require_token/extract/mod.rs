@@ -73,6 +73,7 @@ type Read<'a> = Result<Option<(Cow<'a, str>, Position)>, Rejection>;
 ///
 /// When the token is malformed, too long, repeated, in two locations, beside one of a scheme that is
 /// not read, or sent by another site.
+#[inline]
 pub(super) fn extract<'a, 's>(
     head: RequestHead<'a>,
     sources: &'s Sources,
@@ -93,9 +94,10 @@ pub(super) fn extract<'a, 's>(
             return Ok(Some(next));
         }
         // RFC 6750 §2: a client uses one way to present a token, not two.
-        if found.replace(next).is_some() {
+        if found.is_some() {
             return Err(several());
         }
+        found = Some(next);
     }
     let is_elsewhere = |found: &ExtractedToken<'_>| {
         !is_authorization(sources.location(found.location), &found.position)
@@ -137,6 +139,7 @@ fn is_ambient(location: &TokenLocation) -> bool {
 }
 
 /// Checks that `value` is a token and nothing else.
+#[inline]
 fn token_in(value: &[u8]) -> Result<&str, Rejection> {
     check_length(value.len(), MAX_TOKEN_LEN)?;
     if !b64token::is_valid(value) {
