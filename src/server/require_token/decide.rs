@@ -273,12 +273,14 @@ fn admit_anonymous<B>(
 /// Returns `true` if the token was judged, is not good, and counts as none. A good token of somebody
 /// else never does.
 fn is_ignored(settings: &Settings, presented: &PresentedToken, rejection: &Rejection) -> bool {
-    let is_bad = matches!(
-        rejection.kind(),
-        RejectionKind::NotMine
-            | RejectionKind::Invalid
-            | RejectionKind::Expired
-            | RejectionKind::Revoked
-    );
-    is_bad && !presented.is_unproved && settings.mode == Mode::Lenient
+    let is_bad = || {
+        matches!(
+            rejection.kind(),
+            RejectionKind::NotMine
+                | RejectionKind::Invalid
+                | RejectionKind::Expired
+                | RejectionKind::Revoked
+        )
+    };
+    settings.mode == Mode::Lenient && !presented.is_unproved && is_bad()
 }

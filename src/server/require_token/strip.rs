@@ -104,10 +104,14 @@ pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: St
 
 /// Removes the tokens of a query that is not read because of the request's method: it is logged all
 /// the same.
+#[inline]
 pub(super) fn strip_unread<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
-    if request.uri().query().is_none() {
-        return;
+    if request.uri().query().is_some() {
+        strip_query(request, sources, strip);
     }
+}
+
+fn strip_query<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
     for location in sources.locations() {
         let head = RequestHead::from_request(request);
         if let Some(name) = unread_parameter(head, location, sources) {
