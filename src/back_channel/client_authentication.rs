@@ -10,7 +10,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{error::Error, fmt, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 use zeroize::Zeroizing;
 
 /// Authenticates a client at an endpoint of the authorization server.
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 /// let without_a_secret = ClientAuthentication::public("id");
 /// assert!(!format!("{usual:?}").contains("s3cr3t"));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ClientAuthentication {
     pub(super) client_id: Option<Box<str>>,
     pub(super) secret: Option<ClientSecretSource>,
@@ -309,14 +309,4 @@ fn basic(client_id: &str, secret: &str, raw: bool, secrets: &mut Secrets) -> Opt
     let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
     // Base64 fits into any header.
     Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
-}
-
-impl fmt::Debug for ClientAuthentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientAuthentication")
-            .field("client_id", &self.client_id)
-            .field("secret", &self.secret)
-            .field("method", &self.method)
-            .finish()
-    }
 }

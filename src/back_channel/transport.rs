@@ -223,15 +223,7 @@ impl Transport {
     }
 }
 
-impl fmt::Debug for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
-            .field("deadline", &self.deadline)
-            .field("max_body", &self.max_body)
-            .field("plain_http", &self.plain_http)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Transport { deadline, max_body, plain_http });
 
 pub(super) struct Erased<S>(pub(super) S);
 
@@ -367,14 +359,7 @@ impl Failure {
     }
 }
 
-impl fmt::Debug for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportError")
-            .field("kind", &self.kind)
-            .field("text", &self.text)
-            .finish()
-    }
-}
+opaque_debug!(TransportError { kind, text });
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

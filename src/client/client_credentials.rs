@@ -5,7 +5,6 @@ use crate::{
     ClientAuthentication, ClientSecret, Clock, ConfigError, Origin, ScopeSet, TokenLocation,
     Transport,
 };
-use std::fmt;
 use tower_layer::Layer;
 
 /// Gets an access token by the client credentials grant, puts it on every request, keeps it
@@ -265,14 +264,4 @@ impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
     }
 }
 
-impl<P> fmt::Debug for ClientCredentialsRefresh<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCredentialsRefresh")
-            .field("endpoint", &self.endpoint)
-            .field("grant", &self.grant)
-            .field("policy", &self.policy)
-            .field("ceiling", &self.ceiling)
-            .field("layer", &self.layer)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(ClientCredentialsRefresh<P> { endpoint, grant, policy, ceiling, layer });

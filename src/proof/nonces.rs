@@ -3,7 +3,6 @@ use arc_swap::ArcSwapOption;
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use http::HeaderValue;
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -116,11 +115,7 @@ fn others(slot: u64) -> [u64; 3] {
     [slot + 1, slot.saturating_sub(1), slot.saturating_sub(2)]
 }
 
-impl fmt::Debug for DpopNonces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopNonces").finish_non_exhaustive()
-    }
-}
+opaque_debug!(DpopNonces);
 
 #[cfg(test)]
 mod tests {

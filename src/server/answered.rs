@@ -1,5 +1,4 @@
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -55,8 +54,4 @@ where
     }
 }
 
-impl<F, R> fmt::Debug for AnsweredFuture<F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnsweredFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(AnsweredFuture<F, R>);

@@ -3,7 +3,7 @@ use super::{
     static_token::StaticToken,
 };
 use crate::{AccessToken, Clock, ConfigError, TokenLocation, client::TokenSource};
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 use tower_layer::Layer;
 
 /// Puts an access token on every request of an HTTP client.
@@ -249,8 +249,4 @@ impl<T, P: Clone> Clone for AddBearer<T, P> {
     }
 }
 
-impl<T, P> fmt::Debug for AddBearer<T, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddBearer").field("rules", &self.rules).finish_non_exhaustive()
-    }
-}
+opaque_debug!(AddBearer < T, P > { rules });

@@ -379,11 +379,7 @@ impl Future for TokenFuture {
     }
 }
 
-impl fmt::Debug for TokenFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(TokenFuture);
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

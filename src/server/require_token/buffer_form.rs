@@ -10,7 +10,6 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
     error::Error as StdError,
-    fmt,
     future::{Future, poll_fn},
     mem,
     pin::Pin,
@@ -253,14 +252,6 @@ where
     }
 }
 
-impl<B> fmt::Debug for BufferFormBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferFormBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(BufferFormBody<B>);
 
-impl<F, O> fmt::Debug for BufferFormFuture<F, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferFormFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(BufferFormFuture<F, O>);

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Clock, ConfigError, ScopeSet, TokenLocation, server::ResourceMetadata, validate::ValidateToken,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Lets only requests with a good access token through to an HTTP service.
@@ -415,8 +415,4 @@ impl<V> Clone for RequireToken<V> {
     }
 }
 
-impl<V> fmt::Debug for RequireToken<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireToken").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RequireToken<V> { settings });

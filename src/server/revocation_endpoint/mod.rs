@@ -21,7 +21,6 @@ use request::Form;
 use std::{
     convert::Infallible,
     error::Error as StdError,
-    fmt,
     future::{Future, Ready, ready},
     pin::Pin,
     sync::Arc,
@@ -229,14 +228,6 @@ impl<A, R> Clone for RevocationEndpoint<A, R> {
     }
 }
 
-impl<A, R> fmt::Debug for RevocationEndpoint<A, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationEndpoint").field("limit", &self.limit).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocationEndpoint < A, R > { limit });
 
-impl fmt::Debug for RevocationEndpointFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationEndpointFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocationEndpointFuture);

@@ -271,14 +271,6 @@ impl<A: Clone, B> Clone for FirstOf<A, B> {
     }
 }
 
-impl<A: fmt::Debug, B: fmt::Debug> fmt::Debug for FirstOf<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FirstOf").field(&self.first).field(&self.second).finish()
-    }
-}
+opaque_debug!(FirstOf<A: fmt::Debug, B: fmt::Debug> { first, second });
 
-impl<A: ValidateToken, B: ValidateToken> fmt::Debug for FirstOfFuture<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FirstOfFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FirstOfFuture<A: ValidateToken, B: ValidateToken>);

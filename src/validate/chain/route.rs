@@ -291,17 +291,6 @@ impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
     }
 }
 
-impl<R: fmt::Debug, P, V: fmt::Debug> fmt::Debug for When<R, P, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("When")
-            .field("before", &self.before)
-            .field("validator", &self.validator)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(When<R: fmt::Debug, P, V: fmt::Debug> { before, validator });
 
-impl<F, G> fmt::Debug for RouteFuture<F, G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouteFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RouteFuture<F, G>);

@@ -423,8 +423,4 @@ impl<C> fmt::Debug for Introspection<C> {
     }
 }
 
-impl<C> fmt::Debug for IntrospectionFuture<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntrospectionFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(IntrospectionFuture<C>);

@@ -10,7 +10,7 @@ use crate::{
         claims::{Claims, Holder, Profile, REQUIRED, holder_setters, listed, shown},
     },
 };
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// An issuer whose tokens are accepted, with its keys, the audience, the algorithms, and what its
 /// access tokens look like.
@@ -398,17 +398,7 @@ pub(super) fn without_application(typ: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-impl fmt::Debug for TrustedIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedIssuer")
-            .field("identifier", &self.identifier)
-            .field("audience", &self.audience)
-            .field("algorithms", &self.algorithms)
-            .field("types", &self.types)
-            .field("profile", &self.profile)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(TrustedIssuer { identifier, audience, algorithms, types, profile });
 
 #[cfg(test)]
 mod tests {

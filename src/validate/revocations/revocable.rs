@@ -104,11 +104,7 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Revocable<V> {
     }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Revocable<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Revocable").field("validator", &self.validator).finish_non_exhaustive()
-    }
-}
+opaque_debug!(Revocable<V: fmt::Debug> { validator });
 
 pin_project_lite::pin_project! {
     /// The future of a [`Revocable`].
@@ -137,8 +133,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for RevocableFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocableFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocableFuture<F>);

@@ -6,7 +6,6 @@ use crate::{
     validate::{Rejection, Validated, Verdict},
 };
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -50,8 +49,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for FnFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FnFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FnFuture<F>);

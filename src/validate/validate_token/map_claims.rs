@@ -121,14 +121,6 @@ impl<V: Clone, F> Clone for MapClaims<V, F> {
     }
 }
 
-impl<V: fmt::Debug, F> fmt::Debug for MapClaims<V, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapClaims").field("validator", &self.validator).finish_non_exhaustive()
-    }
-}
+opaque_debug!(MapClaims<V: fmt::Debug, F> { validator });
 
-impl<F, M> fmt::Debug for MapClaimsFuture<F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapClaimsFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(MapClaimsFuture<F, M>);
