@@ -223,7 +223,7 @@ impl Transport {
     }
 }
 
-opaque_debug!(Transport { deadline, max_body, plain_http });
+opaque_debug!(Transport { deadline, max_body, plain_http, .. });
 
 pub(super) struct Erased<S>(pub(super) S);
 
@@ -359,7 +359,7 @@ impl Failure {
     }
 }
 
-opaque_debug!(TransportError { kind, text });
+opaque_debug!(TransportError { kind, text, .. });
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

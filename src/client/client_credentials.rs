@@ -264,4 +264,4 @@ impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
     }
 }
 
-opaque_debug!(ClientCredentialsRefresh<P> { endpoint, grant, policy, ceiling, layer });
+opaque_debug!(ClientCredentialsRefresh<P> { endpoint, grant, policy, ceiling, layer, .. });

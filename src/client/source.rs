@@ -247,7 +247,7 @@ where
     }
 }
 
-opaque_debug!(FromRequest<F>);
+opaque_debug!(FromRequest<F> { .. });
 
 pin_project_lite::pin_project! {
     /// The future of a closure that is a [`TokenSource`].
@@ -270,4 +270,4 @@ where
     }
 }
 
-opaque_debug!(FnFuture<F>);
+opaque_debug!(FnFuture<F> { .. });

@@ -244,4 +244,4 @@ fn unusable(what: &str, reason: &str) -> ConfigError {
     ConfigError::new(format!("{what}: {reason}"))
 }
 
-opaque_debug!(SigningKey { algorithm, kid });
+opaque_debug!(SigningKey { algorithm, kid, .. });

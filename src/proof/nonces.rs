@@ -115,7 +115,7 @@ fn others(slot: u64) -> [u64; 3] {
     [slot + 1, slot.saturating_sub(1), slot.saturating_sub(2)]
 }
 
-opaque_debug!(DpopNonces);
+opaque_debug!(DpopNonces { .. });
 
 #[cfg(test)]
 mod tests {

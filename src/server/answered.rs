@@ -54,4 +54,4 @@ where
     }
 }
 
-opaque_debug!(AnsweredFuture<F, R>);
+opaque_debug!(AnsweredFuture < F, R > { .. });

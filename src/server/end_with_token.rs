@@ -182,6 +182,6 @@ impl<B: Body> Body for EndWithTokenBody<B> {
     }
 }
 
-opaque_debug!(EndWithTokenFuture<F>);
+opaque_debug!(EndWithTokenFuture<F> { .. });
 
-opaque_debug!(EndWithTokenBody<B> { is_over });
+opaque_debug!(EndWithTokenBody<B> { is_over, .. });

@@ -217,7 +217,7 @@ impl<C> Clone for Claims<C> {
     }
 }
 
-opaque_debug!(Claims<C> { authenticated });
+opaque_debug!(Claims<C> { authenticated, .. });
 
 /// A type that stands for a scope, for [`Scoped`].
 pub trait RequiredScope {
@@ -286,7 +286,7 @@ impl<T> Clone for Scoped<T> {
     }
 }
 
-opaque_debug!(Scoped<T> { authenticated });
+opaque_debug!(Scoped<T> { authenticated, .. });
 
 /// A type that stands for a role, for [`WithRole`].
 pub trait RequiredRole {
@@ -344,4 +344,4 @@ impl<T> Clone for WithRole<T> {
     }
 }
 
-opaque_debug!(WithRole<T> { authenticated });
+opaque_debug!(WithRole<T> { authenticated, .. });

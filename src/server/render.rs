@@ -136,8 +136,8 @@ where
     }
 }
 
-opaque_debug!(RenderRefusals);
+opaque_debug!(RenderRefusals { .. });
 
-opaque_debug!(RenderRefusalsService<S: fmt::Debug> { inner });
+opaque_debug!(RenderRefusalsService<S: fmt::Debug> { inner, .. });
 
-opaque_debug!(RenderRefusalsFuture<F>);
+opaque_debug!(RenderRefusalsFuture<F> { .. });

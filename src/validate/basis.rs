@@ -45,4 +45,4 @@ impl PartialEq for Basis {
 
 impl Eq for Basis {}
 
-opaque_debug!(Basis);
+opaque_debug!(Basis { .. });

@@ -72,4 +72,4 @@ impl Watched {
     }
 }
 
-opaque_debug!(RevocationWatch);
+opaque_debug!(RevocationWatch { .. });

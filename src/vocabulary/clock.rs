@@ -241,7 +241,7 @@ impl Future for Sleep {
     }
 }
 
-opaque_debug!(Sleep);
+opaque_debug!(Sleep { .. });
 
 #[cfg(test)]
 mod tests {

@@ -125,4 +125,4 @@ impl<F, R> State<F, Response<R>> {
     }
 }
 
-opaque_debug!(ResponseFuture<F, R>);
+opaque_debug!(ResponseFuture < F, R > { .. });

@@ -249,4 +249,4 @@ impl<T, P: Clone> Clone for AddBearer<T, P> {
     }
 }
 
-opaque_debug!(AddBearer < T, P > { rules });
+opaque_debug!(AddBearer<T, P> { rules, .. });

@@ -335,4 +335,4 @@ impl<S: Clone, T, P: Clone> Clone for AddBearerService<S, T, P> {
     }
 }
 
-opaque_debug!(AddBearerService<S: fmt::Debug, T, P> { inner, rules });
+opaque_debug!(AddBearerService<S: fmt::Debug, T, P> { inner, rules, .. });

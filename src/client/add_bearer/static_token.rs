@@ -30,4 +30,4 @@ impl StaticToken {
     }
 }
 
-opaque_debug!(StaticToken { token });
+opaque_debug!(StaticToken { token, .. });

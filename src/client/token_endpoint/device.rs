@@ -282,4 +282,4 @@ fn next_interval(error: &Error, interval: Duration) -> Option<Duration> {
 }
 
 // Shows neither code.
-opaque_debug!(DeviceAuthorization { verification_uri, lifetime, interval });
+opaque_debug!(DeviceAuthorization { verification_uri, lifetime, interval, .. });

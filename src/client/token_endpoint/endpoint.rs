@@ -379,7 +379,7 @@ impl Future for TokenFuture {
     }
 }
 
-opaque_debug!(TokenFuture);
+opaque_debug!(TokenFuture { .. });
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -62,4 +62,4 @@ impl<B: Body + Unpin> Body for DrainRefusedBody<B> {
     }
 }
 
-opaque_debug!(DrainRefusedBody<B>);
+opaque_debug!(DrainRefusedBody<B> { .. });

@@ -129,4 +129,4 @@ impl<B: Body + Unpin, R> Draining<B, R> {
     }
 }
 
-opaque_debug!(DrainRefusedFuture<F, B, R>);
+opaque_debug!(DrainRefusedFuture < F, B, R > { .. });

@@ -143,6 +143,6 @@ where
     }
 }
 
-opaque_debug!(RequirePolicy<P>);
+opaque_debug!(RequirePolicy<P> { .. });
 
-opaque_debug!(RequirePolicyService<S: fmt::Debug, P> { inner });
+opaque_debug!(RequirePolicyService<S: fmt::Debug, P> { inner, .. });

@@ -111,4 +111,4 @@ impl Recorder {
     }
 }
 
-opaque_debug!(Auditor);
+opaque_debug!(Auditor { .. });

@@ -176,7 +176,7 @@ impl Anonymous {
     }
 }
 
-opaque_debug!(Anonymous);
+opaque_debug!(Anonymous { .. });
 
 impl fmt::Debug for Authenticated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -252,6 +252,6 @@ where
     }
 }
 
-opaque_debug!(BufferFormBody<B>);
+opaque_debug!(BufferFormBody<B> { .. });
 
-opaque_debug!(BufferFormFuture<F, O>);
+opaque_debug!(BufferFormFuture < F, O > { .. });

@@ -321,4 +321,4 @@ where
     }
 }
 
-opaque_debug!(ResponseFuture<S: Service<Request<B>>, V: ValidateToken, B>);
+opaque_debug!(ResponseFuture<S: Service<Request<B>>, V: ValidateToken, B> { .. });

@@ -415,4 +415,4 @@ impl<V> Clone for RequireToken<V> {
     }
 }
 
-opaque_debug!(RequireToken<V> { settings });
+opaque_debug!(RequireToken<V> { settings, .. });

@@ -127,4 +127,4 @@ impl<S: Clone, V> Clone for RequireTokenService<S, V> {
     }
 }
 
-opaque_debug!(RequireTokenService<S: fmt::Debug, V> { inner, settings });
+opaque_debug!(RequireTokenService<S: fmt::Debug, V> { inner, settings, .. });

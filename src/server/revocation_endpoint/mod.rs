@@ -228,6 +228,6 @@ impl<A, R> Clone for RevocationEndpoint<A, R> {
     }
 }
 
-opaque_debug!(RevocationEndpoint < A, R > { limit });
+opaque_debug!(RevocationEndpoint<A, R> { limit, .. });
 
-opaque_debug!(RevocationEndpointFuture);
+opaque_debug!(RevocationEndpointFuture { .. });

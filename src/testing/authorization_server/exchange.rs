@@ -126,7 +126,7 @@ impl<B: Body> Future for ResponseFuture<B> {
     }
 }
 
-opaque_debug!(ResponseFuture<B>);
+opaque_debug!(ResponseFuture<B> { .. });
 
 #[cfg(test)]
 mod tests {

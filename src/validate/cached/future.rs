@@ -66,4 +66,4 @@ impl<V: ValidateToken> Future for CachedFuture<V> {
     }
 }
 
-opaque_debug!(CachedFuture<V: ValidateToken>);
+opaque_debug!(CachedFuture<V: ValidateToken> { .. });

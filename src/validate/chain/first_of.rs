@@ -271,6 +271,6 @@ impl<A: Clone, B> Clone for FirstOf<A, B> {
     }
 }
 
-opaque_debug!(FirstOf<A: fmt::Debug, B: fmt::Debug> { first, second });
+opaque_debug!(FirstOf<A: fmt::Debug, B: fmt::Debug> { first, second, .. });
 
-opaque_debug!(FirstOfFuture<A: ValidateToken, B: ValidateToken>);
+opaque_debug!(FirstOfFuture<A: ValidateToken, B: ValidateToken> { .. });

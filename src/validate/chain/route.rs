@@ -291,6 +291,6 @@ impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
     }
 }
 
-opaque_debug!(When<R: fmt::Debug, P, V: fmt::Debug> { before, validator });
+opaque_debug!(When<R: fmt::Debug, P, V: fmt::Debug> { before, validator, .. });
 
-opaque_debug!(RouteFuture<F, G>);
+opaque_debug!(RouteFuture < F, G > { .. });

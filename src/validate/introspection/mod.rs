@@ -423,4 +423,4 @@ impl<C> fmt::Debug for Introspection<C> {
     }
 }
 
-opaque_debug!(IntrospectionFuture<C>);
+opaque_debug!(IntrospectionFuture<C> { .. });

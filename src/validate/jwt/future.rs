@@ -39,4 +39,4 @@ impl<C> Future for JwtFuture<C> {
     }
 }
 
-opaque_debug!(JwtFuture<C>);
+opaque_debug!(JwtFuture<C> { .. });

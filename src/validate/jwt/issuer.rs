@@ -398,7 +398,7 @@ pub(super) fn without_application(typ: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-opaque_debug!(TrustedIssuer { identifier, audience, algorithms, types, profile });
+opaque_debug!(TrustedIssuer { identifier, audience, algorithms, types, profile, .. });
 
 #[cfg(test)]
 mod tests {

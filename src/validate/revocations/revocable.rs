@@ -104,7 +104,7 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Revocable<V> {
     }
 }
 
-opaque_debug!(Revocable<V: fmt::Debug> { validator });
+opaque_debug!(Revocable<V: fmt::Debug> { validator, .. });
 
 pin_project_lite::pin_project! {
     /// The future of a [`Revocable`].
@@ -133,4 +133,4 @@ where
     }
 }
 
-opaque_debug!(RevocableFuture<F>);
+opaque_debug!(RevocableFuture<F> { .. });

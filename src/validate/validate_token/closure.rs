@@ -49,4 +49,4 @@ where
     }
 }
 
-opaque_debug!(FnFuture<F>);
+opaque_debug!(FnFuture<F> { .. });

@@ -121,6 +121,6 @@ impl<V: Clone, F> Clone for MapClaims<V, F> {
     }
 }
 
-opaque_debug!(MapClaims<V: fmt::Debug, F> { validator });
+opaque_debug!(MapClaims<V: fmt::Debug, F> { validator, .. });
 
-opaque_debug!(MapClaimsFuture<F, M>);
+opaque_debug!(MapClaimsFuture < F, M > { .. });
