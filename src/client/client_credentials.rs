@@ -70,8 +70,7 @@ impl ClientCredentialsRefresh {
     /// [`Origins`].
     pub fn new<O>(endpoint: TokenEndpoint, origins: O) -> Result<Self, ConfigError>
     where
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
         let clock = endpoint.clock().clone();
@@ -106,8 +105,7 @@ impl ClientCredentialsRefresh {
         transport: Transport,
     ) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         let endpoint = TokenEndpoint::from_resource(resource, issuers, client, transport)?;
         let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));

@@ -36,10 +36,7 @@ impl<F, R> AnsweredFuture<F, R> {
     }
 }
 
-impl<F, R, E> Future for AnsweredFuture<F, R>
-where
-    F: Future<Output = Result<R, E>>,
-{
+impl<F: Future<Output = Result<R, E>>, R, E> Future for AnsweredFuture<F, R> {
     type Output = Result<R, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

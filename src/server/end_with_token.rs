@@ -110,10 +110,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, R, E> Future for EndWithTokenFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
+impl<F: Future<Output = Result<Response<R>, E>>, R, E> Future for EndWithTokenFuture<F> {
     type Output = Result<Response<EndWithTokenBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -47,10 +47,7 @@ impl Default for Buffered {
     }
 }
 
-impl<B> ReplayPolicy<B> for Buffered
-where
-    B: Body + Send + Unpin + 'static,
-{
+impl<B: Body + Send + Unpin + 'static> ReplayPolicy<B> for Buffered {
     type Body = ReplayBody<B>;
     type Copy = ReplayBody<B>;
 
@@ -95,10 +92,7 @@ pub struct BufferedAs<B> {
     wrap: fn(ReplayBody<B>) -> B,
 }
 
-impl<B> ReplayPolicy<B> for BufferedAs<B>
-where
-    B: Body + Send + Unpin + 'static,
-{
+impl<B: Body + Send + Unpin + 'static> ReplayPolicy<B> for BufferedAs<B> {
     type Body = B;
     type Copy = ReplayBody<B>;
 

@@ -105,10 +105,8 @@ impl AddBearer<StaticToken> {
     /// plain `http` to another machine: see [`Origins`].
     pub fn bearer<A, O>(token: A, origins: O) -> Result<Self, ConfigError>
     where
-        A: TryInto<AccessToken>,
-        A::Error: Into<ConfigError>,
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        A: TryInto<AccessToken, Error: Into<ConfigError>>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let token = token.try_into().map_err(Into::into)?;
         let source = StaticToken::new(token, &TokenLocation::Bearer)?;
@@ -135,8 +133,7 @@ impl<T: TokenSource> AddBearer<T> {
     /// [`Origins`].
     pub fn from_source<O>(source: T, origins: O) -> Result<Self, ConfigError>
     where
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let clock = source.clock().unwrap_or_default();
         Ok(Self::with(source, clock, origins.try_into().map_err(Into::into)?))

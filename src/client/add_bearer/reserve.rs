@@ -79,10 +79,7 @@ pub(super) fn accept(
 }
 
 /// Polls `inner` once. Returns `true` if it is ready.
-async fn is_ready_now<S, B, R>(inner: &mut S) -> Result<bool, BoxError>
-where
-    S: InnerService<B, R>,
-{
+async fn is_ready_now<S: InnerService<B, R>, B, R>(inner: &mut S) -> Result<bool, BoxError> {
     poll_fn(|cx| match inner.poll_ready(cx) {
         Poll::Ready(ready) => Poll::Ready(ready.map(|()| true).map_err(Into::into)),
         Poll::Pending => Poll::Ready(Ok(false)),

@@ -166,8 +166,7 @@ impl TokenEndpoint {
         transport: Transport,
     ) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         resource_metadata(resource)?;
         let issuers: Box<[Box<str>]> =
@@ -195,11 +194,7 @@ impl TokenEndpoint {
     /// Also accepts answers of these types (`token_type`), as if they were Bearer: `bot` and `user` of
     /// Slack, or `N_A` for a token that is not for an API. `BearerToken` is accepted without this.
     /// Upper and lower case are the same. Defaults to none: another type is an error.
-    pub fn allow_token_types<I>(mut self, types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn allow_token_types<I: IntoIterator<Item: Into<Box<str>>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(Into::into).collect();
         Arc::make_mut(&mut self.parts).token_types = types;
         self

@@ -90,8 +90,7 @@ impl ProtectedResource {
         transport: &Transport,
     ) -> Result<Self, DiscoveryError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         let url = resource_metadata(resource).map_err(|error| unfit(error.to_string()))?;
         let allowed = listed(allowed_issuers);
@@ -123,8 +122,7 @@ impl ProtectedResource {
         transport: &Transport,
     ) -> Result<Self, DiscoveryError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         let url = document_of(called, headers, transport)?;
         let allowed = listed(allowed_issuers);
@@ -251,11 +249,7 @@ fn unfit(text: impl Into<Box<str>>) -> DiscoveryError {
     DiscoveryError::new(DiscoveryErrorKind::Resource, text)
 }
 
-fn listed<I>(issuers: I) -> Vec<Box<str>>
-where
-    I: IntoIterator,
-    I::Item: AsRef<str>,
-{
+fn listed<I: IntoIterator<Item: AsRef<str>>>(issuers: I) -> Vec<Box<str>> {
     issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect()
 }
 

@@ -28,10 +28,7 @@ pub trait Policy {
     fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection>;
 }
 
-impl<F> Policy for F
-where
-    F: Fn(&Authenticated, RequestHead<'_>) -> Result<(), Rejection>,
-{
+impl<F: Fn(&Authenticated, RequestHead<'_>) -> Result<(), Rejection>> Policy for F {
     fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection> {
         self(authenticated, head)
     }

@@ -202,11 +202,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Sets the passwords with which a Basic user name is a token. Defaults to the empty password.
-    pub fn with_basic_passwords<I>(self, passwords: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_basic_passwords<I: IntoIterator<Item: Into<Box<str>>>>(self, passwords: I) -> Self {
         let passwords = passwords.into_iter().map(Into::into).collect();
         self.change(|settings| settings.sources.basic_passwords = passwords)
     }

@@ -78,11 +78,7 @@ pub struct FirstOf<A, B> {
     second: Arc<B>,
 }
 
-impl<A, B> ValidateToken for FirstOf<A, B>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+impl<A: ValidateToken, B: ValidateToken<Claims = A::Claims>> ValidateToken for FirstOf<A, B> {
     type Claims = A::Claims;
     type Future = FirstOfFuture<A, B>;
 
@@ -227,11 +223,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<A, B> Future for FirstOfFuture<A, B>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+impl<A: ValidateToken, B: ValidateToken<Claims = A::Claims>> Future for FirstOfFuture<A, B> {
     type Output = Verdict<A::Claims>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -257,11 +257,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, G> Future for RouteFuture<F, G>
-where
-    F: Future,
-    G: Future<Output = F::Output>,
-{
+impl<F: Future, G: Future<Output = F::Output>> Future for RouteFuture<F, G> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

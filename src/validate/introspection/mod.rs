@@ -190,11 +190,7 @@ impl<C> Introspection<C> {
     /// Sets the audience: a token must be for one of `audience`. A token without `aud` is refused
     /// too; see [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience). An
     /// empty list refuses every token. Defaults to any audience.
-    pub fn with_audience<I>(self, audience: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_audience<I: IntoIterator<Item: Into<Box<str>>>>(self, audience: I) -> Self {
         let audience = audience.into_iter().map(Into::into).collect();
         self.with(|settings| settings.rules.audience = Some(audience))
     }

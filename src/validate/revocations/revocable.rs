@@ -117,10 +117,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, C> Future for RevocableFuture<F>
-where
-    F: Future<Output = Verdict<C>>,
-{
+impl<F: Future<Output = Verdict<C>>, C> Future for RevocableFuture<F> {
     type Output = Verdict<C>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict<C>> {

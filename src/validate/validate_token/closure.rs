@@ -38,10 +38,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, C> Future for FnFuture<F>
-where
-    F: Future<Output = Result<Validated<C>, Rejection>>,
-{
+impl<F: Future<Output = Result<Validated<C>, Rejection>>, C> Future for FnFuture<F> {
     type Output = Verdict<C>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -82,10 +82,7 @@ where
     }
 }
 
-fn mapped<C, D>(verdict: Verdict<C>, map: impl Fn(&C) -> D) -> Verdict<D>
-where
-    C: Send + Sync + 'static,
-{
+fn mapped<C: Send + Sync + 'static, D>(verdict: Verdict<C>, map: impl Fn(&C) -> D) -> Verdict<D> {
     let validated = verdict?;
     let claims = map(validated.claims());
     Ok(Arc::new(Validated::of_origin(validated, claims)))

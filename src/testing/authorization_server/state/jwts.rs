@@ -33,8 +33,7 @@ impl JwtFormat {
     /// and the claims are `iss`, `exp`, `aud`, `sub`, `client_id`, `iat`, `jti` and `scope`.
     pub fn rfc9068<I>(issuer: impl Into<Box<str>>, audience: I) -> Self
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         let audience = audience.into_iter().map(Into::into).collect();
         Self { issuer: issuer.into(), audience, keycloak: false, claims: Map::new() }
