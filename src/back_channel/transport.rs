@@ -9,15 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use std::{
-    any::Any,
-    error::Error,
-    fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{any::Any, error::Error, fmt, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;

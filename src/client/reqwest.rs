@@ -11,7 +11,7 @@ use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt
 use reqwest_middleware::{Middleware, Next};
 use std::{
     error::Error as StdError,
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll},
 };

@@ -2,7 +2,6 @@ use super::Error;
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet};
 use std::{
     error::Error as StdError,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},

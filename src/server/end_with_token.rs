@@ -9,7 +9,6 @@ use crate::{
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };

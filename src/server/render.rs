@@ -6,7 +6,6 @@ use http::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},

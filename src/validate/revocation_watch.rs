@@ -1,7 +1,7 @@
 use super::{Principal, RevocationList, TokenFingerprint};
 use crate::vocabulary::race::before;
 use std::{
-    future::{Future, pending},
+    future::pending,
     pin::Pin,
     sync::{Arc, OnceLock},
 };

@@ -1,7 +1,6 @@
 use super::{pausable, random};
 use std::{
     fmt,
-    future::Future,
     panic::catch_unwind,
     pin::Pin,
     sync::Arc,

@@ -8,11 +8,7 @@ use crate::{
     AccessToken, Answer, RequestHead,
     client::{Error, ErrorKind, TokenSource},
 };
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-};
+use std::{future::poll_fn, pin::pin, task::Poll};
 
 /// How many times a call waits for another token after its turn came. Each costs another turn.
 const MORE_TOKENS: usize = 3;

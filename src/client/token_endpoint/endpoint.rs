@@ -21,7 +21,6 @@ use crate::{
 use http::{StatusCode, Uri};
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},

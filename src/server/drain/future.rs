@@ -4,7 +4,6 @@ use bytes::Buf;
 use http::Response;
 use http_body::Body;
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,

@@ -13,7 +13,6 @@ use http::Response;
 use std::{
     any::Any,
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},

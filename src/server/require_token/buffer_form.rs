@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
     error::Error as StdError,
-    future::{Future, poll_fn},
+    future::poll_fn,
     mem,
     pin::Pin,
     task::{Context, Poll},

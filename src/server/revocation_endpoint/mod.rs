@@ -21,7 +21,7 @@ use request::Form;
 use std::{
     convert::Infallible,
     error::Error as StdError,
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},

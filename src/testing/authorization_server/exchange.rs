@@ -8,7 +8,6 @@ use http_body::Body;
 use http_body_util::Full;
 use std::{
     convert::Infallible,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,

@@ -4,7 +4,6 @@ use crate::{
     vocabulary::flight::Joined,
 };
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };

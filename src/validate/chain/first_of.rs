@@ -6,7 +6,6 @@ use crate::{
 use http::{Extensions, HeaderMap, Method, Uri, Version};
 use std::{
     fmt,
-    future::Future,
     ops::ControlFlow::{self, Break, Continue},
     pin::Pin,
     sync::Arc,

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{
     fmt,
-    future::{Future, Ready},
+    future::Ready,
     marker::PhantomData,
     pin::Pin,
     sync::Arc,

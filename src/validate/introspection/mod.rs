@@ -39,7 +39,6 @@ use serde_core::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},

@@ -1,7 +1,6 @@
 use super::JwtValidator;
 use crate::validate::{Verdict, jwks::Wait};
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };

@@ -7,7 +7,6 @@ use crate::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},

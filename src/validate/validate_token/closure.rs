@@ -6,7 +6,6 @@ use crate::{
     validate::{Rejection, Validated, Verdict},
 };
 use std::{
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},

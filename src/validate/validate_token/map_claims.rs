@@ -5,7 +5,6 @@ use crate::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
