@@ -182,14 +182,11 @@ impl Transport {
     }
 
     /// As [`send`](Self::send), with an error from which `redact` removes the secrets.
-    pub(crate) fn send_without<F>(
+    pub(crate) fn send_without<F: Fn(&str) -> String + Send + Sync>(
         &self,
         request: Request<Full<Bytes>>,
         redact: F,
-    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F>
-    where
-        F: Fn(&str) -> String + Send + Sync,
-    {
+    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F> {
         let allowed = self.check(&request);
         let this = self.clone();
         async move {

@@ -98,15 +98,12 @@ impl ClientCredentialsRefresh {
     /// # Errors
     ///
     /// As [`TokenEndpoint::from_resource`].
-    pub fn from_resource<I>(
+    pub fn from_resource<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
         transport: Transport,
-    ) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
+    ) -> Result<Self, ConfigError> {
         let endpoint = TokenEndpoint::from_resource(resource, issuers, client, transport)?;
         let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));
         let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;

@@ -21,17 +21,13 @@ const MORE_TOKENS: usize = 3;
 ///
 /// If the inner service fails, if the source does, or if each token stops being current before
 /// `inner` is ready.
-pub(super) async fn reserve<S, T, B, R>(
+pub(super) async fn reserve<S: InnerService<B, R>, T: TokenSource, B, R>(
     inner: &mut S,
     source: &T,
     rules: &Rules,
     head: RequestHead<'_>,
     mut token: Option<AccessToken>,
-) -> Result<Option<AccessToken>, BoxError>
-where
-    S: InnerService<B, R>,
-    T: TokenSource,
-{
+) -> Result<Option<AccessToken>, BoxError> {
     let is_current = |token: &Option<AccessToken>| {
         token.as_ref().is_some_and(|held| source.is_current(held, head))
     };

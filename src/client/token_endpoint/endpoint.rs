@@ -158,15 +158,12 @@ impl TokenEndpoint {
     ///
     /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
     /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
-    pub fn from_resource<I>(
+    pub fn from_resource<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
         transport: Transport,
-    ) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
+    ) -> Result<Self, ConfigError> {
         resource_metadata(resource)?;
         let issuers: Box<[Box<str>]> =
             issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();

@@ -84,14 +84,11 @@ impl ProtectedResource {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.
-    pub async fn discover<I>(
+    pub async fn discover<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         allowed_issuers: I,
         transport: &Transport,
-    ) -> Result<Self, DiscoveryError>
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
+    ) -> Result<Self, DiscoveryError> {
         let url = resource_metadata(resource).map_err(|error| unfit(error.to_string()))?;
         let allowed = listed(allowed_issuers);
         Self::fetch(url, &Rule::Identifier(resource), &allowed, transport).await
@@ -115,15 +112,12 @@ impl ProtectedResource {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.
-    pub async fn from_challenge<I>(
+    pub async fn from_challenge<I: IntoIterator<Item: AsRef<str>>>(
         called: &Uri,
         headers: &HeaderMap,
         allowed_issuers: I,
         transport: &Transport,
-    ) -> Result<Self, DiscoveryError>
-    where
-        I: IntoIterator<Item: AsRef<str>>,
-    {
+    ) -> Result<Self, DiscoveryError> {
         let url = document_of(called, headers, transport)?;
         let allowed = listed(allowed_issuers);
         Self::fetch(url, &Rule::Covers(called), &allowed, transport).await

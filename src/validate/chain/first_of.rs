@@ -136,16 +136,12 @@ fn next<C>(verdict: Verdict<C>) -> ControlFlow<Verdict<C>, Rejection> {
     }
 }
 
-fn ask<A, B>(
+fn ask<A: ValidateToken, B: ValidateToken<Claims = A::Claims>>(
     second: &B,
     token: &str,
     request: RequestHead<'_>,
     before: Rejection,
-) -> Answer<FirstOfFuture<A, B>>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+) -> Answer<FirstOfFuture<A, B>> {
     match second.validate(token, request) {
         Answer::Ready(verdict) => Answer::Ready(verdict.map_err(|own| before.or(own))),
         Answer::Pending(verdict) => {
