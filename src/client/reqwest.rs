@@ -78,8 +78,7 @@ fn is_near(from: &Url, to: &Url) -> bool {
 
 impl<B> Service<http::Request<B>> for ReqwestService
 where
-    B: HttpBody<Data = Bytes> + Send + Sync + 'static,
-    B::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     type Response = http::Response<Body>;
     type Error = reqwest::Error;

@@ -106,9 +106,7 @@ where
     S: Service<Request<BufferFormBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: 'static,
     S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
     R: Default + Send + 'static,
 {
     type Response = Response<R>;
@@ -215,11 +213,7 @@ impl<B> BufferFormBody<B> {
     }
 }
 
-impl<B> Body for BufferFormBody<B>
-where
-    B: Body,
-    B::Data: From<Bytes>,
-{
+impl<B: Body<Data: From<Bytes>>> Body for BufferFormBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -151,9 +151,7 @@ where
     AF: Future<Output = Result<(), RevocationError>> + Send + 'static,
     R: Fn(RevokeRequest) -> RF + Send + Sync + 'static,
     RF: Future<Output = Result<(), RevocationError>> + Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
 {
     type Response = Response<EndpointBody>;
     type Error = Infallible;
@@ -191,8 +189,7 @@ async fn read<B>(
     limit: usize,
 ) -> Result<(ClientCredentials, Form), RevocationError>
 where
-    B: Body,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn StdError + Send + Sync>>>,
 {
     if request.method() != Method::POST {
         return Err(RevocationError::method());

@@ -187,11 +187,7 @@ impl Presented {
 pin_project_lite::pin_project! {
     /// The future of a [`FirstOf`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct FirstOfFuture<A, B>
-    where
-        A: ValidateToken,
-        B: ValidateToken,
-    {
+    pub struct FirstOfFuture<A: ValidateToken, B: ValidateToken> {
         #[pin]
         state: State<A, B>,
     }
@@ -199,11 +195,7 @@ pin_project_lite::pin_project! {
 
 pin_project_lite::pin_project! {
     #[project = StateProjection]
-    enum State<A, B>
-    where
-        A: ValidateToken,
-        B: ValidateToken,
-    {
+    enum State<A: ValidateToken, B: ValidateToken> {
         First {
             #[pin]
             verdict: A::Future,

@@ -274,11 +274,7 @@ impl<C> Clone for NoRoute<C> {
     }
 }
 
-impl<C> fmt::Debug for NoRoute<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NoRoute")
-    }
-}
+opaque_debug!(NoRoute<C> { .. });
 
 impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
     fn clone(&self) -> Self {
