@@ -1,4 +1,4 @@
-use crate::{ClientSecret, ConfigError, jose::base64url};
+use crate::{ClientSecret, ConfigError, jose::base64url, vocabulary::clock::unix_seconds};
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use http::HeaderValue;
@@ -92,8 +92,7 @@ impl DpopNonces {
     }
 
     fn made(&self, now: SystemTime) -> Arc<Made> {
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let slot = since.as_secs() / SLOT;
+        let slot = unix_seconds(now) / SLOT;
         if let Some(made) = self.shared.made.load_full().filter(|made| made.slot == slot) {
             return made;
         }

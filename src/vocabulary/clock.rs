@@ -34,6 +34,11 @@ pub(crate) fn after(instant: Instant, wait: Duration) -> Instant {
     instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
 }
 
+/// Returns the whole seconds since 1970: none for an instant before.
+pub(crate) fn unix_seconds(instant: SystemTime) -> u64 {
+    instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// An instant on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
