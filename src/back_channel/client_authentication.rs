@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 /// assert!(!format!("{usual:?}").contains("s3cr3t"));
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct ClientAuthentication {
     pub(super) client_id: Option<Box<str>>,
     pub(super) secret: Option<ClientSecretSource>,
@@ -172,7 +173,6 @@ impl ClientAuthentication {
 
     /// Sets the identifier that is sent beside an assertion from a file or a closure. Defaults to
     /// none: the subject of the assertion is the client. It has no effect on other clients.
-    #[must_use]
     pub fn with_client_id(mut self, client_id: impl Into<Box<str>>) -> Self {
         if let Method::Presented { .. } = self.method {
             self.client_id = Some(client_id.into());
@@ -183,7 +183,6 @@ impl ClientAuthentication {
     /// Sets the type (`client_assertion_type`) of an assertion from a file or a closure, for example
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`. Defaults to that of a JWT,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`. It has no effect on other clients.
-    #[must_use]
     pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
         if let Method::Presented { typ: own } = &mut self.method {
             *own = typ.into();
@@ -192,7 +191,6 @@ impl ClientAuthentication {
     }
 
     /// Sends nothing, for an endpoint that does not authenticate clients.
-    #[must_use]
     pub fn none() -> Self {
         Self { client_id: None, secret: None, method: Method::None }
     }
