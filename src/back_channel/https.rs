@@ -21,7 +21,6 @@ use std::{
     any::Any,
     env,
     error::Error,
-    future::Future,
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

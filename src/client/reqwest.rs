@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::Extensions;
 use http_body::Body as HttpBody;
 use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url, redirect};
-use reqwest_middleware::{Middleware, Next, Result as Answer};
+use reqwest_middleware::{Middleware, Next};
 use std::{
     error::Error as StdError,
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll},
 };
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
+type Answer<T = Response> = reqwest_middleware::Result<T>;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
@@ -77,8 +78,7 @@ fn is_near(from: &Url, to: &Url) -> bool {
 
 impl<B> Service<http::Request<B>> for ReqwestService
 where
-    B: HttpBody<Data = Bytes> + Send + Sync + 'static,
-    B::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     type Response = http::Response<Body>;
     type Error = reqwest::Error;
@@ -116,12 +116,7 @@ where
 /// ```
 #[async_trait]
 impl<T: TokenSource> Middleware for AddBearer<T> {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
@@ -129,12 +124,7 @@ impl<T: TokenSource> Middleware for AddBearer<T> {
 /// As that of a layer with a source of tokens.
 #[async_trait]
 impl Middleware for AddBearer<StaticToken> {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone(), sent, with, next).await
     }
 }
@@ -142,18 +132,13 @@ impl Middleware for AddBearer<StaticToken> {
 /// As that of [`AddBearer`] with a source of tokens.
 #[async_trait]
 impl Middleware for ClientCredentialsRefresh {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
 
 /// Calls `layer` around `next`.
-async fn run<L>(layer: L, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer<Response>
+async fn run<L>(layer: L, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer
 where
     L: Layer<HandOut>,
     L::Service:

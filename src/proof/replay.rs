@@ -1,6 +1,6 @@
 use crate::Answer;
 use sha2::{Digest, Sha256};
-use std::{error::Error, fmt, future::Future, pin::Pin, time::SystemTime};
+use std::{error::Error, fmt, pin::Pin, time::SystemTime};
 
 /// Remembers the proofs that were used, so that each counts once
 /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).

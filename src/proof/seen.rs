@@ -1,11 +1,11 @@
 use super::{FirstUse, ProofId, ProofReplay, ReplayFuture};
-use crate::{Answer, Clock};
+use crate::{Answer, Clock, vocabulary::clock::unix_seconds};
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 const SHARDS: usize = 16;
@@ -119,17 +119,13 @@ impl ProofReplay for SeenProofs {
         let id = id.try_into().unwrap_or_default();
         // The remainder is below the number of shards.
         let index = usize::try_from(spread.hash_one(id) % SHARDS as u64).unwrap_or_default();
-        let [until, now] = [until, clock.wall()].map(seconds);
+        let [until, now] = [until, clock.wall()].map(unix_seconds);
         let answer = shards.get(index).ok_or("there is no shard").and_then(|shard| {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.first_use(id, until, now, *capacity)
         });
         Answer::Ready(answer.map_err(Into::into))
     }
-}
-
-fn seconds(instant: SystemTime) -> u64 {
-    instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 impl fmt::Debug for SeenProofs {
@@ -144,6 +140,7 @@ mod tests {
     use super::*;
     use crate::testing::ManualClock;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

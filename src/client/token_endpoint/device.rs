@@ -13,7 +13,7 @@ use crate::{
     vocabulary::clock::Now,
 };
 use http::Uri;
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -281,13 +281,5 @@ fn next_interval(error: &Error, interval: Duration) -> Option<Duration> {
     Some(next.max(error.retry_after().unwrap_or_default()).min(MAX_INTERVAL))
 }
 
-/// Shows neither code.
-impl fmt::Debug for DeviceAuthorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceAuthorization")
-            .field("verification_uri", &self.verification_uri)
-            .field("lifetime", &self.lifetime)
-            .field("interval", &self.interval)
-            .finish_non_exhaustive()
-    }
-}
+// Shows neither code.
+opaque_debug!(DeviceAuthorization { verification_uri, lifetime, interval, .. });

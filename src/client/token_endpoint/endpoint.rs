@@ -21,7 +21,6 @@ use crate::{
 use http::{StatusCode, Uri};
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -159,16 +158,12 @@ impl TokenEndpoint {
     ///
     /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
     /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
-    pub fn from_resource<I>(
+    pub fn from_resource<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
         transport: Transport,
-    ) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    ) -> Result<Self, ConfigError> {
         resource_metadata(resource)?;
         let issuers: Box<[Box<str>]> =
             issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
@@ -195,11 +190,7 @@ impl TokenEndpoint {
     /// Also accepts answers of these types (`token_type`), as if they were Bearer: `bot` and `user` of
     /// Slack, or `N_A` for a token that is not for an API. `BearerToken` is accepted without this.
     /// Upper and lower case are the same. Defaults to none: another type is an error.
-    pub fn allow_token_types<I>(mut self, types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn allow_token_types<I: IntoIterator<Item: Into<Box<str>>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(Into::into).collect();
         Arc::make_mut(&mut self.parts).token_types = types;
         self
@@ -379,11 +370,7 @@ impl Future for TokenFuture {
     }
 }
 
-impl fmt::Debug for TokenFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(TokenFuture { .. });
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use crate::{
         claims::{Claims, Holder, Profile, REQUIRED, holder_setters, listed, shown},
     },
 };
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// An issuer whose tokens are accepted, with its keys, the audience, the algorithms, and what its
 /// access tokens look like.
@@ -126,8 +126,7 @@ impl TrustedIssuer {
     /// When a tenant is not a GUID with lower-case digits, and when the issuer has no template.
     pub fn with_tenants<I>(mut self, tenants: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         let Some(template) = &mut self.template else {
             let text = format!("the issuer {:?} is not a template of tenants", self.identifier);
@@ -141,11 +140,7 @@ impl TrustedIssuer {
     /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4)), compared byte for byte.
     /// Defaults to none, which validators accept only with
     /// [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience).
-    pub fn with_audience<I>(mut self, audience: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_audience<I: IntoIterator<Item: Into<Box<str>>>>(mut self, audience: I) -> Self {
         self.audience = audience.into_iter().map(Into::into).collect();
         self
     }
@@ -164,11 +159,7 @@ impl TrustedIssuer {
 
     /// Sets the types of access tokens (`typ` in the header), in place of `at+jwt`. Case and a leading
     /// `application/` do not count.
-    pub fn with_types<I>(mut self, types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
+    pub fn with_types<I: IntoIterator<Item: Into<String>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(|typ| Cow::Owned(typ.into()));
         self.types = types.map(without_application).collect();
         self
@@ -247,8 +238,7 @@ impl TrustedIssuer {
     /// [`with_audience`](Self::with_audience). Defaults to refusing what says that it is an ID token.
     pub fn dangerous_allow_id_tokens<I>(mut self, client_ids: I) -> Self
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         self.id_token_clients = client_ids.into_iter().map(Into::into).collect();
         self.profile.id_tokens = true;
@@ -398,17 +388,7 @@ pub(super) fn without_application(typ: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-impl fmt::Debug for TrustedIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedIssuer")
-            .field("identifier", &self.identifier)
-            .field("audience", &self.audience)
-            .field("algorithms", &self.algorithms)
-            .field("types", &self.types)
-            .field("profile", &self.profile)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(TrustedIssuer { identifier, audience, algorithms, types, profile, .. });
 
 #[cfg(test)]
 mod tests {

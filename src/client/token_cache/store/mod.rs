@@ -1,6 +1,6 @@
 //! The second level of a cache: a store that replicas share.
 
-use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
+use std::{error::Error as StdError, future::Future, pin::Pin, time::Duration};
 
 mod backend;
 mod key;
@@ -181,7 +181,7 @@ pub enum Acquired {
 ///
 /// let policy = StorePolicy::default().with_deadline(Duration::from_millis(50));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct StorePolicy {
     deadline: Duration,
@@ -233,16 +233,5 @@ impl StorePolicy {
 
     pub(in crate::client::token_cache) fn key_secret(&self) -> Option<&ClientSecret> {
         self.key_secret.as_ref()
-    }
-}
-
-impl fmt::Debug for StorePolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StorePolicy")
-            .field("deadline", &self.deadline)
-            .field("wait", &self.wait)
-            .field("guard", &self.guard)
-            .field("key_secret", &self.key_secret)
-            .finish()
     }
 }
