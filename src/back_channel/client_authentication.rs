@@ -122,7 +122,8 @@ impl ClientAuthentication {
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)), with `client_id` in the body.
     /// The transport presents the certificate: [`Transport::https`](crate::Transport) that of files
     /// (`with_client_certificate_files`), a service of your own any. A discovered `TokenEndpoint`, and a `SignIn` from
-    /// metadata, use the endpoint for clients with a certificate, if there is one
+    /// metadata, use the endpoint for clients with a certificate, if there is one, and so do other clients
+    /// whose `Transport::https` shows one
     /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)). For other endpoints see
     /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).
     pub fn tls(client_id: impl Into<Box<str>>) -> Self {
@@ -134,8 +135,8 @@ impl ClientAuthentication {
     /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)). This needs no feature.
     ///
     /// The file is read as [`ClientSecretSource::from_file`] reads it, at each attempt. Nothing is
-    /// sent if the assertion is a JWT that has expired by its own `exp` or is half-written. The error,
-    /// of the kind [`Source`](crate::client::ErrorKind::Source), names the file.
+    /// sent if the assertion is a JWT that has expired by its own `exp` or is cut off before its
+    /// signature. The error, of the kind [`Source`](crate::client::ErrorKind::Source), names the file.
     ///
     /// ```
     /// use tower_oauth2::ClientAuthentication;

@@ -60,6 +60,11 @@ pub struct Transport {
 /// Erases the type of the service, so that nothing above it has a type parameter.
 pub(super) trait Exchange: Any + Send + Sync {
     fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging;
+
+    /// Returns `true` if it is known to show a certificate of the client.
+    fn shows_certificate(&self) -> bool {
+        false
+    }
 }
 
 pub(super) type Exchanging = Pin<Box<dyn Future<Output = Exchanged> + Send>>;
@@ -130,6 +135,10 @@ impl Transport {
 
     pub(crate) fn allows_plain_http(&self) -> bool {
         self.plain_http
+    }
+
+    pub(crate) fn shows_certificate(&self) -> bool {
+        self.exchange.shows_certificate()
     }
 
     /// Lowers the longest accepted answer to `max_body` bytes.

@@ -3,6 +3,7 @@
 //! **In**: a request of reqwest, or of `http`'s types. **Out**: reqwest's answer. **Uses** the layers.
 
 use super::{AddBearer, ClientCredentialsRefresh, Error, ReplayPolicy, StaticToken, TokenSource};
+use crate::vocabulary::{location::ACCESS_TOKEN, query::pairs};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Extensions;
@@ -29,7 +30,8 @@ const MAX_REDIRECTS: usize = 10;
 /// reqwest as a service of `http`'s types, to put below a layer. Clones share the client.
 ///
 /// A redirect is followed, at most 10 times, only to the same origin, and no `Referer` is sent: reqwest
-/// removes `Authorization` from a request to another origin, but not a token in another header. Do not
+/// removes `Authorization` from a request to another origin, but not a token in another header. A token
+/// in the query goes to the target of no redirect, unless the server copies it there. Do not
 /// use it for a [`Transport`](crate::Transport), which must not follow redirects at all. Errors have no
 /// URL, in whose query the token may be.
 ///
@@ -198,10 +200,10 @@ async fn send(
     let mut shown = if *response.url() == sent { url.clone() } else { response.url().clone() };
     if in_query && shown != *url {
         // A redirect may have copied the token.
-        let is_kept = |pair: &&str| !pair.starts_with("access_token=");
-        let query = shown.query().unwrap_or_default().split('&').filter(is_kept);
-        let query = query.collect::<Vec<_>>().join("&");
-        shown.set_query(Some(&*query).filter(|query| !query.is_empty()));
+        let query = pairs(response.url().query().unwrap_or_default());
+        let others = query.filter(|pair| !pair.is_named(ACCESS_TOKEN)).map(|pair| pair.raw());
+        let others = others.collect::<Vec<_>>().join("&");
+        shown.set_query(Some(&*others).filter(|others| !others.is_empty()));
     }
     let mut shown = http::Response::builder().url(shown);
     let mut response = http::Response::from(response);

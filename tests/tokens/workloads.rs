@@ -174,6 +174,23 @@ async fn a_refused_assertion_is_sent_again_at_once_when_the_file_holds_another()
 }
 
 #[tokio::test]
+async fn an_assertion_that_is_cut_inside_its_signature_is_sent_and_the_whole_one_after_the_refusal()
+{
+    let refusal = Reply::status(401).with_body(r#"{"error":"invalid_client"}"#);
+    let whole = jwt("pod", 600);
+    let cut = &whole[..whole.len() - 3];
+    let file = TokenFile::of(cut);
+    let script = Script::of([refusal, Reply::token("T", 60)]);
+    let endpoint = script.endpoint(file.client());
+    let caller =
+        Caller::with_grant(endpoint, Grant::client_credentials(), RefreshPolicy::default());
+    assert_eq!(caller.call().await.unwrap_err().code(), Some("invalid_client"));
+    assert_eq!(newest(&script, "client_assertion").as_deref(), Some(cut));
+    file.write(&whole);
+    assert_eq!(caller.call().await.unwrap(), "Bearer T");
+}
+
+#[tokio::test]
 async fn a_token_serves_on_while_the_file_is_bad_and_a_good_file_is_used_at_once() {
     let file = TokenFile::of(jwt("one", 10_000));
     let script = Script::of([Reply::token("T1", 600), Reply::token("T2", 600)]);

@@ -167,8 +167,8 @@ impl TokenCache {
     /// # Errors
     ///
     /// Callers get an error of the kind [`Source`](crate::client::ErrorKind::Source) if there is no
-    /// such token, and the file is missing, empty, too long, half-written, or holds an expired JWT or
-    /// a character that is not visible ASCII.
+    /// such token, and the file is missing, empty, too long, or holds a JWT that has expired or is cut
+    /// off before its signature, or a character that is not visible ASCII.
     #[must_use]
     pub fn from_file(path: impl Into<PathBuf>, policy: RefreshPolicy, clock: Clock) -> Self {
         let file = TokenFile::new(path.into(), clock.clone());

@@ -177,7 +177,8 @@ impl DeviceSignIn {
 
 /// Returns `true` for a code that a user can read and type.
 fn is_typed(code: &str) -> bool {
-    code.len() <= MAX_CODE && code.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    let is_short = code.len() <= MAX_CODE && !code.trim().is_empty();
+    is_short && code.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// A sign-in that waits for the user, who approves it on another device. Made by

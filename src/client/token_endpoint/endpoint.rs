@@ -95,8 +95,8 @@ impl TokenEndpoint {
     /// The endpoint reads the metadata before the first request, as
     /// [`AuthorizationServerMetadata::discover`] does, and again after 24 h or when the URL answers
     /// 404. If they cannot be read again within 3 s, the known URL is used for another 5 min each
-    /// time. A client that authenticates by its certificate uses the endpoint for such clients
-    /// ([`with_mtls_aliases`]).
+    /// time. A client that authenticates by its certificate, or whose [`Transport::https`] shows one, uses
+    /// the endpoint for such clients ([`with_mtls_aliases`]).
     ///
     /// Clones share what was read, and concurrent calls share one read, which a call that is dropped
     /// does not end. For many users, clone one endpoint rather than create one for each.
@@ -125,7 +125,8 @@ impl TokenEndpoint {
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        let address = Address::of_issuer(issuer, client.is_tls());
+        let by_certificate = client.is_tls() || transport.shows_certificate();
+        let address = Address::of_issuer(issuer, by_certificate);
         Ok(Self::of(address, client, transport))
     }
 
@@ -173,7 +174,8 @@ impl TokenEndpoint {
             ));
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
-        let address = Address::of_resource(resource, issuers, client.is_tls());
+        let by_certificate = client.is_tls() || transport.shows_certificate();
+        let address = Address::of_resource(resource, issuers, by_certificate);
         Ok(Self::of(address, client, transport))
     }
 

@@ -222,7 +222,8 @@ macro_rules! holder_setters {
         /// Reads who acts for the subject (`act`,
         /// [RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)) into
         /// [`Principal::actor`](crate::validate::Principal::actor), with up to three earlier actors. An
-        /// `act` that is not an object refuses the token. Defaults to not reading it.
+        /// `act` that is not an object, such as an empty text or a list, refuses the token; `null` is no
+        /// actor, and an empty object one without a name. Defaults to not reading it.
         pub fn with_actor(self) -> Self {
             self.with_holder(|holder| holder.actor = true)
         }

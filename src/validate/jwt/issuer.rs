@@ -61,6 +61,9 @@ pub struct TrustedIssuer {
     algorithms: Vec<Algorithm>,
     /// Without `application/`.
     types: Vec<Cow<'static, str>>,
+    /// They were set, and the claims that are required.
+    has_types: bool,
+    has_required: bool,
     without_type: bool,
     without_audience: bool,
     id_token_clients: Vec<Box<str>>,
@@ -78,6 +81,8 @@ impl TrustedIssuer {
             template: None,
             audience: Vec::new(),
             types: vec!["at+jwt".into()],
+            has_types: false,
+            has_required: false,
             without_type: false,
             without_audience: false,
             id_token_clients: Vec::new(),
@@ -149,12 +154,18 @@ impl TrustedIssuer {
     /// claims besides `iss`, `exp` and `aud`, [`azp` as the client](Self::allow_azp_as_client_id), and
     /// [other scopes](Self::allow_other_scopes). ID tokens and refresh tokens are refused as far as they
     /// can be recognized (by `typ`, `token_use`, `token_type`, `at_hash` or `c_hash`). If the ID tokens of
-    /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
-    /// single settings that it includes. Defaults to RFC 9068 alone.
+    /// the issuer look like its access tokens, use an audience that they do not have. The types of
+    /// [`with_types`](Self::with_types) and the claims of
+    /// [`with_required_claims`](Self::with_required_claims) stay, whichever is called first. Defaults to
+    /// RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
-        let Profile { numeric_subjects, id_tokens, holder, .. } = self.profile;
-        self.profile = Profile { numeric_subjects, id_tokens, holder, ..Profile::others() };
-        self.with_types(["at+jwt", "JWT"]).allow_missing_type()
+        if !self.has_types {
+            self.types = vec!["at+jwt".into(), "jwt".into()];
+        }
+        if !self.has_required {
+            self.profile.required.clear();
+        }
+        self.allow_missing_type().allow_azp_as_client_id().allow_other_scopes()
     }
 
     /// Sets the types of access tokens (`typ` in the header), in place of `at+jwt`. Case and a leading
@@ -162,6 +173,7 @@ impl TrustedIssuer {
     pub fn with_types<I: IntoIterator<Item: Into<String>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(|typ| Cow::Owned(typ.into()));
         self.types = types.map(without_application).collect();
+        self.has_types = true;
         self
     }
 
@@ -187,6 +199,7 @@ impl TrustedIssuer {
             })
         };
         self.profile.required = claims.into_iter().map(known).collect::<Result<_, _>>()?;
+        self.has_required = true;
         Ok(self)
     }
 

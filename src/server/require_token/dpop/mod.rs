@@ -122,7 +122,8 @@ impl Dpop {
     }
 
     /// Reads DPoP tokens alone: a Bearer token, and one anywhere else than in `Authorization`, counts
-    /// as none. Defaults to reading the other locations too.
+    /// as none. The layer removes tokens from its other locations as if it read them, so that none is
+    /// logged. Defaults to reading the other locations too.
     pub fn without_bearer(mut self) -> Self {
         self.is_required = true;
         self
