@@ -38,6 +38,11 @@ pub(crate) fn idpyoidc() -> String {
     set("INTEROP_IDPYOIDC")
 }
 
+/// The origin of the API that reads proofs.
+pub(crate) fn verifier() -> String {
+    set("INTEROP_VERIFIER")
+}
+
 /// The directory of the certificates.
 pub(crate) fn certificates() -> PathBuf {
     set("INTEROP_TLS").into()

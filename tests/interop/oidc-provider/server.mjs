@@ -189,6 +189,7 @@ const configuration = {
     ...(env.TLS ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
   ],
   clientBasedCORS: () => true,
+  enabledJWA: { dPoPSigningAlgValues: ['ES256', 'ES384', 'Ed25519', 'EdDSA', 'PS256'] },
   features: {
     clientCredentials: { enabled: true },
     deviceFlow: { enabled: true },
