@@ -3,16 +3,22 @@
 //! issuer.
 
 use crate::{
+    browser::{CALLBACK, alice_agrees},
     peers::{certificates, oidc_provider, post_token, realm, secret_of},
     raw::Server,
-    system::within_limit,
+    system::{self, ApiClient, within_limit},
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{Router, routing::get};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use http::StatusCode;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
@@ -20,9 +26,12 @@ use rustls::{
 };
 use serde_json::Value;
 use std::{path::PathBuf, sync::Arc};
+use tower::Layer;
 use tower_oauth2::{
     AccessToken, AuthorizationServerMetadata, ClientAuthentication, Transport,
-    client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse, TokenRevocation},
+    client::{
+        AddBearer, Error, ErrorKind, Grant, SignIn, TokenEndpoint, TokenResponse, TokenRevocation,
+    },
     server::{Authenticated, RequireToken},
     validate::Introspection,
 };
@@ -37,6 +46,10 @@ fn certificate(name: &str) -> CertificateDer<'static> {
 
 /// Shows the certificate `name`, where there is one.
 fn showing(name: Option<&str>) -> Transport {
+    Transport::new(client_showing(name))
+}
+
+fn client_showing(name: Option<&str>) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate("ca")).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -53,7 +66,7 @@ fn showing(name: Option<&str>) -> Transport {
     // The issuer itself is at plain http.
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-    Transport::new(Client::builder(TokioExecutor::new()).build(connector.build()))
+    Client::builder(TokioExecutor::new()).build(connector.build())
 }
 
 fn reading() -> Grant {
@@ -127,6 +140,41 @@ async fn a_token_that_is_bound_to_a_certificate_is_none_that_whoever_has_it_may_
     let digest = digest(&SHA256, &certificate("svc-tls-bound"));
     assert_eq!(binding_of(&token).await, Some(BASE64_URL_SAFE_NO_PAD.encode(digest)));
     assert_status(&api("rs-tls").await, &token, 401).await;
+}
+
+/// The provider's userinfo endpoint compares the certificate, whoever issued it.
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_users_token_is_good_over_connections_that_show_its_certificate_alone() {
+    let metadata = metadata().await;
+    let authorize = format!("{}?prompt=consent", metadata.authorization_endpoint().unwrap());
+    let url = metadata.with_mtls_aliases().token_endpoint().unwrap().to_owned();
+    let origin = url.strip_suffix("/token").unwrap();
+    let userinfo = format!("{origin}/me");
+    let endpoint = |shown| {
+        let client = ClientAuthentication::public("app-tls");
+        TokenEndpoint::new(&url, client, showing(shown)).unwrap()
+    };
+    let sign_in = SignIn::new(endpoint(Some("svc-tls-self")), "app-tls", &authorize, CALLBACK)
+        .unwrap()
+        .with_scopes("openid offline_access".parse().unwrap());
+    let (authorize, pending) = sign_in.begin().unwrap();
+    let response = sign_in.finish(pending, &alice_agrees(&authorize).await).await.unwrap();
+    for (shown, status) in
+        [(Some("svc-tls-self"), 200), (Some("svc-tls"), 401), (Some("stranger"), 401), (None, 401)]
+    {
+        let layer = AddBearer::from_source(response.access_token().clone(), origin).unwrap();
+        let mut client = ApiClient::new(layer.layer(client_showing(shown)));
+        let answer = system::call(&mut client, &userinfo).await.unwrap();
+        assert_eq!(answer.status(), status, "{shown:?} {answer:?}");
+    }
+    // The refresh token of a client without a secret is bound too (RFC 8705 section 4).
+    let again = Grant::refresh_token(response.refresh_token().unwrap());
+    for shown in [Some("svc-tls"), None] {
+        let error = within_limit(endpoint(shown).fetch(&again)).await.unwrap_err();
+        assert_eq!(error.code(), Some("invalid_grant"), "{shown:?} {error}");
+    }
+    within_limit(endpoint(Some("svc-tls-self")).fetch(&again)).await.unwrap();
 }
 
 #[tokio::test]
