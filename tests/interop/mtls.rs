@@ -36,7 +36,7 @@ use tower_oauth2::{
     validate::Introspection,
 };
 
-fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     certificates().join(name)
 }
 
@@ -86,7 +86,7 @@ async fn token_of(client: &str) -> AccessToken {
     response.access_token().clone()
 }
 
-async fn metadata() -> AuthorizationServerMetadata {
+pub(crate) async fn metadata() -> AuthorizationServerMetadata {
     let (issuer, transport) = (oidc_provider(), showing(None));
     within_limit(AuthorizationServerMetadata::discover(&issuer, &transport)).await.unwrap()
 }

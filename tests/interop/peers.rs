@@ -43,6 +43,11 @@ pub(crate) fn verifier() -> String {
     set("INTEROP_VERIFIER")
 }
 
+/// The address of the proxy.
+pub(crate) fn proxy() -> String {
+    set("INTEROP_PROXY")
+}
+
 /// The directory of the certificates.
 pub(crate) fn certificates() -> PathBuf {
     set("INTEROP_TLS").into()
