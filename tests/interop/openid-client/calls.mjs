@@ -2,9 +2,9 @@
 //
 //   node calls.mjs ISSUER AUDIENCE API MODE
 //
-// ISSUER is that of ../oidc-provider/server.mjs, which issues a JWT for AUDIENCE; API is the origin of
-// a server that takes it. MODE is what that server was told: `allowed`, `nonces` (and so are the
-// issuer's proofs) or `required`.
+// ISSUER is that of ../oidc-provider/server.mjs, which issues a JWT for AUDIENCE; API is the origin
+// of a server that takes it. MODE is how that server was started: `allowed`, `nonces` (the issuer
+// wants them too) or `required`.
 //
 // Prints a line of JSON for each check: [name, what was found, what is right].
 import * as oauth from 'oauth4webapi';
@@ -34,7 +34,8 @@ const stolen = async (call) => {
 
 // How each of them gets a token and calls. A key is what each of them keeps a key in.
 const openidClient = async () => {
-  const config = await openid.discovery(new URL(issuer), id, secret, openid.ClientSecretBasic(secret), {
+  const auth = openid.ClientSecretBasic(secret);
+  const config = await openid.discovery(new URL(issuer), id, secret, auth, {
     execute: [openid.allowInsecureRequests],
     [openid.customFetch]: recording,
   });

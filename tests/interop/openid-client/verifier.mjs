@@ -2,9 +2,9 @@
 //
 //   node verifier.mjs ISSUER AUDIENCE
 //
-// Prints "READY <origin>" once it listens; SIGTERM ends it. It answers 200 with the token's claims, or
-// 401 with what was wrong. oauth4webapi itself keeps no `jti` and knows no nonces: both are added here,
-// the nonces for paths under /nonces. One is good for three requests.
+// Prints "READY <origin>" once it listens; SIGTERM ends it. It answers 200 with the token's claims,
+// or 401 with what was wrong. oauth4webapi itself keeps no `jti` and knows no nonces: both are added
+// here, the nonces for paths under /nonces. One is good for three requests.
 import * as http from 'node:http';
 
 import * as oauth from 'oauth4webapi';
