@@ -2,8 +2,8 @@
 
 use crate::{
     peers::{
-        call_json, client_of, endpoint, oidc_provider, oidc_provider_with_nonces, post_token,
-        secret_of, verifier,
+        apache, call_json, client_of, endpoint, oidc_provider, oidc_provider_with_nonces,
+        post_token, secret_of, verifier,
     },
     sign_in::provider_peer_at,
     system::{self, ApiClient},
@@ -29,7 +29,7 @@ fn confidential(origin: &str, key: &ProofKey) -> TokenEndpoint {
     endpoint(&format!("{origin}/token"), client).with_proof(key.clone())
 }
 
-/// Of tokens for the API that oauth4webapi guards.
+/// Of tokens for the APIs that oauth4webapi and Apache guard.
 fn verified() -> Grant {
     Grant::client_credentials().with_resource("urn:rs:jwt:es256").unwrap()
 }
@@ -107,19 +107,52 @@ async fn oauth4webapi_takes_every_call_while_its_nonces_change() {
 #[tokio::test]
 #[ignore = "needs the servers of tests/interop/run"]
 async fn oauth4webapi_refuses_a_stolen_token_with_another_key_and_as_bearer() {
+    let api = verifier();
+    assert_theft_is_of_no_use(&api, "/calls", ["no DPoP HTTP Header", "confirmation mismatch"])
+        .await;
+}
+
+/// `origin` takes a bound token from its owner, and from nobody else, whom it tells `why`: as Bearer,
+/// and with another key.
+async fn assert_theft_is_of_no_use(origin: &str, path: &str, why: [&str; 2]) {
     let (mine, other) = (key(Algorithm::Es256), key(Algorithm::Es256));
     let response = confidential(&oidc_provider(), &mine).fetch(&verified()).await.unwrap();
     let stolen = AccessToken::new(response.access_token().expose()).unwrap();
     for (token, status, why) in [
-        (stolen.clone(), 401, "no DPoP HTTP Header"),
-        (stolen.bound_to(&other).unwrap(), 401, "confirmation mismatch"),
-        (stolen.bound_to(&mine).unwrap(), 200, mine.thumbprint()),
-        (response.access_token().clone(), 200, mine.thumbprint()),
+        (stolen.clone(), 401, why[0]),
+        (stolen.bound_to(&other).unwrap(), 401, why[1]),
+        (stolen.bound_to(&mine).unwrap(), 200, ""),
+        (response.access_token().clone(), 200, ""),
     ] {
-        let layer = AddBearer::from_source(token, verifier()).unwrap();
+        let layer = AddBearer::from_source(token, origin).unwrap();
         let mut client = ApiClient::new(layer.layer(system::http()));
-        let answer = system::call(&mut client, &format!("{}/calls", verifier())).await.unwrap();
+        let answer = system::call(&mut client, &format!("{origin}{path}")).await.unwrap();
         assert_eq!(answer.status(), status, "{answer:?}");
-        assert!(answer.body().contains(why), "{answer:?}");
+        assert!(format!("{answer:?}").contains(why), "{answer:?}");
     }
+}
+
+/// It knows no EdDSA, and takes no path with escapes: those of the request it decodes, those of the
+/// proof not.
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn apache_takes_every_call() {
+    let [origin, _] = apache();
+    for algorithm in [Algorithm::Es256, Algorithm::Es384] {
+        let endpoint = confidential(&oidc_provider(), &key(algorithm));
+        let cache = TokenCache::new(endpoint, verified(), RefreshPolicy::default());
+        let mut client = client_of(&cache, &origin);
+        for path in ["/dpop", "/dpop/calls?a=1", "/dpop/calls?a=1", "/dpop/~me;v=1"] {
+            let answer = system::call(&mut client, &format!("{origin}{path}")).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.body().as_str()), (200, "it is open"));
+        }
+        assert_eq!(cache.status().fetches(), 1);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn apache_refuses_a_stolen_token_with_another_key_and_as_bearer() {
+    let [origin, _] = apache();
+    assert_theft_is_of_no_use(&origin, "/dpop", ["invalid_request", "invalid_token"]).await;
 }

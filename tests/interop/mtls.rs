@@ -4,7 +4,7 @@
 
 use crate::{
     browser::{CALLBACK, alice_agrees},
-    peers::{certificates, oidc_provider, post_token, realm, secret_of},
+    peers::{apache, certificates, oidc_provider, post_token, realm, secret_of},
     raw::Server,
     system::{self, ApiClient, within_limit},
 };
@@ -142,6 +142,31 @@ async fn a_token_that_is_bound_to_a_certificate_is_none_that_whoever_has_it_may_
     assert_status(&api("rs-tls").await, &token, 401).await;
 }
 
+/// Calls `url` with `token` over a connection that shows the certificate `shown`.
+async fn assert_answer(url: &str, token: &AccessToken, shown: Option<&str>, status: u16) {
+    let origin = url.rsplit_once('/').unwrap().0;
+    let layer = AddBearer::from_source(token.clone(), origin).unwrap();
+    let mut client = ApiClient::new(layer.layer(client_showing(shown)));
+    let answer = system::call(&mut client, url).await.unwrap();
+    assert_eq!(answer.status(), status, "{shown:?} {answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn apache_takes_a_bound_token_over_connections_that_show_its_certificate_alone() {
+    let client = ClientAuthentication::tls("svc-tls-bound");
+    let transport = showing(Some("svc-tls-bound"));
+    let endpoint = TokenEndpoint::from_issuer(&oidc_provider(), client, transport).unwrap();
+    let grant = Grant::client_credentials().with_resource("urn:rs:jwt:es256").unwrap();
+    let response = within_limit(endpoint.fetch(&grant)).await.unwrap();
+    let url = format!("{}/mtls", apache()[1]);
+    for (shown, status) in
+        [(Some("svc-tls-bound"), 200), (Some("svc-tls"), 401), (Some("stranger"), 401), (None, 401)]
+    {
+        assert_answer(&url, response.access_token(), shown, status).await;
+    }
+}
+
 /// The provider's userinfo endpoint compares the certificate, whoever issued it.
 #[tokio::test]
 #[ignore = "needs the servers of tests/interop/run"]
@@ -149,8 +174,7 @@ async fn a_users_token_is_good_over_connections_that_show_its_certificate_alone(
     let metadata = metadata().await;
     let authorize = format!("{}?prompt=consent", metadata.authorization_endpoint().unwrap());
     let url = metadata.with_mtls_aliases().token_endpoint().unwrap().to_owned();
-    let origin = url.strip_suffix("/token").unwrap();
-    let userinfo = format!("{origin}/me");
+    let userinfo = format!("{}/me", url.strip_suffix("/token").unwrap());
     let endpoint = |shown| {
         let client = ClientAuthentication::public("app-tls");
         TokenEndpoint::new(&url, client, showing(shown)).unwrap()
@@ -163,10 +187,7 @@ async fn a_users_token_is_good_over_connections_that_show_its_certificate_alone(
     for (shown, status) in
         [(Some("svc-tls-self"), 200), (Some("svc-tls"), 401), (Some("stranger"), 401), (None, 401)]
     {
-        let layer = AddBearer::from_source(response.access_token().clone(), origin).unwrap();
-        let mut client = ApiClient::new(layer.layer(client_showing(shown)));
-        let answer = system::call(&mut client, &userinfo).await.unwrap();
-        assert_eq!(answer.status(), status, "{shown:?} {answer:?}");
+        assert_answer(&userinfo, response.access_token(), shown, status).await;
     }
     // The refresh token of a client without a secret is bound too (RFC 8705 section 4).
     let again = Grant::refresh_token(response.refresh_token().unwrap());

@@ -43,6 +43,13 @@ pub(crate) fn verifier() -> String {
     set("INTEROP_VERIFIER")
 }
 
+/// The origins of Apache, with http for proofs and with https for certificates.
+pub(crate) fn apache() -> [String; 2] {
+    let origins = set("INTEROP_APACHE");
+    let (plain, tls) = origins.split_once(' ').unwrap();
+    [plain, tls].map(str::to_owned)
+}
+
 /// The address of the proxy.
 pub(crate) fn proxy() -> String {
     set("INTEROP_PROXY")
