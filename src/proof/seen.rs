@@ -46,7 +46,7 @@ const GAP: u64 = 8;
 const RANGES: usize = 8;
 
 impl SeenProofs {
-    /// Creates a memory for `capacity` proofs. At 1,000 requests a second, there are 90,000 in the default
+    /// Creates a memory for about `capacity` proofs: each of its 16 parts fills up by itself. At 1,000 requests a second, there are 90,000 in the default
     /// window of 90 s, and 180,000 with nonces, which are good for up to 180 s.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -82,15 +82,14 @@ impl Shard {
         if self.forgotten.iter().any(|(from, before)| (*from..*before).contains(&slot)) {
             return Err("the clock went back, so that the proof may have been forgotten");
         }
-        let is_full = self.len >= capacity;
-        let ids = self.slots.entry(slot).or_default();
-        if ids.contains(&id) {
+        // Another proof of the same name may end in another slot.
+        if self.slots.values().any(|ids| ids.contains(&id)) {
             return Ok(FirstUse::Replayed);
         }
-        if is_full {
+        if self.len >= capacity {
             return Err("the memory for proofs is full; SeenProofs::new takes a larger capacity");
         }
-        ids.insert(id);
+        self.slots.entry(slot).or_default().insert(id);
         self.len += 1;
         Ok(FirstUse::First)
     }
@@ -146,8 +145,9 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    /// Proofs that end at another time have other names.
     fn first_use(seen: &SeenProofs, name: u8, until: SystemTime) -> Option<FirstUse> {
-        let proof = ProofId::new("thumbprint", &name.to_string());
+        let proof = ProofId::new("thumbprint", &format!("{name} {}", seconds(until)));
         match seen.first_use(proof, until) {
             Answer::Ready(answer) => answer.ok(),
             Answer::Pending(_) => None,
