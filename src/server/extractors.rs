@@ -46,7 +46,6 @@ impl ExtractorRefusal {
     }
 
     /// Returns why the request is refused.
-    #[must_use]
     pub fn rejection(&self) -> &Rejection {
         #[expect(clippy::expect_used, reason = "every refusal has one")]
         self.response.extensions().get().expect("a refusal has a rejection")
