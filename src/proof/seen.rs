@@ -147,7 +147,7 @@ mod tests {
 
     /// Proofs that end at another time have other names.
     fn first_use(seen: &SeenProofs, name: u8, until: SystemTime) -> Option<FirstUse> {
-        let proof = ProofId::new("thumbprint", &format!("{name} {}", seconds(until)));
+        let proof = ProofId::new("thumbprint", &format!("{name} {}", unix_seconds(until)));
         match seen.first_use(proof, until) {
             Answer::Ready(answer) => answer.ok(),
             Answer::Pending(_) => None,
