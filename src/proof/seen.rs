@@ -46,8 +46,9 @@ const GAP: u64 = 8;
 const RANGES: usize = 8;
 
 impl SeenProofs {
-    /// Creates a memory for about `capacity` proofs: each of its 16 parts fills up by itself. At 1,000 requests a second, there are 90,000 in the default
-    /// window of 90 s, and 180,000 with nonces, which are good for up to 180 s.
+    /// Creates a memory for about `capacity` proofs: each of its 16 parts fills up by itself. At 1,000
+    /// requests a second, there are 90,000 in the default window of 90 s, and 180,000 with nonces, which
+    /// are good for up to 180 s.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::new_with_clock(capacity, Clock::system())
