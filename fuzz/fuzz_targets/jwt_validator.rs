@@ -195,7 +195,9 @@ impl Settings<'_> {
         });
         if self.has('d') && ["at_hash", "c_hash"].iter().any(|hash| !claims.lacks(hash)) {
             assert!(principal.audience().all(|one| clients.contains(&one)));
-            assert!(claims.lacks("azp") || clients.iter().any(|one| claims.text("azp") == Some(one)));
+            assert!(
+                claims.lacks("azp") || clients.iter().any(|one| claims.text("azp") == Some(one))
+            );
         }
         let is_named = self.has('p') || self.has('t') || self.has('y');
         assert!(is_access_token(header, false) || is_named);

@@ -50,7 +50,8 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let again = layer.clone().with_dpop(dpop().dangerous_allow_replay());
     let once = layer.with_dpop(dpop());
     let header = r#"{"typ":"dpop+jwt","alg":"EdDSA","jwk":$KEY}"#;
-    let claims = r#"{"jti":"1","htm":"GET","htu":"https://api.example/r","iat":2000000000,"ath":"$ATH"}"#;
+    let claims =
+        r#"{"jti":"1","htm":"GET","htu":"https://api.example/r","iat":2000000000,"ath":"$ATH"}"#;
     let good = signed(&key, header, claims).2;
     Fixture { key, again, once, good }
 });
@@ -134,8 +135,7 @@ fn is_url(htu: &str) -> bool {
     let end = htu.find(['?', '#']).unwrap_or(htu.len());
     let (origin, path) = htu[..end].split_at(htu[..end].rfind('/').unwrap_or(0));
     let origins = [URL, "https://api.example:443", "https://api.example:"];
-    origins.iter().any(|own| own.eq_ignore_ascii_case(origin))
-        && matches!(path, "/r" | "/%72")
+    origins.iter().any(|own| own.eq_ignore_ascii_case(origin)) && matches!(path, "/r" | "/%72")
 }
 
 /// Returns `true` if the inner service is called.
