@@ -63,6 +63,9 @@ pub enum ErrorKind {
     NoKey,
     /// Each token expired or was replaced while the call waited for the inner service.
     Expired,
+    /// Another replica failed to fetch the token of a [store](super::TokenStore), and the next attempt is
+    /// not due.
+    Paused,
     /// The cache was shut down.
     ShutDown,
     /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports
@@ -229,6 +232,11 @@ impl Error {
         Self::new(ErrorKind::Transport, text)
     }
 
+    pub(super) fn paused(left: Duration) -> Self {
+        let text = "another replica failed to fetch a token, and the next attempt is not due";
+        Self::new(ErrorKind::Paused, text).with_retry_after(left)
+    }
+
     pub(super) fn aborted() -> Self {
         let text = "the token request was aborted: its runtime was shut down, or it panicked";
         Self::new(ErrorKind::Aborted, text)
@@ -348,6 +356,7 @@ impl Error {
             | ErrorKind::InvalidResponse
             | ErrorKind::Aborted
             | ErrorKind::NoRuntime
+            | ErrorKind::Paused
             | ErrorKind::Expired => true,
             ErrorKind::Refused => {
                 self.failure.status.is_some_and(error_code::is_transient_status)

@@ -35,8 +35,8 @@ pub use sign_in::{PendingSignIn, SignIn};
 pub use source::FnFuture;
 pub use source::{BoxTokenFuture, FromRequest, SharedTokenSource, TokenSource};
 pub use token_cache::{
-    Acquired, RefreshPolicy, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken,
-    TokenCache, TokenState, TokenStatus, TokenStore,
+    Begun, Holder, Lease, RefreshPolicy, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy,
+    StoredValue, TokenCache, TokenState, TokenStatus, TokenStore, Version,
 };
 #[doc(hidden)]
 pub use token_endpoint::TokenFuture;

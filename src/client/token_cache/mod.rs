@@ -22,7 +22,8 @@ mod wait;
 pub use policy::RefreshPolicy;
 pub use status::{TokenState, TokenStatus};
 pub use store::{
-    Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
+    Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy, StoredValue,
+    TokenStore, Version,
 };
 
 use super::{
@@ -284,6 +285,7 @@ impl TokenCache {
     pub fn with_store(
         self,
         store: Arc<dyn TokenStore>,
+        keys: StoreKeys,
         policy: StorePolicy,
     ) -> Result<Self, ConfigError> {
         let used = || {
@@ -291,7 +293,7 @@ impl TokenCache {
         };
         let state = Arc::into_inner(self.engine).ok_or_else(used)?.into_state();
         let is_used = state.is_used;
-        let cache = Self::of(state.with_store(store, policy)?);
+        let cache = Self::of(state.with_store((store, keys, policy))?);
         if is_used { Err(used()) } else { Ok(cache) }
     }
 

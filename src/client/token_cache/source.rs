@@ -4,7 +4,7 @@ use super::{
     machine::Failed,
     session::Session,
     step_up::StepUp,
-    store::{Level, StoreKey, StorePolicy, TokenStore},
+    store::{Level, StoreKey, StoreKeys, StorePolicy, TokenStore},
 };
 use crate::{
     Clock, ConfigError, ScopeSet,
@@ -48,8 +48,7 @@ impl Source {
     /// If the tokens of this source are not the same for every replica, or it has a store.
     pub(super) fn with_store(
         &self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
+        (store, keys, policy): (Arc<dyn TokenStore>, StoreKeys, StorePolicy),
         refresh: RefreshPolicy,
         clock: Clock,
     ) -> Result<Self, ConfigError> {
@@ -66,8 +65,8 @@ impl Source {
         }
         let (endpoint, grant) = (source.endpoint.clone(), source.grant.clone());
         let key = StoreKey::of(&endpoint, &grant, policy.key_secret());
-        let store =
-            Some(Level::new(store, key, policy, refresh, clock, endpoint.key().cloned()).into());
+        let proof = endpoint.key().cloned();
+        let store = Some(Level::new((store, keys, policy), key, refresh, clock, proof).into());
         Ok(Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up: None, store })))
     }
 
@@ -81,10 +80,7 @@ impl Source {
 
     /// Takes note of a token that was fetched, and returns `true` if another can be fetched after
     /// it. Called under the lock of the cache.
-    pub(super) fn fetched(&self, response: &TokenResponse) -> bool {
-        if let Some(store) = self.store() {
-            store.remember(response.access_token());
-        }
+    pub(super) fn fetched(&self) -> bool {
         self.session().is_none_or(|session| session.tokens().can_renew())
     }
 
@@ -95,6 +91,7 @@ impl Source {
         match error.is_transient() {
             _ if error.is_sign_in_needed() => Failed::Gone,
             _ if error.kind() == ErrorKind::Aborted => Failed::Aborted,
+            _ if error.kind() == ErrorKind::Paused => Failed::Paused,
             _ if lost.is_some() => lost.unwrap_or(Failed::Transient),
             true => Failed::Transient,
             false if error.is_lasting() => Failed::OfNoUse,
@@ -107,7 +104,7 @@ impl Source {
         if let Some(session) = self.session() {
             session.tokens().replace(response.refresh_token().cloned(), response.resources());
         }
-        self.fetched(response)
+        self.fetched()
     }
 
     /// Returns the scopes that it asks for, if they are known.

@@ -5,7 +5,7 @@ use super::{
     machine::{Ended, Fetched, Machine},
     source::Source,
     status::Counts,
-    store::{StorePolicy, TokenStore},
+    store::{StoreKeys, StorePolicy, TokenStore},
 };
 use crate::{
     AccessToken, Clock, ConfigError, ScopeSet,
@@ -139,11 +139,10 @@ impl State {
     /// See [`Source::with_store`].
     pub(super) fn with_store(
         mut self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
+        store: (Arc<dyn TokenStore>, StoreKeys, StorePolicy),
     ) -> Result<Self, ConfigError> {
         let (refresh, clock) = (self.machine.policy(), &self.setup.clock);
-        let source = self.setup.source.with_store(store, policy, refresh.clone(), clock.clone())?;
+        let source = self.setup.source.with_store(store, refresh.clone(), clock.clone())?;
         self.setup = Arc::new(Setup::new(source, refresh, clock.clone()));
         Ok(self)
     }
@@ -287,7 +286,7 @@ impl State {
         giver: Weak<dyn Giver>,
         jitter: f64,
     ) -> Result<Outcome, Error> {
-        let can_fetch = self.setup.source.fetched(response);
+        let can_fetch = self.setup.source.fetched();
         let lifetime = response.lifetime_at(now.wall);
         Ok(match self.machine.fetched(now, ended, lifetime, can_fetch, jitter) {
             Fetched::Kept => Ok(self.hold(response, giver)),

@@ -51,6 +51,8 @@ pub(in crate::client::token_cache) enum Failed {
     /// It was ended at this end, and says nothing about the server.
     Aborted,
     Transient,
+    /// Another replica failed, and says how long to wait.
+    Paused,
     /// The answer was lost, and the request is made once more at once.
     Lost,
     /// The answer was lost again: the request is not made while the token is good.

@@ -1,39 +1,47 @@
 //! A store as a cache asks it: each question is a task of its own with a deadline, so that a store
 //! that is late, fails or panics costs time only, and no more than that.
 
-use super::{Acquired, StoreError, StoreKey, StorePolicy, StoredToken, TokenStore};
+use super::{
+    Begun, Holder, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore, Version,
+};
 use crate::{
     Clock,
     observe::tokens::{self, Instrument, Span},
-    vocabulary::{bond::Prove, deadline::Deadline},
+    vocabulary::{clock::after, deadline::Deadline},
 };
 use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    future::{Future, pending},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, task::JoinSet};
+
+/// So many failures in a row spare the next fetches a wait for the store.
+const FAILURES: u32 = 3;
+const SPARED: Duration = Duration::from_secs(5);
 
 /// A store, and the key of one cache.
 pub(super) struct Backend {
     store: Arc<dyn TokenStore>,
-    key: StoreKey,
+    pub(super) key: StoreKey,
     pub(super) policy: StorePolicy,
     pub(super) clock: Clock,
-    /// The key that its tokens are bound to.
-    proof: Option<Arc<dyn Prove>>,
-    failures: AtomicU64,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    in_a_row: u32,
+    /// The store is not asked before.
+    spared_until: Option<Instant>,
 }
 
 /// One fetch's use of the store.
-#[derive(Default)]
 pub(super) struct Visit {
+    pub(super) holder: Holder,
     /// The store failed, and is not asked again.
     pub(super) is_down: bool,
-    /// The name under which this fetch acquired the key.
-    pub(super) holder: Option<String>,
 }
 
 impl Backend {
@@ -42,55 +50,71 @@ impl Backend {
         key: StoreKey,
         policy: StorePolicy,
         clock: Clock,
-        proof: Option<Arc<dyn Prove>>,
     ) -> Self {
-        Self { store, key, policy, clock, proof, failures: AtomicU64::new(0) }
+        Self { store, key, policy, clock, failures: Mutex::default() }
     }
 
     /// Returns in how many fetches the store failed.
     pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 
-    /// Returns the token of the store. One that is bound to another key counts as none.
-    pub(super) async fn load(self: &Arc<Self>, visit: &mut Visit) -> Option<StoredToken> {
-        let this = self.clone();
-        let load = async move { this.store.load(&this.key).await };
-        self.ask(visit, "load", load).await??.with_key(self.proof.as_ref())
+    /// Begins a fetch. `None`: the system has no random numbers.
+    pub(super) fn visit(&self) -> Option<Visit> {
+        let holder = Holder::random(&self.clock)?;
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.monotonic();
+        let is_down = failures.spared_until.is_some_and(|until| now < until);
+        Some(Visit { holder, is_down })
     }
 
-    /// Saves `token` unless it has expired.
-    pub(super) async fn save(self: &Arc<Self>, visit: &mut Visit, token: StoredToken) {
-        let (this, left) = (self.clone(), token.remaining(self.clock.wall()));
-        if !left.is_zero() {
-            let save = async move { this.store.save(&this.key, &token, left).await };
-            self.ask(visit, "save", save).await;
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        visit: &mut Visit,
+        had: Vec<Version>,
+    ) -> Option<Begun> {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let begin =
+            async move { this.store.begin(&this.key, &holder, this.policy.lease, &had).await };
+        self.ask(visit, "begin", begin).await
+    }
+
+    /// Renews the lease of `visit` again and again. Does not end.
+    pub(super) async fn keep_lease(self: &Arc<Self>, visit: &mut Visit) {
+        loop {
+            self.clock.sleep(self.policy.lease / 3).await;
+            let (this, holder) = (self.clone(), visit.holder.clone());
+            let renew =
+                async move { this.store.renew(&this.key, &holder, this.policy.lease).await };
+            if self.ask(visit, "renew", renew).await != Some(Lease::Held) {
+                // Lost, or the store is away: what was fetched is good all the same.
+                visit.is_down = false;
+                pending::<()>().await;
+            }
         }
     }
 
-    pub(super) async fn remove(self: &Arc<Self>, visit: &mut Visit, token: StoredToken) {
-        let this = self.clone();
-        let remove = async move { this.store.remove(&this.key, &token).await };
-        self.ask(visit, "remove", remove).await;
-    }
-
-    pub(super) async fn acquire(
+    pub(super) async fn finish(
         self: &Arc<Self>,
         visit: &mut Visit,
-        holder: &str,
-    ) -> Option<Acquired> {
-        let (this, holder) = (self.clone(), holder.to_owned());
-        let ttl = self.policy.guard;
-        let acquire = async move { this.store.acquire(&this.key, &holder, ttl).await };
-        self.ask(visit, "acquire", acquire).await
+        value: StoredValue,
+        pause: Duration,
+    ) {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let finish = async move { this.store.finish(&this.key, &holder, &value, pause).await };
+        self.ask(visit, "finish", finish).await;
     }
 
-    /// Releases the key if this fetch acquired it.
-    pub(super) async fn release(self: &Arc<Self>, visit: &mut Visit) {
-        let Some(holder) = visit.holder.take() else { return };
-        let this = self.clone();
-        let release = async move { this.store.release(&this.key, &holder).await };
+    pub(super) async fn release(self: &Arc<Self>, visit: &mut Visit, pause: Duration) {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let release = async move { this.store.release(&this.key, &holder, pause).await };
         self.ask(visit, "release", release).await;
+    }
+
+    pub(super) async fn remove(self: &Arc<Self>, visit: &mut Visit, version: Version) {
+        let this = self.clone();
+        let remove = async move { this.store.remove(&this.key, &version).await };
+        self.ask(visit, "remove", remove).await;
     }
 
     /// Returns the answer of the store, or `None` if it fails, panics or is late.
@@ -112,11 +136,18 @@ impl Backend {
         }
         let answer = Deadline::new(&self.clock, self.policy.deadline).bound(task.join_next()).await;
         let late = answer.is_none();
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Some(Ok(Ok(answer)))) = answer {
+            failures.in_a_row = 0;
             return Some(answer);
         }
         visit.is_down = true;
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        failures.count += 1;
+        failures.in_a_row = failures.in_a_row.saturating_add(1);
+        if failures.in_a_row >= FAILURES {
+            failures.spared_until = Some(after(self.clock.monotonic(), SPARED));
+        }
+        drop(failures);
         tokens::store_failed(operation, late);
         None
     }

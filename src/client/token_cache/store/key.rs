@@ -12,7 +12,7 @@ use std::fmt;
 pub struct StoreKey(Box<str>);
 
 /// Changes with what goes into the digest, or with how tokens are written.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 impl StoreKey {
     /// Returns the key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds
@@ -20,6 +20,11 @@ impl StoreKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn test(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// Returns the key of the tokens that `endpoint` issues for `grant`.
