@@ -113,6 +113,9 @@
     allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
 )]
 
+#[macro_use]
+mod vocabulary;
+
 #[cfg(any(feature = "client", feature = "server"))]
 mod back_channel;
 #[cfg(feature = "jwt")]
@@ -122,7 +125,6 @@ mod observe;
 #[cfg(all(feature = "jwt", any(feature = "client", feature = "server", feature = "test-util")))]
 #[cfg_attr(not(feature = "server"), allow(unreachable_pub, reason = "servers export it"))]
 mod proof;
-mod vocabulary;
 
 #[cfg(feature = "client")]
 pub mod client;

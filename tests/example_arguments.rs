@@ -11,13 +11,20 @@ mod serve;
 
 #[path = "../examples/authorization_server/arguments.rs"]
 mod authorization_server;
-#[path = "../examples/call/arguments.rs"]
-mod call;
+/// All of it but the calls.
+#[path = "../examples/call"]
+mod call_program {
+    pub(crate) mod arguments;
+    pub(crate) mod client;
+    #[path = "../support/http_client.rs"]
+    pub(crate) mod http_client;
+}
 #[path = "../examples/protect/arguments.rs"]
 mod protect;
 #[path = "../examples/sign_in/arguments.rs"]
 mod sign_in;
 
+use call_program::{arguments as call, client::client};
 use command_line::Asked;
 use lexopt::{Error, Parser};
 use tower_oauth2::TokenLocation;
@@ -327,6 +334,50 @@ fn call_is_known_by_its_certificate_unless_it_has_a_secret() {
     ] {
         let said = read(call::parse, &format!("{start} {rest}")).map(drop).unwrap_err();
         assert!(said.contains(says), "{rest}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn call_with_a_certificate_goes_to_the_endpoint_for_clients_that_show_one() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let token = r#"{"access_token":"usual","token_type":"Bearer"}"#;
+    let metadata = format!(
+        r#"{{"issuer":"{origin}","token_endpoint":"{origin}/usual",
+            "mtls_endpoint_aliases":{{"token_endpoint":"{origin}/mtls"}}}}"#
+    );
+    let app = axum::Router::new()
+        .route(
+            "/.well-known/oauth-authorization-server",
+            axum::routing::get(async move || metadata.clone()),
+        )
+        .route("/usual", axum::routing::post(async move || token))
+        .route("/mtls", axum::routing::post(async move || token.replace("usual", "mtls")));
+    tokio::spawn(async { axum::serve(listener, app).await });
+
+    let certified = rcgen::generate_simple_self_signed(["app".to_owned()]).unwrap();
+    let pem = [certified.cert.pem(), certified.signing_key.serialize_pem()];
+    let files = ["crt", "key"].map(|kind| {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        folder.join(format!("call-{}.{kind}", std::process::id()))
+    });
+    for (file, pem) in files.iter().zip(pem) {
+        std::fs::write(file, pem).unwrap();
+    }
+    let [certificate, key] = files.each_ref().map(|file| file.display().to_string());
+    for (rest, came_from) in [
+        (String::new(), "usual"),
+        (format!("--client-certificate {certificate},{key}"), "mtls"),
+        // It binds the token, and the secret says who it is.
+        (format!("--client-certificate {certificate},{key} --client-secret s"), "mtls"),
+    ] {
+        let line = format!("--issuer {origin} --client-id id http://127.0.0.1/ {rest}");
+        let arguments = read(call::parse, &line).unwrap();
+        let (_, cache) = client(&arguments).await.unwrap();
+        assert_eq!(cache.access_token().await.unwrap().expose(), came_from, "{rest}");
+    }
+    for file in files {
+        std::fs::remove_file(file).unwrap();
     }
 }
 

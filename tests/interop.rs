@@ -28,6 +28,8 @@ mod mtls;
 mod passwords;
 #[path = "interop/peers.rs"]
 mod peers;
+#[path = "interop/proxy.rs"]
+mod proxy;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "interop/resource.rs"]

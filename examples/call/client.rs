@@ -1,6 +1,6 @@
 //! The client: an HTTP client of hyper, below the layer that gets the token and puts it on.
 
-use crate::{
+use super::{
     arguments::{Arguments, Authentication, From, Grant as Granted, Reached},
     http_client::http_client,
 };
@@ -112,9 +112,10 @@ async fn endpoint(arguments: &Arguments) -> Result<(TokenEndpoint, Option<String
         From::TokenUrl(url) => (TokenEndpoint::new(url, client, transport)?, device_url),
         From::Issuer(issuer) => {
             let metadata = AuthorizationServerMetadata::discover(issuer, &transport).await?;
-            let metadata = match arguments.authentication {
-                Authentication::Tls => metadata.with_mtls_aliases(),
-                _ => metadata,
+            // RFC 8705 §5: whether the certificate authenticates, or only binds the token.
+            let metadata = match arguments.reached.client_certificate {
+                Some(_) => metadata.with_mtls_aliases(),
+                None => metadata,
             };
             let url = metadata.token_endpoint().ok_or("the metadata name no token endpoint")?;
             let client = client.with_assertion_audience(issuer.as_str());

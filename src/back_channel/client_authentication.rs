@@ -10,7 +10,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Uri, header::AUTHORIZATION};
-use std::{error::Error, fmt, path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 use zeroize::Zeroizing;
 
 /// Authenticates a client at an endpoint of the authorization server.
@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 /// let without_a_secret = ClientAuthentication::public("id");
 /// assert!(!format!("{usual:?}").contains("s3cr3t"));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct ClientAuthentication {
     pub(super) client_id: Option<Box<str>>,
     pub(super) secret: Option<ClientSecretSource>,
@@ -121,7 +122,8 @@ impl ClientAuthentication {
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)), with `client_id` in the body.
     /// The transport presents the certificate: [`Transport::https`](crate::Transport) that of files
     /// (`with_client_certificate_files`), a service of your own any. A discovered `TokenEndpoint`, and a `SignIn` from
-    /// metadata, use the endpoint for clients with a certificate, if there is one
+    /// metadata, use the endpoint for clients with a certificate, if there is one, and so do other clients
+    /// whose `Transport::https` shows one
     /// ([§5](https://www.rfc-editor.org/rfc/rfc8705#section-5)). For other endpoints see
     /// [`with_mtls_aliases`](crate::AuthorizationServerMetadata::with_mtls_aliases).
     pub fn tls(client_id: impl Into<Box<str>>) -> Self {
@@ -133,8 +135,8 @@ impl ClientAuthentication {
     /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)). This needs no feature.
     ///
     /// The file is read as [`ClientSecretSource::from_file`] reads it, at each attempt. Nothing is
-    /// sent if the assertion is a JWT that has expired by its own `exp` or is half-written. The error,
-    /// of the kind [`Source`](crate::client::ErrorKind::Source), names the file.
+    /// sent if the assertion is a JWT that has expired by its own `exp` or is cut off before its
+    /// signature. The error, of the kind [`Source`](crate::client::ErrorKind::Source), names the file.
     ///
     /// ```
     /// use tower_oauth2::ClientAuthentication;
@@ -172,7 +174,6 @@ impl ClientAuthentication {
 
     /// Sets the identifier that is sent beside an assertion from a file or a closure. Defaults to
     /// none: the subject of the assertion is the client. It has no effect on other clients.
-    #[must_use]
     pub fn with_client_id(mut self, client_id: impl Into<Box<str>>) -> Self {
         if let Method::Presented { .. } = self.method {
             self.client_id = Some(client_id.into());
@@ -183,7 +184,6 @@ impl ClientAuthentication {
     /// Sets the type (`client_assertion_type`) of an assertion from a file or a closure, for example
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`. Defaults to that of a JWT,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`. It has no effect on other clients.
-    #[must_use]
     pub fn with_assertion_type(mut self, typ: impl Into<Box<str>>) -> Self {
         if let Method::Presented { typ: own } = &mut self.method {
             *own = typ.into();
@@ -192,7 +192,6 @@ impl ClientAuthentication {
     }
 
     /// Sends nothing, for an endpoint that does not authenticate clients.
-    #[must_use]
     pub fn none() -> Self {
         Self { client_id: None, secret: None, method: Method::None }
     }
@@ -309,14 +308,4 @@ fn basic(client_id: &str, secret: &str, raw: bool, secrets: &mut Secrets) -> Opt
     let value = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
     // Base64 fits into any header.
     Some((AUTHORIZATION, sensitive_header(&["Basic ", &value]).ok()?))
-}
-
-impl fmt::Debug for ClientAuthentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientAuthentication")
-            .field("client_id", &self.client_id)
-            .field("secret", &self.secret)
-            .field("method", &self.method)
-            .finish()
-    }
 }

@@ -12,7 +12,6 @@ use crate::{
 };
 use http::Uri;
 use std::{
-    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };

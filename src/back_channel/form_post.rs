@@ -12,7 +12,6 @@ use http::{
     header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body_util::Full;
-use std::future::Future;
 use zeroize::Zeroizing;
 
 /// Parameters of a form in their order.

@@ -21,7 +21,6 @@ use std::{
     any::Any,
     env,
     error::Error,
-    future::Future,
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -81,8 +80,8 @@ impl Transport {
     /// for them; they go to the proxy alone. Defaults to direct connections, whatever the environment.
     ///
     /// `NO_PROXY` (or `no_proxy`) lists the servers that are connected to directly: names, which
-    /// include those below them, addresses, networks such as `10.0.0.0/8`, or `*`. The machine itself
-    /// and plain `http` never go through the proxy. The variables are read now.
+    /// include those below them, addresses, networks such as `10.0.0.0/8`, or `*`, each with `:port` for
+    /// that port alone. The machine itself and plain `http` never go through the proxy. The variables are read now.
     ///
     /// A proxy that does not open a tunnel is an error of [`TransportErrorKind::Proxy`], which names it.
     ///
@@ -265,6 +264,10 @@ where
 }
 
 impl Exchange for Https {
+    fn shows_certificate(&self) -> bool {
+        self.settings.certificate.is_some()
+    }
+
     fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging {
         let (https, client) = (self.clone(), self.client());
         Box::pin(async move {

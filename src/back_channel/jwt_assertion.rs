@@ -221,7 +221,6 @@ impl ClientAuthentication {
     ///
     /// OpenIddict 7 and servers of FAPI 2.0 take the issuer alone, Okta takes the URL of its token
     /// endpoint.
-    #[must_use]
     pub fn with_assertion_audience(mut self, audience: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { audience: own, .. } = &mut self.method {
             *own = Some(audience.into());
@@ -231,7 +230,6 @@ impl ClientAuthentication {
 
     /// Sets the type in the header (`typ`) of signed assertions. Defaults to `JWT`. OpenIddict 7 wants
     /// `client-authentication+jwt`. It has no effect on other clients.
-    #[must_use]
     pub fn with_assertion_header_type(mut self, typ: impl Into<Box<str>>) -> Self {
         if let Method::Assertion { typ: own, .. } = &mut self.method {
             *own = typ.into();

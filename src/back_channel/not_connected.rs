@@ -46,12 +46,7 @@ impl NotConnected {
     }
 }
 
-/// Leaves out the error, which may have the whole URL.
-impl fmt::Debug for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("NotConnected").finish_non_exhaustive()
-    }
-}
+opaque_debug!(NotConnected { .. });
 
 impl fmt::Display for NotConnected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,12 +70,7 @@ pub(super) struct NotSent(Option<BoxError>);
 /// The mark of an error without a cause.
 pub(super) static NOT_SENT: NotSent = NotSent(None);
 
-/// Leaves out the error, which may have the whole URL.
-impl fmt::Debug for NotSent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NotSent")
-    }
-}
+opaque_debug!(NotSent { .. });
 
 impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,15 +87,27 @@ impl Proxy {
     /// Returns `true` for an `https` server on another machine, unless it does without the proxy.
     fn is_for(&self, server: &Uri) -> bool {
         let host = server.host().unwrap_or_default();
+        let port = server.port_u16().unwrap_or(443);
         server.scheme() == Some(&Scheme::HTTPS)
             && !is_loopback(host)
-            && !self.exempt.split([',', ' ']).any(|entry| covers(entry, host))
+            && !self
+                .exempt
+                .split(|one: char| one == ',' || one.is_whitespace())
+                .any(|entry| covers(entry, host, port))
     }
 }
 
 /// Returns `true` if `entry` is `*`, a name that is that of `host` or above it, its address or its
-/// network.
-fn covers(entry: &str, host: &str) -> bool {
+/// network; and names this port or none.
+fn covers(entry: &str, host: &str, port: u16) -> bool {
+    let parts = entry.rsplit_once(':');
+    // An IPv6 address has colons of its own.
+    let parts = parts.filter(|(own, _)| !own.contains(':') || own.ends_with(']'));
+    if parts.is_some_and(|(_, own)| own.parse() != Ok(port)) {
+        return false;
+    }
+    let entry = parts.map_or(entry, |(own, _)| own).trim_matches(['[', ']']);
+    let entry = entry.strip_prefix("*.").unwrap_or(entry);
     let (network, length) = entry.split_once('/').unwrap_or((entry, "128"));
     let address = host.trim_start_matches('[').trim_end_matches(']').parse();
     match (address, network.parse(), length.parse::<u32>()) {
@@ -108,7 +120,7 @@ fn covers(entry: &str, host: &str) -> bool {
         }
         (Err(_), Err(_), _) if !matches!(entry, "" | "*") => {
             let host = host.trim_end_matches('.').to_ascii_lowercase();
-            let above = host.strip_suffix(&*entry.trim_start_matches('.').to_ascii_lowercase());
+            let above = host.strip_suffix(&*entry.trim_matches('.').to_ascii_lowercase());
             above.is_some_and(|below| below.is_empty() || below.ends_with('.'))
         }
         _ => entry == "*",
@@ -238,12 +250,15 @@ mod tests {
 
     #[test]
     fn names_addresses_and_networks_do_without_the_proxy() {
-        let list = "as.example, .corp.example,10.0.0.0/8,192.0.2.7,2001:db8::/32,bad/8,,10.1.0.0/x";
+        let list = "as.example,\n.corp.example,*.stars.example,dot.example.,10.0.0.0/8,192.0.2.7,\
+                    2001:db8::/32,bad/8,,10.1.0.0/x";
         for exempt in [
             "https://as.example/token",
             "https://AS.Example.:8443/token",
             "https://login.as.example/",
             "https://corp.example/",
+            "https://a.stars.example/",
+            "https://dot.example/",
             "https://10.255.0.1/",
             "https://192.0.2.7/",
             "https://[2001:db8:1::1]/",
@@ -266,6 +281,31 @@ mod tests {
             assert!(is_for(list, other), "{other}");
         }
         assert!(!is_for("*", "https://as.example/"));
+        let list =
+            "as.example:8443,.corp.example:443,192.0.2.7:1,[2001:db8::1]:8443,[2001:db8::2],x:";
+        for exempt in [
+            "https://as.example:8443/",
+            "https://login.as.example:8443/",
+            "https://corp.example/",
+            "https://192.0.2.7:1/",
+            "https://[2001:db8::1]:8443/",
+            "https://[2001:db8::2]:9/",
+        ] {
+            assert!(!is_for(list, exempt), "{exempt}");
+        }
+        for other in [
+            "https://as.example/",
+            "https://as.example:844/",
+            "https://corp.example:8443/",
+            "https://192.0.2.7/",
+            "https://[2001:db8::1]/",
+            "https://x/",
+        ] {
+            assert!(is_for(list, other), "{other}");
+        }
+        assert!(
+            !is_for("*:8443", "https://as.example:8443/") && is_for("*:1", "https://a.example/")
+        );
         assert!(!is_for("0.0.0.0/0", "https://192.0.2.8/"));
     }
 }

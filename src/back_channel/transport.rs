@@ -9,15 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use std::{
-    any::Any,
-    error::Error,
-    fmt,
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{any::Any, error::Error, fmt, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 use tower_service::Service;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -68,6 +60,11 @@ pub struct Transport {
 /// Erases the type of the service, so that nothing above it has a type parameter.
 pub(super) trait Exchange: Any + Send + Sync {
     fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging;
+
+    /// Returns `true` if it is known to show a certificate of the client.
+    fn shows_certificate(&self) -> bool {
+        false
+    }
 }
 
 pub(super) type Exchanging = Pin<Box<dyn Future<Output = Exchanged> + Send>>;
@@ -93,9 +90,7 @@ impl Transport {
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        B: Body<Data: Send, Error: Into<BoxError>> + Send,
     {
         Self::from_exchange(Erased(service))
     }
@@ -140,6 +135,10 @@ impl Transport {
 
     pub(crate) fn allows_plain_http(&self) -> bool {
         self.plain_http
+    }
+
+    pub(crate) fn shows_certificate(&self) -> bool {
+        self.exchange.shows_certificate()
     }
 
     /// Lowers the longest accepted answer to `max_body` bytes.
@@ -190,14 +189,11 @@ impl Transport {
     }
 
     /// As [`send`](Self::send), with an error from which `redact` removes the secrets.
-    pub(crate) fn send_without<F>(
+    pub(crate) fn send_without<F: Fn(&str) -> String + Send + Sync>(
         &self,
         request: Request<Full<Bytes>>,
         redact: F,
-    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F>
-    where
-        F: Fn(&str) -> String + Send + Sync,
-    {
+    ) -> impl Future<Output = Result<Response<Bytes>, TransportError>> + Send + use<F> {
         let allowed = self.check(&request);
         let this = self.clone();
         async move {
@@ -223,15 +219,7 @@ impl Transport {
     }
 }
 
-impl fmt::Debug for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
-            .field("deadline", &self.deadline)
-            .field("max_body", &self.max_body)
-            .field("plain_http", &self.plain_http)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(Transport { deadline, max_body, plain_http, .. });
 
 pub(super) struct Erased<S>(pub(super) S);
 
@@ -240,9 +228,7 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
-    B: Body + Send,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send,
 {
     fn exchange(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging {
         let mut service = self.0.clone();
@@ -367,14 +353,7 @@ impl Failure {
     }
 }
 
-impl fmt::Debug for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportError")
-            .field("kind", &self.kind)
-            .field("text", &self.text)
-            .finish()
-    }
-}
+opaque_debug!(TransportError { kind, text, .. });
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

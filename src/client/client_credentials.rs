@@ -5,7 +5,6 @@ use crate::{
     ClientAuthentication, ClientSecret, Clock, ConfigError, Origin, ScopeSet, TokenLocation,
     Transport,
 };
-use std::fmt;
 use tower_layer::Layer;
 
 /// Gets an access token by the client credentials grant, puts it on every request, keeps it
@@ -71,8 +70,7 @@ impl ClientCredentialsRefresh {
     /// [`Origins`].
     pub fn new<O>(endpoint: TokenEndpoint, origins: O) -> Result<Self, ConfigError>
     where
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let (grant, policy) = (Grant::client_credentials(), RefreshPolicy::default());
         let clock = endpoint.clock().clone();
@@ -100,16 +98,12 @@ impl ClientCredentialsRefresh {
     /// # Errors
     ///
     /// As [`TokenEndpoint::from_resource`].
-    pub fn from_resource<I>(
+    pub fn from_resource<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
         transport: Transport,
-    ) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    ) -> Result<Self, ConfigError> {
         let endpoint = TokenEndpoint::from_resource(resource, issuers, client, transport)?;
         let origin = resource.parse().ok().and_then(|uri| Origin::from_uri(&uri));
         let origin = origin.ok_or_else(|| ConfigError::new("the resource has no origin"))?;
@@ -265,14 +259,4 @@ impl<P: Clone> Clone for ClientCredentialsRefresh<P> {
     }
 }
 
-impl<P> fmt::Debug for ClientCredentialsRefresh<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCredentialsRefresh")
-            .field("endpoint", &self.endpoint)
-            .field("grant", &self.grant)
-            .field("policy", &self.policy)
-            .field("ceiling", &self.ceiling)
-            .field("layer", &self.layer)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(ClientCredentialsRefresh<P> { endpoint, grant, policy, ceiling, layer, .. });

@@ -232,6 +232,7 @@ impl Error {
         Self::new(ErrorKind::Transport, text)
     }
 
+    #[cfg(feature = "store")]
     pub(super) fn paused(left: Duration) -> Self {
         let text = "another replica failed to fetch a token, and the next attempt is not due";
         Self::new(ErrorKind::Paused, text).with_retry_after(left)

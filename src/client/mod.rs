@@ -34,10 +34,12 @@ pub use sign_in::{PendingSignIn, SignIn};
 #[doc(hidden)]
 pub use source::FnFuture;
 pub use source::{BoxTokenFuture, FromRequest, SharedTokenSource, TokenSource};
+#[cfg(feature = "store")]
 pub use token_cache::{
-    Begun, Holder, Lease, RefreshPolicy, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy,
-    StoredValue, TokenCache, TokenState, TokenStatus, TokenStore, Version,
+    Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy, StoredValue,
+    TokenStore, Version,
 };
+pub use token_cache::{RefreshPolicy, TokenCache, TokenState, TokenStatus};
 #[doc(hidden)]
 pub use token_endpoint::TokenFuture;
 pub use token_endpoint::{

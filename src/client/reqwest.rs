@@ -3,15 +3,16 @@
 //! **In**: a request of reqwest, or of `http`'s types. **Out**: reqwest's answer. **Uses** the layers.
 
 use super::{AddBearer, ClientCredentialsRefresh, Error, ReplayPolicy, StaticToken, TokenSource};
+use crate::vocabulary::{location::ACCESS_TOKEN, query::pairs};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Extensions;
 use http_body::Body as HttpBody;
 use reqwest::{Body, Client, ClientBuilder, Request, Response, ResponseBuilderExt, Url, redirect};
-use reqwest_middleware::{Middleware, Next, Result as Answer};
+use reqwest_middleware::{Middleware, Next};
 use std::{
     error::Error as StdError,
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll},
 };
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
+type Answer<T = Response> = reqwest_middleware::Result<T>;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
 
@@ -28,7 +30,8 @@ const MAX_REDIRECTS: usize = 10;
 /// reqwest as a service of `http`'s types, to put below a layer. Clones share the client.
 ///
 /// A redirect is followed, at most 10 times, only to the same origin, and no `Referer` is sent: reqwest
-/// removes `Authorization` from a request to another origin, but not a token in another header. Do not
+/// removes `Authorization` from a request to another origin, but not a token in another header. A token
+/// in the query goes to the target of no redirect, unless the server copies it there. Do not
 /// use it for a [`Transport`](crate::Transport), which must not follow redirects at all. Errors have no
 /// URL, in whose query the token may be.
 ///
@@ -77,8 +80,7 @@ fn is_near(from: &Url, to: &Url) -> bool {
 
 impl<B> Service<http::Request<B>> for ReqwestService
 where
-    B: HttpBody<Data = Bytes> + Send + Sync + 'static,
-    B::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
 {
     type Response = http::Response<Body>;
     type Error = reqwest::Error;
@@ -116,12 +118,7 @@ where
 /// ```
 #[async_trait]
 impl<T: TokenSource> Middleware for AddBearer<T> {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
@@ -129,12 +126,7 @@ impl<T: TokenSource> Middleware for AddBearer<T> {
 /// As that of a layer with a source of tokens.
 #[async_trait]
 impl Middleware for AddBearer<StaticToken> {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone(), sent, with, next).await
     }
 }
@@ -142,18 +134,13 @@ impl Middleware for AddBearer<StaticToken> {
 /// As that of [`AddBearer`] with a source of tokens.
 #[async_trait]
 impl Middleware for ClientCredentialsRefresh {
-    async fn handle(
-        &self,
-        sent: Request,
-        with: &mut Extensions,
-        next: Next<'_>,
-    ) -> Answer<Response> {
+    async fn handle(&self, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer {
         run(self.clone().with_replay(InMemory), sent, with, next).await
     }
 }
 
 /// Calls `layer` around `next`.
-async fn run<L>(layer: L, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer<Response>
+async fn run<L>(layer: L, sent: Request, with: &mut Extensions, next: Next<'_>) -> Answer
 where
     L: Layer<HandOut>,
     L::Service:
@@ -213,10 +200,10 @@ async fn send(
     let mut shown = if *response.url() == sent { url.clone() } else { response.url().clone() };
     if in_query && shown != *url {
         // A redirect may have copied the token.
-        let is_kept = |pair: &&str| !pair.starts_with("access_token=");
-        let query = shown.query().unwrap_or_default().split('&').filter(is_kept);
-        let query = query.collect::<Vec<_>>().join("&");
-        shown.set_query(Some(&*query).filter(|query| !query.is_empty()));
+        let query = pairs(response.url().query().unwrap_or_default());
+        let others = query.filter(|pair| !pair.is_named(ACCESS_TOKEN)).map(|pair| pair.raw());
+        let others = others.collect::<Vec<_>>().join("&");
+        shown.set_query(Some(&*others).filter(|others| !others.is_empty()));
     }
     let mut shown = http::Response::builder().url(shown);
     let mut response = http::Response::from(response);

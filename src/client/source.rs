@@ -2,8 +2,6 @@ use super::Error;
 use crate::{AccessToken, Answer, Clock, RequestHead, ScopeSet};
 use std::{
     error::Error as StdError,
-    fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -248,11 +246,7 @@ where
     }
 }
 
-impl<F> fmt::Debug for FromRequest<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FromRequest").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FromRequest<F> { .. });
 
 pin_project_lite::pin_project! {
     /// The future of a closure that is a [`TokenSource`].
@@ -275,8 +269,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for FnFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FnFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FnFuture<F> { .. });

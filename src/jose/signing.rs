@@ -5,7 +5,7 @@ use super::{
 use crate::ConfigError;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 /// Signs assertions of clients: `private_key_jwt` and `client_secret_jwt`
 /// ([OpenID Connect Core §9](https://openid.net/specs/openid-connect-core-1_0.html#ClientAuthentication)).
@@ -244,11 +244,4 @@ fn unusable(what: &str, reason: &str) -> ConfigError {
     ConfigError::new(format!("{what}: {reason}"))
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("algorithm", &self.algorithm)
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(SigningKey { algorithm, kid, .. });

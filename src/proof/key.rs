@@ -44,6 +44,21 @@ use std::{
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 ///
+/// # Example: a key that is kept
+///
+/// ```
+/// use tower_oauth2::{Algorithm, ProofKey, SigningKey};
+///
+/// // At the sign-in. The PEM is as secret as the refresh token beside it.
+/// let (key, pem) = SigningKey::generate_pem(Algorithm::Es256)?;
+/// let of_sign_in = ProofKey::new(key)?;
+///
+/// // At the next start, for the endpoint of `TokenCache::from_refresh_token`.
+/// let kept = SigningKey::from_pkcs8_pem(Algorithm::Es256, pem.expose())?;
+/// assert_eq!(ProofKey::new(kept)?.thumbprint(), of_sign_in.thumbprint());
+/// # Ok::<(), tower_oauth2::ConfigError>(())
+/// ```
+///
 /// [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 #[derive(Clone)]
 pub struct ProofKey {
@@ -132,7 +147,8 @@ fn claims(request: &Proved<'_>, nonce: Option<&str>) -> Result<String, &'static 
     let jti = base64url::encode(jti.get(..16).unwrap_or_default());
     let iat = request.now.duration_since(SystemTime::UNIX_EPOCH);
     let iat = iat.map_err(|_| "the clock shows a time before 1970")?.as_secs();
-    let path = if request.path.is_empty() { "/" } else { request.path };
+    // RFC 9112 §3.3: `OPTIONS *` has no path.
+    let path = if matches!(request.path, "" | "*") { "/" } else { request.path };
     let mut claims = String::with_capacity(320 + path.len());
     // Methods are tokens, and thumbprints and nonces are checked. A path may have any octet.
     let (method, origin) = (request.method, &request.server.origin);

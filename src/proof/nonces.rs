@@ -1,9 +1,8 @@
-use crate::{ClientSecret, ConfigError, jose::base64url};
+use crate::{ClientSecret, ConfigError, jose::base64url, vocabulary::clock::unix_seconds};
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use http::HeaderValue;
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -93,8 +92,7 @@ impl DpopNonces {
     }
 
     fn made(&self, now: SystemTime) -> Arc<Made> {
-        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let slot = since.as_secs() / SLOT;
+        let slot = unix_seconds(now) / SLOT;
         if let Some(made) = self.shared.made.load_full().filter(|made| made.slot == slot) {
             return made;
         }
@@ -116,11 +114,7 @@ fn others(slot: u64) -> [u64; 3] {
     [slot + 1, slot.saturating_sub(1), slot.saturating_sub(2)]
 }
 
-impl fmt::Debug for DpopNonces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DpopNonces").finish_non_exhaustive()
-    }
-}
+opaque_debug!(DpopNonces { .. });
 
 #[cfg(test)]
 mod tests {

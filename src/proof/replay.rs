@@ -1,12 +1,43 @@
 use crate::Answer;
 use sha2::{Digest, Sha256};
-use std::{error::Error, fmt, future::Future, pin::Pin, time::SystemTime};
+use std::{error::Error, fmt, pin::Pin, time::SystemTime};
 
 /// Remembers the proofs that were used, so that each counts once
 /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1)).
 ///
 /// [`SeenProofs`](crate::server::SeenProofs) does it for one process. Replicas behind one URL need a
 /// shared one, such as a database in which a name can be set if it is not there yet.
+///
+/// ```
+/// use std::{io, time::SystemTime};
+/// use tower_oauth2::{
+///     Answer,
+///     server::{FirstUse, ProofId, ProofReplay, ReplayFuture},
+/// };
+///
+/// #[derive(Clone)]
+/// struct Redis;
+///
+/// impl Redis {
+///     /// `SET name 1 NX PX milliseconds`: whether it was set.
+///     async fn set_new(&self, name: &[u8], milliseconds: u128) -> io::Result<bool> {
+/// #       let _ = (name, milliseconds);
+/// #       Ok(true)
+///     }
+/// }
+///
+/// impl ProofReplay for Redis {
+///     fn first_use(&self, proof: ProofId, until: SystemTime) -> Answer<ReplayFuture> {
+///         let redis = self.clone();
+///         Answer::Pending(Box::pin(async move {
+///             let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+///             // Five seconds more, by which the clocks of the replicas may differ.
+///             let is_new = redis.set_new(proof.as_bytes(), left.as_millis() + 5000).await?;
+///             Ok(if is_new { FirstUse::First } else { FirstUse::Replayed })
+///         }))
+///     }
+/// }
+/// ```
 pub trait ProofReplay: Send + Sync + 'static {
     /// Remembers `proof` until the instant `until`, from which it is refused for its age, and returns
     /// whether it was there. `until` is the same each time that a proof is used. Replicas go by their own

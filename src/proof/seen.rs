@@ -1,11 +1,11 @@
 use super::{FirstUse, ProofId, ProofReplay, ReplayFuture};
-use crate::{Answer, Clock};
+use crate::{Answer, Clock, vocabulary::clock::unix_seconds};
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 const SHARDS: usize = 16;
@@ -46,8 +46,9 @@ const GAP: u64 = 8;
 const RANGES: usize = 8;
 
 impl SeenProofs {
-    /// Creates a memory for `capacity` proofs. At 1,000 requests a second, there are 90,000 in the default
-    /// window of 90 s, and 180,000 with nonces, which are good for up to 180 s.
+    /// Creates a memory for about `capacity` proofs: each of its 16 parts fills up by itself. At 1,000
+    /// requests a second, there are 90,000 in the default window of 90 s, and 180,000 with nonces, which
+    /// are good for up to 180 s.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self::new_with_clock(capacity, Clock::system())
@@ -82,15 +83,14 @@ impl Shard {
         if self.forgotten.iter().any(|(from, before)| (*from..*before).contains(&slot)) {
             return Err("the clock went back, so that the proof may have been forgotten");
         }
-        let is_full = self.len >= capacity;
-        let ids = self.slots.entry(slot).or_default();
-        if ids.contains(&id) {
+        // Another proof of the same name may end in another slot.
+        if self.slots.values().any(|ids| ids.contains(&id)) {
             return Ok(FirstUse::Replayed);
         }
-        if is_full {
+        if self.len >= capacity {
             return Err("the memory for proofs is full; SeenProofs::new takes a larger capacity");
         }
-        ids.insert(id);
+        self.slots.entry(slot).or_default().insert(id);
         self.len += 1;
         Ok(FirstUse::First)
     }
@@ -119,17 +119,13 @@ impl ProofReplay for SeenProofs {
         let id = id.try_into().unwrap_or_default();
         // The remainder is below the number of shards.
         let index = usize::try_from(spread.hash_one(id) % SHARDS as u64).unwrap_or_default();
-        let [until, now] = [until, clock.wall()].map(seconds);
+        let [until, now] = [until, clock.wall()].map(unix_seconds);
         let answer = shards.get(index).ok_or("there is no shard").and_then(|shard| {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.first_use(id, until, now, *capacity)
         });
         Answer::Ready(answer.map_err(Into::into))
     }
-}
-
-fn seconds(instant: SystemTime) -> u64 {
-    instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 impl fmt::Debug for SeenProofs {
@@ -144,13 +140,15 @@ mod tests {
     use super::*;
     use crate::testing::ManualClock;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    /// Proofs that end at another time have other names.
     fn first_use(seen: &SeenProofs, name: u8, until: SystemTime) -> Option<FirstUse> {
-        let proof = ProofId::new("thumbprint", &name.to_string());
+        let proof = ProofId::new("thumbprint", &format!("{name} {}", unix_seconds(until)));
         match seen.first_use(proof, until) {
             Answer::Ready(answer) => answer.ok(),
             Answer::Pending(_) => None,

@@ -50,6 +50,8 @@ impl Target {
     /// [RFC 9449 §4.3]: https://www.rfc-editor.org/rfc/rfc9449#section-4.3
     /// [RFC 3986 §6.2.2 and §6.2.3]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
     pub(crate) fn is_named_by(&self, htu: &str, path: &str) -> bool {
+        // RFC 9112 §3.3: `OPTIONS *` has no path. After `base`, it would be the end of a host.
+        let path = if path == "*" { "" } else { path };
         // Fast path: most clients write the very bytes.
         if htu.strip_prefix(&*self.base) == Some(path) {
             return true;

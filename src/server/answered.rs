@@ -1,6 +1,4 @@
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -37,10 +35,7 @@ impl<F, R> AnsweredFuture<F, R> {
     }
 }
 
-impl<F, R, E> Future for AnsweredFuture<F, R>
-where
-    F: Future<Output = Result<R, E>>,
-{
+impl<F: Future<Output = Result<R, E>>, R, E> Future for AnsweredFuture<F, R> {
     type Output = Result<R, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -55,8 +50,4 @@ where
     }
 }
 
-impl<F, R> fmt::Debug for AnsweredFuture<F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnsweredFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(AnsweredFuture < F, R > { .. });

@@ -9,8 +9,6 @@ use crate::{
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -111,10 +109,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, R, E> Future for EndWithTokenFuture<F>
-where
-    F: Future<Output = Result<Response<R>, E>>,
-{
+impl<F: Future<Output = Result<Response<R>, E>>, R, E> Future for EndWithTokenFuture<F> {
     type Output = Result<Response<EndWithTokenBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -183,14 +178,6 @@ impl<B: Body> Body for EndWithTokenBody<B> {
     }
 }
 
-impl<F> fmt::Debug for EndWithTokenFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndWithTokenFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(EndWithTokenFuture<F> { .. });
 
-impl<B> fmt::Debug for EndWithTokenBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndWithTokenBody").field("is_over", &self.is_over).finish_non_exhaustive()
-    }
-}
+opaque_debug!(EndWithTokenBody<B> { is_over, .. });

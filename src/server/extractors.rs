@@ -46,7 +46,6 @@ impl ExtractorRefusal {
     }
 
     /// Returns why the request is refused.
-    #[must_use]
     pub fn rejection(&self) -> &Rejection {
         #[expect(clippy::expect_used, reason = "every refusal has one")]
         self.response.extensions().get().expect("a refusal has a rejection")
@@ -217,11 +216,7 @@ impl<C> Clone for Claims<C> {
     }
 }
 
-impl<C> fmt::Debug for Claims<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claims").field("authenticated", &self.authenticated).finish()
-    }
-}
+opaque_debug!(Claims<C> { authenticated, .. });
 
 /// A type that stands for a scope, for [`Scoped`].
 pub trait RequiredScope {
@@ -290,11 +285,7 @@ impl<T> Clone for Scoped<T> {
     }
 }
 
-impl<T> fmt::Debug for Scoped<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scoped").field("authenticated", &self.authenticated).finish()
-    }
-}
+opaque_debug!(Scoped<T> { authenticated, .. });
 
 /// A type that stands for a role, for [`WithRole`].
 pub trait RequiredRole {
@@ -352,8 +343,4 @@ impl<T> Clone for WithRole<T> {
     }
 }
 
-impl<T> fmt::Debug for WithRole<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WithRole").field("authenticated", &self.authenticated).finish()
-    }
-}
+opaque_debug!(WithRole<T> { authenticated, .. });

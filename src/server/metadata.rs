@@ -88,8 +88,7 @@ impl ResourceMetadata {
     /// When one of `issuers` is not an absolute `https` URL.
     pub fn with_authorization_servers<I>(self, issuers: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         let issuers: Vec<String> = issuers.into_iter().map(|one| one.as_ref().into()).collect();
         for issuer in &issuers {

@@ -36,40 +36,35 @@ mod require_token;
 mod revocation_endpoint;
 mod uncached;
 
+#[doc(hidden)]
+pub use self::{
+    answered::AnsweredFuture,
+    drain::{DrainRefusedFuture, DrainRefusedService},
+    end_with_token::{EndWithTokenBody, EndWithTokenFuture, EndWithTokenService},
+    metadata::ResourceMetadataService,
+    policy::RequirePolicyService,
+    render::{RenderRefusalsFuture, RenderRefusalsService},
+    require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd},
+    revocation_endpoint::{EndpointBody, IntoRevocations, RevocationEndpointFuture},
+};
 #[cfg(feature = "jwt")]
 pub use crate::proof::{DpopNonces, FirstUse, ProofId, ProofReplay, ReplayFuture, SeenProofs};
-#[doc(hidden)]
-pub use answered::AnsweredFuture;
 pub use drain::{DrainRefused, DrainRefusedBody};
-#[doc(hidden)]
-pub use drain::{DrainRefusedFuture, DrainRefusedService};
 pub use end_with_token::EndWithToken;
-#[doc(hidden)]
-pub use end_with_token::{EndWithTokenBody, EndWithTokenFuture, EndWithTokenService};
 #[cfg(feature = "axum")]
 #[doc(hidden)]
 pub use extractors::ExtractorRefusal;
 #[cfg(feature = "axum")]
 pub use extractors::{Claims, RequiredRole, RequiredScope, Scoped, WithRole};
 pub use metadata::ResourceMetadata;
-#[doc(hidden)]
-pub use metadata::ResourceMetadataService;
-#[doc(hidden)]
-pub use policy::RequirePolicyService;
 pub use policy::{Policy, RequirePolicy, RequireRole, RequireScope, StepUp};
 pub use render::RenderRefusals;
-#[doc(hidden)]
-pub use render::{RenderRefusalsFuture, RenderRefusalsService};
 #[cfg(feature = "jwt")]
 pub use require_token::Dpop;
 pub use require_token::{
     Anonymous, AuditEvent, Authenticated, BufferForm, BufferFormBody, ClientCertificate,
     ClientCertificates, RequireToken, RequireTokenService, TokenId,
 };
-#[doc(hidden)]
-pub use require_token::{BufferFormFuture, BufferFormService, ResponseFuture, TokenEnd};
 pub use revocation_endpoint::{
     ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest,
 };
-#[doc(hidden)]
-pub use revocation_endpoint::{EndpointBody, IntoRevocations, RevocationEndpointFuture};

@@ -6,7 +6,6 @@ use http::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -136,20 +135,8 @@ where
     }
 }
 
-impl fmt::Debug for RenderRefusals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderRefusals").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RenderRefusals { .. });
 
-impl<S: fmt::Debug> fmt::Debug for RenderRefusalsService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderRefusalsService").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RenderRefusalsService<S: fmt::Debug> { inner, .. });
 
-impl<F> fmt::Debug for RenderRefusalsFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RenderRefusalsFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RenderRefusalsFuture<F> { .. });

@@ -1,7 +1,7 @@
 //! What a verdict rests on besides its token and the time.
 
 use super::Revocation;
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 /// What may change under a verdict: an issuer with its keys.
 pub(super) trait Ground: Send + Sync {
@@ -45,8 +45,4 @@ impl PartialEq for Basis {
 
 impl Eq for Basis {}
 
-impl fmt::Debug for Basis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Basis").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Basis { .. });

@@ -24,17 +24,17 @@ mod token_shape;
 mod validate_token;
 mod validated;
 
+#[doc(hidden)]
+pub use self::{
+    cached::CachedFuture,
+    chain::{FirstOf, FirstOfFuture, NoRoute, Otherwise, RouteFuture, Routes, When},
+    introspection::IntrospectionFuture,
+    revocations::{Revocable, RevocableFuture, RevocationsFull},
+    validate_token::{FnFuture, MapClaims, MapClaimsFuture},
+};
 pub use cached::Cached;
-#[doc(hidden)]
-pub use cached::CachedFuture;
-#[doc(hidden)]
-pub use chain::FirstOf;
-#[doc(hidden)]
-pub use chain::{FirstOfFuture, NoRoute, Otherwise, RouteFuture, Routes, When};
 pub use chain::{Route, first_of};
 pub use introspection::Introspection;
-#[doc(hidden)]
-pub use introspection::IntrospectionFuture;
 #[cfg(feature = "jwt")]
 pub use jwks::{Jwks, JwksError, JwksErrorKind, JwksStatus};
 #[cfg(feature = "jwt")]
@@ -47,17 +47,9 @@ pub(crate) use rejection::RETRY_AFTER_DEFAULT;
 pub use rejection::{Rejection, RejectionKind};
 pub use revocation::Revocation;
 pub use revocation_list::{RevocationChanges, RevocationList, TokenFingerprint};
-#[doc(hidden)]
-pub use revocations::Revocable;
-#[doc(hidden)]
-pub use revocations::RevocableFuture;
 pub use revocations::Revocations;
-#[doc(hidden)]
-pub use revocations::RevocationsFull;
 pub use static_tokens::StaticTokens;
 pub(crate) use times::MAX_LEEWAY;
 pub use token_shape::{is_jwt, prefix};
 pub use validate_token::{BoxVerdictFuture, CacheSupport, SharedValidator, ValidateToken};
-#[doc(hidden)]
-pub use validate_token::{FnFuture, MapClaims, MapClaimsFuture};
 pub use validated::{Validated, Verdict};

@@ -182,11 +182,7 @@ impl Principal {
 
     /// Sets the audience.
     #[must_use]
-    pub fn with_audience<I>(mut self, audience: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_audience<I: IntoIterator<Item: Into<Box<str>>>>(mut self, audience: I) -> Self {
         self.audience = audience.into_iter().map(Into::into).collect();
         self
     }
@@ -226,11 +222,7 @@ impl Principal {
 
     /// Sets the roles of the holder.
     #[must_use]
-    pub fn with_roles<I>(mut self, roles: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_roles<I: IntoIterator<Item: Into<Box<str>>>>(mut self, roles: I) -> Self {
         self.more_mut().roles = roles.into_iter().map(Into::into).collect();
         self
     }

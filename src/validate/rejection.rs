@@ -20,6 +20,7 @@ const UNAVAILABLE: &str = "the access token cannot be checked at the moment";
 /// A validator returns one. The refusal carries it in its extensions, for logs and outer layers. The
 /// description is sent to the caller, so it must not repeat the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Rejection {
     kind: RejectionKind,
     description: Cow<'static, str>,
@@ -173,7 +174,6 @@ impl Rejection {
     }
 
     /// Keeps this rejection out of caches: finding it again is cheap, or it may change at once.
-    #[must_use]
     pub const fn without_caching(mut self) -> Self {
         self.transient = true;
         self
@@ -225,7 +225,6 @@ impl Rejection {
 
     /// The user of the token must authenticate again: by one of `acr_values`, and at most `max_age`
     /// before the request, as far as either is given.
-    #[must_use]
     pub fn insufficient_authentication(
         acr_values: Option<&str>,
         max_age: Option<Duration>,
@@ -239,7 +238,6 @@ impl Rejection {
     }
 
     /// The request needs all of `scopes`, and the token does not grant them.
-    #[must_use]
     pub fn insufficient_scope(scopes: ScopeSet) -> Self {
         let description = "the access token does not grant what this request needs";
         let details = Some(Box::new(Details { scopes, ..Details::default() }));
@@ -247,20 +245,17 @@ impl Rejection {
     }
 
     /// The token is good, and its holder may not make this request, for lack of a role for example.
-    #[must_use]
     pub fn forbidden(description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
         Self { description, ..Self::of(RejectionKind::Forbidden, "") }
     }
 
     /// The token is of a kind that this validator does not judge.
-    #[must_use]
     pub const fn not_mine() -> Self {
         Self::of(RejectionKind::NotMine, "the access token is not known")
     }
 
     /// The token is not good.
-    #[must_use]
     pub fn invalid(description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
         Self { description, ..Self::of(RejectionKind::Invalid, "") }
@@ -268,7 +263,6 @@ impl Rejection {
 
     /// The token is unknown: not good, unless [another validator](crate::validate::FirstOf) knows
     /// it.
-    #[must_use]
     pub const fn unknown() -> Self {
         let mut rejection = Self::of(RejectionKind::Invalid, "the access token is not known");
         rejection.recognised = false;
@@ -311,20 +305,17 @@ impl Rejection {
     }
 
     /// The token has expired.
-    #[must_use]
     pub const fn expired() -> Self {
         Self::of(RejectionKind::Expired, "the access token expired")
     }
 
     /// The token was revoked.
-    #[must_use]
     pub const fn revoked() -> Self {
         Self::of(RejectionKind::Revoked, "the access token was revoked")
     }
 
     /// The validator cannot decide at the moment. The caller may try again after `retry_after`,
     /// which defaults to 5 s.
-    #[must_use]
     pub const fn unavailable(retry_after: Option<Duration>) -> Self {
         let mut rejection = Self::of(RejectionKind::Unavailable, UNAVAILABLE);
         rejection.retry_after = retry_after;
@@ -343,7 +334,6 @@ impl Rejection {
     }
 
     /// The validator itself failed. `description` is for the log; the caller does not see it.
-    #[must_use]
     pub fn internal(description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
         Self { description, ..Self::of(RejectionKind::Internal, "") }

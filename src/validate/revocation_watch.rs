@@ -1,8 +1,7 @@
 use super::{Principal, RevocationList, TokenFingerprint};
 use crate::vocabulary::race::before;
 use std::{
-    fmt,
-    future::{Future, pending},
+    future::pending,
     pin::Pin,
     sync::{Arc, OnceLock},
 };
@@ -73,8 +72,4 @@ impl Watched {
     }
 }
 
-impl fmt::Debug for RevocationWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationWatch").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocationWatch { .. });

@@ -9,6 +9,7 @@ pub type Verdict<C> = Result<Arc<Validated<C>>, Rejection>;
 
 /// A good token: its principal, and the validator's own claims beside it.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Validated<C = ()> {
     principal: Principal,
     claims: C,
@@ -22,7 +23,6 @@ pub struct Validated<C = ()> {
 
 impl<C> Validated<C> {
     /// Creates a verdict: a good token of `principal` with `claims`.
-    #[must_use]
     pub fn new(principal: Principal, claims: C) -> Self {
         let good_until = principal.expires_at();
         let watch = RevocationWatch::default();
@@ -41,7 +41,6 @@ impl<C> Validated<C> {
     /// because of a leeway for clocks that differ, or a highest age. `None` is never.
     /// [`EndWithToken`](crate::server::EndWithToken) waits for this instant. Defaults to
     /// [`Principal::expires_at`].
-    #[must_use]
     pub fn with_good_until(mut self, good_until: Option<SystemTime>) -> Self {
         self.good_until = good_until;
         self
@@ -49,7 +48,6 @@ impl<C> Validated<C> {
 
     /// Makes [`Authenticated::ended`](crate::server::Authenticated::ended) resolve when the token is
     /// revoked by `revocation`.
-    #[must_use]
     pub fn with_revocation(mut self, revocation: Revocation) -> Self {
         self.revocation = Some(revocation);
         self

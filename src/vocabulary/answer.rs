@@ -1,4 +1,4 @@
-use std::{fmt, future::Future};
+use std::fmt;
 
 /// The answer of a [`TokenSource`](crate::client::TokenSource) or a
 /// [`ValidateToken`](crate::validate::ValidateToken): ready, or a future.

@@ -1,7 +1,6 @@
 use super::{pausable, random};
 use std::{
     fmt,
-    future::Future,
     panic::catch_unwind,
     pin::Pin,
     sync::Arc,
@@ -33,6 +32,11 @@ pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60
 /// without end must not end at once.
 pub(crate) fn after(instant: Instant, wait: Duration) -> Instant {
     instant.checked_add(wait.min(MAX_LIFETIME)).unwrap_or(instant)
+}
+
+/// Returns the whole seconds since 1970: none for an instant before.
+pub(crate) fn unix_seconds(instant: SystemTime) -> u64 {
+    instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// An instant on both clocks.
@@ -241,11 +245,7 @@ impl Future for Sleep {
     }
 }
 
-impl fmt::Debug for Sleep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Sleep { .. });
 
 #[cfg(test)]
 mod tests {

@@ -3,26 +3,18 @@ use std::{borrow::Cow, convert::Infallible, error::Error, fmt};
 /// The error of a constructor or setter: names the wrong setting and the remedy.
 ///
 /// Requests never return it. Its text holds no secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    message: Cow<'static, str>,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(Cow<'static, str>);
 
 impl ConfigError {
     pub(crate) fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into() }
-    }
-}
-
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ConfigError").field(&self.message).finish()
+        Self(message.into())
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0)
     }
 }
 

@@ -4,10 +4,7 @@ use super::{
     clock::{Clock, after},
     race::before,
 };
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How many parts a deadline is waited for in.
 const PARTS: u32 = 8;

@@ -1,6 +1,5 @@
 //! A task that belongs to no caller, and its waiters.
 
-use std::future::Future;
 use tokio::{runtime::Handle, sync::watch};
 
 /// One waiter. A clone is another one.

@@ -255,6 +255,7 @@ fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
         ConfigError::new("the name of the header is not a header name, such as x-api-key")
     })?;
     let taken = [
+        DPOP,
         header::CONNECTION,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,

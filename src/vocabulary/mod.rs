@@ -3,6 +3,9 @@
 //! **In**: texts and bytes of a peer or of a configuration. **Out**: checked tokens, scopes,
 //! origins, challenges and instants. **Uses** no other room.
 
+#[macro_use]
+mod opaque_debug;
+
 mod answer;
 #[cfg(feature = "server")]
 pub(crate) mod b64token;

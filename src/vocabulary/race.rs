@@ -1,7 +1,6 @@
 //! A future with a deadline.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };

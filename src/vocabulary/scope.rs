@@ -98,11 +98,7 @@ impl ScopeSet {
     /// # Errors
     ///
     /// As [`Scope::new`].
-    pub fn new<I>(scopes: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    pub fn new<I: IntoIterator<Item: AsRef<str>>>(scopes: I) -> Result<Self, ConfigError> {
         let mut set = Builder::default();
         for scope in scopes {
             check(scope.as_ref())?;

@@ -54,6 +54,7 @@ impl Api {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let is_refused = head.headers.get(AUTHORIZATION).is_some_and(|value| value == "Bearer T1");
         let path = head.uri.path().to_owned();
+        let query = head.uri.query().unwrap_or_default().to_owned();
         self.seen.lock().unwrap().push((head, body.clone()));
         match path.as_str() {
             _ if is_refused => StatusCode::UNAUTHORIZED.into_response(),
@@ -62,6 +63,13 @@ impl Api {
                 let elsewhere = format!("{}/stolen", self.elsewhere);
                 (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, elsewhere)]).into_response()
             }
+            // With the query, as servers do that add a slash or a language.
+            "/copying" => {
+                (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("/there?l=en&{query}"))])
+                    .into_response()
+            }
+            "/circle" => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("/circle?{query}"))])
+                .into_response(),
             "/never" => std::future::pending().await,
             "/scope" => {
                 let challenge = r#"Bearer error="insufficient_scope", scope="more""#;
@@ -195,6 +203,66 @@ async fn a_token_in_the_query_shows_in_no_url_and_in_no_error() {
     assert_eq!(head.uri.query(), Some("a=b&access_token=S3CR3T"));
 }
 
+/// Wraps errors, as middleware for retries does.
+struct Wrapping;
+
+#[async_trait::async_trait]
+impl Middleware for Wrapping {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut http::Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        next.run(request, extensions).await.map_err(reqwest_middleware::Error::middleware)
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_shows_in_no_wrapped_error_and_in_no_url_after_a_redirect() {
+    let other = Api::start("").await;
+    let api = Api::start(&other.origin).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = format!("http://{closed}");
+    let layer = || {
+        let origins = [api.origin.as_str(), closed.as_str()];
+        let layer = AddBearer::from_source(token("S3CR3T"), origins).unwrap();
+        layer.with_location(TokenLocation::Query)
+    };
+    // The second follows redirects everywhere, as reqwest does by itself.
+    let usual = reqwest::Client::builder().no_proxy().build().unwrap();
+    for below in [reqwest(), usual] {
+        let client = ClientBuilder::new(below.clone()).with(layer()).with(Wrapping).build();
+        let error = client.get(format!("{closed}/x?a=b")).send().await.unwrap_err();
+        assert_absent(&error);
+        assert_eq!(own(&error).kind(), ErrorKind::Source);
+        let bare = ClientBuilder::new(below).with(layer()).build();
+        for client in [client, bare] {
+            let response = client.get(api.url("/copying?a=b")).send().await.unwrap();
+            assert_eq!(response.url().as_str(), api.url("/there?l=en&a=b"));
+            let (head, _) = api.seen.lock().unwrap().pop().unwrap();
+            assert_eq!(head.uri.query(), Some("l=en&a=b&access_token=S3CR3T"));
+            if let Err(error) = client.get(api.url("/circle?a=b")).send().await {
+                assert_absent(&error);
+            }
+        }
+    }
+    let response = with(layer()).get(api.url("/away?a=b")).send().await.unwrap();
+    assert_eq!(response.url().as_str(), api.url("/away?a=b"));
+    assert_eq!(other.seen(), []);
+}
+
+#[track_caller]
+fn assert_absent(error: &reqwest_middleware::Error) {
+    let mut texts = format!("{error} {error:?} {error:#?}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        texts += &format!("{error} {error:?}");
+        cause = error.source();
+    }
+    assert!(!texts.contains("S3CR3T"), "{texts}");
+}
+
 /// Counts the requests that pass.
 struct Counting(Arc<AtomicUsize>);
 
@@ -254,6 +322,17 @@ async fn reqwest_below_a_layer_is_a_service_whose_errors_have_no_url() {
     let response = client.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(api.seen(), [pair("Bearer T1", "body"), pair("Bearer T2", "body")]);
+
+    let service = ReqwestService::build(reqwest::Client::builder().no_proxy()).unwrap();
+    let in_query = AddBearer::from_source(token("S3CR3T"), api.origin.as_str()).unwrap();
+    let client = in_query.with_location(TokenLocation::Query).layer(service);
+    for path in ["/scope?a=b", "/copying?a=b"] {
+        let request = http::Request::get(api.url(path)).body(Full::<Bytes>::default()).unwrap();
+        let response = reqwest::Response::from(client.clone().oneshot(request).await.unwrap());
+        let shown =
+            format!("{} {response:?} {:?}", response.url(), response.error_for_status_ref());
+        assert!(!shown.contains("S3CR3T"), "{shown}");
+    }
 
     let service = ReqwestService::build(reqwest::Client::builder().no_proxy()).unwrap();
     for uri in ["/relative?access_token=S3CR3T", "http://127.0.0.1:1/?access_token=S3CR3T"] {

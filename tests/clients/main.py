@@ -4,8 +4,9 @@ Environment, all of it set by `run`:
   EXAMPLES               where the built examples are
   BROWSER, NGINX, HAPROXY
                          the paths of Chromium and the proxies
-  INTEROP_OIDC_PROVIDER, INTEROP_REALM, INTEROP_DJANGO
+  INTEROP_OIDC_PROVIDER, INTEROP_NONCES, INTEROP_REALM, INTEROP_DJANGO
                          authorization servers; see tests/interop
+  INTEROP_OPENID_CLIENT  where openid-client is installed
 """
 
 import importlib

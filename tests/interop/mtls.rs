@@ -3,16 +3,22 @@
 //! issuer.
 
 use crate::{
-    peers::{certificates, oidc_provider, post_token, realm, secret_of},
+    browser::{CALLBACK, alice_agrees},
+    peers::{apache, certificates, oidc_provider, post_token, realm, secret_of},
     raw::Server,
-    system::within_limit,
+    system::{self, ApiClient, within_limit},
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{Router, routing::get};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use http::StatusCode;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
@@ -20,14 +26,17 @@ use rustls::{
 };
 use serde_json::Value;
 use std::{path::PathBuf, sync::Arc};
+use tower::Layer;
 use tower_oauth2::{
     AccessToken, AuthorizationServerMetadata, ClientAuthentication, Transport,
-    client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse, TokenRevocation},
+    client::{
+        AddBearer, Error, ErrorKind, Grant, SignIn, TokenEndpoint, TokenResponse, TokenRevocation,
+    },
     server::{Authenticated, RequireToken},
     validate::Introspection,
 };
 
-fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     certificates().join(name)
 }
 
@@ -37,6 +46,10 @@ fn certificate(name: &str) -> CertificateDer<'static> {
 
 /// Shows the certificate `name`, where there is one.
 fn showing(name: Option<&str>) -> Transport {
+    Transport::new(client_showing(name))
+}
+
+fn client_showing(name: Option<&str>) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate("ca")).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -53,7 +66,7 @@ fn showing(name: Option<&str>) -> Transport {
     // The issuer itself is at plain http.
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-    Transport::new(Client::builder(TokioExecutor::new()).build(connector.build()))
+    Client::builder(TokioExecutor::new()).build(connector.build())
 }
 
 fn reading() -> Grant {
@@ -73,7 +86,7 @@ async fn token_of(client: &str) -> AccessToken {
     response.access_token().clone()
 }
 
-async fn metadata() -> AuthorizationServerMetadata {
+pub(crate) async fn metadata() -> AuthorizationServerMetadata {
     let (issuer, transport) = (oidc_provider(), showing(None));
     within_limit(AuthorizationServerMetadata::discover(&issuer, &transport)).await.unwrap()
 }
@@ -127,6 +140,62 @@ async fn a_token_that_is_bound_to_a_certificate_is_none_that_whoever_has_it_may_
     let digest = digest(&SHA256, &certificate("svc-tls-bound"));
     assert_eq!(binding_of(&token).await, Some(BASE64_URL_SAFE_NO_PAD.encode(digest)));
     assert_status(&api("rs-tls").await, &token, 401).await;
+}
+
+/// Calls `url` with `token` over a connection that shows the certificate `shown`.
+async fn assert_answer(url: &str, token: &AccessToken, shown: Option<&str>, status: u16) {
+    let origin = url.rsplit_once('/').unwrap().0;
+    let layer = AddBearer::from_source(token.clone(), origin).unwrap();
+    let mut client = ApiClient::new(layer.layer(client_showing(shown)));
+    let answer = system::call(&mut client, url).await.unwrap();
+    assert_eq!(answer.status(), status, "{shown:?} {answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn apache_takes_a_bound_token_over_connections_that_show_its_certificate_alone() {
+    let client = ClientAuthentication::tls("svc-tls-bound");
+    let transport = showing(Some("svc-tls-bound"));
+    let endpoint = TokenEndpoint::from_issuer(&oidc_provider(), client, transport).unwrap();
+    let grant = Grant::client_credentials().with_resource("urn:rs:jwt:es256").unwrap();
+    let response = within_limit(endpoint.fetch(&grant)).await.unwrap();
+    let url = format!("{}/mtls", apache()[1]);
+    for (shown, status) in
+        [(Some("svc-tls-bound"), 200), (Some("svc-tls"), 401), (Some("stranger"), 401), (None, 401)]
+    {
+        assert_answer(&url, response.access_token(), shown, status).await;
+    }
+}
+
+/// The provider's userinfo endpoint compares the certificate, whoever issued it.
+#[tokio::test]
+#[ignore = "needs the servers of tests/interop/run"]
+async fn a_users_token_is_good_over_connections_that_show_its_certificate_alone() {
+    let metadata = metadata().await;
+    let authorize = format!("{}?prompt=consent", metadata.authorization_endpoint().unwrap());
+    let url = metadata.with_mtls_aliases().token_endpoint().unwrap().to_owned();
+    let userinfo = format!("{}/me", url.strip_suffix("/token").unwrap());
+    let endpoint = |shown| {
+        let client = ClientAuthentication::public("app-tls");
+        TokenEndpoint::new(&url, client, showing(shown)).unwrap()
+    };
+    let sign_in = SignIn::new(endpoint(Some("svc-tls-self")), "app-tls", &authorize, CALLBACK)
+        .unwrap()
+        .with_scopes("openid offline_access".parse().unwrap());
+    let (authorize, pending) = sign_in.begin().unwrap();
+    let response = sign_in.finish(pending, &alice_agrees(&authorize).await).await.unwrap();
+    for (shown, status) in
+        [(Some("svc-tls-self"), 200), (Some("svc-tls"), 401), (Some("stranger"), 401), (None, 401)]
+    {
+        assert_answer(&userinfo, response.access_token(), shown, status).await;
+    }
+    // The refresh token of a client without a secret is bound too (RFC 8705 section 4).
+    let again = Grant::refresh_token(response.refresh_token().unwrap());
+    for shown in [Some("svc-tls"), None] {
+        let error = within_limit(endpoint(shown).fetch(&again)).await.unwrap_err();
+        assert_eq!(error.code(), Some("invalid_grant"), "{shown:?} {error}");
+    }
+    within_limit(endpoint(Some("svc-tls-self")).fetch(&again)).await.unwrap();
 }
 
 #[tokio::test]

@@ -38,6 +38,23 @@ pub(crate) fn idpyoidc() -> String {
     set("INTEROP_IDPYOIDC")
 }
 
+/// The origin of the API that reads proofs.
+pub(crate) fn verifier() -> String {
+    set("INTEROP_VERIFIER")
+}
+
+/// The origins of Apache, with http for proofs and with https for certificates.
+pub(crate) fn apache() -> [String; 2] {
+    let origins = set("INTEROP_APACHE");
+    let (plain, tls) = origins.split_once(' ').unwrap();
+    [plain, tls].map(str::to_owned)
+}
+
+/// The address of the proxy.
+pub(crate) fn proxy() -> String {
+    set("INTEROP_PROXY")
+}
+
 /// The directory of the certificates.
 pub(crate) fn certificates() -> PathBuf {
     set("INTEROP_TLS").into()

@@ -152,7 +152,17 @@ async fn the_actor_is_the_outermost_act_and_the_earlier_ones_are_four_at_most() 
 
     assert!(judged!(json!({"act": null}), v => v.with_actor()).unwrap().actor().is_none());
     assert!(judged!(json!({"act": act}), v => v.with_session_claims()).unwrap().actor().is_none());
-    for odd in [json!("gateway"), json!([act]), json!({"act": "x", "sub": "gateway"})] {
+    let nameless = judged!(json!({"act": {}}), v => v.with_actor()).unwrap();
+    assert_eq!(nameless.actor().unwrap().subject(), None);
+    for odd in [
+        json!("gateway"),
+        json!(""),
+        json!([]),
+        json!(false),
+        json!([act]),
+        json!({"act": "x", "sub": "gateway"}),
+        json!({"act": [], "sub": "gateway"}),
+    ] {
         refused_for(
             judged!(json!({"act": odd}), v => v.with_actor()),
             "act: expected an object, found another value",

@@ -62,6 +62,10 @@ impl Authority {
         self.issue(name, &[], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    pub(crate) fn server(&self, address: &str) -> Identity {
+        self.issue("the server", &[address], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// The settings of a server that lets in whoever shows a certificate of this authority, and
     /// whoever shows none only if `is_optional`.
     pub(crate) fn server_config(&self, is_optional: bool) -> ServerConfig {
@@ -74,7 +78,7 @@ impl Authority {
         if is_optional {
             verifier = verifier.allow_unauthenticated();
         }
-        let own = self.issue("the server", &[address], ExtendedKeyUsagePurpose::ServerAuth);
+        let own = self.server(address);
         ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()

@@ -21,11 +21,20 @@ use hyper_util::{
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_rustls::TlsAcceptor;
-use tonic::{Code, body::Body as GrpcBody, client::Grpc};
+use tonic::{
+    Code,
+    body::Body as GrpcBody,
+    client::Grpc,
+    transport::{
+        Certificate, Channel, ClientTlsConfig, Identity as GrpcIdentity, Server, ServerTlsConfig,
+        server::{TcpConnectInfo, TcpIncoming, TlsConnectInfo},
+    },
+};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_oauth2::{
+    AccessToken, ProofKey,
     client::AddBearer,
-    server::{Authenticated, ClientCertificate, ClientCertificates, RequireToken},
+    server::{Authenticated, ClientCertificate, ClientCertificates, Dpop, RequireToken},
     validate::{Confirmation, Principal, StaticTokens},
 };
 
@@ -184,4 +193,90 @@ async fn a_tonic_server_takes_the_token_of_the_client_whose_certificate_it_is_bo
         let client = Grpc::with_origin(client, server.origin().parse().unwrap());
         assert_eq!(call_grpc(client).await.map_err(|status| status.code()), answer);
     }
+}
+
+/// A server of tonic with tonic's own TLS, below which are `guard` and the subject as the answer.
+async fn tonic_server(
+    authority: &Authority,
+    guard: impl FnOnce(&str) -> RequireToken<StaticTokens>,
+) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let layer = guard(&origin);
+    let [certificate, key] = authority.server("127.0.0.1").pem;
+    let tls = ServerTlsConfig::new()
+        .identity(GrpcIdentity::from_pem(certificate, key))
+        .client_ca_root(Certificate::from_pem(&authority.pem))
+        .client_auth_optional(true);
+    let answer = GrpcAnswer::new(|extensions| {
+        let authenticated = extensions.get::<Authenticated>().unwrap();
+        authenticated.principal().subject().unwrap().to_owned()
+    });
+    let serving = tokio::spawn(async move {
+        let server = Server::builder().tls_config(tls).unwrap().layer(layer);
+        server.serve_with_incoming(answer, TcpIncoming::from(listener)).await.unwrap();
+    });
+    (origin, serving)
+}
+
+/// A channel of tonic that shows `identity`.
+async fn channel(authority: &Authority, origin: &str, identity: Option<Identity>) -> Channel {
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&authority.pem));
+    if let Some(Identity { pem: [certificate, key], .. }) = identity {
+        tls = tls.identity(GrpcIdentity::from_pem(certificate, key));
+    }
+    let endpoint = Channel::from_shared(origin.to_owned()).unwrap().tls_config(tls).unwrap();
+    in_time(endpoint.connect()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_tonic_channel_carries_the_token_of_its_certificate_to_a_server_with_the_tls_of_tonic() {
+    let authority = Authority::new("the authority");
+    let app = authority.client("app");
+    let (origin, serving) = tonic_server(&authority, |_| {
+        guard(&app).with_client_certificates(ClientCertificates::from_request(|head| {
+            let tls = head.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?;
+            Some(ClientCertificate::from_der(tls.peer_certs()?.first()?))
+        }))
+    })
+    .await;
+    for (identity, answer) in [
+        (Some(authority.client("other")), Err(Code::Unauthenticated)),
+        (None, Err(Code::Unauthenticated)),
+        (Some(app), Ok("app".to_owned())),
+    ] {
+        let channel = channel(&authority, &origin, identity).await;
+        let client = AddBearer::bearer(TOKEN, origin.as_str()).unwrap().layer(channel);
+        let client = Grpc::with_origin(client, origin.parse().unwrap());
+        assert_eq!(call_grpc(client).await.map_err(|status| status.code()), answer);
+    }
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_tonic_channel_proves_the_key_of_its_token_with_and_without_an_origin() {
+    let authority = Authority::new("the authority");
+    let [own, other] = [(); 2].map(|()| ProofKey::generate().unwrap());
+    let (origin, serving) = tonic_server(&authority, |origin| {
+        let tokens = StaticTokens::new();
+        let confirmation = Confirmation::from_key(own.thumbprint());
+        tokens.insert(TOKEN, Principal::new("app").with_confirmation(confirmation)).unwrap();
+        RequireToken::new("api", tokens).unwrap().with_dpop(Dpop::new(origin).unwrap())
+    })
+    .await;
+    let channel = channel(&authority, &origin, None).await;
+    let token = || AccessToken::new(TOKEN).unwrap();
+    for (token, answer) in [
+        (token().bound_to(&other).unwrap(), Err(Code::Unauthenticated)),
+        (token(), Err(Code::Unauthenticated)),
+        (token().bound_to(&own).unwrap(), Ok("app".to_owned())),
+    ] {
+        let client = AddBearer::from_source(token, origin.as_str()).unwrap().layer(channel.clone());
+        for client in
+            [Grpc::new(client.clone()), Grpc::with_origin(client, origin.parse().unwrap())]
+        {
+            assert_eq!(call_grpc(client).await.map_err(|status| status.code()), answer);
+        }
+    }
+    serving.abort();
 }

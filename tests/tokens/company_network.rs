@@ -23,8 +23,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tower_oauth2::{
-    ClientAuthentication, Transport,
-    client::{Grant, TokenEndpoint},
+    AuthorizationServerMetadata, ClientAuthentication, Transport,
+    client::{Grant, SignIn, TokenEndpoint},
 };
 
 /// The name of the server, which only the proxy can find.
@@ -54,14 +54,21 @@ impl Server {
                     let shown = stream.get_ref().1.peer_certificates();
                     let shown = shown.and_then(|shown| shown.first()).cloned();
                     let service = service_fn(move |request: Request<Incoming>| {
-                        own.heads.lock().unwrap().push(format!("{:?}", request.headers()));
+                        own.heads.lock().unwrap().push(format!(
+                            "{} {:?}",
+                            request.uri(),
+                            request.headers()
+                        ));
                         own.shown
                             .lock()
                             .unwrap()
                             .push(shown.clone().map(CertificateDer::into_owned));
-                        let token =
-                            r#"{"access_token":"T1","token_type":"Bearer","expires_in":60}"#;
-                        async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(token)))) }
+                        let answer = match request.uri().path() {
+                            path if path.starts_with("/.well-known/") => own.metadata(),
+                            _ => r#"{"access_token":"T1","token_type":"Bearer","expires_in":60}"#
+                                .into(),
+                        };
+                        async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer)))) }
                     });
                     let _ =
                         http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -69,6 +76,14 @@ impl Server {
             }
         });
         server
+    }
+
+    fn metadata(&self) -> String {
+        let own = format!("https://{}", self.address);
+        format!(
+            r#"{{"issuer":"{own}","token_endpoint":"{own}/usual","authorization_endpoint":"{own}/a",
+                "mtls_endpoint_aliases":{{"token_endpoint":"{own}/mtls"}}}}"#
+        )
     }
 
     fn shown(&self) -> Vec<Option<CertificateDer<'static>>> {
@@ -241,7 +256,10 @@ struct Client {
 
 impl Client {
     fn new(name: &str, server: &Server, authority: &Authority) -> Self {
-        let paths = ["crt", "key"].map(|kind| file(&format!("{name}.{kind}"), ""));
+        Self::of(["crt", "key"].map(|kind| file(&format!("{name}.{kind}"), "")), server, authority)
+    }
+
+    fn of(paths: [PathBuf; 2], server: &Server, authority: &Authority) -> Self {
         let transport = Transport::https()
             .with_root_certificates(&authority.pem)
             .unwrap()
@@ -284,6 +302,39 @@ async fn a_renewed_certificate_is_shown_at_the_next_request_and_half_a_pair_keep
 }
 
 #[tokio::test]
+async fn a_discovered_endpoint_is_the_one_for_clients_that_show_a_certificate() {
+    let authority = Authority::new("the company");
+    let server = Server::start(&authority, "127.0.0.1").await;
+    let own = Client::new("discovered", &server, &authority);
+    let one = authority.client("app");
+    for which in [0, 1] {
+        own.write(which, &one);
+    }
+    let issuer = format!("https://{}", server.address);
+    let plain = || Transport::https().with_root_certificates(&authority.pem).unwrap();
+    let shown = || plain().with_client_certificate_files(&own.paths[0], &own.paths[1]).unwrap();
+    let secret = || ClientAuthentication::basic("app", "s3cr3t");
+    for (client, transport, path) in [
+        (secret(), plain(), "/usual"),
+        (secret(), shown(), "/mtls"),
+        (ClientAuthentication::tls("app"), shown(), "/mtls"),
+    ] {
+        let body = br#"{"issuer":"https://as.example","token_endpoint":"https://usual.example/t",
+            "authorization_endpoint":"https://as.example/a","mtls_endpoint_aliases":
+            {"token_endpoint":"https://mtls.example/t"}}"#;
+        let metadata = AuthorizationServerMetadata::parse("https://as.example", body).unwrap();
+        let callback = "https://app.example/callback";
+        let sign_in = SignIn::from_metadata(&metadata, client.clone(), transport.clone(), callback);
+        let sign_in = format!("{:?}", sign_in.unwrap());
+        assert!(sign_in.contains(&format!("https:/{path}.example")), "{sign_in}");
+        let endpoint = TokenEndpoint::from_issuer(&issuer, client, transport).unwrap();
+        endpoint.fetch(&Grant::client_credentials()).await.unwrap();
+        let head = server.heads.lock().unwrap().pop().unwrap();
+        assert!(head.starts_with(&format!("{path} ")), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_usable_certificate_no_request_is_sent_and_the_error_names_the_file() {
     let authority = Authority::new("the company");
     let server = Server::start(&authority, "127.0.0.1").await;
@@ -306,6 +357,61 @@ async fn without_a_usable_certificate_no_request_is_sent_and_the_error_names_the
     client.write(1, &app);
     client.ask().await.unwrap();
     assert_eq!(server.shown(), [Some(app.certificate)]);
+}
+
+/// In a process without the rights of the superuser, who reads every file.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_cannot_be_read_for_a_while_is_shown_once_only_its_rights_have_changed()
+{
+    use std::os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    };
+    let folder = std::env::temp_dir().join(format!("company_network-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).unwrap();
+    // Where it lies now, others may not come.
+    let (program, own) = (std::env::current_exe().unwrap(), folder.join("program"));
+    fs::hard_link(&program, &own).or_else(|_| fs::copy(&program, &own).map(drop)).unwrap();
+    let mut process = Command::new(own);
+    process.args(["--exact", "company_network::shows_what_it_may_read_again", "--ignored"]);
+    process.env("ASKED_FOLDER", &folder);
+    if folder.metadata().unwrap().uid() == 0 {
+        process.uid(65534).gid(65534);
+    }
+    let output = tokio::task::spawn_blocking(move || process.output()).await.unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "a part of another test, run in a process of its own"]
+async fn shows_what_it_may_read_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = PathBuf::from(std::env::var_os("ASKED_FOLDER").unwrap());
+    let authority = Authority::new("the company");
+    let server = Server::start(&authority, "127.0.0.1").await;
+    let client = Client::of(["crt", "key"].map(|name| folder.join(name)), &server, &authority);
+    let [old, new] = ["app", "app"].map(|name| authority.client(name));
+    let may_read = |mode| {
+        fs::set_permissions(&client.paths[1], PermissionsExt::from_mode(mode)).unwrap();
+    };
+    for one in [&old, &new] {
+        for which in [0, 1] {
+            client.write(which, one);
+        }
+        may_read(0o000);
+        assert!(fs::read(&client.paths[1]).is_err(), "the superuser runs this");
+        // The first time there is nothing to go on with.
+        assert_eq!(client.ask().await.is_ok(), std::ptr::eq(one, &new));
+        may_read(0o600);
+        client.ask().await.unwrap();
+    }
+    let expected = [&old, &old, &new].map(|one| Some(one.certificate.clone()));
+    assert_eq!(server.shown(), expected);
 }
 
 #[test]

@@ -79,6 +79,40 @@ async fn the_server_is_asked_at_its_interval_and_less_often_when_it_says_so_or_i
 }
 
 #[tokio::test]
+async fn an_outage_delays_a_request_by_a_minute_at_most_and_ends_the_sign_in_no_sooner_than_its_code()
+ {
+    let broken = |poll| match poll {
+        ..=20 => Reply::broken(),
+        _ => Reply::token("T", 60),
+    };
+    let world = polled(|| codes(r#","expires_in":1800"#), broken);
+    let device = begun(&world).await.unwrap();
+    let finish = finish_in(&world, device, 1800).await;
+    assert_eq!(finish.await.unwrap().unwrap().access_token().expose(), "T");
+    let minutes = (1..=17).map(|minute| 75 + 60 * minute);
+    let expected: Vec<_> = [0, 5, 15, 35, 75].into_iter().chain(minutes).map(seconds).collect();
+    assert_eq!(world.requests(), expected);
+
+    // A server that is away to the end, and one whose own interval is longer.
+    for (more, expected, ends) in [
+        (r#","expires_in":200"#, &[0, 5, 15, 35, 75, 135, 195][..], 200),
+        (r#","expires_in":400,"interval":120"#, &[0, 120, 240, 360], 400),
+    ] {
+        let more = more.to_owned();
+        let world = World::answering(move |asked: &Asked| match asked.number {
+            1 => codes(&more),
+            _ => Reply::broken(),
+        });
+        let device = begun(&world).await.unwrap();
+        let finish = finish_in(&world, device, ends - 1).await;
+        assert!(!finish.is_finished());
+        world.advance(seconds(1)).await;
+        assert_eq!(at_once(finish).await.unwrap().unwrap_err().code(), Some("expired_token"));
+        assert_eq!(world.requests(), expected.iter().copied().map(seconds).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_user_who_approves_gets_a_session_that_renews() {
     let clock = ManualClock::new();
     let server = AuthorizationServer::new().with_clock(clock.clock());
@@ -261,6 +295,7 @@ async fn an_answer_without_what_the_user_needs_is_a_typed_error_without_its_code
         ("user_code", r#""\u001b[2J""#),
         ("user_code", r#""caf\u00e9""#),
         ("user_code", &*long),
+        ("user_code", r#""   ""#),
         ("verification_uri", r#""javascript:alert(1)""#),
         ("verification_uri", r#""http://as.example/device""#),
         ("verification_uri", r#""/device""#),

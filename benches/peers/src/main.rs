@@ -19,6 +19,7 @@
 
 mod client;
 mod document;
+mod dpop;
 mod end_to_end;
 mod plot;
 mod scale;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         [] => {
             client::measure(&runtime, &mut targets);
             server::measure(&runtime, &mut targets);
+            dpop::measure(&runtime, &mut targets);
             targets.instructions();
             "peers"
         }

@@ -47,10 +47,7 @@ impl Default for Buffered {
     }
 }
 
-impl<B> ReplayPolicy<B> for Buffered
-where
-    B: Body + Send + Unpin + 'static,
-{
+impl<B: Body + Send + Unpin + 'static> ReplayPolicy<B> for Buffered {
     type Body = ReplayBody<B>;
     type Copy = ReplayBody<B>;
 
@@ -95,10 +92,7 @@ pub struct BufferedAs<B> {
     wrap: fn(ReplayBody<B>) -> B,
 }
 
-impl<B> ReplayPolicy<B> for BufferedAs<B>
-where
-    B: Body + Send + Unpin + 'static,
-{
+impl<B: Body + Send + Unpin + 'static> ReplayPolicy<B> for BufferedAs<B> {
     type Body = B;
     type Copy = ReplayBody<B>;
 
@@ -181,11 +175,7 @@ fn lock<B>(shared: &Mutex<Shared<B>>) -> MutexGuard<'_, Shared<B>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<B> Body for ReplayBody<B>
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body<Error: Into<BoxError>> + Unpin> Body for ReplayBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -251,11 +241,7 @@ fn take<B>(shared: &Mutex<Shared<B>>) -> Result<Buffer<B>, BoxError> {
     buffer.ok_or_else(|| format!("the body is longer than the buffer of {limit} bytes").into())
 }
 
-impl<B> Shared<B>
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body<Error: Into<BoxError>> + Unpin> Shared<B> {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -282,11 +268,7 @@ where
     }
 }
 
-impl<B> Buffer<B>
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body<Error: Into<BoxError>> + Unpin> Buffer<B> {
     /// Reads what was buffered, then the rest.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(chunk) = self.chunks.pop_front() {

@@ -6,7 +6,6 @@ use super::{
 use crate::client::Error;
 use http::Response;
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -126,8 +125,4 @@ impl<F, R> State<F, Response<R>> {
     }
 }
 
-impl<F, R> fmt::Debug for ResponseFuture<F, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseFuture < F, R > { .. });

@@ -1,7 +1,7 @@
 //! What the layer asks of the service below it.
 
 use http::{Request, Response};
-use std::{error::Error as StdError, future::Future, pin::Pin};
+use std::{error::Error as StdError, pin::Pin};
 use tower_service::Service;
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;

@@ -3,7 +3,7 @@ use super::{
     static_token::StaticToken,
 };
 use crate::{AccessToken, Clock, ConfigError, TokenLocation, client::TokenSource};
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 use tower_layer::Layer;
 
 /// Puts an access token on every request of an HTTP client.
@@ -105,10 +105,8 @@ impl AddBearer<StaticToken> {
     /// plain `http` to another machine: see [`Origins`].
     pub fn bearer<A, O>(token: A, origins: O) -> Result<Self, ConfigError>
     where
-        A: TryInto<AccessToken>,
-        A::Error: Into<ConfigError>,
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        A: TryInto<AccessToken, Error: Into<ConfigError>>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let token = token.try_into().map_err(Into::into)?;
         let source = StaticToken::new(token, &TokenLocation::Bearer)?;
@@ -135,8 +133,7 @@ impl<T: TokenSource> AddBearer<T> {
     /// [`Origins`].
     pub fn from_source<O>(source: T, origins: O) -> Result<Self, ConfigError>
     where
-        O: TryInto<Origins>,
-        O::Error: Into<ConfigError>,
+        O: TryInto<Origins, Error: Into<ConfigError>>,
     {
         let clock = source.clock().unwrap_or_default();
         Ok(Self::with(source, clock, origins.try_into().map_err(Into::into)?))
@@ -249,8 +246,4 @@ impl<T, P: Clone> Clone for AddBearer<T, P> {
     }
 }
 
-impl<T, P> fmt::Debug for AddBearer<T, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddBearer").field("rules", &self.rules).finish_non_exhaustive()
-    }
-}
+opaque_debug!(AddBearer<T, P> { rules, .. });

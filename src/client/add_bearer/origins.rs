@@ -32,11 +32,7 @@ impl Origins {
     ///
     /// If the list is empty, an origin is not an absolute URL or has a path, or an origin is plain
     /// `http` to another machine.
-    pub fn new<I>(origins: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    pub fn new<I: IntoIterator<Item: AsRef<str>>>(origins: I) -> Result<Self, ConfigError> {
         Self::allow_plain_http(origins)?.secure()
     }
 
@@ -58,8 +54,7 @@ impl Origins {
     /// As [`new`](Self::new), except for plain `http`.
     pub fn allow_plain_http<I>(origins: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         let listed: Box<[Origin]> =
             origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>()?;

@@ -8,11 +8,7 @@ use crate::{
     AccessToken, Answer, RequestHead,
     client::{Error, ErrorKind, TokenSource},
 };
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-};
+use std::{future::poll_fn, pin::pin, task::Poll};
 
 /// How many times a call waits for another token after its turn came. Each costs another turn.
 const MORE_TOKENS: usize = 3;
@@ -25,17 +21,13 @@ const MORE_TOKENS: usize = 3;
 ///
 /// If the inner service fails, if the source does, or if each token stops being current before
 /// `inner` is ready.
-pub(super) async fn reserve<S, T, B, R>(
+pub(super) async fn reserve<S: InnerService<B, R>, T: TokenSource, B, R>(
     inner: &mut S,
     source: &T,
     rules: &Rules,
     head: RequestHead<'_>,
     mut token: Option<AccessToken>,
-) -> Result<Option<AccessToken>, BoxError>
-where
-    S: InnerService<B, R>,
-    T: TokenSource,
-{
+) -> Result<Option<AccessToken>, BoxError> {
     let is_current = |token: &Option<AccessToken>| {
         token.as_ref().is_some_and(|held| source.is_current(held, head))
     };
@@ -79,10 +71,7 @@ pub(super) fn accept(
 }
 
 /// Polls `inner` once. Returns `true` if it is ready.
-async fn is_ready_now<S, B, R>(inner: &mut S) -> Result<bool, BoxError>
-where
-    S: InnerService<B, R>,
-{
+async fn is_ready_now<S: InnerService<B, R>, B, R>(inner: &mut S) -> Result<bool, BoxError> {
     poll_fn(|cx| match inner.poll_ready(cx) {
         Poll::Ready(ready) => Poll::Ready(ready.map(|()| true).map_err(Into::into)),
         Poll::Pending => Poll::Ready(Ok(false)),

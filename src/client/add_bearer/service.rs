@@ -340,11 +340,4 @@ impl<S: Clone, T, P: Clone> Clone for AddBearerService<S, T, P> {
     }
 }
 
-impl<S: fmt::Debug, T, P> fmt::Debug for AddBearerService<S, T, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AddBearerService")
-            .field("inner", &self.inner)
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(AddBearerService<S: fmt::Debug, T, P> { inner, rules, .. });

@@ -1,6 +1,5 @@
 use super::attach::Credential;
 use crate::{AccessToken, ConfigError, TokenLocation, client::Error};
-use std::fmt;
 
 /// The one token of [`AddBearer::bearer`](crate::client::AddBearer::bearer).
 #[derive(Clone)]
@@ -31,8 +30,4 @@ impl StaticToken {
     }
 }
 
-impl fmt::Debug for StaticToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StaticToken").field(&self.token).finish()
-    }
-}
+opaque_debug!(StaticToken { token, .. });

@@ -203,7 +203,8 @@ impl SignIn {
         transport: Transport,
         redirect_uri: &str,
     ) -> Result<Self, ConfigError> {
-        let by_certificate = client.is_tls().then(|| metadata.clone().with_mtls_aliases());
+        let by_certificate = client.is_tls() || transport.shows_certificate();
+        let by_certificate = by_certificate.then(|| metadata.clone().with_mtls_aliases());
         let metadata = by_certificate.as_ref().unwrap_or(metadata);
         let (Some(authorize), Some(token)) =
             (metadata.authorization_endpoint(), metadata.token_endpoint())

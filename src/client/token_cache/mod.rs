@@ -15,12 +15,16 @@ mod source;
 mod state;
 mod status;
 mod step_up;
+#[cfg(feature = "store")]
 mod store;
 mod token_file;
 mod wait;
 
 pub use policy::RefreshPolicy;
 pub use status::{TokenState, TokenStatus};
+#[cfg(feature = "store")]
+use store::SharedStore;
+#[cfg(feature = "store")]
 pub use store::{
     Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy, StoredValue,
     TokenStore, Version,
@@ -168,8 +172,8 @@ impl TokenCache {
     /// # Errors
     ///
     /// Callers get an error of the kind [`Source`](crate::client::ErrorKind::Source) if there is no
-    /// such token, and the file is missing, empty, too long, half-written, or holds an expired JWT or
-    /// a character that is not visible ASCII.
+    /// such token, and the file is missing, empty, too long, or holds a JWT that has expired or is cut
+    /// off before its signature, or a character that is not visible ASCII.
     #[must_use]
     pub fn from_file(path: impl Into<PathBuf>, policy: RefreshPolicy, clock: Clock) -> Self {
         let file = TokenFile::new(path.into(), clock.clone());
@@ -242,23 +246,24 @@ impl TokenCache {
 
     /// Sets a store that the replicas of a service share, so that they fetch one token between them.
     ///
-    /// 1. The cache loads from `store` before it fetches, and saves what it fetched after the callers
-    ///    have it. It uses a token of the store that need not be renewed yet. Otherwise one replica
-    ///    fetches, and the others wait for a while and look again.
-    /// 2. If the store fails, panics or is late, the cache fetches the token without it, logs a
+    /// 1. The cache asks `store` before it fetches, and saves what it fetched after the callers have it,
+    ///    encrypted with the first of `keys`. It uses a token of the store that need not be renewed yet.
+    ///    Otherwise one replica fetches, however long that takes, and the others wait for it.
+    /// 2. If that fetch fails, no replica asks the authorization server for a while: for a fifth of the
+    ///    outage's age, between 1 and 30 s, or as long as the server asks for. Callers get an error of the
+    ///    kind [`Paused`](crate::client::ErrorKind::Paused) if their patience ends before.
+    /// 3. If the store fails, panics or is late, the cache fetches the token without it, logs a
     ///    warning (feature `tracing`), and counts the failure in
     ///    [`store_failures`](crate::client::TokenStatus::store_failures).
-    /// 3. The cache never takes a token from the store that it had before: that one was rejected, or
+    /// 4. The cache never takes a token from the store that it had before: that one was rejected, or
     ///    has to be renewed.
     ///
     /// The key is a digest of everything that tells tokens apart: the endpoint, the client and its
     /// secret, the grant with its scopes, audience, resources and parameters. Another client,
     /// another secret or another scope never finds the token.
     ///
-    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The wall
-    /// clocks of the replicas have to agree within the lead time of [`RefreshPolicy`].
-    ///
-    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
+    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The clocks of the
+    /// replicas need not agree: the store alone measures how long a token is good.
     ///
     /// # Errors
     ///
@@ -271,17 +276,21 @@ impl TokenCache {
     /// use std::sync::Arc;
     /// use tower_oauth2::{
     ///     ConfigError,
-    ///     client::{Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenStore},
+    ///     client::{
+    ///         Grant, RefreshPolicy, StoreKeys, StorePolicy, TokenCache, TokenEndpoint, TokenStore,
+    ///     },
     /// };
     ///
     /// fn cache(
     ///     endpoint: TokenEndpoint,
     ///     store: Arc<dyn TokenStore>,
+    ///     key: &[u8; 32],
     /// ) -> Result<TokenCache, ConfigError> {
     ///     TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default())
-    ///         .with_store(store, StorePolicy::default())
+    ///         .with_store(store, StoreKeys::new(key)?, StorePolicy::default())
     /// }
     /// ```
+    #[cfg(feature = "store")]
     pub fn with_store(
         self,
         store: Arc<dyn TokenStore>,
@@ -293,7 +302,7 @@ impl TokenCache {
         };
         let state = Arc::into_inner(self.engine).ok_or_else(used)?.into_state();
         let is_used = state.is_used;
-        let cache = Self::of(state.with_store((store, keys, policy))?);
+        let cache = Self::of(state.with_store(SharedStore { store, keys, policy })?);
         if is_used { Err(used()) } else { Ok(cache) }
     }
 
@@ -514,6 +523,7 @@ impl TokenCache {
     /// server revoked it.
     pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
         let (token, refresh_token) = self.engine.take_tokens(endpoint);
+        #[cfg(feature = "store")]
         if let (Some(token), Some(store)) = (&token, self.engine.source().store()) {
             store.withdraw(token).await;
         }

@@ -1,14 +1,15 @@
 //! What a cache is made of, what it holds, and how each event changes that. The engine keeps it under
 //! its lock. Nothing here waits, starts a task or reports.
 
+#[cfg(feature = "store")]
+use super::store::SharedStore;
 use super::{
     machine::{Ended, Fetched, Machine},
     source::Source,
     status::Counts,
-    store::{StoreKeys, StorePolicy, TokenStore},
 };
 use crate::{
-    AccessToken, Clock, ConfigError, ScopeSet,
+    AccessToken, Clock, ScopeSet,
     back_channel::retry_after::MAX_RETRY_AFTER,
     client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
     observe::tokens::Reporter,
@@ -137,10 +138,8 @@ impl State {
     /// # Errors
     ///
     /// See [`Source::with_store`].
-    pub(super) fn with_store(
-        mut self,
-        store: (Arc<dyn TokenStore>, StoreKeys, StorePolicy),
-    ) -> Result<Self, ConfigError> {
+    #[cfg(feature = "store")]
+    pub(super) fn with_store(mut self, store: SharedStore) -> Result<Self, crate::ConfigError> {
         let (refresh, clock) = (self.machine.policy(), &self.setup.clock);
         let source = self.setup.source.with_store(store, refresh.clone(), clock.clone())?;
         self.setup = Arc::new(Setup::new(source, refresh, clock.clone()));
@@ -180,7 +179,7 @@ impl State {
             withheld: self.withheld.clone(),
             counts: self.counts,
             last_error: self.last_error.clone(),
-            store_failures: self.setup.source.store().map_or(0, |store| store.failures()),
+            store_failures: self.setup.source.store_failures(),
             events: self.events,
         }
     }

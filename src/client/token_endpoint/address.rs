@@ -20,7 +20,7 @@ pub(in crate::client) enum Address {
 
 pub(in crate::client) struct Discovery {
     start: Start,
-    /// The client authenticates by its certificate.
+    /// The client shows a certificate.
     by_certificate: bool,
     found: Arc<Discovered>,
     /// The issuer that was found last.

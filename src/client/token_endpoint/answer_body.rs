@@ -77,7 +77,7 @@ pub(super) fn line(response: &Response<Bytes>) -> Option<&str> {
     Some(text).filter(|text| is_line && !text.is_empty() && text.len() <= MAX_MESSAGE)
 }
 
-fn encoding(response: &Response<Bytes>) -> Option<String> {
+pub(super) fn encoding(response: &Response<Bytes>) -> Option<String> {
     let declared = header(response.headers(), CONTENT_ENCODING);
     let declared = declared.filter(|encoding| !encoding.eq_ignore_ascii_case("identity"));
     declared.or_else(|| response.body().starts_with(b"\x1f\x8b").then(|| "gzip".to_owned()))

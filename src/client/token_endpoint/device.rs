@@ -13,7 +13,7 @@ use crate::{
     vocabulary::clock::Now,
 };
 use http::Uri;
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -177,7 +177,8 @@ impl DeviceSignIn {
 
 /// Returns `true` for a code that a user can read and type.
 fn is_typed(code: &str) -> bool {
-    code.len() <= MAX_CODE && code.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    let is_short = code.len() <= MAX_CODE && !code.trim().is_empty();
+    is_short && code.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// A sign-in that waits for the user, who approves it on another device. Made by
@@ -281,13 +282,5 @@ fn next_interval(error: &Error, interval: Duration) -> Option<Duration> {
     Some(next.max(error.retry_after().unwrap_or_default()).min(MAX_INTERVAL))
 }
 
-/// Shows neither code.
-impl fmt::Debug for DeviceAuthorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceAuthorization")
-            .field("verification_uri", &self.verification_uri)
-            .field("lifetime", &self.lifetime)
-            .field("interval", &self.interval)
-            .finish_non_exhaustive()
-    }
-}
+// Shows neither code.
+opaque_debug!(DeviceAuthorization { verification_uri, lifetime, interval, .. });

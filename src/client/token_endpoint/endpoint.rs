@@ -21,7 +21,6 @@ use crate::{
 use http::{StatusCode, Uri};
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -96,8 +95,8 @@ impl TokenEndpoint {
     /// The endpoint reads the metadata before the first request, as
     /// [`AuthorizationServerMetadata::discover`] does, and again after 24 h or when the URL answers
     /// 404. If they cannot be read again within 3 s, the known URL is used for another 5 min each
-    /// time. A client that authenticates by its certificate uses the endpoint for such clients
-    /// ([`with_mtls_aliases`]).
+    /// time. A client that authenticates by its certificate, or whose [`Transport::https`] shows one, uses
+    /// the endpoint for such clients ([`with_mtls_aliases`]).
     ///
     /// Clones share what was read, and concurrent calls share one read, which a call that is dropped
     /// does not end. For many users, clone one endpoint rather than create one for each.
@@ -126,7 +125,8 @@ impl TokenEndpoint {
         transport: Transport,
     ) -> Result<Self, ConfigError> {
         Places::of(issuer, &transport)?;
-        let address = Address::of_issuer(issuer, client.is_tls());
+        let by_certificate = client.is_tls() || transport.shows_certificate();
+        let address = Address::of_issuer(issuer, by_certificate);
         Ok(Self::of(address, client, transport))
     }
 
@@ -159,16 +159,12 @@ impl TokenEndpoint {
     ///
     /// [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
     /// [`ProtectedResource::discover`]: crate::client::ProtectedResource::discover
-    pub fn from_resource<I>(
+    pub fn from_resource<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         issuers: I,
         client: ClientAuthentication,
         transport: Transport,
-    ) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    ) -> Result<Self, ConfigError> {
         resource_metadata(resource)?;
         let issuers: Box<[Box<str>]> =
             issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect();
@@ -178,7 +174,8 @@ impl TokenEndpoint {
             ));
         }
         issuers.iter().try_for_each(|issuer| Places::of(issuer, &transport).map(drop))?;
-        let address = Address::of_resource(resource, issuers, client.is_tls());
+        let by_certificate = client.is_tls() || transport.shows_certificate();
+        let address = Address::of_resource(resource, issuers, by_certificate);
         Ok(Self::of(address, client, transport))
     }
 
@@ -195,11 +192,7 @@ impl TokenEndpoint {
     /// Also accepts answers of these types (`token_type`), as if they were Bearer: `bot` and `user` of
     /// Slack, or `N_A` for a token that is not for an API. `BearerToken` is accepted without this.
     /// Upper and lower case are the same. Defaults to none: another type is an error.
-    pub fn allow_token_types<I>(mut self, types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn allow_token_types<I: IntoIterator<Item: Into<Box<str>>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(Into::into).collect();
         Arc::make_mut(&mut self.parts).token_types = types;
         self
@@ -379,11 +372,7 @@ impl Future for TokenFuture {
     }
 }
 
-impl fmt::Debug for TokenFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(TokenFuture { .. });
 
 impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

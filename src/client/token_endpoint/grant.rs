@@ -220,14 +220,10 @@ impl Grant {
     ///
     /// If `grant_type` is neither a name nor a URI, or a parameter has no name, is set twice, or is one that the client
     /// or another method of the grant sets, such as `scope`.
-    pub fn extension<N, V>(
+    pub fn extension<N: Into<String>, V: Into<ClientSecret>>(
         grant_type: &str,
         params: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Self, ConfigError>
-    where
-        N: Into<String>,
-        V: Into<ClientSecret>,
-    {
+    ) -> Result<Self, ConfigError> {
         // RFC 6749, appendix A.10.
         let is_named = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
         if grant_type.is_empty() || !grant_type.bytes().all(is_named) {

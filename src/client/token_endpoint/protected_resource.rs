@@ -84,15 +84,11 @@ impl ProtectedResource {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.
-    pub async fn discover<I>(
+    pub async fn discover<I: IntoIterator<Item: AsRef<str>>>(
         resource: &str,
         allowed_issuers: I,
         transport: &Transport,
-    ) -> Result<Self, DiscoveryError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    ) -> Result<Self, DiscoveryError> {
         let url = resource_metadata(resource).map_err(|error| unfit(error.to_string()))?;
         let allowed = listed(allowed_issuers);
         Self::fetch(url, &Rule::Identifier(resource), &allowed, transport).await
@@ -116,16 +112,12 @@ impl ProtectedResource {
     /// # Cancel safety
     ///
     /// Cancel safe: dropping the future drops the exchange.
-    pub async fn from_challenge<I>(
+    pub async fn from_challenge<I: IntoIterator<Item: AsRef<str>>>(
         called: &Uri,
         headers: &HeaderMap,
         allowed_issuers: I,
         transport: &Transport,
-    ) -> Result<Self, DiscoveryError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    ) -> Result<Self, DiscoveryError> {
         let url = document_of(called, headers, transport)?;
         let allowed = listed(allowed_issuers);
         Self::fetch(url, &Rule::Covers(called), &allowed, transport).await
@@ -251,11 +243,7 @@ fn unfit(text: impl Into<Box<str>>) -> DiscoveryError {
     DiscoveryError::new(DiscoveryErrorKind::Resource, text)
 }
 
-fn listed<I>(issuers: I) -> Vec<Box<str>>
-where
-    I: IntoIterator,
-    I::Item: AsRef<str>,
-{
+fn listed<I: IntoIterator<Item: AsRef<str>>>(issuers: I) -> Vec<Box<str>> {
     issuers.into_iter().map(|issuer| issuer.as_ref().into()).collect()
 }
 

@@ -2,7 +2,7 @@
 //! ([RFC 6749 §5](https://www.rfc-editor.org/rfc/rfc6749#section-5)).
 
 use super::{
-    answer_body::{members, text, what_it_is},
+    answer_body::{encoding, members, text, what_it_is},
     digest::bound,
     grant::Exchange,
     refusal::{is_refusal, refusal},
@@ -120,6 +120,10 @@ impl TokenResponse {
     /// If `body` is not an object with an `access_token` that can be sent, or has an `error`.
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
         let response = Response::new(Bytes::copy_from_slice(body));
+        // Its content type is not known here.
+        if !body.is_empty() && encoding(&response).is_none() && members(&response).is_none() {
+            return Err(Error::invalid_response(response.status(), "the body is no JSON object"));
+        }
         read(&response, &Secrets::default(), Taken::default()).map_err(|unusable| unusable.error)
     }
 

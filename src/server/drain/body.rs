@@ -1,6 +1,5 @@
 use http_body::{Body, Frame, SizeHint};
 use std::{
-    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -63,8 +62,4 @@ impl<B: Body + Unpin> Body for DrainRefusedBody<B> {
     }
 }
 
-impl<B> fmt::Debug for DrainRefusedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DrainRefusedBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(DrainRefusedBody<B> { .. });

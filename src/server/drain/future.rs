@@ -4,8 +4,6 @@ use bytes::Buf;
 use http::Response;
 use http_body::Body;
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -130,8 +128,4 @@ impl<B: Body + Unpin, R> Draining<B, R> {
     }
 }
 
-impl<F, B, R> fmt::Debug for DrainRefusedFuture<F, B, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DrainRefusedFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(DrainRefusedFuture < F, B, R > { .. });

@@ -28,10 +28,7 @@ pub trait Policy {
     fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection>;
 }
 
-impl<F> Policy for F
-where
-    F: Fn(&Authenticated, RequestHead<'_>) -> Result<(), Rejection>,
-{
+impl<F: Fn(&Authenticated, RequestHead<'_>) -> Result<(), Rejection>> Policy for F {
     fn check(&self, authenticated: &Authenticated, head: RequestHead<'_>) -> Result<(), Rejection> {
         self(authenticated, head)
     }
@@ -143,14 +140,6 @@ where
     }
 }
 
-impl<P> fmt::Debug for RequirePolicy<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequirePolicy").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RequirePolicy<P> { .. });
 
-impl<S: fmt::Debug, P> fmt::Debug for RequirePolicyService<S, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequirePolicyService").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RequirePolicyService<S: fmt::Debug, P> { inner, .. });

@@ -46,11 +46,7 @@ impl RequireRole {
     /// # Errors
     ///
     /// When `roles` is empty.
-    pub fn any_of<I>(roles: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn any_of<I: IntoIterator<Item: Into<Box<str>>>>(roles: I) -> Result<Self, ConfigError> {
         let roles: Vec<_> = roles.into_iter().map(Into::into).collect();
         match roles.is_empty() {
             true => Err(ConfigError::new("RequireRole needs a role: none is named")),
@@ -63,11 +59,7 @@ impl RequireRole {
     /// # Errors
     ///
     /// When `roles` is empty.
-    pub fn all_of<I>(roles: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn all_of<I: IntoIterator<Item: Into<Box<str>>>>(roles: I) -> Result<Self, ConfigError> {
         Ok(Self { all: true, ..Self::any_of(roles)? })
     }
 }

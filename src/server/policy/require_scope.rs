@@ -37,11 +37,7 @@ impl RequireScope {
     /// # Errors
     ///
     /// When `scopes` is empty, or one is not a [`Scope`](crate::Scope).
-    pub fn all_of<I>(scopes: I) -> Result<Self, ConfigError>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
+    pub fn all_of<I: IntoIterator<Item: AsRef<str>>>(scopes: I) -> Result<Self, ConfigError> {
         Ok(Self { alternatives: vec![at_least_one(scopes, "all_of")?] })
     }
 
@@ -53,8 +49,7 @@ impl RequireScope {
     /// As [`all_of`](Self::all_of).
     pub fn or_all_of<I>(mut self, scopes: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
+        I: IntoIterator<Item: AsRef<str>>,
     {
         self.alternatives.push(at_least_one(scopes, "or_all_of")?);
         Ok(self)
@@ -63,8 +58,7 @@ impl RequireScope {
 
 fn at_least_one<I>(scopes: I, setter: &str) -> Result<ScopeSet, ConfigError>
 where
-    I: IntoIterator,
-    I::Item: AsRef<str>,
+    I: IntoIterator<Item: AsRef<str>>,
 {
     let scopes = ScopeSet::new(scopes)?;
     match scopes.is_empty() {

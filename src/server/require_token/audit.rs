@@ -111,8 +111,4 @@ impl Recorder {
     }
 }
 
-impl fmt::Debug for Auditor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auditor").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Auditor { .. });

@@ -13,7 +13,6 @@ use http::Response;
 use std::{
     any::Any,
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -176,11 +175,7 @@ impl Anonymous {
     }
 }
 
-impl fmt::Debug for Anonymous {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Anonymous").finish_non_exhaustive()
-    }
-}
+opaque_debug!(Anonymous { .. });
 
 impl fmt::Debug for Authenticated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

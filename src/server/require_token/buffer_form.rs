@@ -10,8 +10,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::{
     error::Error as StdError,
-    fmt,
-    future::{Future, poll_fn},
+    future::poll_fn,
     mem,
     pin::Pin,
     task::{Context, Poll},
@@ -107,9 +106,7 @@ where
     S: Service<Request<BufferFormBody<B>>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: 'static,
     S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
     R: Default + Send + 'static,
 {
     type Response = Response<R>;
@@ -216,11 +213,7 @@ impl<B> BufferFormBody<B> {
     }
 }
 
-impl<B> Body for BufferFormBody<B>
-where
-    B: Body,
-    B::Data: From<Bytes>,
-{
+impl<B: Body<Data: From<Bytes>>> Body for BufferFormBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -253,14 +246,6 @@ where
     }
 }
 
-impl<B> fmt::Debug for BufferFormBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferFormBody").finish_non_exhaustive()
-    }
-}
+opaque_debug!(BufferFormBody<B> { .. });
 
-impl<F, O> fmt::Debug for BufferFormFuture<F, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferFormFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(BufferFormFuture < F, O > { .. });

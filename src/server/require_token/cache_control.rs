@@ -30,6 +30,8 @@ impl Changes {
 pub(super) fn add_nonce(settings: &Settings, headers: &mut HeaderMap) {
     let Some(dpop) = &settings.dpop else { return };
     dpop.add_nonce(headers, settings.clock.wall());
+    // RFC 9449 §8.2: out of a cache it would be an old one.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if settings.challenges.settings().exposed {
         let nonce = HeaderValue::from_static("DPoP-Nonce");
         headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, nonce);

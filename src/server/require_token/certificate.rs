@@ -45,6 +45,66 @@ pub(super) fn sha256_text(bytes: &[u8]) -> String {
 
 /// Where a [`RequireToken`](crate::server::RequireToken) finds the certificate of a request. Defaults to
 /// a [`ClientCertificate`] in the extensions.
+///
+/// # Example: axum over tokio-rustls
+///
+/// The verifier of clients in the `rustls::ServerConfig` has to ask for a certificate.
+///
+/// ```
+/// use axum::{
+///     Router,
+///     extract::{ConnectInfo, connect_info::Connected},
+///     serve::{IncomingStream, Listener},
+/// };
+/// use std::{io, net::SocketAddr};
+/// use tokio::net::{TcpListener, TcpStream};
+/// use tokio_rustls::{TlsAcceptor, server::TlsStream};
+/// use tower_oauth2::{
+///     server::{ClientCertificate, ClientCertificates, RequireToken},
+///     validate::StaticTokens,
+/// };
+///
+/// struct TlsListener(TcpListener, TlsAcceptor);
+///
+/// impl Listener for TlsListener {
+///     type Io = TlsStream<TcpStream>;
+///     type Addr = SocketAddr;
+///
+///     // In production, do the handshakes in tasks of their own: here a slow client delays the next.
+///     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+///         loop {
+///             let (tcp, address) = Listener::accept(&mut self.0).await;
+///             if let Ok(tls) = self.1.accept(tcp).await {
+///                 return (tls, address);
+///             }
+///         }
+///     }
+///
+///     fn local_addr(&self) -> io::Result<SocketAddr> {
+///         self.0.local_addr()
+///     }
+/// }
+///
+/// /// The certificate of a connection, hashed once.
+/// #[derive(Clone)]
+/// struct Peer(Option<ClientCertificate>);
+///
+/// impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+///     fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+///         let chain = stream.io().get_ref().1.peer_certificates();
+///         Self(chain.and_then(|chain| Some(ClientCertificate::from_der(chain.first()?))))
+///     }
+/// }
+///
+/// async fn serve(listener: TlsListener, tokens: StaticTokens) -> Result<(), tower::BoxError> {
+///     let certificates = ClientCertificates::from_request(|head| {
+///         head.extensions().get::<ConnectInfo<Peer>>()?.0.0.clone()
+///     });
+///     let layer = RequireToken::new("api", tokens)?.with_client_certificates(certificates);
+///     let app = Router::new().layer(layer).into_make_service_with_connect_info::<Peer>();
+///     Ok(axum::serve(listener, app).await?)
+/// }
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ClientCertificates {

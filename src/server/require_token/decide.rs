@@ -228,18 +228,7 @@ fn clean<B>(
     if sources.first_wins {
         // The other tokens would leak where they are, too.
         for location in sources.locations() {
-            let head = RequestHead::from_request(request);
-            if let Some(name) = extract::parameter(head, location, sources) {
-                is_protected &= !strip::strip_parameter(request, name, settings.strip);
-                continue;
-            }
-            match extract::read(head, location, sources) {
-                Ok(None) => {}
-                Ok(Some((_, position))) => {
-                    strip::strip_token(request, location, position, settings.strip);
-                }
-                Err(_) => strip::strip_header(request, location, settings.strip),
-            }
+            is_protected &= !strip::strip_location(request, location, sources, settings.strip);
         }
     }
     if is_protected { CacheControl::Unchanged } else { CacheControl::Private }
@@ -273,12 +262,14 @@ fn admit_anonymous<B>(
 /// Returns `true` if the token was judged, is not good, and counts as none. A good token of somebody
 /// else never does.
 fn is_ignored(settings: &Settings, presented: &PresentedToken, rejection: &Rejection) -> bool {
-    let is_bad = matches!(
-        rejection.kind(),
-        RejectionKind::NotMine
-            | RejectionKind::Invalid
-            | RejectionKind::Expired
-            | RejectionKind::Revoked
-    );
-    is_bad && !presented.is_unproved && settings.mode == Mode::Lenient
+    let is_bad = || {
+        matches!(
+            rejection.kind(),
+            RejectionKind::NotMine
+                | RejectionKind::Invalid
+                | RejectionKind::Expired
+                | RejectionKind::Revoked
+        )
+    };
+    settings.mode == Mode::Lenient && !presented.is_unproved && is_bad()
 }

@@ -12,7 +12,6 @@ use crate::{
 };
 use http::{Request, Response};
 use std::{
-    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -337,12 +336,4 @@ where
     }
 }
 
-impl<S, V, B> fmt::Debug for ResponseFuture<S, V, B>
-where
-    S: Service<Request<B>>,
-    V: ValidateToken,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseFuture<S: Service<Request<B>>, V: ValidateToken, B> { .. });

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Clock, ConfigError, ScopeSet, TokenLocation, server::ResourceMetadata, validate::ValidateToken,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Lets only requests with a good access token through to an HTTP service.
@@ -202,11 +202,7 @@ impl<V> RequireToken<V> {
     }
 
     /// Sets the passwords with which a Basic user name is a token. Defaults to the empty password.
-    pub fn with_basic_passwords<I>(self, passwords: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_basic_passwords<I: IntoIterator<Item: Into<Box<str>>>>(self, passwords: I) -> Self {
         let passwords = passwords.into_iter().map(Into::into).collect();
         self.change(|settings| settings.sources.basic_passwords = passwords)
     }
@@ -415,8 +411,4 @@ impl<V> Clone for RequireToken<V> {
     }
 }
 
-impl<V> fmt::Debug for RequireToken<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireToken").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RequireToken<V> { settings, .. });

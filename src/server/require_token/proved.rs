@@ -1,7 +1,7 @@
 //! What a proof shows.
 
 use crate::validate::Rejection;
-use std::{future::Future, pin::Pin};
+use std::pin::Pin;
 
 /// A request that comes from the holder of its token.
 #[derive(Clone, Copy, Debug, Default)]

@@ -149,11 +149,4 @@ impl<S: Clone, V> Clone for RequireTokenService<S, V> {
     }
 }
 
-impl<S: fmt::Debug, V> fmt::Debug for RequireTokenService<S, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireTokenService")
-            .field("inner", &self.inner)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(RequireTokenService<S: fmt::Debug, V> { inner, settings, .. });

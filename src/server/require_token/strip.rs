@@ -1,6 +1,6 @@
 //! Removes tokens from requests.
 
-use super::extract::{Position, Sources, header_name, unread_parameter};
+use super::extract::{Position, Sources, header_name, parameter, read, unread_parameter};
 use crate::{
     RequestHead, TokenLocation,
     vocabulary::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use http::{
     HeaderMap, HeaderName, Request, Uri,
-    header::{COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
+    header::{AUTHORIZATION, COOKIE, Entry, SEC_WEBSOCKET_PROTOCOL},
 };
 use std::ops::Range;
 
@@ -70,7 +70,7 @@ fn strip_value(headers: &mut HeaderMap, name: &HeaderName, strip: Strip) {
 }
 
 /// Removes the whole header of `location`, which presents a malformed token, or marks it sensitive.
-pub(super) fn strip_header<B>(request: &mut Request<B>, location: &TokenLocation, strip: Strip) {
+fn strip_header<B>(request: &mut Request<B>, location: &TokenLocation, strip: Strip) {
     let (name, is_exposed) = match location {
         TokenLocation::Form | TokenLocation::Query | TokenLocation::QueryParameter(_) => return,
         TokenLocation::Cookie(_) => (&COOKIE, false),
@@ -88,7 +88,7 @@ pub(super) fn strip_header<B>(request: &mut Request<B>, location: &TokenLocation
 
 /// Removes every parameter `name` from the query, valid token or not, unless `strip` is
 /// [`Strip::Nothing`]. Returns `true` if the query had one.
-pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
+fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: Strip) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let others = || pairs(query).filter(|pair| !pair.is_named(name)).map(|pair| pair.raw());
     if others().count() == pairs(query).count() {
@@ -102,11 +102,45 @@ pub(super) fn strip_parameter<B>(request: &mut Request<B>, name: &str, strip: St
     true
 }
 
-/// Removes the tokens of a query that is not read because of the request's method: it is logged all
-/// the same.
+/// Removes whatever is in `location`, read or not. Returns `true` if it was in the query.
+pub(super) fn strip_location<B>(
+    request: &mut Request<B>,
+    location: &TokenLocation,
+    sources: &Sources,
+    strip: Strip,
+) -> bool {
+    if let Some(name) = parameter(location) {
+        return strip_parameter(request, name, strip);
+    }
+    match read(RequestHead::from_request(request), location, sources) {
+        Ok(None) => {}
+        Ok(Some((_, position))) => strip_token(request, location, position, strip),
+        Err(_) => strip_header(request, location, strip),
+    }
+    false
+}
+
+/// Removes the tokens that are not read: of a query because of the request's method, for it is logged
+/// all the same, and of all locations beside DPoP where that is read alone. `Authorization` stays: it
+/// tells that the request is not anonymous.
+#[inline]
 pub(super) fn strip_unread<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
-    if request.uri().query().is_none() {
-        return;
+    if request.uri().query().is_some() || !sources.unread().is_empty() {
+        strip_each_unread(request, sources, strip);
+    }
+}
+
+fn strip_each_unread<B>(request: &mut Request<B>, sources: &Sources, strip: Strip) {
+    for location in sources.unread() {
+        let is_authorization = match location {
+            TokenLocation::Bearer | TokenLocation::BasicUserName => true,
+            TokenLocation::BasicPassword(_) => true,
+            TokenLocation::Header(header) => *header.name() == AUTHORIZATION,
+            _ => false,
+        };
+        if !is_authorization {
+            strip_location(request, location, sources, strip);
+        }
     }
     for location in sources.locations() {
         let head = RequestHead::from_request(request);

@@ -11,12 +11,13 @@ impl<V> RequireToken<V> {
             let (alone, names) = (dpop.is_required, dpop.names.clone());
             let reading = if alone { DpopReading::Alone } else { DpopReading::Beside };
             settings.sources.set_dpop(reading);
+            let offers_basic = settings.sources.reads_basic();
             dpop.set_clock(&settings.clock);
             settings.dpop = Some(dpop);
             settings.challenges.change(|challenges| {
                 challenges.dpop = Some(names);
                 challenges.offers_bearer = !alone;
-                challenges.offers_basic &= !alone;
+                challenges.offers_basic = offers_basic;
             });
         })
     }

@@ -21,8 +21,7 @@ use request::Form;
 use std::{
     convert::Infallible,
     error::Error as StdError,
-    fmt,
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -152,9 +151,7 @@ where
     AF: Future<Output = Result<(), RevocationError>> + Send + 'static,
     R: Fn(RevokeRequest) -> RF + Send + Sync + 'static,
     RF: Future<Output = Result<(), RevocationError>> + Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
 {
     type Response = Response<EndpointBody>;
     type Error = Infallible;
@@ -192,8 +189,7 @@ async fn read<B>(
     limit: usize,
 ) -> Result<(ClientCredentials, Form), RevocationError>
 where
-    B: Body,
-    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Error: Into<Box<dyn StdError + Send + Sync>>>,
 {
     if request.method() != Method::POST {
         return Err(RevocationError::method());
@@ -229,14 +225,6 @@ impl<A, R> Clone for RevocationEndpoint<A, R> {
     }
 }
 
-impl<A, R> fmt::Debug for RevocationEndpoint<A, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationEndpoint").field("limit", &self.limit).finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocationEndpoint<A, R> { limit, .. });
 
-impl fmt::Debug for RevocationEndpointFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocationEndpointFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocationEndpointFuture { .. });

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// The credentials that a client presents. They are not checked yet.
+#[derive(Debug)]
 pub struct ClientCredentials {
     client_id: Box<str>,
     secret: Option<ClientSecret>,
@@ -66,15 +67,6 @@ impl ClientCredentials {
 }
 
 const TWO_WAYS: &str = "the client authenticates in two ways";
-
-impl fmt::Debug for ClientCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCredentials")
-            .field("client_id", &self.client_id)
-            .field("secret", &self.secret)
-            .finish()
-    }
-}
 
 type Pair = (Zeroizing<String>, Zeroizing<String>);
 

@@ -25,6 +25,7 @@ use std::{
 /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) or
 /// [RFC 7009 §2.2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.2.1), or 503.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct RevocationError {
     status: StatusCode,
     code: Option<&'static str>,
@@ -69,21 +70,18 @@ impl RevocationError {
     }
 
     /// The client is unknown, or its secret is wrong: 401.
-    #[must_use]
     pub const fn invalid_client() -> Self {
         let description = "the client is unknown, or its secret is wrong";
         Self::of(StatusCode::UNAUTHORIZED, "invalid_client", description)
     }
 
     /// The token was issued to another client, or the client may not revoke it: 400.
-    #[must_use]
     pub const fn unauthorized_client() -> Self {
         let description = "the client may not revoke this token";
         Self::of(StatusCode::BAD_REQUEST, "unauthorized_client", description)
     }
 
     /// Tokens of this kind cannot be revoked: 400.
-    #[must_use]
     pub const fn unsupported_token_type() -> Self {
         let description = "tokens of this type are not revoked";
         Self::of(StatusCode::BAD_REQUEST, "unsupported_token_type", description)
@@ -91,7 +89,6 @@ impl RevocationError {
 
     /// The token may still be valid: 503. The client is to try again after `retry_after`, which
     /// defaults to 5 s.
-    #[must_use]
     pub const fn unavailable(retry_after: Option<Duration>) -> Self {
         let description = "the token cannot be revoked at the moment";
         Self { status: StatusCode::SERVICE_UNAVAILABLE, code: None, description, retry_after }

@@ -10,6 +10,9 @@ use http::{
 use serde_json::Value;
 use std::borrow::Cow;
 
+/// What an endpoint answers.
+pub(super) type Answered = Result<Response<Bytes>, Refusal>;
+
 /// An OAuth error with its description, which repeats nothing of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {

@@ -4,7 +4,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use std::{error::Error, fmt, io};
+use std::io;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet, yield_now},
@@ -82,21 +82,9 @@ async fn accept(server: AuthorizationServer, listener: TcpListener) {
 async fn serve(server: AuthorizationServer, stream: TcpStream) {
     let service = service_fn(move |request| {
         let exchange = Exchange::new(server.clone(), request);
-        async move { exchange.await.ok_or(Dropped) }
+        async move { exchange.await.ok_or_else(|| io::Error::other("the answer was dropped")) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     // A connection that fails concerns the client alone.
     drop(builder.serve_connection(TokioIo::new(stream), service).await);
 }
-
-/// The error that makes hyper close a connection instead of answering.
-#[derive(Debug)]
-struct Dropped;
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer was dropped")
-    }
-}
-
-impl Error for Dropped {}

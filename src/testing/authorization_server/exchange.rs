@@ -8,8 +8,6 @@ use http_body::Body;
 use http_body_util::Full;
 use std::{
     convert::Infallible,
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -127,11 +125,7 @@ impl<B: Body> Future for ResponseFuture<B> {
     }
 }
 
-impl<B> fmt::Debug for ResponseFuture<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(ResponseFuture<B> { .. });
 
 #[cfg(test)]
 mod tests {

@@ -152,7 +152,7 @@ use tower_service::Service;
 /// [RFC 8693]: https://www.rfc-editor.org/rfc/rfc8693
 /// [RFC 9449 §5]: https://www.rfc-editor.org/rfc/rfc9449#section-5
 /// [RFC 9700 §4.14]: https://www.rfc-editor.org/rfc/rfc9700#section-4.14
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct AuthorizationServer {
     state: Arc<Mutex<State>>,
 }
@@ -161,7 +161,7 @@ impl AuthorizationServer {
     /// Creates a server without clients and users.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Arc::default() }
+        Self::default()
     }
 
     /// Sets the clock. Tokens expire by its wall clock, and its timers measure the latency. Defaults
@@ -231,12 +231,6 @@ impl AuthorizationServer {
     }
 }
 
-impl Default for AuthorizationServer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<B: Body> Service<Request<B>> for AuthorizationServer {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
@@ -258,7 +252,7 @@ impl fmt::Debug for AuthorizationServer {
         f.debug_struct("AuthorizationServer")
             .field("clients", &state.clients.len())
             .field("users", &state.users.len())
-            .field("token_requests", &state.requests.token_requests)
+            .field("token_requests", &state.requests.token_requests())
             .finish_non_exhaustive()
     }
 }

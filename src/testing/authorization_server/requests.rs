@@ -1,4 +1,4 @@
-use super::AuthorizationServer;
+use super::{AuthorizationServer, endpoint::Endpoint};
 use bytes::Bytes;
 use http::Request;
 
@@ -7,31 +7,31 @@ impl AuthorizationServer {
     /// Returns the number of requests to `…/token` and `…/authorization`, failed ones included.
     #[must_use]
     pub fn token_requests(&self) -> usize {
-        self.lock().requests.token_requests
+        self.lock().requests.token_requests()
     }
 
     /// Returns the number of requests to `…/authorize`.
     #[must_use]
     pub fn authorize_requests(&self) -> usize {
-        self.lock().requests.authorize_requests
+        self.lock().requests.count(Endpoint::Authorize)
     }
 
     /// Returns the number of requests to `…/introspect`.
     #[must_use]
     pub fn introspections(&self) -> usize {
-        self.lock().requests.introspections
+        self.lock().requests.count(Endpoint::Introspect)
     }
 
     /// Returns the number of requests to `…/revoke`.
     #[must_use]
     pub fn revocations(&self) -> usize {
-        self.lock().requests.revocations
+        self.lock().requests.count(Endpoint::Revoke)
     }
 
     /// Returns the number of requests to `…/jwks` and `…/certs`.
     #[must_use]
     pub fn key_requests(&self) -> usize {
-        self.lock().requests.key_requests
+        self.lock().requests.count(Endpoint::Keys)
     }
 
     /// Returns the newest request to `…/token` or `…/authorization` as it arrived, with its

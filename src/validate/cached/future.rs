@@ -4,8 +4,6 @@ use crate::{
     vocabulary::flight::Joined,
 };
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -67,8 +65,4 @@ impl<V: ValidateToken> Future for CachedFuture<V> {
     }
 }
 
-impl<V: ValidateToken> fmt::Debug for CachedFuture<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(CachedFuture<V: ValidateToken> { .. });

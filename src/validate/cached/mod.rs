@@ -75,6 +75,7 @@ use verdicts::{Filing, Found, Question, Verdicts};
 /// # let _ = layer;
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
+#[must_use]
 pub struct Cached<V: ValidateToken> {
     validator: Arc<V>,
     verdicts: Arc<Verdicts<V::Claims>>,
@@ -82,7 +83,6 @@ pub struct Cached<V: ValidateToken> {
 
 impl<V: ValidateToken> Cached<V> {
     /// Caches the verdicts of `validator`.
-    #[must_use]
     pub fn new(validator: V) -> Self {
         let clock = validator.cache_support().clock().unwrap_or_default();
         let verdicts = Arc::new(Verdicts::new(Settings::new(clock)));
@@ -91,13 +91,11 @@ impl<V: ValidateToken> Cached<V> {
 
     /// Sets how long a good verdict is cached, from when it was asked for. The expiry of the token is
     /// checked at each hit all the same. Defaults to 60 s; zero caches no good verdict.
-    #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> Self {
         self.with(|settings| settings.ttl = ttl)
     }
 
     /// Sets how long a refusal is cached. Defaults to 10 s; zero caches no refusal.
-    #[must_use]
     pub fn with_negative_ttl(self, ttl: Duration) -> Self {
         self.with(|settings| settings.negative_ttl = ttl)
     }
@@ -105,33 +103,28 @@ impl<V: ValidateToken> Cached<V> {
     /// Sets about how many good verdicts are cached at most. A token counts once for each KiB of its
     /// public part. Tokens that are seen again stay longest. An entry takes some 200 bytes, the
     /// public part, and the claims. Defaults to 10,000; zero caches none.
-    #[must_use]
     pub fn with_capacity(self, tokens: usize) -> Self {
         self.with(|settings| settings.capacity = tokens)
     }
 
     /// Sets about how many refusals are cached at most. Defaults to 1,000; zero caches none.
-    #[must_use]
     pub fn with_negative_capacity(self, tokens: usize) -> Self {
         self.with(|settings| settings.negative_capacity = tokens)
     }
 
     /// Sets how many validations are shared at once, each of which may have a task. Beyond that a
     /// caller validates by itself, and the verdict is cached all the same. Defaults to 1,024.
-    #[must_use]
     pub fn with_max_validations(self, validations: usize) -> Self {
         self.with(|settings| settings.flights = validations)
     }
 
     /// Sets when a shared validation ends without a verdict: its callers get
     /// [`Rejection::unavailable`]. Defaults to 30 s.
-    #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         self.with(|settings| settings.deadline = deadline)
     }
 
     /// Sets the clock of this cache alone. Defaults to the validator's.
-    #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         self.with(|settings| settings.clock = clock)
     }

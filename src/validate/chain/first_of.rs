@@ -6,7 +6,6 @@ use crate::{
 use http::{Extensions, HeaderMap, Method, Uri, Version};
 use std::{
     fmt,
-    future::Future,
     ops::ControlFlow::{self, Break, Continue},
     pin::Pin,
     sync::Arc,
@@ -78,11 +77,7 @@ pub struct FirstOf<A, B> {
     second: Arc<B>,
 }
 
-impl<A, B> ValidateToken for FirstOf<A, B>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+impl<A: ValidateToken, B: ValidateToken<Claims = A::Claims>> ValidateToken for FirstOf<A, B> {
     type Claims = A::Claims;
     type Future = FirstOfFuture<A, B>;
 
@@ -141,16 +136,12 @@ fn next<C>(verdict: Verdict<C>) -> ControlFlow<Verdict<C>, Rejection> {
     }
 }
 
-fn ask<A, B>(
+fn ask<A: ValidateToken, B: ValidateToken<Claims = A::Claims>>(
     second: &B,
     token: &str,
     request: RequestHead<'_>,
     before: Rejection,
-) -> Answer<FirstOfFuture<A, B>>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+) -> Answer<FirstOfFuture<A, B>> {
     match second.validate(token, request) {
         Answer::Ready(verdict) => Answer::Ready(verdict.map_err(|own| before.or(own))),
         Answer::Pending(verdict) => {
@@ -196,11 +187,7 @@ impl Presented {
 pin_project_lite::pin_project! {
     /// The future of a [`FirstOf`].
     #[must_use = "futures do nothing unless polled"]
-    pub struct FirstOfFuture<A, B>
-    where
-        A: ValidateToken,
-        B: ValidateToken,
-    {
+    pub struct FirstOfFuture<A: ValidateToken, B: ValidateToken> {
         #[pin]
         state: State<A, B>,
     }
@@ -208,11 +195,7 @@ pin_project_lite::pin_project! {
 
 pin_project_lite::pin_project! {
     #[project = StateProjection]
-    enum State<A, B>
-    where
-        A: ValidateToken,
-        B: ValidateToken,
-    {
+    enum State<A: ValidateToken, B: ValidateToken> {
         First {
             #[pin]
             verdict: A::Future,
@@ -227,11 +210,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<A, B> Future for FirstOfFuture<A, B>
-where
-    A: ValidateToken,
-    B: ValidateToken<Claims = A::Claims>,
-{
+impl<A: ValidateToken, B: ValidateToken<Claims = A::Claims>> Future for FirstOfFuture<A, B> {
     type Output = Verdict<A::Claims>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -271,14 +250,6 @@ impl<A: Clone, B> Clone for FirstOf<A, B> {
     }
 }
 
-impl<A: fmt::Debug, B: fmt::Debug> fmt::Debug for FirstOf<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("FirstOf").field(&self.first).field(&self.second).finish()
-    }
-}
+opaque_debug!(FirstOf<A: fmt::Debug, B: fmt::Debug> { first, second, .. });
 
-impl<A: ValidateToken, B: ValidateToken> fmt::Debug for FirstOfFuture<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FirstOfFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FirstOfFuture<A: ValidateToken, B: ValidateToken> { .. });

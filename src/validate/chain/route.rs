@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{
     fmt,
-    future::{Future, Ready},
+    future::Ready,
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
@@ -257,11 +257,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, G> Future for RouteFuture<F, G>
-where
-    F: Future,
-    G: Future<Output = F::Output>,
-{
+impl<F: Future, G: Future<Output = F::Output>> Future for RouteFuture<F, G> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -278,11 +274,7 @@ impl<C> Clone for NoRoute<C> {
     }
 }
 
-impl<C> fmt::Debug for NoRoute<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NoRoute")
-    }
-}
+opaque_debug!(NoRoute<C> { .. });
 
 impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
     fn clone(&self) -> Self {
@@ -291,17 +283,6 @@ impl<R: Clone, P, V: Clone> Clone for When<R, P, V> {
     }
 }
 
-impl<R: fmt::Debug, P, V: fmt::Debug> fmt::Debug for When<R, P, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("When")
-            .field("before", &self.before)
-            .field("validator", &self.validator)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(When<R: fmt::Debug, P, V: fmt::Debug> { before, validator, .. });
 
-impl<F, G> fmt::Debug for RouteFuture<F, G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouteFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RouteFuture < F, G > { .. });

@@ -179,11 +179,7 @@ macro_rules! holder_setters {
     () => {
         /// Accepts only tokens of these clients, compared byte for byte: the check for issuers whose
         /// tokens name no audience. Defaults to all clients.
-        pub fn with_client_ids<I>(self, client_ids: I) -> Self
-        where
-            I: IntoIterator,
-            I::Item: Into<Box<str>>,
-        {
+        pub fn with_client_ids<I: IntoIterator<Item: Into<Box<str>>>>(self, client_ids: I) -> Self {
             let client_ids = client_ids.into_iter().map(Into::into).collect();
             self.with_holder(|holder| holder.client_ids = Some(client_ids))
         }
@@ -191,11 +187,7 @@ macro_rules! holder_setters {
         /// Sets the claims that name the client, such as `azp`, `appid` or `cid`: the first that a
         /// token has, which must be a text. A token without any of them is refused. Defaults to `client_id`, and to `azp`
         /// where that is allowed.
-        pub fn with_client_claims<I>(self, claims: I) -> Self
-        where
-            I: IntoIterator,
-            I::Item: Into<Box<str>>,
-        {
+        pub fn with_client_claims<I: IntoIterator<Item: Into<Box<str>>>>(self, claims: I) -> Self {
             let claims = claims.into_iter().map(Into::into).collect();
             self.with_holder(|holder| holder.client_claims = claims)
         }
@@ -212,8 +204,7 @@ macro_rules! holder_setters {
         /// When one is empty, or a pointer that is malformed or of more than 8 names.
         pub fn with_role_claims<I>(self, claims: I) -> Result<Self, crate::ConfigError>
         where
-            I: IntoIterator,
-            I::Item: Into<Box<str>>,
+            I: IntoIterator<Item: Into<Box<str>>>,
         {
             let mut set = Ok(());
             let changed = self.with_holder(|holder| {
@@ -231,7 +222,8 @@ macro_rules! holder_setters {
         /// Reads who acts for the subject (`act`,
         /// [RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)) into
         /// [`Principal::actor`](crate::validate::Principal::actor), with up to three earlier actors. An
-        /// `act` that is not an object refuses the token. Defaults to not reading it.
+        /// `act` that is not an object, such as an empty text or a list, refuses the token; `null` is no
+        /// actor, and an empty object one without a name. Defaults to not reading it.
         pub fn with_actor(self) -> Self {
             self.with_holder(|holder| holder.actor = true)
         }

@@ -1,6 +1,6 @@
 //! Claims in refusals: what a token has to say, and what it says, at a bounded length. For logs alone.
 
-use crate::{back_channel::scrub, validate::Rejection};
+use crate::{back_channel::scrub, validate::Rejection, vocabulary::clock::unix_seconds};
 use std::{
     borrow::Cow,
     fmt::{Display, Write},
@@ -35,11 +35,8 @@ pub(in crate::validate) fn unreadable(error: &serde_json::Error) -> Rejection {
 /// Refuses a token that expired after its claims were read.
 #[cold]
 pub(in crate::validate) fn expired(expiry: Option<SystemTime>, now: SystemTime) -> Rejection {
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-    };
-    let expected = format!("a date after {}", seconds(now));
-    let found = expiry.map_or_else(|| shown(None), |expiry| seconds(expiry).to_string());
+    let expected = format!("a date after {}", unix_seconds(now));
+    let found = expiry.map_or_else(|| shown(None), |expiry| unix_seconds(expiry).to_string());
     Rejection::expired().with_cause(told("exp", expected, found))
 }
 

@@ -2,11 +2,7 @@
 
 use super::answer::{Members, object};
 use crate::validate::{Rejection, times::Leeway};
-use std::{
-    future::{Future, ready},
-    pin::Pin,
-    time::SystemTime,
-};
+use std::{future::ready, pin::Pin, time::SystemTime};
 
 pub(super) type Reading<'a> = Pin<Box<dyn Future<Output = Result<Members, Rejection>> + Send + 'a>>;
 

@@ -39,7 +39,6 @@ use serde_core::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -190,11 +189,7 @@ impl<C> Introspection<C> {
     /// Sets the audience: a token must be for one of `audience`. A token without `aud` is refused
     /// too; see [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience). An
     /// empty list refuses every token. Defaults to any audience.
-    pub fn with_audience<I>(self, audience: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_audience<I: IntoIterator<Item: Into<Box<str>>>>(self, audience: I) -> Self {
         let audience = audience.into_iter().map(Into::into).collect();
         self.with(|settings| settings.rules.audience = Some(audience))
     }
@@ -423,8 +418,4 @@ impl<C> fmt::Debug for Introspection<C> {
     }
 }
 
-impl<C> fmt::Debug for IntrospectionFuture<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntrospectionFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(IntrospectionFuture<C> { .. });

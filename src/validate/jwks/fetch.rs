@@ -19,7 +19,7 @@ use http::{
     header::{ACCEPT, ETAG, IF_NONE_MATCH},
 };
 use http_body_util::Full;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// While a search for a key believes the metadata: the key may be at another place.
 const SEARCH_AGE: Duration = Duration::from_secs(10);

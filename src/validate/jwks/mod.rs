@@ -292,8 +292,7 @@ impl Jwks {
     /// As for [`from_secret`](Self::from_secret), and when there is none or more than four.
     pub fn from_secrets<I>(algorithm: Algorithm, secrets: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: AsRef<[u8]>,
+        I: IntoIterator<Item: AsRef<[u8]>>,
     {
         let keys = secrets.into_iter().map(|one| VerifyingKey::symmetric(algorithm, one.as_ref()));
         let keys: Vec<_> = keys

@@ -1,8 +1,6 @@
 use super::JwtValidator;
 use crate::validate::{Verdict, jwks::Wait};
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -40,8 +38,4 @@ impl<C> Future for JwtFuture<C> {
     }
 }
 
-impl<C> fmt::Debug for JwtFuture<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(JwtFuture<C> { .. });

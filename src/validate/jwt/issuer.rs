@@ -10,7 +10,7 @@ use crate::{
         claims::{Claims, Holder, Profile, REQUIRED, holder_setters, listed, shown},
     },
 };
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// An issuer whose tokens are accepted, with its keys, the audience, the algorithms, and what its
 /// access tokens look like.
@@ -61,6 +61,9 @@ pub struct TrustedIssuer {
     algorithms: Vec<Algorithm>,
     /// Without `application/`.
     types: Vec<Cow<'static, str>>,
+    /// They were set, and the claims that are required.
+    has_types: bool,
+    has_required: bool,
     without_type: bool,
     without_audience: bool,
     id_token_clients: Vec<Box<str>>,
@@ -78,6 +81,8 @@ impl TrustedIssuer {
             template: None,
             audience: Vec::new(),
             types: vec!["at+jwt".into()],
+            has_types: false,
+            has_required: false,
             without_type: false,
             without_audience: false,
             id_token_clients: Vec::new(),
@@ -126,8 +131,7 @@ impl TrustedIssuer {
     /// When a tenant is not a GUID with lower-case digits, and when the issuer has no template.
     pub fn with_tenants<I>(mut self, tenants: I) -> Result<Self, ConfigError>
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         let Some(template) = &mut self.template else {
             let text = format!("the issuer {:?} is not a template of tenants", self.identifier);
@@ -141,11 +145,7 @@ impl TrustedIssuer {
     /// [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4)), compared byte for byte.
     /// Defaults to none, which validators accept only with
     /// [`dangerous_allow_missing_audience`](Self::dangerous_allow_missing_audience).
-    pub fn with_audience<I>(mut self, audience: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_audience<I: IntoIterator<Item: Into<Box<str>>>>(mut self, audience: I) -> Self {
         self.audience = audience.into_iter().map(Into::into).collect();
         self
     }
@@ -154,23 +154,26 @@ impl TrustedIssuer {
     /// claims besides `iss`, `exp` and `aud`, [`azp` as the client](Self::allow_azp_as_client_id), and
     /// [other scopes](Self::allow_other_scopes). ID tokens and refresh tokens are refused as far as they
     /// can be recognized (by `typ`, `token_use`, `token_type`, `at_hash` or `c_hash`). If the ID tokens of
-    /// the issuer look like its access tokens, use an audience that they do not have. Call it before the
-    /// single settings that it includes. Defaults to RFC 9068 alone.
+    /// the issuer look like its access tokens, use an audience that they do not have. The types of
+    /// [`with_types`](Self::with_types) and the claims of
+    /// [`with_required_claims`](Self::with_required_claims) stay, whichever is called first. Defaults to
+    /// RFC 9068 alone.
     pub fn allow_other_profiles(mut self) -> Self {
-        let Profile { numeric_subjects, id_tokens, holder, .. } = self.profile;
-        self.profile = Profile { numeric_subjects, id_tokens, holder, ..Profile::others() };
-        self.with_types(["at+jwt", "JWT"]).allow_missing_type()
+        if !self.has_types {
+            self.types = vec!["at+jwt".into(), "jwt".into()];
+        }
+        if !self.has_required {
+            self.profile.required.clear();
+        }
+        self.allow_missing_type().allow_azp_as_client_id().allow_other_scopes()
     }
 
     /// Sets the types of access tokens (`typ` in the header), in place of `at+jwt`. Case and a leading
     /// `application/` do not count.
-    pub fn with_types<I>(mut self, types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
+    pub fn with_types<I: IntoIterator<Item: Into<String>>>(mut self, types: I) -> Self {
         let types = types.into_iter().map(|typ| Cow::Owned(typ.into()));
         self.types = types.map(without_application).collect();
+        self.has_types = true;
         self
     }
 
@@ -196,6 +199,7 @@ impl TrustedIssuer {
             })
         };
         self.profile.required = claims.into_iter().map(known).collect::<Result<_, _>>()?;
+        self.has_required = true;
         Ok(self)
     }
 
@@ -247,8 +251,7 @@ impl TrustedIssuer {
     /// [`with_audience`](Self::with_audience). Defaults to refusing what says that it is an ID token.
     pub fn dangerous_allow_id_tokens<I>(mut self, client_ids: I) -> Self
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         self.id_token_clients = client_ids.into_iter().map(Into::into).collect();
         self.profile.id_tokens = true;
@@ -398,17 +401,7 @@ pub(super) fn without_application(typ: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-impl fmt::Debug for TrustedIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustedIssuer")
-            .field("identifier", &self.identifier)
-            .field("audience", &self.audience)
-            .field("algorithms", &self.algorithms)
-            .field("types", &self.types)
-            .field("profile", &self.profile)
-            .finish_non_exhaustive()
-    }
-}
+opaque_debug!(TrustedIssuer { identifier, audience, algorithms, types, profile, .. });
 
 #[cfg(test)]
 mod tests {

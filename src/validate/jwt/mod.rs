@@ -170,11 +170,7 @@ impl<C> JwtValidator<C> {
 
     /// Sets the claims that hold scopes, each a text or a list. The scopes of all are joined.
     /// Defaults to `scope`.
-    pub fn with_scope_claims<I>(mut self, claims: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
-    {
+    pub fn with_scope_claims<I: IntoIterator<Item: Into<Box<str>>>>(mut self, claims: I) -> Self {
         self.judge_mut().rules.scope_claims = claims.into_iter().map(Into::into).collect();
         self
     }

@@ -66,6 +66,7 @@ use table::{Entry, Kind, Table};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Revocations {
     shared: Arc<Shared>,
     clock: Clock,
@@ -82,7 +83,6 @@ struct Shared {
 /// Construction and settings.
 impl Revocations {
     /// Creates an empty list.
-    #[must_use]
     pub fn new() -> Self {
         let (table, key) = (Table::default(), Key::random());
         let shared = Arc::new(Shared { table, key, changes: RevocationChanges::new() });
@@ -92,7 +92,6 @@ impl Revocations {
     }
 
     /// Sets the clock by which entries end. Defaults to the system's.
-    #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.lives.start = clock.now();
         self.clock = clock;
@@ -104,7 +103,6 @@ impl Revocations {
     ///
     /// It must hold for every token: one that lives longer is good again afterwards. The list calls a
     /// token revoked if its `iat` and `exp` show that it lives longer.
-    #[must_use]
     pub fn with_max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.lives.max_lifetime = Some(max_lifetime);
         self
@@ -116,7 +114,6 @@ impl Revocations {
     ///
     /// A token that expired longer ago than an entry that has ended is refused, whatever the validator
     /// finds.
-    #[must_use]
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.lives.leeway = leeway;
         self
@@ -128,7 +125,6 @@ impl Revocations {
     /// A full list refuses new entries with an error to the caller. To drop an old entry would make a
     /// revoked token good again, and to refuse every token would let anyone who can revoke stop the
     /// service.
-    #[must_use]
     pub fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self

@@ -7,7 +7,6 @@ use crate::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -104,11 +103,7 @@ impl<V: ValidateToken> CacheSupport<V::Claims> for Revocable<V> {
     }
 }
 
-impl<V: fmt::Debug> fmt::Debug for Revocable<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Revocable").field("validator", &self.validator).finish_non_exhaustive()
-    }
-}
+opaque_debug!(Revocable<V: fmt::Debug> { validator, .. });
 
 pin_project_lite::pin_project! {
     /// The future of a [`Revocable`].
@@ -121,10 +116,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, C> Future for RevocableFuture<F>
-where
-    F: Future<Output = Verdict<C>>,
-{
+impl<F: Future<Output = Verdict<C>>, C> Future for RevocableFuture<F> {
     type Output = Verdict<C>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict<C>> {
@@ -137,8 +129,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for RevocableFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RevocableFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(RevocableFuture<F> { .. });

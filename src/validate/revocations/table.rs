@@ -1,7 +1,7 @@
 //! The entries of a list by digest: read without a lock, bounded, and removed when they are over.
 
 use super::RevocationsFull;
-use crate::vocabulary::clock::Now;
+use crate::vocabulary::clock::{Now, unix_seconds};
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
@@ -91,7 +91,7 @@ impl Table {
 
     /// Returns `true` if an entry that was removed may have revoked a token that ended at `end`.
     pub(super) fn has_forgotten(&self, end: SystemTime) -> bool {
-        seconds(end) <= self.forgotten.load(Ordering::Acquire)
+        unix_seconds(end) <= self.forgotten.load(Ordering::Acquire)
     }
 
     /// Returns `true` if no entry was removed yet.
@@ -188,7 +188,7 @@ impl Table {
 
     fn forget(&self, entry: &Entry) {
         if let Some(until) = entry.until {
-            self.forgotten.fetch_max(seconds(until.wall), Ordering::AcqRel);
+            self.forgotten.fetch_max(unix_seconds(until.wall), Ordering::AcqRel);
         }
     }
 
@@ -220,8 +220,4 @@ fn earliest(ends: impl Iterator<Item = Now>) -> Option<Now> {
         monotonic: one.monotonic.min(other.monotonic),
         wall: one.wall.min(other.wall),
     })
-}
-
-fn seconds(instant: SystemTime) -> u64 {
-    instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -6,8 +6,6 @@ use crate::{
     validate::{Rejection, Validated, Verdict},
 };
 use std::{
-    fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -39,10 +37,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, C> Future for FnFuture<F>
-where
-    F: Future<Output = Result<Validated<C>, Rejection>>,
-{
+impl<F: Future<Output = Result<Validated<C>, Rejection>>, C> Future for FnFuture<F> {
     type Output = Verdict<C>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -50,8 +45,4 @@ where
     }
 }
 
-impl<F> fmt::Debug for FnFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FnFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(FnFuture<F> { .. });

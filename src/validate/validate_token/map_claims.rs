@@ -5,7 +5,6 @@ use crate::{
 };
 use std::{
     fmt,
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -82,10 +81,7 @@ where
     }
 }
 
-fn mapped<C, D>(verdict: Verdict<C>, map: impl Fn(&C) -> D) -> Verdict<D>
-where
-    C: Send + Sync + 'static,
-{
+fn mapped<C: Send + Sync + 'static, D>(verdict: Verdict<C>, map: impl Fn(&C) -> D) -> Verdict<D> {
     let validated = verdict?;
     let claims = map(validated.claims());
     Ok(Arc::new(Validated::of_origin(validated, claims)))
@@ -121,14 +117,6 @@ impl<V: Clone, F> Clone for MapClaims<V, F> {
     }
 }
 
-impl<V: fmt::Debug, F> fmt::Debug for MapClaims<V, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapClaims").field("validator", &self.validator).finish_non_exhaustive()
-    }
-}
+opaque_debug!(MapClaims<V: fmt::Debug, F> { validator, .. });
 
-impl<F, M> fmt::Debug for MapClaimsFuture<F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapClaimsFuture").finish_non_exhaustive()
-    }
-}
+opaque_debug!(MapClaimsFuture < F, M > { .. });

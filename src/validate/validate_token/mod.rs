@@ -17,7 +17,7 @@ use super::Verdict;
 use crate::{Answer, RequestHead};
 use cache_support::OpaqueTokens;
 use shared::Boxed;
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 /// Judges the tokens that [`RequireToken`](crate::server::RequireToken) finds.
 ///

@@ -2,7 +2,7 @@
 
 use super::{CacheSupport, ValidateToken};
 use crate::{Answer, RequestHead, validate::Verdict};
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 /// The boxed future of a verdict.
 pub type BoxVerdictFuture<C> = Pin<Box<dyn Future<Output = Verdict<C>> + Send>>;

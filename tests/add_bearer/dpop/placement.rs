@@ -25,6 +25,7 @@ async fn every_request_has_a_new_proof_for_its_method_its_url_and_its_token() {
         (Method::GET, "https://api.example/a%2Fb?x=1", "https://api.example/a%2Fb"),
         (Method::POST, "https://API.example:443/a/../b//c", "https://api.example/a/../b//c"),
         (Method::GET, "https://api.example", "https://api.example/"),
+        (Method::OPTIONS, "*", "https://api.example/"),
         (Method::from_bytes(b"get").unwrap(), "https://api.example/%7e", "https://api.example/%7e"),
     ] {
         manual.advance(Duration::from_secs(1));

@@ -28,6 +28,7 @@
 //   rs-tls             tls_client_auth, the same
 //   app                public and native: code + PKCE, refresh token with rotation, device code;
 //                      redirect URI http://127.0.0.1:ANY/callback
+//   app-tls            the same; its tokens are bound to the certificate that it shows, of any CA
 // Those named tls are there where TLS is set. Those named svc have the client credentials grant. Any
 // user name and password log in.
 //
@@ -126,6 +127,11 @@ if (env.TLS) {
   });
   const self = new crypto.X509Certificate(pem('svc-tls-self.pem'));
   clients.push(
+    {
+      ...clients.find((client) => client.client_id === 'app'),
+      client_id: 'app-tls',
+      tls_client_certificate_bound_access_tokens: true,
+    },
     byName('svc-tls'),
     byName('svc-tls-bound', { tls_client_certificate_bound_access_tokens: true }),
     byName('rs-tls', { grant_types: [] }),
@@ -189,6 +195,7 @@ const configuration = {
     ...(env.TLS ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
   ],
   clientBasedCORS: () => true,
+  enabledJWA: { dPoPSigningAlgValues: ['ES256', 'ES384', 'Ed25519', 'EdDSA', 'PS256'] },
   features: {
     clientCredentials: { enabled: true },
     deviceFlow: { enabled: true },

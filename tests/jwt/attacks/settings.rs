@@ -29,7 +29,7 @@ const SETTINGS: [Setting; 20] = [
     ("id tokens", |issuer| issuer.dangerous_allow_id_tokens([WEB, AUDIENCE])),
     ("profiles", TrustedIssuer::allow_other_profiles),
     ("all", |issuer| {
-        let issuer = issuer.with_types(["logout+jwt"]).allow_other_profiles();
+        let issuer = issuer.with_types(["at+jwt", "JWT"]).allow_other_profiles();
         let issuer = issuer.allow_numeric_subjects().allow_missing_issuer();
         issuer.dangerous_allow_id_tokens([WEB, AUDIENCE])
     }),
@@ -251,6 +251,31 @@ fn oddities() -> Vec<(&'static str, String, &'static [&'static str])> {
         ("of another client too", claiming(with(id, json!({"aud": [WEB, "evil"]}))), &[]),
         ("another's, for this", claiming(json!({"at_hash": "x", "azp": "evil"})), &[]),
     ]
+}
+
+#[test]
+fn two_settings_hold_in_whatever_order_they_are_made() {
+    let (oddities, keys) = (oddities(), keys(ISSUER));
+    // Of each of these, the last one holds.
+    let alike: [&[&str]; 2] = [&["types", "all"], &["sub", "client_id", "nothing required"]];
+    let validator = |issuer| JwtValidator::new(issuer).map(|it| it.with_clock(clock()));
+    for (place, (one, set)) in SETTINGS.into_iter().enumerate() {
+        for (other, set_other) in SETTINGS.into_iter().take(place) {
+            if alike.iter().any(|alike| alike.contains(&one) && alike.contains(&other)) {
+                continue;
+            }
+            let first = validator(set_other(set(trusted(keys.clone()))));
+            let last = validator(set(set_other(trusted(keys.clone()))));
+            let (Ok(first), Ok(last)) = (first, last) else { continue };
+            for (odd, token, _) in &oddities {
+                assert_eq!(
+                    is_taken(&first, token),
+                    is_taken(&last, token),
+                    "{one}, {other}: {odd}: {token}"
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]

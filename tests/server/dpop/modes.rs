@@ -42,10 +42,84 @@ async fn a_layer_without_bearer_reads_dpop_alone() {
 }
 
 #[tokio::test]
+async fn a_token_in_a_place_that_is_not_read_beside_dpop_is_removed_all_the_same() {
+    let fixture = Fixture::new();
+    let header = || TokenLocation::header("x-api-key").unwrap();
+    let places = || {
+        let pair = TokenLocation::websocket_protocol_pair("bearer").unwrap();
+        [TokenLocation::Bearer, TokenLocation::Query, header(), pair]
+    };
+    let alone = || dpop().without_bearer();
+    let plain = || fixture.plain().allow_anonymous().allow_cors_preflights();
+    for layer in [
+        plain().with_dpop(alone()).with_locations(places()).unwrap(),
+        plain().with_locations(places()).unwrap().with_dpop(alone()),
+    ] {
+        let unproved = || Request::builder();
+        let proved = || {
+            let (head, ()) = request(BOUND, &fixture.proof()).into_parts();
+            let mut builder = Request::builder();
+            builder.headers_mut().unwrap().extend(head.headers);
+            builder
+        };
+        let preflight = || {
+            let asked = Request::options("/").header("origin", "https://app.example");
+            asked.header("access-control-request-method", "GET")
+        };
+        for start in [&unproved as &dyn Fn() -> http::request::Builder, &proved, &preflight] {
+            let request = start()
+                .uri(format!("/r?a=b&access_token={UNBOUND}"))
+                .header("x-api-key", UNBOUND)
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-protocol", format!("bearer, {UNBOUND}, chat"))
+                .body(())
+                .unwrap();
+            let is_upgrade = request.method() == "GET";
+            let head = below(&layer, request).await;
+            assert_eq!(head.uri, "/r?a=b");
+            assert!(!is_upgrade || head.headers["sec-websocket-protocol"] == "bearer, chat");
+            assert!(head.headers["x-api-key"].is_sensitive());
+            let full = layer.clone().with_full_token_removal();
+            let head =
+                below(&full, start().uri("/r").header("x-api-key", UNBOUND).body(()).unwrap())
+                    .await;
+            assert!(!head.headers.contains_key("x-api-key"));
+        }
+        // What is in `Authorization` is no token, and not nobody's.
+        let full = layer.with_full_token_removal();
+        let mut twice = by("Bearer", UNBOUND);
+        assert_eq!(send(&full, by("Bearer", UNBOUND)).await.status, 401);
+        twice.headers_mut().append(AUTHORIZATION, "Bearer x".parse().unwrap());
+        assert_eq!(send(&full, twice).await.status, 400);
+    }
+}
+
+/// What the inner service sees of a request that passes.
+async fn below(layer: &RequireToken<StaticTokens>, request: Request<()>) -> http::request::Parts {
+    let seen = Arc::new(Mutex::new(None));
+    let inner = seen.clone();
+    let note = service_fn(move |request: Request<()>| {
+        *inner.lock().unwrap() = Some(request.into_parts().0);
+        async { Ok::<_, Infallible>(Response::new(String::new())) }
+    });
+    let status = layer.layer(note).oneshot(request).await.unwrap().status();
+    assert_eq!(status, 200);
+    seen.lock().unwrap().take().unwrap()
+}
+
+#[tokio::test]
 async fn the_last_of_two_settings_holds() {
     let fixture = Fixture::new();
     let both = fixture.plain().with_dpop(dpop().without_bearer()).with_dpop(dpop());
     let alone = fixture.layer().with_dpop(dpop().without_bearer());
+    let places = [TokenLocation::Bearer, TokenLocation::Query, TokenLocation::BasicUserName];
+    let every = fixture.plain().with_locations(places).unwrap();
+    let every = every.with_dpop(dpop().without_bearer()).with_dpop(dpop());
+    let in_query = Request::get(format!("/r?access_token={UNBOUND}")).body(()).unwrap();
+    assert_eq!(send(&every, in_query).await.who, "alice");
+    let offered = send(&every, Request::get("/r").body(()).unwrap()).await.challenges;
+    assert!(offered.len() == 3 && offered[2].starts_with("Basic "), "{offered:?}");
     assert_eq!(send(&both, by("Bearer", UNBOUND)).await.who, "alice");
     assert_eq!(send(&both, request(BOUND, &fixture.proof())).await.who, "alice");
     assert_eq!(send(&alone, by("Bearer", UNBOUND)).await.challenges, [DPOP]);

@@ -46,6 +46,27 @@ async fn a_response_brings_the_next_nonce_before_the_old_one_ends() {
     assert_eq!(send(&layer, call(&third)).await.who, "alice");
 }
 
+/// RFC 9449 §8.2: a stored response would bring an old nonce later.
+#[tokio::test]
+async fn a_response_with_a_nonce_is_not_stored_and_one_without_stays_as_it_is() {
+    let fixture = Fixture::new();
+    let layer = with_nonces(&fixture, &DpopNonces::random().unwrap());
+    let first = learnt(&fixture, &layer).await;
+    let cacheable = |_: Request<()>| async {
+        let response = Response::builder().header("cache-control", "max-age=600");
+        let response = response.header("cache-control", "must-understand");
+        Ok::<_, Infallible>(response.body(String::new()).unwrap())
+    };
+    for expected in [&["max-age=600", "must-understand"][..], &["no-store"]] {
+        let call = request(BOUND, &fixture.proof().claim("nonce", &*first));
+        let reply = Reply::of(layer.layer(service_fn(cacheable)).oneshot(call).await.unwrap());
+        assert_eq!(reply.nonce.is_some(), expected == ["no-store"]);
+        let directives: Vec<_> = reply.headers.get_all("cache-control").iter().collect();
+        assert_eq!(directives, expected);
+        fixture.clock.advance(seconds(60));
+    }
+}
+
 #[tokio::test]
 async fn pages_of_other_origins_can_read_the_next_nonce_too() {
     let fixture = Fixture::new();

@@ -21,6 +21,11 @@ async fn a_proof_counts_once_for_its_key() {
     let call = |proof: String| with_proof(by("DPoP", BOUND), &proof);
     assert_eq!(send(&layer, call(again(&fixture.key))).await.who, "alice");
     assert_eq!(send(&layer, call(again(&fixture.key))).await.status, 401);
+    // Whatever date it has.
+    for iat in [NOW - 59, NOW - 20, NOW - 1, NOW + 1, NOW + 30] {
+        let again = fixture.proof().claim("jti", "one name").claim("iat", iat);
+        assert_eq!(send(&layer, request(BOUND, &again)).await.status, 401, "{iat}");
+    }
     // The names of another key are its own.
     let other = Key::new();
     let bob = Principal::new("bob").with_confirmation(Confirmation::from_key(other.thumbprint()));

@@ -33,6 +33,25 @@ async fn host_and_forwarded_are_never_read() {
     }
 }
 
+/// `OPTIONS *` has no path (RFC 9112 §3.3).
+#[tokio::test]
+async fn a_request_to_the_whole_server_has_the_url_that_is_above_all() {
+    let fixture = Fixture::new();
+    for (base, htu, is_good) in [
+        (URL, "https://api.example", true),
+        (URL, "https://api.example/", true),
+        (URL, "https://api.example*", false),
+        (URL, "https://api.example/*", false),
+        ("https://api.example/v1", "https://api.example/v1", true),
+        ("https://api.example/v1", "https://api.example/v1*", false),
+        ("https://api.example/v1", "https://api.example/", false),
+    ] {
+        let layer = fixture.plain().with_dpop(Dpop::new(base).unwrap());
+        let reply = send(&layer, call(&fixture, "*", htu)).await;
+        assert_eq!(reply.who == "alice", is_good, "{base} {htu}");
+    }
+}
+
 #[tokio::test]
 async fn a_service_with_many_hosts_tells_which_url_it_is() {
     let fixture = Fixture::new();

@@ -3,12 +3,11 @@ use crate::{
     client::{Grant, TokenEndpoint, token_endpoint::digest::FieldDigest},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use std::fmt;
 
 /// The name under which a [`TokenStore`](crate::client::token_cache::store::TokenStore) keeps a
 /// token: a digest of everything that tells it apart from others. It is the same at every replica,
 /// and in every version of this crate that can read what another wrote.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoreKey(Box<str>);
 
 /// Changes with what goes into the digest, or with how tokens are written.
@@ -57,11 +56,5 @@ impl StoreKey {
         }
         let text = BASE64_URL_SAFE_NO_PAD.encode(digest.finish());
         Self(format!("{VERSION}.{text}").into())
-    }
-}
-
-impl fmt::Debug for StoreKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StoreKey").field(&self.0).finish()
     }
 }

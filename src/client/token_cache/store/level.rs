@@ -1,7 +1,7 @@
 //! The store in front of a grant: the steps of one fetch that asks it first.
 
 use super::{
-    Begun, StoreKey, StoreKeys, StorePolicy, StoredValue, TokenStore, Version,
+    Begun, SharedStore, StoreKey, StoreKeys, StoredValue, Version,
     backend::{Backend, Visit},
     machine::{self, Looks},
     record::StoredToken,
@@ -75,7 +75,7 @@ fn digest(token: &AccessToken) -> [u8; 32] {
 
 impl Level {
     pub(in crate::client::token_cache) fn new(
-        (store, keys, policy): (Arc<dyn TokenStore>, StoreKeys, StorePolicy),
+        SharedStore { store, keys, policy }: SharedStore,
         key: StoreKey,
         refresh: RefreshPolicy,
         clock: Clock,

@@ -2,7 +2,7 @@
 //!
 //! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store, `seal` encrypts what it keeps.
 
-use std::{error::Error as StdError, fmt, future::Future, pin::Pin, time::Duration};
+use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
 mod backend;
 mod key;
@@ -138,6 +138,13 @@ pub enum Lease {
     Lost,
 }
 
+/// A store, and how a cache uses it.
+pub(in crate::client::token_cache) struct SharedStore {
+    pub(in crate::client::token_cache) store: Arc<dyn TokenStore>,
+    pub(in crate::client::token_cache) keys: StoreKeys,
+    pub(in crate::client::token_cache) policy: StorePolicy,
+}
+
 /// Decides how long a [`TokenCache`](crate::client::TokenCache) waits for its store and for other
 /// replicas.
 ///
@@ -147,7 +154,7 @@ pub enum Lease {
 ///
 /// let policy = StorePolicy::default().with_deadline(Duration::from_millis(50));
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct StorePolicy {
     deadline: Duration,
@@ -191,15 +198,5 @@ impl StorePolicy {
 
     pub(in crate::client::token_cache) fn key_secret(&self) -> Option<&ClientSecret> {
         self.key_secret.as_ref()
-    }
-}
-
-impl fmt::Debug for StorePolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StorePolicy")
-            .field("deadline", &self.deadline)
-            .field("lease", &self.lease)
-            .field("key_secret", &self.key_secret)
-            .finish()
     }
 }

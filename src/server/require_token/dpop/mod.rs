@@ -53,7 +53,7 @@ const MAX_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// };
 ///
 /// let layer = RequireToken::new("api", StaticTokens::new())?
-///     .with_dpop(Dpop::new("https://api.example/v1")?);
+///     .with_dpop(Dpop::new("https://api.example")?);
 /// # Ok::<(), tower_oauth2::ConfigError>(())
 /// ```
 ///
@@ -122,7 +122,8 @@ impl Dpop {
     }
 
     /// Reads DPoP tokens alone: a Bearer token, and one anywhere else than in `Authorization`, counts
-    /// as none. Defaults to reading the other locations too.
+    /// as none. The layer removes tokens from its other locations as if it read them, so that none is
+    /// logged. Defaults to reading the other locations too.
     pub fn without_bearer(mut self) -> Self {
         self.is_required = true;
         self
@@ -167,7 +168,8 @@ impl Dpop {
     }
 
     /// Requires a nonce in each proof, so that none can be made ahead. A client learns it from the first
-    /// refusal, and the next one from a response before the old one ends. Defaults to none.
+    /// refusal, and the next one from a response before the old one ends; no cache may store that
+    /// response (`Cache-Control: no-store`). Defaults to none.
     pub fn with_nonces(mut self, nonces: DpopNonces) -> Self {
         self.nonces = Some(nonces);
         self

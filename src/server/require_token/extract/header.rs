@@ -23,7 +23,9 @@ pub(in crate::server::require_token) fn is_authorization(
     location: &TokenLocation,
     position: &Position,
 ) -> bool {
-    matches!(position, Position::Header) && header_name(location) == AUTHORIZATION
+    let is_in_other =
+        matches!(location, TokenLocation::Header(header) if header.name() != AUTHORIZATION);
+    matches!(position, Position::Header) && !is_in_other
 }
 
 /// Returns the `Authorization` header, or that there is none, if the layer reads nothing else and no

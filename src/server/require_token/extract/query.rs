@@ -9,25 +9,17 @@ use crate::{
 };
 use http::Method;
 
-/// Returns the parameter of a location that is one, if the query of this request is read.
-pub(in crate::server) fn parameter<'l>(
-    head: RequestHead<'_>,
-    location: &'l TokenLocation,
-    sources: &Sources,
-) -> Option<&'l str> {
-    name(location).filter(|_| is_read(head, sources))
-}
-
 /// Returns the parameter of a location that is one, if the query of this request is not read.
 pub(in crate::server) fn unread_parameter<'l>(
     head: RequestHead<'_>,
     location: &'l TokenLocation,
     sources: &Sources,
 ) -> Option<&'l str> {
-    name(location).filter(|_| !is_read(head, sources))
+    parameter(location).filter(|_| !is_read(head, sources))
 }
 
-fn name(location: &TokenLocation) -> Option<&str> {
+/// Returns the parameter of a location that is one.
+pub(in crate::server) fn parameter(location: &TokenLocation) -> Option<&str> {
     match location {
         TokenLocation::Query => Some(ACCESS_TOKEN),
         TokenLocation::QueryParameter(name) => Some(name.as_str()),
@@ -47,7 +39,8 @@ pub(super) fn read<'a>(
     location: &TokenLocation,
     sources: &Sources,
 ) -> Read<'a> {
-    let Some(name) = parameter(head, location, sources) else { return Ok(None) };
+    let name = parameter(location).filter(|_| is_read(head, sources));
+    let Some(name) = name else { return Ok(None) };
     let mut found = None;
     let mut start = 0;
     for pair in query::pairs(head.uri().query().unwrap_or_default()) {

@@ -3,6 +3,9 @@ use crate::{ConfigError, TokenLocation};
 /// Where a layer reads tokens, and how.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Sources {
+    /// Those that were set, read or not.
+    set: Vec<TokenLocation>,
+    /// Those that are read.
     locations: Vec<TokenLocation>,
     pub(in crate::server) dpop: DpopReading,
     /// The passwords with which a Basic user name is a token.
@@ -38,6 +41,7 @@ impl Sources {
         I: IntoIterator<Item = TokenLocation>,
     {
         let mut sources = Self {
+            set: Vec::new(),
             locations: Vec::new(),
             dpop: DpopReading::Off,
             basic_passwords: vec!["".into()],
@@ -53,16 +57,16 @@ impl Sources {
     where
         I: IntoIterator<Item = TokenLocation>,
     {
-        self.locations.clear();
+        self.set.clear();
         for location in locations {
             if location == TokenLocation::Dpop {
                 return Err(ConfigError::new("DPoP tokens need a proof: with_dpop reads them"));
             }
-            if !self.locations.contains(&location) {
-                self.locations.push(location);
+            if !self.set.contains(&location) {
+                self.set.push(location);
             }
         }
-        if self.locations.is_empty() {
+        if self.set.is_empty() {
             return Err(ConfigError::new(
                 "RequireToken needs a location: with_locations names none",
             ));
@@ -74,17 +78,14 @@ impl Sources {
     /// Reads DPoP tokens too, or alone.
     pub(in crate::server) fn set_dpop(&mut self, dpop: DpopReading) {
         self.dpop = dpop;
-        self.locations.retain(|location| *location != TokenLocation::Dpop);
-        match dpop {
-            DpopReading::Off => return,
-            // They were read alone before.
-            DpopReading::Beside if self.locations.is_empty() => {
-                self.locations.push(TokenLocation::Bearer);
-            }
-            DpopReading::Beside => {}
-            DpopReading::Alone => self.locations.clear(),
-        }
-        self.locations.push(TokenLocation::Dpop);
+        let others = if dpop == DpopReading::Alone { &[][..] } else { &self.set };
+        let own = (dpop != DpopReading::Off).then_some(TokenLocation::Dpop);
+        self.locations = others.iter().cloned().chain(own).collect();
+    }
+
+    /// Returns the locations that were set and are not read, because DPoP tokens are read alone.
+    pub(in crate::server) fn unread(&self) -> &[TokenLocation] {
+        if self.dpop == DpopReading::Alone { &self.set } else { &[] }
     }
 
     pub(in crate::server) fn locations(&self) -> &[TokenLocation] {

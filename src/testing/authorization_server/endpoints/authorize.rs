@@ -7,7 +7,7 @@
 
 use crate::{
     testing::authorization_server::{
-        answer::{self, Refusal},
+        answer::{self, Answered, Refusal},
         form::Form,
         state::{Quirk, RegisteredClient, State},
     },
@@ -16,12 +16,9 @@ use crate::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use form_urlencoded::Serializer;
-use http::{HeaderValue, Request, Response, StatusCode, header::LOCATION};
+use http::{HeaderValue, Request, StatusCode, header::LOCATION};
 
-pub(super) fn answer(
-    state: &mut State,
-    request: &Request<Bytes>,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Answered {
     let form = Form::from_query(request);
     // RFC 6749 §4.1.2.1: without a valid client and redirect URI there is no redirect.
     let (client, redirect_uri) = destination(state, &form)?;
@@ -49,7 +46,7 @@ pub(super) fn answer(
     redirect(format!("{redirect_uri}{separator}{pairs}"))
 }
 
-fn redirect(location: String) -> Result<Response<Bytes>, Refusal> {
+fn redirect(location: String) -> Answered {
     let unfit = |_| Refusal::invalid_request("the state does not fit into a header");
     let location = HeaderValue::try_from(location).map_err(unfit)?;
     let mut response = answer::bare(StatusCode::FOUND);

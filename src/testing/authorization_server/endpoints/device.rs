@@ -6,12 +6,12 @@ use super::client_auth;
 use crate::{
     ScopeSet,
     testing::authorization_server::{
-        answer::{Members, Refusal},
+        answer::{Answered, Members, Refusal},
         state::{Approval, Device, Quirk, State},
     },
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use std::time::Duration;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -19,10 +19,7 @@ pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const LIFETIME: Duration = Duration::from_secs(600);
 const INTERVAL: Duration = Duration::from_secs(5);
 
-pub(super) fn answer(
-    state: &mut State,
-    request: &Request<Bytes>,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Answered {
     let (form, client) = client_auth::identify(state, request)?;
     let device = Device {
         client_id: client.id().into(),

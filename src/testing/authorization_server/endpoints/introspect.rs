@@ -4,18 +4,15 @@
 
 use super::client_auth;
 use crate::testing::authorization_server::{
-    answer::{Members, Refusal},
+    answer::{Answered, Members, Refusal},
     state::{IssuedToken, State},
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use serde_json::json;
 use std::time::SystemTime;
 
-pub(super) fn answer(
-    state: &mut State,
-    request: &Request<Bytes>,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Answered {
     let (form, client) = client_auth::identify(state, request)?;
     // RFC 7662 §2.1: a client that may ask without a secret may guess tokens.
     if client.is_public() {

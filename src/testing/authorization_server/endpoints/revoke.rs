@@ -4,16 +4,13 @@
 
 use super::client_auth;
 use crate::testing::authorization_server::{
-    answer::{self, Refusal},
+    answer::{self, Answered, Refusal},
     state::State,
 };
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 
-pub(super) fn answer(
-    state: &mut State,
-    request: &Request<Bytes>,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Answered {
     let (form, client) = client_auth::identify(state, request)?;
     let token = form.require("token")?;
     if state.is_of_another_client(token, client.id()) {

@@ -7,7 +7,7 @@ use super::{assertions, client_auth, device};
 use crate::{
     ScopeSet,
     testing::authorization_server::{
-        answer::{Members, Refusal},
+        answer::{Answered, Members, Refusal},
         form::Form,
         state::{Grant, Issued, IssuedToken, Quirk, RegisteredClient, State},
     },
@@ -20,10 +20,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-pub(super) fn answer(
-    state: &mut State,
-    request: &Request<Bytes>,
-) -> Result<Response<Bytes>, Refusal> {
+pub(super) fn answer(state: &mut State, request: &Request<Bytes>) -> Answered {
     let (form, client) = client_auth::identify(state, request)?;
     let (now, settings) = (state.now(), &state.settings);
     let key = state.proofs.check(request, settings.has(Quirk::DpopNonces), now)?;
@@ -131,10 +128,9 @@ impl TokenRequest<'_> {
 
     fn password(&mut self) -> Result<Issued, Refusal> {
         let name = self.form.require("username")?;
-        let rights = self.state.log_in(name, self.form.require("password")?);
-        let rights =
-            rights.ok_or(Refusal::invalid_grant("the user name or the password is wrong"))?;
-        let grant = self.grant_of_user(name, &rights)?;
+        let user = self.state.log_in(name, self.form.require("password")?);
+        user.ok_or(Refusal::invalid_grant("the user name or the password is wrong"))?;
+        let grant = self.grant_of_user(name, &self.form.scopes()?)?;
         self.issue_to_user(grant)
     }
 
@@ -142,17 +138,14 @@ impl TokenRequest<'_> {
     fn device(&mut self) -> Result<Issued, Refusal> {
         let code = self.form.require("device_code")?;
         let (name, requested) = device::approved(self.state, code, self.client.id())?;
-        let rights = self.state.users.get(&name).map(|user| user.scopes.clone());
-        let scopes = self.client.user_scopes(&requested, &rights.unwrap_or_default())?;
-        let grant = self.state.grant(Some(&name), Some(self.client.id()), scopes);
+        let grant = self.grant_of_user(&name, &requested)?;
         self.issue_to_user(grant)
     }
 
     /// RFC 7523 §2.1.
     fn jwt_bearer(&mut self) -> Result<Issued, Refusal> {
         let name = assertions::subject(self.state, self.form.require("assertion")?)?;
-        let rights = self.state.users.get(&name).map(|user| user.scopes.clone());
-        let grant = self.grant_of_user(&name, &rights.unwrap_or_default())?;
+        let grant = self.grant_of_user(&name, &self.form.scopes()?)?;
         self.issue_bound(grant)
     }
 
@@ -217,8 +210,9 @@ impl TokenRequest<'_> {
         Ok(issued)
     }
 
-    fn grant_of_user(&mut self, name: &str, rights: &ScopeSet) -> Result<Grant, Refusal> {
-        let scopes = self.client.user_scopes(&self.form.scopes()?, rights)?;
+    fn grant_of_user(&mut self, name: &str, requested: &ScopeSet) -> Result<Grant, Refusal> {
+        let rights = self.state.users.get(name).map(|user| user.scopes.clone());
+        let scopes = self.client.user_scopes(requested, &rights.unwrap_or_default())?;
         Ok(self.state.grant(Some(name), Some(self.client.id()), scopes))
     }
 

@@ -5,6 +5,7 @@ use crate::{
     Algorithm, ClientSecret, ConfigError, SigningKey,
     jose::{Compact, Header, KeySet, VerifyingKey, base64url},
     testing::authorization_server::answer::Refusal,
+    vocabulary::clock::unix_seconds,
 };
 use serde_json::{Map, Value, json};
 use std::{fmt, time::SystemTime};
@@ -33,8 +34,7 @@ impl JwtFormat {
     /// and the claims are `iss`, `exp`, `aud`, `sub`, `client_id`, `iat`, `jti` and `scope`.
     pub fn rfc9068<I>(issuer: impl Into<Box<str>>, audience: I) -> Self
     where
-        I: IntoIterator,
-        I::Item: Into<Box<str>>,
+        I: IntoIterator<Item: Into<Box<str>>>,
     {
         let audience = audience.into_iter().map(Into::into).collect();
         Self { issuer: issuer.into(), audience, keycloak: false, claims: Map::new() }
@@ -65,32 +65,23 @@ impl JwtFormat {
     }
 
     fn claims(&self, token: &IssuedToken, id: &str, now: SystemTime) -> Map<String, Value> {
-        let seconds = |instant: SystemTime| {
-            instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-        };
         let client = token.client_id().unwrap_or_default();
-        let mut claims = Map::new();
-        claims.insert("iss".into(), json!(self.issuer));
-        claims.insert("sub".into(), json!(token.subject().unwrap_or(client)));
-        claims.insert("client_id".into(), json!(client));
-        claims.insert("iat".into(), json!(seconds(now)));
-        claims.insert("jti".into(), json!(id));
-        if let Some(expires_at) = token.expires_at() {
-            claims.insert("exp".into(), json!(seconds(expires_at)));
-        }
-        if !self.audience.is_empty() {
-            claims.insert("aud".into(), json!(self.audience));
-        }
-        if !token.scopes().is_empty() {
-            claims.insert("scope".into(), json!(token.scopes().to_string()));
-        }
-        if let Some(key) = token.key_thumbprint() {
-            claims.insert("cnf".into(), json!({ "jkt": key }));
-        }
-        if self.keycloak {
-            claims.insert("typ".into(), json!(token.token_type()));
-            claims.insert("azp".into(), json!(client));
-        }
+        let scopes = Some(token.scopes().as_str()).filter(|scopes| !scopes.is_empty());
+        let own = [
+            ("iss", json!(self.issuer)),
+            ("sub", json!(token.subject().unwrap_or(client))),
+            ("client_id", json!(client)),
+            ("iat", json!(unix_seconds(now))),
+            ("jti", json!(id)),
+            ("exp", json!(token.expires_at().map(unix_seconds))),
+            ("aud", json!(Some(&self.audience).filter(|audience| !audience.is_empty()))),
+            ("scope", json!(scopes)),
+            ("cnf", json!(token.key_thumbprint().map(|key| json!({ "jkt": key })))),
+            ("typ", json!(self.keycloak.then(|| token.token_type()))),
+            ("azp", json!(self.keycloak.then_some(client))),
+        ];
+        let mut claims: Map<_, _> =
+            own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         claims.extend(self.claims.clone());
         claims.retain(|_, value| !value.is_null());
         claims

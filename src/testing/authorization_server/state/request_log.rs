@@ -1,7 +1,7 @@
 use crate::testing::authorization_server::endpoint::Endpoint;
 use bytes::Bytes;
 use http::{Request, header::AUTHORIZATION};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// How many token requests are kept.
 const MAX_KEPT: usize = 64;
@@ -9,31 +9,28 @@ const MAX_KEPT: usize = 64;
 /// The requests that the server received.
 #[derive(Default)]
 pub(crate) struct RequestLog {
-    pub(crate) token_requests: usize,
-    pub(crate) authorize_requests: usize,
-    pub(crate) introspections: usize,
-    pub(crate) revocations: usize,
-    pub(crate) key_requests: usize,
+    counts: HashMap<Endpoint, usize>,
     /// The newest token requests, the oldest first.
     pub(crate) kept: VecDeque<Request<Bytes>>,
 }
 
 impl RequestLog {
     pub(crate) fn record(&mut self, endpoint: Endpoint, request: &Request<Bytes>) {
-        match endpoint {
-            Endpoint::Authorize => self.authorize_requests += 1,
-            Endpoint::Introspect => self.introspections += 1,
-            Endpoint::Revoke => self.revocations += 1,
-            Endpoint::Keys => self.key_requests += 1,
-            Endpoint::Device | Endpoint::Metadata => {}
-            Endpoint::Token | Endpoint::LogIn => {
-                self.token_requests += 1;
-                if self.kept.len() == MAX_KEPT {
-                    self.kept.pop_front();
-                }
-                self.kept.push_back(copy(request));
+        *self.counts.entry(endpoint).or_default() += 1;
+        if matches!(endpoint, Endpoint::Token | Endpoint::LogIn) {
+            if self.kept.len() == MAX_KEPT {
+                self.kept.pop_front();
             }
+            self.kept.push_back(copy(request));
         }
+    }
+
+    pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
+        self.counts.get(&endpoint).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn token_requests(&self) -> usize {
+        self.count(Endpoint::Token) + self.count(Endpoint::LogIn)
     }
 }
 
