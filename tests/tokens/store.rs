@@ -10,14 +10,14 @@ use http_body_util::Full;
 use std::{
     collections::HashSet,
     convert::Infallible,
-    future::{pending, ready},
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower_oauth2::{
-    AccessToken, Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     JwtAssertion, SigningKey, SigningKeySource, Transport,
     client::{
         Begun, Error, ErrorKind, Grant, Holder, Lease, RefreshPolicy, StoreFuture, StoreKey,
@@ -748,7 +748,7 @@ async fn key_under(
     let store = InMemoryStore::new();
     let endpoint = TokenEndpoint::new(url, client, Transport::new(service)).unwrap();
     let cache = TokenCache::new(endpoint, grant, RefreshPolicy::default());
-    let cache = cache.with_store(shared(&store), policy).unwrap();
+    let cache = cache.with_store(shared(&store), keys(), policy).unwrap();
     token(&cache).await.unwrap();
     let keys = store.keys();
     assert_eq!(keys.len(), 1);
