@@ -877,7 +877,7 @@ async fn neither_the_order_of_what_is_asked_for_nor_the_client_of_an_own_form_is
 #[tokio::test]
 async fn keys_stay_as_they_are() {
     let key = key_of(basic(), URL, asking("a")).await;
-    assert_eq!(key, "1.AiQkVN_ZmhNP_ze591vi365Ly-ykz5dA0SrJbwJgoLM");
+    assert_eq!(key, "2.AiQkVN_ZmhNP_ze591vi365Ly-ykz5dA0SrJbwJgoLM");
 }
 
 #[tokio::test]
