@@ -275,7 +275,7 @@ fn check_rejection(rejection: &Rejection, token: &str) {
 /// Its signature is good: it is as good as what it says.
 fn signed(header: &str, payload: &str, settings: Settings<'_>) {
     let Fixture { signers, keys, strict, lenient, .. } = &*FIXTURE;
-    let (own, claims) = (Json::unique(header.as_bytes()), Json::unique(payload.as_bytes()));
+    let (own, claims) = (Json::unmarked(header.as_bytes()), Json::unique(payload.as_bytes()));
     let (own, claims) = (own.unwrap_or(Json::Null), claims.unwrap_or(Json::Null));
     let alg = own.text("alg").unwrap_or_default();
     let token = signers.sign(alg, header.as_bytes(), payload.as_bytes());

@@ -74,8 +74,8 @@ fuzz_target!(|input: &str| {
     let Fixture { key, good, .. } = &*FIXTURE;
     if let Some((header, claims)) = input.split_once('\n') {
         let (header, claims, proof) = signed(key, header, claims);
-        let own = Json::unique(header.as_bytes()).unwrap_or(Json::Null);
-        let says = Json::unique(claims.as_bytes()).unwrap_or(Json::Null);
+        let own = Json::unmarked(header.as_bytes()).unwrap_or(Json::Null);
+        let says = Json::unmarked(claims.as_bytes()).unwrap_or(Json::Null);
         let is_good = proof.len() <= 4096 && has_own_key(&own) && is_for_the_request(&says);
         let is_plain = own.has_only(&["typ", "alg", "jwk"])
             && own.text("alg") == Some("EdDSA")
