@@ -97,6 +97,7 @@ struct Said {
     status: u16,
     lines: Vec<String>,
     is_grpc: bool,
+    content_types: Vec<String>,
     grpc_status: String,
 }
 
@@ -109,6 +110,7 @@ impl Said {
             status: response.status().as_u16(),
             lines: response.headers().get_all("www-authenticate").iter().map(text).collect(),
             is_grpc: first("content-type").to_ascii_lowercase().starts_with("application/grpc"),
+            content_types: response.headers().get_all("content-type").iter().map(text).collect(),
             grpc_status: first("grpc-status"),
         }
     }
@@ -153,7 +155,10 @@ impl Said {
     }
 
     fn is_grpc_plainly(&self) -> bool {
-        self.is_grpc
+        let [only] = &*self.content_types else { return false };
+        let rest = only.to_ascii_lowercase();
+        let rest = rest.strip_prefix("application/grpc");
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
     }
 }
 

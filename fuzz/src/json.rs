@@ -20,8 +20,12 @@ impl Json {
 
     /// Parses an object in which no name is repeated, however deep, behind a byte order mark or none.
     pub fn unique(text: &[u8]) -> Option<Self> {
-        Self::parse(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
-            .filter(|json| matches!(json, Self::Object(_)) && json.is_unique())
+        Self::unmarked(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+    }
+
+    /// Like [`unique`](Self::unique), but without a byte order mark: the header of a JWT has none.
+    pub fn unmarked(text: &[u8]) -> Option<Self> {
+        Self::parse(text).filter(|json| matches!(json, Self::Object(_)) && json.is_unique())
     }
 
     fn is_unique(&self) -> bool {

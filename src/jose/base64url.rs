@@ -35,6 +35,11 @@ pub(crate) fn decode_within<'b>(text: &str, buffer: &'b mut [u8]) -> Option<Cow<
     }
 }
 
+/// Appends `bytes` to `text`.
+pub(crate) fn encode_to(bytes: &[u8], text: &mut String) {
+    BASE64_URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 pub(crate) fn encode(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

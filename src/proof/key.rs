@@ -4,7 +4,7 @@ use crate::{
     jose::base64url,
     vocabulary::{
         bond::{Prove, Proved, Server},
-        token::sensitive_header,
+        token::sensitive_value,
     },
 };
 use http::{HeaderMap, HeaderValue};
@@ -13,6 +13,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
+use zeroize::Zeroizing;
 
 /// The key that access tokens are bound to ([RFC 9449]): a token is of no use to who steals it without
 /// the key.
@@ -125,7 +126,8 @@ impl Prove for ProofKey {
         let Shared { key, header, nonces, .. } = &*self.shared;
         let claims = claims(&request, nonces.get(request.server).as_deref())?;
         let proof = key.sign_after(header, claims.as_bytes()).map_err(|_| "the key cannot sign")?;
-        sensitive_header(&[&proof]).map_err(|_| "the proof does not fit into a header")
+        let value = sensitive_value(Zeroizing::new(proof.into_bytes()));
+        value.map_err(|_| "the proof does not fit into a header")
     }
 
     fn learn(&self, server: &Server, headers: &HeaderMap) -> bool {
@@ -144,20 +146,22 @@ impl Prove for ProofKey {
 /// Writes the claims of a proof.
 fn claims(request: &Proved<'_>, nonce: Option<&str>) -> Result<String, &'static str> {
     let jti = Clock::system().secret().ok_or("the system gives no random numbers")?;
-    let jti = base64url::encode(jti.get(..16).unwrap_or_default());
     let iat = request.now.duration_since(SystemTime::UNIX_EPOCH);
     let iat = iat.map_err(|_| "the clock shows a time before 1970")?.as_secs();
     // RFC 9112 §3.3: `OPTIONS *` has no path.
     let path = if matches!(request.path, "" | "*") { "/" } else { request.path };
     let mut claims = String::with_capacity(320 + path.len());
+    claims.push_str(r#"{"jti":""#);
+    base64url::encode_to(jti.get(..16).unwrap_or_default(), &mut claims);
     // Methods are tokens, and thumbprints and nonces are checked. A path may have any octet.
     let (method, origin) = (request.method, &request.server.origin);
-    let start = write!(claims, r#"{{"jti":"{jti}","htm":"{method}","iat":{iat},"htu":"{origin}"#);
+    let start = write!(claims, r#"","htm":"{method}","iat":{iat},"htu":"{origin}"#);
     start.map_err(|_| "no memory")?;
-    for char in path.chars() {
-        match char {
-            '"' | '\\' => claims.extend(['\\', char]),
-            _ => claims.push(char),
+    for part in path.split_inclusive(['"', '\\']) {
+        let last = part.len().saturating_sub(1);
+        match part.split_at_checked(last) {
+            Some((start, escaped @ ("\"" | "\\"))) => claims.extend([start, "\\", escaped]),
+            _ => claims.push_str(part),
         }
     }
     claims.push('"');

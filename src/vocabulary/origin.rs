@@ -6,6 +6,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
+    sync::Arc,
 };
 
 /// The origin of a resource: scheme, host and port ([RFC 6454 §4]).
@@ -15,10 +16,10 @@ use std::{
 pub struct Origin {
     https: bool,
     /// In lower case; an IPv6 address in its brackets.
-    host: Box<str>,
+    host: Arc<str>,
     port: u16,
     /// The authority as most requests spell it, so that the usual check is one comparison.
-    authority: Box<str>,
+    authority: Arc<str>,
 }
 
 impl Origin {
@@ -28,12 +29,13 @@ impl Origin {
     pub fn from_uri(uri: &Uri) -> Option<Self> {
         let https = is_https(uri)?;
         let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+        let host = Arc::<str>::from(host);
         let port = port_of(uri, https)?;
         let authority = match port == default_port(https) {
-            true => host.clone().into_boxed_str(),
-            false => format!("{host}:{port}").into_boxed_str(),
+            true => host.clone(),
+            false => format!("{host}:{port}").into(),
         };
-        Some(Self { https, host: host.into(), port, authority })
+        Some(Self { https, host, port, authority })
     }
 
     /// Returns `true` if the scheme is `https`, or `http` to the machine itself.

@@ -167,6 +167,11 @@ pub(crate) fn sensitive_header(parts: &[&str]) -> Result<HeaderValue, ConfigErro
     for part in parts {
         bytes.extend_from_slice(part.as_bytes());
     }
+    sensitive_value(bytes)
+}
+
+/// Returns `bytes` as a header value that is marked as sensitive.
+pub(crate) fn sensitive_value(bytes: Zeroizing<Vec<u8>>) -> Result<HeaderValue, ConfigError> {
     let mut value = HeaderValue::from_maybe_shared(wiped(bytes))
         .map_err(|_| ConfigError::new("the credential does not fit into a header"))?;
     value.set_sensitive(true);

@@ -167,7 +167,8 @@ async fn apache_takes_a_bound_token_over_connections_that_show_its_certificate_a
     }
 }
 
-/// The provider's userinfo endpoint compares the certificate, whoever issued it.
+/// The userinfo endpoint of the provider compares the certificate with that of the token. It accepts any
+/// issuer.
 #[tokio::test]
 #[ignore = "needs the servers of tests/interop/run"]
 async fn a_users_token_is_good_over_connections_that_show_its_certificate_alone() {

@@ -1,7 +1,7 @@
 //! Tokens that are bound to a key, with a proof on each request (RFC 9449).
 //!
-//! The same request is sent over and over, so none of them remembers proofs here: huskarl does not by
-//! default, the others are told. huskarl has no layer; a service of a few lines asks it.
+//! The same request is sent over and over, so none of them remembers proofs here: that is huskarl's
+//! default, and a setting of the others. huskarl has no layer, so a service of a few lines calls it.
 
 use crate::{
     support::{

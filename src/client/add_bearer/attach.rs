@@ -194,7 +194,8 @@ fn attach_bound<B>(
 
 /// Returns the resource that a request to `uri` reaches.
 pub(super) fn server_of(uri: &Uri, rules: &Rules) -> Option<Server> {
-    let origin = Origin::from_uri(uri).or_else(|| rules.origins.only().cloned())?;
+    let origin = rules.origins.of(uri).cloned().or_else(|| Origin::from_uri(uri));
+    let origin = origin.or_else(|| rules.origins.only().cloned())?;
     Some(Server { kind: ServerKind::Resource, origin })
 }
 

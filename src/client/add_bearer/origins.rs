@@ -97,6 +97,11 @@ impl Origins {
         self.listed.first().is_some_and(|origin| origin.is_spelled(uri)) || self.contains_other(uri)
     }
 
+    /// Returns the listed origin of `uri`.
+    pub(super) fn of(&self, uri: &Uri) -> Option<&Origin> {
+        self.listed.iter().find(|origin| origin.matches(uri))
+    }
+
     /// Returns the origin, if there is one alone.
     pub(super) fn only(&self) -> Option<&Origin> {
         if let [only] = &*self.listed { Some(only) } else { None }
@@ -104,7 +109,7 @@ impl Origins {
 
     fn contains_other(&self, uri: &Uri) -> bool {
         uri.authority().is_none()
-            || self.listed.iter().any(|origin| origin.matches(uri))
+            || self.of(uri).is_some()
             || (self.any_https && Origin::from_uri(uri).is_some_and(|origin| origin.is_secure()))
     }
 }

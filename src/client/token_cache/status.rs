@@ -48,21 +48,21 @@ impl From<TokenStatus> for HealthPart {
     }
 }
 
-/// How often each thing happened.
+/// How often each thing happened. In few bytes, because each user of a pool has these.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::client) struct Counts {
-    started: u64,
-    retried: u64,
-    failed: u64,
-    rejected: u64,
+    started: u32,
+    retried: u32,
+    failed: u32,
+    rejected: u32,
     /// How many fetches failed since the last that did not.
-    failed_in_a_row: u64,
+    failed_in_a_row: u32,
 }
 
 impl Counts {
     pub(in crate::client) fn started(&mut self) {
         self.started = self.started.saturating_add(1);
-        self.retried = self.retried.saturating_add(u64::from(self.failed_in_a_row > 0));
+        self.retried = self.retried.saturating_add(u32::from(self.failed_in_a_row > 0));
     }
 
     pub(in crate::client) fn fetched(&mut self) {
@@ -80,7 +80,7 @@ impl Counts {
 
     /// Returns which try the fetch in flight is, from 1.
     pub(in crate::client) fn attempt(&self) -> u64 {
-        self.failed_in_a_row.saturating_add(1)
+        u64::from(self.failed_in_a_row.saturating_add(1))
     }
 }
 
@@ -132,25 +132,25 @@ impl TokenStatus {
     /// Returns how many fetches were started.
     #[must_use]
     pub fn fetches(&self) -> u64 {
-        self.counts.started
+        self.counts.started.into()
     }
 
     /// Returns how many fetches followed one that failed.
     #[must_use]
     pub fn retried(&self) -> u64 {
-        self.counts.retried
+        self.counts.retried.into()
     }
 
     /// Returns how many fetches failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        self.counts.failed
+        self.counts.failed.into()
     }
 
     /// Returns how many tokens a resource rejected.
     #[must_use]
     pub fn rejected(&self) -> u64 {
-        self.counts.rejected
+        self.counts.rejected.into()
     }
 
     /// Returns why the last fetch failed, if it did.

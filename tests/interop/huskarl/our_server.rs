@@ -163,7 +163,7 @@ async fn huskarl_learns_a_nonce_by_one_request() {
     assert_calls(with_nonces, 2).await;
 }
 
-/// What somebody else gets for a token that huskarl has.
+/// Sends a token of huskarl as a thief would. Each call must be refused.
 async fn assert_stolen_token_is_refused(settings: fn(Dpop) -> Dpop, first: usize) {
     let (_, issuer) = authorization_server().await;
     let uri = api(&issuer, settings).await;

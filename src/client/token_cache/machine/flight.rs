@@ -10,7 +10,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug)]
 pub(in crate::client::token_cache) struct Attempt {
     /// Counts up, so that a later attempt has a larger number.
-    pub(super) number: u64,
+    pub(super) number: u32,
     pub(super) started: Now,
 }
 

@@ -30,11 +30,11 @@ pub(super) struct Machine {
     /// Boxed, as the outage is: a pool has a machine for each user, and few of them fetch.
     flight: Option<Box<Flight>>,
     /// How many fetches were started.
-    attempts: u64,
+    attempts: u32,
     /// What an attempt up to this one brings is out of date: a newer token was stored, or fetched.
-    overtaken: u64,
+    overtaken: u32,
     /// The failure of an attempt up to this one no longer counts: the client has another secret.
-    outdated: u64,
+    outdated: u32,
     outage: Option<Box<Outage>>,
     starts: Starts,
     refetchable: bool,

@@ -153,8 +153,8 @@ struct Run {
     stalled: Vec<InFlight>,
     suspect: bool,
     /// The last attempt whose token, or whose failure, does not count.
-    overtaken: u64,
-    outdated: u64,
+    overtaken: u32,
+    outdated: u32,
     refetchable: bool,
     starts: Vec<Instant>,
     /// There is a reason not to wait for the minimum interval.
