@@ -53,7 +53,8 @@ pub enum ErrorKind {
     Refused,
     /// The answer of the authorization server cannot be used.
     InvalidResponse,
-    /// The fetch ended without an answer: its runtime was shut down, or it panicked.
+    /// The fetch ended without an answer: its runtime was shut down, it panicked, or another replica that
+    /// renews a shared session took too long.
     Aborted,
     /// The fetch of a token needs a tokio runtime with timers, and there is none.
     NoRuntime,
@@ -230,12 +231,6 @@ impl Error {
     pub(super) fn too_soon() -> Self {
         let text = "there is no token, and the next may not be fetched yet";
         Self::new(ErrorKind::Transport, text)
-    }
-
-    #[cfg(feature = "store")]
-    pub(super) fn paused(left: Duration) -> Self {
-        let text = "another replica failed to fetch a token, and the next attempt is not due";
-        Self::new(ErrorKind::Paused, text).with_retry_after(left)
     }
 
     pub(super) fn aborted() -> Self {

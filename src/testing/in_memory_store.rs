@@ -1,7 +1,8 @@
 use crate::{
     Clock,
     client::{
-        Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoredValue, TokenStore, Version,
+        Begun, Holder, Lease, SessionStore, StoreError, StoreFuture, StoreKey, StoredValue, Swap,
+        TokenStore, Version,
     },
     vocabulary::clock::after,
 };
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Stores tokens in the process, and fails or hangs on demand.
+/// Stores tokens and sessions in the process, and fails or hangs on demand.
 ///
 /// Clones share one store.
 ///
@@ -48,13 +49,9 @@ struct Kept {
 
 impl Kept {
     fn begin(&mut self, now: Instant, holder: &Holder, lease: Duration, had: &[Version]) -> Begun {
-        self.value.take_if(|(.., end)| *end <= now);
         self.lease.take_if(|(_, end)| *end <= now);
-        if let Some((version, sealed, end)) = &self.value
-            && !had.contains(version)
-        {
-            let left = end.saturating_duration_since(now);
-            return Begun::Found(StoredValue::new(version.clone(), sealed.clone(), left));
+        if let Some(value) = self.found(now).filter(|value| !had.contains(&value.version)) {
+            return Begun::Found(value);
         }
         if let Some(end) = self.paused_until.filter(|end| *end > now) {
             return Begun::Paused { left: end.saturating_duration_since(now) };
@@ -96,6 +93,22 @@ impl Kept {
         self.value = Some((value.version.clone(), value.sealed.clone(), end));
         (self.lease, self.paused_until) = (None, Some(after(now, pause)));
         Lease::Held
+    }
+
+    fn found(&mut self, now: Instant) -> Option<StoredValue> {
+        self.value.take_if(|(.., end)| *end <= now);
+        let (version, sealed, end) = self.value.as_ref()?;
+        let left = end.saturating_duration_since(now);
+        Some(StoredValue::new(version.clone(), sealed.clone(), left))
+    }
+
+    fn swap(&mut self, now: Instant, from: Option<&Version>, to: Option<&StoredValue>) -> Swap {
+        if self.found(now).map(|found| found.version).as_ref() != from {
+            return Swap::Lost;
+        }
+        let kept = |to: &StoredValue| (to.version.clone(), to.sealed.clone(), after(now, to.left));
+        self.value = to.map(kept);
+        Swap::Done
     }
 
     fn release(&mut self, now: Instant, holder: &Holder, pause: Duration) {
@@ -246,6 +259,21 @@ impl TokenStore for InMemoryStore {
 
     fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()> {
         self.answer(key, |kept, _| drop(kept.value.take_if(|(kept, ..)| kept == version)))
+    }
+}
+
+impl SessionStore for InMemoryStore {
+    fn read<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredValue>> {
+        self.answer(key, Kept::found)
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        from: Option<&'a Version>,
+        to: Option<&'a StoredValue>,
+    ) -> StoreFuture<'a, Swap> {
+        self.answer(key, |kept, now| kept.swap(now, from, to))
     }
 }
 

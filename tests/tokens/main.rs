@@ -37,6 +37,7 @@ mod recipes;
 mod refresh_race;
 mod rotation;
 mod schedules;
+mod sessions;
 mod sign_in;
 mod store;
 mod suspect;

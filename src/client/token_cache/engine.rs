@@ -3,6 +3,7 @@
 
 use super::{
     machine::{Ask, Attempt, Ended, Need},
+    session::Session,
     source::Source,
     state::{Landing, Outcome, RunningFetch, Setup, State},
 };
@@ -291,7 +292,11 @@ impl Engine {
         let token = state.retire();
         let session = state.setup.source.session();
         let refresh_token = session.and_then(|session| session.tokens().give_up(Some(endpoint)));
-        state.machine.given_up(refresh_token.is_some());
+        let is_shared = session.is_some_and(Session::is_shared);
+        state.machine.given_up(refresh_token.is_some() || is_shared);
+        if is_shared {
+            state.machine.reopened();
+        }
         self.intervene(state, now, Some(Duration::ZERO));
         (token, refresh_token)
     }

@@ -215,6 +215,11 @@ impl Machine {
         }
     }
 
+    /// Lets another token be fetched after all: another replica may sign the user in.
+    pub(super) fn reopened(&mut self) {
+        self.refetchable = true;
+    }
+
     /// Notes that the client has another secret: an earlier refusal no longer counts, nor does that of
     /// a fetch in flight.
     pub(super) fn credential_changed(&mut self, now: Now) {

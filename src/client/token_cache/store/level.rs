@@ -5,10 +5,11 @@ use super::{
     backend::{Backend, Visit},
     machine::{self, Looks},
     record::StoredToken,
+    seal::Kind,
 };
 use crate::{
     AccessToken, Clock,
-    client::{Error, RefreshPolicy, TokenResponse},
+    client::{Error, ErrorKind, RefreshPolicy, TokenResponse},
     observe::tokens::{Instrument, Span},
     vocabulary::{
         bond::Prove,
@@ -69,7 +70,13 @@ impl Memory {
     }
 }
 
-fn digest(token: &AccessToken) -> [u8; 32] {
+fn paused(left: Duration) -> Error {
+    let text = "another replica failed to fetch a token, and the next attempt is not due";
+    Error::new(ErrorKind::Paused, text).with_retry_after(left)
+}
+
+/// Tells tokens apart.
+pub(in crate::client::token_cache) fn digest(token: &AccessToken) -> [u8; 32] {
     Sha256::digest(token.expose()).into()
 }
 
@@ -98,7 +105,7 @@ impl Level {
         self.left().await;
         let Some(mut visit) = self.backend.visit() else { return fetch.await };
         let turn = self.turn(&mut visit).await;
-        let asked_at = self.backend.clock.now();
+        let asked_at = self.backend.clock().now();
         let result = match turn {
             Turn::Found(found) => {
                 self.memory().failing_since = None;
@@ -106,7 +113,7 @@ impl Level {
             }
             Turn::Paused(left) => {
                 self.memory().failing_since.get_or_insert(asked_at.monotonic);
-                return Err(Error::paused(left));
+                return Err(paused(left));
             }
             Turn::Alone => return fetch.await,
             Turn::Held => before(fetch, self.backend.keep_lease(&mut visit)).await,
@@ -136,7 +143,7 @@ impl Level {
                     }
                 }
                 Some(Begun::Taken { left }) => {
-                    let clock = &self.backend.clock;
+                    let clock = self.backend.clock();
                     clock.sleep(looks.next(left, clock.fraction())).await;
                 }
             }
@@ -147,7 +154,8 @@ impl Level {
     /// another key, counts as none.
     fn open(&self, value: StoredValue) -> Option<TokenResponse> {
         let StoredValue { version, sealed, left } = value;
-        let token = self.keys.open(&self.backend.key, &version, &sealed);
+        let name = (&self.backend.key, &version);
+        let token = self.keys.open(Kind::Token, name, &sealed, StoredToken::from_json);
         let token = token.and_then(|token| token.with_key(self.proof.as_ref()));
         self.memory().remember(version, token.as_ref().map(StoredToken::access_token));
         let token = token?;
@@ -181,7 +189,7 @@ impl Level {
         result: &Result<TokenResponse, Error>,
         asked_at: Now,
     ) -> Result<StoredValue, Duration> {
-        let (now, mut memory) = (self.backend.clock.now(), self.memory());
+        let (now, mut memory) = (self.backend.clock().now(), self.memory());
         let response = result.as_ref().map_err(|error| {
             let since = *memory.failing_since.get_or_insert(asked_at.monotonic);
             let outage = now.monotonic.saturating_duration_since(since);
@@ -192,9 +200,10 @@ impl Level {
         let lifetime = response.lifetime().unwrap_or(self.refresh.values().default_lifetime);
         let token = StoredToken::of(response, lifetime);
         let left = token.lifetime().saturating_sub(now.since(asked_at));
-        let version = Version::random(&self.backend.clock).filter(|_| !left.is_zero());
+        let version = Version::random(self.backend.clock()).filter(|_| !left.is_zero());
         let version = version.ok_or(Duration::ZERO)?;
-        let sealed = self.keys.seal(&self.backend.key, &version, &token);
+        let name = (&self.backend.key, &version);
+        let sealed = self.keys.seal(Kind::Token, name, token.to_json());
         memory.remember(version.clone(), Some(response.access_token()));
         Ok(StoredValue::new(version, sealed.ok_or(Duration::ZERO)?, left))
     }
@@ -204,9 +213,9 @@ impl Level {
     async fn left(&self) {
         let leaving = self.memory().leaving.take();
         if let Some(leaving) = leaving {
-            let Backend { clock, policy, .. } = &*self.backend;
+            let limit = self.backend.policy.deadline.saturating_mul(2);
             // It may be on a runtime that is not running.
-            before(leaving.wait(), clock.sleep(policy.deadline.saturating_mul(2))).await;
+            before(leaving.wait(), self.backend.clock().sleep(limit)).await;
         }
     }
 

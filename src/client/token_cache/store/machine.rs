@@ -14,14 +14,18 @@ const PAUSE_PART: u32 = 5;
 
 /// The looks of one fetch while another replica fetches.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(in crate::client::token_cache) struct Looks {
     count: u32,
 }
 
 impl Looks {
     /// Returns how long to wait before the next look, if the other's lease ends after `lease`. `spread`,
     /// between 0 and 1, keeps replicas from looking at once.
-    pub(super) fn next(&mut self, lease: Duration, spread: f64) -> Duration {
+    pub(in crate::client::token_cache) fn next(
+        &mut self,
+        lease: Duration,
+        spread: f64,
+    ) -> Duration {
         self.count = self.count.saturating_add(1).min(LOOKS);
         let wait = (LOOK * self.count).mul_f64(0.5 + spread.clamp(0.0, 1.0));
         wait.min(lease.saturating_add(AFTER_LEASE))

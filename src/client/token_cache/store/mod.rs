@@ -1,9 +1,11 @@
 //! The second level of a cache: a store that replicas share.
 //!
-//! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store, `seal` encrypts what it keeps.
+//! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store through `asker`, `seal` encrypts
+//! what it keeps.
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
+mod asker;
 mod backend;
 mod key;
 mod level;
@@ -14,9 +16,13 @@ mod seal;
 
 use crate::ClientSecret;
 
+pub(in crate::client::token_cache) use asker::Asker;
 pub use key::StoreKey;
-pub(in crate::client::token_cache) use level::Level;
+pub(in crate::client::token_cache) use level::{Level, digest};
+pub(in crate::client::token_cache) use machine::Looks;
 pub use names::{Holder, Version};
+pub(in crate::client::token_cache) use record::StoredToken;
+pub(in crate::client::token_cache) use seal::Kind;
 pub use seal::StoreKeys;
 
 /// The error of a [`TokenStore`]. The cache shows its text nowhere, so log it in the store.

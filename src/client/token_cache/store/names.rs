@@ -20,7 +20,7 @@ macro_rules! random_name {
             }
 
             /// Returns a new name, or `None` if the system has no random numbers.
-            pub(super) fn random(clock: &Clock) -> Option<Self> {
+            pub(in crate::client::token_cache) fn random(clock: &Clock) -> Option<Self> {
                 let bits = clock.secret()?;
                 let bits = bits.first_chunk::<12>()?;
                 Some(Self(BASE64_URL_SAFE_NO_PAD.encode(bits).into()))
