@@ -189,3 +189,136 @@ fn millis(duration: Duration) -> u64 {
 fn duration(members: &Map<String, Value>, name: &str) -> Option<Duration> {
     Some(Duration::from_millis(members.get(name)?.as_u64()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccessToken, client::Error};
+    use http::StatusCode;
+    use proptest::prelude::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn response(token: &str) -> TokenResponse {
+        TokenResponse::new(AccessToken::new(token).unwrap())
+    }
+
+    /// A session with the refresh token `R1`, whose access token `T0` is good for a minute.
+    fn record() -> SessionRecord {
+        let response = response("T0").with_refresh_token("R1").with_scope("a b".parse().unwrap());
+        SessionRecord::of(&response, seconds(60), seconds(3600))
+    }
+
+    fn had(token: &str) -> Option<[u8; 32]> {
+        Some(digest(&AccessToken::new(token).unwrap()))
+    }
+
+    fn turn(record: &SessionRecord, had: Option<[u8; 32]>) -> String {
+        match record.turn(had, Duration::ZERO, None) {
+            Turn::Use(token) => token.access_token().expose().to_owned(),
+            turn => format!("{turn:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_that_was_not_had_is_used_and_otherwise_one_replica_sends() {
+        assert_eq!(turn(&record(), None), "T0");
+        assert_eq!(turn(&record(), had("T9")), "T0");
+        assert_eq!(turn(&record(), had("T0")), "Send");
+        assert_eq!(turn(&record().aged(seconds(60)), None), "Send");
+        assert!(matches!(record().turn(None, seconds(60), None), Turn::Send));
+        let ahead = record().ahead(seconds(30));
+        assert_eq!(turn(&ahead, None), "T0", "meanwhile");
+        assert_eq!(turn(&ahead.clone().aged(seconds(10)), had("T0")), "Wait(20s)");
+        assert_eq!(turn(&ahead.clone().aged(seconds(30)), had("T0")), "Send");
+        assert_eq!(turn(&ahead.not_sent(), had("T0")), "Send");
+        let without = SessionRecord { refresh_token: None, ..record() };
+        assert_eq!(turn(&without, had("T0")), "SignIn");
+    }
+
+    #[test]
+    fn a_refresh_token_that_rotates_is_sent_twice_while_the_access_token_lives() {
+        let twice = SessionRecord { unanswered: 2, rotates: true, ..record() };
+        assert_eq!(turn(&twice, had("T0")), "Spare(60s)");
+        assert_eq!(turn(&twice.clone().aged(seconds(60)), had("T0")), "Send");
+        assert_eq!(turn(&SessionRecord { unanswered: 1, ..twice.clone() }, had("T0")), "Send");
+        assert_eq!(turn(&SessionRecord { rotates: false, ..twice }, had("T0")), "Send");
+    }
+
+    #[test]
+    fn what_a_session_is_after_each_answer() {
+        let sent = || record().ahead(seconds(30));
+        let of = |answer: Result<TokenResponse, Unusable>| {
+            let record = sent().answered(&answer, seconds(90));
+            record.map(|record| {
+                let refresh_token = record.refresh_token.unwrap().expose().to_owned();
+                let token = record.token.access_token().expose().to_owned();
+                assert!(record.sending.is_zero() && record.token.scope().is_some());
+                (refresh_token, token, record.unanswered, record.rotates)
+            })
+        };
+        let is = |refresh_token: &str, token: &str, unanswered, rotates| {
+            Some((refresh_token.to_owned(), token.to_owned(), unanswered, rotates))
+        };
+        assert_eq!(of(Ok(response("T1").with_refresh_token("R2"))), is("R2", "T1", 0, true));
+        assert_eq!(of(Ok(response("T1").with_refresh_token("R1"))), is("R1", "T1", 0, false));
+        assert_eq!(of(Ok(response("T1"))), is("R1", "T1", 0, false));
+        let refused = |status, code| {
+            let (status, secrets) = (StatusCode::from_u16(status).unwrap(), Default::default());
+            Error::refused(status, Some(code), None, &secrets)
+        };
+        assert_eq!(of(Err(refused(400, "invalid_grant").into())), None);
+        assert_eq!(of(Err(refused(401, "invalid_client").into())), is("R1", "T0", 0, false));
+        assert_eq!(of(Err(Error::timed_out().into())), is("R1", "T0", 1, false), "lost");
+        let brought = Unusable { error: Error::timed_out(), refresh_token: Some("R2".into()) };
+        assert_eq!(of(Err(brought)), is("R2", "T0", 0, true));
+    }
+
+    #[test]
+    fn a_session_that_is_bound_to_another_key_is_left_alone() {
+        let text = r#"{"access_token":"T","lifetime":60,"jkt":"other"}"#;
+        let token = StoredToken::from_value(serde_json::from_str(text).unwrap()).unwrap();
+        let bound = SessionRecord { token, ..record() };
+        assert_eq!(turn(&bound, None), "ForeignKey");
+        assert_eq!(turn(&bound.aged(seconds(60)), None), "ForeignKey");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(
+            refresh_token in prop::option::of("[!-~]{1,40}"),
+            resources in prop::collection::vec("[!-~]{1,9}", 0..3),
+            (unanswered, rotates) in (any::<u32>(), any::<bool>()),
+            (sending, kept_for) in (0..1_u64 << 40, 0..1_u64 << 40),
+        ) {
+            let refresh_token = refresh_token.map(|token| ClientSecret::new(&token));
+            let (sending, kept_for) = (Duration::from_millis(sending), Duration::from_millis(kept_for));
+            let record =
+                SessionRecord { refresh_token, resources, unanswered, rotates, sending, kept_for, ..record() };
+            let read = SessionRecord::from_json(&record.to_json()).unwrap();
+            prop_assert_eq!(read.to_json(), record.to_json());
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_read() {
+        let good: Value = serde_json::from_slice(&record().to_json()).unwrap();
+        let members = good.as_object().unwrap();
+        for name in members.keys() {
+            for wrong in [None, Some(json!([7])), Some(json!(-1)), Some(json!("x y"))] {
+                let mut changed = members.clone();
+                match wrong.clone() {
+                    Some(wrong) => changed.insert(name.clone(), wrong),
+                    None => changed.remove(name),
+                };
+                let read = SessionRecord::from_json(Value::Object(changed).to_string().as_bytes());
+                let is_text = name == "refresh_token" && wrong == Some(json!("x y"));
+                assert_eq!(read.is_some(), is_text, "{name} {wrong:?}");
+            }
+        }
+        assert!(SessionRecord::from_json(b"").is_none());
+        assert!(SessionRecord::from_json(b"[]").is_none());
+    }
+}
