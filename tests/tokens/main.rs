@@ -21,6 +21,7 @@ mod scripted_endpoint;
 mod client_authentication;
 mod closures;
 mod company_network;
+mod crashes;
 mod device;
 mod discovery;
 mod dpop;
