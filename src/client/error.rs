@@ -250,9 +250,8 @@ impl Error {
             DiscoveryErrorKind::Refused => ErrorKind::Refused,
             _ => ErrorKind::InvalidResponse,
         };
-        let (status, retry_after) = (error.status(), error.retry_after());
-        let failure = Failure::new(kind, error.to_string());
-        Self::of(Failure { status, retry_after, unsent: true, ..failure })
+        let failure = Failure { unsent: true, ..Failure::new(kind, error.to_string()) };
+        Self::of(Failure { status: error.status(), retry_after: error.retry_after(), ..failure })
     }
 
     pub(super) fn no_token_endpoint() -> Self {

@@ -21,8 +21,9 @@ use tower_oauth2::{
         AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
         ErrorKind, Grant, Holder, InsufficientScope, InsufficientUserAuthentication, Known, Never,
         PendingSignIn, ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService,
-        SessionStore, SharedSessions, SignIn, StoreKeys, StorePolicy, TokenCache, TokenEndpoint,
-        TokenPool, TokenResponse, TokenRevocation, TokenSource, TokenStore, TokenType,
+        SessionStore, SharedSessions, SignIn, StoreKeys, StorePolicy, Swap, TokenCache,
+        TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource, TokenStore,
+        TokenType,
     },
     testing::InMemoryStore,
 };
@@ -287,6 +288,10 @@ async fn a_shared_session_shows_neither_its_name_nor_its_tokens() {
         assert_clean("client::StoredValue", &value);
         assert_clean_text("what is sealed", &String::from_utf8_lossy(&value.sealed));
     }
+    let key = store.keys().remove(0);
+    let swapped = store.swap(&key, None, None).await.unwrap();
+    assert_clean("client::Swap", &swapped);
+    assert_eq!(swapped, Swap::Lost);
     store.overwrite(b"garbage");
     let cache = TokenCache::from_shared_session(
         issuing(),
