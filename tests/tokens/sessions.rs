@@ -169,13 +169,15 @@ async fn a_rejected_token_is_replaced_by_that_of_another_replica_or_by_a_renewal
 struct Slow {
     store: InMemoryStore,
     swaps: Arc<Semaphore>,
+    /// How many answers to them may be heard.
+    heard: Arc<Semaphore>,
     answers: Arc<Mutex<bool>>,
 }
 
 impl Slow {
     fn new(store: &InMemoryStore, swaps: usize) -> Self {
-        let swaps = Arc::new(Semaphore::new(swaps));
-        Self { store: store.clone(), swaps, answers: Arc::new(Mutex::new(true)) }
+        let (swaps, heard) = (Arc::new(Semaphore::new(swaps)), Arc::new(Semaphore::new(1000)));
+        Self { store: store.clone(), swaps, heard, answers: Arc::new(Mutex::new(true)) }
     }
 }
 
@@ -193,6 +195,7 @@ impl SessionStore for Slow {
         Box::pin(async move {
             self.swaps.acquire().await?.forget();
             let swap = self.store.swap(key, from, to).await;
+            self.heard.acquire().await?.forget();
             match *self.answers.lock().unwrap() {
                 true => swap,
                 false => Err("the answer was lost".into()),
@@ -349,6 +352,26 @@ fn after_a_replica_died_before_it_saved_another_sends_once_more() {
         assert_eq!(fleet.sent(), ["R1", "R1"]);
         assert!(fleet.store.keys().is_empty(), "the session has ended for all");
     });
+}
+
+#[tokio::test]
+async fn a_replica_that_stood_still_before_it_sent_leaves_that_to_others() {
+    let fleet = Fleet::signed_in(|token, _| next(token)).await;
+    let slow = Slow::new(&fleet.store, 9);
+    slow.heard.forget_permits(1000);
+    let stopped = over(&fleet, &slow, exact());
+    fleet.world.advance(seconds(60)).await;
+    let asked = tokio::spawn(ask(&stopped));
+    settle().await;
+    // It is written down, and the process stands still for a minute before it takes note.
+    slow.heard.add_permits(9);
+    fleet.world.clock.advance(seconds(60));
+    assert_eq!(at_once(ask(&fleet.replica())).await.unwrap().expose(), "T1");
+    // Its own deadline has passed, and its next call finds what the other has.
+    drop(asked.await.unwrap());
+    fleet.world.advance(seconds(1)).await;
+    assert_eq!(token(&stopped).await.unwrap(), "T1");
+    assert_eq!(fleet.sent(), ["R1"]);
 }
 
 #[tokio::test]

@@ -571,7 +571,8 @@ impl TokenCache {
     /// dropped, and not passed to [`on_rotation`](Self::on_rotation). To have it revoked, call
     /// [`revoke`](Self::revoke) instead. A program that ends and wants to keep its sessions drops the
     /// cache: a renewal in flight then goes on, for [`with_fetch_deadline`] at most, and the new
-    /// refresh token is passed on. Leave the runtime that time.
+    /// refresh token is passed on. Leave the runtime that time. A
+    /// [shared session](crate::client::SharedSessions) goes on at the other replicas.
     ///
     /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown

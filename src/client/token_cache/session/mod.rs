@@ -10,14 +10,15 @@
 mod record;
 #[cfg(feature = "store")]
 mod sessions;
+#[cfg(not(feature = "store"))]
+#[path = "alone.rs"]
+mod shared;
 #[cfg(feature = "store")]
 mod shared;
 mod tokens;
 
 #[cfg(feature = "store")]
 pub use sessions::{SessionStore, SharedSessions, Swap};
-#[cfg(feature = "store")]
-use shared::{Begun, SharedSession};
 
 use crate::{
     ClientSecret, Clock,
@@ -28,8 +29,10 @@ use crate::{
     observe::tokens::{self as observed, Instrument, Span},
     vocabulary::{deadline::Deadline, race::before},
 };
+use shared::{Replicas, not_in_time};
 use std::{
     future::{Future, poll_fn},
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
@@ -42,8 +45,7 @@ pub(super) struct Session {
     tokens: Mutex<RefreshTokens>,
     clock: Clock,
     deadline: Duration,
-    #[cfg(feature = "store")]
-    shared: Option<Arc<SharedSession>>,
+    replicas: Replicas,
 }
 
 impl Session {
@@ -53,8 +55,7 @@ impl Session {
             tokens: Mutex::default(),
             clock: clock.clone(),
             deadline: policy.values().fetch_deadline,
-            #[cfg(feature = "store")]
-            shared: None,
+            replicas: Replicas::default(),
         }
     }
 
@@ -67,8 +68,8 @@ impl Session {
         name: &str,
     ) -> Self {
         let proof = endpoint.key().cloned();
-        let shared = SharedSession::new(sessions, name, policy, proof);
-        Self { shared: Some(Arc::new(shared)), ..Self::new(endpoint, policy, sessions.clock()) }
+        let replicas = Replicas::new(sessions, name, policy, proof);
+        Self { replicas, ..Self::new(endpoint, policy, sessions.clock()) }
     }
 
     /// Ends it for all replicas, and returns the refresh token that is to be revoked: the newest, or `own` if
@@ -77,22 +78,15 @@ impl Session {
         &self,
         own: Option<ClientSecret>,
     ) -> (Option<ClientSecret>, Result<(), Error>) {
-        #[cfg(feature = "store")]
-        if let Some(shared) = &self.shared {
-            return match shared.end().await {
-                Ok(newest) => (newest.or(own), Ok(())),
-                Err(error) => (own, Err(error)),
-            };
+        match self.replicas.end().await {
+            Ok(newest) => (newest.or(own), Ok(())),
+            Err(error) => (own, Err(error)),
         }
-        (own, Ok(()))
     }
 
     /// Returns `true` if another replica, or another process, may sign the user in.
     pub(super) fn is_shared(&self) -> bool {
-        #[cfg(feature = "store")]
-        return self.shared.is_some();
-        #[cfg(not(feature = "store"))]
-        false
+        self.replicas.are_there()
     }
 
     /// Returns `true` if it may bring another token.
@@ -113,24 +107,14 @@ impl Session {
         // First: while only metadata are asked for, nothing can be lost.
         let url = before(self.endpoint.locate(), deadline.passed(|_| {})).await;
         let url = url.unwrap_or_else(|| Err(Error::timed_out()))?;
-        #[cfg(feature = "store")]
-        let sending = match &self.shared {
-            Some(shared) => match before(shared.begin(), deadline.passed(|_| {})).await {
-                Some(Ok(Begun::Found(response))) => return Ok(*response),
-                Some(Ok(Begun::Sending(sending))) => {
-                    let (record, mut tokens) = (&sending.record, self.tokens());
-                    tokens.replace(record.refresh_token.clone(), &record.resources);
-                    tokens.adopt(record.unanswered, record.rotates);
-                    drop(tokens);
-                    Some(sending)
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Err(shared::not_in_time()),
-            },
-            None => None,
+        let begun = before(self.replicas.begin(), deadline.passed(|_| {})).await;
+        let sending = match begun.unwrap_or_else(|| Err(not_in_time()))? {
+            ControlFlow::Break(response) => return Ok(*response),
+            ControlFlow::Continue(sending) => sending,
         };
         let (sent, grant, again) = {
             let mut tokens = self.tokens();
+            sending.adopt(&mut tokens);
             let sent = tokens.send()?;
             let grant = tokens.grant(&sent);
             (sent, grant, tokens.unanswered > 1)
@@ -145,10 +129,7 @@ impl Session {
                 let mut tokens = self.tokens();
                 (tokens.answered(&sent, &answer), tokens.is_replaced(&sent))
             };
-            #[cfg(feature = "store")]
-            if let Some(sending) = sending {
-                sending.ended(&answer);
-            }
+            sending.ended(&answer);
             if let Some((rotated, then)) = rotated {
                 then.with(rotated);
             }

@@ -3,6 +3,7 @@
 use super::{
     record::{SessionRecord, Turn},
     sessions::{SharedSessions, Swap},
+    tokens::RefreshTokens,
 };
 use crate::{
     ClientSecret,
@@ -15,12 +16,17 @@ use crate::{
     vocabulary::{bond::Prove, clock::Now, deadline::Deadline, race::before},
 };
 use std::{
+    ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::task::yield_now;
 
-pub(super) struct SharedSession {
+/// What other replicas have of a session too. Nothing, by default.
+#[derive(Default)]
+pub(super) struct Replicas(Option<Arc<SharedSession>>);
+
+struct SharedSession {
     sessions: SharedSessions,
     key: StoreKey,
     policy: RefreshPolicy,
@@ -45,23 +51,22 @@ struct Unsaved {
     since: Now,
 }
 
-/// How a renewal begins.
-pub(super) enum Begun {
-    /// Another replica has renewed.
-    Found(Box<TokenResponse>),
-    Sending(Sending),
-}
+/// What this replica sends, if there are others.
+pub(super) struct Sending(Option<Ahead>);
 
 /// A refresh token that this replica sends.
-pub(super) struct Sending {
+struct Ahead {
     shared: Arc<SharedSession>,
     /// What was written ahead.
     version: Version,
-    pub(super) record: SessionRecord,
+    /// Names what comes of it.
+    next: Version,
+    record: SessionRecord,
     since: Now,
 }
 
-impl SharedSession {
+impl Replicas {
+    /// Those that have the session `name` of `sessions`.
     pub(super) fn new(
         sessions: &SharedSessions,
         name: &str,
@@ -69,14 +74,16 @@ impl SharedSession {
         proof: Option<Arc<dyn Prove>>,
     ) -> Self {
         let (sessions, key) = (sessions.clone(), sessions.key(name));
-        Self { sessions, key, policy: policy.clone(), proof, memory: Mutex::default() }
+        let (policy, memory) = (policy.clone(), Mutex::default());
+        Self(Some(Arc::new(SharedSession { sessions, key, policy, proof, memory })))
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn are_there(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// Waits for another replica that sends, then finds its token, or writes ahead that this one sends.
+    /// Begins a renewal: waits for another replica that sends, then finds its token, or writes ahead that
+    /// this one sends.
     ///
     /// # Errors
     ///
@@ -85,7 +92,33 @@ impl SharedSession {
     /// # Cancel safety
     ///
     /// Cancel safe: what was written ahead is remembered.
-    pub(super) async fn begin(self: &Arc<Self>) -> Result<Begun, Error> {
+    pub(super) async fn begin(&self) -> Result<ControlFlow<Box<TokenResponse>, Sending>, Error> {
+        match &self.0 {
+            Some(shared) => shared.begin().await,
+            None => Ok(ControlFlow::Continue(Sending(None))),
+        }
+    }
+
+    /// Ends the session for all replicas, and returns its newest refresh token.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub(super) async fn end(&self) -> Result<Option<ClientSecret>, Error> {
+        let Some(shared) = &self.0 else { return Ok(None) };
+        let unsaved = shared.memory().unsaved.take();
+        let kept = shared.sessions.end(&shared.key).await?;
+        let newest = unsaved.and_then(|unsaved| unsaved.to.as_ref()?.1.refresh_token.clone());
+        Ok(newest.or(kept))
+    }
+}
+
+impl SharedSession {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn begin(self: &Arc<Self>) -> Result<ControlFlow<Box<TokenResponse>, Sending>, Error> {
         let mut looks = Looks::default();
         loop {
             self.save().await?;
@@ -100,38 +133,44 @@ impl SharedSession {
             if ahead.as_ref() == Some(&found.version) {
                 record = record.not_sent();
             }
-            let wait = match record.turn(
-                had,
-                self.policy.values().margin.unwrap_or_default(),
-                self.proof.as_ref(),
-            ) {
+            let margin = self.policy.values().margin.unwrap_or_default();
+            let wait = match record.turn(had, margin, self.proof.as_ref()) {
                 Turn::Use(token) => {
                     self.memory().had = Some(digest(token.access_token()));
                     let left = token.lifetime();
-                    return Ok(Begun::Found(token.into_response(left).into()));
+                    return Ok(ControlFlow::Break(token.into_response(left).into()));
                 }
                 Turn::Wait(left) => left,
                 Turn::SignIn => return Err(Error::sign_in_needed()),
                 Turn::ForeignKey => return Err(foreign_key()),
                 Turn::Spare(left) => return Err(lost_twice(left)),
-                Turn::Send => {
-                    let version = self.sessions.version()?;
-                    self.memory().ahead = Some(version.clone());
-                    let to = (version.clone(), record.ahead(self.policy.values().fetch_deadline));
-                    let since = self.sessions.clock().now();
-                    if self.sessions.swap(&self.key, Some(found.version), Some(to)).await?
-                        == Swap::Done
-                    {
-                        self.memory().ahead = None;
-                        let shared = self.clone();
-                        return Ok(Begun::Sending(Sending { shared, version, record, since }));
-                    }
-                    Duration::MAX
-                }
+                Turn::Send => match self.write_ahead(found.version, record).await? {
+                    Some(ahead) => return Ok(ControlFlow::Continue(Sending(Some(ahead)))),
+                    None => Duration::MAX,
+                },
             };
             let clock = self.sessions.clock();
             clock.sleep(looks.next(wait, clock.fraction())).await;
         }
+    }
+
+    /// Saves in the place of `from` that this replica sends, or returns `None` if another was faster.
+    async fn write_ahead(
+        self: &Arc<Self>,
+        from: Version,
+        record: SessionRecord,
+    ) -> Result<Option<Ahead>, Error> {
+        let (version, next) = (self.sessions.version()?, self.sessions.version()?);
+        self.memory().ahead = Some(version.clone());
+        let (clock, deadline) = (self.sessions.clock(), self.policy.values().fetch_deadline);
+        let (since, to) = (clock.now(), (version.clone(), record.ahead(deadline)));
+        let swap = self.sessions.swap(&self.key, Some(from), Some(to)).await?;
+        // A process that stood still may find that others no longer wait for it.
+        if swap == Swap::Lost || clock.now().since(since) > deadline / 2 {
+            return Ok(None);
+        }
+        self.memory().ahead = None;
+        Ok(Some(Ahead { shared: self.clone(), version, next, record, since }))
     }
 
     /// Saves what came of the latest sending, if it is not saved yet.
@@ -144,25 +183,21 @@ impl SharedSession {
         self.memory().unsaved.take_if(|latest| Arc::ptr_eq(latest, &unsaved));
         Ok(())
     }
-
-    /// Ends the session for all replicas, and returns its newest refresh token.
-    ///
-    /// # Errors
-    ///
-    /// If the store fails.
-    pub(super) async fn end(&self) -> Result<Option<ClientSecret>, Error> {
-        let unsaved = self.memory().unsaved.take();
-        let kept = self.sessions.end(&self.key).await?;
-        let newest = unsaved.and_then(|unsaved| unsaved.to.as_ref()?.1.refresh_token.clone());
-        Ok(newest.or(kept))
-    }
 }
 
 impl Sending {
+    /// Lets the refresh tokens of this process go on from where the replicas are.
+    pub(super) fn adopt(&self, tokens: &mut RefreshTokens) {
+        if let Some(Ahead { record, .. }) = &self.0 {
+            tokens.replace(record.refresh_token.clone(), &record.resources);
+            tokens.adopt(record.unanswered, record.rotates);
+        }
+    }
+
     /// Takes the answer, and saves it after the callers have it: in a task, which tries for as long as the
     /// request might have taken.
     pub(super) fn ended(self, answer: &Result<TokenResponse, Unusable>) {
-        let Self { shared, version: from, record, since } = self;
+        let Some(Ahead { shared, version: from, next, record, since }) = self.0 else { return };
         let (now, values) = (shared.sessions.clock().now(), shared.policy.values());
         let lifetime = answer.as_ref().ok().map(|response| {
             shared.memory().had = Some(digest(response.access_token()));
@@ -171,12 +206,7 @@ impl Sending {
         let age = now.since(since);
         let lifetime = lifetime.unwrap_or_default().saturating_sub(age);
         let record = record.ahead(Duration::ZERO).aged(age).answered(answer, lifetime);
-        let to = match (record, shared.sessions.version()) {
-            (None, _) => None,
-            (Some(record), Ok(version)) => Some((version, record)),
-            // Without random numbers nothing else works either; it counts as lost.
-            (Some(_), Err(_)) => return,
-        };
+        let to = record.map(|record| (next, record));
         shared.memory().unsaved = Some(Unsaved { from, to, since: now }.into());
         let mut deadline = Deadline::new(shared.sessions.clock(), values.fetch_deadline);
         let saves = async move {
