@@ -17,8 +17,8 @@ use std::{
 use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
-    JwtAssertion, SigningKey, SigningKeySource, Transport,
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
     client::{
         Begun, Error, ErrorKind, Grant, Holder, Lease, RefreshPolicy, StoreFuture, StoreKey,
         StoreKeys, StorePolicy, StoredValue, TokenCache, TokenEndpoint, TokenResponse,
