@@ -39,6 +39,7 @@ mod rotation;
 mod schedules;
 mod sign_in;
 mod store;
+mod store_rejections;
 mod suspect;
 mod token_errors;
 mod token_response;

@@ -2,7 +2,8 @@
 //! that is late, fails or panics costs time only, and no more than that.
 
 use super::{
-    Begun, Holder, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore, Version,
+    Begun, Holder, LONGEST, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore,
+    Version,
 };
 use crate::{
     Clock,
@@ -11,7 +12,7 @@ use crate::{
 };
 use std::{
     future::{Future, pending},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, task::JoinSet};
@@ -54,15 +55,19 @@ impl Backend {
         Self { store, key, policy, clock, failures: Mutex::default() }
     }
 
-    /// Returns in how many fetches the store failed.
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).count
+    /// Returns how often the store failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failures().count
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a fetch. `None`: the system has no random numbers.
     pub(super) fn visit(&self) -> Option<Visit> {
         let holder = Holder::random(&self.clock)?;
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.failures();
         let now = self.clock.monotonic();
         let is_down = failures.spared_until.is_some_and(|until| now < until);
         Some(Visit { holder, is_down })
@@ -74,9 +79,24 @@ impl Backend {
         had: Vec<Version>,
     ) -> Option<Begun> {
         let (this, holder) = (self.clone(), visit.holder.clone());
-        let begin =
-            async move { this.store.begin(&this.key, &holder, this.policy.lease, &had).await };
+        let begin = async move {
+            let begun = this.store.begin(&this.key, &holder, this.policy.lease, &had).await?;
+            match &begun {
+                Begun::Found(value) if had.contains(&value.version) => Err("of no use".into()),
+                // No replica asks for that long.
+                Begun::Taken { left } | Begun::Paused { left } if *left > LONGEST => {
+                    Err("too long".into())
+                }
+                _ => Ok(begun),
+            }
+        };
         self.ask(visit, "begin", begin).await
+    }
+
+    /// Counts a value that no key opens.
+    pub(super) fn does_not_open(&self) {
+        self.failures().count += 1;
+        tokens::store_failed("open", false);
     }
 
     /// Renews the lease of `visit` again and again. Does not end.
@@ -136,7 +156,7 @@ impl Backend {
         }
         let answer = Deadline::new(&self.clock, self.policy.deadline).bound(task.join_next()).await;
         let late = answer.is_none();
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures();
         if let Some(Some(Ok(Ok(answer)))) = answer {
             failures.in_a_row = 0;
             return Some(answer);
