@@ -234,7 +234,8 @@ impl Error {
 
     #[cfg(feature = "store")]
     pub(super) fn paused(left: Duration) -> Self {
-        let text = "another replica failed to fetch a token, and the next attempt is not due";
+        let text =
+            "a replica failed to fetch a token, or has just fetched one: the next is not due";
         Self::new(ErrorKind::Paused, text).with_retry_after(left)
     }
 

@@ -17,6 +17,8 @@ mod engine;
 mod leaks;
 #[path = "../support/scripted_endpoint.rs"]
 mod scripted_endpoint;
+#[path = "../support/store_cases.rs"]
+mod store_cases;
 
 mod client_authentication;
 mod closures;
@@ -39,6 +41,7 @@ mod rotation;
 mod schedules;
 mod sign_in;
 mod store;
+mod store_faults;
 mod store_rejections;
 mod suspect;
 mod token_errors;

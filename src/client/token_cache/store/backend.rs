@@ -96,7 +96,7 @@ impl Backend {
     /// Counts a value that no key opens.
     pub(super) fn does_not_open(&self) {
         self.failures().count += 1;
-        tokens::store_failed("open", false);
+        tokens::store_unreadable();
     }
 
     /// Renews the lease of `visit` again and again. Does not end.
