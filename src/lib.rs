@@ -109,8 +109,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "client", feature = "server")),
-    allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
+    not(all(feature = "client", feature = "server", feature = "store")),
+    allow(dead_code, reason = "the shared files serve both ends and the store")
 )]
 
 #[macro_use]

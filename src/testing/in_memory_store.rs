@@ -168,6 +168,24 @@ impl InMemoryStore {
         self.keys_where(|kept| kept.lease.as_ref().is_some_and(|(_, end)| *end > now))
     }
 
+    /// Returns all that is kept, as a dump of a store shows it: keys, versions, holders and sealed values.
+    #[must_use]
+    pub fn dump(&self) -> Vec<u8> {
+        let mut dump = Vec::new();
+        for (key, kept) in &self.lock().keys {
+            let holder = kept.lease.iter().map(|(holder, _)| holder.as_str().as_bytes());
+            let value = kept
+                .value
+                .iter()
+                .flat_map(|(version, sealed, _)| [version.as_str().as_bytes(), sealed]);
+            for part in [key.as_str().as_bytes()].into_iter().chain(holder).chain(value) {
+                dump.extend_from_slice(part);
+                dump.push(b'\n');
+            }
+        }
+        dump
+    }
+
     fn keys_where(&self, is_meant: impl Fn(&Kept) -> bool) -> Vec<StoreKey> {
         let state = self.lock();
         let keys = state.keys.iter().filter(|(_, kept)| is_meant(kept));

@@ -17,6 +17,8 @@ mod engine;
 mod leaks;
 #[path = "../support/scripted_endpoint.rs"]
 mod scripted_endpoint;
+#[path = "../support/store_cases.rs"]
+mod store_cases;
 
 mod client_authentication;
 mod closures;
@@ -41,6 +43,8 @@ mod schedules;
 mod sessions;
 mod sign_in;
 mod store;
+mod store_faults;
+mod store_rejections;
 mod suspect;
 mod token_errors;
 mod token_response;

@@ -256,6 +256,8 @@ impl Engine {
         let fetched = state.fetched(now, landing, Arc::downgrade(self) as Weak<dyn Giver>);
         let outcome = match &fetched {
             Ok(outcome) => outcome.clone(),
+            // Who needs another token than the rejected one waits for the end of the pause.
+            Err(error) if error.kind() == ErrorKind::Paused => Err(error.clone()),
             // A token that the user stored meanwhile serves the waiters as well, and one that a
             // resource rejected is better than none.
             Err(error) => state.usable_or(now, error.clone()),
@@ -365,5 +367,9 @@ impl Giver for Engine {
             reporter.expires_in(expires_in.or(Some(Duration::ZERO)));
         });
         again
+    }
+
+    fn found(&self, token: &AccessToken) -> bool {
+        self.source().found(token)
     }
 }

@@ -4,7 +4,7 @@
 use super::store::{Level, SharedStore, StoreKey};
 use super::{machine::Failed, session::Session, step_up::StepUp};
 use crate::{
-    ScopeSet,
+    AccessToken, ScopeSet,
     client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse},
     observe::tokens,
 };
@@ -156,6 +156,14 @@ impl Source {
         return self.store().map_or(0, |store| store.failures());
         #[cfg(not(feature = "store"))]
         0
+    }
+
+    /// Returns `true` if `token` came from that store.
+    pub(super) fn found(&self, token: &AccessToken) -> bool {
+        #[cfg(feature = "store")]
+        return self.store().is_some_and(|store| store.found(token));
+        #[cfg(not(feature = "store"))]
+        (token, false).1
     }
 
     /// Returns `true` if a secret of its requests may change by itself.

@@ -121,7 +121,11 @@ impl Caller {
                             continue;
                         }
                         Some(Some(Some(outcome))) => {
-                            return outcome.map_err(|error| self.annotated(&error));
+                            let error = match outcome {
+                                Ok(token) => return Ok(token),
+                                Err(error) => self.annotated(&error),
+                            };
+                            return engine.lock().usable_or(setup.clock.now(), error);
                         }
                         // The user changed something, or the fetch is overdue: ask again.
                         Some(_) => {}

@@ -18,7 +18,7 @@ use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     ConfigError, Health, HealthPart, RequestHead, Transport,
     client::{
-        AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
+        AddBearer, Begun, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
         ErrorKind, Grant, Holder, InsufficientScope, InsufficientUserAuthentication, Known, Never,
         PendingSignIn, ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService,
         SessionStore, SharedSessions, SignIn, StoreKeys, StorePolicy, Swap, TokenCache,
@@ -267,6 +267,11 @@ async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
         let holder: Holder = "holder".parse().unwrap();
         let begun = store.begin(key, &holder, Duration::ZERO, &[]).await.unwrap();
         assert_clean("client::Begun", &begun);
+        let Begun::Found(value) = begun else { panic!("{begun:?}") };
+        assert_clean("client::StoredValue", &value);
+        assert_clean("client::Version", &value.version);
+        assert_clean("client::Holder", &holder);
+        assert_clean("client::Lease", &store.renew(key, &holder, Duration::ZERO).await.unwrap());
     }
 }
 

@@ -186,6 +186,12 @@ impl Machine {
         }
     }
 
+    /// Notes that the next token was found in a store: a rejection of it may hurry again, because the
+    /// server was not asked.
+    pub(super) fn found(&mut self) {
+        self.starts.last_hurried = None;
+    }
+
     /// Makes a token of the user the current one, whatever a fetch in flight brings.
     pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
         self.overtaken = self.attempts;

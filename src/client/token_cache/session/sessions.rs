@@ -250,6 +250,9 @@ impl SharedSessions {
             let name = (key, &version);
             let record =
                 self.settings.keys.open(Kind::Session, name, &sealed, SessionRecord::from_json);
+            if record.is_none() {
+                self.settings.asker.does_not_open();
+            }
             // Only the store knows how old it is.
             let record = record.map(|record| {
                 let age = record.kept_for.saturating_sub(left);

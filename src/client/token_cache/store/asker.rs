@@ -46,6 +46,12 @@ impl Asker {
         self.lock().count
     }
 
+    /// Counts a value that no key opens.
+    pub(in crate::client::token_cache) fn does_not_open(&self) {
+        self.lock().count += 1;
+        tokens::store_unreadable();
+    }
+
     /// Returns `true` while the store is not asked, since it failed again and again.
     pub(in crate::client::token_cache) fn is_spared(&self) -> bool {
         let now = self.clock.monotonic();

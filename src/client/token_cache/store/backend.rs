@@ -1,8 +1,8 @@
 //! A [`TokenStore`] as one cache asks it.
 
 use super::{
-    Begun, Holder, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore, Version,
-    asker::Asker,
+    Begun, Holder, LONGEST, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore,
+    Version, asker::Asker,
 };
 use crate::Clock;
 use std::{
@@ -41,8 +41,8 @@ impl Backend {
         &self.asker.clock
     }
 
-    /// Returns in how many fetches the store failed.
-    pub(super) fn failures(&self) -> u64 {
+    /// Returns how often the store failed.
+    pub(super) fn failed(&self) -> u64 {
         self.asker.failures()
     }
 
@@ -58,9 +58,23 @@ impl Backend {
         had: Vec<Version>,
     ) -> Option<Begun> {
         let (this, holder) = (self.clone(), visit.holder.clone());
-        let begin =
-            async move { this.store.begin(&this.key, &holder, this.policy.lease, &had).await };
+        let begin = async move {
+            let begun = this.store.begin(&this.key, &holder, this.policy.lease, &had).await?;
+            match &begun {
+                Begun::Found(value) if had.contains(&value.version) => Err("of no use".into()),
+                // No replica asks for that long.
+                Begun::Taken { left } | Begun::Paused { left } if *left > LONGEST => {
+                    Err("too long".into())
+                }
+                _ => Ok(begun),
+            }
+        };
         self.ask(visit, "begin", begin).await
+    }
+
+    /// Counts a value that no key opens.
+    pub(super) fn does_not_open(&self) {
+        self.asker.does_not_open();
     }
 
     /// Renews the lease of `visit` again and again. Does not end.

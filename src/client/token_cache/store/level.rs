@@ -1,7 +1,7 @@
 //! The store in front of a grant: the steps of one fetch that asks it first.
 
 use super::{
-    Begun, SharedStore, StoreKey, StoreKeys, StoredValue, Version,
+    Begun, LONGEST, SharedStore, StoreKey, StoreKeys, StoredValue, Version,
     backend::{Backend, Visit},
     machine::{self, Looks},
     record::StoredToken,
@@ -42,13 +42,20 @@ pub(in crate::client::token_cache) struct Level {
 
 #[derive(Default)]
 struct Memory {
-    /// What this cache had, the newest last: rejected tokens among them. Each with the digest of its
-    /// token, if it could be opened.
-    had: VecDeque<(Version, Option<[u8; 32]>)>,
+    /// What this cache had, the newest last: rejected tokens among them.
+    had: VecDeque<Had>,
     /// Since when no replica gets a token.
     failing_since: Option<Instant>,
     /// The end of the latest visit, which saves and releases.
     leaving: Option<Joined<()>>,
+}
+
+struct Had {
+    version: Version,
+    /// The digest of the token, if it could be opened.
+    token: Option<[u8; 32]>,
+    /// Another replica fetched it.
+    is_found: bool,
 }
 
 /// How the fetch of one replica begins.
@@ -62,16 +69,22 @@ enum Turn {
 }
 
 impl Memory {
-    fn remember(&mut self, version: Version, token: Option<&AccessToken>) {
+    fn remember(&mut self, version: Version, token: Option<&AccessToken>, is_found: bool) {
         if self.had.len() == HAD {
             self.had.pop_front();
         }
-        self.had.push_back((version, token.map(digest)));
+        self.had.push_back(Had { version, token: token.map(digest), is_found });
+    }
+
+    /// Returns the newest value that had `token`.
+    fn had(&self, token: &AccessToken) -> Option<&Had> {
+        let digest = Some(digest(token));
+        self.had.iter().rev().find(|had| had.token == digest)
     }
 }
 
 fn paused(left: Duration) -> Error {
-    let text = "another replica failed to fetch a token, and the next attempt is not due";
+    let text = "a replica failed to fetch a token, or has just fetched one: the next is not due";
     Error::new(ErrorKind::Paused, text).with_retry_after(left)
 }
 
@@ -129,7 +142,7 @@ impl Level {
         // As many as are remembered: a store that finds something else each time is of no use.
         let mut useless = 0..HAD;
         loop {
-            let had = self.memory().had.iter().map(|(version, _)| version.clone()).collect();
+            let had = self.memory().had.iter().map(|had| had.version.clone()).collect();
             match self.backend.begin(visit, had).await {
                 None => return Turn::Alone,
                 Some(Begun::Yours) => return Turn::Held,
@@ -156,8 +169,11 @@ impl Level {
         let StoredValue { version, sealed, left } = value;
         let name = (&self.backend.key, &version);
         let token = self.keys.open(Kind::Token, name, &sealed, StoredToken::from_json);
+        if token.is_none() {
+            self.backend.does_not_open();
+        }
         let token = token.and_then(|token| token.with_key(self.proof.as_ref()));
-        self.memory().remember(version, token.as_ref().map(StoredToken::access_token));
+        self.memory().remember(version, token.as_ref().map(StoredToken::access_token), true);
         let token = token?;
         let (left, values) = (left.min(token.lifetime()), self.refresh.values());
         let lead = token.lifetime().mul_f64(values.lead_ratio).min(values.lead_cap);
@@ -176,7 +192,7 @@ impl Level {
             // Callers first, also where all tasks share a thread.
             yield_now().await;
             match fetched {
-                Ok(value) => backend.finish(&mut visit, value, pause).await,
+                Ok(value) => backend.finish(&mut visit, value, pause.min(LONGEST)).await,
                 Err(pause) => backend.release(&mut visit, pause).await,
             }
         });
@@ -204,7 +220,7 @@ impl Level {
         let version = version.ok_or(Duration::ZERO)?;
         let name = (&self.backend.key, &version);
         let sealed = self.keys.seal(Kind::Token, name, token.to_json());
-        memory.remember(version.clone(), Some(response.access_token()));
+        memory.remember(version.clone(), Some(response.access_token()), false);
         Ok(StoredValue::new(version, sealed.ok_or(Duration::ZERO)?, left))
     }
 
@@ -222,20 +238,20 @@ impl Level {
     /// Removes `token` from the store, but no newer one.
     pub(in crate::client::token_cache) async fn withdraw(&self, token: &AccessToken) {
         self.left().await;
-        let digest = digest(token);
-        let version = {
-            let memory = self.memory();
-            let mut had = memory.had.iter().rev();
-            had.find(|(_, had)| *had == Some(digest)).map(|(version, _)| version.clone())
-        };
+        let version = self.memory().had(token).map(|had| had.version.clone());
         if let (Some(version), Some(mut visit)) = (version, self.backend.visit()) {
             self.backend.remove(&mut visit, version).await;
         }
     }
 
+    /// Returns `true` if `token` is one that another replica fetched.
+    pub(in crate::client::token_cache) fn found(&self, token: &AccessToken) -> bool {
+        self.memory().had(token).is_some_and(|had| had.is_found)
+    }
+
     /// Returns in how many fetches the store failed.
     pub(in crate::client::token_cache) fn failures(&self) -> u64 {
-        self.backend.failures()
+        self.backend.failed()
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

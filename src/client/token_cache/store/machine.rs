@@ -1,5 +1,6 @@
 //! When a replica looks again, and how long all of them leave a server alone. Nothing here waits or asks.
 
+use super::LONGEST;
 use std::time::Duration;
 
 /// The first wait for the replica that fetches; each is longer by as much, up to ten times.
@@ -35,7 +36,8 @@ impl Looks {
 /// Returns how long no replica fetches after a failure: longer the longer the outage is, and as long as
 /// the server asks for.
 pub(super) fn pause(outage: Duration, retry_after: Option<Duration>) -> Duration {
-    (outage / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX).max(retry_after.unwrap_or_default())
+    let pause = (outage / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
+    pause.max(retry_after.unwrap_or_default()).min(LONGEST)
 }
 
 #[cfg(test)]

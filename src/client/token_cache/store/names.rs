@@ -38,7 +38,10 @@ macro_rules! random_name {
                     |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
                 match (1..=MAX_LEN).contains(&text.len()) && text.bytes().all(is_of_name) {
                     true => Ok(Self(text.into())),
-                    false => Err(ConfigError::new("this is no name of a store")),
+                    false => Err(ConfigError::new(
+                        "a name in a store is 1 to 64 letters, digits, `-` and `_`: parse what \
+                         `as_str` returned",
+                    )),
                 }
             }
         }
