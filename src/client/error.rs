@@ -210,18 +210,14 @@ impl Error {
 
     /// A pool has no cache for the key of the request.
     pub(super) fn not_signed_in() -> Self {
-        Self::new(
-            ErrorKind::SignInNeeded,
-            "the token pool has no tokens of this user; the user has to sign in",
-        )
+        let text = "the token pool has no tokens of this user; the user has to sign in";
+        Self::new(ErrorKind::SignInNeeded, text)
     }
 
     /// The request has no key of a pool.
     pub(super) fn no_key() -> Self {
-        Self::new(
-            ErrorKind::NoKey,
-            "the request has no key of the token pool; put it into the extensions",
-        )
+        let text = "the request has no key of the token pool; put it into the extensions";
+        Self::new(ErrorKind::NoKey, text)
     }
 
     pub(super) fn shut_down() -> Self {
@@ -262,11 +258,8 @@ impl Error {
     /// The user or the server refused a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
-        let mut text = format!("the sign-in was refused: {code}");
-        if let Some(description) = description {
-            text.push_str(": ");
-            text.push_str(&scrub::description(description));
-        }
+        let more = description.map(|text| format!(": {}", scrub::description(text)));
+        let text = format!("the sign-in was refused: {code}{}", more.unwrap_or_default());
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 

@@ -84,9 +84,9 @@ impl Kept {
         value: &StoredValue,
         pause: Duration,
     ) -> Lease {
-        let is_free = self.lease.as_ref().is_none_or(|(_, end)| *end <= now);
+        let is_leased = self.lease.as_ref().is_some_and(|(_, end)| *end > now);
         let is_there = self.value.as_ref().is_some_and(|(.., end)| *end > now);
-        if !self.is_held(now, holder) && !(is_free && !is_there) {
+        if (is_leased || is_there) && !self.is_held(now, holder) {
             return Lease::Lost;
         }
         let end = after(now, value.left);

@@ -517,7 +517,7 @@ cases! {
                     assert_eq!(bench.renew("a", LONG).await, Lease::Lost, "the lease has ended too");
                 }
                 begun => {
-                    taken(&begun, LONG);
+                    taken(&begun, LONG - TICK);
                     assert_eq!(bench.finish("a", &name, LONG, NOTHING).await, Lease::Held);
                 }
             }

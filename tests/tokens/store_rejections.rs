@@ -9,7 +9,7 @@ use std::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_oauth2::{
-    client::{AddBearer, Cloned, RefreshPolicy, StoreKeys, StorePolicy, TokenCache},
+    client::{AddBearer, Cloned, RefreshPolicy, StoreKeys, StorePolicy, TokenCache, TokenSource},
     testing::InMemoryStore,
 };
 
@@ -175,4 +175,17 @@ async fn whatever_the_server_revokes_no_caller_of_any_replica_sees_it() {
         resource.revoke(&all.iter().map(String::as_str).collect::<Vec<_>>());
     }
     assert!(world.requests().len() <= 19 + 5, "{} requests", world.requests().len());
+}
+
+#[tokio::test]
+async fn who_has_no_patience_goes_on_with_a_rejected_token_in_a_pause() {
+    let (world, resource) = (World::new(), Resource::default());
+    let store = InMemoryStore::new().with_clock(world.clock.clock());
+    let impatient = cache(&world, Some(&store), engine::impatient());
+    assert_eq!(called(&impatient, &resource).await, 200);
+    let token = at_once(engine::ask(&impatient)).await.unwrap();
+    assert!(impatient.reject(&token));
+    let same = at_once(engine::ask(&impatient)).await.unwrap();
+    assert_eq!(same.expose(), "T1", "the store says that T1 is too young to be replaced");
+    assert_eq!(world.requests().len(), 1);
 }

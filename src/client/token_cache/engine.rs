@@ -295,10 +295,7 @@ impl Engine {
         let session = state.setup.source.session();
         let refresh_token = session.and_then(|session| session.tokens().give_up(Some(endpoint)));
         let is_shared = session.is_some_and(Session::is_shared);
-        state.machine.given_up(refresh_token.is_some() || is_shared);
-        if is_shared {
-            state.machine.reopened();
-        }
+        state.machine.given_up(refresh_token.is_some(), is_shared);
         self.intervene(state, now, Some(Duration::ZERO));
         (token, refresh_token)
     }

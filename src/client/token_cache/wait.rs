@@ -125,7 +125,13 @@ impl Caller {
                                 Ok(token) => return Ok(token),
                                 Err(error) => self.annotated(&error),
                             };
-                            return engine.lock().usable_or(setup.clock.now(), error);
+                            return match error.kind() {
+                                // The engine has kept it from those who need another.
+                                ErrorKind::Paused => {
+                                    engine.lock().usable_or(setup.clock.now(), error)
+                                }
+                                _ => Err(error),
+                            };
                         }
                         // The user changed something, or the fetch is overdue: ask again.
                         Some(_) => {}

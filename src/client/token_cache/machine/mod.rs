@@ -211,19 +211,14 @@ impl Machine {
         self.refetchable
     }
 
-    /// Drops the token. With `for_good` no other can be fetched, and the token of a fetch in flight is
-    /// not kept.
-    pub(super) fn given_up(&mut self, for_good: bool) {
+    /// Drops the token. With `for_good` no other can be fetched, unless `elsewhere` the user may be signed
+    /// in again; in both cases the token of a fetch in flight is not kept.
+    pub(super) fn given_up(&mut self, for_good: bool, elsewhere: bool) {
         (self.token, self.is_suspect) = (None, false);
-        self.refetchable &= !for_good;
-        if for_good {
+        self.refetchable = elsewhere || self.refetchable && !for_good;
+        if for_good || elsewhere {
             self.overtaken = self.attempts;
         }
-    }
-
-    /// Lets another token be fetched after all: another replica may sign the user in.
-    pub(super) fn reopened(&mut self) {
-        self.refetchable = true;
     }
 
     /// Notes that the client has another secret: an earlier refusal no longer counts, nor does that of
