@@ -1,1 +1,180 @@
+//! Figures of a fleet, and what they must not exceed.
 
+use crate::{
+    faults::{Fault, Kind},
+    invariants::{Invariant, Report},
+    world::{Plan, Store, run},
+};
+use std::time::Duration;
+use tower_oauth2::Clock;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A fleet with one user and no calls but those of a herd.
+fn herd(replicas: usize, takes: Duration) -> Plan {
+    Plan {
+        users: 1,
+        calls_every: seconds(1_000_000),
+        herds: vec![seconds(1)],
+        server_takes: takes,
+        lifetime: seconds(3600),
+        ..Plan::new(1, replicas, seconds(60))
+    }
+}
+
+#[test]
+fn figures_of_a_hundred_cold_replicas() {
+    for takes in [1, 3, 20, 29] {
+        for (store, expected) in [(Store::Sound, 1), (Store::None, 100)] {
+            for patience in [seconds(5), seconds(takes + 5)] {
+                let plan = Plan { store, patience, ..herd(100, seconds(takes)) };
+                let report = run(&plan);
+                println!(
+                    "100 cold replicas, answer after {takes} s, patience {patience:?}, {store:?}: {} \
+                     token requests, {} of {} calls fail, {} store operations",
+                    report.token_requests(),
+                    report.failed(),
+                    report.calls,
+                    report.store_operations,
+                );
+                assert_eq!(report.token_requests(), expected);
+                if seconds(takes) < patience {
+                    assert_eq!(report.failed(), 0);
+                }
+                if takes == 3 {
+                    assert!(report.store_operations <= 2_800);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn figures_of_an_outage_of_an_hour() {
+    let outage = |replicas: usize| {
+        let plan = Plan {
+            users: 1,
+            calls_every: seconds(2),
+            faults: vec![Fault::new(Kind::ServerDown, Duration::ZERO, seconds(3600))],
+            ..Plan::new(1, replicas, seconds(3600))
+        };
+        let report = run(&plan);
+        println!(
+            "outage of 1 h, {replicas} replicas: {} token requests, worst wait {:?}",
+            report.token_requests(),
+            report.worst
+        );
+        report.token_requests() as f64
+    };
+    let [few, _, many] = [5, 20, 50].map(outage);
+    println!("50 replicas ask {:.2} times as often as 5", many / few);
+    assert!(many <= 1.5 * few);
+}
+
+#[test]
+fn figures_of_clocks_that_are_a_minute_off() {
+    for store in [Store::Sound, Store::None] {
+        let plan = Plan {
+            skew: seconds(60),
+            store,
+            calls_every: seconds(20),
+            ..Plan::new(3, 20, seconds(7200))
+        };
+        let report = run(&plan);
+        println!(
+            "clocks within 60 s, 20 replicas, 2 h, {store:?}: {} expired tokens sent in {} calls, {} \
+             token requests",
+            report.expired_sent,
+            report.calls,
+            report.token_requests(),
+        );
+        assert_eq!(report.expired_sent, 0);
+    }
+}
+
+fn revocations(store: Store) -> Report {
+    let all = |number: u64| {
+        Fault::new(Kind::RevokeAll, seconds(1800 * number + 300), Duration::ZERO)
+    };
+    let plan = Plan {
+        store,
+        faults: (1..=19).map(all).collect(),
+        ..Plan::new(1, 20, seconds(36_000))
+    };
+    let report = run(&plan);
+    println!(
+        "all tokens revoked 19 times in 10 h, 20 replicas, {store:?}: {} of {} callers get 401, {} \
+         token requests",
+        report.unauthorized,
+        report.calls,
+        report.token_requests()
+    );
+    report
+}
+
+#[test]
+fn figures_of_revocations() {
+    assert_eq!(revocations(Store::None).unauthorized, 0);
+    assert_eq!(revocations(Store::Sound).unauthorized, 0);
+}
+
+#[test]
+fn figures_of_a_calm_day() {
+    let plan = Plan::new(1, 20, seconds(36_000));
+    let report = run(&plan);
+    let renewals = plan.lasts.as_secs_f64() / plan.lifetime.mul_f64(0.8).as_secs_f64();
+    let requests = report.token_requests() as f64 / f64::from(plan.users);
+    println!(
+        "calm, 20 replicas, 10 h: {requests} token requests of a key, {:.3} for each 0.8 lifetimes, \
+         {:.3} store operations for each renewal of a replica's token",
+        requests / renewals,
+        report.store_operations as f64 / (requests * 4.0 * 20.0),
+    );
+    assert!(report.breaches.is_empty(), "{:#?}", report.breaches);
+    assert!(requests / renewals <= 1.25);
+}
+
+#[test]
+fn figures_of_the_death_of_the_one_who_fetches() {
+    let plan = herd(10, seconds(2));
+    let first = run(&plan).requests[&0][0];
+    let crash = Fault { replica: first.1, ..Fault::new(Kind::Crash, seconds(2), seconds(50)) };
+    let report = run(&Plan { faults: vec![crash], patience: seconds(10), ..plan });
+    let requests = &report.requests[&0];
+    let next = requests[1].0 - crash.at;
+    println!("the one who fetches dies: the next asks {next:?} later, {requests:?}");
+    assert!(next <= Duration::from_millis(3100) + seconds(1) && requests.len() == 2);
+    assert_eq!((report.no_token, report.breaks(Invariant::OneRequestAtATime)), (0, false));
+}
+
+#[test]
+fn figures_of_a_lost_store() {
+    let lost = |kind| {
+        let fault = |number: u64| Fault::new(kind, seconds(number * 120), seconds(30));
+        let faults = (1..29_u64).map(fault).collect();
+        let plan = Plan { faults, calls_every: seconds(5), ..Plan::new(1, 20, seconds(3600)) };
+        let report = run(&plan);
+        println!(
+            "{kind:?} for 30 s every 2 min for 1 h, 20 replicas: {} of {} calls fail, worst wait \
+             {:?}, {} token requests of 4 keys",
+            report.failed(),
+            report.calls,
+            report.worst,
+            report.token_requests()
+        );
+        assert_eq!(report.failed(), 0);
+    };
+    [Kind::StoreDown, Kind::StoreHangs, Kind::StoreSlow, Kind::StoreLate].into_iter().for_each(lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_of_paused_time() {
+    let clock = Clock::system();
+    let (monotonic, wall) = (clock.monotonic(), clock.wall());
+    tokio::time::advance(seconds(60)).await;
+    let moved = (clock.monotonic() - monotonic, clock.wall().duration_since(wall).unwrap());
+    println!("tokio's paused clock moved by 60 s: monotonic and wall clock by {moved:?}");
+    assert_eq!(moved.0, seconds(60));
+}

@@ -1,13 +1,13 @@
 //! What must hold whatever goes wrong, and what is counted.
 
 use crate::{
-    faults::{Fault, mix},
+    faults::{Fault, Kind, mix},
     net::Call,
     world::Plan,
 };
 use http::StatusCode;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     time::Duration,
 };
 
@@ -23,6 +23,8 @@ pub(crate) enum Invariant {
     GoodTokensPass,
     /// A call is answered within the caller's patience and the validator's deadline.
     AnsweredInTime,
+    /// No call fails while what it needs can be reached.
+    NoCallFailsForNothing,
     /// Token requests of a key: 1.25 for each renewal, and what each fault may cost.
     FewRequests,
     /// No refresh token is sent more than twice.
@@ -33,8 +35,8 @@ pub(crate) enum Invariant {
     NothingIsLeft,
 }
 
-/// The caller's patience, the validator's deadline, and a second for the ways.
-const IN_TIME: Duration = Duration::from_secs(11);
+/// The validator's deadline, and a second for the ways.
+const VALIDATION: Duration = Duration::from_secs(6);
 /// A fetch that began in a fault ends within its deadline, and the store is then spared for 5 s more.
 const AFTER_STORE: Duration = Duration::from_secs(40);
 /// A pause that the fleet keeps after a failure, and the fetch after it.
@@ -63,8 +65,8 @@ pub(crate) struct Report {
     /// Calls whose connection was lost.
     pub(crate) disconnected: u64,
     pub(crate) worst: Duration,
-    /// The times of the token requests of each user.
-    pub(crate) requests: BTreeMap<u32, Vec<Duration>>,
+    /// The token requests of each user: when, and of which replica.
+    pub(crate) requests: BTreeMap<u32, Vec<(Duration, usize)>>,
     pub(crate) introspections: u64,
     pub(crate) store_operations: u64,
     pub(crate) expired_sent: u64,
@@ -106,7 +108,6 @@ pub(crate) struct Log {
     under_way: BTreeMap<u32, u32>,
     open: BTreeMap<u64, (Call, Duration)>,
     sent_refresh_tokens: BTreeMap<String, u32>,
-    latest: VecDeque<String>,
 }
 
 impl Log {
@@ -120,7 +121,6 @@ impl Log {
             under_way: BTreeMap::new(),
             open: BTreeMap::new(),
             sent_refresh_tokens: BTreeMap::new(),
-            latest: VecDeque::new(),
         }
     }
 
@@ -137,9 +137,6 @@ impl Log {
             trace = mix(trace ^ bits);
         }
         self.report.trace = trace;
-        if self.latest.capacity() > 0 {
-            self.latest.push_back(format!("{:?} {event} {numbers:?}", self.now));
-        }
     }
 
     /// Returns `true` if a fault of which `is_meant` holds was there after `since`, or ended less than
@@ -151,9 +148,9 @@ impl Log {
     }
 
     /// A token request arrives.
-    pub(crate) fn asked(&mut self, user: u32, refresh_token: Option<&str>) {
-        self.trace("asked", [user.into(), 0]);
-        self.report.requests.entry(user).or_default().push(self.now);
+    pub(crate) fn asked(&mut self, replica: usize, user: u32, refresh_token: Option<&str>) {
+        self.trace("asked", [user.into(), replica as u64]);
+        self.report.requests.entry(user).or_default().push((self.now, replica));
         let under_way = self.under_way.entry(user).or_default();
         *under_way += 1;
         let under_way = *under_way;
@@ -236,43 +233,68 @@ impl Log {
 
     pub(crate) fn ended(&mut self, call: Call, end: &End) {
         let Some((_, begun)) = self.open.remove(&call.number) else { return };
-        let took = self.now - begun;
         self.in_time(call, begun);
-        match end {
-            End::Answered(StatusCode::OK, body) => {
-                self.report.ok += 1;
-                self.report.worst = self.report.worst.max(took);
-                if *body != call.user_name() {
-                    self.breach(Invariant::OwnToken, format!("{body} answers {}", call.user));
-                }
-            }
-            End::Answered(StatusCode::UNAUTHORIZED, _) => {
-                self.report.unauthorized += 1;
-                let concerns = |fault: &Fault| fault.withholds_tokens() && fault.concerns(call.from);
-                if !self.any(begun, AFTER_SERVER, concerns) {
-                    let note = format!("user {} at replica {}", call.user, call.from);
-                    self.breach(Invariant::NoCallerNoticesRevocation, note);
-                }
-            }
-            End::Answered(..) => self.report.unavailable += 1,
-            End::NoToken => self.report.no_token += 1,
-            End::Disconnected => self.report.disconnected += 1,
-        }
+        let of_call = format!("user {} from {} to {}", call.user, call.from, call.to);
         let status = match end {
             End::Answered(status, _) => status.as_u16().into(),
             End::NoToken => 1,
             End::Disconnected => 2,
         };
+        let has_reason = match end {
+            End::Answered(StatusCode::OK, body) => {
+                self.report.ok += 1;
+                if *body != call.user_name() {
+                    self.breach(Invariant::OwnToken, format!("{body} answers {}", call.user));
+                }
+                true
+            }
+            End::Answered(StatusCode::UNAUTHORIZED, _) => {
+                self.report.unauthorized += 1;
+                if !self.has_no_server(begun, call.from) {
+                    self.breach(Invariant::NoCallerNoticesRevocation, of_call.clone());
+                }
+                true
+            }
+            End::Answered(..) => {
+                self.report.unavailable += 1;
+                self.has_no_server(begun, call.to)
+            }
+            End::NoToken => {
+                self.report.no_token += 1;
+                self.has_no_server(begun, call.from)
+            }
+            End::Disconnected => {
+                self.report.disconnected += 1;
+                self.any(begun, AFTER_STORE, |fault| match fault.kind {
+                    Kind::Crash => fault.replica == call.to,
+                    Kind::CutFromApi => fault.replica == call.from,
+                    _ => false,
+                })
+            }
+        };
+        if !has_reason {
+            self.breach(Invariant::NoCallFailsForNothing, format!("{of_call}, {status}"));
+        }
         self.trace("ended", [call.number, status]);
+    }
+
+    /// Returns `true` if `replica` could not reach the server, or not well, at some time since `begun`
+    /// or shortly before.
+    fn has_no_server(&self, begun: Duration, replica: usize) -> bool {
+        let concerns = |fault: &Fault| fault.withholds_tokens() && fault.concerns(replica);
+        self.any(begun, AFTER_SERVER, concerns)
     }
 
     fn in_time(&mut self, call: Call, begun: Duration) {
         let stands = |fault: &Fault| {
-            let stands = fault.kind == crate::faults::Kind::Pause;
-            stands && (fault.replica == call.from || fault.replica == call.to)
+            fault.kind == Kind::Pause && [call.from, call.to].contains(&fault.replica)
         };
+        if self.any(begun, Duration::ZERO, stands) {
+            return;
+        }
         let took = self.now - begun;
-        if took > IN_TIME && !self.any(begun, Duration::ZERO, stands) {
+        self.report.worst = self.report.worst.max(took);
+        if took > self.plan.patience + VALIDATION {
             let note = format!("{took:?} from {} to {}", call.from, call.to);
             self.breach(Invariant::AnsweredInTime, note);
         }

@@ -120,7 +120,7 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
     let user = field(&form, "username").and_then(|name| name.strip_prefix('u')?.parse().ok());
     let user: u32 = user.unwrap_or_default();
     place.log(|log| match is_token {
-        true => log.asked(user, field(&form, "refresh_token").as_deref()),
+        true => log.asked(place.replica, user, field(&form, "refresh_token").as_deref()),
         false => log.introspected(),
     });
     let _under_way = is_token.then(|| UnderWay { place: place.clone(), user });

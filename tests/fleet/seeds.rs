@@ -1,7 +1,7 @@
 //! Seeds: each is a fleet, its users and what goes wrong.
 
 use crate::{
-    faults::{Fault, chaos, shrink},
+    faults::{Fault, Kind, chaos, shrink},
     invariants::{Invariant, Report},
     store::Flaw,
     world::{Plan, Store, run},
@@ -62,4 +62,37 @@ fn line(report: &Report) -> String {
         report.store_operations,
         report.trace
     )
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let plan = Plan { lasts: hours(1), ..plan_of(7) };
+    let (first, other) = (run(&plan), run(&Plan { seed: 8, ..plan.clone() }));
+    assert_eq!(first.trace, run(&plan).trace);
+    assert_ne!(first.trace, other.trace);
+}
+
+/// Asserts that the flaw of a store breaks `invariant`, for the reason of at most two faults and not
+/// without the flaw.
+fn finds(flaw: Flaw, invariant: Invariant) -> Vec<Kind> {
+    let flawed = |seed| Plan { store: Store::Flawed(flaw), ..plan_of(seed) };
+    let seed = (1..=20).find(|seed| run(&flawed(*seed)).breaks(invariant)).expect("found");
+    let faults = shrunk(&flawed(seed), invariant);
+    println!("{flaw:?}: seed {seed}, {faults:#?}");
+    assert!(faults.len() <= 2, "{faults:#?}");
+    let sound = Plan { faults: faults.clone(), ..plan_of(seed) };
+    assert!(!run(&sound).breaks(invariant));
+    faults.iter().map(|fault| fault.kind).collect()
+}
+
+#[test]
+fn a_store_that_forgets_renewals_is_found_by_a_slow_server() {
+    let kinds = finds(Flaw::ForgetsRenewals, Invariant::OneRequestAtATime);
+    println!("{kinds:?}");
+}
+
+#[test]
+fn a_store_that_gives_a_lease_to_all_is_found() {
+    let kinds = finds(Flaw::LeaseForAll, Invariant::OneRequestAtATime);
+    println!("{kinds:?}");
 }
