@@ -70,9 +70,24 @@ pub(crate) enum Kind {
 const KINDS: [Kind; 18] = {
     use Kind::*;
     [
-        Crash, Pause, CutFromServer, CutFromStore, CutFromApi, ClockAhead, ClockBehind, ServerDown,
-        ServerSlow, ServerHangs, StoreDown, StoreHangs, StoreSlow, StoreLate, StoreEmptied,
-        StoreGarbage, RevokeAll, RevokeNewest,
+        Crash,
+        Pause,
+        CutFromServer,
+        CutFromStore,
+        CutFromApi,
+        ClockAhead,
+        ClockBehind,
+        ServerDown,
+        ServerSlow,
+        ServerHangs,
+        StoreDown,
+        StoreHangs,
+        StoreSlow,
+        StoreLate,
+        StoreEmptied,
+        StoreGarbage,
+        RevokeAll,
+        RevokeNewest,
     ]
 };
 
@@ -109,9 +124,12 @@ impl Fault {
     /// Returns `true` if a lease may be lost, not be seen or not be renewed.
     pub(crate) fn loosens_leases(&self) -> bool {
         use Kind::*;
-        let kinds =
-            [Pause, CutFromStore, StoreDown, StoreHangs, StoreSlow, StoreLate, StoreEmptied];
-        kinds.contains(&self.kind)
+        [Pause, CutFromStore, StoreDown, StoreHangs, StoreLate, StoreEmptied].contains(&self.kind)
+    }
+
+    fn is_of_an_instant(&self) -> bool {
+        use Kind::*;
+        [StoreEmptied, StoreGarbage, RevokeAll, RevokeNewest].contains(&self.kind)
     }
 
     /// Returns `true` if a replica may not get a token, or not in time.
@@ -143,12 +161,15 @@ pub(crate) fn chaos(seed: u64, replicas: usize, lasts: Duration, every: Duration
     let mut at = Duration::from_secs(60);
     loop {
         at += draw.wait(every);
-        let fault = Fault {
+        let mut fault = Fault {
             kind: KINDS[draw.below(KINDS.len())],
             replica: draw.below(replicas),
             at,
             lasts: draw.wait(Duration::from_secs(60)),
         };
+        if fault.is_of_an_instant() {
+            fault.lasts = Duration::ZERO;
+        }
         if fault.end() + Duration::from_secs(60) > lasts {
             return faults;
         }

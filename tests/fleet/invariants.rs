@@ -6,10 +6,7 @@ use crate::{
     world::Plan,
 };
 use http::StatusCode;
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invariant {
@@ -62,6 +59,8 @@ pub(crate) struct Report {
     pub(crate) unavailable: u64,
     /// Calls without a token.
     pub(crate) no_token: u64,
+    /// Those of them whose error says when to try again.
+    pub(crate) no_token_with_time: u64,
     /// Calls whose connection was lost.
     pub(crate) disconnected: u64,
     pub(crate) worst: Duration,
@@ -70,6 +69,8 @@ pub(crate) struct Report {
     pub(crate) introspections: u64,
     pub(crate) store_operations: u64,
     pub(crate) expired_sent: u64,
+    /// The token requests of a key in parts of what is allowed, the most of any key.
+    pub(crate) allowed_part: f64,
 }
 
 impl Report {
@@ -89,7 +90,10 @@ impl Report {
 /// How a call ended.
 pub(crate) enum End {
     Answered(StatusCode, String),
-    NoToken,
+    /// The error says when to try again, or not.
+    NoToken {
+        has_time: bool,
+    },
     Disconnected,
 }
 
@@ -125,7 +129,8 @@ impl Log {
     }
 
     pub(crate) fn breach(&mut self, invariant: Invariant, note: String) {
-        if self.report.breaches.len() < 50 {
+        let same = |breach: &&Breach| breach.invariant == invariant;
+        if self.report.breaches.iter().filter(same).count() < 20 {
             self.report.breaches.push(Breach { invariant, at: self.now, note });
         }
     }
@@ -142,8 +147,9 @@ impl Log {
     /// Returns `true` if a fault of which `is_meant` holds was there after `since`, or ended less than
     /// `after` before.
     fn any(&self, since: Duration, after: Duration, is_meant: impl Fn(&Fault) -> bool) -> bool {
-        let is_near =
-            |fault: &&Fault| fault.at <= self.now && fault.end() + after >= since && is_meant(fault);
+        let is_near = |fault: &&Fault| {
+            fault.at <= self.now && fault.end() + after >= since && is_meant(fault)
+        };
         self.plan.faults.iter().find(is_near).is_some()
     }
 
@@ -237,7 +243,7 @@ impl Log {
         let of_call = format!("user {} from {} to {}", call.user, call.from, call.to);
         let status = match end {
             End::Answered(status, _) => status.as_u16().into(),
-            End::NoToken => 1,
+            End::NoToken { .. } => 1,
             End::Disconnected => 2,
         };
         let has_reason = match end {
@@ -259,8 +265,9 @@ impl Log {
                 self.report.unavailable += 1;
                 self.has_no_server(begun, call.to)
             }
-            End::NoToken => {
+            End::NoToken { has_time } => {
                 self.report.no_token += 1;
+                self.report.no_token_with_time += u64::from(*has_time);
                 self.has_no_server(begun, call.from)
             }
             End::Disconnected => {
@@ -309,9 +316,10 @@ impl Log {
         let ideal = self.plan.lasts.as_secs_f64() / renewal.as_secs_f64() + 1.0;
         let of_faults = |fault: &Fault| fault.cost(self.plan.replicas, renewal);
         let allowed = 1.25 * ideal + self.plan.faults.iter().map(of_faults).sum::<f64>();
-        let too_many =
-            self.report.requests.iter().find(|(_, requests)| requests.len() as f64 > allowed);
-        if let Some((user, requests)) = too_many.filter(|_| self.plan.is_shared()) {
+        let most = self.report.requests.iter().max_by_key(|(_, requests)| requests.len());
+        let Some((user, requests)) = most.filter(|_| self.plan.is_shared()) else { return };
+        self.report.allowed_part = requests.len() as f64 / allowed;
+        if requests.len() as f64 > allowed {
             let note = format!("{} of user {user}, {allowed:.0} allowed", requests.len());
             self.breach(Invariant::FewRequests, note);
         }

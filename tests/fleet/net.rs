@@ -26,6 +26,8 @@ pub(crate) type ToServer = BoxCloneSyncService<Request<Body>, Response<Body>, io
 
 /// One way of a call to another replica. The way back takes no time.
 const TO_API: Duration = Duration::from_millis(1);
+/// The time for the answer to an introspection.
+const JUDGES: Duration = Duration::from_millis(40);
 /// A connection that is cut is noticed by then.
 const CUT: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(6);
@@ -48,7 +50,7 @@ impl Call {
 /// What the parts of a world share.
 pub(crate) struct Shared {
     pub(crate) server: AuthorizationServer,
-    /// How long it takes for an answer.
+    /// How long it takes for a token.
     pub(crate) server_takes: Duration,
     pub(crate) state: Mutex<State>,
 }
@@ -110,13 +112,17 @@ impl Drop for UnderWay {
 async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
     let form = whole(body).await;
-    let way = if place.has(Kind::ServerSlow) { SLOW } else { place.shared.server_takes } / 2;
-    place.clock.sleep(way).await;
+    let is_token = head.uri.path() == "/token";
+    let takes = match is_token {
+        _ if place.has(Kind::ServerSlow) => SLOW,
+        true => place.shared.server_takes,
+        false => JUDGES,
+    };
+    place.clock.sleep(takes / 2).await;
     if place.has(Kind::CutFromServer) {
         place.clock.sleep(CUT).await;
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let is_token = head.uri.path() == "/token";
     let user = field(&form, "username").and_then(|name| name.strip_prefix('u')?.parse().ok());
     let user: u32 = user.unwrap_or_default();
     place.log(|log| match is_token {
@@ -135,7 +141,7 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
         let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
         place.log(|log| log.issued(user, answer["access_token"].as_str().unwrap()));
     }
-    place.clock.sleep(way).await;
+    place.clock.sleep(takes / 2).await;
     Ok(Response::from_parts(head, Body::new(body)))
 }
 

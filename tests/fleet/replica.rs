@@ -99,7 +99,18 @@ impl Replica {
         let api = api(&place, &revocations);
         let began = (clock.clock().monotonic(), at);
         let replica = Self {
-            runtime, idle, clock, began, at, wall, due: None, client, api, pool, revocations, place,
+            runtime,
+            idle,
+            clock,
+            began,
+            at,
+            wall,
+            due: None,
+            client,
+            api,
+            pool,
+            revocations,
+            place,
         };
         replica.step_clock(Duration::ZERO, false);
         shared.state.lock().unwrap().peers[index] =
@@ -153,8 +164,10 @@ impl Replica {
                     let body = String::from_utf8(whole(body).await.to_vec()).unwrap();
                     End::Answered(head.status, body)
                 }
-                Err(error) if error.is::<Error>() => End::NoToken,
-                Err(_) => End::Disconnected,
+                Err(error) => match error.downcast_ref::<Error>() {
+                    Some(error) => End::NoToken { has_time: error.retry_after().is_some() },
+                    None => End::Disconnected,
+                },
             };
             place.log(|log| log.ended(call, &end));
         });
@@ -179,9 +192,8 @@ fn pool(plan: &Plan, place: &Place, store: &InMemoryStore) -> TokenPool<u32> {
         Store::Sound => Some(None),
         Store::Flawed(flaw) => Some(Some(flaw)),
     };
-    let far = flaw.map(|flaw| {
-        Arc::new(FarStore { place: place.clone(), store: store.clone(), flaw })
-    });
+    let far =
+        flaw.map(|flaw| Arc::new(FarStore { place: place.clone(), store: store.clone(), flaw }));
     let keys = StoreKeys::new(&[7; 32]).unwrap();
     let policy = RefreshPolicy::default().with_patience(plan.patience);
     TokenPool::new(|request| request.extensions().get::<Call>().map(|call| call.user)).with_caches(
@@ -209,4 +221,3 @@ fn api(place: &Place, revocations: &Revocations) -> Api {
     });
     Api::new(RequireToken::new("api", validator).unwrap().layer(handler))
 }
-

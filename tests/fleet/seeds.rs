@@ -6,7 +6,10 @@ use crate::{
     store::Flaw,
     world::{Plan, Store, run},
 };
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 const fn hours(hours: u64) -> Duration {
     Duration::from_secs(3600 * hours)
@@ -52,24 +55,89 @@ fn twenty_seeds_break_no_invariant() {
     }
 }
 
+/// Returns the processor time of this thread, or else the time that passed.
+fn cpu_time(since: Instant) -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    nanos.map_or_else(|| since.elapsed(), Duration::from_nanos)
+}
+
+/// Runs as many seeds as `FLEET_SEEDS` says, each with 20 replicas, and prints the figures.
+#[test]
+#[ignore = "takes long: FLEET_SEEDS=1000 cargo test --release --test fleet many -- --ignored --nocapture"]
+fn many_seeds_break_no_invariant() {
+    let seeds = std::env::var("FLEET_SEEDS").map_or(100, |seeds| seeds.parse().unwrap());
+    let (replicas, lasts) = (20, hours(10));
+    let (began, cpu) = (Instant::now(), cpu_time(Instant::now()));
+    let mut sum = Report::default();
+    for seed in 1..=seeds {
+        let faults = chaos(seed, replicas, lasts, Duration::from_secs(200));
+        let calls_every = Duration::from_secs(10);
+        let report = verify(&Plan { faults, calls_every, ..Plan::new(seed, replicas, lasts) });
+        println!("seed {seed}: {}", line(&report));
+        sum.calls += report.calls;
+        sum.ok += report.ok;
+        sum.no_token += report.no_token;
+        sum.unavailable += report.unavailable;
+        sum.unauthorized += report.unauthorized;
+        sum.disconnected += report.disconnected;
+        sum.worst = sum.worst.max(report.worst);
+        sum.store_operations += report.store_operations;
+        sum.introspections += report.introspections;
+        sum.allowed_part = report.allowed_part.max(sum.allowed_part);
+        sum.requests.entry(0).or_default().extend(report.requests.values().flatten());
+    }
+    let cpu = (cpu_time(began) - cpu).as_secs_f64();
+    let replica_hours = (seeds * replicas as u64 * 10) as f64;
+    println!(
+        "{seeds} seeds: {replica_hours} replica-hours in {cpu:.1} s of processor time: {:.0} each \
+         second; {} introspections; {}",
+        replica_hours / cpu,
+        sum.introspections,
+        line(&sum)
+    );
+}
+
 fn line(report: &Report) -> String {
     format!(
-        "{} calls, {} failed, worst {} ms, {} token requests, {} store operations, trace {:016x}",
+        "{} calls, {} failed ({} no token, {} 503, {} 401, {} disconnected), worst {} ms, {} token \
+         requests ({:.2} of what is allowed), {} store operations, trace {:016x}",
         report.calls,
         report.failed(),
+        report.no_token,
+        report.unavailable,
+        report.unauthorized,
+        report.disconnected,
         report.worst.as_millis(),
         report.token_requests(),
+        report.allowed_part,
         report.store_operations,
         report.trace
     )
 }
 
+/// Asserts that the first so many seeds give the same trace when they are run again.
+fn replay(seeds: u64) {
+    let mut traces = BTreeSet::new();
+    for seed in 1..=seeds {
+        let plan = Plan { lasts: hours(1), ..plan_of(seed) };
+        let trace = run(&plan).trace;
+        assert_eq!(trace, run(&plan).trace, "seed {seed}");
+        traces.insert(trace);
+    }
+    println!("{seeds} seeds gave {} traces, and the same a second time", traces.len());
+    assert_eq!(traces.len() as u64, seeds);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    let plan = Plan { lasts: hours(1), ..plan_of(7) };
-    let (first, other) = (run(&plan), run(&Plan { seed: 8, ..plan.clone() }));
-    assert_eq!(first.trace, run(&plan).trace);
-    assert_ne!(first.trace, other.trace);
+    replay(2);
+}
+
+#[test]
+#[ignore = "takes long: cargo test --release --test fleet hundred -- --ignored --nocapture"]
+fn figures_of_a_hundred_traces() {
+    replay(100);
 }
 
 /// Asserts that the flaw of a store breaks `invariant`, for the reason of at most two faults and not

@@ -97,9 +97,9 @@ impl TokenStore for FarStore {
         value: &'a StoredValue,
         pause: Duration,
     ) -> StoreFuture<'a, Lease> {
-        self.ask(async move {
-            self.store.finish(key, holder, value, pause).await.expect(NEVER_FAILS)
-        })
+        self.ask(
+            async move { self.store.finish(key, holder, value, pause).await.expect(NEVER_FAILS) },
+        )
     }
 
     fn release<'a>(

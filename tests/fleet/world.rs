@@ -158,7 +158,8 @@ impl<'a> World<'a> {
 
     /// Goes on to the next event or timer. Returns `false` if that is after the end.
     fn step(&mut self) -> bool {
-        let paused: Vec<bool> = (0..self.plan.replicas).map(|index| self.is_paused(index)).collect();
+        let paused: Vec<bool> =
+            (0..self.plan.replicas).map(|index| self.is_paused(index)).collect();
         let due = |(index, replica): (usize, &Option<Replica>)| {
             replica.as_ref().filter(|_| !paused[index]).and_then(|replica| replica.due)
         };
@@ -231,9 +232,8 @@ impl<'a> World<'a> {
                 let mut state = self.state();
                 let at = state.faults.iter().position(|other| *other == fault).unwrap();
                 state.faults.remove(at);
-                let same = |other: &Fault| {
-                    other.kind == fault.kind && other.concerns(fault.replica)
-                };
+                let same =
+                    |other: &Fault| other.kind == fault.kind && other.concerns(fault.replica);
                 let is_over = !state.faults.iter().any(same);
                 drop(state);
                 if is_over {
