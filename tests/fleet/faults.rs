@@ -142,12 +142,14 @@ impl Fault {
     /// tokens are renewed so often.
     pub(crate) fn cost(&self, replicas: usize, renewal: Duration) -> f64 {
         use Kind::*;
-        let alone = self.lasts.as_secs_f64() / renewal.as_secs_f64() + 1.0;
+        // Each replica for itself, and all in a part of the time.
+        let alone = 2.0 * self.lasts.as_secs_f64() / renewal.as_secs_f64();
         match self.kind {
-            ServerDown | ServerSlow | ServerHangs => self.lasts.as_secs_f64() / 10.0 + 10.0,
-            StoreDown | StoreHangs | StoreLate => alone * replicas as f64,
-            CutFromStore | Pause => alone,
-            RevokeAll | RevokeNewest => 2.0,
+            ServerDown | ServerHangs => self.lasts.as_secs_f64() / 10.0 + 3.0,
+            StoreDown | StoreHangs | StoreLate => alone * replicas as f64 + 1.0,
+            CutFromStore | Pause => alone + 1.0,
+            RevokeAll => 2.0,
+            CutFromApi => 0.0,
             _ => 1.0,
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     world::Plan,
 };
 use http::StatusCode;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invariant {
@@ -40,11 +40,17 @@ const AFTER_STORE: Duration = Duration::from_secs(40);
 const AFTER_SERVER: Duration = Duration::from_secs(70);
 
 /// A breach.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Breach {
     pub(crate) invariant: Invariant,
     pub(crate) at: Duration,
     pub(crate) note: String,
+}
+
+impl fmt::Debug for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}: {}", self.invariant, self.at, self.note)
+    }
 }
 
 /// What a run came to.

@@ -14,8 +14,6 @@ pub(crate) enum Flaw {
     LeaseForAll,
     /// It says that it renewed a lease, and did not.
     ForgetsRenewals,
-    /// It gives values of which the replica said that they are of no use.
-    IgnoresHad,
 }
 
 /// The way from a replica to the store.
@@ -67,7 +65,6 @@ impl TokenStore for FarStore {
         lease: Duration,
         had: &'a [Version],
     ) -> StoreFuture<'a, Begun> {
-        let had = if self.has(Flaw::IgnoresHad) { &[] } else { had };
         self.ask(async move {
             match self.store.begin(key, holder, lease, had).await.expect(NEVER_FAILS) {
                 Begun::Taken { .. } if self.has(Flaw::LeaseForAll) => Begun::Yours,
