@@ -2,14 +2,12 @@
 
 use crate::{
     faults::{Fault, Kind, chaos, shrink},
+    figures::ProcessorTime,
     invariants::{Invariant, Report},
     store::Flaw,
     world::{Plan, Store, run},
 };
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 const fn hours(hours: u64) -> Duration {
     Duration::from_secs(3600 * hours)
@@ -54,24 +52,16 @@ fn twenty_seeds_break_no_invariant() {
     }
 }
 
-/// Returns the processor time of this thread, or else the time that passed.
-fn cpu_time(since: Instant) -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    nanos.map_or_else(|| since.elapsed(), Duration::from_nanos)
-}
-
 /// Runs as many seeds as `FLEET_SEEDS` says, each with 20 replicas, and prints the figures.
 #[test]
 #[ignore = "takes long: FLEET_SEEDS=1000 cargo test --release --test fleet many -- --ignored --nocapture"]
 fn many_seeds_break_no_invariant() {
     let seeds = std::env::var("FLEET_SEEDS").map_or(100, |seeds| seeds.parse().unwrap());
-    let (replicas, lasts) = (20, hours(10));
-    let (began, cpu) = (Instant::now(), cpu_time(Instant::now()));
+    let (replicas, lasts) = (20, hours(5));
+    let begun = ProcessorTime::begin();
     let mut sum = Report::default();
     for seed in 1..=seeds {
-        let calls_every = Duration::from_secs(10);
-        let report = verify(&Plan { calls_every, ..plan_of(seed, replicas, lasts) });
+        let report = verify(&plan_of(seed, replicas, lasts));
         println!("seed {seed}: {}", line(&report));
         sum.calls += report.calls;
         sum.ok += report.ok;
@@ -85,8 +75,8 @@ fn many_seeds_break_no_invariant() {
         sum.allowed_part = report.allowed_part.max(sum.allowed_part);
         sum.requests.entry(0).or_default().extend(report.requests.values().flatten());
     }
-    let cpu = (cpu_time(began) - cpu).as_secs_f64();
-    let replica_hours = (seeds * replicas as u64 * 10) as f64;
+    let cpu = begun.passed().as_secs_f64();
+    let replica_hours = (seeds * replicas as u64 * 5) as f64;
     println!(
         "{seeds} seeds: {replica_hours} replica-hours in {cpu:.1} s of processor time: {:.0} each \
          second; {} introspections; {}",
