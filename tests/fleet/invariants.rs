@@ -1,0 +1,333 @@
+//! What must hold whatever goes wrong, and what is counted.
+
+use crate::{
+    faults::{Fault, Kind, mix},
+    net::Call,
+    world::Plan,
+};
+use http::StatusCode;
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Invariant {
+    /// No token is sent after its end, by the clock of its server.
+    NoExpiredTokenIsSent,
+    /// While the store can be reached, one token request of a key is under way at most.
+    OneRequestAtATime,
+    /// A call has the token of its own user.
+    OwnToken,
+    /// No 401 for a token that its server finds good.
+    GoodTokensPass,
+    /// A call is answered within the caller's patience and the validator's deadline.
+    AnsweredInTime,
+    /// No call fails while what it needs can be reached.
+    NoCallFailsForNothing,
+    /// Token requests of a key: 1.25 for each renewal, and what each fault may cost.
+    FewRequests,
+    /// No refresh token is sent more than twice.
+    NoRefreshTokenIsSentAgain,
+    /// While the server can be reached, no caller notices that tokens were revoked.
+    NoCallerNoticesRevocation,
+    /// When all is quiet, nothing runs, and nothing is kept but what is of use.
+    NothingIsLeft,
+}
+
+/// The validator's deadline, and a second for the ways.
+const VALIDATION: Duration = Duration::from_secs(6);
+/// A fetch that began in a fault ends within its deadline, and the store is then spared for 5 s more.
+const AFTER_STORE: Duration = Duration::from_secs(40);
+/// A pause that the fleet keeps after a failure, and the fetch after it.
+const AFTER_SERVER: Duration = Duration::from_secs(70);
+
+/// A breach.
+#[derive(Clone)]
+pub(crate) struct Breach {
+    pub(crate) invariant: Invariant,
+    pub(crate) at: Duration,
+    pub(crate) note: String,
+}
+
+impl fmt::Debug for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}: {}", self.invariant, self.at, self.note)
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) breaches: Vec<Breach>,
+    /// Follows from everything that was seen, and when.
+    pub(crate) trace: u64,
+    pub(crate) calls: u64,
+    pub(crate) ok: u64,
+    pub(crate) unauthorized: u64,
+    pub(crate) unavailable: u64,
+    /// Calls without a token.
+    pub(crate) no_token: u64,
+    /// Those of them whose error says when to try again.
+    pub(crate) no_token_with_time: u64,
+    /// Calls whose connection was lost.
+    pub(crate) disconnected: u64,
+    pub(crate) worst: Duration,
+    /// The token requests of each user: when, and of which replica.
+    pub(crate) requests: BTreeMap<u32, Vec<(Duration, usize)>>,
+    pub(crate) introspections: u64,
+    pub(crate) store_operations: u64,
+    pub(crate) expired_sent: u64,
+    /// The token requests of a key in parts of what is allowed, the most of any key.
+    pub(crate) allowed_part: f64,
+}
+
+impl Report {
+    pub(crate) fn token_requests(&self) -> usize {
+        self.requests.values().map(Vec::len).sum()
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.unauthorized + self.unavailable + self.no_token + self.disconnected
+    }
+
+    pub(crate) fn breaks(&self, invariant: Invariant) -> bool {
+        self.breaches.iter().any(|breach| breach.invariant == invariant)
+    }
+}
+
+/// How a call ended.
+pub(crate) enum End {
+    Answered(StatusCode, String),
+    /// The error says when to try again, or not.
+    NoToken {
+        has_time: bool,
+    },
+    Disconnected,
+}
+
+struct Issued {
+    user: u32,
+    end: Duration,
+}
+
+/// Sees everything, and keeps the report.
+pub(crate) struct Log {
+    pub(crate) now: Duration,
+    pub(crate) report: Report,
+    plan: Plan,
+    issued: BTreeMap<String, Issued>,
+    newest: BTreeMap<u32, String>,
+    under_way: BTreeMap<u32, u32>,
+    open: BTreeMap<u64, (Call, Duration)>,
+    sent_refresh_tokens: BTreeMap<String, u32>,
+}
+
+impl Log {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self {
+            now: Duration::ZERO,
+            report: Report::default(),
+            plan,
+            issued: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            open: BTreeMap::new(),
+            sent_refresh_tokens: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn breach(&mut self, invariant: Invariant, note: String) {
+        let same = |breach: &&Breach| breach.invariant == invariant;
+        if self.report.breaches.iter().filter(same).count() < 20 {
+            self.report.breaches.push(Breach { invariant, at: self.now, note });
+        }
+    }
+
+    /// Mixes an event into the trace.
+    fn trace(&mut self, event: &str, numbers: [u64; 2]) {
+        let mut trace = self.report.trace ^ (self.now.as_nanos() as u64);
+        for bits in event.bytes().map(u64::from).chain(numbers) {
+            trace = mix(trace ^ bits);
+        }
+        self.report.trace = trace;
+    }
+
+    /// Returns `true` if a fault of which `is_meant` holds was there after `since`, or ended less than
+    /// `after` before.
+    fn any(&self, since: Duration, after: Duration, is_meant: impl Fn(&Fault) -> bool) -> bool {
+        let is_near = |fault: &&Fault| {
+            fault.at <= self.now && fault.end() + after >= since && is_meant(fault)
+        };
+        self.plan.faults.iter().find(is_near).is_some()
+    }
+
+    /// A token request arrives.
+    pub(crate) fn asked(&mut self, replica: usize, user: u32, refresh_token: Option<&str>) {
+        self.trace("asked", [user.into(), replica as u64]);
+        self.report.requests.entry(user).or_default().push((self.now, replica));
+        let under_way = self.under_way.entry(user).or_default();
+        *under_way += 1;
+        let under_way = *under_way;
+        if under_way > 1
+            && self.plan.is_shared()
+            && !self.any(self.now, AFTER_STORE, Fault::loosens_leases)
+        {
+            self.breach(Invariant::OneRequestAtATime, format!("{under_way} of user {user}"));
+        }
+        let Some(token) = refresh_token else { return };
+        let sent = self.sent_refresh_tokens.entry(token.to_owned()).or_default();
+        *sent += 1;
+        if *sent > 2 {
+            let note = format!("{sent} times, user {user}");
+            self.breach(Invariant::NoRefreshTokenIsSentAgain, note);
+        }
+    }
+
+    /// A token request ended, with an answer or without.
+    pub(crate) fn asked_no_more(&mut self, user: u32) {
+        if let Some(under_way) = self.under_way.get_mut(&user) {
+            *under_way -= 1;
+        }
+    }
+
+    pub(crate) fn issued(&mut self, user: u32, token: &str) {
+        self.trace("issued", [user.into(), 0]);
+        let end = self.now + self.plan.lifetime;
+        self.issued.insert(token.to_owned(), Issued { user, end });
+        self.newest.insert(user, token.to_owned());
+    }
+
+    pub(crate) fn newest(&self, user: u32) -> Option<String> {
+        self.newest.get(&user).cloned()
+    }
+
+    pub(crate) fn introspected(&mut self) {
+        self.report.introspections += 1;
+        self.trace("introspected", [0; 2]);
+    }
+
+    /// A call leaves its replica with `token`.
+    pub(crate) fn sent(&mut self, call: Call, token: &str) {
+        self.trace("sent", [call.from as u64, call.user.into()]);
+        match self.issued.get(token) {
+            Some(issued) if issued.user != call.user => {
+                let note = format!("user {} has the token of {}", call.user, issued.user);
+                self.breach(Invariant::OwnToken, note);
+            }
+            Some(issued) if issued.end <= self.now => {
+                let late = self.now - issued.end;
+                self.report.expired_sent += 1;
+                let note = format!("{late:?} past its end, by replica {}", call.from);
+                self.breach(Invariant::NoExpiredTokenIsSent, note);
+            }
+            Some(_) => {}
+            None => self.breach(Invariant::OwnToken, "nobody issued it".to_owned()),
+        }
+    }
+
+    /// A replica judged the token of a call, which its server finds good or not.
+    pub(crate) fn judged(&mut self, call: Call, status: StatusCode, is_good: bool) {
+        self.trace("judged", [call.to as u64, status.as_u16().into()]);
+        if status == StatusCode::UNAUTHORIZED && is_good {
+            let note = format!("replica {} refused a token of user {}", call.to, call.user);
+            self.breach(Invariant::GoodTokensPass, note);
+        }
+    }
+
+    pub(crate) fn called(&mut self, call: Call) {
+        self.trace("called", [call.from as u64, call.to as u64]);
+        self.report.calls += 1;
+        self.open.insert(call.number, (call, self.now));
+    }
+
+    /// The replica crashed, and its callers with it.
+    pub(crate) fn crashed(&mut self, replica: usize) {
+        self.open.retain(|_, (call, _)| call.from != replica);
+    }
+
+    pub(crate) fn ended(&mut self, call: Call, end: &End) {
+        let Some((_, begun)) = self.open.remove(&call.number) else { return };
+        self.in_time(call, begun);
+        let of_call = format!("user {} from {} to {}", call.user, call.from, call.to);
+        let status = match end {
+            End::Answered(status, _) => status.as_u16().into(),
+            End::NoToken { .. } => 1,
+            End::Disconnected => 2,
+        };
+        let has_reason = match end {
+            End::Answered(StatusCode::OK, body) => {
+                self.report.ok += 1;
+                if *body != call.user_name() {
+                    self.breach(Invariant::OwnToken, format!("{body} answers {}", call.user));
+                }
+                true
+            }
+            End::Answered(StatusCode::UNAUTHORIZED, _) => {
+                self.report.unauthorized += 1;
+                if !self.has_no_server(begun, call.from) {
+                    self.breach(Invariant::NoCallerNoticesRevocation, of_call.clone());
+                }
+                true
+            }
+            End::Answered(..) => {
+                self.report.unavailable += 1;
+                self.has_no_server(begun, call.to)
+            }
+            End::NoToken { has_time } => {
+                self.report.no_token += 1;
+                self.report.no_token_with_time += u64::from(*has_time);
+                self.has_no_server(begun, call.from)
+            }
+            End::Disconnected => {
+                self.report.disconnected += 1;
+                self.any(begun, AFTER_STORE, |fault| match fault.kind {
+                    Kind::Crash => fault.replica == call.to,
+                    Kind::CutFromApi => fault.replica == call.from,
+                    _ => false,
+                })
+            }
+        };
+        if !has_reason {
+            self.breach(Invariant::NoCallFailsForNothing, format!("{of_call}, {status}"));
+        }
+        self.trace("ended", [call.number, status]);
+    }
+
+    /// Returns `true` if `replica` could not reach the server, or not well, at some time since `begun`
+    /// or shortly before.
+    fn has_no_server(&self, begun: Duration, replica: usize) -> bool {
+        let concerns = |fault: &Fault| fault.withholds_tokens() && fault.concerns(replica);
+        self.any(begun, AFTER_SERVER, concerns)
+    }
+
+    fn in_time(&mut self, call: Call, begun: Duration) {
+        let stands = |fault: &Fault| {
+            fault.kind == Kind::Pause && [call.from, call.to].contains(&fault.replica)
+        };
+        if self.any(begun, Duration::ZERO, stands) {
+            return;
+        }
+        let took = self.now - begun;
+        self.report.worst = self.report.worst.max(took);
+        if took > self.plan.patience + VALIDATION {
+            let note = format!("{took:?} from {} to {}", call.from, call.to);
+            self.breach(Invariant::AnsweredInTime, note);
+        }
+    }
+
+    /// The run is over, and was quiet for some time.
+    pub(crate) fn over(&mut self) {
+        for (call, begun) in std::mem::take(&mut self.open).into_values() {
+            self.in_time(call, begun);
+        }
+        let renewal = self.plan.lifetime.mul_f64(0.8);
+        let ideal = self.plan.lasts.as_secs_f64() / renewal.as_secs_f64() + 1.0;
+        let of_faults = |fault: &Fault| fault.cost(self.plan.replicas, renewal);
+        let allowed = 1.25 * ideal + self.plan.faults.iter().map(of_faults).sum::<f64>();
+        let most = self.report.requests.iter().max_by_key(|(_, requests)| requests.len());
+        let Some((user, requests)) = most.filter(|_| self.plan.is_shared()) else { return };
+        self.report.allowed_part = requests.len() as f64 / allowed;
+        if requests.len() as f64 > allowed {
+            let note = format!("{} of user {user}, {allowed:.0} allowed", requests.len());
+            self.breach(Invariant::FewRequests, note);
+        }
+    }
+}
