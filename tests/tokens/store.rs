@@ -255,6 +255,20 @@ async fn a_store_that_panics_keeps_nobody_from_revoking() {
 }
 
 #[tokio::test]
+async fn a_store_that_fails_while_the_lease_is_renewed_costs_no_token() {
+    for fault in [Fault::PanicsAtOnce, Fault::PanicsLater, Fault::PanicsWhenDropped, Fault::Hangs] {
+        let world = World::answering(numbered(3600, seconds(4)));
+        let cache = faulty(&world, "renew", fault);
+        let asked = tokio::spawn(ask(&cache));
+        for _ in 0..16 {
+            world.advance(millis(250)).await;
+        }
+        assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1", "{fault:?}");
+        assert_eq!((cache.status().store_failures(), world.requests().len()), (1, 1), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_not_held_back_by_a_store_that_takes_long_to_save_it() {
     let world = World::new();
     let cache = faulty(&world, "finish", Fault::Hangs);

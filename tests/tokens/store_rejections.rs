@@ -178,6 +178,25 @@ async fn whatever_the_server_revokes_no_caller_of_any_replica_sees_it() {
 }
 
 #[tokio::test]
+async fn replicas_that_call_at_once_after_a_revocation_share_one_new_token_each_time() {
+    let (world, resource) = (World::new(), Resource::default());
+    let store = InMemoryStore::new().with_clock(world.clock.clock());
+    let caches = [(); 10].map(|()| cache(&world, Some(&store), exact()));
+    for round in 1..=20 {
+        let calls =
+            caches.each_ref().map(|cache| tokio::spawn(call(cache.clone(), resource.clone())));
+        for _ in 0..25 {
+            world.advance(millis(100)).await;
+        }
+        for call in calls {
+            assert_eq!(at_once(call).await.unwrap(), 200, "round {round}");
+        }
+        assert_eq!(world.requests().len(), round);
+        resource.revoke(&[&format!("T{round}")]);
+    }
+}
+
+#[tokio::test]
 async fn who_has_no_patience_goes_on_with_a_rejected_token_in_a_pause() {
     let (world, resource) = (World::new(), Resource::default());
     let store = InMemoryStore::new().with_clock(world.clock.clock());
