@@ -138,6 +138,15 @@ impl Fault {
         [Pause, CutFromServer, ServerDown, ServerSlow, ServerHangs].contains(&self.kind)
     }
 
+    /// Returns `true` if an answer to a refresh token may be lost with it, or not be saved, or if sessions are
+    /// revoked.
+    pub(crate) fn loses_answers(&self) -> bool {
+        use Kind::*;
+        let kinds = [Crash, Pause, CutFromStore, StoreDown, StoreHangs, StoreLate];
+        let servers = [ServerSlow, ServerHangs, RevokeAll, RevokeNewest];
+        kinds.contains(&self.kind) || servers.contains(&self.kind)
+    }
+
     /// Returns how many token requests of one key it may cost, in a fleet of so many replicas whose
     /// tokens are renewed so often.
     pub(crate) fn cost(&self, replicas: usize, renewal: Duration) -> f64 {

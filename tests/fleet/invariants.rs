@@ -6,7 +6,11 @@ use crate::{
     world::Plan,
 };
 use http::StatusCode;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invariant {
@@ -24,8 +28,10 @@ pub(crate) enum Invariant {
     NoCallFailsForNothing,
     /// Token requests of a key: 1.25 for each renewal, and what each fault may cost.
     FewRequests,
-    /// No refresh token is sent more than twice.
+    /// No refresh token is sent more than twice without an answer while an access token of its session lives.
     NoRefreshTokenIsSentAgain,
+    /// The server ends a session only after an answer was lost.
+    NoSessionEndsForNothing,
     /// While the server can be reached, no caller notices that tokens were revoked.
     NoCallerNoticesRevocation,
     /// When all is quiet, nothing runs, and nothing is kept but what is of use.
@@ -36,6 +42,10 @@ pub(crate) enum Invariant {
 const VALIDATION: Duration = Duration::from_secs(6);
 /// A fetch that began in a fault ends within its deadline, and the store is then spared for 5 s more.
 const AFTER_STORE: Duration = Duration::from_secs(40);
+/// A refresh token whose answer was lost is sent again within its access token's lifetime.
+const LOST_ANSWER: Duration = Duration::from_secs(700);
+/// A user notices, signs in, and every replica looks again.
+const SIGN_IN: Duration = Duration::from_secs(30);
 /// A pause that the fleet keeps after a failure, and the fetch after it.
 const AFTER_SERVER: Duration = Duration::from_secs(70);
 
@@ -73,6 +83,9 @@ pub(crate) struct Report {
     /// The token requests of each user: when, and of which replica.
     pub(crate) requests: BTreeMap<u32, Vec<(Duration, usize)>>,
     pub(crate) introspections: u64,
+    /// Renewals of sessions, and sessions that the server ended.
+    pub(crate) rotations: u64,
+    pub(crate) killed: u64,
     pub(crate) store_operations: u64,
     pub(crate) expired_sent: u64,
     /// The token requests of a key in parts of what is allowed, the most of any key.
@@ -96,9 +109,10 @@ impl Report {
 /// How a call ended.
 pub(crate) enum End {
     Answered(StatusCode, String),
-    /// The error says when to try again, or not.
+    /// The error says when to try again, or not, and whether the user has to sign in.
     NoToken {
         has_time: bool,
+        signed_out: bool,
     },
     Disconnected,
 }
@@ -118,6 +132,13 @@ pub(crate) struct Log {
     under_way: BTreeMap<u32, u32>,
     open: BTreeMap<u64, (Call, Duration)>,
     sent_refresh_tokens: BTreeMap<String, u32>,
+    refresh_tokens: BTreeMap<String, u32>,
+    /// Since when each user has a session.
+    sessions: BTreeMap<u32, Duration>,
+    /// The end of the newest access token that a replica has, or had.
+    delivered: BTreeMap<u32, Duration>,
+    /// The users who have to sign in.
+    pub(crate) signed_out: BTreeSet<u32>,
 }
 
 impl Log {
@@ -131,6 +152,10 @@ impl Log {
             under_way: BTreeMap::new(),
             open: BTreeMap::new(),
             sent_refresh_tokens: BTreeMap::new(),
+            refresh_tokens: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            delivered: BTreeMap::new(),
+            signed_out: BTreeSet::new(),
         }
     }
 
@@ -173,11 +198,54 @@ impl Log {
             self.breach(Invariant::OneRequestAtATime, format!("{under_way} of user {user}"));
         }
         let Some(token) = refresh_token else { return };
+        // Replicas use it until 10 s before its end, and count from before they asked.
+        let now = self.now + Duration::from_secs(12);
+        let lives = self.delivered.get(&user).is_some_and(|end| now < *end);
         let sent = self.sent_refresh_tokens.entry(token.to_owned()).or_default();
         *sent += 1;
-        if *sent > 2 {
+        if *sent > 2 && lives {
             let note = format!("{sent} times, user {user}");
             self.breach(Invariant::NoRefreshTokenIsSentAgain, note);
+        }
+    }
+
+    /// The newest token of `user` has arrived.
+    pub(crate) fn delivered(&mut self, user: u32) {
+        let newest = self.newest.get(&user).and_then(|token| self.issued.get(token));
+        let end = newest.map_or(self.now, |issued| issued.end);
+        self.delivered.insert(user, end);
+    }
+
+    /// A replica heard that the server has not taken a refresh token.
+    pub(crate) fn refused(&mut self, refresh_token: &str) {
+        if let Some(sent) = self.sent_refresh_tokens.get_mut(refresh_token) {
+            *sent -= 1;
+        }
+    }
+
+    /// Returns who has the session of a refresh token.
+    pub(crate) fn user_of(&self, refresh_token: &str) -> u32 {
+        self.refresh_tokens.get(refresh_token).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn signed_in(&mut self, user: u32, refresh_token: &str) {
+        self.trace("signed in", [user.into(), 0]);
+        self.refresh_tokens.insert(refresh_token.to_owned(), user);
+        self.sessions.insert(user, self.now);
+        self.delivered(user);
+    }
+
+    pub(crate) fn rotated(&mut self, user: u32, refresh_token: &str) {
+        self.report.rotations += 1;
+        self.refresh_tokens.insert(refresh_token.to_owned(), user);
+    }
+
+    /// The server refused a refresh token.
+    pub(crate) fn killed(&mut self, user: u32) {
+        self.trace("killed", [user.into(), 0]);
+        self.report.killed += 1;
+        if !self.any(self.now, LOST_ANSWER, Fault::loses_answers) {
+            self.breach(Invariant::NoSessionEndsForNothing, format!("user {user}"));
         }
     }
 
@@ -262,7 +330,7 @@ impl Log {
             }
             End::Answered(StatusCode::UNAUTHORIZED, _) => {
                 self.report.unauthorized += 1;
-                if !self.has_no_server(begun, call.from) {
+                if !self.has_no_server(begun, call.from) && !self.has_lost_session(call.user) {
                     self.breach(Invariant::NoCallerNoticesRevocation, of_call.clone());
                 }
                 true
@@ -271,10 +339,10 @@ impl Log {
                 self.report.unavailable += 1;
                 self.has_no_server(begun, call.to)
             }
-            End::NoToken { has_time } => {
+            End::NoToken { has_time, signed_out } => {
                 self.report.no_token += 1;
                 self.report.no_token_with_time += u64::from(*has_time);
-                self.has_no_server(begun, call.from)
+                self.has_no_server(begun, call.from) || self.has_no_session(call, *signed_out)
             }
             End::Disconnected => {
                 self.report.disconnected += 1;
@@ -296,6 +364,23 @@ impl Log {
     fn has_no_server(&self, begun: Duration, replica: usize) -> bool {
         let concerns = |fault: &Fault| fault.withholds_tokens() && fault.concerns(replica);
         self.any(begun, AFTER_SERVER, concerns)
+    }
+
+    /// Returns `true` if the session of `user` was revoked with its tokens.
+    fn has_lost_session(&self, user: u32) -> bool {
+        let revokes = |fault: &Fault| matches!(fault.kind, Kind::RevokeAll | Kind::RevokeNewest);
+        self.sessions.contains_key(&user) && self.any(self.now, self.plan.lifetime, revokes)
+    }
+
+    /// Returns `true` if a call of a user with a session has no token for a reason of its own: the user has to
+    /// sign in, or the store of the sessions could not be reached.
+    fn has_no_session(&mut self, call: Call, signed_out: bool) -> bool {
+        let Some(since) = self.sessions.get(&call.user).copied() else { return false };
+        if signed_out && self.now > since + SIGN_IN {
+            self.signed_out.insert(call.user);
+        }
+        let is_away = |fault: &Fault| fault.loses_answers() && fault.kind != Kind::RevokeNewest;
+        signed_out || self.any(self.now, AFTER_SERVER, is_away)
     }
 
     fn in_time(&mut self, call: Call, begun: Duration) {

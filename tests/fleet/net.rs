@@ -124,10 +124,15 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
         return Err(io::ErrorKind::TimedOut.into());
     }
     let user = field(&form, "username").and_then(|name| name.strip_prefix('u')?.parse().ok());
-    let user: u32 = user.unwrap_or_default();
-    place.log(|log| match is_token {
-        true => log.asked(place.replica, user, field(&form, "refresh_token").as_deref()),
-        false => log.introspected(),
+    let refresh_token = field(&form, "refresh_token");
+    let user: u32 = place.log(|log| {
+        let user = user.or(refresh_token.as_ref().map(|token| log.user_of(token)));
+        let user = user.unwrap_or_default();
+        match is_token {
+            true => log.asked(place.replica, user, refresh_token.as_deref()),
+            false => log.introspected(),
+        }
+        user
     });
     let _under_way = is_token.then(|| UnderWay { place: place.clone(), user });
     if place.has(Kind::ServerHangs) {
@@ -139,9 +144,21 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
     let body = whole(body).await;
     if is_token && head.status == StatusCode::OK {
         let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        place.log(|log| log.issued(user, answer["access_token"].as_str().unwrap()));
+        place.log(|log| {
+            log.issued(user, answer["access_token"].as_str().unwrap());
+            if let (Some(_), Some(token)) = (&refresh_token, answer["refresh_token"].as_str()) {
+                log.rotated(user, token);
+            }
+        });
+    } else if refresh_token.is_some() && head.status == StatusCode::BAD_REQUEST {
+        place.log(|log| log.killed(user));
     }
     place.clock.sleep(takes / 2).await;
+    match &refresh_token {
+        _ if is_token && head.status == StatusCode::OK => place.log(|log| log.delivered(user)),
+        Some(token) => place.log(|log| log.refused(token)),
+        None => {}
+    }
     Ok(Response::from_parts(head, Body::new(body)))
 }
 

@@ -20,10 +20,10 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    ClientAuthentication, ClientSecret, Transport,
+    ClientAuthentication, ClientSecret, Clock, Transport,
     client::{
-        AddBearer, Error, Grant, RefreshPolicy, StoreKeys, StorePolicy, TokenCache, TokenEndpoint,
-        TokenPool,
+        AddBearer, Error, Grant, RefreshPolicy, SessionStore, SharedSessions, StoreKeys,
+        StorePolicy, TokenCache, TokenEndpoint, TokenPool,
     },
     server::{Authenticated, RequireToken},
     testing::{InMemoryStore, ManualClock},
@@ -67,7 +67,7 @@ impl Replica {
     pub(crate) fn start(
         plan: &Plan,
         shared: &Arc<Shared>,
-        store: &InMemoryStore,
+        stores: [&InMemoryStore; 2],
         (index, life): (usize, u64),
     ) -> Self {
         let at = shared.state.lock().unwrap().log.now;
@@ -91,7 +91,7 @@ impl Replica {
         let start = clock.clock().wall();
         let wall = if index % 2 == 0 { start + skew } else { start - skew };
         let place = Place { replica: index, clock: clock.clock(), shared: shared.clone() };
-        let pool = pool(plan, &place, store);
+        let pool = pool(plan, &place, stores);
         let layer = AddBearer::from_source(pool.clone(), "https://api.example").unwrap();
         let layer = layer.with_clock(clock.clock());
         let client = Client::new(layer.layer(place.to_api()));
@@ -165,7 +165,10 @@ impl Replica {
                     End::Answered(head.status, body)
                 }
                 Err(error) => match error.downcast_ref::<Error>() {
-                    Some(error) => End::NoToken { has_time: error.retry_after().is_some() },
+                    Some(error) => End::NoToken {
+                        has_time: error.retry_after().is_some(),
+                        signed_out: error.is_sign_in_needed(),
+                    },
                     None => End::Disconnected,
                 },
             };
@@ -185,19 +188,35 @@ fn endpoint(place: &Place) -> TokenEndpoint {
     TokenEndpoint::new("https://as.example/token", client, transport).unwrap()
 }
 
-fn pool(plan: &Plan, place: &Place, store: &InMemoryStore) -> TokenPool<u32> {
+/// The sessions in `store`.
+pub(crate) fn sessions(store: Arc<dyn SessionStore>, clock: &Clock) -> SharedSessions {
+    let keys = StoreKeys::new(&[8; 32]).unwrap();
+    SharedSessions::new(store, keys, "pepper").with_clock(clock.clone())
+}
+
+/// A cache of each user: of a password, or, for those who have signed in, of their session.
+fn pool(plan: &Plan, place: &Place, [store, session_store]: [&InMemoryStore; 2]) -> TokenPool<u32> {
     let endpoint = endpoint(place);
     let flaw = match plan.store {
         Store::None => None,
         Store::Sound => Some(None),
         Store::Flawed(flaw) => Some(Some(flaw)),
     };
-    let far =
-        flaw.map(|flaw| Arc::new(FarStore { place: place.clone(), store: store.clone(), flaw }));
+    let far = |store: &InMemoryStore, flaw| {
+        Arc::new(FarStore { place: place.clone(), store: store.clone(), flaw })
+    };
+    let sessions = sessions(far(session_store, flaw.flatten()), &place.clock);
+    let plan = plan.clone();
+    let far = flaw.map(|flaw| far(store, flaw));
     let keys = StoreKeys::new(&[7; 32]).unwrap();
     let policy = RefreshPolicy::default().with_patience(plan.patience);
     TokenPool::new(|request| request.extensions().get::<Call>().map(|call| call.user)).with_caches(
         move |user| {
+            if plan.has_session(*user) {
+                let (endpoint, name) = (endpoint.clone(), format!("u{user}"));
+                let policy = policy.clone();
+                return Some(TokenCache::from_shared_session(endpoint, &sessions, &name, policy));
+            }
             let grant = Grant::password(format!("u{user}").as_str(), &ClientSecret::new(PASSWORD));
             let cache = TokenCache::new(endpoint.clone(), grant, policy.clone());
             let Some(far) = far.clone() else { return Some(cache) };

@@ -3,7 +3,10 @@
 use crate::{faults::Kind, net::Place};
 use std::{future::pending, time::Duration};
 use tower_oauth2::{
-    client::{Begun, Holder, Lease, StoreFuture, StoreKey, StoredValue, TokenStore, Version},
+    client::{
+        Begun, Holder, Lease, SessionStore, StoreFuture, StoreKey, StoredValue, Swap, TokenStore,
+        Version,
+    },
     testing::InMemoryStore,
 };
 
@@ -14,6 +17,8 @@ pub(crate) enum Flaw {
     LeaseForAll,
     /// It says that it renewed a lease, and did not.
     ForgetsRenewals,
+    /// It replaces a session whatever version is there.
+    SwapsBlindly,
 }
 
 /// The way from a replica to the store.
@@ -110,5 +115,29 @@ impl TokenStore for FarStore {
 
     fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()> {
         self.ask(async move { self.store.remove(key, version).await.expect(NEVER_FAILS) })
+    }
+}
+
+impl SessionStore for FarStore {
+    fn read<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredValue>> {
+        self.ask(async move { SessionStore::read(&self.store, key).await.expect(NEVER_FAILS) })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        from: Option<&'a Version>,
+        to: Option<&'a StoredValue>,
+    ) -> StoreFuture<'a, Swap> {
+        self.ask(async move {
+            // Two who read the same version both believe that they were first.
+            let from = match self.has(Flaw::SwapsBlindly) {
+                true => SessionStore::read(&self.store, key).await.expect(NEVER_FAILS),
+                false => None,
+            }
+            .map(|value| value.version)
+            .or(from.cloned());
+            self.store.swap(key, from.as_ref(), to).await.expect(NEVER_FAILS)
+        })
     }
 }

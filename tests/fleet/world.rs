@@ -3,17 +3,23 @@
 use crate::{
     faults::{Draw, Fault, Kind, mix},
     invariants::{Invariant, Log, Report},
-    net::{Call, Shared, State},
-    replica::{PASSWORD, Replica},
+    net::{Body, Call, Shared, State, whole},
+    replica::{PASSWORD, Replica, sessions},
     store::Flaw,
 };
+use http::{Request, StatusCode};
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use tower_oauth2::testing::{AuthorizationServer, InMemoryStore, ManualClock, RegisteredClient};
+use tokio::runtime::Builder;
+use tower::ServiceExt;
+use tower_oauth2::{
+    client::TokenResponse,
+    testing::{AuthorizationServer, InMemoryStore, ManualClock, RegisteredClient},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Store {
@@ -28,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) replicas: usize,
     pub(crate) users: u32,
+    /// How many of them, the last, have signed in: their refresh tokens rotate.
+    pub(crate) sessions: u32,
     pub(crate) lasts: Duration,
     /// The mean time from one call of a replica to its next.
     pub(crate) calls_every: Duration,
@@ -48,6 +56,7 @@ impl Plan {
             seed,
             replicas,
             users: 4,
+            sessions: 0,
             lasts,
             calls_every: Duration::from_secs(30),
             herds: Vec::new(),
@@ -58,6 +67,10 @@ impl Plan {
             store: Store::Sound,
             faults: Vec::new(),
         }
+    }
+
+    pub(crate) fn has_session(&self, user: u32) -> bool {
+        user + self.sessions >= self.users
     }
 
     pub(crate) fn is_shared(&self) -> bool {
@@ -83,6 +96,8 @@ struct World<'a> {
     shared: Arc<Shared>,
     server_clock: ManualClock,
     store: InMemoryStore,
+    /// It loses nothing.
+    sessions: InMemoryStore,
     store_clock: ManualClock,
     replicas: Vec<Option<Replica>>,
     /// How often each began.
@@ -116,7 +131,9 @@ impl<'a> World<'a> {
         let state = Mutex::new(state);
         let shared = Arc::new(Shared { server, server_takes: plan.server_takes, state });
         let store = InMemoryStore::new().with_clock(store_clock.clock());
-        let start = |index| Some(Replica::start(plan, &shared, &store, (index, 0)));
+        let sessions = InMemoryStore::new().with_clock(store_clock.clock());
+        let stores = [&store, &sessions];
+        let start = |index| Some(Replica::start(plan, &shared, stores, (index, 0)));
         let mut world = Self {
             plan,
             replicas: (0..plan.replicas).map(start).collect(),
@@ -125,11 +142,13 @@ impl<'a> World<'a> {
             shared,
             server_clock,
             store,
+            sessions,
             store_clock,
             events: BinaryHeap::new(),
             next_event: 0,
             next_call: 0,
         };
+        (0..plan.users).filter(|user| plan.has_session(*user)).for_each(|user| world.sign_in(user));
         for index in 0..plan.replicas {
             let first = world.draws[index].wait(plan.calls_every);
             world.at(first, Event::Call(index));
@@ -190,7 +209,36 @@ impl<'a> World<'a> {
             self.settle(now);
         }
         self.settle(now);
+        let signed_out = std::mem::take(&mut self.state().log.signed_out);
+        signed_out.into_iter().for_each(|user| self.sign_in(user));
         true
+    }
+
+    /// Signs a user in, at no replica in particular.
+    fn sign_in(&mut self, user: u32) {
+        let form = format!("grant_type=password&username=u{user}&password={PASSWORD}&scope=read");
+        let request = Request::post("https://as.example/token")
+            .header("authorization", "Basic YXBwOnMzY3IzdA==")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from(form))
+            .unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let Ok(response) = self.shared.server.clone().oneshot(request).await;
+            if response.status() != StatusCode::OK {
+                // It is down. The next call finds that, too.
+                return;
+            }
+            let response = TokenResponse::from_json(&whole(response.into_body()).await).unwrap();
+            let refresh_token = response.refresh_token().unwrap().expose();
+            let mut state = self.shared.state.lock().unwrap();
+            state.log.issued(user, response.access_token().expose());
+            state.log.signed_in(user, refresh_token);
+            drop(state);
+            let clock = self.store_clock.clock();
+            let sessions = sessions(Arc::new(self.sessions.clone()), &clock);
+            sessions.sign_in(&format!("u{user}"), &response).await.unwrap();
+        });
     }
 
     /// Runs the replicas that have something to do, until none has.
@@ -294,7 +342,8 @@ impl<'a> World<'a> {
                 let life = &mut self.lives[fault.replica];
                 *life += 1;
                 let which = (fault.replica, *life);
-                let replica = Replica::start(self.plan, &self.shared, &self.store, which);
+                let stores = [&self.store, &self.sessions];
+                let replica = Replica::start(self.plan, &self.shared, stores, which);
                 self.replicas[fault.replica] = Some(replica);
             }
             Kind::Pause => {

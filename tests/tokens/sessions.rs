@@ -403,6 +403,18 @@ async fn a_lost_answer_is_asked_for_once_more_and_then_not_while_the_token_lives
 }
 
 #[tokio::test]
+async fn a_rejected_token_is_not_sent_on_after_its_session_has_ended() {
+    let fleet = Fleet::signed_in(|_, _| Reply::refusal(400, "invalid_grant")).await;
+    let cache = fleet.replica_with(impatient());
+    let first = at_once(ask(&cache)).await.unwrap();
+    cache.reject(&first);
+    for _ in 0..2 {
+        assert!(token(&cache).await.unwrap_err().is_sign_in_needed());
+    }
+    assert_eq!(fleet.sent(), ["R1"]);
+}
+
+#[tokio::test]
 async fn a_refusal_without_a_reason_to_end_the_session_leaves_it() {
     let fleet = Fleet::signed_in(|token, number| match number {
         1 => Reply::refusal(503, "temporarily_unavailable"),

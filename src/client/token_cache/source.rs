@@ -94,9 +94,8 @@ impl Source {
     pub(super) fn failed(&self, error: &Error) -> Failed {
         let lost = self.session().and_then(|session| session.tokens().lost(error));
         match error.is_transient() {
-            // Somebody may sign in at another replica.
             _ if error.is_sign_in_needed() && self.session().is_some_and(Session::is_shared) => {
-                Failed::Permanent
+                Failed::SignedOut
             }
             _ if error.is_sign_in_needed() => Failed::Gone,
             _ if error.kind() == ErrorKind::Aborted => Failed::Aborted,

@@ -58,6 +58,8 @@ pub(in crate::client::token_cache) enum Failed {
     /// The answer was lost again: the request is not made while the token is good.
     LostAgain,
     Permanent,
+    /// The user has to sign in, here or at another replica.
+    SignedOut,
     /// The server issued something unusable, and will again.
     OfNoUse,
     /// No further fetch can succeed.

@@ -354,6 +354,7 @@ impl Machine {
                 let mut outage =
                     Outage::after(self.outage.as_deref().copied(), now.monotonic, failure);
                 match why {
+                    Failed::SignedOut => drop(self.token.take_if(|_| self.is_suspect)),
                     Failed::Lost => {
                         self.starts.hurry(now.monotonic, self.policy.values().min_interval);
                     }

@@ -56,7 +56,7 @@ impl Outage {
         let tried = tried.saturating_add(idle).saturating_add(failure.ran);
         let refusals = before.map_or(0, |outage| outage.refusals);
         let (refusals, pause) = match failure.why {
-            Failed::Permanent => (refusals.saturating_add(1), NEGATIVE_MAX),
+            Failed::Permanent | Failed::SignedOut => (refusals.saturating_add(1), NEGATIVE_MAX),
             // What is changed at this end is found out soon; what is of no use costs the server a
             // token each time.
             Failed::OfNoUse => (refusals.saturating_add(1), BACKOFF_MAX),

@@ -5,7 +5,7 @@ use super::tokens::is_lost;
 use crate::{
     ClientSecret,
     client::{
-        TokenResponse,
+        RefreshPolicy, TokenResponse,
         token_cache::store::{StoredToken, digest},
         token_endpoint::token_response::Unusable,
     },
@@ -25,10 +25,12 @@ pub(super) struct SessionRecord {
     pub(super) resources: Vec<String>,
     /// How often the refresh token was sent without an answer, or is being sent.
     pub(super) unanswered: u32,
-    /// A renewal brought another refresh token.
-    pub(super) rotates: bool,
+    /// Whether renewals bring another refresh token. Unknown before the first.
+    pub(super) rotates: Option<bool>,
     /// The newest access token, which may have ended.
     pub(super) token: StoredToken,
+    /// How long that was good when it was issued.
+    pub(super) lifetime: Duration,
     /// A replica sends the refresh token, and takes no longer for it than this.
     pub(super) sending: Duration,
     /// For how long the store keeps it, which tells how old it is when it is read.
@@ -57,8 +59,9 @@ impl SessionRecord {
             refresh_token: response.refresh_token().cloned(),
             resources: response.resources().to_vec(),
             unanswered: 0,
-            rotates: false,
+            rotates: None,
             token: StoredToken::of(response, lifetime),
+            lifetime,
             sending: Duration::ZERO,
             kept_for,
         }
@@ -70,20 +73,21 @@ impl SessionRecord {
         Self { token: self.token.aged(age), sending, ..self }
     }
 
-    /// Decides for a cache that had the token with the digest `had`, and uses one that is good for longer
-    /// than `margin`.
+    /// Decides for a cache that had the token with the digest `had`.
     pub(super) fn turn(
         &self,
         had: Option<[u8; 32]>,
-        margin: Duration,
+        policy: &RefreshPolicy,
         key: Option<&Arc<dyn Prove>>,
     ) -> Turn {
         let bond = self.token.access_token().bond().map(|bond| bond.key().thumbprint());
         if bond.is_some_and(|bond| key.is_none_or(|key| key.thumbprint() != bond)) {
             return Turn::ForeignKey;
         }
-        let left = self.token.lifetime();
-        if left > margin
+        // For so long callers use it.
+        let margin = policy.values().margin(self.lifetime);
+        let left = self.token.lifetime().saturating_sub(margin);
+        if !left.is_zero()
             && had != Some(digest(self.token.access_token()))
             && let Some(token) = self.token.clone().with_key(key)
         {
@@ -92,7 +96,10 @@ impl SessionRecord {
         match self.refresh_token {
             _ if !self.sending.is_zero() => Turn::Wait(self.sending),
             None => Turn::SignIn,
-            _ if self.rotates && self.unanswered >= MAX_UNANSWERED && !left.is_zero() => {
+            _ if self.rotates != Some(false)
+                && self.unanswered >= MAX_UNANSWERED
+                && !left.is_zero() =>
+            {
                 Turn::Spare(left)
             }
             Some(_) => Turn::Send,
@@ -132,18 +139,23 @@ impl SessionRecord {
             Err(_) if rotated.is_none() => self.unanswered.saturating_sub(1),
             _ => 0,
         };
-        let token = match answer {
+        let (token, lifetime) = match answer {
             Ok(response) => {
                 let scope = response.granted_after(self.token.scope().cloned());
-                StoredToken::of(response, lifetime).with_scope(scope)
+                (StoredToken::of(response, lifetime).with_scope(scope), lifetime)
             }
-            Err(_) => self.token,
+            Err(_) => (self.token, self.lifetime),
         };
         Some(Self {
-            rotates: self.rotates || rotated.is_some(),
+            rotates: match self.rotates {
+                _ if rotated.is_some() => Some(true),
+                None if answer.is_ok() => Some(false),
+                known => known,
+            },
             refresh_token: rotated.or(self.refresh_token),
             unanswered,
             token,
+            lifetime,
             sending: Duration::ZERO,
             ..self
         })
@@ -156,6 +168,7 @@ impl SessionRecord {
             "unanswered": self.unanswered,
             "rotates": self.rotates,
             "token": self.token.to_value(),
+            "lifetime": millis(self.lifetime),
             "sending": millis(self.sending),
             "kept_for": millis(self.kept_for),
         });
@@ -174,8 +187,9 @@ impl SessionRecord {
             refresh_token,
             resources: serde_json::from_value(members.remove("resources")?).ok()?,
             unanswered: members.get("unanswered")?.as_u64()?.try_into().ok()?,
-            rotates: members.get("rotates")?.as_bool()?,
+            rotates: serde_json::from_value(members.remove("rotates")?).ok()?,
             token: StoredToken::from_value(members.remove("token")?)?,
+            lifetime: duration(&members, "lifetime")?,
             sending: duration(&members, "sending")?,
             kept_for: duration(&members, "kept_for")?,
         })
@@ -216,7 +230,8 @@ mod tests {
     }
 
     fn turn(record: &SessionRecord, had: Option<[u8; 32]>) -> String {
-        match record.turn(had, Duration::ZERO, None) {
+        let policy = RefreshPolicy::default().with_safety_margin(Duration::ZERO);
+        match record.turn(had, &policy, None) {
             Turn::Use(token) => token.access_token().expose().to_owned(),
             turn => format!("{turn:?}"),
         }
@@ -228,7 +243,9 @@ mod tests {
         assert_eq!(turn(&record(), had("T9")), "T0");
         assert_eq!(turn(&record(), had("T0")), "Send");
         assert_eq!(turn(&record().aged(seconds(60)), None), "Send");
-        assert!(matches!(record().turn(None, seconds(60), None), Turn::Send));
+        let careful = RefreshPolicy::default().with_safety_margin(seconds(20));
+        let late = record().aged(seconds(40));
+        assert!(matches!(late.turn(None, &careful, None), Turn::Send), "nobody would use it");
         let ahead = record().ahead(seconds(30));
         assert_eq!(turn(&ahead, None), "T0", "meanwhile");
         assert_eq!(turn(&ahead.clone().aged(seconds(10)), had("T0")), "Wait(20s)");
@@ -240,11 +257,18 @@ mod tests {
 
     #[test]
     fn a_refresh_token_that_rotates_is_sent_twice_while_the_access_token_lives() {
-        let twice = SessionRecord { unanswered: 2, rotates: true, ..record() };
+        let twice = SessionRecord { unanswered: 2, rotates: Some(true), ..record() };
         assert_eq!(turn(&twice, had("T0")), "Spare(60s)");
         assert_eq!(turn(&twice.clone().aged(seconds(60)), had("T0")), "Send");
         assert_eq!(turn(&SessionRecord { unanswered: 1, ..twice.clone() }, had("T0")), "Send");
-        assert_eq!(turn(&SessionRecord { rotates: false, ..twice }, had("T0")), "Send");
+        assert_eq!(
+            turn(&SessionRecord { rotates: None, ..twice.clone() }, had("T0")),
+            "Spare(60s)"
+        );
+        assert_eq!(
+            turn(&SessionRecord { rotates: Some(false), ..twice.clone() }, had("T0")),
+            "Send"
+        );
     }
 
     #[test]
@@ -262,23 +286,23 @@ mod tests {
         let is = |refresh_token: &str, token: &str, unanswered, rotates| {
             Some((refresh_token.to_owned(), token.to_owned(), unanswered, rotates))
         };
-        assert_eq!(of(Ok(response("T1").with_refresh_token("R2"))), is("R2", "T1", 0, true));
-        assert_eq!(of(Ok(response("T1").with_refresh_token("R1"))), is("R1", "T1", 0, false));
-        assert_eq!(of(Ok(response("T1"))), is("R1", "T1", 0, false));
+        assert_eq!(of(Ok(response("T1").with_refresh_token("R2"))), is("R2", "T1", 0, Some(true)));
+        assert_eq!(of(Ok(response("T1").with_refresh_token("R1"))), is("R1", "T1", 0, Some(false)));
+        assert_eq!(of(Ok(response("T1"))), is("R1", "T1", 0, Some(false)));
         let refused = |status, code| {
             let (status, secrets) = (StatusCode::from_u16(status).unwrap(), Default::default());
             Error::refused(status, Some(code), None, &secrets)
         };
         assert_eq!(of(Err(refused(400, "invalid_grant").into())), None);
-        assert_eq!(of(Err(refused(401, "invalid_client").into())), is("R1", "T0", 0, false));
-        assert_eq!(of(Err(Error::timed_out().into())), is("R1", "T0", 1, false), "lost");
+        assert_eq!(of(Err(refused(401, "invalid_client").into())), is("R1", "T0", 0, None));
+        assert_eq!(of(Err(Error::timed_out().into())), is("R1", "T0", 1, None), "lost");
         let brought = Unusable { error: Error::timed_out(), refresh_token: Some("R2".into()) };
-        assert_eq!(of(Err(brought)), is("R2", "T0", 0, true));
+        assert_eq!(of(Err(brought)), is("R2", "T0", 0, Some(true)));
     }
 
     #[test]
     fn a_session_that_is_bound_to_another_key_is_left_alone() {
-        let text = r#"{"access_token":"T","lifetime":60,"jkt":"other"}"#;
+        let text = r#"{"access_token":"T","lifetime":60000,"jkt":"other"}"#;
         let token = StoredToken::from_value(serde_json::from_str(text).unwrap()).unwrap();
         let bound = SessionRecord { token, ..record() };
         assert_eq!(turn(&bound, None), "ForeignKey");
@@ -290,7 +314,7 @@ mod tests {
         fn what_was_written_is_read(
             refresh_token in prop::option::of("[!-~]{1,40}"),
             resources in prop::collection::vec("[!-~]{1,9}", 0..3),
-            (unanswered, rotates) in (any::<u32>(), any::<bool>()),
+            (unanswered, rotates) in (any::<u32>(), any::<Option<bool>>()),
             (sending, kept_for) in (0..1_u64 << 40, 0..1_u64 << 40),
         ) {
             let refresh_token = refresh_token.map(|token| ClientSecret::new(&token));

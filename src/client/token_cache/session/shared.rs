@@ -133,8 +133,7 @@ impl SharedSession {
             if ahead.as_ref() == Some(&found.version) {
                 record = record.not_sent();
             }
-            let margin = self.policy.values().margin.unwrap_or_default();
-            let wait = match record.turn(had, margin, self.proof.as_ref()) {
+            let wait = match record.turn(had, &self.policy, self.proof.as_ref()) {
                 Turn::Use(token) => {
                     self.memory().had = Some(digest(token.access_token()));
                     let left = token.lifetime();
@@ -190,7 +189,7 @@ impl Sending {
     pub(super) fn adopt(&self, tokens: &mut RefreshTokens) {
         if let Some(Ahead { record, .. }) = &self.0 {
             tokens.replace(record.refresh_token.clone(), &record.resources);
-            tokens.adopt(record.unanswered, record.rotates);
+            tokens.adopt(record.unanswered, record.rotates == Some(true));
         }
     }
 
@@ -240,5 +239,5 @@ fn foreign_key() -> Error {
 
 fn lost_twice(left: Duration) -> Error {
     let text = "the answers to the refresh token were lost; it is not sent again while its access token lives";
-    Error::new(ErrorKind::Source, text).with_retry_after(left)
+    Error::new(ErrorKind::Paused, text).with_retry_after(left)
 }

@@ -175,8 +175,8 @@ impl Level {
         let token = token.and_then(|token| token.with_key(self.proof.as_ref()));
         self.memory().remember(version, token.as_ref().map(StoredToken::access_token), true);
         let token = token?;
-        let (left, values) = (left.min(token.lifetime()), self.refresh.values());
-        let lead = token.lifetime().mul_f64(values.lead_ratio).min(values.lead_cap);
+        let left = left.min(token.lifetime());
+        let lead = self.refresh.values().lead(token.lifetime());
         (left > lead).then(|| token.into_response(left))
     }
 

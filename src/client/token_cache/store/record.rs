@@ -84,11 +84,11 @@ impl StoredToken {
         Zeroizing::new(self.to_value().to_string().into_bytes())
     }
 
-    /// Returns it as JSON, with the lifetime in whole seconds, rounded down.
+    /// Returns it as JSON, with the lifetime in milliseconds.
     pub(in crate::client::token_cache) fn to_value(&self) -> Value {
         let mut text = json!({
             "access_token": self.access_token.expose(),
-            "lifetime": self.lifetime.as_secs(),
+            "lifetime": u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX),
             "scope": self.scope.as_ref().map(ToString::to_string),
         });
         if let (Some(bond), Some(members)) = (self.access_token.bond(), text.as_object_mut()) {
@@ -105,7 +105,7 @@ impl StoredToken {
     pub(in crate::client::token_cache) fn from_value(value: Value) -> Option<Self> {
         let Value::Object(mut members) = value else { return None };
         let Some(Value::String(token)) = members.remove("access_token") else { return None };
-        let lifetime = Duration::from_secs(members.get("lifetime")?.as_u64()?);
+        let lifetime = Duration::from_millis(members.get("lifetime")?.as_u64()?);
         let scope = match members.get("scope") {
             None | Some(Value::Null) => None,
             Some(Value::String(scope)) => Some(scope.parse().ok()?),
