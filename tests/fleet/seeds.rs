@@ -26,8 +26,8 @@ fn shrunk(plan: &Plan, invariant: Invariant) -> Vec<Fault> {
     })
 }
 
-/// Broken by seeds: a token of the store that was revoked too takes the one repetition of a call.
-const BROKEN: &[Invariant] = &[Invariant::NoCallerNoticesRevocation];
+/// What does not hold yet: a token of the store that was revoked too takes the one repetition of a call.
+pub(crate) const BROKEN: &[Invariant] = &[Invariant::NoCallerNoticesRevocation];
 
 /// Runs `plan`, and panics with the fewest faults that break an invariant.
 fn verify(plan: &Plan) -> Report {
@@ -47,7 +47,7 @@ fn verify(plan: &Plan) -> Report {
 #[test]
 fn twenty_seeds_break_no_invariant() {
     for seed in 1..=20 {
-        let report = verify(&plan_of(seed, 8, hours(2)));
+        let report = verify(&plan_of(seed, 6, Duration::from_secs(5400)));
         println!("seed {seed}: {}", line(&report));
     }
 }
