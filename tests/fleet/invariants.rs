@@ -117,6 +117,8 @@ pub(crate) struct Log {
     newest: BTreeMap<u32, String>,
     under_way: BTreeMap<u32, u32>,
     open: BTreeMap<u64, (Call, Duration)>,
+    /// When each replica last got an answer to an introspection: until the next, it remembers an outage.
+    heard: BTreeMap<usize, Duration>,
     sent_refresh_tokens: BTreeMap<String, u32>,
 }
 
@@ -130,6 +132,7 @@ impl Log {
             newest: BTreeMap::new(),
             under_way: BTreeMap::new(),
             open: BTreeMap::new(),
+            heard: BTreeMap::new(),
             sent_refresh_tokens: BTreeMap::new(),
         }
     }
@@ -204,6 +207,10 @@ impl Log {
         self.trace("introspected", [0; 2]);
     }
 
+    pub(crate) fn heard_verdict(&mut self, replica: usize) {
+        self.heard.insert(replica, self.now);
+    }
+
     /// A call leaves its replica with `token`.
     pub(crate) fn sent(&mut self, call: Call, token: &str) {
         self.trace("sent", [call.from as u64, call.user.into()]);
@@ -269,7 +276,8 @@ impl Log {
             }
             End::Answered(..) => {
                 self.report.unavailable += 1;
-                self.has_no_server(begun, call.to)
+                let heard = self.heard.get(&call.to).copied().unwrap_or_default();
+                self.has_no_server(begun.min(heard), call.to)
             }
             End::NoToken { has_time } => {
                 self.report.no_token += 1;

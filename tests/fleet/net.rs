@@ -142,6 +142,9 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
         place.log(|log| log.issued(user, answer["access_token"].as_str().unwrap()));
     }
     place.clock.sleep(takes / 2).await;
+    if !is_token && head.status == StatusCode::OK {
+        place.log(|log| log.heard_verdict(place.replica));
+    }
     Ok(Response::from_parts(head, Body::new(body)))
 }
 
