@@ -53,7 +53,8 @@ pub enum ErrorKind {
     Refused,
     /// The answer of the authorization server cannot be used.
     InvalidResponse,
-    /// The fetch ended without an answer: its runtime was shut down, or it panicked.
+    /// The fetch ended without an answer: its runtime was shut down, it panicked, or another replica that
+    /// renews a shared session took too long.
     Aborted,
     /// The fetch of a token needs a tokio runtime with timers, and there is none.
     NoRuntime,
@@ -209,18 +210,14 @@ impl Error {
 
     /// A pool has no cache for the key of the request.
     pub(super) fn not_signed_in() -> Self {
-        Self::new(
-            ErrorKind::SignInNeeded,
-            "the token pool has no tokens of this user; the user has to sign in",
-        )
+        let text = "the token pool has no tokens of this user; the user has to sign in";
+        Self::new(ErrorKind::SignInNeeded, text)
     }
 
     /// The request has no key of a pool.
     pub(super) fn no_key() -> Self {
-        Self::new(
-            ErrorKind::NoKey,
-            "the request has no key of the token pool; put it into the extensions",
-        )
+        let text = "the request has no key of the token pool; put it into the extensions";
+        Self::new(ErrorKind::NoKey, text)
     }
 
     pub(super) fn shut_down() -> Self {
@@ -230,12 +227,6 @@ impl Error {
     pub(super) fn too_soon() -> Self {
         let text = "there is no token, and the next may not be fetched yet";
         Self::new(ErrorKind::Transport, text)
-    }
-
-    #[cfg(feature = "store")]
-    pub(super) fn paused(left: Duration) -> Self {
-        let text = "another replica failed to fetch a token, and the next attempt is not due";
-        Self::new(ErrorKind::Paused, text).with_retry_after(left)
     }
 
     pub(super) fn aborted() -> Self {
@@ -255,9 +246,8 @@ impl Error {
             DiscoveryErrorKind::Refused => ErrorKind::Refused,
             _ => ErrorKind::InvalidResponse,
         };
-        let (status, retry_after) = (error.status(), error.retry_after());
-        let failure = Failure::new(kind, error.to_string());
-        Self::of(Failure { status, retry_after, unsent: true, ..failure })
+        let failure = Failure { unsent: true, ..Failure::new(kind, error.to_string()) };
+        Self::of(Failure { status: error.status(), retry_after: error.retry_after(), ..failure })
     }
 
     pub(super) fn no_token_endpoint() -> Self {
@@ -268,11 +258,8 @@ impl Error {
     /// The user or the server refused a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
-        let mut text = format!("the sign-in was refused: {code}");
-        if let Some(description) = description {
-            text.push_str(": ");
-            text.push_str(&scrub::description(description));
-        }
+        let more = description.map(|text| format!(": {}", scrub::description(text)));
+        let text = format!("the sign-in was refused: {code}{}", more.unwrap_or_default());
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 

@@ -36,8 +36,8 @@ pub use source::FnFuture;
 pub use source::{BoxTokenFuture, FromRequest, SharedTokenSource, TokenSource};
 #[cfg(feature = "store")]
 pub use token_cache::{
-    Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy, StoredValue,
-    TokenStore, Version,
+    Begun, Holder, Lease, SessionStore, SharedSessions, StoreError, StoreFuture, StoreKey,
+    StoreKeys, StorePolicy, StoredValue, Swap, TokenStore, Version,
 };
 pub use token_cache::{RefreshPolicy, TokenCache, TokenState, TokenStatus};
 #[doc(hidden)]

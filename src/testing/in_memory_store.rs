@@ -1,7 +1,8 @@
 use crate::{
     Clock,
     client::{
-        Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoredValue, TokenStore, Version,
+        Begun, Holder, Lease, SessionStore, StoreError, StoreFuture, StoreKey, StoredValue, Swap,
+        TokenStore, Version,
     },
     vocabulary::clock::after,
 };
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Stores tokens in the process, and fails or hangs on demand.
+/// Stores tokens and sessions in the process, and fails or hangs on demand.
 ///
 /// Clones share one store.
 ///
@@ -48,13 +49,9 @@ struct Kept {
 
 impl Kept {
     fn begin(&mut self, now: Instant, holder: &Holder, lease: Duration, had: &[Version]) -> Begun {
-        self.value.take_if(|(.., end)| *end <= now);
         self.lease.take_if(|(_, end)| *end <= now);
-        if let Some((version, sealed, end)) = &self.value
-            && !had.contains(version)
-        {
-            let left = end.saturating_duration_since(now);
-            return Begun::Found(StoredValue::new(version.clone(), sealed.clone(), left));
+        if let Some(value) = self.found(now).filter(|value| !had.contains(&value.version)) {
+            return Begun::Found(value);
         }
         if let Some(end) = self.paused_until.filter(|end| *end > now) {
             return Begun::Paused { left: end.saturating_duration_since(now) };
@@ -87,15 +84,31 @@ impl Kept {
         value: &StoredValue,
         pause: Duration,
     ) -> Lease {
-        let is_free = self.lease.as_ref().is_none_or(|(_, end)| *end <= now);
+        let is_leased = self.lease.as_ref().is_some_and(|(_, end)| *end > now);
         let is_there = self.value.as_ref().is_some_and(|(.., end)| *end > now);
-        if !self.is_held(now, holder) && !(is_free && !is_there) {
+        if (is_leased || is_there) && !self.is_held(now, holder) {
             return Lease::Lost;
         }
         let end = after(now, value.left);
         self.value = Some((value.version.clone(), value.sealed.clone(), end));
         (self.lease, self.paused_until) = (None, Some(after(now, pause)));
         Lease::Held
+    }
+
+    fn found(&mut self, now: Instant) -> Option<StoredValue> {
+        self.value.take_if(|(.., end)| *end <= now);
+        let (version, sealed, end) = self.value.as_ref()?;
+        let left = end.saturating_duration_since(now);
+        Some(StoredValue::new(version.clone(), sealed.clone(), left))
+    }
+
+    fn swap(&mut self, now: Instant, from: Option<&Version>, to: Option<&StoredValue>) -> Swap {
+        if self.found(now).map(|found| found.version).as_ref() != from {
+            return Swap::Lost;
+        }
+        let kept = |to: &StoredValue| (to.version.clone(), to.sealed.clone(), after(now, to.left));
+        self.value = to.map(kept);
+        Swap::Done
     }
 
     fn release(&mut self, now: Instant, holder: &Holder, pause: Duration) {
@@ -153,6 +166,24 @@ impl InMemoryStore {
     pub fn leased_keys(&self) -> Vec<StoreKey> {
         let now = self.clock.monotonic();
         self.keys_where(|kept| kept.lease.as_ref().is_some_and(|(_, end)| *end > now))
+    }
+
+    /// Returns all that is kept, as a dump of a store shows it: keys, versions, holders and sealed values.
+    #[must_use]
+    pub fn dump(&self) -> Vec<u8> {
+        let mut dump = Vec::new();
+        for (key, kept) in &self.lock().keys {
+            let holder = kept.lease.iter().map(|(holder, _)| holder.as_str().as_bytes());
+            let value = kept
+                .value
+                .iter()
+                .flat_map(|(version, sealed, _)| [version.as_str().as_bytes(), sealed]);
+            for part in [key.as_str().as_bytes()].into_iter().chain(holder).chain(value) {
+                dump.extend_from_slice(part);
+                dump.push(b'\n');
+            }
+        }
+        dump
     }
 
     fn keys_where(&self, is_meant: impl Fn(&Kept) -> bool) -> Vec<StoreKey> {
@@ -246,6 +277,21 @@ impl TokenStore for InMemoryStore {
 
     fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()> {
         self.answer(key, |kept, _| drop(kept.value.take_if(|(kept, ..)| kept == version)))
+    }
+}
+
+impl SessionStore for InMemoryStore {
+    fn read<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredValue>> {
+        self.answer(key, Kept::found)
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        from: Option<&'a Version>,
+        to: Option<&'a StoredValue>,
+    ) -> StoreFuture<'a, Swap> {
+        self.answer(key, |kept, now| kept.swap(now, from, to))
     }
 }
 

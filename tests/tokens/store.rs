@@ -17,8 +17,8 @@ use std::{
 use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower_oauth2::{
-    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
-    JwtAssertion, SigningKey, SigningKeySource, Transport,
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
     client::{
         Begun, Error, ErrorKind, Grant, Holder, Lease, RefreshPolicy, StoreFuture, StoreKey,
         StoreKeys, StorePolicy, StoredValue, TokenCache, TokenEndpoint, TokenResponse,
@@ -255,6 +255,20 @@ async fn a_store_that_panics_keeps_nobody_from_revoking() {
 }
 
 #[tokio::test]
+async fn a_store_that_fails_while_the_lease_is_renewed_costs_no_token() {
+    for fault in [Fault::PanicsAtOnce, Fault::PanicsLater, Fault::PanicsWhenDropped, Fault::Hangs] {
+        let world = World::answering(numbered(3600, seconds(4)));
+        let cache = faulty(&world, "renew", fault);
+        let asked = tokio::spawn(ask(&cache));
+        for _ in 0..16 {
+            world.advance(millis(250)).await;
+        }
+        assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1", "{fault:?}");
+        assert_eq!((cache.status().store_failures(), world.requests().len()), (1, 1), "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_not_held_back_by_a_store_that_takes_long_to_save_it() {
     let world = World::new();
     let cache = faulty(&world, "finish", Fault::Hangs);
@@ -393,10 +407,9 @@ async fn a_token_that_was_rejected_while_it_is_saved_does_not_replace_the_next()
     engine::settle().await;
     slow.permits.add_permits(2);
     // All replicas leave the server alone for as long as each does.
-    world.advance(seconds(1)).await;
-    world.advance(seconds(1)).await;
-    assert_eq!(at_once(second).await.unwrap().unwrap().expose(), "T2");
-    engine::settle().await;
+    assert_eq!(at_once(second).await.unwrap().unwrap().expose(), "T1");
+    world.advance(seconds(2)).await;
+    assert_eq!(token(&cache).await.unwrap(), "T2");
     assert_eq!(token(&slow.replica(&world)).await.unwrap(), "T2");
 }
 
@@ -453,7 +466,8 @@ async fn replicas_that_start_at_once_fetch_once() {
     let store = store_of(&world);
     let replicas: Vec<_> = (0..8).map(|_| replica(&world, &store)).collect();
     let asked: Vec<_> = replicas.iter().map(|cache| tokio::spawn(ask(cache))).collect();
-    for _ in 0..8 {
+    // The answer, and the longest time between two looks.
+    for _ in 0..12 {
         world.advance(millis(50)).await;
     }
     for asked in asked {
@@ -469,11 +483,13 @@ async fn a_replica_that_died_while_it_fetched_costs_the_others_its_lease() {
     let store = store_of(&world);
     world.answer(|_| Reply::broken().hangs());
     let dead = replica(&world, &store);
-    drop(tokio::spawn(ask(&dead)));
+    let caller = tokio::spawn(ask(&dead));
     world.advance(NOW).await;
     assert_eq!((world.requests().len(), store.leased_keys().len()), (1, 1));
-    // With its cache the fetch ends, and says nothing to the store.
+    // With its cache and its caller the fetch ends, and says nothing to the store.
     drop(dead);
+    caller.abort();
+    engine::settle().await;
     world.answer(|_| Reply::token("T2", 3600));
     let other = tokio::spawn(ask(&replica(&world, &store)));
     for _ in 0..59 {

@@ -21,6 +21,8 @@ mod token_file;
 mod wait;
 
 pub use policy::RefreshPolicy;
+#[cfg(feature = "store")]
+pub use session::{SessionStore, SharedSessions, Swap};
 pub use status::{TokenState, TokenStatus};
 #[cfg(feature = "store")]
 use store::SharedStore;
@@ -234,8 +236,27 @@ impl TokenCache {
         Self::renewing(session, policy, clock)
     }
 
+    /// Creates a cache for the session `name` of `sessions`, which the replicas of a service share. The first
+    /// caller looks into their store. All of it goes by the clock of `sessions`.
+    ///
+    /// A cache whose session is not in the store returns errors that ask the user to sign in. It goes on
+    /// soon after any replica has [saved](SharedSessions::sign_in) the sign-in. [`store`](Self::store)
+    /// changes only this cache, until its next renewal.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn from_shared_session(
+        endpoint: TokenEndpoint,
+        sessions: &SharedSessions,
+        name: &str,
+        policy: RefreshPolicy,
+    ) -> Self {
+        let clock = sessions.clock().clone();
+        let endpoint = endpoint.with_clock(clock.clone());
+        Self::renewing(Session::shared(endpoint, &policy, sessions, name), policy, clock)
+    }
+
     fn renewing(session: Session, policy: RefreshPolicy, clock: Clock) -> Self {
-        let can_renew = session.tokens().can_renew();
+        let can_renew = session.can_renew();
         let setup = Setup::new(Source::Session(Arc::new(session)), &policy, clock);
         Self::of(State::new(setup, policy, can_renew))
     }
@@ -510,8 +531,8 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// If the server did not revoke a token. The cache has forgotten it all the same; a thief can
-    /// use it until it expires.
+    /// If the server did not revoke a token, or the store of a [shared session](Self::from_shared_session)
+    /// failed to delete it. The cache has forgotten it all the same; a thief can use it until it expires.
     ///
     /// # Panics
     ///
@@ -527,6 +548,10 @@ impl TokenCache {
         if let (Some(token), Some(store)) = (&token, self.engine.source().store()) {
             store.withdraw(token).await;
         }
+        let (refresh_token, ended) = match self.engine.source().session() {
+            Some(session) => session.end(refresh_token).await,
+            None => (refresh_token, Ok(())),
+        };
         let refresh_revoked = match &refresh_token {
             Some(token) => endpoint.revoke(token.expose(), "refresh_token").await,
             None => Ok(()),
@@ -535,7 +560,7 @@ impl TokenCache {
             Some(token) => endpoint.revoke(token.expose(), "access_token").await,
             None => Ok(()),
         };
-        refresh_revoked.and(revoked)
+        refresh_revoked.and(revoked).and(ended)
     }
 
     /// Ends the cache and all its clones. A fetch in flight is dropped, tokens are forgotten, and
@@ -546,7 +571,8 @@ impl TokenCache {
     /// dropped, and not passed to [`on_rotation`](Self::on_rotation). To have it revoked, call
     /// [`revoke`](Self::revoke) instead. A program that ends and wants to keep its sessions drops the
     /// cache: a renewal in flight then goes on, for [`with_fetch_deadline`] at most, and the new
-    /// refresh token is passed on. Leave the runtime that time.
+    /// refresh token is passed on. Leave the runtime that time. A
+    /// [shared session](crate::client::SharedSessions) goes on at the other replicas.
     ///
     /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown

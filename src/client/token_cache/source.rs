@@ -4,7 +4,7 @@
 use super::store::{Level, SharedStore, StoreKey};
 use super::{machine::Failed, session::Session, step_up::StepUp};
 use crate::{
-    ScopeSet,
+    AccessToken, ScopeSet,
     client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse},
     observe::tokens,
 };
@@ -86,7 +86,7 @@ impl Source {
     /// Takes note of a token that was fetched, and returns `true` if another can be fetched after
     /// it. Called under the lock of the cache.
     pub(super) fn fetched(&self) -> bool {
-        self.session().is_none_or(|session| session.tokens().can_renew())
+        self.session().is_none_or(Session::can_renew)
     }
 
     /// Returns what a fetch that failed with `error` says about the next. Called under the lock of
@@ -94,6 +94,10 @@ impl Source {
     pub(super) fn failed(&self, error: &Error) -> Failed {
         let lost = self.session().and_then(|session| session.tokens().lost(error));
         match error.is_transient() {
+            // Somebody may sign in at another replica.
+            _ if error.is_sign_in_needed() && self.session().is_some_and(Session::is_shared) => {
+                Failed::Permanent
+            }
             _ if error.is_sign_in_needed() => Failed::Gone,
             _ if error.kind() == ErrorKind::Aborted => Failed::Aborted,
             _ if error.kind() == ErrorKind::Paused => Failed::Paused,
@@ -152,6 +156,14 @@ impl Source {
         return self.store().map_or(0, |store| store.failures());
         #[cfg(not(feature = "store"))]
         0
+    }
+
+    /// Returns `true` if `token` came from that store.
+    pub(super) fn found(&self, token: &AccessToken) -> bool {
+        #[cfg(feature = "store")]
+        return self.store().is_some_and(|store| store.found(token));
+        #[cfg(not(feature = "store"))]
+        (token, false).1
     }
 
     /// Returns `true` if a secret of its requests may change by itself.

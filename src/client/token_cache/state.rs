@@ -287,6 +287,9 @@ impl State {
     ) -> Result<Outcome, Error> {
         let can_fetch = self.setup.source.fetched();
         let lifetime = response.lifetime_at(now.wall);
+        if self.setup.source.found(response.access_token()) {
+            self.machine.found();
+        }
         Ok(match self.machine.fetched(now, ended, lifetime, can_fetch, jitter) {
             Fetched::Kept => Ok(self.hold(response, giver)),
             Fetched::Once => {

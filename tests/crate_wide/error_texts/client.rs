@@ -398,7 +398,7 @@ fn what_is_wrong_with_a_store_is_said() {
         (
             "the name of something else",
             text("hunter2 ".parse::<Version>()),
-            "this is no name of a store",
+            "a name in a store is 1 to 64 letters, digits, `-` and `_`: parse what `as_str` returned",
         ),
     ]);
 }

@@ -18,11 +18,12 @@ use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     ConfigError, Health, HealthPart, RequestHead, Transport,
     client::{
-        AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
+        AddBearer, Begun, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
         ErrorKind, Grant, Holder, InsufficientScope, InsufficientUserAuthentication, Known, Never,
         PendingSignIn, ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService,
-        SignIn, StoreKeys, StorePolicy, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
-        TokenRevocation, TokenSource, TokenStore, TokenType,
+        SessionStore, SharedSessions, SignIn, StoreKeys, StorePolicy, Swap, TokenCache,
+        TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource, TokenStore,
+        TokenType,
     },
     testing::InMemoryStore,
 };
@@ -266,7 +267,44 @@ async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
         let holder: Holder = "holder".parse().unwrap();
         let begun = store.begin(key, &holder, Duration::ZERO, &[]).await.unwrap();
         assert_clean("client::Begun", &begun);
+        let Begun::Found(value) = begun else { panic!("{begun:?}") };
+        assert_clean("client::StoredValue", &value);
+        assert_clean("client::Version", &value.version);
+        assert_clean("client::Holder", &holder);
+        assert_clean("client::Lease", &store.renew(key, &holder, Duration::ZERO).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_shared_session_shows_neither_its_name_nor_its_tokens() {
+    let store = InMemoryStore::new();
+    let keys = StoreKeys::new(SECRET.as_bytes().first_chunk().unwrap()).unwrap();
+    let sessions = SharedSessions::new(Arc::new(store.clone()), keys, SECRET);
+    assert_clean("client::SharedSessions", &sessions);
+    let response = TokenResponse::new(token()).with_refresh_token(SECRET);
+    sessions.sign_in(SECRET, &response).await.unwrap();
+    let policy = RefreshPolicy::default();
+    let cache = TokenCache::from_shared_session(issuing(), &sessions, SECRET, policy);
+    walk_layer("client::AddBearer", AddBearer::from_source(cache.clone(), API).unwrap()).await;
+    assert_clean("client::TokenCache", &cache);
+    for key in store.keys() {
+        assert_clean_text("client::StoreKey", key.as_str());
+        let value = SessionStore::read(&store, &key).await.unwrap().unwrap();
+        assert_clean("client::StoredValue", &value);
+        assert_clean_text("what is sealed", &String::from_utf8_lossy(&value.sealed));
+    }
+    let key = store.keys().remove(0);
+    let swapped = store.swap(&key, None, None).await.unwrap();
+    assert_clean("client::Swap", &swapped);
+    assert_eq!(swapped, Swap::Lost);
+    store.overwrite(b"garbage");
+    let cache = TokenCache::from_shared_session(
+        issuing(),
+        &sessions,
+        SECRET,
+        RefreshPolicy::default().with_patience(Duration::ZERO),
+    );
+    assert_clean_failure("a session", &cache.access_token().await.unwrap_err(), ErrorKind::Source);
 }
 
 #[tokio::test]

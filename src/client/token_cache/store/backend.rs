@@ -1,40 +1,22 @@
-//! A store as a cache asks it: each question is a task of its own with a deadline, so that a store
-//! that is late, fails or panics costs time only, and no more than that.
+//! A [`TokenStore`] as one cache asks it.
 
 use super::{
-    Begun, Holder, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore, Version,
+    Begun, Holder, LONGEST, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore,
+    Version, asker::Asker,
 };
-use crate::{
-    Clock,
-    observe::tokens::{self, Instrument, Span},
-    vocabulary::{clock::after, deadline::Deadline},
-};
+use crate::Clock;
 use std::{
     future::{Future, pending},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
-use tokio::{runtime::Handle, task::JoinSet};
-
-/// So many failures in a row spare the next fetches a wait for the store.
-const FAILURES: u32 = 3;
-const SPARED: Duration = Duration::from_secs(5);
 
 /// A store, and the key of one cache.
 pub(super) struct Backend {
     store: Arc<dyn TokenStore>,
     pub(super) key: StoreKey,
     pub(super) policy: StorePolicy,
-    pub(super) clock: Clock,
-    failures: Mutex<Failures>,
-}
-
-#[derive(Default)]
-struct Failures {
-    count: u64,
-    in_a_row: u32,
-    /// The store is not asked before.
-    spared_until: Option<Instant>,
+    asker: Asker,
 }
 
 /// One fetch's use of the store.
@@ -51,21 +33,23 @@ impl Backend {
         policy: StorePolicy,
         clock: Clock,
     ) -> Self {
-        Self { store, key, policy, clock, failures: Mutex::default() }
+        let asker = Asker::new(clock, policy.deadline);
+        Self { store, key, policy, asker }
     }
 
-    /// Returns in how many fetches the store failed.
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).count
+    pub(super) fn clock(&self) -> &Clock {
+        &self.asker.clock
+    }
+
+    /// Returns how often the store failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.asker.failures()
     }
 
     /// Begins a fetch. `None`: the system has no random numbers.
     pub(super) fn visit(&self) -> Option<Visit> {
-        let holder = Holder::random(&self.clock)?;
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.monotonic();
-        let is_down = failures.spared_until.is_some_and(|until| now < until);
-        Some(Visit { holder, is_down })
+        let holder = Holder::random(self.clock())?;
+        Some(Visit { holder, is_down: self.asker.is_spared() })
     }
 
     pub(super) async fn begin(
@@ -74,15 +58,29 @@ impl Backend {
         had: Vec<Version>,
     ) -> Option<Begun> {
         let (this, holder) = (self.clone(), visit.holder.clone());
-        let begin =
-            async move { this.store.begin(&this.key, &holder, this.policy.lease, &had).await };
+        let begin = async move {
+            let begun = this.store.begin(&this.key, &holder, this.policy.lease, &had).await?;
+            match &begun {
+                Begun::Found(value) if had.contains(&value.version) => Err("of no use".into()),
+                // No replica asks for that long.
+                Begun::Taken { left } | Begun::Paused { left } if *left > LONGEST => {
+                    Err("too long".into())
+                }
+                _ => Ok(begun),
+            }
+        };
         self.ask(visit, "begin", begin).await
+    }
+
+    /// Counts a value that no key opens.
+    pub(super) fn does_not_open(&self) {
+        self.asker.does_not_open();
     }
 
     /// Renews the lease of `visit` again and again. Does not end.
     pub(super) async fn keep_lease(self: &Arc<Self>, visit: &mut Visit) {
         loop {
-            self.clock.sleep(self.policy.lease / 3).await;
+            self.clock().sleep(self.policy.lease / 3).await;
             let (this, holder) = (self.clone(), visit.holder.clone());
             let renew =
                 async move { this.store.renew(&this.key, &holder, this.policy.lease).await };
@@ -127,28 +125,8 @@ impl Backend {
         if visit.is_down {
             return None;
         }
-        // Ends what it runs when it is dropped, also with the fetch.
-        let mut task = JoinSet::new();
-        if let Ok(runtime) = Handle::try_current() {
-            // The error is the store's too: it is dropped in the task.
-            let question = async move { question.await.map_err(drop) };
-            task.spawn_on(question.instrument(Span::current()), &runtime);
-        }
-        let answer = Deadline::new(&self.clock, self.policy.deadline).bound(task.join_next()).await;
-        let late = answer.is_none();
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Some(Ok(Ok(answer)))) = answer {
-            failures.in_a_row = 0;
-            return Some(answer);
-        }
-        visit.is_down = true;
-        failures.count += 1;
-        failures.in_a_row = failures.in_a_row.saturating_add(1);
-        if failures.in_a_row >= FAILURES {
-            failures.spared_until = Some(after(self.clock.monotonic(), SPARED));
-        }
-        drop(failures);
-        tokens::store_failed(operation, late);
-        None
+        let answer = self.asker.ask(operation, question).await;
+        visit.is_down = answer.is_none();
+        answer
     }
 }

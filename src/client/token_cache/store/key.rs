@@ -54,7 +54,18 @@ impl StoreKey {
         for (name, value) in &params {
             digest.add(name, Some(value));
         }
-        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.finish());
-        Self(format!("{VERSION}.{text}").into())
+        Self::named(VERSION, digest)
+    }
+
+    /// Returns the key of the session `name`, which nobody guesses without `key_secret`.
+    pub(in crate::client) fn of_session(name: &str, key_secret: &ClientSecret) -> Self {
+        let mut digest = FieldDigest::default();
+        digest.add("session key", Some(key_secret.expose()));
+        digest.add("session", Some(name));
+        Self::named("s1", digest)
+    }
+
+    fn named(version: &str, digest: FieldDigest) -> Self {
+        Self(format!("{version}.{}", BASE64_URL_SAFE_NO_PAD.encode(digest.finish())).into())
     }
 }

@@ -1,14 +1,15 @@
 //! The store in front of a grant: the steps of one fetch that asks it first.
 
 use super::{
-    Begun, SharedStore, StoreKey, StoreKeys, StoredValue, Version,
+    Begun, LONGEST, SharedStore, StoreKey, StoreKeys, StoredValue, Version,
     backend::{Backend, Visit},
     machine::{self, Looks},
     record::StoredToken,
+    seal::Kind,
 };
 use crate::{
     AccessToken, Clock,
-    client::{Error, RefreshPolicy, TokenResponse},
+    client::{Error, ErrorKind, RefreshPolicy, TokenResponse},
     observe::tokens::{Instrument, Span},
     vocabulary::{
         bond::Prove,
@@ -41,13 +42,20 @@ pub(in crate::client::token_cache) struct Level {
 
 #[derive(Default)]
 struct Memory {
-    /// What this cache had, the newest last: rejected tokens among them. Each with the digest of its
-    /// token, if it could be opened.
-    had: VecDeque<(Version, Option<[u8; 32]>)>,
+    /// What this cache had, the newest last: rejected tokens among them.
+    had: VecDeque<Had>,
     /// Since when no replica gets a token.
     failing_since: Option<Instant>,
     /// The end of the latest visit, which saves and releases.
     leaving: Option<Joined<()>>,
+}
+
+struct Had {
+    version: Version,
+    /// The digest of the token, if it could be opened.
+    token: Option<[u8; 32]>,
+    /// Another replica fetched it.
+    is_found: bool,
 }
 
 /// How the fetch of one replica begins.
@@ -61,15 +69,27 @@ enum Turn {
 }
 
 impl Memory {
-    fn remember(&mut self, version: Version, token: Option<&AccessToken>) {
+    fn remember(&mut self, version: Version, token: Option<&AccessToken>, is_found: bool) {
         if self.had.len() == HAD {
             self.had.pop_front();
         }
-        self.had.push_back((version, token.map(digest)));
+        self.had.push_back(Had { version, token: token.map(digest), is_found });
+    }
+
+    /// Returns the newest value that had `token`.
+    fn had(&self, token: &AccessToken) -> Option<&Had> {
+        let digest = Some(digest(token));
+        self.had.iter().rev().find(|had| had.token == digest)
     }
 }
 
-fn digest(token: &AccessToken) -> [u8; 32] {
+fn paused(left: Duration) -> Error {
+    let text = "a replica failed to fetch a token, or has just fetched one: the next is not due";
+    Error::new(ErrorKind::Paused, text).with_retry_after(left)
+}
+
+/// Tells tokens apart.
+pub(in crate::client::token_cache) fn digest(token: &AccessToken) -> [u8; 32] {
     Sha256::digest(token.expose()).into()
 }
 
@@ -98,7 +118,7 @@ impl Level {
         self.left().await;
         let Some(mut visit) = self.backend.visit() else { return fetch.await };
         let turn = self.turn(&mut visit).await;
-        let asked_at = self.backend.clock.now();
+        let asked_at = self.backend.clock().now();
         let result = match turn {
             Turn::Found(found) => {
                 self.memory().failing_since = None;
@@ -106,7 +126,7 @@ impl Level {
             }
             Turn::Paused(left) => {
                 self.memory().failing_since.get_or_insert(asked_at.monotonic);
-                return Err(Error::paused(left));
+                return Err(paused(left));
             }
             Turn::Alone => return fetch.await,
             Turn::Held => before(fetch, self.backend.keep_lease(&mut visit)).await,
@@ -122,7 +142,7 @@ impl Level {
         // As many as are remembered: a store that finds something else each time is of no use.
         let mut useless = 0..HAD;
         loop {
-            let had = self.memory().had.iter().map(|(version, _)| version.clone()).collect();
+            let had = self.memory().had.iter().map(|had| had.version.clone()).collect();
             match self.backend.begin(visit, had).await {
                 None => return Turn::Alone,
                 Some(Begun::Yours) => return Turn::Held,
@@ -136,7 +156,7 @@ impl Level {
                     }
                 }
                 Some(Begun::Taken { left }) => {
-                    let clock = &self.backend.clock;
+                    let clock = self.backend.clock();
                     clock.sleep(looks.next(left, clock.fraction())).await;
                 }
             }
@@ -147,9 +167,13 @@ impl Level {
     /// another key, counts as none.
     fn open(&self, value: StoredValue) -> Option<TokenResponse> {
         let StoredValue { version, sealed, left } = value;
-        let token = self.keys.open(&self.backend.key, &version, &sealed);
+        let name = (&self.backend.key, &version);
+        let token = self.keys.open(Kind::Token, name, &sealed, StoredToken::from_json);
+        if token.is_none() {
+            self.backend.does_not_open();
+        }
         let token = token.and_then(|token| token.with_key(self.proof.as_ref()));
-        self.memory().remember(version, token.as_ref().map(StoredToken::access_token));
+        self.memory().remember(version, token.as_ref().map(StoredToken::access_token), true);
         let token = token?;
         let (left, values) = (left.min(token.lifetime()), self.refresh.values());
         let lead = token.lifetime().mul_f64(values.lead_ratio).min(values.lead_cap);
@@ -168,7 +192,7 @@ impl Level {
             // Callers first, also where all tasks share a thread.
             yield_now().await;
             match fetched {
-                Ok(value) => backend.finish(&mut visit, value, pause).await,
+                Ok(value) => backend.finish(&mut visit, value, pause.min(LONGEST)).await,
                 Err(pause) => backend.release(&mut visit, pause).await,
             }
         });
@@ -181,7 +205,7 @@ impl Level {
         result: &Result<TokenResponse, Error>,
         asked_at: Now,
     ) -> Result<StoredValue, Duration> {
-        let (now, mut memory) = (self.backend.clock.now(), self.memory());
+        let (now, mut memory) = (self.backend.clock().now(), self.memory());
         let response = result.as_ref().map_err(|error| {
             let since = *memory.failing_since.get_or_insert(asked_at.monotonic);
             let outage = now.monotonic.saturating_duration_since(since);
@@ -192,10 +216,11 @@ impl Level {
         let lifetime = response.lifetime().unwrap_or(self.refresh.values().default_lifetime);
         let token = StoredToken::of(response, lifetime);
         let left = token.lifetime().saturating_sub(now.since(asked_at));
-        let version = Version::random(&self.backend.clock).filter(|_| !left.is_zero());
+        let version = Version::random(self.backend.clock()).filter(|_| !left.is_zero());
         let version = version.ok_or(Duration::ZERO)?;
-        let sealed = self.keys.seal(&self.backend.key, &version, &token);
-        memory.remember(version.clone(), Some(response.access_token()));
+        let name = (&self.backend.key, &version);
+        let sealed = self.keys.seal(Kind::Token, name, token.to_json());
+        memory.remember(version.clone(), Some(response.access_token()), false);
         Ok(StoredValue::new(version, sealed.ok_or(Duration::ZERO)?, left))
     }
 
@@ -204,29 +229,29 @@ impl Level {
     async fn left(&self) {
         let leaving = self.memory().leaving.take();
         if let Some(leaving) = leaving {
-            let Backend { clock, policy, .. } = &*self.backend;
+            let limit = self.backend.policy.deadline.saturating_mul(2);
             // It may be on a runtime that is not running.
-            before(leaving.wait(), clock.sleep(policy.deadline.saturating_mul(2))).await;
+            before(leaving.wait(), self.backend.clock().sleep(limit)).await;
         }
     }
 
     /// Removes `token` from the store, but no newer one.
     pub(in crate::client::token_cache) async fn withdraw(&self, token: &AccessToken) {
         self.left().await;
-        let digest = digest(token);
-        let version = {
-            let memory = self.memory();
-            let mut had = memory.had.iter().rev();
-            had.find(|(_, had)| *had == Some(digest)).map(|(version, _)| version.clone())
-        };
+        let version = self.memory().had(token).map(|had| had.version.clone());
         if let (Some(version), Some(mut visit)) = (version, self.backend.visit()) {
             self.backend.remove(&mut visit, version).await;
         }
     }
 
+    /// Returns `true` if `token` is one that another replica fetched.
+    pub(in crate::client::token_cache) fn found(&self, token: &AccessToken) -> bool {
+        self.memory().had(token).is_some_and(|had| had.is_found)
+    }
+
     /// Returns in how many fetches the store failed.
     pub(in crate::client::token_cache) fn failures(&self) -> u64 {
-        self.backend.failures()
+        self.backend.failed()
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

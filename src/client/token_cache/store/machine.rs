@@ -1,5 +1,6 @@
 //! When a replica looks again, and how long all of them leave a server alone. Nothing here waits or asks.
 
+use super::LONGEST;
 use std::time::Duration;
 
 /// The first wait for the replica that fetches; each is longer by as much, up to ten times.
@@ -14,14 +15,18 @@ const PAUSE_PART: u32 = 5;
 
 /// The looks of one fetch while another replica fetches.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(in crate::client::token_cache) struct Looks {
     count: u32,
 }
 
 impl Looks {
     /// Returns how long to wait before the next look, if the other's lease ends after `lease`. `spread`,
     /// between 0 and 1, keeps replicas from looking at once.
-    pub(super) fn next(&mut self, lease: Duration, spread: f64) -> Duration {
+    pub(in crate::client::token_cache) fn next(
+        &mut self,
+        lease: Duration,
+        spread: f64,
+    ) -> Duration {
         self.count = self.count.saturating_add(1).min(LOOKS);
         let wait = (LOOK * self.count).mul_f64(0.5 + spread.clamp(0.0, 1.0));
         wait.min(lease.saturating_add(AFTER_LEASE))
@@ -31,7 +36,8 @@ impl Looks {
 /// Returns how long no replica fetches after a failure: longer the longer the outage is, and as long as
 /// the server asks for.
 pub(super) fn pause(outage: Duration, retry_after: Option<Duration>) -> Duration {
-    (outage / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX).max(retry_after.unwrap_or_default())
+    let pause = (outage / PAUSE_PART).clamp(PAUSE_MIN, PAUSE_MAX);
+    pause.max(retry_after.unwrap_or_default()).min(LONGEST)
 }
 
 #[cfg(test)]

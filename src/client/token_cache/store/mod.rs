@@ -1,9 +1,12 @@
 //! The second level of a cache: a store that replicas share.
 //!
-//! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store, `seal` encrypts what it keeps.
+//! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store through `asker`, `seal` encrypts
+//! what it keeps.
 
+use crate::{ClientSecret, back_channel::retry_after::MAX_RETRY_AFTER};
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
+mod asker;
 mod backend;
 mod key;
 mod level;
@@ -12,12 +15,19 @@ mod names;
 mod record;
 mod seal;
 
-use crate::ClientSecret;
-
+pub(in crate::client::token_cache) use asker::Asker;
 pub use key::StoreKey;
-pub(in crate::client::token_cache) use level::Level;
+pub(in crate::client::token_cache) use level::{Level, digest};
+pub(in crate::client::token_cache) use machine::Looks;
 pub use names::{Holder, Version};
+pub(in crate::client::token_cache) use record::StoredToken;
+pub(in crate::client::token_cache) use seal::Kind;
 pub use seal::StoreKeys;
+
+/// The longest lease and pause: a store that tells of a longer one is broken.
+const LONGEST: Duration = MAX_RETRY_AFTER;
+/// The shortest lease: it is renewed three times as often.
+const LEASE_MIN: Duration = Duration::from_millis(100);
 
 /// The error of a [`TokenStore`]. The cache shows its text nowhere, so log it in the store.
 pub type StoreError = Box<dyn StdError + Send + Sync>;
@@ -36,7 +46,15 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// Each operation runs as a task of its own, which is dropped at the
 /// [deadline](StorePolicy::with_deadline) and with the fetch. It must not block its thread. It has to be
-/// one step for all who ask at once: a script in Redis, a transaction in a database.
+/// one step for all who ask at once, done or not done when it is dropped: a script in Redis, a transaction
+/// in a database. It may be carried out although its answer is lost.
+///
+/// A time may be zero, or shorter than the store can measure: what it is given to has ended then. The
+/// cache gives leases of 100 ms to 1 h, pauses of up to 1 h, and values of up to ten years. A value is a
+/// few KiB of any bytes. An answer that breaks these rules counts as a failure: a version in `had`, a
+/// lease or a pause of more than an hour.
+///
+/// [How to write one](crate::guide::fleet#how-to-write-a-store) has a sketch for Redis.
 ///
 /// # Security
 ///
@@ -49,7 +67,8 @@ pub trait TokenStore: Send + Sync + 'static {
     ///    8 versions that are of no use to who asks.
     /// 2. [`Paused`](Begun::Paused), in a pause.
     /// 3. [`Taken`](Begun::Taken), while another than `holder` has the lease.
-    /// 4. [`Yours`](Begun::Yours): `holder` has the lease from now on, for `lease`.
+    /// 4. [`Yours`](Begun::Yours): `holder` has the lease from now on, for `lease`, also if it had it
+    ///    already. A value that is in `had` stays.
     fn begin<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -58,7 +77,8 @@ pub trait TokenStore: Send + Sync + 'static {
         had: &'a [Version],
     ) -> StoreFuture<'a, Begun>;
 
-    /// Lets the lease of `holder` end after `lease` from now on, if `holder` still has it.
+    /// Lets the lease of `holder` end after `lease` from now on, if `holder` still has it. A lease that
+    /// has ended does not begin again.
     fn renew<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -66,8 +86,9 @@ pub trait TokenStore: Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'a, Lease>;
 
-    /// Keeps `value` in the place of what is there, ends the lease, and lets nobody fetch for `pause`. Does
-    /// nothing if another has the lease, or if nobody has it and there is a value.
+    /// Keeps `value` in the place of what is there, until its time is over, ends the lease, and lets nobody
+    /// fetch for `pause` from now on, whatever pause there was. Does nothing if another has the lease, or
+    /// if nobody has it and there is a value.
     fn finish<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -76,8 +97,8 @@ pub trait TokenStore: Send + Sync + 'static {
         pause: Duration,
     ) -> StoreFuture<'a, Lease>;
 
-    /// Ends the lease of a fetch that failed, and lets nobody fetch for `pause`. Does nothing if another
-    /// has the lease.
+    /// Ends the lease of a fetch that failed, and lets nobody fetch for `pause` from now on. The value
+    /// stays. Does nothing unless `holder` has the lease.
     fn release<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -85,7 +106,7 @@ pub trait TokenStore: Send + Sync + 'static {
         pause: Duration,
     ) -> StoreFuture<'a, ()>;
 
-    /// Deletes the value, which is revoked, if it is still this version.
+    /// Deletes the value, which is revoked, if it is still this version. A lease and a pause stay.
     fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()>;
 }
 
@@ -132,9 +153,9 @@ pub enum Begun {
 /// Whether an operation of the one who holds a lease had an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// The lease was the holder's, or nobody's.
+    /// It had: the lease was the holder's, or nobody's.
     Held,
-    /// The lease is another's by now.
+    /// It had none: the lease has ended, or is another's.
     Lost,
 }
 
@@ -183,9 +204,9 @@ impl StorePolicy {
     }
 
     /// Sets how long a replica counts as fetching after it was last heard of: it may have died. While it
-    /// fetches, it says so three times as often. Defaults to 3 s.
+    /// fetches, it says so three times as often. Between 100 ms and 1 h. Defaults to 3 s.
     pub fn with_lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.lease = lease.clamp(LEASE_MIN, LONGEST);
         self
     }
 

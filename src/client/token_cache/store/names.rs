@@ -20,7 +20,7 @@ macro_rules! random_name {
             }
 
             /// Returns a new name, or `None` if the system has no random numbers.
-            pub(super) fn random(clock: &Clock) -> Option<Self> {
+            pub(in crate::client::token_cache) fn random(clock: &Clock) -> Option<Self> {
                 let bits = clock.secret()?;
                 let bits = bits.first_chunk::<12>()?;
                 Some(Self(BASE64_URL_SAFE_NO_PAD.encode(bits).into()))
@@ -38,7 +38,10 @@ macro_rules! random_name {
                     |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
                 match (1..=MAX_LEN).contains(&text.len()) && text.bytes().all(is_of_name) {
                     true => Ok(Self(text.into())),
-                    false => Err(ConfigError::new("this is no name of a store")),
+                    false => Err(ConfigError::new(
+                        "a name in a store is 1 to 64 letters, digits, `-` and `_`: parse what \
+                         `as_str` returned",
+                    )),
                 }
             }
         }

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 /// A token with its lifetime and scope. When it ends, the store knows: the clocks of replicas differ.
 #[derive(Clone, Debug)]
-pub(super) struct StoredToken {
+pub(in crate::client::token_cache) struct StoredToken {
     access_token: AccessToken,
     lifetime: Duration,
     scope: Option<ScopeSet>,
@@ -26,21 +26,33 @@ impl StoredToken {
         Self { access_token, lifetime: lifetime.min(MAX_LIFETIME), scope: None }
     }
 
-    pub(super) fn of(response: &TokenResponse, lifetime: Duration) -> Self {
+    pub(in crate::client::token_cache) fn of(response: &TokenResponse, lifetime: Duration) -> Self {
         let scope = response.scope().cloned();
         Self { scope, ..Self::new(response.access_token().clone(), lifetime) }
     }
 
-    pub(super) fn access_token(&self) -> &AccessToken {
+    pub(in crate::client::token_cache) fn access_token(&self) -> &AccessToken {
         &self.access_token
     }
 
-    pub(super) fn lifetime(&self) -> Duration {
+    pub(in crate::client::token_cache) fn lifetime(&self) -> Duration {
         self.lifetime
     }
 
+    pub(in crate::client::token_cache) fn scope(&self) -> Option<&ScopeSet> {
+        self.scope.as_ref()
+    }
+
+    /// Returns the token with `scope` as what was granted.
+    pub(in crate::client::token_cache) fn with_scope(self, scope: Option<ScopeSet>) -> Self {
+        Self { scope, ..self }
+    }
+
     /// Returns the token with `key`, which it must be bound to; without a key, only if it is not bound.
-    pub(super) fn with_key(self, key: Option<&Arc<dyn Prove>>) -> Option<Self> {
+    pub(in crate::client::token_cache) fn with_key(
+        self,
+        key: Option<&Arc<dyn Prove>>,
+    ) -> Option<Self> {
         let access_token = match (self.access_token.bond(), key) {
             (None, None) => self.access_token.clone(),
             // As from the authorization server.
@@ -54,7 +66,7 @@ impl StoredToken {
     }
 
     /// Returns it as the answer of an authorization server, good for `left`.
-    pub(super) fn into_response(self, left: Duration) -> TokenResponse {
+    pub(in crate::client::token_cache) fn into_response(self, left: Duration) -> TokenResponse {
         let response = TokenResponse::new(self.access_token).with_lifetime(left);
         match self.scope {
             Some(scope) => response.with_scope(scope),
@@ -62,8 +74,18 @@ impl StoredToken {
         }
     }
 
-    /// Returns it as JSON, with the lifetime in whole seconds, rounded down.
+    /// Returns it with `less` of its lifetime.
+    pub(in crate::client::token_cache) fn aged(mut self, less: Duration) -> Self {
+        self.lifetime = self.lifetime.saturating_sub(less);
+        self
+    }
+
     pub(super) fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.to_value().to_string().into_bytes())
+    }
+
+    /// Returns it as JSON, with the lifetime in whole seconds, rounded down.
+    pub(in crate::client::token_cache) fn to_value(&self) -> Value {
         let mut text = json!({
             "access_token": self.access_token.expose(),
             "lifetime": self.lifetime.as_secs(),
@@ -72,12 +94,16 @@ impl StoredToken {
         if let (Some(bond), Some(members)) = (self.access_token.bond(), text.as_object_mut()) {
             members.insert("jkt".to_owned(), bond.key().thumbprint().into());
         }
-        Zeroizing::new(text.to_string().into_bytes())
+        text
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
     pub(super) fn from_json(text: &[u8]) -> Option<Self> {
-        let Ok(Value::Object(mut members)) = serde_json::from_slice(text) else { return None };
+        Self::from_value(serde_json::from_slice(text).ok()?)
+    }
+
+    /// Reads what [`to_value`](Self::to_value) wrote.
+    pub(in crate::client::token_cache) fn from_value(value: Value) -> Option<Self> {
+        let Value::Object(mut members) = value else { return None };
         let Some(Value::String(token)) = members.remove("access_token") else { return None };
         let lifetime = Duration::from_secs(members.get("lifetime")?.as_u64()?);
         let scope = match members.get("scope") {

@@ -1,4 +1,4 @@
-use super::{StoreKey, Version, record::StoredToken};
+use super::{StoreKey, Version};
 use crate::ConfigError;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use std::{fmt, sync::Arc};
@@ -50,42 +50,54 @@ impl StoreKeys {
         Ok(self)
     }
 
-    /// Returns `token` encrypted, or `None` if the library of cryptography fails.
-    pub(super) fn seal(
+    /// Returns `text` encrypted, or `None` if the library of cryptography fails.
+    pub(in crate::client::token_cache) fn seal(
         &self,
-        key: &StoreKey,
-        version: &Version,
-        token: &StoredToken,
+        kind: Kind,
+        (key, version): (&StoreKey, &Version),
+        mut text: Zeroizing<Vec<u8>>,
     ) -> Option<Vec<u8>> {
-        let mut text = token.to_json();
         // Grown beforehand, so that no copy of the text stays behind.
         text.reserve_exact(AES_256_GCM.tag_len());
-        let nonce = self.keys.first()?.seal_in_place_append_tag(bound_to(key, version), &mut *text);
-        let nonce = nonce.ok()?;
+        let bound = kind.bound_to(key, version);
+        let nonce = self.keys.first()?.seal_in_place_append_tag(bound, &mut *text).ok()?;
         Some([&[FORMAT][..], nonce.as_ref(), &text].concat())
     }
 
-    /// Returns the token of `sealed`, or `None` if no key opens it or there is none in it.
-    pub(super) fn open(
+    /// Returns what `read` makes of `sealed`, or `None` if no key opens it.
+    pub(in crate::client::token_cache) fn open<T>(
         &self,
-        key: &StoreKey,
-        version: &Version,
+        kind: Kind,
+        (key, version): (&StoreKey, &Version),
         sealed: &[u8],
-    ) -> Option<StoredToken> {
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
         let [FORMAT, rest @ ..] = sealed else { return None };
         let (nonce, sealed) = rest.split_first_chunk().filter(|_| rest.len() <= MAX_LEN)?;
         self.keys.iter().find_map(|own| {
             let mut text = Zeroizing::new(sealed.to_vec());
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            let opened = own.open_in_place(nonce, bound_to(key, version), &mut text).ok()?;
-            StoredToken::from_json(opened)
+            read(own.open_in_place(nonce, kind.bound_to(key, version), &mut text).ok()?)
         })
     }
 }
 
-/// A value opens under its own key and version alone: none takes the place of another.
-fn bound_to(key: &StoreKey, version: &Version) -> Aad<String> {
-    Aad::from(format!("tower-oauth2 token {} {}", key.as_str(), version.as_str()))
+/// What is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::client::token_cache) enum Kind {
+    Token,
+    Session,
+}
+
+impl Kind {
+    /// A value opens as what it was, under its own key and version: none takes the place of another.
+    fn bound_to(self, key: &StoreKey, version: &Version) -> Aad<String> {
+        let kind = match self {
+            Self::Token => "token",
+            Self::Session => "session",
+        };
+        Aad::from(format!("tower-oauth2 {kind} {} {}", key.as_str(), version.as_str()))
+    }
 }
 
 impl fmt::Debug for StoreKeys {
@@ -97,12 +109,15 @@ impl fmt::Debug for StoreKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AccessToken;
-    use std::time::Duration;
+
+    const TEXT: &[u8] = b"mF_9.B5f-4.1JqM";
 
     fn sealed(keys: &StoreKeys, key: &StoreKey, version: &Version) -> Vec<u8> {
-        let token = AccessToken::new("mF_9.B5f-4.1JqM").unwrap();
-        keys.seal(key, version, &StoredToken::new(token, Duration::from_secs(60))).unwrap()
+        keys.seal(Kind::Token, (key, version), Zeroizing::new(TEXT.to_vec())).unwrap()
+    }
+
+    fn open(keys: &StoreKeys, key: &StoreKey, version: &Version, sealed: &[u8]) -> Option<Vec<u8>> {
+        keys.open(Kind::Token, (key, version), sealed, |text| Some(text.to_vec()))
     }
 
     #[test]
@@ -111,11 +126,13 @@ mod tests {
         let (version, newer): (Version, Version) = ("v1".parse().unwrap(), "v2".parse().unwrap());
         let keys = StoreKeys::new(&[1; 32]).unwrap();
         let sealed = sealed(&keys, &key, &version);
-        let opened = keys.open(&key, &version, &sealed).unwrap();
-        assert_eq!(opened.access_token().expose(), "mF_9.B5f-4.1JqM");
-        assert!(keys.open(&other, &version, &sealed).is_none());
-        assert!(keys.open(&key, &newer, &sealed).is_none());
-        assert!(StoreKeys::new(&[2; 32]).unwrap().open(&key, &version, &sealed).is_none());
+        assert_eq!(open(&keys, &key, &version, &sealed).unwrap(), TEXT);
+        let as_session =
+            keys.open(Kind::Session, (&key, &version), &sealed, |text| Some(text.to_vec()));
+        assert!(as_session.is_none());
+        assert!(open(&keys, &other, &version, &sealed).is_none());
+        assert!(open(&keys, &key, &newer, &sealed).is_none());
+        assert!(open(&StoreKeys::new(&[2; 32]).unwrap(), &key, &version, &sealed).is_none());
     }
 
     #[test]
@@ -126,10 +143,10 @@ mod tests {
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(keys.open(&key, &version, &changed).is_none(), "byte {at}");
-            assert!(keys.open(&key, &version, &sealed[..at]).is_none(), "{at} bytes");
+            assert!(open(&keys, &key, &version, &changed).is_none(), "byte {at}");
+            assert!(open(&keys, &key, &version, &sealed[..at]).is_none(), "{at} bytes");
         }
-        assert!(keys.open(&key, &version, &[FORMAT; MAX_LEN + 2]).is_none());
+        assert!(open(&keys, &key, &version, &[FORMAT; MAX_LEN + 2]).is_none());
     }
 
     #[test]
@@ -138,9 +155,9 @@ mod tests {
         let old = StoreKeys::new(&[1; 32]).unwrap();
         let new = StoreKeys::new(&[2; 32]).unwrap();
         let both = new.clone().with_older_key(&[1; 32]).unwrap();
-        assert!(both.open(&key, &version, &sealed(&old, &key, &version)).is_some());
-        assert!(new.open(&key, &version, &sealed(&both, &key, &version)).is_some());
-        assert!(old.open(&key, &version, &sealed(&both, &key, &version)).is_none());
+        assert!(open(&both, &key, &version, &sealed(&old, &key, &version)).is_some());
+        assert!(open(&new, &key, &version, &sealed(&both, &key, &version)).is_some());
+        assert!(open(&old, &key, &version, &sealed(&both, &key, &version)).is_none());
     }
 
     #[test]
@@ -148,6 +165,6 @@ mod tests {
         let (key, version) = (StoreKey::test("a"), "v1".parse().unwrap());
         let sealed = sealed(&StoreKeys::new(&[1; 32]).unwrap(), &key, &version);
         let text = String::from_utf8_lossy(&sealed);
-        assert!(!text.contains("mF_9") && !text.contains("access_token"));
+        assert!(!text.contains("mF_9") && !text.contains("JqM"));
     }
 }
