@@ -3,9 +3,10 @@
 
 use crate::{
     faults::{Fault, Kind, chaos},
-    invariants::{Invariant, Report},
+    plan::{Plan, Store},
+    report::{Invariant, Report},
     seeds::BROKEN,
-    world::{Plan, Store, run},
+    world::run,
 };
 use std::time::{Duration, Instant};
 use tower_oauth2::Clock;

@@ -3,9 +3,10 @@
 use crate::{
     faults::{Fault, Kind, chaos, shrink},
     figures::ProcessorTime,
-    invariants::{Invariant, Report},
+    plan::{Plan, Store},
+    report::{Invariant, Report},
     store::Flaw,
-    world::{Plan, Store, run},
+    world::run,
 };
 use std::{collections::BTreeSet, time::Duration};
 
