@@ -3,8 +3,9 @@
 
 use crate::{
     faults::{Fault, Kind, chaos},
-    invariants::{Invariant, Report},
-    world::{Plan, Store, run},
+    plan::{Plan, Store},
+    report::{Invariant, Report},
+    world::run,
 };
 use std::time::{Duration, Instant};
 use tower_oauth2::Clock;
@@ -51,7 +52,7 @@ fn herd(replicas: usize, takes: Duration) -> Plan {
 
 #[test]
 fn figures_of_a_hundred_cold_replicas() {
-    for takes in size([1, 3, 20, 29].as_slice(), &[3, 20]).iter().copied() {
+    for takes in size([1, 3, 20, 29].as_slice(), &[3]).iter().copied() {
         for (store, expected) in [(Store::Sound, 1), (Store::None, 100)] {
             for patience in [seconds(5), seconds(takes + 5)] {
                 let plan = Plan { store, patience, ..herd(100, seconds(takes)) };
@@ -150,7 +151,8 @@ fn revocations(store: Store) -> Report {
 #[test]
 fn figures_of_revocations() {
     assert_eq!(revocations(Store::None).unauthorized, 0);
-    assert_eq!(revocations(Store::Sound).unauthorized, 0);
+    let shared = revocations(Store::Sound);
+    assert_eq!(shared.unauthorized, 0);
 }
 
 #[test]

@@ -157,6 +157,7 @@ async fn exchange(place: Place, request: Request<Body>) -> Result<Response<Body>
     match &refresh_token {
         _ if is_token && head.status == StatusCode::OK => place.log(|log| log.delivered(user)),
         Some(token) => place.log(|log| log.refused(token)),
+        None if head.status == StatusCode::OK => place.log(|log| log.heard_verdict(place.replica)),
         None => {}
     }
     Ok(Response::from_parts(head, Body::new(body)))
@@ -208,7 +209,9 @@ async fn call_api(place: Place, request: Request<Body>) -> Result<Response<Body>
         let Ok(response) = api.oneshot(request).await;
         let is_good = answer.to.shared.server.introspect(&token).is_some();
         answer.to.log(|log| log.judged(call, response.status(), is_good));
-        drop(answer.send.take().map(|send| send.send(response)));
+        if let Some(send) = answer.send.take() {
+            drop(send.send(response));
+        }
     });
     Ok(received.await.map_err(|_| "connection reset")?)
 }

@@ -3,8 +3,9 @@
 use crate::{
     faults::mix,
     net::{Api, Body, Call, Client, Place, Shared, whole},
+    plan::{Plan, Store},
+    report::End,
     store::FarStore,
-    world::{Plan, Store},
 };
 use http::{Request, Response};
 use std::{
@@ -29,8 +30,6 @@ use tower_oauth2::{
     testing::{InMemoryStore, ManualClock},
     validate::{Cached, Introspection, Revocations},
 };
-
-use crate::invariants::End;
 
 pub(crate) const PASSWORD: &str = "pw";
 
