@@ -10,7 +10,7 @@
 //! | get a token for another token, or for a signed assertion | [`Grant::token_exchange`](crate::client::Grant::token_exchange), [`Grant::jwt_bearer`](crate::client::Grant::jwt_bearer) |
 //! | find the token endpoint by its issuer | [`TokenEndpoint::from_issuer`](crate::client::TokenEndpoint::from_issuer) |
 //! | find the token endpoint by the metadata of the API (RFC 9728) | [`ClientCredentialsRefresh::from_resource`](crate::client::ClientCredentialsRefresh::from_resource) |
-//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store) |
+//! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store): [replicas that share](fleet) |
 //! | revoke a token at its server and in its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke) with a [`TokenRevocation`](crate::client::TokenRevocation) |
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
 //! | answer a readiness probe | [`Health`](crate::Health): [when a replica is ready](health) |
@@ -54,13 +54,15 @@
 //! from Auth0 to Zitadel.
 //!
 //! Guides: [where a token is sent](placement), [when the authorization server is down](outages), [when a replica is ready](health),
-//! [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
+//! [replicas that share their tokens](fleet), [odd answers of token endpoints](odd_answers), [odd tokens](odd_tokens), [my token is refused: why?](refused), [the order of layers](layer_order), [testing your own service](testing), [metrics and
 //! tracing](telemetry), [what is protected](threat_model), [coming from other layers](migrating).
 
 #[doc = include_str!("../docs/guide/endpoints.md")]
 pub mod endpoints {}
 #[doc = include_str!("../docs/guide/firmafon.md")]
 pub mod firmafon {}
+#[doc = include_str!("../docs/guide/fleet.md")]
+pub mod fleet {}
 #[doc = include_str!("../docs/guide/health.md")]
 pub mod health {}
 #[doc = include_str!("../docs/guide/layer_order.md")]

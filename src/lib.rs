@@ -83,6 +83,7 @@
 //! | send a token elsewhere than in `Authorization` | [where a token is sent](guide::placement) |
 //! | put the layers in order with retries, limits, CORS or a proxy | [the order of layers](guide::layer_order) |
 //! | know what happens while the authorization server is down | [outages](guide::outages) |
+//! | share tokens among replicas | [fleet](guide::fleet) |
 //! | test your own service without waiting | [testing](guide::testing), [`testing`](mod@testing) |
 //! | monitor tokens and decisions | [metrics and tracing](guide::telemetry) |
 //! | assess the security | [what is protected](guide::threat_model) |
@@ -97,10 +98,11 @@
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
 //! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`ProofKey`], [`server::Dpop`] | |
+//! | `store` | [`TokenStore`](client::TokenStore): [replicas that share their tokens](guide::fleet) | |
 //! | `axum` | extractors, such as [`server::Claims`] | |
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
-//! | `test-util` | [`testing`](mod@testing): a manual clock, an authorization server, a token store | |
+//! | `test-util` | [`testing`](mod@testing): a manual clock, an authorization server, with `store` a token store | |
 //! | `reqwest-middleware` | the layers as middleware of reqwest, and [`ReqwestService`](client::ReqwestService) | |
 //! | `full` | all but `reqwest-middleware` and `test-util` | |
 //!
@@ -109,8 +111,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "client", feature = "server")),
-    allow(dead_code, reason = "the shared files serve both ends; with one of them a part is idle")
+    not(all(feature = "client", feature = "server", feature = "store")),
+    allow(dead_code, reason = "the shared files serve both ends and the store")
 )]
 
 #[macro_use]

@@ -53,7 +53,8 @@ pub enum ErrorKind {
     Refused,
     /// The answer of the authorization server cannot be used.
     InvalidResponse,
-    /// The fetch ended without an answer: its runtime was shut down, or it panicked.
+    /// The fetch ended without an answer: its runtime was shut down, it panicked, or another replica that
+    /// renews a shared session took too long.
     Aborted,
     /// The fetch of a token needs a tokio runtime with timers, and there is none.
     NoRuntime,
@@ -63,6 +64,9 @@ pub enum ErrorKind {
     NoKey,
     /// Each token expired or was replaced while the call waited for the inner service.
     Expired,
+    /// Another replica failed to fetch the token of a [store](super::TokenStore), and the next attempt is
+    /// not due.
+    Paused,
     /// The cache was shut down.
     ShutDown,
     /// A sign-in failed: its callback is malformed, is late, belongs to another sign-in or reports
@@ -206,18 +210,14 @@ impl Error {
 
     /// A pool has no cache for the key of the request.
     pub(super) fn not_signed_in() -> Self {
-        Self::new(
-            ErrorKind::SignInNeeded,
-            "the token pool has no tokens of this user; the user has to sign in",
-        )
+        let text = "the token pool has no tokens of this user; the user has to sign in";
+        Self::new(ErrorKind::SignInNeeded, text)
     }
 
     /// The request has no key of a pool.
     pub(super) fn no_key() -> Self {
-        Self::new(
-            ErrorKind::NoKey,
-            "the request has no key of the token pool; put it into the extensions",
-        )
+        let text = "the request has no key of the token pool; put it into the extensions";
+        Self::new(ErrorKind::NoKey, text)
     }
 
     pub(super) fn shut_down() -> Self {
@@ -246,9 +246,8 @@ impl Error {
             DiscoveryErrorKind::Refused => ErrorKind::Refused,
             _ => ErrorKind::InvalidResponse,
         };
-        let (status, retry_after) = (error.status(), error.retry_after());
-        let failure = Failure::new(kind, error.to_string());
-        Self::of(Failure { status, retry_after, unsent: true, ..failure })
+        let failure = Failure { unsent: true, ..Failure::new(kind, error.to_string()) };
+        Self::of(Failure { status: error.status(), retry_after: error.retry_after(), ..failure })
     }
 
     pub(super) fn no_token_endpoint() -> Self {
@@ -259,11 +258,8 @@ impl Error {
     /// The user or the server refused a sign-in.
     pub(super) fn sign_in_refused(code: &str, description: Option<&str>) -> Self {
         let code = scrub::description(code);
-        let mut text = format!("the sign-in was refused: {code}");
-        if let Some(description) = description {
-            text.push_str(": ");
-            text.push_str(&scrub::description(description));
-        }
+        let more = description.map(|text| format!(": {}", scrub::description(text)));
+        let text = format!("the sign-in was refused: {code}{}", more.unwrap_or_default());
         Self::of(Failure { code: Some(code.into()), ..Failure::new(ErrorKind::SignIn, text) })
     }
 
@@ -348,6 +344,7 @@ impl Error {
             | ErrorKind::InvalidResponse
             | ErrorKind::Aborted
             | ErrorKind::NoRuntime
+            | ErrorKind::Paused
             | ErrorKind::Expired => true,
             ErrorKind::Refused => {
                 self.failure.status.is_some_and(error_code::is_transient_status)

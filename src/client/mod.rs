@@ -34,10 +34,12 @@ pub use sign_in::{PendingSignIn, SignIn};
 #[doc(hidden)]
 pub use source::FnFuture;
 pub use source::{BoxTokenFuture, FromRequest, SharedTokenSource, TokenSource};
+#[cfg(feature = "store")]
 pub use token_cache::{
-    Acquired, RefreshPolicy, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken,
-    TokenCache, TokenState, TokenStatus, TokenStore,
+    Begun, Holder, Lease, SessionStore, SharedSessions, StoreError, StoreFuture, StoreKey,
+    StoreKeys, StorePolicy, StoredValue, Swap, TokenStore, Version,
 };
+pub use token_cache::{RefreshPolicy, TokenCache, TokenState, TokenStatus};
 #[doc(hidden)]
 pub use token_endpoint::TokenFuture;
 pub use token_endpoint::{

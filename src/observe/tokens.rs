@@ -128,6 +128,16 @@ pub(crate) fn store_failed(operation: &'static str, late: bool) {
     );
 }
 
+/// Logs that a value of the store could not be read.
+pub(crate) fn store_unreadable() {
+    event!(
+        target: "tower_oauth2::client",
+        tracing::Level::WARN,
+        "no key opens the value of the token store: give every replica the same `StoreKeys`, the \
+         older ones by `with_older_key`, and one that wrote it the same version of this crate"
+    );
+}
+
 /// Logs that a refresh token is sent again after an answer was lost.
 pub(crate) fn possible_reuse() {
     event!(

@@ -174,7 +174,7 @@
 //! and an outage.
 
 mod authorization_server;
-#[cfg(feature = "client")]
+#[cfg(feature = "store")]
 mod in_memory_store;
 mod manual_clock;
 
@@ -187,6 +187,6 @@ pub use authorization_server::ResponseFuture;
 pub use authorization_server::{
     AuthorizationServer, BoundServer, IssuedToken, Quirk, RegisteredClient,
 };
-#[cfg(feature = "client")]
+#[cfg(feature = "store")]
 pub use in_memory_store::InMemoryStore;
 pub use manual_clock::ManualClock;

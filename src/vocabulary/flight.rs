@@ -1,9 +1,17 @@
 //! A task that belongs to no caller, and its waiters.
 
-use tokio::{runtime::Handle, sync::watch};
+use std::sync::{Arc, OnceLock};
+use tokio::{runtime::Handle, sync::Notify};
 
-/// One waiter. A clone is another one.
-pub(crate) struct Joined<U>(watch::Receiver<Option<U>>);
+/// One waiter. A clone is another one. They are woken in the order in which they began to wait: those of
+/// a `watch` channel are not, and a seed would not give the same run.
+pub(crate) struct Joined<U>(Arc<Landing<U>>);
+
+struct Landing<U> {
+    /// `Some(None)`: what makes the result panicked.
+    result: OnceLock<Option<U>>,
+    landed: Notify,
+}
 
 impl<U: Clone> Joined<U> {
     /// Returns the result of the task.
@@ -11,9 +19,13 @@ impl<U: Clone> Joined<U> {
     /// # Cancel safety
     ///
     /// Cancel safe: the task goes on.
-    pub(crate) async fn wait(mut self) -> Option<U> {
-        // `Completion` sends before it is dropped, so the channel does not close empty.
-        self.0.wait_for(Option::is_some).await.ok().and_then(|result| result.clone())
+    pub(crate) async fn wait(self) -> Option<U> {
+        // Made before the look, so that it cannot miss the landing.
+        let landed = self.0.landed.notified();
+        if self.0.result.get().is_none() {
+            landed.await;
+        }
+        self.0.result.get().cloned().flatten()
     }
 }
 
@@ -33,16 +45,14 @@ pub(crate) struct Launch<T, U, L: FnOnce(Option<T>) -> U> {
 struct Completion<T, U, L: FnOnce(Option<T>) -> U> {
     finish: Option<L>,
     result: Option<T>,
-    sender: watch::Sender<Option<U>>,
+    landing: Arc<Landing<U>>,
 }
 
 impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
     pub(crate) fn new(finish: L) -> (Self, Joined<U>) {
-        let (sender, joined) = watch::channel(None);
-        (
-            Self { completion: Completion { finish: Some(finish), result: None, sender } },
-            Joined(joined),
-        )
+        let landing = Arc::new(Landing { result: OnceLock::new(), landed: Notify::new() });
+        let joined = Joined(landing.clone());
+        (Self { completion: Completion { finish: Some(finish), result: None, landing } }, joined)
     }
 
     /// Finishes with `result` at once, without a task.
@@ -75,8 +85,20 @@ impl<T, U, L: FnOnce(Option<T>) -> U> Launch<T, U, L> {
 impl<T, U, L: FnOnce(Option<T>) -> U> Drop for Completion<T, U, L> {
     fn drop(&mut self) {
         if let Some(finish) = self.finish.take() {
-            self.sender.send_replace(Some(finish(self.result.take())));
+            let land = Land(&self.landing);
+            // It is empty: `finish` runs once.
+            let _ = land.0.result.set(Some(finish(self.result.take())));
         }
+    }
+}
+
+/// Wakes the waiters when it is dropped, also after a panic.
+struct Land<'a, U>(&'a Landing<U>);
+
+impl<U> Drop for Land<'_, U> {
+    fn drop(&mut self) {
+        self.0.result.get_or_init(|| None);
+        self.0.landed.notify_waiters();
     }
 }
 
@@ -93,6 +115,35 @@ mod tests {
         launch.spawn(&Handle::current(), async { 1 });
         assert_eq!(other.clone().wait().await, Some(Some(2)));
         assert_eq!(other.wait().await, Some(Some(2)));
+    }
+
+    #[tokio::test]
+    async fn waiters_are_woken_in_the_order_in_which_they_began_to_wait() {
+        for _ in 0..8 {
+            let (launch, joined) = Launch::new(|result: Option<()>| result);
+            let woken = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let wait = |number| {
+                let (joined, woken) = (joined.clone(), woken.clone());
+                async move {
+                    joined.wait().await;
+                    woken.lock().unwrap().push(number);
+                }
+            };
+            let waiters: Vec<_> = (0..8).map(|number| tokio::spawn(wait(number))).collect();
+            tokio::task::yield_now().await;
+            launch.finish(());
+            for waiter in waiters {
+                waiter.await.unwrap();
+            }
+            assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_what_finishes_leaves_nobody_waiting() {
+        let (launch, joined) = Launch::new(|_: Option<()>| -> u8 { panic!("of what finishes") });
+        launch.spawn(&Handle::current(), async {});
+        assert_eq!(joined.wait().await, None);
     }
 
     #[test]

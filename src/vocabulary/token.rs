@@ -55,6 +55,9 @@ const DPOP: &str = "DPoP ";
 pub(crate) trait Giver: Send + Sync {
     /// Reports that the resource refused `rejected`. Returns `true` if another token may be had.
     fn reject(&self, rejected: &AccessToken) -> bool;
+
+    /// Returns `true` if another replica fetched `token`, which was found in a store.
+    fn found(&self, token: &AccessToken) -> bool;
 }
 
 impl AccessToken {
@@ -137,6 +140,11 @@ impl AccessToken {
     /// Returns the issuer of this token, if it still exists.
     pub(crate) fn giver(&self) -> Option<Arc<dyn Giver>> {
         self.inner.giver.as_ref()?.upgrade()
+    }
+
+    /// Returns `true` if its issuer found it in a store.
+    pub(crate) fn was_found(&self) -> bool {
+        self.giver().is_some_and(|giver| giver.found(self))
     }
 
     /// Returns another token of the same text, without a lease, that `giver` gives out.

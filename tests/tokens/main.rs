@@ -17,10 +17,13 @@ mod engine;
 mod leaks;
 #[path = "../support/scripted_endpoint.rs"]
 mod scripted_endpoint;
+#[path = "../support/store_cases.rs"]
+mod store_cases;
 
 mod client_authentication;
 mod closures;
 mod company_network;
+mod crashes;
 mod device;
 mod discovery;
 mod dpop;
@@ -37,8 +40,11 @@ mod recipes;
 mod refresh_race;
 mod rotation;
 mod schedules;
+mod sessions;
 mod sign_in;
 mod store;
+mod store_faults;
+mod store_rejections;
 mod suspect;
 mod token_errors;
 mod token_response;

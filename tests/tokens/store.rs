@@ -10,18 +10,19 @@ use http_body_util::Full;
 use std::{
     collections::HashSet,
     convert::Infallible,
-    future::{pending, ready},
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::sync::Semaphore;
 use tower::service_fn;
 use tower_oauth2::{
-    AccessToken, Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
-    JwtAssertion, SigningKey, SigningKeySource, Transport,
+    Algorithm, ClientAuthentication, ClientSecret, ClientSecretSource, Clock, JwtAssertion,
+    SigningKey, SigningKeySource, Transport,
     client::{
-        Acquired, Error, Grant, RefreshPolicy, StoreFuture, StoreKey, StorePolicy, StoredToken,
-        TokenCache, TokenEndpoint, TokenResponse, TokenRevocation, TokenSource, TokenStore,
+        Begun, Error, ErrorKind, Grant, Holder, Lease, RefreshPolicy, StoreFuture, StoreKey,
+        StoreKeys, StorePolicy, StoredValue, TokenCache, TokenEndpoint, TokenResponse,
+        TokenRevocation, TokenSource, TokenStore, Version,
     },
     testing::InMemoryStore,
 };
@@ -32,9 +33,18 @@ fn shared(store: &InMemoryStore) -> Arc<dyn TokenStore> {
     Arc::new(store.clone())
 }
 
+fn keys() -> StoreKeys {
+    StoreKeys::new(&[7; 32]).unwrap()
+}
+
+/// A store by the clock of `world`.
+fn store_of(world: &World) -> InMemoryStore {
+    InMemoryStore::new().with_clock(world.clock.clock())
+}
+
 /// A replica: a cache of its own over the store of all.
 fn replica(world: &World, store: &InMemoryStore) -> TokenCache {
-    world.cache(exact()).with_store(shared(store), StorePolicy::default()).unwrap()
+    world.cache(exact()).with_store(shared(store), keys(), StorePolicy::default()).unwrap()
 }
 
 /// The token that the cache has without the clock moving, once it is saved too.
@@ -47,7 +57,8 @@ async fn token(cache: &TokenCache) -> Result<String, Error> {
 // case: sto-01
 #[tokio::test]
 async fn a_store_that_hangs_costs_its_deadline_and_no_call() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     let cache = replica(&world, &store);
     store.hang();
     let asked = tokio::spawn(ask(&cache));
@@ -64,7 +75,7 @@ async fn a_store_that_hangs_costs_its_deadline_and_no_call() {
 async fn a_cache_that_was_used_takes_no_store() {
     let store = InMemoryStore::new();
     let refused = |cache: TokenCache| {
-        let error = cache.with_store(shared(&store), StorePolicy::default()).unwrap_err();
+        let error = cache.with_store(shared(&store), keys(), StorePolicy::default()).unwrap_err();
         assert!(error.to_string().contains("used already"), "{error}");
     };
     let world = World::new();
@@ -86,7 +97,8 @@ async fn a_cache_that_was_used_takes_no_store() {
 // case: sto-01
 #[tokio::test]
 async fn a_store_that_fails_is_one_that_has_nothing() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     store.fail();
     let cache = replica(&world, &store);
     assert_eq!(token(&cache).await.unwrap(), "T1");
@@ -148,45 +160,57 @@ impl Faulty {
 }
 
 impl TokenStore for Faulty {
-    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
-        self.answer("load", self.store.load(key))
-    }
-
-    fn save<'a>(
+    fn begin<'a>(
         &'a self,
         key: &'a StoreKey,
-        token: &'a StoredToken,
-        lifetime: Duration,
+        holder: &'a Holder,
+        lease: Duration,
+        had: &'a [Version],
+    ) -> StoreFuture<'a, Begun> {
+        self.answer("begin", self.store.begin(key, holder, lease, had))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        lease: Duration,
+    ) -> StoreFuture<'a, Lease> {
+        self.answer("renew", self.store.renew(key, holder, lease))
+    }
+
+    fn finish<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        value: &'a StoredValue,
+        pause: Duration,
+    ) -> StoreFuture<'a, Lease> {
+        self.answer("finish", self.store.finish(key, holder, value, pause))
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        pause: Duration,
     ) -> StoreFuture<'a, ()> {
-        self.answer("save", self.store.save(key, token, lifetime))
+        self.answer("release", self.store.release(key, holder, pause))
     }
 
-    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
-        self.answer("remove", self.store.remove(key, token))
-    }
-
-    fn acquire<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        holder: &'a str,
-        ttl: Duration,
-    ) -> StoreFuture<'a, Acquired> {
-        self.answer("acquire", self.store.acquire(key, holder, ttl))
-    }
-
-    fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
-        self.answer("release", self.store.release(key, holder))
+    fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()> {
+        self.answer("remove", self.store.remove(key, version))
     }
 }
 
 fn faulty(world: &World, operation: &'static str, fault: Fault) -> TokenCache {
-    let store = Faulty { operation, fault, store: InMemoryStore::new() };
-    world.cache(exact()).with_store(Arc::new(store), StorePolicy::default()).unwrap()
+    let store = Faulty { operation, fault, store: store_of(world) };
+    world.cache(exact()).with_store(Arc::new(store), keys(), StorePolicy::default()).unwrap()
 }
 
 #[tokio::test]
 async fn a_store_that_panics_costs_no_token() {
-    for operation in ["load", "acquire", "save", "release"] {
+    for operation in ["begin", "finish"] {
         for fault in [Fault::PanicsAtOnce, Fault::PanicsInItsFuture, Fault::PanicsLater] {
             let world = World::new();
             let cache = faulty(&world, operation, fault);
@@ -196,9 +220,9 @@ async fn a_store_that_panics_costs_no_token() {
             assert_eq!(cache.status().store_failures(), 1, "{of}");
             assert!(cache.status().last_error().is_none(), "{of}");
             cache.revoke(&revocation()).await.expect(&of);
-            // As long as another replica may seem to fetch, if this one could not release.
+            // As long as this one may seem to fetch, if it could not say that it ended.
             let again = tokio::spawn(ask(&cache));
-            for _ in 0..62 {
+            for _ in 0..70 {
                 world.advance(millis(50)).await;
             }
             assert_eq!(at_once(again).await.unwrap().expect(&of).expose(), "T2");
@@ -208,9 +232,7 @@ async fn a_store_that_panics_costs_no_token() {
 
 #[tokio::test]
 async fn a_store_that_panics_when_it_is_stopped_costs_its_deadline() {
-    for (operation, waits) in
-        [("load", millis(250)), ("acquire", millis(250)), ("save", NOW), ("release", NOW)]
-    {
+    for (operation, waits) in [("begin", millis(250)), ("finish", NOW)] {
         let world = World::new();
         let cache = faulty(&world, operation, Fault::PanicsWhenDropped);
         let asked = tokio::spawn(ask(&cache));
@@ -233,26 +255,38 @@ async fn a_store_that_panics_keeps_nobody_from_revoking() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_held_back_by_a_store_that_takes_long_to_save_or_release_it() {
-    for operation in ["save", "release"] {
-        let world = World::new();
-        let cache = faulty(&world, operation, Fault::Hangs);
-        assert_eq!(token(&cache).await.expect(operation), "T1");
-        world.advance(millis(249)).await;
-        assert_eq!(cache.status().store_failures(), 0, "{operation}");
-        world.advance(millis(1)).await;
-        assert_eq!(cache.status().store_failures(), 1, "{operation}: it has its own deadline");
+async fn a_store_that_fails_while_the_lease_is_renewed_costs_no_token() {
+    for fault in [Fault::PanicsAtOnce, Fault::PanicsLater, Fault::PanicsWhenDropped, Fault::Hangs] {
+        let world = World::answering(numbered(3600, seconds(4)));
+        let cache = faulty(&world, "renew", fault);
+        let asked = tokio::spawn(ask(&cache));
+        for _ in 0..16 {
+            world.advance(millis(250)).await;
+        }
+        assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1", "{fault:?}");
+        assert_eq!((cache.status().store_failures(), world.requests().len()), (1, 1), "{fault:?}");
     }
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_is_not_held_back_by_a_store_that_takes_long_to_release() {
+async fn a_token_is_not_held_back_by_a_store_that_takes_long_to_save_it() {
+    let world = World::new();
+    let cache = faulty(&world, "finish", Fault::Hangs);
+    assert_eq!(token(&cache).await.unwrap(), "T1");
+    world.advance(millis(249)).await;
+    assert_eq!(cache.status().store_failures(), 0);
+    world.advance(millis(1)).await;
+    assert_eq!(cache.status().store_failures(), 1, "it has its own deadline");
+}
+
+#[tokio::test]
+async fn a_fetch_that_fails_is_not_held_back_by_a_store_that_takes_long_to_hear_of_it() {
     let world = World::answering(|_| Reply::refusal(400, "invalid_client"));
     let cache = faulty(&world, "release", Fault::Hangs);
     assert_eq!(token(&cache).await.unwrap_err().status().unwrap(), 400);
 }
 
-/// A store whose operations are written down, and whose `save` needs a permit.
+/// A store whose operations are written down, and whose `finish` needs a permit.
 #[derive(Clone)]
 struct Slow {
     store: InMemoryStore,
@@ -261,14 +295,14 @@ struct Slow {
 }
 
 impl Slow {
-    fn new(permits: usize) -> Self {
-        let (store, permits) = (InMemoryStore::new(), Arc::new(Semaphore::new(permits)));
+    fn new(world: &World, permits: usize) -> Self {
+        let (store, permits) = (store_of(world), Arc::new(Semaphore::new(permits)));
         Self { store, permits, log: Arc::default() }
     }
 
     fn replica(&self, world: &World) -> TokenCache {
         let store = Arc::new(self.clone());
-        world.cache(exact()).with_store(store, StorePolicy::default()).unwrap()
+        world.cache(exact()).with_store(store, keys(), StorePolicy::default()).unwrap()
     }
 
     fn note(&self, event: &'static str) {
@@ -277,33 +311,59 @@ impl Slow {
 }
 
 impl TokenStore for Slow {
-    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
-        self.store.load(key)
-    }
-
-    fn save<'a>(
+    fn begin<'a>(
         &'a self,
         key: &'a StoreKey,
-        token: &'a StoredToken,
-        lifetime: Duration,
-    ) -> StoreFuture<'a, ()> {
+        holder: &'a Holder,
+        lease: Duration,
+        had: &'a [Version],
+    ) -> StoreFuture<'a, Begun> {
+        self.store.begin(key, holder, lease, had)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        lease: Duration,
+    ) -> StoreFuture<'a, Lease> {
+        self.store.renew(key, holder, lease)
+    }
+
+    fn finish<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        value: &'a StoredValue,
+        pause: Duration,
+    ) -> StoreFuture<'a, Lease> {
         self.note("asked to save");
         Box::pin(async move {
             self.permits.acquire().await?.forget();
             self.note("saved");
-            self.store.save(key, token, lifetime).await
+            self.store.finish(key, holder, value, pause).await
         })
     }
 
-    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
+    fn release<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        pause: Duration,
+    ) -> StoreFuture<'a, ()> {
+        self.store.release(key, holder, pause)
+    }
+
+    fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()> {
         self.note("asked to remove");
-        self.store.remove(key, token)
+        self.store.remove(key, version)
     }
 }
 
 #[tokio::test]
 async fn callers_are_served_before_the_store_is_asked_to_save() {
-    let (world, slow) = (World::new(), Slow::new(1));
+    let world = World::new();
+    let slow = Slow::new(&world, 1);
     let cache = slow.replica(&world);
     let callers = [(); 3].map(|()| {
         let (asked, slow) = (ask(&cache), slow.clone());
@@ -321,7 +381,8 @@ async fn callers_are_served_before_the_store_is_asked_to_save() {
 
 #[tokio::test]
 async fn a_token_that_is_revoked_while_it_is_saved_is_not_left_to_others() {
-    let (world, slow) = (World::new(), Slow::new(0));
+    let world = World::new();
+    let slow = Slow::new(&world, 0);
     let cache = slow.replica(&world);
     assert_eq!(at_once(ask(&cache)).await.unwrap().expose(), "T1");
     let revoke = tokio::spawn({
@@ -337,52 +398,25 @@ async fn a_token_that_is_revoked_while_it_is_saved_is_not_left_to_others() {
 
 #[tokio::test]
 async fn a_token_that_was_rejected_while_it_is_saved_does_not_replace_the_next() {
-    let (world, slow) = (World::new(), Slow::new(0));
+    let world = World::new();
+    let slow = Slow::new(&world, 0);
     let cache = slow.replica(&world);
     let first = at_once(ask(&cache)).await.unwrap();
     cache.reject(&first);
     let second = tokio::spawn(ask(&cache));
     engine::settle().await;
     slow.permits.add_permits(2);
-    assert_eq!(at_once(second).await.unwrap().unwrap().expose(), "T2");
-    engine::settle().await;
+    // All replicas leave the server alone for as long as each does.
+    assert_eq!(at_once(second).await.unwrap().unwrap().expose(), "T1");
+    world.advance(seconds(2)).await;
+    assert_eq!(token(&cache).await.unwrap(), "T2");
     assert_eq!(token(&slow.replica(&world)).await.unwrap(), "T2");
-}
-
-/// A store that has a token from the second look on, and does not release.
-struct Late(Mutex<u32>);
-
-impl TokenStore for Late {
-    fn load<'a>(&'a self, _: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
-        let mut looks = self.0.lock().unwrap();
-        *looks += 1;
-        let token = AccessToken::new("S").unwrap();
-        let stored = StoredToken::new(token, std::time::SystemTime::now(), seconds(86_400));
-        Box::pin(ready(Ok(Some(stored).filter(|_| *looks > 1))))
-    }
-
-    fn save<'a>(&'a self, _: &'a StoreKey, _: &'a StoredToken, _: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(ready(Ok(())))
-    }
-
-    fn release<'a>(&'a self, _: &'a StoreKey, _: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(pending())
-    }
-}
-
-#[tokio::test]
-async fn a_token_that_another_replica_saved_is_not_held_back_by_a_slow_release() {
-    let world = World::new();
-    let (store, policy) = (Arc::new(Late(Mutex::new(0))), StorePolicy::default());
-    let grant = Grant::client_credentials();
-    let cache = TokenCache::new(world.endpoint(), grant, exact()).with_store(store, policy);
-    assert_eq!(token(&cache.unwrap()).await.unwrap(), "S");
-    assert!(world.requests().is_empty());
 }
 
 #[tokio::test]
 async fn what_one_replica_fetched_the_others_find() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     for _ in 0..3 {
         let cache = replica(&world, &store);
         assert_eq!(token(&cache).await.unwrap(), "T1");
@@ -400,7 +434,7 @@ async fn what_one_replica_fetched_the_others_find() {
 #[tokio::test]
 async fn a_token_that_has_to_be_renewed_is_not_taken_from_the_store() {
     let world = World::answering(numbered(100, NOW));
-    let store = InMemoryStore::new();
+    let store = store_of(&world);
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
     world.advance_to(seconds(79)).await;
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
@@ -412,7 +446,7 @@ async fn a_token_that_has_to_be_renewed_is_not_taken_from_the_store() {
 #[tokio::test]
 async fn one_replica_renews_for_all() {
     let world = World::answering(numbered(100, NOW));
-    let store = InMemoryStore::new();
+    let store = store_of(&world);
     let replicas = [replica(&world, &store), replica(&world, &store)];
     for replica in &replicas {
         assert_eq!(token(replica).await.unwrap(), "T1");
@@ -429,10 +463,11 @@ async fn one_replica_renews_for_all() {
 #[tokio::test]
 async fn replicas_that_start_at_once_fetch_once() {
     let world = World::answering(numbered(3600, millis(300)));
-    let store = InMemoryStore::new();
+    let store = store_of(&world);
     let replicas: Vec<_> = (0..8).map(|_| replica(&world, &store)).collect();
     let asked: Vec<_> = replicas.iter().map(|cache| tokio::spawn(ask(cache))).collect();
-    for _ in 0..8 {
+    // The answer, and the longest time between two looks.
+    for _ in 0..12 {
         world.advance(millis(50)).await;
     }
     for asked in asked {
@@ -443,41 +478,164 @@ async fn replicas_that_start_at_once_fetch_once() {
 }
 
 #[tokio::test]
-async fn a_replica_that_died_while_it_fetched_costs_the_others_a_wait() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+async fn a_replica_that_died_while_it_fetched_costs_the_others_its_lease() {
+    let world = World::new();
+    let store = store_of(&world);
     world.answer(|_| Reply::broken().hangs());
     let dead = replica(&world, &store);
-    drop(tokio::spawn(ask(&dead)));
+    let caller = tokio::spawn(ask(&dead));
     world.advance(NOW).await;
     assert_eq!((world.requests().len(), store.leased_keys().len()), (1, 1));
-
+    // With its cache and its caller the fetch ends, and says nothing to the store.
+    drop(dead);
+    caller.abort();
+    engine::settle().await;
     world.answer(|_| Reply::token("T2", 3600));
     let other = tokio::spawn(ask(&replica(&world, &store)));
-    for _ in 0..39 {
+    for _ in 0..59 {
         world.advance(millis(50)).await;
     }
     assert_eq!(world.requests().len(), 1, "it looks again and again");
-    world.advance(millis(50)).await;
+    for _ in 0..3 {
+        world.advance(millis(50)).await;
+    }
     assert_eq!(at_once(other).await.unwrap().unwrap().expose(), "T2");
 }
 
 #[tokio::test]
-async fn a_fetch_that_fails_lets_the_next_replica_try() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+async fn however_long_the_server_takes_one_replica_asks_it() {
+    let world = World::answering(numbered(3600, seconds(20)));
+    let store = store_of(&world);
+    let patient = || exact().with_patience(seconds(25));
+    let replicas: Vec<_> = (0..100)
+        .map(|_| world.cache(patient()).with_store(shared(&store), keys(), StorePolicy::default()))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let asked: Vec<_> = replicas.iter().map(|cache| tokio::spawn(ask(cache))).collect();
+    for _ in 0..82 {
+        world.advance(millis(250)).await;
+    }
+    for asked in asked {
+        assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
+    }
+    assert_eq!(world.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_holder_whose_process_stood_still_uses_its_token_and_leaves_that_of_the_next() {
+    let world = World::new();
+    let store = store_of(&world);
+    world.answer(|_| Reply::token("T1", 3600).takes(seconds(5)));
+    let stopped = world.cache(exact().with_patience(seconds(20)));
+    let stopped = stopped.with_store(shared(&store), keys(), StorePolicy::default()).unwrap();
+    let asked = tokio::spawn(ask(&stopped));
+    world.advance(NOW).await;
+    // Its lease is not renewed meanwhile.
+    store.hang();
+    world.advance(seconds(4)).await;
+    store.recover();
+    world.answer(|_| Reply::token("T2", 3600));
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+    world.advance(seconds(2)).await;
+    assert_eq!(at_once(asked).await.unwrap().unwrap().expose(), "T1");
+    engine::settle().await;
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+}
+
+#[tokio::test]
+async fn after_a_failure_all_replicas_leave_the_server_alone_for_the_same_time() {
+    let world = World::new();
+    let store = store_of(&world);
     world.answer(|_| Reply::refusal(503, "temporarily_unavailable"));
-    let cache = world.cache(impatient()).with_store(shared(&store), StorePolicy::default());
-    assert!(token(&cache.unwrap()).await.is_err());
+    let hasty =
+        || world.cache(impatient()).with_store(shared(&store), keys(), StorePolicy::default());
+    assert_eq!(token(&hasty().unwrap()).await.unwrap_err().status().unwrap(), 503);
     assert!(store.leased_keys().is_empty() && store.keys().is_empty());
+    let error = token(&hasty().unwrap()).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Paused, true));
+    assert!(error.retry_after().unwrap() >= seconds(1));
+    assert_eq!(world.requests().len(), 1);
+    world.advance(seconds(1)).await;
     world.answer(|_| Reply::token("T2", 3600));
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
 }
 
 #[tokio::test]
+async fn a_value_that_does_not_open_is_as_good_as_none() {
+    let world = World::new();
+    let store = store_of(&world);
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    for garbage in [&b""[..], b"\x01", &[0; 1024], &[1; 300_000]] {
+        store.overwrite(garbage);
+        world.advance(seconds(1)).await;
+        assert!(token(&replica(&world, &store)).await.unwrap().starts_with('T'));
+    }
+    assert_eq!(world.requests().len(), 5);
+    let other = StoreKeys::new(&[8; 32]).unwrap();
+    let stranger = world.cache(exact()).with_store(shared(&store), other, StorePolicy::default());
+    world.advance(seconds(1)).await;
+    assert_eq!(token(&stranger.unwrap()).await.unwrap(), "T6");
+}
+
+#[tokio::test]
+async fn a_store_that_lost_everything_costs_a_fetch() {
+    let world = World::new();
+    let store = store_of(&world);
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    store.lose();
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T2");
+}
+
+#[tokio::test]
+async fn three_failures_spare_the_next_fetches_the_wait_for_the_store() {
+    let world = World::answering(numbered(0, NOW));
+    let store = store_of(&world);
+    store.hang();
+    let cache = replica(&world, &store);
+    for _ in 0..3 {
+        let asked = tokio::spawn(ask(&cache));
+        world.advance(millis(250)).await;
+        at_once(asked).await.unwrap().unwrap();
+        world.advance(seconds(1)).await;
+    }
+    assert_eq!(store.operations(), 3);
+    token(&cache).await.unwrap();
+    assert_eq!(store.operations(), 3, "it is not asked");
+    world.advance(seconds(5)).await;
+    store.recover();
+    token(&cache).await.unwrap();
+    assert!(store.operations() > 3);
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_is_told_by_the_clock_of_the_store_alone() {
+    let world = World::answering(numbered(100, NOW));
+    let store = store_of(&world);
+    assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
+    world.advance(seconds(50)).await;
+    for skew in [-3600_i64, 3600] {
+        let now = world.clock.clock().wall();
+        let skewed = match skew {
+            ..0 => now - Duration::from_secs(skew.unsigned_abs()),
+            _ => now + Duration::from_secs(skew.unsigned_abs()),
+        };
+        world.clock.set_wall(skewed);
+        let cache = replica(&world, &store);
+        assert_eq!(token(&cache).await.unwrap(), "T1");
+        assert_eq!(cache.status().expires_in(), Some(seconds(50)));
+        world.clock.set_wall(now);
+    }
+}
+
+#[tokio::test]
 async fn a_rejected_token_is_not_taken_from_the_store_again() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     let (one, other) = (replica(&world, &store), replica(&world, &store));
     let first = at_once(ask(&one)).await.unwrap();
     assert_eq!(token(&other).await.unwrap(), "T1");
+    world.advance(seconds(1)).await;
     assert!(one.reject(&first));
     assert_eq!(token(&one).await.unwrap(), "T2");
     // The other finds what the one has fetched meanwhile.
@@ -488,7 +646,8 @@ async fn a_rejected_token_is_not_taken_from_the_store_again() {
 
 #[tokio::test]
 async fn a_token_rejected_earlier_is_not_taken_again_though_the_newer_could_not_be_saved() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     let cache = replica(&world, &store);
     let first = at_once(ask(&cache)).await.unwrap();
     engine::settle().await;
@@ -497,7 +656,7 @@ async fn a_token_rejected_earlier_is_not_taken_again_though_the_newer_could_not_
     let second = at_once(ask(&cache)).await.unwrap();
     assert_eq!(second.expose(), "T2");
     store.recover();
-    world.advance(seconds(2)).await;
+    world.advance(seconds(6)).await;
     assert!(cache.reject(&second));
     assert_eq!(token(&cache).await.unwrap(), "T3", "not T1, which is still there");
 }
@@ -513,16 +672,19 @@ fn revocation() -> TokenRevocation {
 
 #[tokio::test]
 async fn a_revoked_token_is_not_left_to_others() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     let (first, second) = (replica(&world, &store), replica(&world, &store));
     assert_eq!(token(&first).await.unwrap(), "T1");
     first.revoke(&revocation()).await.unwrap();
     assert!(store.keys().is_empty());
+    world.advance(seconds(1)).await;
     assert_eq!(token(&second).await.unwrap(), "T2");
 
     // The token of a replica that fetched another is left alone.
     let third = replica(&world, &store);
     assert_eq!(token(&third).await.unwrap(), "T2");
+    world.advance(seconds(1)).await;
     second.reject(&ask(&second).await.unwrap());
     assert_eq!(token(&second).await.unwrap(), "T3");
     third.revoke(&revocation()).await.unwrap();
@@ -531,7 +693,8 @@ async fn a_revoked_token_is_not_left_to_others() {
 
 #[tokio::test]
 async fn a_store_that_fails_keeps_nobody_from_revoking() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     let cache = replica(&world, &store);
     assert_eq!(token(&cache).await.unwrap(), "T1");
     store.fail();
@@ -545,7 +708,7 @@ async fn a_store_that_fails_keeps_nobody_from_revoking() {
 #[tokio::test]
 async fn a_token_good_for_no_time_is_not_shared() {
     let world = World::answering(numbered(0, NOW));
-    let store = InMemoryStore::new();
+    let store = store_of(&world);
     assert_eq!(token(&replica(&world, &store)).await.unwrap(), "T1");
     assert!(store.keys().is_empty());
 }
@@ -553,13 +716,13 @@ async fn a_token_good_for_no_time_is_not_shared() {
 #[tokio::test]
 async fn withheld_scopes_are_known_of_a_token_from_the_store() {
     let world = World::new();
-    let store = InMemoryStore::new();
+    let store = store_of(&world);
     world.answer(|_| Reply::json(r#"{"access_token":"T","expires_in":60,"scope":"a"}"#));
     for _ in 0..2 {
         let grant = Grant::client_credentials().with_scopes("a b".parse().unwrap());
         let cache =
             TokenCache::new_with_clock(world.endpoint(), grant, exact(), world.clock.clock());
-        let cache = cache.with_store(shared(&store), StorePolicy::default()).unwrap();
+        let cache = cache.with_store(shared(&store), keys(), StorePolicy::default()).unwrap();
         assert_eq!(token(&cache).await.unwrap(), "T");
         assert_eq!(cache.status().withheld().to_string(), "b");
     }
@@ -568,8 +731,9 @@ async fn withheld_scopes_are_known_of_a_token_from_the_store() {
 
 #[tokio::test]
 async fn sessions_closures_and_caches_with_clones_are_not_shared() {
-    let (world, store) = (World::new(), InMemoryStore::new());
-    let over = |cache: TokenCache| cache.with_store(shared(&store), StorePolicy::default());
+    let world = World::new();
+    let store = store_of(&world);
+    let over = |cache: TokenCache| cache.with_store(shared(&store), keys(), StorePolicy::default());
     let response = TokenResponse::new("T".try_into().unwrap());
     let session =
         TokenCache::from_sign_in(world.endpoint(), &response, exact(), world.clock.clock());
@@ -600,7 +764,7 @@ async fn key_under(
     let store = InMemoryStore::new();
     let endpoint = TokenEndpoint::new(url, client, Transport::new(service)).unwrap();
     let cache = TokenCache::new(endpoint, grant, RefreshPolicy::default());
-    let cache = cache.with_store(shared(&store), policy).unwrap();
+    let cache = cache.with_store(shared(&store), keys(), policy).unwrap();
     token(&cache).await.unwrap();
     let keys = store.keys();
     assert_eq!(keys.len(), 1);
@@ -620,12 +784,13 @@ fn asking(scopes: &str) -> Grant {
 // case: key-01
 #[tokio::test]
 async fn other_scopes_have_another_token() {
-    let (world, store) = (World::new(), InMemoryStore::new());
+    let world = World::new();
+    let store = store_of(&world);
     world.answer(|asked: &Asked| Reply::token(&format!("T{}", asked.number), 3600));
     let of = |scopes: &str| {
         let clock = world.clock.clock();
         let cache = TokenCache::new_with_clock(world.endpoint(), asking(scopes), exact(), clock);
-        cache.with_store(shared(&store), StorePolicy::default()).unwrap()
+        cache.with_store(shared(&store), keys(), StorePolicy::default()).unwrap()
     };
     assert_eq!(token(&of("a")).await.unwrap(), "T1");
     assert_eq!(token(&of("a b")).await.unwrap(), "T2", "not the token for a alone");
@@ -728,7 +893,7 @@ async fn neither_the_order_of_what_is_asked_for_nor_the_client_of_an_own_form_is
 #[tokio::test]
 async fn keys_stay_as_they_are() {
     let key = key_of(basic(), URL, asking("a")).await;
-    assert_eq!(key, "1.AiQkVN_ZmhNP_ze591vi365Ly-ykz5dA0SrJbwJgoLM");
+    assert_eq!(key, "2.AiQkVN_ZmhNP_ze591vi365Ly-ykz5dA0SrJbwJgoLM");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use std::{
 };
 use tower_oauth2::{
     ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
-    client::{ErrorKind, Grant, RefreshPolicy, StorePolicy, TokenCache, TokenType},
+    client::{ErrorKind, Grant, RefreshPolicy, StoreKeys, StorePolicy, TokenCache, TokenType},
     testing::InMemoryStore,
 };
 
@@ -217,7 +217,11 @@ fn tokens_of_a_nameless_assertion_or_a_file_are_not_shared_by_a_store() {
     let store = |client, grant| {
         let endpoint = Script::of([]).endpoint(client);
         let cache = TokenCache::new(endpoint, grant, RefreshPolicy::default());
-        cache.with_store(Arc::new(InMemoryStore::new()), StorePolicy::default())
+        cache.with_store(
+            Arc::new(InMemoryStore::new()),
+            StoreKeys::new(&[7; 32]).unwrap(),
+            StorePolicy::default(),
+        )
     };
     let (basic, own) = (ClientAuthentication::basic("id", "s"), Grant::client_credentials());
     assert!(store(file.client(), own.clone()).is_err());

@@ -25,7 +25,8 @@ use tower_layer::Layer;
 /// # Rejections
 ///
 /// After an answer that rejects the token, the layer calls [`TokenSource::reject`] and repeats the
-/// call once with another token, if its body can be sent again. The last column is that of
+/// call once with another token, if its body can be sent again, and a second time if that token came from
+/// a [store](crate::client::TokenCache::with_store) and is rejected too. The last column is that of
 /// [`with_strict_recovery`](Self::with_strict_recovery). No answer rejects a static token, or any
 /// token [`without_recovery`](Self::without_recovery).
 ///

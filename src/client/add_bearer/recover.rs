@@ -1,4 +1,5 @@
-//! Repeats a call once with another token after the resource rejected the first.
+//! Repeats a call with another token after the resource rejected the first: once, or twice if that of
+//! the repetition came from a store, where it may have been as bad.
 
 use super::{
     ReplayPolicy,
@@ -65,8 +66,6 @@ pub(super) struct Proofs {
     server: Server,
     /// The call is repeated for the sake of a nonce once.
     has_repeated: bool,
-    /// And for the sake of another token once.
-    has_replaced: bool,
 }
 
 impl Proofs {
@@ -79,7 +78,7 @@ impl Proofs {
     #[cold]
     fn of(bond: &Arc<Bond>, uri: &Uri, rules: &Rules) -> Option<Box<Self>> {
         let (bond, server) = (bond.clone(), server_of(uri, rules)?);
-        Some(Box::new(Self { bond, server, has_repeated: false, has_replaced: false }))
+        Some(Box::new(Self { bond, server, has_repeated: false }))
     }
 
     /// Keeps the nonce of `response`. Returns `true` if it asks for the nonce, the first time.
@@ -109,37 +108,56 @@ where
     R: Body + Send + 'static,
 {
     fn answered(
-        mut self: Box<Self>,
+        self: Box<Self>,
         response: Response<R>,
     ) -> Result<Response<R>, BoxedCall<Response<R>>> {
-        let second = match &mut self.proofs {
-            None => self.second_token(&response, &self.rules.location),
-            Some(proofs) => match (proofs.needs_nonce(&response), proofs.has_replaced) {
-                (true, _) => Some(SecondToken::Same),
-                (false, true) => None,
-                (false, false) => self.second_token(&response, &TokenLocation::Dpop),
-            },
-        };
-        let is_whole = |(_, copy): &(_, P::Copy)| self.replay.is_whole(copy);
-        match second {
-            Some(second) if self.copy.as_ref().is_some_and(is_whole) => {
-                Err(Box::pin(self.repeat(response, second)))
-            }
-            _ => Ok(response),
-        }
+        self.judged(response, 0)
     }
 }
 
 impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
+    /// Returns the response for the caller, or the rest of a call that had another token `replaced`
+    /// times already.
+    #[inline]
+    fn judged<R>(
+        mut self: Box<Self>,
+        response: Response<R>,
+        replaced: u8,
+    ) -> Result<Response<R>, BoxedCall<Response<R>>>
+    where
+        S: InnerService<P::Body, R>,
+        B: 'static,
+        R: Body + Send + 'static,
+    {
+        let second = match self.proofs.as_mut().map(|proofs| proofs.needs_nonce(&response)) {
+            None => self.second_token(&response, &self.rules.location, replaced),
+            Some(true) => Some(SecondToken::Same),
+            Some(false) => self.second_token(&response, &TokenLocation::Dpop, replaced),
+        };
+        let is_whole = |(_, copy): &(_, P::Copy)| self.replay.is_whole(copy);
+        match second {
+            Some(second) if self.copy.as_ref().is_some_and(is_whole) => {
+                Err(Box::pin(self.repeat(response, second, replaced)))
+            }
+            _ => Ok(response),
+        }
+    }
+
     /// Returns where another token comes from if `response` rejects this one, or lacks a scope.
     #[inline]
     fn second_token<R>(
         &self,
         response: &Response<R>,
         location: &TokenLocation,
+        replaced: u8,
     ) -> Option<SecondToken<T::Future>> {
         if self.rules.rejection.applies_to(response, location) {
-            return self.source.reject(&self.token).then_some(SecondToken::FromSource);
+            let may_replace = replaced == 0 || replaced == 1 && self.token.was_found();
+            return (may_replace && self.source.reject(&self.token))
+                .then_some(SecondToken::FromSource);
+        }
+        if replaced > 0 {
+            return None;
         }
         let scopes = missing_scopes(response)?;
         self.source.widen(&self.token, &scopes).map(SecondToken::Wider)
@@ -154,6 +172,7 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         self: Box<Self>,
         response: Response<R>,
         second: SecondToken<T::Future>,
+        replaced: u8,
     ) -> Result<Response<R>, BoxError>
     where
         S: InnerService<P::Body, R>,
@@ -162,10 +181,10 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
     {
         let Self { mut inner, source, rules, replay, token: rejected, copy, proofs } = *self;
         let Some((head, copy)) = copy else { return Ok(response) };
-        // A call with a proof may be repeated for the nonce, and for its token.
-        let keep = |_| replay.keep(&copy).map(|copy| (head.clone(), copy));
-        let again = proofs.as_ref().and_then(keep);
         let is_same = matches!(second, SecondToken::Same);
+        let replaced = replaced + u8::from(!is_same);
+        // For the nonce, and for another token.
+        let again = replay.keep(&copy).map(|copy| (head.clone(), copy));
         let answer = match second {
             SecondToken::Same => Answer::Ready(Ok(rejected.clone())),
             SecondToken::FromSource => {
@@ -196,11 +215,12 @@ impl<S, T: TokenSource, P: ReplayPolicy<B>, B> Repeat<S, T, P, B> {
         };
         Uses::new().used();
         let response = inner.call(request.map(|()| body)).await.map_err(Into::into)?;
-        let (Some(mut proofs), Some(bond)) = (proofs, token.bond()) else { return Ok(response) };
-        proofs.bond = bond.clone();
-        proofs.has_replaced |= !is_same;
-        let rest = Self { inner, source, rules, replay, token, copy: again, proofs: Some(proofs) };
-        match Box::new(rest).answered(response) {
+        let proofs = proofs.zip(token.bond()).map(|(mut proofs, bond)| {
+            proofs.bond = bond.clone();
+            proofs
+        });
+        let rest = Self { inner, source, rules, replay, token, copy: again, proofs };
+        match Box::new(rest).judged(response, replaced) {
             Ok(response) => Ok(response),
             Err(third_call) => third_call.await,
         }

@@ -46,8 +46,8 @@ pub trait ReplayPolicy<B>: Clone + Send + Sync + 'static {
         true
     }
 
-    /// Returns another copy, for a call that may be repeated twice: for a nonce of a DPoP proof, and
-    /// then for its token.
+    /// Returns another copy, for a call that may be repeated more than once: for a nonce of a DPoP proof,
+    /// for its token, and for a second token that a store had.
     ///
     /// Defaults to `None`: the call is repeated once.
     fn keep(&self, copy: &Self::Copy) -> Option<Self::Copy> {

@@ -3,6 +3,7 @@
 
 use super::{
     machine::{Ask, Attempt, Ended, Need},
+    session::Session,
     source::Source,
     state::{Landing, Outcome, RunningFetch, Setup, State},
 };
@@ -255,6 +256,8 @@ impl Engine {
         let fetched = state.fetched(now, landing, Arc::downgrade(self) as Weak<dyn Giver>);
         let outcome = match &fetched {
             Ok(outcome) => outcome.clone(),
+            // Who needs another token than the rejected one waits for the end of the pause.
+            Err(error) if error.kind() == ErrorKind::Paused => Err(error.clone()),
             // A token that the user stored meanwhile serves the waiters as well, and one that a
             // resource rejected is better than none.
             Err(error) => state.usable_or(now, error.clone()),
@@ -291,7 +294,8 @@ impl Engine {
         let token = state.retire();
         let session = state.setup.source.session();
         let refresh_token = session.and_then(|session| session.tokens().give_up(Some(endpoint)));
-        state.machine.given_up(refresh_token.is_some());
+        let is_shared = session.is_some_and(Session::is_shared);
+        state.machine.given_up(refresh_token.is_some(), is_shared);
         self.intervene(state, now, Some(Duration::ZERO));
         (token, refresh_token)
     }
@@ -360,5 +364,9 @@ impl Giver for Engine {
             reporter.expires_in(expires_in.or(Some(Duration::ZERO)));
         });
         again
+    }
+
+    fn found(&self, token: &AccessToken) -> bool {
+        self.source().found(token)
     }
 }

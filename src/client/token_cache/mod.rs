@@ -15,14 +15,21 @@ mod source;
 mod state;
 mod status;
 mod step_up;
+#[cfg(feature = "store")]
 mod store;
 mod token_file;
 mod wait;
 
 pub use policy::RefreshPolicy;
+#[cfg(feature = "store")]
+pub use session::{SessionStore, SharedSessions, Swap};
 pub use status::{TokenState, TokenStatus};
+#[cfg(feature = "store")]
+use store::SharedStore;
+#[cfg(feature = "store")]
 pub use store::{
-    Acquired, StoreError, StoreFuture, StoreKey, StorePolicy, StoredToken, TokenStore,
+    Begun, Holder, Lease, StoreError, StoreFuture, StoreKey, StoreKeys, StorePolicy, StoredValue,
+    TokenStore, Version,
 };
 
 use super::{
@@ -229,8 +236,27 @@ impl TokenCache {
         Self::renewing(session, policy, clock)
     }
 
+    /// Creates a cache for the session `name` of `sessions`, which the replicas of a service share. The first
+    /// caller looks into their store. All of it goes by the clock of `sessions`.
+    ///
+    /// A cache whose session is not in the store returns errors that ask the user to sign in. It goes on
+    /// soon after any replica has [saved](SharedSessions::sign_in) the sign-in. [`store`](Self::store)
+    /// changes only this cache, until its next renewal.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn from_shared_session(
+        endpoint: TokenEndpoint,
+        sessions: &SharedSessions,
+        name: &str,
+        policy: RefreshPolicy,
+    ) -> Self {
+        let clock = sessions.clock().clone();
+        let endpoint = endpoint.with_clock(clock.clone());
+        Self::renewing(Session::shared(endpoint, &policy, sessions, name), policy, clock)
+    }
+
     fn renewing(session: Session, policy: RefreshPolicy, clock: Clock) -> Self {
-        let can_renew = session.tokens().can_renew();
+        let can_renew = session.can_renew();
         let setup = Setup::new(Source::Session(Arc::new(session)), &policy, clock);
         Self::of(State::new(setup, policy, can_renew))
     }
@@ -241,23 +267,24 @@ impl TokenCache {
 
     /// Sets a store that the replicas of a service share, so that they fetch one token between them.
     ///
-    /// 1. The cache loads from `store` before it fetches, and saves what it fetched after the callers
-    ///    have it. It uses a token of the store that need not be renewed yet. Otherwise one replica
-    ///    fetches, and the others wait for a while and look again.
-    /// 2. If the store fails, panics or is late, the cache fetches the token without it, logs a
+    /// 1. The cache asks `store` before it fetches, and saves what it fetched after the callers have it,
+    ///    encrypted with the first of `keys`. It uses a token of the store that need not be renewed yet.
+    ///    Otherwise one replica fetches, however long that takes, and the others wait for it.
+    /// 2. If that fetch fails, no replica asks the authorization server for a while: for a fifth of the
+    ///    outage's age, between 1 and 30 s, or as long as the server asks for. Callers get an error of the
+    ///    kind [`Paused`](crate::client::ErrorKind::Paused) if their patience ends before.
+    /// 3. If the store fails, panics or is late, the cache fetches the token without it, logs a
     ///    warning (feature `tracing`), and counts the failure in
     ///    [`store_failures`](crate::client::TokenStatus::store_failures).
-    /// 3. The cache never takes a token from the store that it had before: that one was rejected, or
+    /// 4. The cache never takes a token from the store that it had before: that one was rejected, or
     ///    has to be renewed.
     ///
     /// The key is a digest of everything that tells tokens apart: the endpoint, the client and its
     /// secret, the grant with its scopes, audience, resources and parameters. Another client,
     /// another secret or another scope never finds the token.
     ///
-    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The wall
-    /// clocks of the replicas have to agree within the lead time of [`RefreshPolicy`].
-    ///
-    /// [`RefreshPolicy`]: crate::client::RefreshPolicy
+    /// A look into the store counts in [`fetches`](crate::client::TokenStatus::fetches). The clocks of the
+    /// replicas need not agree: the store alone measures how long a token is good.
     ///
     /// # Errors
     ///
@@ -270,20 +297,25 @@ impl TokenCache {
     /// use std::sync::Arc;
     /// use tower_oauth2::{
     ///     ConfigError,
-    ///     client::{Grant, RefreshPolicy, StorePolicy, TokenCache, TokenEndpoint, TokenStore},
+    ///     client::{
+    ///         Grant, RefreshPolicy, StoreKeys, StorePolicy, TokenCache, TokenEndpoint, TokenStore,
+    ///     },
     /// };
     ///
     /// fn cache(
     ///     endpoint: TokenEndpoint,
     ///     store: Arc<dyn TokenStore>,
+    ///     key: &[u8; 32],
     /// ) -> Result<TokenCache, ConfigError> {
     ///     TokenCache::new(endpoint, Grant::client_credentials(), RefreshPolicy::default())
-    ///         .with_store(store, StorePolicy::default())
+    ///         .with_store(store, StoreKeys::new(key)?, StorePolicy::default())
     /// }
     /// ```
+    #[cfg(feature = "store")]
     pub fn with_store(
         self,
         store: Arc<dyn TokenStore>,
+        keys: StoreKeys,
         policy: StorePolicy,
     ) -> Result<Self, ConfigError> {
         let used = || {
@@ -291,7 +323,7 @@ impl TokenCache {
         };
         let state = Arc::into_inner(self.engine).ok_or_else(used)?.into_state();
         let is_used = state.is_used;
-        let cache = Self::of(state.with_store(store, policy)?);
+        let cache = Self::of(state.with_store(SharedStore { store, keys, policy })?);
         if is_used { Err(used()) } else { Ok(cache) }
     }
 
@@ -499,8 +531,8 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// If the server did not revoke a token. The cache has forgotten it all the same; a thief can
-    /// use it until it expires.
+    /// If the server did not revoke a token, or the store of a [shared session](Self::from_shared_session)
+    /// failed to delete it. The cache has forgotten it all the same; a thief can use it until it expires.
     ///
     /// # Panics
     ///
@@ -512,9 +544,14 @@ impl TokenCache {
     /// server revoked it.
     pub async fn revoke(&self, endpoint: &TokenRevocation) -> Result<(), Error> {
         let (token, refresh_token) = self.engine.take_tokens(endpoint);
+        #[cfg(feature = "store")]
         if let (Some(token), Some(store)) = (&token, self.engine.source().store()) {
             store.withdraw(token).await;
         }
+        let (refresh_token, ended) = match self.engine.source().session() {
+            Some(session) => session.end(refresh_token).await,
+            None => (refresh_token, Ok(())),
+        };
         let refresh_revoked = match &refresh_token {
             Some(token) => endpoint.revoke(token.expose(), "refresh_token").await,
             None => Ok(()),
@@ -523,7 +560,7 @@ impl TokenCache {
             Some(token) => endpoint.revoke(token.expose(), "access_token").await,
             None => Ok(()),
         };
-        refresh_revoked.and(revoked)
+        refresh_revoked.and(revoked).and(ended)
     }
 
     /// Ends the cache and all its clones. A fetch in flight is dropped, tokens are forgotten, and
@@ -534,7 +571,8 @@ impl TokenCache {
     /// dropped, and not passed to [`on_rotation`](Self::on_rotation). To have it revoked, call
     /// [`revoke`](Self::revoke) instead. A program that ends and wants to keep its sessions drops the
     /// cache: a renewal in flight then goes on, for [`with_fetch_deadline`] at most, and the new
-    /// refresh token is passed on. Leave the runtime that time.
+    /// refresh token is passed on. Leave the runtime that time. A
+    /// [shared session](crate::client::SharedSessions) goes on at the other replicas.
     ///
     /// [`with_fetch_deadline`]: crate::client::RefreshPolicy::with_fetch_deadline
     /// [`ShutDown`]: crate::client::ErrorKind::ShutDown

@@ -45,6 +45,21 @@ impl Default for RefreshPolicy {
     }
 }
 
+impl Values {
+    /// Returns how long before its end a token of this lifetime is renewed.
+    pub(in crate::client) fn lead(&self, lifetime: Duration) -> Duration {
+        lifetime.mul_f64(self.lead_ratio).min(self.lead_cap)
+    }
+
+    /// Returns how long before its end a token of this lifetime is not used any more.
+    pub(in crate::client) fn margin(&self, lifetime: Duration) -> Duration {
+        match self.margin {
+            Some(margin) => margin.min(lifetime / 2),
+            None => Duration::from_secs(10).min(self.lead(lifetime) / 2),
+        }
+    }
+}
+
 impl RefreshPolicy {
     pub(in crate::client) fn values(&self) -> &Values {
         &self.values

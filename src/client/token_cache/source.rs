@@ -1,14 +1,11 @@
 //! What a cache fetches tokens with.
 
-use super::{
-    machine::Failed,
-    session::Session,
-    step_up::StepUp,
-    store::{Level, StoreKey, StorePolicy, TokenStore},
-};
+#[cfg(feature = "store")]
+use super::store::{Level, SharedStore, StoreKey};
+use super::{machine::Failed, session::Session, step_up::StepUp};
 use crate::{
-    Clock, ConfigError, ScopeSet,
-    client::{Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse},
+    AccessToken, ScopeSet,
+    client::{Error, ErrorKind, Grant, TokenEndpoint, TokenResponse},
     observe::tokens,
 };
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -31,6 +28,7 @@ pub(super) struct RepeatedGrant {
     endpoint: TokenEndpoint,
     grant: Grant,
     step_up: Option<Arc<StepUp>>,
+    #[cfg(feature = "store")]
     store: Option<Arc<Level>>,
 }
 
@@ -38,7 +36,13 @@ impl Source {
     pub(super) fn grant(endpoint: TokenEndpoint, grant: Grant, ceiling: Option<ScopeSet>) -> Self {
         let step_up = ceiling.map(|ceiling| StepUp::new(grant.scopes().clone(), ceiling).into());
         let (endpoint, grant) = (endpoint.detached(), grant.detached());
-        Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up, store: None }))
+        Self::Grant(Arc::new(RepeatedGrant {
+            endpoint,
+            grant,
+            step_up,
+            #[cfg(feature = "store")]
+            store: None,
+        }))
     }
 
     /// Puts `store` in front of a grant.
@@ -46,13 +50,13 @@ impl Source {
     /// # Errors
     ///
     /// If the tokens of this source are not the same for every replica, or it has a store.
+    #[cfg(feature = "store")]
     pub(super) fn with_store(
         &self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
-        refresh: RefreshPolicy,
-        clock: Clock,
-    ) -> Result<Self, ConfigError> {
+        store: SharedStore,
+        refresh: crate::client::RefreshPolicy,
+        clock: crate::Clock,
+    ) -> Result<Self, crate::ConfigError> {
         // The scopes that a resource asked for are not in the key, nor is what a source holds.
         let Self::Grant(source) = self else { return Err(no_store()) };
         let (_, client) = source.endpoint.identity();
@@ -65,9 +69,9 @@ impl Source {
             return Err(no_store());
         }
         let (endpoint, grant) = (source.endpoint.clone(), source.grant.clone());
-        let key = StoreKey::of(&endpoint, &grant, policy.key_secret());
-        let store =
-            Some(Level::new(store, key, policy, refresh, clock, endpoint.key().cloned()).into());
+        let key = StoreKey::of(&endpoint, &grant, store.policy.key_secret());
+        let proof = endpoint.key().cloned();
+        let store = Some(Level::new(store, key, refresh, clock, proof).into());
         Ok(Self::Grant(Arc::new(RepeatedGrant { endpoint, grant, step_up: None, store })))
     }
 
@@ -81,11 +85,8 @@ impl Source {
 
     /// Takes note of a token that was fetched, and returns `true` if another can be fetched after
     /// it. Called under the lock of the cache.
-    pub(super) fn fetched(&self, response: &TokenResponse) -> bool {
-        if let Some(store) = self.store() {
-            store.remember(response.access_token());
-        }
-        self.session().is_none_or(|session| session.tokens().can_renew())
+    pub(super) fn fetched(&self) -> bool {
+        self.session().is_none_or(Session::can_renew)
     }
 
     /// Returns what a fetch that failed with `error` says about the next. Called under the lock of
@@ -93,8 +94,12 @@ impl Source {
     pub(super) fn failed(&self, error: &Error) -> Failed {
         let lost = self.session().and_then(|session| session.tokens().lost(error));
         match error.is_transient() {
+            _ if error.is_sign_in_needed() && self.session().is_some_and(Session::is_shared) => {
+                Failed::SignedOut
+            }
             _ if error.is_sign_in_needed() => Failed::Gone,
             _ if error.kind() == ErrorKind::Aborted => Failed::Aborted,
+            _ if error.kind() == ErrorKind::Paused => Failed::Paused,
             _ if lost.is_some() => lost.unwrap_or(Failed::Transient),
             true => Failed::Transient,
             false if error.is_lasting() => Failed::OfNoUse,
@@ -107,7 +112,7 @@ impl Source {
         if let Some(session) = self.session() {
             session.tokens().replace(response.refresh_token().cloned(), response.resources());
         }
-        self.fetched(response)
+        self.fetched()
     }
 
     /// Returns the scopes that it asks for, if they are known.
@@ -139,8 +144,25 @@ impl Source {
     }
 
     /// Returns the store in front of it.
+    #[cfg(feature = "store")]
     pub(super) fn store(&self) -> Option<&Level> {
         if let Self::Grant(source) = self { source.store.as_deref() } else { None }
+    }
+
+    /// Returns in how many fetches that store failed.
+    pub(super) fn store_failures(&self) -> u64 {
+        #[cfg(feature = "store")]
+        return self.store().map_or(0, |store| store.failures());
+        #[cfg(not(feature = "store"))]
+        0
+    }
+
+    /// Returns `true` if `token` came from that store.
+    pub(super) fn found(&self, token: &AccessToken) -> bool {
+        #[cfg(feature = "store")]
+        return self.store().is_some_and(|store| store.found(token));
+        #[cfg(not(feature = "store"))]
+        (token, false).1
     }
 
     /// Returns `true` if a secret of its requests may change by itself.
@@ -168,10 +190,11 @@ impl RepeatedGrant {
     fn fetch(&self) -> Fetch {
         let Some(step_up) = self.step_up.clone() else {
             let fetch = self.endpoint.fetch(&self.grant);
-            return match self.store.clone() {
-                Some(store) => Box::pin(async move { store.fetch(fetch).await }),
-                None => Box::pin(fetch),
-            };
+            #[cfg(feature = "store")]
+            if let Some(store) = self.store.clone() {
+                return Box::pin(async move { store.fetch(fetch).await });
+            }
+            return Box::pin(fetch);
         };
         let wanted = step_up.wanted();
         let scopes = self.grant.scopes().clone().joined(wanted.clone());
@@ -187,8 +210,9 @@ impl RepeatedGrant {
     }
 }
 
-fn no_store() -> ConfigError {
-    ConfigError::new(
+#[cfg(feature = "store")]
+fn no_store() -> crate::ConfigError {
+    crate::ConfigError::new(
         "a store is for the tokens of an endpoint and a grant, not of a session or a closure",
     )
 }

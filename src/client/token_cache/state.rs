@@ -1,14 +1,15 @@
 //! What a cache is made of, what it holds, and how each event changes that. The engine keeps it under
 //! its lock. Nothing here waits, starts a task or reports.
 
+#[cfg(feature = "store")]
+use super::store::SharedStore;
 use super::{
     machine::{Ended, Fetched, Machine},
     source::Source,
     status::Counts,
-    store::{StorePolicy, TokenStore},
 };
 use crate::{
-    AccessToken, Clock, ConfigError, ScopeSet,
+    AccessToken, Clock, ScopeSet,
     back_channel::retry_after::MAX_RETRY_AFTER,
     client::{Error, ErrorKind, RefreshPolicy, TokenResponse, TokenState, TokenStatus},
     observe::tokens::Reporter,
@@ -137,13 +138,10 @@ impl State {
     /// # Errors
     ///
     /// See [`Source::with_store`].
-    pub(super) fn with_store(
-        mut self,
-        store: Arc<dyn TokenStore>,
-        policy: StorePolicy,
-    ) -> Result<Self, ConfigError> {
+    #[cfg(feature = "store")]
+    pub(super) fn with_store(mut self, store: SharedStore) -> Result<Self, crate::ConfigError> {
         let (refresh, clock) = (self.machine.policy(), &self.setup.clock);
-        let source = self.setup.source.with_store(store, policy, refresh.clone(), clock.clone())?;
+        let source = self.setup.source.with_store(store, refresh.clone(), clock.clone())?;
         self.setup = Arc::new(Setup::new(source, refresh, clock.clone()));
         Ok(self)
     }
@@ -181,7 +179,7 @@ impl State {
             withheld: self.withheld.clone(),
             counts: self.counts,
             last_error: self.last_error.clone(),
-            store_failures: self.setup.source.store().map_or(0, |store| store.failures()),
+            store_failures: self.setup.source.store_failures(),
             events: self.events,
         }
     }
@@ -287,8 +285,11 @@ impl State {
         giver: Weak<dyn Giver>,
         jitter: f64,
     ) -> Result<Outcome, Error> {
-        let can_fetch = self.setup.source.fetched(response);
+        let can_fetch = self.setup.source.fetched();
         let lifetime = response.lifetime_at(now.wall);
+        if self.setup.source.found(response.access_token()) {
+            self.machine.found();
+        }
         Ok(match self.machine.fetched(now, ended, lifetime, can_fetch, jitter) {
             Fetched::Kept => Ok(self.hold(response, giver)),
             Fetched::Once => {

@@ -159,7 +159,7 @@ impl TokenStatus {
         self.last_error.as_ref()
     }
 
-    /// Returns in how many fetches the store failed or was late; see
+    /// Returns how often the store failed, was late, or had a value that no key opens; see
     /// [`TokenCache::with_store`](crate::client::TokenCache::with_store).
     #[must_use]
     pub fn store_failures(&self) -> u64 {

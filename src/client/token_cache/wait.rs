@@ -121,7 +121,17 @@ impl Caller {
                             continue;
                         }
                         Some(Some(Some(outcome))) => {
-                            return outcome.map_err(|error| self.annotated(&error));
+                            let error = match outcome {
+                                Ok(token) => return Ok(token),
+                                Err(error) => self.annotated(&error),
+                            };
+                            return match error.kind() {
+                                // The engine has kept it from those who need another.
+                                ErrorKind::Paused => {
+                                    engine.lock().usable_or(setup.clock.now(), error)
+                                }
+                                _ => Err(error),
+                            };
                         }
                         // The user changed something, or the fetch is overdue: ask again.
                         Some(_) => {}

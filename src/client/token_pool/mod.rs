@@ -34,9 +34,11 @@ mod shards;
 /// # Deployment
 ///
 /// The refresh token of a session is in its cache only, so a user whose cache was evicted has to sign
-/// in again. To avoid that, keep each new refresh token ([`TokenCache::on_rotation`]) and let the
-/// closure go on from there ([`TokenCache::from_refresh_token`]), or set the bound above the number
-/// of users who are signed in at once. A cache whose refresh token is on its way is not evicted, so
+/// in again. To avoid that, keep the sessions in a store (`TokenCache::from_shared_session`, feature
+/// `store`), which any replica of the service can use; or keep each new refresh token
+/// ([`TokenCache::on_rotation`]) and let the closure go on from there
+/// ([`TokenCache::from_refresh_token`]); or set the bound above the number of users who are signed in at
+/// once. A cache whose refresh token is on its way is not evicted, so
 /// eviction does not send a refresh token twice at once. Calls that wait for a token make the pool
 /// larger than its bound: to limit them, put a concurrency limit above the layer.
 ///

@@ -9,8 +9,8 @@ use tower_oauth2::{
     ProofKey, SigningKey, TokenLocation, Transport,
     client::{
         AddBearer, ClientCredentialsRefresh, DeviceSignIn, Grant, Origins, PendingSignIn,
-        RefreshPolicy, SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenResponse,
-        TokenRevocation, TokenType,
+        RefreshPolicy, SignIn, StoreKeys, StorePolicy, TokenCache, TokenEndpoint, TokenResponse,
+        TokenRevocation, TokenType, Version,
     },
     testing::InMemoryStore,
 };
@@ -371,6 +371,7 @@ fn what_is_wrong_with_a_sign_in_is_said() {
 #[test]
 fn what_is_wrong_with_a_store_is_said() {
     let store = || Arc::new(InMemoryStore::new());
+    let keys = || StoreKeys::new(&[7; 32]).unwrap();
     let cache =
         || TokenCache::new(endpoint(), Grant::client_credentials(), RefreshPolicy::default());
     let fetch = async || Err::<TokenResponse, _>("nothing is fetched");
@@ -380,7 +381,7 @@ fn what_is_wrong_with_a_store_is_said() {
     assert_said([
         (
             "a closure's tokens",
-            text(closure.with_store(store(), StorePolicy::default())),
+            text(closure.with_store(store(), keys(), StorePolicy::default())),
             "a store is for the tokens of an endpoint and a grant, not of a session or a closure",
         ),
         ("no resource", text(cache().with_resources(&["api"])), RESOURCE),
@@ -391,13 +392,13 @@ fn what_is_wrong_with_a_store_is_said() {
         ),
         (
             "a store after a clone",
-            text(used.with_store(store(), StorePolicy::default())),
+            text(used.with_store(store(), keys(), StorePolicy::default())),
             "the token cache was cloned or used already: call this on a new one",
         ),
         (
-            "another text",
-            text("hunter2".parse::<StoredToken>()),
-            "this is no stored token as to_secret_string writes it",
+            "the name of something else",
+            text("hunter2 ".parse::<Version>()),
+            "a name in a store is 1 to 64 letters, digits, `-` and `_`: parse what `as_str` returned",
         ),
     ]);
 }

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 /// What nobody can cause, or only by breaking the system or the environment of the process.
-const UNREACHABLE: [&str; 9] = [
+const UNREACHABLE: [&str; 10] = [
+    "a key of the store is not one of AES-256",
     "a shared secret proves nothing",
     "no key could be generated",
     "the credential does not fit into a header",

@@ -247,8 +247,11 @@ fn public_types(folder: &Path, module: &str, names: &mut BTreeSet<String>) {
             let Some(rest) = declared.filter_map(|word| line.strip_prefix(word)).next() else {
                 continue;
             };
+            // A macro declares what its calls name.
             let name = rest.split(|char: char| !char.is_alphanumeric()).next().unwrap();
-            names.insert(format!("{module}{name}"));
+            if !name.is_empty() {
+                names.insert(format!("{module}{name}"));
+            }
         }
     }
 }

@@ -18,11 +18,12 @@ use tower_oauth2::{
     AccessToken, Answer, ClientAuthentication, ClientSecret, ClientSecretSource, Clock,
     ConfigError, Health, HealthPart, RequestHead, Transport,
     client::{
-        AddBearer, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
-        ErrorKind, Grant, InsufficientScope, InsufficientUserAuthentication, Known, Never,
+        AddBearer, Begun, Buffered, Cause, ClientCredentialsRefresh, Cloned, DeviceSignIn, Error,
+        ErrorKind, Grant, Holder, InsufficientScope, InsufficientUserAuthentication, Known, Never,
         PendingSignIn, ProtectedResource, RefreshPolicy, ReplayBody, ReplayPolicy, ReqwestService,
-        SignIn, StorePolicy, StoredToken, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
-        TokenRevocation, TokenSource, TokenStore, TokenType,
+        SessionStore, SharedSessions, SignIn, StoreKeys, StorePolicy, Swap, TokenCache,
+        TokenEndpoint, TokenPool, TokenResponse, TokenRevocation, TokenSource, TokenStore,
+        TokenType,
     },
     testing::InMemoryStore,
 };
@@ -241,12 +242,14 @@ async fn a_pool_shows_neither_its_users_nor_their_tokens() {
 #[tokio::test]
 async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
     let store = InMemoryStore::new();
+    let seal = StoreKeys::new(SECRET.as_bytes().first_chunk().unwrap()).unwrap();
+    assert_clean("client::StoreKeys", &seal);
     let policy = StorePolicy::default().with_key_secret(SECRET);
     assert_clean("client::StorePolicy", &policy);
     for policy in [policy, StorePolicy::default()] {
         let grant = Grant::password("alice", &ClientSecret::new(SECRET));
         let cache = TokenCache::new(issuing(), grant, RefreshPolicy::default());
-        let cache = cache.with_store(Arc::new(store.clone()), policy).unwrap();
+        let cache = cache.with_store(Arc::new(store.clone()), seal.clone(), policy).unwrap();
         let layer = AddBearer::from_source(cache.clone(), API).unwrap();
         walk_layer("client::AddBearer", layer).await;
         // The token is saved after the callers have it.
@@ -261,16 +264,47 @@ async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
     for key in &keys {
         assert_clean("client::StoreKey", key);
         assert_clean_text("client::StoreKey", key.as_str());
-        let stored = store.load(key).await.unwrap().unwrap();
-        assert_eq!(stored.access_token().expose(), SECRET);
-        assert_clean("client::StoredToken", &stored);
-        assert_clean("client::StoredToken", &stored.to_secret_string());
+        let holder: Holder = "holder".parse().unwrap();
+        let begun = store.begin(key, &holder, Duration::ZERO, &[]).await.unwrap();
+        assert_clean("client::Begun", &begun);
+        let Begun::Found(value) = begun else { panic!("{begun:?}") };
+        assert_clean("client::StoredValue", &value);
+        assert_clean("client::Version", &value.version);
+        assert_clean("client::Holder", &holder);
+        assert_clean("client::Lease", &store.renew(key, &holder, Duration::ZERO).await.unwrap());
     }
-    let turn = store.acquire(&keys[0], SECRET, Duration::ZERO).await.unwrap();
-    assert_clean("client::Acquired", &turn);
-    assert_clean("testing::InMemoryStore", &store);
-    let wrong = format!("{{\"access_token\":\"{SECRET} {SECRET}\"}}");
-    assert_clean_error("StoredToken", &wrong.parse::<StoredToken>().unwrap_err());
+}
+
+#[tokio::test]
+async fn a_shared_session_shows_neither_its_name_nor_its_tokens() {
+    let store = InMemoryStore::new();
+    let keys = StoreKeys::new(SECRET.as_bytes().first_chunk().unwrap()).unwrap();
+    let sessions = SharedSessions::new(Arc::new(store.clone()), keys, SECRET);
+    assert_clean("client::SharedSessions", &sessions);
+    let response = TokenResponse::new(token()).with_refresh_token(SECRET);
+    sessions.sign_in(SECRET, &response).await.unwrap();
+    let policy = RefreshPolicy::default();
+    let cache = TokenCache::from_shared_session(issuing(), &sessions, SECRET, policy);
+    walk_layer("client::AddBearer", AddBearer::from_source(cache.clone(), API).unwrap()).await;
+    assert_clean("client::TokenCache", &cache);
+    for key in store.keys() {
+        assert_clean_text("client::StoreKey", key.as_str());
+        let value = SessionStore::read(&store, &key).await.unwrap().unwrap();
+        assert_clean("client::StoredValue", &value);
+        assert_clean_text("what is sealed", &String::from_utf8_lossy(&value.sealed));
+    }
+    let key = store.keys().remove(0);
+    let swapped = store.swap(&key, None, None).await.unwrap();
+    assert_clean("client::Swap", &swapped);
+    assert_eq!(swapped, Swap::Lost);
+    store.overwrite(b"garbage");
+    let cache = TokenCache::from_shared_session(
+        issuing(),
+        &sessions,
+        SECRET,
+        RefreshPolicy::default().with_patience(Duration::ZERO),
+    );
+    assert_clean_failure("a session", &cache.access_token().await.unwrap_err(), ErrorKind::Source);
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Sessions of users whose tokens are bound: the sign-in, the renewal, and what survives a restart.
 
 use super::{CALLBACK, Server, is_bound, key, token_of};
-use crate::scripted_endpoint::{Reply, Script, pairs};
+use crate::{
+    engine::settle,
+    scripted_endpoint::{Reply, Script, pairs},
+};
 use http::{HeaderName, Uri};
 use std::{
     sync::{Arc, Mutex},
@@ -10,8 +13,11 @@ use std::{
 use tower::ServiceExt;
 use tower_oauth2::{
     Algorithm, ClientAuthentication, ProofKey, SigningKey,
-    client::{ErrorKind, PendingSignIn, RefreshPolicy, SignIn, TokenCache, TokenResponse},
-    testing::Quirk,
+    client::{
+        ErrorKind, PendingSignIn, RefreshPolicy, SharedSessions, SignIn, StoreKeys, TokenCache,
+        TokenResponse,
+    },
+    testing::{InMemoryStore, Quirk},
 };
 
 const AUTHORIZE: &str = "https://as.example/authorize";
@@ -174,4 +180,31 @@ async fn a_refresh_token_that_a_nonce_was_asked_for_counts_as_sent_once() {
     assert!(is_bound(&token_of(&cache).await.unwrap()));
     assert_eq!((script.asked(), cache.status().fetches()), (2, 1));
     assert!(cache.status().last_error().is_none());
+}
+
+#[tokio::test]
+async fn replicas_share_a_session_if_they_have_its_key_and_another_key_is_not_sent() {
+    let (server, mine, other) = (Server::new(), key(), key());
+    let response = server.alice_signs_in(&mine).await;
+    let store = Arc::new(InMemoryStore::new().with_clock(server.manual.clock()));
+    let keys = StoreKeys::new(&[7; 32]).unwrap();
+    let sessions = SharedSessions::new(store, keys, "pepper").with_clock(server.manual.clock());
+    sessions.sign_in("alice", &response).await.unwrap();
+    let replica = |key| {
+        let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+        TokenCache::from_shared_session(server.open(key), &sessions, "alice", policy)
+    };
+    for renewal in 0..3 {
+        let requests = server.server.token_requests();
+        for cache in [replica(&mine), replica(&mine)] {
+            let token = token_of(&cache).await.unwrap();
+            assert_eq!(server.key_of(&token).as_deref(), Some(mine.thumbprint()));
+            settle().await;
+        }
+        assert_eq!(server.server.token_requests() - requests, usize::from(renewal > 0));
+        let error = token_of(&replica(&other)).await.unwrap_err();
+        assert!(error.to_string().contains("bound to another proof key"), "{error}");
+        assert_eq!(server.server.token_requests() - requests, usize::from(renewal > 0));
+        server.manual.advance(Duration::from_secs(3600));
+    }
 }

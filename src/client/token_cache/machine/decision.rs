@@ -51,11 +51,15 @@ pub(in crate::client::token_cache) enum Failed {
     /// It was ended at this end, and says nothing about the server.
     Aborted,
     Transient,
+    /// Another replica failed, and says how long to wait.
+    Paused,
     /// The answer was lost, and the request is made once more at once.
     Lost,
     /// The answer was lost again: the request is not made while the token is good.
     LostAgain,
     Permanent,
+    /// The user has to sign in, here or at another replica.
+    SignedOut,
     /// The server issued something unusable, and will again.
     OfNoUse,
     /// No further fetch can succeed.

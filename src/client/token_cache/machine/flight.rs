@@ -69,7 +69,7 @@ impl Flight {
 pub(super) struct Starts {
     pub(super) last: Option<Instant>,
     /// The last that was due to a rejection or another secret.
-    last_hurried: Option<Instant>,
+    pub(super) last_hurried: Option<Instant>,
     /// The next does not wait for the minimum interval.
     pub(super) hurry: bool,
 }

@@ -186,6 +186,12 @@ impl Machine {
         }
     }
 
+    /// Notes that the next token was found in a store: a rejection of it may hurry again, because the
+    /// server was not asked.
+    pub(super) fn found(&mut self) {
+        self.starts.last_hurried = None;
+    }
+
     /// Makes a token of the user the current one, whatever a fetch in flight brings.
     pub(super) fn stored(&mut self, now: Now, lifetime: Option<Duration>, refetchable: bool) {
         self.overtaken = self.attempts;
@@ -205,12 +211,12 @@ impl Machine {
         self.refetchable
     }
 
-    /// Drops the token. With `for_good` no other can be fetched, and the token of a fetch in flight is
-    /// not kept.
-    pub(super) fn given_up(&mut self, for_good: bool) {
+    /// Drops the token. With `for_good` no other can be fetched, unless `elsewhere` the user may be signed
+    /// in again; in both cases the token of a fetch in flight is not kept.
+    pub(super) fn given_up(&mut self, for_good: bool, elsewhere: bool) {
         (self.token, self.is_suspect) = (None, false);
-        self.refetchable &= !for_good;
-        if for_good {
+        self.refetchable = elsewhere || self.refetchable && !for_good;
+        if for_good || elsewhere {
             self.overtaken = self.attempts;
         }
     }
@@ -348,6 +354,7 @@ impl Machine {
                 let mut outage =
                     Outage::after(self.outage.as_deref().copied(), now.monotonic, failure);
                 match why {
+                    Failed::SignedOut => drop(self.token.take_if(|_| self.is_suspect)),
                     Failed::Lost => {
                         self.starts.hurry(now.monotonic, self.policy.values().min_interval);
                     }

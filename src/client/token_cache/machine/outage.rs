@@ -11,6 +11,8 @@ const BACKOFF_PART: u32 = 5;
 /// The part of a pause that jitter takes off. A pause is at least a tenth of the age that the
 /// outage has at its end.
 const BACKOFF_JITTER: f64 = 0.4;
+/// Over so long the replicas of a fleet spread their next looks.
+const PAUSE_SPREAD: Duration = Duration::from_millis(200);
 const NEGATIVE_MIN: Duration = Duration::from_secs(1);
 const NEGATIVE_MAX: Duration = Duration::from_secs(10);
 
@@ -44,6 +46,9 @@ pub(super) struct FailedAttempt {
 impl Outage {
     /// Returns the outage that is the case after `failure`.
     pub(super) fn after(before: Option<Self>, now: Instant, failure: FailedAttempt) -> Self {
+        if failure.why == Failed::Paused {
+            return Self::paused(before, now, failure);
+        }
         let idle = before.map_or(Duration::ZERO, |outage| {
             failure.started.saturating_duration_since(outage.failed_at).min(outage.pause * 2)
         });
@@ -51,7 +56,7 @@ impl Outage {
         let tried = tried.saturating_add(idle).saturating_add(failure.ran);
         let refusals = before.map_or(0, |outage| outage.refusals);
         let (refusals, pause) = match failure.why {
-            Failed::Permanent => (refusals.saturating_add(1), NEGATIVE_MAX),
+            Failed::Permanent | Failed::SignedOut => (refusals.saturating_add(1), NEGATIVE_MAX),
             // What is changed at this end is found out soon; what is of no use costs the server a
             // token each time.
             Failed::OfNoUse => (refusals.saturating_add(1), BACKOFF_MAX),
@@ -70,5 +75,13 @@ impl Outage {
         };
         let next_try = after(now, wait.max(failure.retry_after.unwrap_or_default()));
         Self { tried, failed_at: now, pause, next_try, refusals }
+    }
+
+    /// The server was not tried: the outage grows no older.
+    fn paused(before: Option<Self>, now: Instant, failure: FailedAttempt) -> Self {
+        let spread = PAUSE_SPREAD.mul_f64(failure.jitter.clamp(0.0, 1.0));
+        let pause = failure.retry_after.unwrap_or_default().saturating_add(spread);
+        let tried = before.map_or(Duration::ZERO, |outage| outage.tried);
+        Self { tried, failed_at: now, pause, next_try: after(now, pause), refusals: 0 }
     }
 }

@@ -344,7 +344,7 @@ impl Run {
     }
 
     fn given_up(&mut self, for_good: bool) {
-        self.machine.given_up(for_good);
+        self.machine.given_up(for_good, false);
         (self.held, self.suspect) = (None, false);
         self.refetchable &= !for_good;
         if for_good {

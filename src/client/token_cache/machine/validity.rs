@@ -51,11 +51,7 @@ impl Validity {
 impl Bounds {
     fn new(policy: &RefreshPolicy, jitter: f64, started: Now, lifetime: Duration) -> Self {
         let lifetime = lifetime.min(MAX_LIFETIME);
-        let lead = lifetime.mul_f64(policy.values().lead_ratio).min(policy.values().lead_cap);
-        let margin = match policy.values().margin {
-            Some(margin) => margin.min(lifetime / 2),
-            None => Duration::from_secs(10).min(lead / 2),
-        };
+        let (lead, margin) = (policy.values().lead(lifetime), policy.values().margin(lifetime));
         let wait = lifetime.saturating_sub(lead);
         let fresh = wait.saturating_sub(lead.min(wait / 2).mul_f64(jitter));
         let usable = lifetime.saturating_sub(margin);

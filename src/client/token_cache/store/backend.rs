@@ -1,39 +1,29 @@
-//! A store as a cache asks it: each question is a task of its own with a deadline, so that a store
-//! that is late, fails or panics costs time only, and no more than that.
+//! A [`TokenStore`] as one cache asks it.
 
-use super::{Acquired, StoreError, StoreKey, StorePolicy, StoredToken, TokenStore};
-use crate::{
-    Clock,
-    observe::tokens::{self, Instrument, Span},
-    vocabulary::{bond::Prove, deadline::Deadline},
+use super::{
+    Begun, Holder, LONGEST, Lease, StoreError, StoreKey, StorePolicy, StoredValue, TokenStore,
+    Version, asker::Asker,
 };
+use crate::Clock;
 use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
 };
-use tokio::{runtime::Handle, task::JoinSet};
 
 /// A store, and the key of one cache.
 pub(super) struct Backend {
     store: Arc<dyn TokenStore>,
-    key: StoreKey,
+    pub(super) key: StoreKey,
     pub(super) policy: StorePolicy,
-    pub(super) clock: Clock,
-    /// The key that its tokens are bound to.
-    proof: Option<Arc<dyn Prove>>,
-    failures: AtomicU64,
+    asker: Asker,
 }
 
 /// One fetch's use of the store.
-#[derive(Default)]
 pub(super) struct Visit {
+    pub(super) holder: Holder,
     /// The store failed, and is not asked again.
     pub(super) is_down: bool,
-    /// The name under which this fetch acquired the key.
-    pub(super) holder: Option<String>,
 }
 
 impl Backend {
@@ -42,55 +32,87 @@ impl Backend {
         key: StoreKey,
         policy: StorePolicy,
         clock: Clock,
-        proof: Option<Arc<dyn Prove>>,
     ) -> Self {
-        Self { store, key, policy, clock, proof, failures: AtomicU64::new(0) }
+        let asker = Asker::new(clock, policy.deadline);
+        Self { store, key, policy, asker }
     }
 
-    /// Returns in how many fetches the store failed.
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    pub(super) fn clock(&self) -> &Clock {
+        &self.asker.clock
     }
 
-    /// Returns the token of the store. One that is bound to another key counts as none.
-    pub(super) async fn load(self: &Arc<Self>, visit: &mut Visit) -> Option<StoredToken> {
-        let this = self.clone();
-        let load = async move { this.store.load(&this.key).await };
-        self.ask(visit, "load", load).await??.with_key(self.proof.as_ref())
+    /// Returns how often the store failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.asker.failures()
     }
 
-    /// Saves `token` unless it has expired.
-    pub(super) async fn save(self: &Arc<Self>, visit: &mut Visit, token: StoredToken) {
-        let (this, left) = (self.clone(), token.remaining(self.clock.wall()));
-        if !left.is_zero() {
-            let save = async move { this.store.save(&this.key, &token, left).await };
-            self.ask(visit, "save", save).await;
+    /// Begins a fetch. `None`: the system has no random numbers.
+    pub(super) fn visit(&self) -> Option<Visit> {
+        let holder = Holder::random(self.clock())?;
+        Some(Visit { holder, is_down: self.asker.is_spared() })
+    }
+
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        visit: &mut Visit,
+        had: Vec<Version>,
+    ) -> Option<Begun> {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let begin = async move {
+            let begun = this.store.begin(&this.key, &holder, this.policy.lease, &had).await?;
+            match &begun {
+                Begun::Found(value) if had.contains(&value.version) => Err("of no use".into()),
+                // No replica asks for that long.
+                Begun::Taken { left } | Begun::Paused { left } if *left > LONGEST => {
+                    Err("too long".into())
+                }
+                _ => Ok(begun),
+            }
+        };
+        self.ask(visit, "begin", begin).await
+    }
+
+    /// Counts a value that no key opens.
+    pub(super) fn does_not_open(&self) {
+        self.asker.does_not_open();
+    }
+
+    /// Renews the lease of `visit` again and again. Does not end.
+    pub(super) async fn keep_lease(self: &Arc<Self>, visit: &mut Visit) {
+        loop {
+            self.clock().sleep(self.policy.lease / 3).await;
+            let (this, holder) = (self.clone(), visit.holder.clone());
+            let renew =
+                async move { this.store.renew(&this.key, &holder, this.policy.lease).await };
+            if self.ask(visit, "renew", renew).await != Some(Lease::Held) {
+                // Lost, or the store is away: what was fetched is good all the same.
+                visit.is_down = false;
+                pending::<()>().await;
+            }
         }
     }
 
-    pub(super) async fn remove(self: &Arc<Self>, visit: &mut Visit, token: StoredToken) {
-        let this = self.clone();
-        let remove = async move { this.store.remove(&this.key, &token).await };
-        self.ask(visit, "remove", remove).await;
-    }
-
-    pub(super) async fn acquire(
+    pub(super) async fn finish(
         self: &Arc<Self>,
         visit: &mut Visit,
-        holder: &str,
-    ) -> Option<Acquired> {
-        let (this, holder) = (self.clone(), holder.to_owned());
-        let ttl = self.policy.guard;
-        let acquire = async move { this.store.acquire(&this.key, &holder, ttl).await };
-        self.ask(visit, "acquire", acquire).await
+        value: StoredValue,
+        pause: Duration,
+    ) {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let finish = async move { this.store.finish(&this.key, &holder, &value, pause).await };
+        self.ask(visit, "finish", finish).await;
     }
 
-    /// Releases the key if this fetch acquired it.
-    pub(super) async fn release(self: &Arc<Self>, visit: &mut Visit) {
-        let Some(holder) = visit.holder.take() else { return };
-        let this = self.clone();
-        let release = async move { this.store.release(&this.key, &holder).await };
+    pub(super) async fn release(self: &Arc<Self>, visit: &mut Visit, pause: Duration) {
+        let (this, holder) = (self.clone(), visit.holder.clone());
+        let release = async move { this.store.release(&this.key, &holder, pause).await };
         self.ask(visit, "release", release).await;
+    }
+
+    pub(super) async fn remove(self: &Arc<Self>, visit: &mut Visit, version: Version) {
+        let this = self.clone();
+        let remove = async move { this.store.remove(&this.key, &version).await };
+        self.ask(visit, "remove", remove).await;
     }
 
     /// Returns the answer of the store, or `None` if it fails, panics or is late.
@@ -103,21 +125,8 @@ impl Backend {
         if visit.is_down {
             return None;
         }
-        // Ends what it runs when it is dropped, also with the fetch.
-        let mut task = JoinSet::new();
-        if let Ok(runtime) = Handle::try_current() {
-            // The error is the store's too: it is dropped in the task.
-            let question = async move { question.await.map_err(drop) };
-            task.spawn_on(question.instrument(Span::current()), &runtime);
-        }
-        let answer = Deadline::new(&self.clock, self.policy.deadline).bound(task.join_next()).await;
-        let late = answer.is_none();
-        if let Some(Some(Ok(Ok(answer)))) = answer {
-            return Some(answer);
-        }
-        visit.is_down = true;
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        tokens::store_failed(operation, late);
-        None
+        let answer = self.asker.ask(operation, question).await;
+        visit.is_down = answer.is_none();
+        answer
     }
 }

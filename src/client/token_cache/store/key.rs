@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 pub struct StoreKey(Box<str>);
 
 /// Changes with what goes into the digest, or with how tokens are written.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 impl StoreKey {
     /// Returns the key as text: letters, digits, `-`, `_` and one `.`, at most 64 of them. It holds
@@ -19,6 +19,11 @@ impl StoreKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[cfg(test)]
+    pub(super) fn test(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// Returns the key of the tokens that `endpoint` issues for `grant`.
@@ -49,7 +54,18 @@ impl StoreKey {
         for (name, value) in &params {
             digest.add(name, Some(value));
         }
-        let text = BASE64_URL_SAFE_NO_PAD.encode(digest.finish());
-        Self(format!("{VERSION}.{text}").into())
+        Self::named(VERSION, digest)
+    }
+
+    /// Returns the key of the session `name`, which nobody guesses without `key_secret`.
+    pub(in crate::client) fn of_session(name: &str, key_secret: &ClientSecret) -> Self {
+        let mut digest = FieldDigest::default();
+        digest.add("session key", Some(key_secret.expose()));
+        digest.add("session", Some(name));
+        Self::named("s1", digest)
+    }
+
+    fn named(version: &str, digest: FieldDigest) -> Self {
+        Self(format!("{version}.{}", BASE64_URL_SAFE_NO_PAD.encode(digest.finish())).into())
     }
 }

@@ -1,17 +1,33 @@
 //! The second level of a cache: a store that replicas share.
+//!
+//! `level` takes the steps of one fetch, `machine` decides, `backend` asks the store through `asker`, `seal` encrypts
+//! what it keeps.
 
-use std::{error::Error as StdError, future::Future, pin::Pin, time::Duration};
+use crate::{ClientSecret, back_channel::retry_after::MAX_RETRY_AFTER};
+use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
+mod asker;
 mod backend;
 mod key;
 mod level;
-mod stored_token;
+mod machine;
+mod names;
+mod record;
+mod seal;
 
-use crate::ClientSecret;
-
+pub(in crate::client::token_cache) use asker::Asker;
 pub use key::StoreKey;
-pub(in crate::client::token_cache) use level::Level;
-pub use stored_token::StoredToken;
+pub(in crate::client::token_cache) use level::{Level, digest};
+pub(in crate::client::token_cache) use machine::Looks;
+pub use names::{Holder, Version};
+pub(in crate::client::token_cache) use record::StoredToken;
+pub(in crate::client::token_cache) use seal::Kind;
+pub use seal::StoreKeys;
+
+/// The longest lease and pause: a store that tells of a longer one is broken.
+const LONGEST: Duration = MAX_RETRY_AFTER;
+/// The shortest lease: it is renewed three times as often.
+const LEASE_MIN: Duration = Duration::from_millis(100);
 
 /// The error of a [`TokenStore`]. The cache shows its text nowhere, so log it in the store.
 pub type StoreError = Box<dyn StdError + Send + Sync>;
@@ -19,157 +35,135 @@ pub type StoreError = Box<dyn StdError + Send + Sync>;
 /// The future of a [`TokenStore`].
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Keeps the tokens that the replicas of a service share, for example in Redis or in a database
-/// table.
+/// Keeps the tokens that the replicas of a service share, and decides which replica fetches: in Redis, for
+/// example, or in a database table.
 ///
-/// [`TokenCache::with_store`](crate::client::TokenCache::with_store) puts one behind a cache, which
-/// loads from it before a fetch, and saves what was fetched after the callers have it. A store that
-/// loses a token, is down or panics costs a fetch and the time of its deadline, never an error.
+/// [`TokenCache::with_store`](crate::client::TokenCache::with_store) puts one behind a cache. A store keeps
+/// three things under a [`StoreKey`], each with an end by the clock of the store alone: a value with its
+/// version; the lease of the fetch that is under way; and a pause in which nobody fetches. The values are
+/// encrypted already. A store that loses them, is down or panics costs a fetch and the time of its
+/// deadline, never an error.
 ///
 /// Each operation runs as a task of its own, which is dropped at the
-/// [deadline](StorePolicy::with_deadline) and with the fetch. It must not block its thread.
+/// [deadline](StorePolicy::with_deadline) and with the fetch. It must not block its thread. It has to be
+/// one step for all who ask at once, done or not done when it is dropped: a script in Redis, a transaction
+/// in a database. It may be carried out although its answer is lost.
+///
+/// A time may be zero, or shorter than the store can measure: what it is given to has ended then. The
+/// cache gives leases of 100 ms to 1 h, pauses of up to 1 h, and values of up to ten years. A value is a
+/// few KiB of any bytes. An answer that breaks these rules counts as a failure: a version in `had`, a
+/// lease or a pause of more than an hour.
+///
+/// [How to write one](crate::guide::fleet#how-to-write-a-store) has a sketch for Redis.
 ///
 /// # Security
 ///
-/// A reader of the store can use the tokens:
-///
-/// 1. Encrypt values before they leave the process, with a key that the store does not know, and
-///    bind them to their [`StoreKey`], so that one cannot replace another. Treat a value that does
-///    not decrypt as absent.
-/// 2. Grant write access only to those who may have the tokens: the cache sends a token of the store
-///    to the resource.
-/// 3. Delete values when they expire, and do not log them.
-///
-/// # Example
-///
-/// ```
-/// use std::{sync::Arc, time::Duration};
-/// use tower_oauth2::client::{
-///     Acquired, StoreError, StoreFuture, StoreKey, StoredToken, TokenStore,
-/// };
-/// # struct Redis;
-/// # impl Redis {
-/// #     async fn get(&self, _: &str) -> Result<Option<String>, StoreError> { Ok(None) }
-/// #     async fn set(&self, _: &str, _: &str, _: Duration) -> Result<(), StoreError> { Ok(()) }
-/// #     async fn set_nx(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> { Ok(true) }
-/// #     async fn delete(&self, _: &str) -> Result<(), StoreError> { Ok(()) }
-/// #     async fn delete_if(&self, _: &str, _: &str) -> Result<(), StoreError> { Ok(()) }
-/// # }
-/// # fn seal(_: &str, text: &str) -> String { text.into() }
-/// # fn open(_: &str, text: &str) -> Option<String> { Some(text.into()) }
-/// struct Shared(Redis);
-///
-/// impl TokenStore for Shared {
-///     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>> {
-///         Box::pin(async move {
-///             let Some(sealed) = self.0.get(key.as_str()).await? else { return Ok(None) };
-///             Ok(open(key.as_str(), &sealed).and_then(|text| text.parse().ok()))
-///         })
-///     }
-///
-///     fn save<'a>(
-///         &'a self,
-///         key: &'a StoreKey,
-///         token: &'a StoredToken,
-///         lifetime: Duration,
-///     ) -> StoreFuture<'a, ()> {
-///         Box::pin(async move {
-///             let sealed = seal(key.as_str(), token.to_secret_string().expose());
-///             self.0.set(key.as_str(), &sealed, lifetime).await
-///         })
-///     }
-///
-///     fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
-///         Box::pin(async move {
-///             // Two that read and write at once cost a fetch, no more.
-///             match self.load(key).await? {
-///                 Some(kept) if kept.access_token().expose() == token.access_token().expose() => {
-///                     self.0.delete(key.as_str()).await
-///                 }
-///                 _ => Ok(()),
-///             }
-///         })
-///     }
-///
-///     fn acquire<'a>(
-///         &'a self,
-///         key: &'a StoreKey,
-///         holder: &'a str,
-///         ttl: Duration,
-///     ) -> StoreFuture<'a, Acquired> {
-///         Box::pin(async move {
-///             // SET … NX PX: only if it is not held.
-///             Ok(match self.0.set_nx(&format!("{}.guard", key.as_str()), holder, ttl).await? {
-///                 true => Acquired::Yours,
-///                 false => Acquired::Taken { look_again: Duration::from_millis(50) },
-///             })
-///         })
-///     }
-///
-///     fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
-///         // Compared and deleted in one step: by now it may be another's.
-///         Box::pin(async move {
-///             self.0.delete_if(&format!("{}.guard", key.as_str()), holder).await
-///         })
-///     }
-/// }
-/// ```
+/// Who may write can withhold tokens, and cannot put one in the place of another. Grant access to the
+/// replicas alone all the same.
 pub trait TokenStore: Send + Sync + 'static {
-    /// Returns the token that is kept under `key`, if there is one, expired or not.
-    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredToken>>;
-
-    /// Keeps `token` under `key` and replaces what is there. After `lifetime` it is of no use.
-    fn save<'a>(
+    /// Answers a replica that needs a token, with the first of these that applies:
+    ///
+    /// 1. [`Found`](Begun::Found), if there is a value whose version is not in `had`, which holds at most
+    ///    8 versions that are of no use to who asks.
+    /// 2. [`Paused`](Begun::Paused), in a pause.
+    /// 3. [`Taken`](Begun::Taken), while another than `holder` has the lease.
+    /// 4. [`Yours`](Begun::Yours): `holder` has the lease from now on, for `lease`, also if it had it
+    ///    already. A value that is in `had` stays.
+    fn begin<'a>(
         &'a self,
         key: &'a StoreKey,
-        token: &'a StoredToken,
-        lifetime: Duration,
+        holder: &'a Holder,
+        lease: Duration,
+        had: &'a [Version],
+    ) -> StoreFuture<'a, Begun>;
+
+    /// Lets the lease of `holder` end after `lease` from now on, if `holder` still has it. A lease that
+    /// has ended does not begin again.
+    fn renew<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        lease: Duration,
+    ) -> StoreFuture<'a, Lease>;
+
+    /// Keeps `value` in the place of what is there, until its time is over, ends the lease, and lets nobody
+    /// fetch for `pause` from now on, whatever pause there was. Does nothing if another has the lease, or
+    /// if nobody has it and there is a value.
+    fn finish<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        value: &'a StoredValue,
+        pause: Duration,
+    ) -> StoreFuture<'a, Lease>;
+
+    /// Ends the lease of a fetch that failed, and lets nobody fetch for `pause` from now on. The value
+    /// stays. Does nothing unless `holder` has the lease.
+    fn release<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        holder: &'a Holder,
+        pause: Duration,
     ) -> StoreFuture<'a, ()>;
 
-    /// Deletes `token`, which was kept under `key` and is revoked. Leaves another token that is there
-    /// by now.
-    ///
-    /// Defaults to doing nothing: a replica may then find the token and have it rejected, once.
-    fn remove<'a>(&'a self, key: &'a StoreKey, token: &'a StoredToken) -> StoreFuture<'a, ()> {
-        let _ = (key, token);
-        Box::pin(async { Ok(()) })
-    }
+    /// Deletes the value, which is revoked, if it is still this version. A lease and a pause stay.
+    fn remove<'a>(&'a self, key: &'a StoreKey, version: &'a Version) -> StoreFuture<'a, ()>;
+}
 
-    /// Makes `holder`, a name of this one fetch, the only one that fetches the token of `key`, for
-    /// `ttl` at most.
-    ///
-    /// Defaults to letting every replica fetch.
-    fn acquire<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        holder: &'a str,
-        ttl: Duration,
-    ) -> StoreFuture<'a, Acquired> {
-        let _ = (key, holder, ttl);
-        Box::pin(async { Ok(Acquired::Yours) })
-    }
+/// A token in a [`TokenStore`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoredValue {
+    /// Names this value.
+    pub version: Version,
+    /// The encrypted token. Opaque to the store.
+    pub sealed: Vec<u8>,
+    /// How long it is still of use: until the store deletes it.
+    pub left: Duration,
+}
 
-    /// Ends what `holder` acquired, after its fetch succeeded or failed. Does nothing if there is
-    /// another holder by now.
-    ///
-    /// Defaults to doing nothing.
-    fn release<'a>(&'a self, key: &'a StoreKey, holder: &'a str) -> StoreFuture<'a, ()> {
-        let _ = (key, holder);
-        Box::pin(async { Ok(()) })
+impl StoredValue {
+    /// Creates a value as it is read from a store.
+    #[must_use]
+    pub fn new(version: Version, sealed: Vec<u8>, left: Duration) -> Self {
+        Self { version, sealed, left }
     }
 }
 
-/// Says which replica fetches: the answer of [`TokenStore::acquire`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who fetches: the answer of [`TokenStore::begin`].
+#[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Acquired {
-    /// The replica that asked.
+pub enum Begun {
+    /// Nobody needs to.
+    Found(StoredValue),
+    /// The replica that asks.
     Yours,
-    /// Another replica, whose token may be there after `look_again`.
+    /// Another, whose lease ends after `left` if it is not renewed.
     Taken {
-        /// How long to wait before the next look, between 10 ms and 1 s.
-        look_again: Duration,
+        /// How long the lease lasts.
+        left: Duration,
     },
+    /// Nobody, before `left` is over.
+    Paused {
+        /// How long the pause lasts.
+        left: Duration,
+    },
+}
+
+/// Whether an operation of the one who holds a lease had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// It had: the lease was the holder's, or nobody's.
+    Held,
+    /// It had none: the lease has ended, or is another's.
+    Lost,
+}
+
+/// A store, and how a cache uses it.
+pub(in crate::client::token_cache) struct SharedStore {
+    pub(in crate::client::token_cache) store: Arc<dyn TokenStore>,
+    pub(in crate::client::token_cache) keys: StoreKeys,
+    pub(in crate::client::token_cache) policy: StorePolicy,
 }
 
 /// Decides how long a [`TokenCache`](crate::client::TokenCache) waits for its store and for other
@@ -185,8 +179,7 @@ pub enum Acquired {
 #[must_use]
 pub struct StorePolicy {
     deadline: Duration,
-    wait: Duration,
-    guard: Duration,
+    lease: Duration,
     key_secret: Option<ClientSecret>,
 }
 
@@ -194,8 +187,7 @@ impl Default for StorePolicy {
     fn default() -> Self {
         Self {
             deadline: Duration::from_millis(250),
-            wait: Duration::from_secs(2),
-            guard: Duration::from_secs(10),
+            lease: Duration::from_secs(3),
             key_secret: None,
         }
     }
@@ -203,24 +195,18 @@ impl Default for StorePolicy {
 
 impl StorePolicy {
     /// Sets how long the store may take for one answer. After an answer that is late or an error, or
-    /// a panic, the fetch goes on without the store. Callers do not wait for
-    /// [`save`](TokenStore::save) and [`release`](TokenStore::release). Defaults to 250 ms.
+    /// a panic, the fetch goes on without the store, and after three in a row the next fetches of 5 s
+    /// do so at once. Callers do not wait for [`finish`](TokenStore::finish) and
+    /// [`release`](TokenStore::release). Defaults to 250 ms.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Sets how long to wait for the token that another replica is fetching, before fetching one all
-    /// the same. Keep it below the callers' patience. Defaults to 2 s.
-    pub fn with_wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    /// Sets how long a replica counts as fetching if it does not release the key, because it may have
-    /// died. Defaults to 10 s.
-    pub fn with_guard(mut self, guard: Duration) -> Self {
-        self.guard = guard;
+    /// Sets how long a replica counts as fetching after it was last heard of: it may have died. While it
+    /// fetches, it says so three times as often. Between 100 ms and 1 h. Defaults to 3 s.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.clamp(LEASE_MIN, LONGEST);
         self
     }
 

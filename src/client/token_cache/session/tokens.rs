@@ -1,55 +1,38 @@
-//! A session that is renewed by its refresh token. The newest refresh token is never lost. If the
-//! server may have used it up and no answer came, it is sent again: a session ends when the server
-//! says so.
+//! The refresh tokens of a session, and what an answer changes about them. Nothing here waits or asks.
 
-use super::machine::Failed;
 use crate::{
-    ClientSecret, Clock, ConfigError,
+    ClientSecret, ConfigError,
     client::{
-        Error, ErrorKind, Grant, RefreshPolicy, TokenEndpoint, TokenResponse, TokenRevocation,
+        Error, ErrorKind, Grant, TokenResponse, TokenRevocation,
+        token_cache::machine::Failed,
         token_endpoint::{parameters::new_param, token_response::Unusable},
     },
-    observe::tokens::{self, Instrument, Span},
-    vocabulary::{deadline::Deadline, race::before},
 };
 use http::StatusCode;
-use std::{
-    future::{Future, poll_fn},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
-    time::Duration,
-};
+use std::sync::Arc;
 
 /// Called with each new refresh token.
-pub(super) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
-
-/// A session: asks with the newest refresh token.
-pub(super) struct Session {
-    endpoint: TokenEndpoint,
-    tokens: Mutex<RefreshTokens>,
-    clock: Clock,
-    deadline: Duration,
-}
+pub(in crate::client::token_cache) type OnRotation = Arc<dyn Fn(&ClientSecret) + Send + Sync>;
 
 #[derive(Default)]
-pub(super) struct RefreshTokens {
+pub(in crate::client::token_cache) struct RefreshTokens {
     newest: Option<ClientSecret>,
     given_up: Option<GivenUp>,
     /// How often `newest` was sent without an answer.
-    unanswered: u32,
+    pub(super) unanswered: u32,
     /// A renewal of this session brought a new one.
     rotates: bool,
     /// The resources of the sign-in.
     resources: Vec<String>,
     renewal: Option<Box<Renewal>>,
-    pub(super) on_rotation: Option<OnRotation>,
+    pub(in crate::client::token_cache) on_rotation: Option<OnRotation>,
 }
 
 /// What renewals say beside the refresh token. Boxed, because a pool has a session for each user.
 #[derive(Default)]
-pub(super) struct Renewal {
+pub(in crate::client::token_cache) struct Renewal {
     /// The resources, if they are others than those of the sign-in.
-    pub(super) resources: Option<Vec<String>>,
+    pub(in crate::client::token_cache) resources: Option<Vec<String>>,
     params: Vec<(String, ClientSecret)>,
 }
 
@@ -64,7 +47,7 @@ const RESERVED: &[&str] = &[
 ];
 
 impl Renewal {
-    pub(super) fn add_param(
+    pub(in crate::client::token_cache) fn add_param(
         &mut self,
         name: String,
         value: ClientSecret,
@@ -83,16 +66,26 @@ struct GivenUp {
 }
 
 impl RefreshTokens {
-    pub(super) fn can_renew(&self) -> bool {
+    pub(in crate::client::token_cache) fn can_renew(&self) -> bool {
         self.newest.is_some()
     }
 
-    pub(super) fn renewal(&mut self) -> &mut Renewal {
+    pub(in crate::client::token_cache) fn renewal(&mut self) -> &mut Renewal {
         self.renewal.get_or_insert_default()
     }
 
+    /// Goes on from where the replicas are.
+    #[cfg(feature = "store")]
+    pub(super) fn adopt(&mut self, unanswered: u32, rotates: bool) {
+        (self.unanswered, self.rotates) = (unanswered, rotates);
+    }
+
     /// Goes on with the refresh token of another sign-in, which was for `resources`.
-    pub(super) fn replace(&mut self, newest: Option<ClientSecret>, resources: &[String]) {
+    pub(in crate::client::token_cache) fn replace(
+        &mut self,
+        newest: Option<ClientSecret>,
+        resources: &[String],
+    ) {
         self.newest = newest;
         self.resources = resources.to_vec();
         self.unanswered = 0;
@@ -100,12 +93,12 @@ impl RefreshTokens {
     }
 
     /// Returns `true` if another took the place of `sent`.
-    fn is_replaced(&self, sent: &ClientSecret) -> bool {
+    pub(super) fn is_replaced(&self, sent: &ClientSecret) -> bool {
         self.newest.as_ref().is_some_and(|newest| newest.expose() != sent.expose())
     }
 
     /// Returns the refresh token to send next, and counts it as unanswered.
-    fn send(&mut self) -> Result<ClientSecret, Error> {
+    pub(super) fn send(&mut self) -> Result<ClientSecret, Error> {
         let next = self.newest.clone().ok_or_else(Error::sign_in_needed)?;
         self.unanswered = self.unanswered.saturating_add(1);
         Ok(next)
@@ -113,7 +106,7 @@ impl RefreshTokens {
 
     /// Returns the grant that sends it. The scopes are those of the sign-in if none are named
     /// (RFC 6749 §6), the resources are not (RFC 8707 §2.2).
-    fn grant(&self, sent: &ClientSecret) -> Grant {
+    pub(super) fn grant(&self, sent: &ClientSecret) -> Grant {
         let renewal = self.renewal.as_deref();
         let named = renewal.and_then(|renewal| renewal.resources.as_ref());
         let params = renewal.map_or(&[][..], |renewal| &renewal.params);
@@ -123,7 +116,7 @@ impl RefreshTokens {
 
     /// Takes the answer to `sent`. A new refresh token replaces the one that was sent, but not that of
     /// another sign-in meanwhile. Returns the new one, with what to do about it.
-    fn answered(
+    pub(super) fn answered(
         &mut self,
         sent: &ClientSecret,
         answer: &Result<TokenResponse, Unusable>,
@@ -151,14 +144,17 @@ impl RefreshTokens {
     /// Returns what a renewal that failed with `error` says about the next, if its answer was lost
     /// and the server may have used up what was sent. A server that revokes the family of a refresh
     /// token that is used twice (RFC 9700 §4.14.2) then still serves the access token until its end.
-    pub(super) fn lost(&self, error: &Error) -> Option<Failed> {
+    pub(in crate::client::token_cache) fn lost(&self, error: &Error) -> Option<Failed> {
         let may_be_used_up = self.rotates && self.unanswered > 0 && is_lost(error);
         may_be_used_up.then_some(if self.unanswered > 1 { Failed::LostAgain } else { Failed::Lost })
     }
 
     /// Forgets the newest refresh token and returns it. A token that a renewal in flight brings in
     /// its place is revoked at `endpoint`, if there is one.
-    pub(super) fn give_up(&mut self, endpoint: Option<&TokenRevocation>) -> Option<ClientSecret> {
+    pub(in crate::client::token_cache) fn give_up(
+        &mut self,
+        endpoint: Option<&TokenRevocation>,
+    ) -> Option<ClientSecret> {
         let newest = self.newest.take()?;
         if let Some(endpoint) = endpoint.filter(|_| self.unanswered > 0) {
             self.given_up =
@@ -169,14 +165,14 @@ impl RefreshTokens {
 }
 
 /// What to do about a new refresh token.
-enum Then {
+pub(super) enum Then {
     Notify(OnRotation),
     /// The session was revoked meanwhile.
     Revoke(Box<TokenRevocation>),
 }
 
 impl Then {
-    fn with(self, rotated: ClientSecret) {
+    pub(super) fn with(self, rotated: ClientSecret) {
         match self {
             Self::Notify(on_rotation) => on_rotation(&rotated),
             // No caller waits for it; the deadline of its transport ends it.
@@ -188,77 +184,12 @@ impl Then {
 }
 
 /// Returns `true` if the server may have carried out the request without an answer arriving.
-fn is_lost(error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     match error.kind() {
         _ if error.is_unsent() || error.is_lasting() => false,
         ErrorKind::Transport | ErrorKind::InvalidResponse => true,
         // A gateway says so. With a code, it is the endpoint that speaks.
         _ if error.code().is_some() => false,
         _ => matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)),
-    }
-}
-
-impl Session {
-    pub(super) fn new(endpoint: TokenEndpoint, policy: &RefreshPolicy, clock: &Clock) -> Self {
-        Self {
-            endpoint: endpoint.detached(),
-            tokens: Mutex::default(),
-            clock: clock.clone(),
-            deadline: policy.values().fetch_deadline,
-        }
-    }
-
-    /// For a look, or for one change.
-    pub(super) fn tokens(&self) -> MutexGuard<'_, RefreshTokens> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) async fn renew(self: Arc<Self>) -> Result<TokenResponse, Error> {
-        let mut deadline = Deadline::new(&self.clock, self.deadline);
-        if !self.tokens().can_renew() {
-            return Err(Error::sign_in_needed());
-        }
-        // First: while only metadata are asked for, nothing can be lost.
-        let url = before(self.endpoint.locate(), deadline.passed(|_| {})).await;
-        let url = url.unwrap_or_else(|| Err(Error::timed_out()))?;
-        let (sent, grant, again) = {
-            let mut tokens = self.tokens();
-            let sent = tokens.send()?;
-            let grant = tokens.grant(&sent);
-            (sent, grant, tokens.unanswered > 1)
-        };
-        if again {
-            tokens::possible_reuse();
-        }
-        let exchange = async move {
-            let answer = before(self.endpoint.request(&url, &grant), deadline.passed(|_| {})).await;
-            let answer = answer.unwrap_or_else(|| Err(Error::timed_out().into()));
-            let (rotated, is_replaced) = {
-                let mut tokens = self.tokens();
-                (tokens.answered(&sent, &answer), tokens.is_replaced(&sent))
-            };
-            if let Some((rotated, then)) = rotated {
-                then.with(rotated);
-            }
-            answer.map_err(|Unusable { error, .. }| match error.ends_session() {
-                // The refusal is that of a refresh token that is not used any more.
-                true if is_replaced => Error::aborted(),
-                true => Error::sign_in_needed(),
-                false => error,
-            })
-        };
-        // A task of its own: the server may have used up what was sent, so whatever becomes of
-        // the cache, the newest is not lost. The deadline ends it.
-        let mut exchange = Box::pin(exchange.instrument(Span::current()));
-        // Begun here: a task may first run when another renewal has replaced what it would send.
-        let answer = match poll_fn(|cx| Poll::Ready(exchange.as_mut().poll(cx))).await {
-            Poll::Ready(answer) => Ok(answer),
-            Poll::Pending => tokio::spawn(exchange).await,
-        };
-        answer.unwrap_or_else(|_| Err(Error::aborted()))
-    }
-
-    pub(super) fn endpoint(&self) -> &TokenEndpoint {
-        &self.endpoint
     }
 }
