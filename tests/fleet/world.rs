@@ -174,11 +174,11 @@ impl<'a> World<'a> {
                 return;
             }
             let response = TokenResponse::from_json(&whole(response.into_body()).await).unwrap();
-            let refresh_token = response.refresh_token().unwrap().expose();
-            let mut state = self.shared.state.lock().unwrap();
-            state.log.issued(user, response.access_token().expose());
-            state.log.signed_in(user, refresh_token);
-            drop(state);
+            {
+                let mut state = self.shared.state.lock().unwrap();
+                state.log.issued(user, response.access_token().expose());
+                state.log.signed_in(user, response.refresh_token().unwrap().expose());
+            }
             let clock = self.store_clock.clock();
             let sessions = sessions(Arc::new(self.sessions.clone()), &clock);
             sessions.sign_in(&format!("u{user}"), &response).await.unwrap();

@@ -265,10 +265,7 @@ mod tests {
             turn(&SessionRecord { rotates: None, ..twice.clone() }, had("T0")),
             "Spare(60s)"
         );
-        assert_eq!(
-            turn(&SessionRecord { rotates: Some(false), ..twice.clone() }, had("T0")),
-            "Send"
-        );
+        assert_eq!(turn(&SessionRecord { rotates: Some(false), ..twice }, had("T0")), "Send");
     }
 
     #[test]
