@@ -11,6 +11,7 @@
 //! | find the token endpoint by its issuer | [`TokenEndpoint::from_issuer`](crate::client::TokenEndpoint::from_issuer) |
 //! | find the token endpoint by the metadata of the API (RFC 9728) | [`ClientCredentialsRefresh::from_resource`](crate::client::ClientCredentialsRefresh::from_resource) |
 //! | share one token among replicas | [`TokenStore`](crate::client::TokenStore) in [`with_store`](crate::client::TokenCache::with_store): [replicas that share](fleet) |
+//! | let any replica use and renew a user's session | [`SharedSessions`](crate::client::SharedSessions): [sessions of users](fleet) |
 //! | revoke a token at its server and in its store | [`TokenCache::revoke`](crate::client::TokenCache::revoke) with a [`TokenRevocation`](crate::client::TokenRevocation) |
 //! | monitor a token, or fetch it before the first call | [`TokenCache::status`](crate::client::TokenCache::status), [`warm_up`](crate::client::TokenCache::warm_up) |
 //! | answer a readiness probe | [`Health`](crate::Health): [when a replica is ready](health) |

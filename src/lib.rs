@@ -83,7 +83,7 @@
 //! | send a token elsewhere than in `Authorization` | [where a token is sent](guide::placement) |
 //! | put the layers in order with retries, limits, CORS or a proxy | [the order of layers](guide::layer_order) |
 //! | know what happens while the authorization server is down | [outages](guide::outages) |
-//! | share tokens among replicas | [fleet](guide::fleet) |
+//! | share tokens and sessions among replicas | [fleet](guide::fleet) |
 //! | test your own service without waiting | [testing](guide::testing), [`testing`](mod@testing) |
 //! | monitor tokens and decisions | [metrics and tracing](guide::telemetry) |
 //! | assess the security | [what is protected](guide::threat_model) |
@@ -98,7 +98,7 @@
 //! | `server` | [`server`] and [`validate`] | yes |
 //! | `https` | [`Transport::https`] | yes |
 //! | `jwt` | [`validate::JwtValidator`], [`validate::Jwks`], [`SigningKey`], [`ProofKey`], [`server::Dpop`] | |
-//! | `store` | [`TokenStore`](client::TokenStore): [replicas that share their tokens](guide::fleet) | |
+//! | `store` | [`TokenStore`](client::TokenStore), [`SharedSessions`](client::SharedSessions): [replicas that share tokens and sessions](guide::fleet) | |
 //! | `axum` | extractors, such as [`server::Claims`] | |
 //! | `metrics` | counters and a gauge: [metrics and tracing](guide::telemetry) | |
 //! | `tracing` | a span and events: [metrics and tracing](guide::telemetry) | |
