@@ -191,7 +191,9 @@ async fn call_api(place: Place, request: Request<Body>) -> Result<Response<Body>
         let Ok(response) = api.oneshot(request).await;
         let is_good = answer.to.shared.server.introspect(&token).is_some();
         answer.to.log(|log| log.judged(call, response.status(), is_good));
-        drop(answer.send.take().map(|send| send.send(response)));
+        if let Some(send) = answer.send.take() {
+            drop(send.send(response));
+        }
     });
     Ok(received.await.map_err(|_| "connection reset")?)
 }
