@@ -1,6 +1,8 @@
 //! Sessions that replicas share: who sends the refresh token, what the others find, and what a replica that
 //! dies or a store that is down costs.
 
+mod faults;
+
 use crate::engine::{
     self, Asked, Reply, World, ask, at_once, exact, impatient, millis, seconds, settle,
 };

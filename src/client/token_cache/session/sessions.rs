@@ -8,6 +8,7 @@ use crate::{
         TokenResponse, Version,
         token_cache::store::{Asker, Kind},
     },
+    vocabulary::clock::MAX_LIFETIME,
 };
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,11 +25,16 @@ use std::{fmt, sync::Arc, time::Duration};
 /// Who may write can end sessions, and can put back an older value of the same session, whose refresh
 /// token was used: the authorization server may then end the session. Grant access to the replicas alone.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Returns the value of `key`, with the time until the store deletes it.
+    /// Returns the value of `key`, with the time until the store deletes it: what is left of the
+    /// [`left`](StoredValue::left) with which it was kept.
     fn read<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredValue>>;
 
     /// Keeps `to` in the place of the version `from` of `key`, or deletes that if `to` is `None`. With `None`
     /// as `from`, keeps `to` if there is nothing. Has to be one step for all who ask at once.
+    ///
+    /// The store keeps `to` for the whole of its [`left`](StoredValue::left), by its own clock. Replicas tell
+    /// from that how old a value is: with a shorter time, two of them may send one refresh token; if it does
+    /// not go down, they send expired access tokens.
     fn swap<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -117,12 +123,17 @@ pub(super) struct Found {
 
 const DEADLINE: Duration = Duration::from_millis(250);
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// What is written ahead has to be there when the answer comes.
+const LIFETIME_MIN: Duration = Duration::from_secs(60);
 /// A value that changes more often than this under one who wants to replace it is left alone.
 const SWAPS: usize = 8;
 
 impl SharedSessions {
     /// Creates the sessions in `store`. `name_secret`, the same at every replica, keeps a reader of the store
     /// from guessing at names.
+    ///
+    /// A name does not say which server issued the tokens. Users of several authorization servers or clients
+    /// need a `name_secret` for each, or else the refresh token of one server is sent to another.
     pub fn new(
         store: Arc<dyn SessionStore>,
         keys: StoreKeys,
@@ -155,16 +166,17 @@ impl SharedSessions {
     }
 
     /// Sets how long the store keeps a session after its last renewal, at least as long as its refresh
-    /// tokens are good. Defaults to 30 days.
+    /// tokens are good. Between 1 min and ten years. Defaults to 30 days.
     pub fn with_lifetime(self, lifetime: Duration) -> Self {
-        self.with(|settings| settings.lifetime = lifetime)
+        self.with(|settings| settings.lifetime = lifetime.clamp(LIFETIME_MIN, MAX_LIFETIME))
     }
 
     /// Saves the session of a sign-in, in the place of another of this name. Call it as soon as `response`
     /// has come.
     ///
     /// A cache that found no session of this name looks again after 10 s at the latest, or after
-    /// [`credential_changed`](crate::client::TokenCache::credential_changed).
+    /// [`credential_changed`](crate::client::TokenCache::credential_changed). One that has a token of an
+    /// earlier sign-in uses that to its end.
     ///
     /// # Errors
     ///

@@ -106,8 +106,10 @@ impl Replicas {
     /// If the store fails.
     pub(super) async fn end(&self) -> Result<Option<ClientSecret>, Error> {
         let Some(shared) = &self.0 else { return Ok(None) };
-        let unsaved = shared.memory().unsaved.take();
+        let unsaved = shared.memory().unsaved.clone();
+        // If that fails, the others need what is not saved yet: what they have was used.
         let kept = shared.sessions.end(&shared.key).await?;
+        shared.memory().unsaved = None;
         let newest = unsaved.and_then(|unsaved| unsaved.to.as_ref()?.1.refresh_token.clone());
         Ok(newest.or(kept))
     }

@@ -29,7 +29,8 @@ impl Looks {
     ) -> Duration {
         self.count = self.count.saturating_add(1).min(LOOKS);
         let wait = (LOOK * self.count).mul_f64(0.5 + spread.clamp(0.0, 1.0));
-        wait.min(lease.saturating_add(AFTER_LEASE))
+        // Longer if the store says again and again that the lease ends now.
+        wait.min(lease.saturating_add(AFTER_LEASE.max(wait / 8)))
     }
 }
 
@@ -49,6 +50,17 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// An eighth of the longest wait.
+    const LATEST: Duration = Duration::from_micros(37_500);
+
+    #[test]
+    fn a_lease_that_ends_now_again_and_again_is_looked_at_less_often() {
+        let mut looks = Looks::default();
+        let waits: Vec<_> =
+            (0..12).map(|_| looks.next(Duration::ZERO, 0.5).as_micros() / 100).collect();
+        assert_eq!(waits, [50, 50, 75, 100, 125, 150, 175, 200, 225, 250, 250, 250]);
+    }
+
     #[test]
     fn looks_grow_from_20_to_200_ms() {
         let mut looks = Looks::default();
@@ -65,7 +77,7 @@ mod tests {
         ) {
             let mut looks = Looks { count: before };
             let wait = looks.next(millis(lease), spread);
-            prop_assert!(wait <= millis(lease) + AFTER_LEASE);
+            prop_assert!(wait <= millis(lease) + LATEST);
             prop_assert!(wait >= millis(lease).min(LOOK / 2));
         }
 

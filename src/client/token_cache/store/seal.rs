@@ -50,7 +50,8 @@ impl StoreKeys {
         Ok(self)
     }
 
-    /// Returns `text` encrypted, or `None` if the library of cryptography fails.
+    /// Returns `text` encrypted, or `None` if it is too long to be read again, or the library of cryptography
+    /// fails.
     pub(in crate::client::token_cache) fn seal(
         &self,
         kind: Kind,
@@ -61,6 +62,7 @@ impl StoreKeys {
         text.reserve_exact(AES_256_GCM.tag_len());
         let bound = kind.bound_to(key, version);
         let nonce = self.keys.first()?.seal_in_place_append_tag(bound, &mut *text).ok()?;
+        (nonce.as_ref().len() + text.len() <= MAX_LEN).then_some(())?;
         Some([&[FORMAT][..], nonce.as_ref(), &text].concat())
     }
 
