@@ -21,7 +21,7 @@ use std::{
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_oauth2::{
-    ClientAuthentication, ClientSecret, Clock, Transport,
+    ClientAuthentication, ClientSecret, Transport,
     client::{
         AddBearer, Error, Grant, RefreshPolicy, SessionStore, SharedSessions, StoreKeys,
         StorePolicy, TokenCache, TokenEndpoint, TokenPool,
@@ -181,16 +181,16 @@ impl Replica {
     }
 }
 
-fn endpoint(place: &Place) -> TokenEndpoint {
+pub(crate) fn endpoint(place: &Place) -> TokenEndpoint {
     let transport = Transport::new(place.to_server()).with_clock(place.clock.clone());
     let client = ClientAuthentication::basic("app", "s3cr3t");
     TokenEndpoint::new("https://as.example/token", client, transport).unwrap()
 }
 
-/// The sessions in `store`.
-pub(crate) fn sessions(store: Arc<dyn SessionStore>, clock: &Clock) -> SharedSessions {
+/// The sessions in `store`, as a replica at `endpoint` has them.
+pub(crate) fn sessions(endpoint: TokenEndpoint, store: Arc<dyn SessionStore>) -> SharedSessions {
     let keys = StoreKeys::new(&[8; 32]).unwrap();
-    SharedSessions::new(store, keys, "pepper").with_clock(clock.clone())
+    SharedSessions::new(endpoint, store, keys, "pepper")
 }
 
 /// A cache of each user: of a password, or, for those who have signed in, of their session.
@@ -204,7 +204,7 @@ fn pool(plan: &Plan, place: &Place, [store, session_store]: [&InMemoryStore; 2])
     let far = |store: &InMemoryStore, flaw| {
         Arc::new(FarStore { place: place.clone(), store: store.clone(), flaw })
     };
-    let sessions = sessions(far(session_store, flaw.flatten()), &place.clock);
+    let sessions = sessions(endpoint.clone(), far(session_store, flaw.flatten()));
     let plan = plan.clone();
     let far = flaw.map(|flaw| far(store, flaw));
     let keys = StoreKeys::new(&[7; 32]).unwrap();
@@ -212,9 +212,8 @@ fn pool(plan: &Plan, place: &Place, [store, session_store]: [&InMemoryStore; 2])
     TokenPool::new(|request| request.extensions().get::<Call>().map(|call| call.user)).with_caches(
         move |user| {
             if plan.has_session(*user) {
-                let (endpoint, name) = (endpoint.clone(), format!("u{user}"));
-                let policy = policy.clone();
-                return Some(TokenCache::from_shared_session(endpoint, &sessions, &name, policy));
+                let (name, policy) = (format!("u{user}"), policy.clone());
+                return Some(TokenCache::from_shared_session(&sessions, &name, policy));
             }
             let grant = Grant::password(format!("u{user}").as_str(), &ClientSecret::new(PASSWORD));
             let cache = TokenCache::new(endpoint.clone(), grant, policy.clone());

@@ -3,9 +3,9 @@
 use crate::{
     faults::{Draw, Fault, Kind, mix},
     invariants::Log,
-    net::{Body, Call, Shared, State, whole},
+    net::{Body, Call, Place, Shared, State, whole},
     plan::Plan,
-    replica::{PASSWORD, Replica, sessions},
+    replica::{PASSWORD, Replica, endpoint, sessions},
     report::{Invariant, Report},
 };
 use http::{Request, StatusCode};
@@ -180,7 +180,8 @@ impl<'a> World<'a> {
                 state.log.signed_in(user, response.refresh_token().unwrap().expose());
             }
             let clock = self.store_clock.clock();
-            let sessions = sessions(Arc::new(self.sessions.clone()), &clock);
+            let place = Place { replica: usize::MAX, clock, shared: self.shared.clone() };
+            let sessions = sessions(endpoint(&place), Arc::new(self.sessions.clone()));
             sessions.sign_in(&format!("u{user}"), &response).await.unwrap();
         });
     }

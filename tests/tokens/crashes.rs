@@ -104,8 +104,7 @@ fn survived(crashes: u32, grace: Duration, seed: u64) -> Family {
     let store = InMemoryStore::new().with_clock(world.clock.clock());
     let keys = StoreKeys::new(&[7; 32]).unwrap();
     let store = Arc::new(Counting { store, done: AtomicU32::new(0) });
-    let sessions = SharedSessions::new(store.clone(), keys, "pepper");
-    let sessions = sessions.with_clock(world.clock.clock());
+    let sessions = SharedSessions::new(world.endpoint(), store.clone(), keys, "pepper");
     let sign_in = |newest: u32| {
         let response = TokenResponse::new(AccessToken::new(format!("T{newest}")).unwrap())
             .with_lifetime(seconds(60))
@@ -114,8 +113,7 @@ fn survived(crashes: u32, grace: Duration, seed: u64) -> Family {
     };
     sign_in(1);
     let policy = || exact().with_fetch_deadline(seconds(4)).with_patience(seconds(30));
-    let replica =
-        || TokenCache::from_shared_session(world.endpoint(), &sessions, "alice", policy());
+    let replica = || TokenCache::from_shared_session(&sessions, "alice", policy());
     let mut dice = Dice(seed);
     for _ in 0..crashes {
         world.clock.advance(seconds(60));

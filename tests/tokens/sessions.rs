@@ -15,8 +15,8 @@ use tower_oauth2::{
     AccessToken, ClientAuthentication, ClientSecret, Transport,
     client::{
         Error, ErrorKind, RefreshPolicy, SessionStore, SharedSessions, StoreFuture, StoreKey,
-        StoreKeys, StoredValue, Swap, TokenCache, TokenPool, TokenResponse, TokenRevocation,
-        TokenSource, Version,
+        StoreKeys, StoredValue, Swap, TokenCache, TokenEndpoint, TokenPool, TokenResponse,
+        TokenRevocation, TokenSource, Version,
     },
     testing::InMemoryStore,
 };
@@ -60,7 +60,7 @@ impl Fleet {
 
     fn sessions_over(&self, store: Arc<dyn SessionStore>) -> SharedSessions {
         let keys = StoreKeys::new(&[7; 32]).unwrap();
-        SharedSessions::new(store, keys, "pepper").with_clock(self.world.clock.clock())
+        SharedSessions::new(self.world.endpoint(), store, keys, "pepper")
     }
 
     fn replica(&self) -> TokenCache {
@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     fn replica_with(&self, policy: RefreshPolicy) -> TokenCache {
-        TokenCache::from_shared_session(self.world.endpoint(), &self.sessions(), ALICE, policy)
+        TokenCache::from_shared_session(&self.sessions(), ALICE, policy)
     }
 
     fn sent(&self) -> Vec<String> {
@@ -208,7 +208,7 @@ impl SessionStore for Slow {
 
 fn over(fleet: &Fleet, store: &Slow, policy: RefreshPolicy) -> TokenCache {
     let sessions = fleet.sessions_over(Arc::new(store.clone()));
-    TokenCache::from_shared_session(fleet.world.endpoint(), &sessions, ALICE, policy)
+    TokenCache::from_shared_session(&sessions, ALICE, policy)
 }
 
 #[tokio::test]
@@ -481,15 +481,13 @@ async fn what_does_not_open_is_an_error_that_names_the_keys_and_nothing_is_sent(
     at_once(fleet.sessions().sign_in(ALICE, &sign_in())).await.unwrap();
     let keys = StoreKeys::new(&[8; 32]).unwrap();
     let store = Arc::new(fleet.store.clone());
-    let clock = fleet.world.clock.clock();
-    let strange = SharedSessions::new(store.clone(), keys, "pepper").with_clock(clock.clone());
-    let endpoint = fleet.world.endpoint();
-    let strange = TokenCache::from_shared_session(endpoint, &strange, ALICE, impatient());
+    let strange = SharedSessions::new(fleet.world.endpoint(), store.clone(), keys, "pepper");
+    let strange = TokenCache::from_shared_session(&strange, ALICE, impatient());
     assert!(token(&strange).await.unwrap_err().to_string().contains("StoreKeys"));
     // A key that is being replaced opens it.
     let keys = StoreKeys::new(&[8; 32]).unwrap().with_older_key(&[7; 32]).unwrap();
-    let both = SharedSessions::new(store, keys, "pepper").with_clock(clock);
-    let cache = TokenCache::from_shared_session(fleet.world.endpoint(), &both, ALICE, exact());
+    let both = SharedSessions::new(fleet.world.endpoint(), store, keys, "pepper");
+    let cache = TokenCache::from_shared_session(&both, ALICE, exact());
     assert_eq!(token(&cache).await.unwrap(), "T0");
 }
 
@@ -569,10 +567,9 @@ async fn a_session_that_is_revoked_has_ended_for_all_with_its_newest_refresh_tok
 async fn a_pool_serves_the_users_whom_any_replica_has_signed_in() {
     let fleet = Fleet::answering(|token, _| next(token));
     let pool = |fleet: &Fleet| {
-        let (sessions, endpoint) = (fleet.sessions(), fleet.world.endpoint());
+        let sessions = fleet.sessions();
         TokenPool::new(|_| None::<String>).with_caches(move |user: &String| {
-            let endpoint = endpoint.clone();
-            Some(TokenCache::from_shared_session(endpoint, &sessions, user, exact()))
+            Some(TokenCache::from_shared_session(&sessions, user, exact()))
         })
     };
     let (one, other) = (pool(&fleet), pool(&fleet));
@@ -616,8 +613,28 @@ async fn names_are_not_to_be_read_in_the_store_and_are_the_same_at_every_replica
     at_once(fleet.sessions().sign_in(ALICE, &sign_in())).await.unwrap();
     assert_eq!(fleet.store.keys(), std::slice::from_ref(&key));
     let keys = StoreKeys::new(&[7; 32]).unwrap();
-    let other = SharedSessions::new(Arc::new(fleet.store.clone()), keys, "salt")
-        .with_clock(fleet.world.clock.clock());
+    let other =
+        SharedSessions::new(fleet.world.endpoint(), Arc::new(fleet.store.clone()), keys, "salt");
     at_once(other.sign_in(ALICE, &sign_in())).await.unwrap();
     assert_eq!(fleet.store.keys().len(), 2, "another secret has other names");
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_not_sent_to_another_server_or_by_another_client() {
+    let fleet = Fleet::signed_in(|token, _| next(token)).await;
+    let transport = || Transport::new(fleet.world.service()).with_clock(fleet.world.clock.clock());
+    for (url, client) in
+        [("https://evil.example/token", "id"), ("https://as.example/token", "other")]
+    {
+        let client = ClientAuthentication::basic(client, "secret");
+        let endpoint = TokenEndpoint::new(url, client, transport()).unwrap();
+        let keys = StoreKeys::new(&[7; 32]).unwrap();
+        let store = Arc::new(fleet.store.clone());
+        let sessions = SharedSessions::new(endpoint, store, keys, "pepper");
+        fleet.world.advance(seconds(60)).await;
+        let cache = TokenCache::from_shared_session(&sessions, ALICE, impatient());
+        assert!(token(&cache).await.unwrap_err().is_sign_in_needed());
+    }
+    assert!(fleet.sent().is_empty());
+    assert_eq!(token(&fleet.replica()).await.unwrap(), "T1");
 }

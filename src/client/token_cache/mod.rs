@@ -237,7 +237,7 @@ impl TokenCache {
     }
 
     /// Creates a cache for the session `name` of `sessions`, which the replicas of a service share. The first
-    /// caller looks into their store. All of it goes by the clock of `sessions`.
+    /// caller looks into their store.
     ///
     /// A cache whose session is not in the store returns errors that ask the user to sign in. It goes on
     /// soon after any replica has [saved](SharedSessions::sign_in) the sign-in. [`store`](Self::store)
@@ -245,14 +245,12 @@ impl TokenCache {
     #[cfg(feature = "store")]
     #[must_use]
     pub fn from_shared_session(
-        endpoint: TokenEndpoint,
         sessions: &SharedSessions,
         name: &str,
         policy: RefreshPolicy,
     ) -> Self {
-        let clock = sessions.clock().clone();
-        let endpoint = endpoint.with_clock(clock.clone());
-        Self::renewing(Session::shared(endpoint, &policy, sessions, name), policy, clock)
+        let session = Session::shared(&policy, sessions, name);
+        Self::renewing(session, policy, sessions.clock().clone())
     }
 
     fn renewing(session: Session, policy: RefreshPolicy, clock: Clock) -> Self {

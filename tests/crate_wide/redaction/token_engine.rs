@@ -279,12 +279,12 @@ async fn what_goes_into_a_store_shows_neither_there_nor_in_its_name() {
 async fn a_shared_session_shows_neither_its_name_nor_its_tokens() {
     let store = InMemoryStore::new();
     let keys = StoreKeys::new(SECRET.as_bytes().first_chunk().unwrap()).unwrap();
-    let sessions = SharedSessions::new(Arc::new(store.clone()), keys, SECRET);
+    let sessions = SharedSessions::new(issuing(), Arc::new(store.clone()), keys, SECRET);
     assert_clean("client::SharedSessions", &sessions);
     let response = TokenResponse::new(token()).with_refresh_token(SECRET);
     sessions.sign_in(SECRET, &response).await.unwrap();
     let policy = RefreshPolicy::default();
-    let cache = TokenCache::from_shared_session(issuing(), &sessions, SECRET, policy);
+    let cache = TokenCache::from_shared_session(&sessions, SECRET, policy);
     walk_layer("client::AddBearer", AddBearer::from_source(cache.clone(), API).unwrap()).await;
     assert_clean("client::TokenCache", &cache);
     for key in store.keys() {
@@ -299,7 +299,6 @@ async fn a_shared_session_shows_neither_its_name_nor_its_tokens() {
     assert_eq!(swapped, Swap::Lost);
     store.overwrite(b"garbage");
     let cache = TokenCache::from_shared_session(
-        issuing(),
         &sessions,
         SECRET,
         RefreshPolicy::default().with_patience(Duration::ZERO),

@@ -187,12 +187,14 @@ async fn replicas_share_a_session_if_they_have_its_key_and_another_key_is_not_se
     let (server, mine, other) = (Server::new(), key(), key());
     let response = server.alice_signs_in(&mine).await;
     let store = Arc::new(InMemoryStore::new().with_clock(server.manual.clock()));
-    let keys = StoreKeys::new(&[7; 32]).unwrap();
-    let sessions = SharedSessions::new(store, keys, "pepper").with_clock(server.manual.clock());
-    sessions.sign_in("alice", &response).await.unwrap();
+    let sessions = |key| {
+        let keys = StoreKeys::new(&[7; 32]).unwrap();
+        SharedSessions::new(server.open(key), store.clone(), keys, "pepper")
+    };
+    sessions(&mine).sign_in("alice", &response).await.unwrap();
     let replica = |key| {
         let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
-        TokenCache::from_shared_session(server.open(key), &sessions, "alice", policy)
+        TokenCache::from_shared_session(&sessions(key), "alice", policy)
     };
     for renewal in 0..3 {
         let requests = server.server.token_requests();

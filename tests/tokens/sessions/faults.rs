@@ -37,8 +37,8 @@ impl SessionStore for Bent {
     }
 }
 
-fn cache_of(fleet: &Fleet, sessions: &SharedSessions, policy: RefreshPolicy) -> TokenCache {
-    TokenCache::from_shared_session(fleet.world.endpoint(), sessions, ALICE, policy)
+fn cache_of(sessions: &SharedSessions, policy: RefreshPolicy) -> TokenCache {
+    TokenCache::from_shared_session(sessions, ALICE, policy)
 }
 
 #[tokio::test]
@@ -113,10 +113,10 @@ async fn a_lifetime_that_no_clock_can_show_lets_one_replica_send() {
         let fleet = Fleet::answering(|token, _| next(token).takes(seconds(2)));
         let sessions = fleet.sessions().with_lifetime(lifetime);
         at_once(sessions.sign_in(ALICE, &sign_in())).await.unwrap();
-        let cache = cache_of(&fleet, &sessions, exact());
+        let cache = cache_of(&sessions, exact());
         assert_eq!(token(&cache).await.unwrap(), "T0", "{lifetime:?}");
         fleet.world.advance(seconds(60)).await;
-        let caches: Vec<_> = (0..5).map(|_| cache_of(&fleet, &sessions, exact())).collect();
+        let caches: Vec<_> = (0..5).map(|_| cache_of(&sessions, exact())).collect();
         let asked: Vec<_> = caches.iter().map(|cache| tokio::spawn(ask(cache))).collect();
         for _ in 0..100 {
             fleet.world.advance(millis(100)).await;
@@ -166,7 +166,7 @@ async fn a_swap_that_is_always_lost_sends_nothing_and_is_asked_as_often_as_a_wai
     let asked = bent.asked.clone();
     let sessions = fleet.sessions_over(Arc::new(bent));
     fleet.world.advance(seconds(60)).await;
-    let cache = cache_of(&fleet, &sessions, exact().with_patience(seconds(30)));
+    let cache = cache_of(&sessions, exact().with_patience(seconds(30)));
     token_within(&fleet, &cache, seconds(31)).await.unwrap_err();
     assert!(fleet.sent().is_empty());
     assert!(asked.load(Ordering::Relaxed) < 400, "{asked:?}");
@@ -177,7 +177,7 @@ async fn a_swap_that_is_always_lost_sends_nothing_and_is_asked_as_often_as_a_wai
 async fn a_store_that_hangs_without_a_deadline_keeps_a_caller_for_its_patience() {
     let fleet = Fleet::signed_in(|token, _| next(token)).await;
     let sessions = fleet.sessions().with_deadline(Duration::MAX);
-    let cache = cache_of(&fleet, &sessions, exact().with_patience(seconds(3)));
+    let cache = cache_of(&sessions, exact().with_patience(seconds(3)));
     fleet.store.hang();
     let start = fleet.world.now();
     token_within(&fleet, &cache, seconds(10)).await.unwrap_err();
@@ -189,12 +189,12 @@ async fn a_session_of_no_lifetime_is_there_until_its_renewal_is_answered() {
     let fleet = Fleet::answering(|token, _| next(token).takes(seconds(2)));
     let sessions = fleet.sessions().with_lifetime(Duration::ZERO);
     at_once(sessions.sign_in(ALICE, &sign_in())).await.unwrap();
-    let cache = cache_of(&fleet, &sessions, exact());
+    let cache = cache_of(&sessions, exact());
     assert_eq!(token(&cache).await.unwrap(), "T0");
     fleet.world.advance(seconds(50)).await;
     assert_eq!(token(&cache).await.unwrap(), "T0", "and a renewal begins");
     fleet.world.advance(seconds(10)).await;
-    let again = token_within(&fleet, &cache_of(&fleet, &sessions, exact()), seconds(5)).await;
+    let again = token_within(&fleet, &cache_of(&sessions, exact()), seconds(5)).await;
     assert_eq!(again.unwrap(), "T1");
     assert_eq!(fleet.sent(), ["R1"]);
 }
@@ -202,10 +202,10 @@ async fn a_session_of_no_lifetime_is_there_until_its_renewal_is_answered() {
 #[tokio::test]
 async fn a_user_who_is_removed_from_the_pool_is_looked_up_at_once() {
     let fleet = Fleet::answering(|token, _| next(token));
-    let (sessions, endpoint) = (fleet.sessions(), fleet.world.endpoint());
+    let sessions = fleet.sessions();
     let of_all = sessions.clone();
     let pool = TokenPool::new(|_| None::<String>).with_caches(move |user: &String| {
-        Some(TokenCache::from_shared_session(endpoint.clone(), &of_all, user, impatient()))
+        Some(TokenCache::from_shared_session(&of_all, user, impatient()))
     });
     let user = ALICE.to_owned();
     let without = at_once(pool.access_token(&user)).await.unwrap_err();

@@ -61,14 +61,9 @@ impl Session {
 
     /// The session `name` of `sessions`, which other replicas renew too.
     #[cfg(feature = "store")]
-    pub(super) fn shared(
-        endpoint: TokenEndpoint,
-        policy: &RefreshPolicy,
-        sessions: &SharedSessions,
-        name: &str,
-    ) -> Self {
-        let proof = endpoint.key().cloned();
-        let replicas = Replicas::new(sessions, name, policy, proof);
+    pub(super) fn shared(policy: &RefreshPolicy, sessions: &SharedSessions, name: &str) -> Self {
+        let endpoint = sessions.endpoint().clone();
+        let replicas = Replicas::new(sessions, name, policy, endpoint.key().cloned());
         Self { replicas, ..Self::new(endpoint, policy, sessions.clock()) }
     }
 

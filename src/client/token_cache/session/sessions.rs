@@ -5,7 +5,7 @@ use crate::{
     ClientSecret, Clock,
     client::{
         Error, ErrorKind, RefreshPolicy, StoreError, StoreFuture, StoreKey, StoreKeys, StoredValue,
-        TokenResponse, Version,
+        TokenEndpoint, TokenResponse, Version,
         token_cache::store::{Asker, Kind},
     },
     vocabulary::clock::MAX_LIFETIME,
@@ -85,12 +85,12 @@ pub enum Swap {
 ///     store: Arc<dyn SessionStore>,
 ///     (key, name_secret): (&[u8; 32], &str),
 /// ) -> Result<(SharedSessions, TokenPool<Arc<str>>), ConfigError> {
-///     let sessions = SharedSessions::new(store, StoreKeys::new(key)?, name_secret);
+///     let sessions = SharedSessions::new(endpoint, store, StoreKeys::new(key)?, name_secret);
 ///     let of_all = sessions.clone();
 ///     let pool = TokenPool::new(|request| request.extensions().get().map(|User(id)| id.clone()))
 ///         .with_caches(move |user: &Arc<str>| {
 ///             let policy = RefreshPolicy::default();
-///             Some(TokenCache::from_shared_session(endpoint.clone(), &of_all, user, policy))
+///             Some(TokenCache::from_shared_session(&of_all, user, policy))
 ///         });
 ///     Ok((sessions, pool))
 /// }
@@ -107,6 +107,7 @@ pub struct SharedSessions {
 
 #[derive(Clone)]
 struct Settings {
+    endpoint: TokenEndpoint,
     store: Arc<dyn SessionStore>,
     keys: StoreKeys,
     key_secret: ClientSecret,
@@ -129,19 +130,19 @@ const LIFETIME_MIN: Duration = Duration::from_secs(60);
 const SWAPS: usize = 8;
 
 impl SharedSessions {
-    /// Creates the sessions in `store`. `name_secret`, the same at every replica, keeps a reader of the store
-    /// from guessing at names.
+    /// Creates the sessions in `store` whose tokens `endpoint` issues, by the clock of that. `name_secret`, the
+    /// same at every replica, keeps a reader of the store from guessing at names.
     ///
-    /// A name does not say which server issued the tokens. Users of several authorization servers or clients
-    /// need a `name_secret` for each, or else the refresh token of one server is sent to another.
+    /// The same name at another endpoint, or of another client, is another session.
     pub fn new(
+        endpoint: TokenEndpoint,
         store: Arc<dyn SessionStore>,
         keys: StoreKeys,
         name_secret: impl Into<ClientSecret>,
     ) -> Self {
-        let asker = Arc::new(Asker::new(Clock::system(), DEADLINE));
+        let asker = Arc::new(Asker::new(endpoint.clock().clone(), DEADLINE));
         let (key_secret, lifetime) = (name_secret.into(), LIFETIME);
-        Self { settings: Settings { store, keys, key_secret, lifetime, asker }.into() }
+        Self { settings: Settings { endpoint, store, keys, key_secret, lifetime, asker }.into() }
     }
 
     fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -150,18 +151,11 @@ impl SharedSessions {
         Self { settings: settings.into() }
     }
 
-    /// Sets the clock of these sessions and their caches. Defaults to [`Clock::system`].
-    pub fn with_clock(self, clock: Clock) -> Self {
-        self.with(|settings| {
-            settings.asker = Asker::new(clock, settings.asker.deadline()).into();
-        })
-    }
-
     /// Sets how long the store may take for one answer. An answer that is late counts as a failure; after
     /// three in a row the store is left alone for 5 s. Defaults to 250 ms.
     pub fn with_deadline(self, deadline: Duration) -> Self {
         self.with(|settings| {
-            settings.asker = Asker::new(settings.asker.clock.clone(), deadline).into();
+            settings.asker = Asker::new(settings.endpoint.clock().clone(), deadline).into();
         })
     }
 
@@ -234,7 +228,11 @@ impl SharedSessions {
     }
 
     pub(super) fn key(&self, name: &str) -> StoreKey {
-        StoreKey::of_session(name, &self.settings.key_secret)
+        StoreKey::of_session(&self.settings.endpoint, name, &self.settings.key_secret)
+    }
+
+    pub(in crate::client::token_cache) fn endpoint(&self) -> &TokenEndpoint {
+        &self.settings.endpoint
     }
 
     pub(in crate::client::token_cache) fn clock(&self) -> &Clock {
@@ -309,7 +307,8 @@ impl SharedSessions {
 }
 
 fn store_failed() -> Error {
-    let text = "the store of the sessions failed or was late, so the refresh token was not sent";
+    let text =
+        "the store of the sessions failed or was late, and no refresh token is sent without it";
     Error::new(ErrorKind::Source, text)
 }
 

@@ -37,10 +37,6 @@ impl Asker {
         Self { clock, deadline, failures: Mutex::default() }
     }
 
-    pub(in crate::client::token_cache) fn deadline(&self) -> Duration {
-        self.deadline
-    }
-
     /// Returns how often the store failed.
     pub(super) fn failures(&self) -> u64 {
         self.lock().count

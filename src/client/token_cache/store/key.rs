@@ -57,10 +57,18 @@ impl StoreKey {
         Self::named(VERSION, digest)
     }
 
-    /// Returns the key of the session `name`, which nobody guesses without `key_secret`.
-    pub(in crate::client) fn of_session(name: &str, key_secret: &ClientSecret) -> Self {
+    /// Returns the key of the session `name` at `endpoint`, which nobody guesses without `key_secret`.
+    pub(in crate::client) fn of_session(
+        endpoint: &TokenEndpoint,
+        name: &str,
+        key_secret: &ClientSecret,
+    ) -> Self {
+        let (address, client) = endpoint.identity();
+        let (kind, address) = address.identity();
         let mut digest = FieldDigest::default();
         digest.add("session key", Some(key_secret.expose()));
+        digest.add(kind, Some(&address));
+        digest.add("client", client.client_id());
         digest.add("session", Some(name));
         Self::named("s1", digest)
     }
