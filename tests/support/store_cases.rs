@@ -25,7 +25,7 @@ use tower_oauth2::{
 /// The unit of time.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// An empty store, and how to let its time pass.
 pub(crate) struct Subject {
@@ -60,7 +60,7 @@ pub(crate) async fn run(subject: impl Fn() -> Subject) {
 }
 
 /// The key of the tokens of a client.
-async fn key(client: &str) -> StoreKey {
+pub(crate) async fn key(client: &str) -> StoreKey {
     let service =
         tower::service_fn(async |_: http::Request<http_body_util::Full<bytes::Bytes>>| {
             let body = http_body_util::Full::<bytes::Bytes>::from(
@@ -140,7 +140,7 @@ fn yours(begun: &Begun) {
 }
 
 /// Half a tick is what a store may be late by.
-fn about(left: Duration, expected: Duration) {
+pub(crate) fn about(left: Duration, expected: Duration) {
     let at_least = expected.saturating_sub(TICK / 2);
     assert!((at_least..=expected).contains(&left), "{left:?}, not {expected:?}");
 }

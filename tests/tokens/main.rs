@@ -17,6 +17,8 @@ mod engine;
 mod leaks;
 #[path = "../support/scripted_endpoint.rs"]
 mod scripted_endpoint;
+#[path = "../support/session_cases.rs"]
+mod session_cases;
 #[path = "../support/store_cases.rs"]
 mod store_cases;
 

@@ -1,7 +1,9 @@
 //! Sessions over a store that is broken, with settings at their ends, and in races.
 
 use super::*;
+use crate::session_cases::{self, Subject};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tower_oauth2::testing::ManualClock;
 
 /// A store that says something else of its swaps.
 struct Bent {
@@ -39,6 +41,20 @@ impl SessionStore for Bent {
 
 fn cache_of(sessions: &SharedSessions, policy: RefreshPolicy) -> TokenCache {
     TokenCache::from_shared_session(sessions, ALICE, policy)
+}
+
+#[tokio::test]
+async fn the_store_in_memory_keeps_sessions_as_every_store_does() {
+    session_cases::run(|| {
+        let clock = ManualClock::new();
+        let store = InMemoryStore::new().with_clock(clock.clock());
+        let pass = move |time| {
+            clock.advance(time);
+            Box::pin(std::future::ready(())) as _
+        };
+        Subject { store: Arc::new(store), pass: Box::new(pass) }
+    })
+    .await;
 }
 
 #[tokio::test]
