@@ -243,7 +243,10 @@ impl Log {
             }
             End::Answered(StatusCode::UNAUTHORIZED, _) => {
                 self.report.unauthorized += 1;
-                if !self.has_no_server(begun, call.from) && !self.has_lost_session(call.user) {
+                let is_excused = self.has_no_server(begun, call.from)
+                    || self.has_lost_session(call.user)
+                    || self.has_no_session(call, false);
+                if !is_excused {
                     self.breach(Invariant::NoCallerNoticesRevocation, of_call.clone());
                 }
                 true
