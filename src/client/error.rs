@@ -64,8 +64,8 @@ pub enum ErrorKind {
     NoKey,
     /// Each token expired or was replaced while the call waited for the inner service.
     Expired,
-    /// Another replica failed to fetch the token of a [store](super::TokenStore), and the next attempt is
-    /// not due.
+    /// The next attempt is not due: a replica failed to fetch the token of a [store](super::TokenStore), or
+    /// the answers to the refresh token of a shared session were lost.
     Paused,
     /// The cache was shut down.
     ShutDown,

@@ -55,8 +55,7 @@ pub enum Swap {
 /// Sessions that any replica of a service can use and renew: a [`SessionStore`], the keys that encrypt what
 /// it keeps, and how it is asked.
 ///
-/// 1. A session has a name, for example that of the user with that of the device. The store sees a digest
-///    of it.
+/// 1. A session has a name, for example the user and the device. The store sees a digest of it.
 /// 2. Before a replica sends the refresh token, it writes down that it does. Others wait for what comes
 ///    of it, for the deadline of the fetch at most. A replica that dies meanwhile costs that time, and its
 ///    successor sends the refresh token once more, as a single process would.
@@ -65,7 +64,7 @@ pub enum Swap {
 /// 4. If the store fails, the access token is used to its end, and no refresh token is sent: callers then get
 ///    an error, which is transient. So they do if the keys do not open what the store has.
 ///
-/// A clone is the same sessions.
+/// Clones share the sessions.
 ///
 /// ```
 /// use std::sync::Arc;
