@@ -254,6 +254,23 @@ async fn a_save_that_failed_is_made_good_before_the_next_renewal() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_saved_as_soon_as_a_store_that_was_down_is_back() {
+    let fleet = Fleet::signed_in(|token, _| next(token)).await;
+    let slow = Slow::new(&fleet.store, 1);
+    let cache = over(&fleet, &slow, exact());
+    fleet.world.advance(seconds(60)).await;
+    assert_eq!(token(&cache).await.unwrap(), "T1");
+    // Longer than the fetch may take.
+    for _ in 0..40 {
+        fleet.world.advance(seconds(1)).await;
+    }
+    slow.swaps.add_permits(1);
+    fleet.world.advance(millis(1250)).await;
+    assert_eq!(token(&fleet.replica()).await.unwrap(), "T1");
+    assert_eq!(fleet.sent(), ["R1"], "it is not sent again");
+}
+
+#[tokio::test]
 async fn a_write_whose_answer_was_lost_keeps_nobody_waiting_and_no_token_from_being_saved() {
     let fleet = Fleet::signed_in(|token, _| next(token)).await;
     let slow = Slow::new(&fleet.store, 100);

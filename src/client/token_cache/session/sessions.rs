@@ -253,6 +253,10 @@ impl SharedSessions {
     ///
     /// If the store fails.
     pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<Found>, Error> {
+        // Each use of the store begins here; what is to be saved is saved as soon as it is back.
+        if self.settings.asker.is_spared() {
+            return Err(store_failed());
+        }
         let (store, own) = (self.settings.store.clone(), key.clone());
         let value = self.ask("read", async move { store.read(&own).await }).await?;
         Ok(value.map(|StoredValue { version, sealed, left }| {
@@ -299,9 +303,7 @@ impl SharedSessions {
         operation: &'static str,
         question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, Error> {
-        let asker = &self.settings.asker;
-        let answer = if asker.is_spared() { None } else { asker.ask(operation, question).await };
-        answer.ok_or_else(store_failed)
+        self.settings.asker.ask(operation, question).await.ok_or_else(store_failed)
     }
 }
 

@@ -65,6 +65,9 @@ struct Ahead {
     since: Now,
 }
 
+/// A store that is down for longer has lost more than this.
+const LONGEST_SAVE: Duration = Duration::from_secs(60 * 60);
+
 impl Replicas {
     /// Those that have the session `name` of `sessions`.
     pub(super) fn new(
@@ -196,7 +199,7 @@ impl Sending {
     }
 
     /// Takes the answer, and saves it after the callers have it: in a task, which tries for as long as the
-    /// request might have taken.
+    /// access token is good, an hour at most, or as the request might have taken.
     pub(super) fn ended(self, answer: &Result<TokenResponse, Unusable>) {
         let Some(Ahead { shared, version: from, next, record, since }) = self.0 else { return };
         let (now, values) = (shared.sessions.clock().now(), shared.policy.values());
@@ -209,7 +212,8 @@ impl Sending {
         let record = record.ahead(Duration::ZERO).aged(age).answered(answer, lifetime);
         let to = record.map(|record| (next, record));
         shared.memory().unsaved = Some(Unsaved { from, to, since: now }.into());
-        let mut deadline = Deadline::new(shared.sessions.clock(), values.fetch_deadline);
+        let limit = values.fetch_deadline.max(lifetime.min(LONGEST_SAVE));
+        let mut deadline = Deadline::new(shared.sessions.clock(), limit);
         let saves = async move {
             // Callers first, also where all tasks share a thread.
             yield_now().await;
