@@ -24,7 +24,7 @@ use tower_oauth2::{
 
 /// Nothing happens at the end for so long, before the fleet is looked at.
 const QUIET: Duration = Duration::from_secs(60);
-const CLOCK_STEP: Duration = Duration::from_secs(20);
+pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
