@@ -17,8 +17,12 @@ use std::{
 use tower::Service;
 use tower_oauth2::{
     AuthorizationServerMetadata, ClientAuthentication, Origin,
-    client::{ErrorKind, PendingSignIn, ProtectedResource, SignIn, StoredToken, TokenEndpoint},
+    client::{
+        ErrorKind, PendingSignIn, ProtectedResource, RefreshPolicy, SharedSessions, SignIn,
+        StoreKeys, TokenCache, TokenEndpoint, TokenResponse,
+    },
     server::{ClientCredentials, RevocationEndpoint, RevocationError, RevokeRequest},
+    testing::InMemoryStore,
 };
 use tower_oauth2_fuzz::{
     Json, Peer, SECRET, is_shown_on_one_line, lines, now, runtime, tokens::pairs,
@@ -29,7 +33,6 @@ const RESOURCE: &str = "https://api.example/v1";
 const CALLED: &str = "https://api.example/v1/things";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const TOKEN: &str = r#"{"access_token":"mF_9.B5f-4.1JqM","token_type":"Bearer","expires_in":60}"#;
-const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 fuzz_target!(|input: &[u8]| {
     let _timers = runtime().enter();
@@ -39,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
         1 => resource_metadata(rest),
         2 => named_by_a_challenge(rest),
         3 => callback(rest),
-        4 => stored_token(rest),
+        4 => stored_session(rest),
         5 => pending_sign_in(rest),
         _ => revocation_request(rest),
     }
@@ -188,15 +191,25 @@ fn is_answer(query: &str, is_required: bool) -> bool {
         && (all("iss") == [ISSUER] || (!is_required && all("iss").is_empty()))
 }
 
-/// What can be read is the same when it is written and read again.
-fn stored_token(text: &[u8]) {
-    let Ok(Ok(read)) = str::from_utf8(text).map(str::parse::<StoredToken>) else { return };
-    assert!(read.lifetime() <= TEN_YEARS);
-    let again: StoredToken = read.to_secret_string().expose().parse().expect("what we wrote");
-    assert_eq!(again.access_token().expose(), read.access_token().expose());
-    assert_eq!(again.lifetime(), read.lifetime());
-    assert_eq!(again.expires_at(), read.expires_at());
-    assert_eq!(again.scope(), read.scope());
+/// Who can write to a store and has no key makes no token: the error names the keys, and nothing is
+/// sent.
+fn stored_session(sealed: &[u8]) {
+    let peer = answering(TOKEN.as_bytes());
+    let client = ClientAuthentication::basic("id", SECRET);
+    let endpoint = TokenEndpoint::new("https://as.example/token", client, peer.transport());
+    let (store, keys) = (InMemoryStore::new(), StoreKeys::new(&[7; 32]).expect("a key"));
+    let shared = Arc::new(store.clone());
+    let sessions = SharedSessions::new(endpoint.expect("an endpoint"), shared, keys, "pepper");
+    let response = TokenResponse::from_json(TOKEN.as_bytes()).expect("a token");
+    runtime().block_on(async {
+        sessions.sign_in("alice", &response).await.expect("it is saved");
+        store.overwrite(sealed);
+        let policy = RefreshPolicy::default().with_patience(Duration::ZERO);
+        let cache = TokenCache::from_shared_session(&sessions, "alice", policy);
+        let error = cache.access_token().await.expect_err("nobody sealed it");
+        assert!(error.to_string().contains("StoreKeys"), "{error}");
+    });
+    assert!(peer.asked().is_empty());
 }
 
 /// The same of what waits for the browser.
