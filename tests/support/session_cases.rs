@@ -3,7 +3,6 @@
 
 use crate::store_cases::{BoxFuture, TICK, about, key, version};
 use std::{
-    future::Future,
     sync::Arc,
     task::{Context, Waker},
     time::Duration,
