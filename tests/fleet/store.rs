@@ -13,7 +13,7 @@ use tower_oauth2::{
 /// What is wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// It gives the lease to who asks, whoever has it.
+    /// It gives the lease to each replica that asks.
     LeaseForAll,
     /// It says that it renewed a lease, and did not.
     ForgetsRenewals,

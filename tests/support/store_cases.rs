@@ -368,7 +368,7 @@ cases! {
     async fn a_later_pause_replaces_one_that_is_longer(bench) {
         yours(&bench.begin("a", &[]).await);
         bench.release("a", LONG).await;
-        // The server works: somebody got a token although the lease had ended.
+        // The server works: a replica got a token although its lease had ended.
         assert_eq!(bench.finish("b", "v", LONG, TICK * 4).await, Lease::Held);
         paused(&bench.begin("c", &["v"]).await, TICK * 4);
     }
@@ -498,7 +498,7 @@ cases! {
             let name = polls.to_string();
             let had: Vec<_> = (0..polls).map(|number| number.to_string()).collect();
             let had: Vec<_> = had.iter().map(String::as_str).collect();
-            // Whoever began before has ended, or is the one that begins again.
+            // The holder before has ended, or begins again.
             yours(&bench.begin("a", &had).await);
             let (store, key, a) = (bench.subject.store.clone(), bench.key.clone(), holder("a"));
             let value = StoredValue::new(version(&name), name.as_bytes().to_vec(), LONG);

@@ -1,4 +1,4 @@
-//! Stores that are full of garbage or of somebody else's values, or answer what no store may: a
+//! Stores that are full of garbage or of values of other keys, or give answers that no store may: a
 //! replica never sends a wrong token, and says what is wrong.
 
 use crate::{
